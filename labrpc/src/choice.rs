@@ -1,0 +1,443 @@
+//! Every random decision of a run, each with an address.
+//!
+//! A [`Choice`](Address) is addressed by *(kind, from, to, n)*: the n-th decision of that kind between
+//! those two parties, counted over the whole run. Its value depends on the seed and the address
+//! alone. So one message more on one link does not reshuffle the luck of the others, and a decision
+//! can be named, kept, changed or made harmless from outside: that is a [`RunSpec`].
+//!
+//! Each *(kind, from, to)* is a stream of its own: a SplitMix64 sequence (Steele, Lea and Flood,
+//! OOPSLA 2014) whose starting point is mixed from seed and address. The n-th value is computed from
+//! n directly, so a stream is sixteen bytes of state, and a draw costs a few nanoseconds.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::time::Duration;
+
+use crate::event::Fingerprint;
+
+/// What is being decided.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Kind {
+    /// The place of a woken task among those that are ready: a key, smallest first. Benign: in the
+    /// order of waking. `from` is the server, `to` the task's number there.
+    Order,
+    /// How long a request travels beyond the shortest time, in nanoseconds. Benign: 0.
+    RequestTransit,
+    /// How long a reply travels beyond the shortest time, in nanoseconds. Benign: 0.
+    ReplyTransit,
+    /// The short delay of a request on an unreliable network, in milliseconds. Benign: 0.
+    RequestDelay,
+    /// Whether the request is lost on an unreliable network. Benign: it is not.
+    RequestDrop,
+    /// Whether the reply is lost on an unreliable network. Benign: it is not.
+    ReplyDrop,
+    /// Under long reordering, whether and how long the reply is held back, in milliseconds.
+    /// Benign: 0, not held back.
+    ReplyHold,
+    /// How long a call to a server that cannot be reached takes to fail, in milliseconds. Benign: 0.
+    Unreachable,
+    /// What the code on a server draws for itself, such as election time-outs. Nothing is benign.
+    Dice,
+    /// What the test draws: values, victims, pauses. Nothing is benign.
+    Workload,
+}
+
+impl Kind {
+    /// The kinds that belong to a pair of nodes, in the order of their streams in a link.
+    const OF_LINK: [Kind; 7] = [
+        Kind::RequestTransit,
+        Kind::ReplyTransit,
+        Kind::RequestDelay,
+        Kind::RequestDrop,
+        Kind::ReplyDrop,
+        Kind::ReplyHold,
+        Kind::Unreachable,
+    ];
+
+    /// Whether 0 is this kind's harmless value.
+    pub const fn has_benign(self) -> bool {
+        !matches!(self, Kind::Dice | Kind::Workload)
+    }
+}
+
+/// The name of one random decision: the `n`-th (from 0) of its kind between `from` and `to`.
+#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Address {
+    /// What is decided.
+    pub kind: Kind,
+    /// The node that it is about, or the sender.
+    pub from: u32,
+    /// The receiver, the number of the task, or which of several dice.
+    pub to: u32,
+    /// How many decisions of this kind, `from` and `to` came before. Never restarts with a server.
+    pub n: u64,
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} {}->{} #{}", self.kind, self.from, self.to, self.n)
+    }
+}
+
+/// What a run is made of, beside the code: a seed, and what is to differ from what the seed says.
+///
+/// Replaying, shrinking, explaining and comparing runs are all runs of a changed `RunSpec`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunSpec {
+    /// Decides every choice that nothing below decides.
+    pub seed: u64,
+    /// Decisions with a given value. A value that is out of the decision's range becomes its largest.
+    pub overrides: BTreeMap<Address, u64>,
+    /// Kinds that take their benign value everywhere but at the addresses named with them. A kind
+    /// without a benign value is left alone.
+    pub benign: BTreeMap<Kind, BTreeSet<Address>>,
+    /// From this virtual time on, draws come from this second seed.
+    pub redraw: Option<(Duration, u64)>,
+}
+
+impl RunSpec {
+    /// The plain run of a seed.
+    pub fn seed(seed: u64) -> RunSpec {
+        RunSpec { seed, ..RunSpec::default() }
+    }
+}
+
+/// A decision as it was taken, for the record.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// Which decision.
+    pub address: Address,
+    /// Its value, below `bound`.
+    pub value: u64,
+    /// How many values it could have taken; 0 stands for 2^64.
+    pub bound: u64,
+}
+
+/// The source of one kind of decision between two parties.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Stream {
+    kind: Kind,
+    from: u32,
+    to: u32,
+    /// Which of the run's seeds `key` was made from.
+    epoch: u32,
+    key: u64,
+    count: u64,
+}
+
+impl Stream {
+    /// Node and number of a task, from the stream that orders it.
+    pub(crate) fn identity(&self) -> u64 {
+        u64::from(self.from) << 32 | u64::from(self.to)
+    }
+}
+
+/// The place of a stream in the table of [`Choices`].
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct StreamId(u32);
+
+/// The streams of messages from one node to another: one for each of [`Kind::OF_LINK`], in a row.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Link(u32);
+
+impl Link {
+    fn stream(self, kind: Kind) -> StreamId {
+        debug_assert!(Kind::OF_LINK.contains(&kind), "{kind:?} is not decided on a link");
+        StreamId(self.0 + kind as u32 - Kind::OF_LINK[0] as u32)
+    }
+}
+
+/// The one place where dice are rolled.
+pub(crate) struct Choices {
+    spec: RunSpec,
+    /// The seed in force: the second one after its time.
+    seed: u64,
+    epoch: u32,
+    streams: Vec<Stream>,
+    index: BTreeMap<(Kind, u32, u32), StreamId>,
+    links: BTreeMap<(u32, u32), Link>,
+    /// Nothing but the seed decides: the common case.
+    plain: bool,
+    reached: BTreeSet<Address>,
+    taken: Option<Vec<Taken>>,
+    fingerprint: Fingerprint,
+}
+
+impl Choices {
+    pub(crate) fn new(spec: RunSpec, record: bool) -> Choices {
+        Choices {
+            seed: spec.seed,
+            epoch: 0,
+            streams: Vec::new(),
+            index: BTreeMap::new(),
+            links: BTreeMap::new(),
+            plain: spec.overrides.is_empty() && spec.benign.is_empty(),
+            reached: BTreeSet::new(),
+            taken: record.then(Vec::new),
+            fingerprint: Fingerprint::default(),
+            spec,
+        }
+    }
+
+    /// Virtual time has come to `now`: the second seed may begin.
+    pub(crate) fn time_is(&mut self, now: Duration) {
+        if let Some((from, seed)) = self.spec.redraw
+            && self.epoch == 0
+            && now >= from
+        {
+            self.seed = seed;
+            self.epoch = 1;
+        }
+    }
+
+    /// A stream that the caller keeps; never make the same one twice.
+    pub(crate) fn new_stream(&self, kind: Kind, from: u32, to: u32) -> Stream {
+        Stream {
+            kind,
+            from,
+            to,
+            epoch: self.epoch,
+            key: stream_key(self.seed, kind, from, to),
+            count: 0,
+        }
+    }
+
+    /// The stream for these three, the same one for each call.
+    pub(crate) fn stream(&mut self, kind: Kind, from: u32, to: u32) -> StreamId {
+        if let Some(&id) = self.index.get(&(kind, from, to)) {
+            return id;
+        }
+        let id = StreamId(self.streams.len() as u32);
+        self.streams.push(self.new_stream(kind, from, to));
+        self.index.insert((kind, from, to), id);
+        id
+    }
+
+    /// The streams for messages between these two, the same ones for each call.
+    pub(crate) fn link(&mut self, from: u32, to: u32) -> Link {
+        if let Some(&link) = self.links.get(&(from, to)) {
+            return link;
+        }
+        let link = Link(self.streams.len() as u32);
+        for kind in Kind::OF_LINK {
+            self.streams.push(self.new_stream(kind, from, to));
+        }
+        self.links.insert((from, to), link);
+        link
+    }
+
+    /// The next value of a stream in the table, in `0..bound`; a `bound` of 0 stands for 2^64.
+    pub(crate) fn draw(&mut self, id: StreamId, bound: u64) -> u64 {
+        let mut stream = self.streams[id.0 as usize];
+        let value = self.draw_from(&mut stream, bound);
+        self.streams[id.0 as usize] = stream;
+        value
+    }
+
+    /// The next value of a kept stream, in `0..bound`; a `bound` of 0 stands for 2^64.
+    pub(crate) fn draw_from(&mut self, stream: &mut Stream, bound: u64) -> u64 {
+        self.decide(stream, bound, |raw| scale(raw, bound))
+    }
+
+    /// The next decision of that kind on a link, in `0..bound`. `shape` turns 64 random bits into a
+    /// value, and so decides how likely each one is.
+    pub(crate) fn draw_on(
+        &mut self,
+        link: Link,
+        kind: Kind,
+        bound: u64,
+        shape: impl FnOnce(u64) -> u64,
+    ) -> u64 {
+        let place = link.stream(kind).0 as usize;
+        let mut stream = self.streams[place];
+        let value = self.decide(&mut stream, bound, shape);
+        self.streams[place] = stream;
+        value
+    }
+
+    fn decide(&mut self, stream: &mut Stream, bound: u64, shape: impl FnOnce(u64) -> u64) -> u64 {
+        if stream.epoch != self.epoch {
+            stream.epoch = self.epoch;
+            stream.key = stream_key(self.seed, stream.kind, stream.from, stream.to);
+        }
+        let n = stream.count;
+        stream.count += 1;
+        let mut value = shape(mix(stream.key.wrapping_add(n.wrapping_mul(GOLDEN))));
+        if !self.plain {
+            let address = Address { kind: stream.kind, from: stream.from, to: stream.to, n };
+            value = self.decided(address, bound, value);
+        }
+        self.fingerprint
+            .add(stream.key ^ value.rotate_left(32), n << 8 | u64::from(stream.kind as u8));
+        if let Some(taken) = &mut self.taken {
+            let address = Address { kind: stream.kind, from: stream.from, to: stream.to, n };
+            taken.push(Taken { address, value, bound });
+        }
+        value
+    }
+
+    /// What the specification makes of a drawn value.
+    fn decided(&mut self, address: Address, bound: u64, drawn: u64) -> u64 {
+        if let Some(&value) = self.spec.overrides.get(&address) {
+            self.reached.insert(address);
+            return if bound == 0 { value } else { value.min(bound - 1) };
+        }
+        match self.spec.benign.get(&address.kind) {
+            Some(kept) if address.kind.has_benign() && !kept.contains(&address) => 0,
+            _ => drawn,
+        }
+    }
+
+    /// The overrides that the run never came to.
+    pub(crate) fn unreached(&self) -> Vec<Address> {
+        self.spec.overrides.keys().filter(|a| !self.reached.contains(a)).copied().collect()
+    }
+
+    pub(crate) fn fingerprint(&self) -> u64 {
+        self.fingerprint.value()
+    }
+
+    /// The decisions taken so far, when they are recorded.
+    pub(crate) fn take_record(&mut self) -> Vec<Taken> {
+        self.taken.take().unwrap_or_default()
+    }
+}
+
+const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// SplitMix64's output function: a bijection in which every bit of the input sways every bit of the
+/// output.
+fn mix(mut z: u64) -> u64 {
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+fn stream_key(seed: u64, kind: Kind, from: u32, to: u32) -> u64 {
+    let kind = mix(seed ^ mix(GOLDEN.wrapping_mul(1 + kind as u64)));
+    mix(kind ^ mix(u64::from(from) << 32 | u64::from(to)))
+}
+
+/// A value in `0..bound` in proportion to `raw`. For the bounds in use (below 2^33) every value's
+/// chance is right to one part in two thousand million.
+pub(crate) fn scale(raw: u64, bound: u64) -> u64 {
+    if bound == 0 { raw } else { split(raw, bound).0 }
+}
+
+/// Like [`scale`], and the random bits that are left over, for a second question of the same draw.
+pub(crate) fn split(raw: u64, bound: u64) -> (u64, u64) {
+    let product = u128::from(raw) * u128::from(bound);
+    ((product >> 64) as u64, product as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn draws(spec: RunSpec, kind: Kind, count: usize, bound: u64) -> Vec<u64> {
+        let mut choices = Choices::new(spec, false);
+        if kind.has_benign() {
+            let link = choices.link(0, 1);
+            return (0..count)
+                .map(|_| choices.draw_on(link, kind, bound, |raw| scale(raw, bound)))
+                .collect();
+        }
+        let stream = choices.stream(kind, 0, 1);
+        (0..count).map(|_| choices.draw(stream, bound)).collect()
+    }
+
+    #[test]
+    fn a_value_depends_on_seed_and_address_alone() {
+        let alone = draws(RunSpec::seed(5), Kind::RequestDelay, 100, 1000);
+        let mut choices = Choices::new(RunSpec::seed(5), false);
+        let (link, other) = (choices.link(0, 1), choices.link(1, 0));
+        let mut draw = |link, kind| choices.draw_on(link, kind, 1000, |raw| scale(raw, 1000));
+        let among_others: Vec<u64> = (0..100)
+            .map(|i| {
+                for _ in 0..i % 3 {
+                    draw(other, Kind::RequestDelay);
+                    draw(link, Kind::ReplyDrop);
+                }
+                draw(link, Kind::RequestDelay)
+            })
+            .collect();
+        assert_eq!(alone, among_others);
+        assert_ne!(alone, draws(RunSpec::seed(6), Kind::RequestDelay, 100, 1000));
+        assert_ne!(alone, draws(RunSpec::seed(5), Kind::ReplyDrop, 100, 1000));
+    }
+
+    #[test]
+    fn values_are_spread_evenly_within_and_across_streams() {
+        // Chi-squared over 27 cells (26 degrees of freedom): above 65 has a chance of 3 in 100,000.
+        let chi = |values: &[u64]| {
+            let mut cells = [0f64; 27];
+            values.iter().for_each(|&v| cells[v as usize] += 1.0);
+            let expected = values.len() as f64 / 27.0;
+            cells.iter().map(|c| (c - expected).powi(2) / expected).sum::<f64>()
+        };
+        for seed in 0..20 {
+            let within = draws(RunSpec::seed(seed), Kind::RequestDelay, 27_000, 27);
+            assert!(chi(&within) < 65.0, "seed {seed}, one stream: {}", chi(&within));
+            let choices = Choices::new(RunSpec::seed(seed), false);
+            let mut choices_for_draws = Choices::new(RunSpec::seed(seed), false);
+            let across: Vec<u64> = (0..27_000)
+                .map(|to| {
+                    let mut stream = choices.new_stream(Kind::Order, 2, to);
+                    choices_for_draws.draw_from(&mut stream, 27)
+                })
+                .collect();
+            assert!(chi(&across) < 65.0, "seed {seed}, first of each: {}", chi(&across));
+        }
+        let first_of_each_seed: Vec<u64> =
+            (0..27_000).map(|s| draws(RunSpec::seed(s), Kind::RequestDelay, 1, 27)[0]).collect();
+        assert!(chi(&first_of_each_seed) < 65.0, "{}", chi(&first_of_each_seed));
+    }
+
+    #[test]
+    fn an_override_changes_one_decision_and_is_reported_when_never_reached() {
+        let at = |n| Address { kind: Kind::RequestDelay, from: 0, to: 1, n };
+        let mut spec = RunSpec::seed(9);
+        spec.overrides = BTreeMap::from([(at(3), 26), (at(4), 99), (at(1000), 1)]);
+        let plain = draws(RunSpec::seed(9), Kind::RequestDelay, 10, 27);
+        let changed = draws(spec.clone(), Kind::RequestDelay, 10, 27);
+        assert_eq!(changed[3..5], [26, 26], "99 is out of range and becomes the largest");
+        assert_eq!((&plain[..3], &plain[5..]), (&changed[..3], &changed[5..]));
+
+        let mut choices = Choices::new(spec, false);
+        let link = choices.link(0, 1);
+        for _ in 0..10 {
+            choices.draw_on(link, Kind::RequestDelay, 27, |raw| scale(raw, 27));
+        }
+        assert_eq!(choices.unreached(), [at(1000)]);
+    }
+
+    #[test]
+    fn a_benign_kind_is_zero_but_where_it_is_kept() {
+        let kept = Address { kind: Kind::RequestDelay, from: 0, to: 1, n: 2 };
+        let mut spec = RunSpec::seed(1);
+        spec.benign.insert(Kind::RequestDelay, BTreeSet::from([kept]));
+        spec.benign.insert(Kind::Dice, BTreeSet::new());
+        let plain = draws(RunSpec::seed(1), Kind::RequestDelay, 6, 27);
+        let calm = draws(spec.clone(), Kind::RequestDelay, 6, 27);
+        assert_eq!(calm, [0, 0, plain[2], 0, 0, 0]);
+        assert_eq!(draws(spec, Kind::Dice, 6, 0), draws(RunSpec::seed(1), Kind::Dice, 6, 0));
+    }
+
+    #[test]
+    fn draws_after_the_redraw_time_come_from_the_second_seed() {
+        let mut spec = RunSpec::seed(1);
+        spec.redraw = Some((Duration::from_secs(1), 77));
+        let mut choices = Choices::new(spec, false);
+        let stream = choices.stream(Kind::Dice, 0, 1);
+        let before: Vec<u64> = (0..5).map(|_| choices.draw(stream, 0)).collect();
+        choices.time_is(Duration::from_secs(1));
+        let after: Vec<u64> = (0..5).map(|_| choices.draw(stream, 0)).collect();
+        assert_eq!(before, draws_of_dice(1)[..5]);
+        assert_eq!(after, draws_of_dice(77)[5..]);
+    }
+
+    fn draws_of_dice(seed: u64) -> Vec<u64> {
+        draws(RunSpec::seed(seed), Kind::Dice, 10, 0)
+    }
+}

@@ -1,0 +1,574 @@
+//! Tasks, the virtual clock and groups of tasks, on one thread.
+//!
+//! Ready tasks run one at a time, in the order of keys drawn when they were woken; when nobody is
+//! ready, time jumps to what is due next. Nothing here is shared between threads: a waker that is
+//! used on another thread does nothing.
+
+use std::cell::{Cell, RefCell};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::future::Future;
+use std::panic::Location;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Wake, Waker};
+use std::time::Duration;
+
+use crate::choice::{Choices, Kind, RunSpec, Stream};
+use crate::event::{Event, Recorder};
+use crate::node::Node;
+use crate::timers::{Due, Timers};
+use crate::trouble::{TaskInfo, Trouble};
+
+pub(crate) type BoxFuture = Pin<Box<dyn Future<Output = ()>>>;
+
+/// When a run is ended from outside. Only counts and virtual time decide, never the wall clock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The latest virtual time.
+    pub virtual_time: Duration,
+    /// The most polls of tasks and arrivals of messages.
+    pub events: u64,
+    /// The most polls of tasks at one instant.
+    pub polls_per_instant: u64,
+}
+
+impl Default for Limits {
+    /// An hour of virtual time, 1,000 million events, 2 million polls at one instant.
+    fn default() -> Limits {
+        Limits {
+            virtual_time: Duration::from_secs(3600),
+            events: 1_000_000_000,
+            polls_per_instant: 2_000_000,
+        }
+    }
+}
+
+/// A task, told apart from earlier ones in the same slot.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TaskRef {
+    slot: u32,
+    generation: u32,
+}
+
+/// Tasks that end together.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) struct GroupId(u32);
+
+struct Group {
+    node: Node,
+    alive: bool,
+}
+
+/// Who is to be woken: a task directly where that is possible, for that is cheap.
+pub(crate) enum Parked {
+    Task(TaskRef),
+    Foreign(Waker),
+}
+
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+enum State {
+    Free,
+    Idle,
+    Ready,
+    Running,
+    /// Running, and to run again.
+    Woken,
+    /// Running, and to be dropped when this poll returns.
+    Killed,
+}
+
+struct Slot {
+    generation: u32,
+    state: State,
+    group: GroupId,
+    /// The number of the task among those of its node is the stream's `to`.
+    order: Stream,
+    /// Absent while it runs.
+    future: Option<BoxFuture>,
+    /// Absent while it runs.
+    waker: Option<Waker>,
+    shared: Arc<TaskWaker>,
+    name: &'static str,
+    spawned_at: &'static Location<'static>,
+    waiting: Option<Waiting>,
+}
+
+/// What a leaf future says of its own waiting.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Waiting {
+    pub(crate) what: &'static str,
+    pub(crate) detail: &'static str,
+    pub(crate) at: &'static Location<'static>,
+}
+
+/// What a [`Waker`] of ours holds.
+struct TaskWaker {
+    slot: u32,
+    generation: AtomicU32,
+}
+
+impl Wake for TaskWaker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        let task = TaskRef { slot: self.slot, generation: self.generation.load(Ordering::Relaxed) };
+        if let Some(executor) = current() {
+            executor.wake(task);
+        }
+    }
+}
+
+thread_local! {
+    static CURRENT: RefCell<Option<Rc<Executor>>> = const { RefCell::new(None) };
+}
+
+/// The executor that runs on this thread.
+pub(crate) fn current() -> Option<Rc<Executor>> {
+    CURRENT.with(|current| current.borrow().clone())
+}
+
+/// Makes `executor` this thread's own, or none.
+pub(crate) fn set_current(executor: Option<Rc<Executor>>) {
+    CURRENT.with(|current| *current.borrow_mut() = executor);
+}
+
+/// A task that is ready: the drawn key, then the order of waking.
+#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct ReadyTask {
+    key: u32,
+    sequence: u64,
+    slot: u32,
+    generation: u32,
+}
+
+pub(crate) struct Executor {
+    now: Cell<u64>,
+    slots: RefCell<Vec<Slot>>,
+    free: RefCell<Vec<u32>>,
+    ready: RefCell<BinaryHeap<Reverse<ReadyTask>>>,
+    wakes: Cell<u64>,
+    groups: RefCell<Vec<Group>>,
+    /// How many tasks each node has had; never restarts with an incarnation.
+    task_numbers: RefCell<std::collections::BTreeMap<Node, u32>>,
+    pub(crate) timers: RefCell<Timers>,
+    pub(crate) choices: RefCell<Choices>,
+    pub(crate) recorder: Recorder,
+    limits: Limits,
+    current: Cell<Option<TaskRef>>,
+    /// The data pointer of the running task's own waker.
+    current_waker: Cell<*const ()>,
+    current_waiting: Cell<Option<Waiting>>,
+    /// On whose behalf the running task acts, when that is not its own node.
+    acting: Cell<Option<Node>>,
+    polled_last: Cell<Option<TaskRef>>,
+    events: Cell<u64>,
+    ended: RefCell<Option<Result<(), Trouble>>>,
+}
+
+impl Executor {
+    pub(crate) fn new(spec: RunSpec, limits: Limits, record: bool) -> Executor {
+        Executor {
+            now: Cell::new(0),
+            slots: RefCell::default(),
+            free: RefCell::default(),
+            ready: RefCell::default(),
+            wakes: Cell::new(0),
+            groups: RefCell::default(),
+            task_numbers: RefCell::default(),
+            timers: RefCell::default(),
+            choices: RefCell::new(Choices::new(spec, record)),
+            recorder: Recorder::new(record),
+            limits,
+            current: Cell::new(None),
+            current_waker: Cell::new(std::ptr::null()),
+            current_waiting: Cell::new(None),
+            acting: Cell::new(None),
+            polled_last: Cell::new(None),
+            events: Cell::new(0),
+            ended: RefCell::new(None),
+        }
+    }
+
+    /// Virtual nanoseconds since the start.
+    pub(crate) fn now(&self) -> u64 {
+        self.now.get()
+    }
+
+    /// How many polls and messages there were.
+    pub(crate) fn events(&self) -> u64 {
+        self.events.get()
+    }
+
+    // Groups and tasks.
+
+    pub(crate) fn new_group(&self, node: Node) -> GroupId {
+        let mut groups = self.groups.borrow_mut();
+        groups.push(Group { node, alive: true });
+        GroupId(groups.len() as u32 - 1)
+    }
+
+    pub(crate) fn is_alive(&self, group: GroupId) -> bool {
+        self.groups.borrow()[group.0 as usize].alive
+    }
+
+    /// Puts a task into a group. In a group that has ended, the future is dropped at once.
+    pub(crate) fn spawn(
+        &self,
+        group: GroupId,
+        name: &'static str,
+        spawned_at: &'static Location<'static>,
+        future: BoxFuture,
+    ) {
+        let (node, alive) = {
+            let group = &self.groups.borrow()[group.0 as usize];
+            (group.node, group.alive)
+        };
+        if !alive {
+            return;
+        }
+        let number = {
+            let mut numbers = self.task_numbers.borrow_mut();
+            let number = numbers.entry(node).or_insert(0);
+            *number += 1;
+            *number - 1
+        };
+        let order = self.choices.borrow().new_stream(Kind::Order, node.raw(), number);
+        let slot = self.free.borrow_mut().pop();
+        let mut slots = self.slots.borrow_mut();
+        let slot = match slot {
+            Some(slot) => {
+                let place = &mut slots[slot as usize];
+                if Arc::strong_count(&place.shared) == 2 {
+                    // Nobody else has kept the last task's waker: it can serve again.
+                    place.shared.generation.store(place.generation, Ordering::Relaxed);
+                } else {
+                    (place.shared, place.waker) = new_waker(slot, place.generation);
+                }
+                place.state = State::Idle;
+                place.group = group;
+                place.order = order;
+                place.future = Some(future);
+                place.name = name;
+                place.spawned_at = spawned_at;
+                place.waiting = None;
+                slot
+            }
+            None => {
+                let slot = slots.len() as u32;
+                let (shared, waker) = new_waker(slot, 0);
+                slots.push(Slot {
+                    generation: 0,
+                    state: State::Idle,
+                    group,
+                    order,
+                    future: Some(future),
+                    waker,
+                    shared,
+                    name,
+                    spawned_at,
+                    waiting: None,
+                });
+                slot
+            }
+        };
+        self.make_ready(slot, &mut slots[slot as usize]);
+    }
+
+    /// Ends a group: its tasks are dropped now, the running one when its poll returns.
+    pub(crate) fn kill(&self, group: GroupId) {
+        let node = {
+            let group = &mut self.groups.borrow_mut()[group.0 as usize];
+            if !group.alive {
+                return;
+            }
+            group.alive = false;
+            group.node
+        };
+        let mut dropped = Vec::new();
+        let mut tasks = 0;
+        for (number, slot) in self.slots.borrow_mut().iter_mut().enumerate() {
+            if slot.group != group {
+                continue;
+            }
+            match slot.state {
+                State::Idle | State::Ready => {
+                    dropped.push(slot.future.take());
+                    self.release(number as u32, slot);
+                    tasks += 1;
+                }
+                State::Running | State::Woken => {
+                    slot.state = State::Killed;
+                    tasks += 1;
+                }
+                State::Free | State::Killed => {}
+            }
+        }
+        self.recorder.mix(u64::from(node.raw()), tasks as u64);
+        self.recorder.push(self.now(), node, || Event::Crashed { tasks });
+        // Outside of any borrow: destructors may call back.
+        drop(dropped);
+    }
+
+    /// Ends every group, in the order of their making.
+    pub(crate) fn kill_all(&self) {
+        let mut next = 0;
+        while next < self.groups.borrow().len() {
+            self.kill(GroupId(next as u32));
+            next += 1;
+        }
+    }
+
+    fn release(&self, number: u32, slot: &mut Slot) {
+        slot.state = State::Free;
+        slot.generation = slot.generation.wrapping_add(1);
+        self.free.borrow_mut().push(number);
+    }
+
+    // Waking and waiting.
+
+    pub(crate) fn wake(&self, task: TaskRef) {
+        let mut slots = self.slots.borrow_mut();
+        let slot = &mut slots[task.slot as usize];
+        if slot.generation == task.generation {
+            self.make_ready(task.slot, slot);
+        }
+    }
+
+    fn make_ready(&self, number: u32, slot: &mut Slot) {
+        slot.state = match slot.state {
+            State::Idle => State::Ready,
+            State::Running => State::Woken,
+            State::Free | State::Ready | State::Woken | State::Killed => return,
+        };
+        let key = self.choices.borrow_mut().draw_from(&mut slot.order, 1 << 32) as u32;
+        let sequence = self.wakes.get();
+        self.wakes.set(sequence + 1);
+        let generation = slot.generation;
+        self.ready.borrow_mut().push(Reverse(ReadyTask {
+            key,
+            sequence,
+            slot: number,
+            generation,
+        }));
+    }
+
+    /// Notes that the running task waits, for what and where.
+    pub(crate) fn note_waiting(&self, waiting: Waiting) {
+        self.current_waiting.set(Some(waiting));
+    }
+
+    /// Notes that the running task waits, and returns whom to wake.
+    #[inline]
+    pub(crate) fn park(&self, context: &Context<'_>, waiting: Waiting) -> Parked {
+        self.note_waiting(waiting);
+        match self.current.get() {
+            Some(task) if context.waker().data() == self.current_waker.get() => Parked::Task(task),
+            _ => Parked::Foreign(context.waker().clone()),
+        }
+    }
+
+    pub(crate) fn unpark(&self, parked: Parked) {
+        match parked {
+            Parked::Task(task) => self.wake(task),
+            Parked::Foreign(waker) => waker.wake(),
+        }
+    }
+
+    // The run.
+
+    /// Ends the run after the current poll or message. The first call decides.
+    pub(crate) fn end(&self, how: Result<(), Trouble>) {
+        self.ended.borrow_mut().get_or_insert(how);
+    }
+
+    /// Runs until [`end`](Self::end) is called or a limit is met. `on_message` is the network.
+    pub(crate) fn run(&self, on_message: impl Fn(u64)) -> Result<(), Trouble> {
+        loop {
+            let mut polls = 0;
+            while let Some(task) = self.next_ready() {
+                self.poll(task);
+                polls += 1;
+                self.events.set(self.events.get() + 1);
+                if let Some(how) = self.ended.take() {
+                    return how;
+                }
+                if polls >= self.limits.polls_per_instant {
+                    return Err(Trouble::Spinning { polls, tasks: self.busy_tasks() });
+                }
+            }
+            let Some(next) = self.timers.borrow_mut().next() else {
+                return Err(Trouble::Stuck { waiting: self.tasks(|_| true) });
+            };
+            let limit = self.limits.virtual_time;
+            if u128::from(next) > limit.as_nanos() {
+                return Err(Trouble::TimeLimit { limit, main: self.first_task() });
+            }
+            if self.events.get() > self.limits.events {
+                let last = self.polled_last.get().and_then(|task| self.info(task));
+                return Err(Trouble::EventLimit { limit: self.limits.events, last });
+            }
+            self.now.set(next);
+            self.choices.borrow_mut().time_is(Duration::from_nanos(next));
+            self.fire(next, &on_message);
+            if let Some(how) = self.ended.take() {
+                return how;
+            }
+        }
+    }
+
+    /// Does all that is due at this instant, before any task runs: so their order is drawn.
+    fn fire(&self, now: u64, on_message: &impl Fn(u64)) {
+        loop {
+            let due = self.timers.borrow_mut().pop(now);
+            match due {
+                None => return,
+                Some(Due::Message(message)) => {
+                    self.events.set(self.events.get() + 1);
+                    on_message(message);
+                }
+                Some(Due::Wake(parked)) => {
+                    if let Parked::Task(task) = parked {
+                        self.note_timer(now, task);
+                    } else {
+                        self.recorder.mix(now, 0);
+                    }
+                    self.unpark(parked);
+                }
+            }
+        }
+    }
+
+    fn note_timer(&self, now: u64, task: TaskRef) {
+        let (group, order, name) = {
+            let slot = &self.slots.borrow()[task.slot as usize];
+            (slot.group, slot.order, slot.name)
+        };
+        self.recorder.mix(now, order.identity());
+        if self.recorder.is_on() {
+            let node = self.groups.borrow()[group.0 as usize].node;
+            self.recorder.push(now, node, || Event::Woke { task: name });
+        }
+    }
+
+    fn next_ready(&self) -> Option<TaskRef> {
+        let mut ready = self.ready.borrow_mut();
+        loop {
+            let Reverse(ReadyTask { slot, generation, .. }) = ready.pop()?;
+            let place = &self.slots.borrow()[slot as usize];
+            if place.generation == generation && place.state == State::Ready {
+                return Some(TaskRef { slot, generation });
+            }
+        }
+    }
+
+    fn poll(&self, task: TaskRef) {
+        let (mut future, waker) = {
+            let slot = &mut self.slots.borrow_mut()[task.slot as usize];
+            slot.state = State::Running;
+            let future = slot.future.take().expect("a ready task has its future");
+            (future, slot.waker.take().expect("a ready task has its waker"))
+        };
+        self.current.set(Some(task));
+        self.polled_last.set(Some(task));
+        self.current_waker.set(waker.data());
+        self.current_waiting.set(None);
+        let is_done = future.as_mut().poll(&mut Context::from_waker(&waker)).is_ready();
+        self.current.set(None);
+        self.current_waker.set(std::ptr::null());
+
+        let mut finished = None;
+        {
+            let slot = &mut self.slots.borrow_mut()[task.slot as usize];
+            slot.waker = Some(waker);
+            if is_done || slot.state == State::Killed {
+                self.release(task.slot, slot);
+                finished = Some(future);
+            } else {
+                slot.waiting = self.current_waiting.get();
+                slot.future = Some(future);
+                slot.state = match slot.state {
+                    State::Woken => State::Ready,
+                    _ => State::Idle,
+                };
+            }
+        }
+        drop(finished);
+    }
+
+    // What reports say of tasks.
+
+    /// Calls `act` on behalf of a node: what is logged meanwhile is that node's.
+    pub(crate) fn act_as<R>(&self, node: Node, act: impl FnOnce() -> R) -> R {
+        let before = self.acting.replace(Some(node));
+        let result = act();
+        self.acting.set(before);
+        result
+    }
+
+    /// The node on whose behalf the running task acts.
+    pub(crate) fn current_node(&self) -> Option<Node> {
+        if let Some(node) = self.acting.get() {
+            return Some(node);
+        }
+        let group = self.slots.borrow()[self.current.get()?.slot as usize].group;
+        Some(self.groups.borrow()[group.0 as usize].node)
+    }
+
+    /// The task that is being polled; after a panic, the one that panicked.
+    pub(crate) fn current_task(&self) -> Option<TaskInfo> {
+        self.info(self.current.get()?)
+    }
+
+    /// The other tasks of a node, which wait for something.
+    pub(crate) fn suspended_tasks(&self, node: Node) -> Vec<TaskInfo> {
+        self.tasks(|slot| matches!(slot.state, State::Idle | State::Ready))
+            .into_iter()
+            .filter(|task| task.node == node && task.waiting.is_some())
+            .collect()
+    }
+
+    fn busy_tasks(&self) -> Vec<TaskInfo> {
+        let last = self.polled_last.get().and_then(|task| self.info(task));
+        let mut busy = self.tasks(|slot| slot.state == State::Ready);
+        busy.retain(|task| Some(task) != last.as_ref());
+        last.into_iter().chain(busy).collect()
+    }
+
+    fn first_task(&self) -> Option<TaskInfo> {
+        self.tasks(|_| true).into_iter().next()
+    }
+
+    fn info(&self, task: TaskRef) -> Option<TaskInfo> {
+        let slots = self.slots.borrow();
+        let slot = &slots[task.slot as usize];
+        (slot.generation == task.generation).then(|| self.describe(slot))
+    }
+
+    fn tasks(&self, which: impl Fn(&Slot) -> bool) -> Vec<TaskInfo> {
+        let slots = self.slots.borrow();
+        let chosen = slots.iter().filter(|slot| slot.state != State::Free && which(slot));
+        chosen.map(|slot| self.describe(slot)).collect()
+    }
+
+    fn describe(&self, slot: &Slot) -> TaskInfo {
+        let place = |at: &Location<'_>| format!("{}:{}", at.file(), at.line());
+        TaskInfo {
+            node: self.groups.borrow()[slot.group.0 as usize].node,
+            name: slot.name,
+            spawned_at: place(slot.spawned_at),
+            waiting: slot.waiting.map(|waiting| {
+                format!("waits at {} for {}{}", place(waiting.at), waiting.what, waiting.detail)
+            }),
+        }
+    }
+}
+
+fn new_waker(slot: u32, generation: u32) -> (Arc<TaskWaker>, Option<Waker>) {
+    let shared = Arc::new(TaskWaker { slot, generation: AtomicU32::new(generation) });
+    (shared.clone(), Some(Waker::from(shared)))
+}

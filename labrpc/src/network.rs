@@ -1,0 +1,631 @@
+//! The network: client ends, and the life of a request from call to answer.
+//!
+//! A request passes through these phases (the numbers are those of the twelve steps in the facts of
+//! the Go lab):
+//!
+//! ```text
+//! call (1-3) ──> Travelling ──arrives──> Handling ──answers──> Returning ──> Done(true)
+//!    │               (5)        (6)         │ (7)      │ (8-9)     (10-12)
+//!    └──> Failing (4, 5: unreachable or dropped) ──────┴─────────────────> Done(false)
+//! ```
+//!
+//! A call is a value in a table, not a task; only the handler is a task, of the server's group.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::panic::Location;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::choice::Link;
+use crate::codec;
+use crate::event::{Event, Lost, hash_bytes};
+use crate::executor::{Executor, Parked, Waiting};
+use crate::faults::{self, DEAD_CHECK_EVERY, Mode, ReplyFate, RequestFate};
+use crate::node::Node;
+use crate::server::{Method, Server, ServerState};
+use crate::trouble::Trouble;
+
+/// Names a client end.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct EndId(u32);
+
+struct End {
+    to: Option<Node>,
+    is_enabled: bool,
+    from: Node,
+    /// Resolved when the end is connected.
+    link: Option<Link>,
+}
+
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+enum Phase {
+    Free,
+    Travelling,
+    Failing(Lost),
+    Handling,
+    Returning,
+    Done(bool),
+}
+
+/// One call. The slot and its buffer serve again after it.
+struct CallState {
+    generation: u32,
+    phase: Phase,
+    /// The how-manieth call of the run.
+    number: u64,
+    end: EndId,
+    from: Node,
+    to: Node,
+    link: Option<Link>,
+    /// The switches at the time of the call: a later change does not touch it.
+    mode: Mode,
+    method: &'static str,
+    server: Option<Rc<ServerState>>,
+    dispatched_at: u64,
+    /// The arguments, then the reply.
+    buffer: Vec<u8>,
+    waiter: Option<Parked>,
+    is_abandoned: bool,
+}
+
+struct State {
+    mode: Mode,
+    is_closed: bool,
+    ends: Vec<End>,
+    servers: BTreeMap<Node, Rc<ServerState>>,
+    calls: Vec<CallState>,
+    free: Vec<u32>,
+    total_count: u64,
+    total_bytes: u64,
+}
+
+struct Shared {
+    executor: Rc<Executor>,
+    state: RefCell<State>,
+}
+
+/// A buffer that has grown beyond this many bytes is not kept for later calls.
+const KEPT_BUFFER_BYTES: usize = 64 * 1024;
+
+/// The simulated network of one simulation. It starts reliable, without long delays or reordering.
+#[derive(Clone)]
+pub struct Network(Rc<Shared>);
+
+impl Network {
+    pub(crate) fn new(executor: &Rc<Executor>) -> Network {
+        Network(Rc::new(Shared {
+            executor: executor.clone(),
+            state: RefCell::new(State {
+                mode: Mode { reliable: true, long_delays: false, long_reordering: false },
+                is_closed: false,
+                ends: Vec::new(),
+                servers: BTreeMap::new(),
+                calls: Vec::new(),
+                free: Vec::new(),
+                total_count: 0,
+                total_bytes: 0,
+            }),
+        }))
+    }
+
+    /// A reliable network loses nothing and delays by microseconds. An unreliable one delays
+    /// requests by 0 to 26 ms and loses one in ten of the requests and of the replies.
+    pub fn reliable(&self, yes: bool) {
+        self.step(1, u64::from(yes));
+        self.state().mode.reliable = yes;
+    }
+
+    /// Whether two thirds of the replies are held back for 200 to 2199 ms.
+    pub fn long_reordering(&self, yes: bool) {
+        self.step(2, u64::from(yes));
+        self.state().mode.long_reordering = yes;
+    }
+
+    /// Whether a call to a server that cannot be reached takes up to 7 s to fail, not up to 100 ms.
+    pub fn long_delays(&self, yes: bool) {
+        self.step(3, u64::from(yes));
+        self.state().mode.long_delays = yes;
+    }
+
+    /// A new end for `from`. It starts disabled and not connected.
+    pub fn make_end(&self, from: Node) -> ClientEnd {
+        let mut state = self.state();
+        state.ends.push(End { to: None, is_enabled: false, from, link: None });
+        ClientEnd { network: self.0.clone(), id: EndId(state.ends.len() as u32 - 1) }
+    }
+
+    /// Sets which server an end talks to. The server need not be there yet.
+    pub fn connect(&self, end: EndId, to: Node) {
+        let mut state = self.state();
+        let end = &mut state.ends[end.0 as usize];
+        end.to = Some(to);
+        end.link = Some(self.0.executor.choices.borrow_mut().link(end.from.raw(), to.raw()));
+    }
+
+    /// Enables or disables an end. Requests that are under way are not touched, but no answer of a
+    /// handler that is still running comes back through a disabled end.
+    pub fn enable(&self, end: EndId, yes: bool) {
+        self.step(4 + u64::from(yes), u64::from(end.0));
+        self.state().ends[end.0 as usize].is_enabled = yes;
+        if !yes {
+            self.look_after_handlers(|call| call.end == end);
+        }
+    }
+
+    /// Puts a server under a name, in the place of what was there.
+    pub fn add_server(&self, name: Node, server: &Server) {
+        self.step(6, u64::from(name.raw()));
+        let replaced = self.state().servers.insert(name, server.0.clone());
+        drop(replaced);
+        self.look_after_handlers(|call| call.to == name);
+    }
+
+    /// Takes the server away. Its handlers run on, but none of their answers arrive.
+    pub fn delete_server(&self, name: Node) {
+        self.step(7, u64::from(name.raw()));
+        let deleted = self.state().servers.remove(&name);
+        drop(deleted);
+        self.look_after_handlers(|call| call.to == name);
+    }
+
+    /// How many requests were dispatched to the server that now has this name; 0 when there is none.
+    pub fn count(&self, name: Node) -> u64 {
+        self.state().servers.get(&name).map_or(0, |server| server.count.get())
+    }
+
+    /// How many calls were handed to the network, whatever became of them.
+    pub fn total_count(&self) -> u64 {
+        self.state().total_count
+    }
+
+    /// The bytes of the arguments of all those calls and of the replies that arrived.
+    pub fn total_bytes(&self) -> u64 {
+        self.state().total_bytes
+    }
+
+    /// Closes the network: later calls fail at once. Those under way go on.
+    pub fn cleanup(&self) {
+        self.state().is_closed = true;
+    }
+
+    /// Forgets servers and calls, so that nothing of the world outlives the run.
+    pub(crate) fn clear(&self) {
+        let (servers, calls) = {
+            let mut state = self.state();
+            state.is_closed = true;
+            (std::mem::take(&mut state.servers), std::mem::take(&mut state.calls))
+        };
+        servers.values().for_each(|server| drop(server.handlers.take()));
+        drop(calls);
+    }
+
+    fn state(&self) -> std::cell::RefMut<'_, State> {
+        self.0.state.borrow_mut()
+    }
+
+    /// The tester's steps are part of the fingerprint.
+    fn step(&self, what: u64, value: u64) {
+        self.0.executor.recorder.mix(what, value);
+    }
+
+    /// Something changed that may make servers dead for callers whose handlers still run: those
+    /// callers notice at their next look.
+    fn look_after_handlers(&self, concerned: impl Fn(&CallState) -> bool) {
+        let state = self.state();
+        for (index, call) in state.calls.iter().enumerate() {
+            if call.phase == Phase::Handling && concerned(call) {
+                self.0.set_dead_check(index as u32, call);
+            }
+        }
+    }
+
+    /// The executor's clock has come to the time of a message.
+    pub(crate) fn on_message(&self, message: u64) {
+        let (index, generation) = (message as u32, (message >> 32) as u32 & GENERATION_MASK);
+        let (phase, is_dead) = {
+            let state = self.state();
+            let call = &state.calls[index as usize];
+            if call.generation != generation {
+                return;
+            }
+            (call.phase, state.is_dead(call))
+        };
+        if message & DEAD_CHECK != 0 {
+            if phase == Phase::Handling && is_dead {
+                self.0.fail(index, Lost::Dead);
+            }
+            return;
+        }
+        match phase {
+            Phase::Failing(why) => self.0.fail(index, why),
+            Phase::Travelling => self.0.dispatch(index),
+            Phase::Returning => self.0.deliver_reply(index),
+            Phase::Free | Phase::Handling | Phase::Done(_) => {}
+        }
+    }
+}
+
+// A message is the slot of its call, the generation of the slot, and one flag.
+const GENERATION_MASK: u32 = (1 << 30) - 1;
+const DEAD_CHECK: u64 = 1 << 62;
+
+fn message(index: u32, generation: u32) -> u64 {
+    u64::from(generation) << 32 | u64::from(index)
+}
+
+impl State {
+    /// Whether no answer may come back to the caller: its end is disabled, or the server is not the
+    /// very one that the request went to.
+    fn is_dead(&self, call: &CallState) -> bool {
+        let is_same = match (&call.server, self.servers.get(&call.to)) {
+            (Some(then), Some(now)) => Rc::ptr_eq(then, now),
+            _ => false,
+        };
+        !is_same || !self.ends[call.end.0 as usize].is_enabled
+    }
+
+    fn release(&mut self, index: u32, mut buffer: Vec<u8>) {
+        let call = &mut self.calls[index as usize];
+        call.phase = Phase::Free;
+        call.generation = (call.generation + 1) & GENERATION_MASK;
+        if buffer.capacity() > KEPT_BUFFER_BYTES {
+            buffer = Vec::new();
+        }
+        call.buffer = buffer;
+        self.free.push(index);
+    }
+}
+
+impl Shared {
+    /// Steps 1 to 5: counts, takes a snapshot of the world, and decides what becomes of the request.
+    fn send(
+        &self,
+        end: EndId,
+        method: &'static str,
+        args: &(impl Serialize + Debug),
+    ) -> (u32, u32) {
+        let (index, mut buffer) = self.take_slot(end, method);
+        codec::encode_into(args, &mut buffer)
+            .unwrap_or_else(|error| panic!("the arguments of {method} cannot be encoded: {error}"));
+        let state = &mut *self.state.borrow_mut();
+        let is_closed = state.is_closed;
+        let call = &mut state.calls[index as usize];
+        let recorder = &self.executor.recorder;
+        let nodes = u64::from(call.from.raw()) << 32 | u64::from(call.to.raw());
+        recorder.mix(hash_bytes(&buffer), nodes);
+        recorder.push(self.executor.now(), call.from, || Event::Sent {
+            call: call.number,
+            to: call.to,
+            method,
+            bytes: buffer.len(),
+            content: format!("{args:?}"),
+        });
+        if is_closed {
+            call.phase = Phase::Done(false);
+            call.buffer = buffer;
+            return (index, call.generation);
+        }
+        state.total_count += 1;
+        state.total_bytes += buffer.len() as u64;
+        call.buffer = buffer;
+        let end = &state.ends[end.0 as usize];
+        call.server = state.servers.get(&call.to).filter(|_| end.is_enabled).cloned();
+        let mut choices = self.executor.choices.borrow_mut();
+        let fate = match call.link {
+            Some(link) => faults::request(&mut choices, link, call.mode, call.server.is_some()),
+            None => RequestFate::Unreachable { after: 0 },
+        };
+        let (phase, after) = match fate {
+            RequestFate::Unreachable { after } => (Phase::Failing(Lost::Unreachable), after),
+            RequestFate::Dropped { after } => (Phase::Failing(Lost::Dropped), after),
+            RequestFate::Arrives { after } => (Phase::Travelling, after),
+        };
+        call.phase = phase;
+        self.executor
+            .timers
+            .borrow_mut()
+            .message_at(self.executor.now() + after, message(index, call.generation));
+        (index, call.generation)
+    }
+
+    /// A slot for a new call, and its empty buffer.
+    fn take_slot(&self, end: EndId, method: &'static str) -> (u32, Vec<u8>) {
+        let state = &mut *self.state.borrow_mut();
+        let End { to, from, link, .. } = state.ends[end.0 as usize];
+        let call = CallState {
+            generation: 0,
+            phase: Phase::Travelling,
+            number: state.total_count,
+            end,
+            from,
+            to: to.unwrap_or(Node::TESTER),
+            link,
+            mode: state.mode,
+            method,
+            server: None,
+            dispatched_at: 0,
+            buffer: Vec::new(),
+            waiter: None,
+            is_abandoned: false,
+        };
+        match state.free.pop() {
+            Some(index) => {
+                let slot = &mut state.calls[index as usize];
+                let mut buffer = std::mem::take(&mut slot.buffer);
+                buffer.clear();
+                *slot = CallState { generation: slot.generation, ..call };
+                (index, buffer)
+            }
+            None => {
+                state.calls.push(call);
+                (state.calls.len() as u32 - 1, Vec::new())
+            }
+        }
+    }
+
+    /// Step 6: the request is at the server, and its handler starts as a task there.
+    fn dispatch(self: &Rc<Self>, index: u32) {
+        let now = self.executor.now();
+        let mut state = self.state.borrow_mut();
+        let call = &mut state.calls[index as usize];
+        call.phase = Phase::Handling;
+        call.dispatched_at = now;
+        let server = call.server.clone().expect("a request travels to a server");
+        let (method, from, to) = (call.method, call.from, call.to);
+        let (number, generation) = (call.number, call.generation);
+        let buffer = std::mem::take(&mut call.buffer);
+        if state.is_dead(&state.calls[index as usize]) {
+            self.set_dead_check(index, &state.calls[index as usize]);
+        }
+        drop(state);
+        server.count.set(server.count.get() + 1);
+        if !server.runtime.is_alive() {
+            // The request reached an incarnation that has crashed: nobody handles it.
+            return;
+        }
+        self.executor.recorder.push(now, to, || Event::Delivered { call: number, from, method });
+        let handlers = server.handlers.borrow();
+        let Some(handler) = handlers.iter().find(|handler| handler.method == method) else {
+            let known = handlers.iter().map(|handler| handler.method).collect();
+            self.executor.end(Err(Trouble::UnknownMethod { server: to, method, known }));
+            return;
+        };
+        let responder = Responder { network: self.clone(), index, generation };
+        let task = (handler.make)(buffer, responder);
+        self.executor.spawn(server.runtime.group, method, handler.registered_at, task);
+    }
+
+    /// Step 7: the caller looks at the next multiple of 100 ms after the request was dispatched.
+    fn set_dead_check(&self, index: u32, call: &CallState) {
+        let looks = (self.executor.now() - call.dispatched_at) / DEAD_CHECK_EVERY + 1;
+        let at = call.dispatched_at + looks * DEAD_CHECK_EVERY;
+        let look = DEAD_CHECK | message(index, call.generation);
+        self.executor.timers.borrow_mut().message_at(at, look);
+    }
+
+    /// Steps 8 to 10: the handler has answered.
+    fn reply(&self, index: u32, generation: u32, buffer: Vec<u8>, reply: &dyn Debug) {
+        let state = &mut *self.state.borrow_mut();
+        let call = &state.calls[index as usize];
+        if call.generation != generation || call.phase != Phase::Handling {
+            return; // The caller has given the server up.
+        }
+        let is_dead = state.is_dead(call);
+        let call = &mut state.calls[index as usize];
+        let nodes = u64::from(call.to.raw()) << 32 | u64::from(call.from.raw());
+        self.executor.recorder.mix(hash_bytes(&buffer), nodes);
+        let fate = if is_dead {
+            Err(Lost::Dead)
+        } else {
+            let link = call.link.expect("a request that arrived had a way");
+            match faults::reply(&mut self.executor.choices.borrow_mut(), link, call.mode) {
+                ReplyFate::Dropped => Err(Lost::Dropped),
+                ReplyFate::Arrives { after, held } => Ok((after, held)),
+            }
+        };
+        let now = self.executor.now();
+        self.executor.recorder.push(now, call.to, || Event::Replied {
+            call: call.number,
+            to: call.from,
+            method: call.method,
+            bytes: buffer.len(),
+            content: format!("{reply:?}"),
+            held: Duration::from_nanos(fate.map_or(0, |(_, held)| held)),
+        });
+        call.buffer = buffer;
+        let after = match fate {
+            Ok((after, _)) => {
+                call.phase = Phase::Returning;
+                after
+            }
+            Err(why) => {
+                call.phase = Phase::Failing(why);
+                0
+            }
+        };
+        let mut timers = self.executor.timers.borrow_mut();
+        timers.message_at(now + after, message(index, generation));
+    }
+
+    /// Step 11: the reply is there. Nothing is checked any more: it arrives even from the dead.
+    fn deliver_reply(&self, index: u32) {
+        {
+            let state = &mut *self.state.borrow_mut();
+            let call = &state.calls[index as usize];
+            state.total_bytes += call.buffer.len() as u64;
+            self.executor.recorder.push(self.executor.now(), call.from, || Event::Answered {
+                call: call.number,
+                from: call.to,
+                method: call.method,
+            });
+        }
+        self.finish(index, true);
+    }
+
+    fn fail(&self, index: u32, why: Lost) {
+        {
+            let call = &self.state.borrow().calls[index as usize];
+            self.executor.recorder.push(self.executor.now(), call.from, || Event::Lost {
+                call: call.number,
+                to: call.to,
+                method: call.method,
+                why,
+            });
+        }
+        self.finish(index, false);
+    }
+
+    fn finish(&self, index: u32, is_answered: bool) {
+        // The server may be the last of its incarnation: it is dropped outside of the borrow.
+        let (waiter, _server) = {
+            let state = &mut *self.state.borrow_mut();
+            let call = &mut state.calls[index as usize];
+            self.executor.recorder.mix(call.number, u64::from(is_answered));
+            call.phase = Phase::Done(is_answered);
+            let taken = (call.waiter.take(), call.server.take());
+            if call.is_abandoned {
+                let buffer = std::mem::take(&mut call.buffer);
+                state.release(index, buffer);
+            }
+            taken
+        };
+        if let Some(waiter) = waiter {
+            self.executor.unpark(waiter);
+        }
+    }
+}
+
+/// How a handler answers its request.
+pub(crate) struct Responder {
+    network: Rc<Shared>,
+    index: u32,
+    generation: u32,
+}
+
+impl Responder {
+    pub(crate) fn reply(self, buffer: Vec<u8>, reply: &dyn Debug) {
+        self.network.reply(self.index, self.generation, buffer, reply);
+    }
+}
+
+/// One node's way to one server.
+#[derive(Clone)]
+pub struct ClientEnd {
+    network: Rc<Shared>,
+    id: EndId,
+}
+
+impl ClientEnd {
+    /// The end's name, for the tester.
+    pub fn id(&self) -> EndId {
+        self.id
+    }
+
+    /// Calls a method of the server. The request leaves *now*, with the arguments as they are now;
+    /// awaiting the call only waits for the answer: the reply, or `None` when there will be none.
+    /// Then the handler may have run or not.
+    ///
+    /// Every call gets an answer in the end, so that callers need no time-out: at once when the
+    /// network dropped it, after a while when the server cannot be reached. It waits for as long as
+    /// the handler runs. Dropping the call does not take the request back.
+    ///
+    /// # Panics
+    /// When the arguments cannot be encoded.
+    #[track_caller]
+    pub fn call<Args, Reply>(&self, method: Method<Args, Reply>, args: &Args) -> Call<Reply>
+    where
+        Args: Serialize + Debug,
+        Reply: DeserializeOwned,
+    {
+        let (index, generation) = self.network.send(self.id, method.name(), args);
+        Call {
+            network: self.network.clone(),
+            index,
+            generation,
+            is_taken: false,
+            method: method.name(),
+            at: Location::caller(),
+            reply: PhantomData,
+        }
+    }
+}
+
+impl Debug for ClientEnd {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ClientEnd({})", self.id.0)
+    }
+}
+
+/// Waits for the answer to a request that has left; made by [`ClientEnd::call`].
+#[must_use = "the request has left, but nobody waits for the answer"]
+pub struct Call<Reply> {
+    network: Rc<Shared>,
+    index: u32,
+    generation: u32,
+    is_taken: bool,
+    method: &'static str,
+    at: &'static Location<'static>,
+    reply: PhantomData<fn() -> Reply>,
+}
+
+impl<Reply: DeserializeOwned> Future for Call<Reply> {
+    type Output = Option<Reply>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Reply>> {
+        let this = &mut *self;
+        assert!(!this.is_taken, "a call was polled after it had answered");
+        let buffer = {
+            let state = &mut *this.network.state.borrow_mut();
+            let call = &mut state.calls[this.index as usize];
+            let Phase::Done(is_answered) = call.phase else {
+                let waiting = Waiting { what: "the answer to ", detail: this.method, at: this.at };
+                let parked = this.network.executor.park(context, waiting);
+                let previous = call.waiter.replace(parked);
+                drop(previous);
+                return Poll::Pending;
+            };
+            this.is_taken = true;
+            let buffer = std::mem::take(&mut call.buffer);
+            if !is_answered {
+                state.release(this.index, buffer);
+                return Poll::Ready(None);
+            }
+            buffer
+        };
+        let reply = codec::decode(&buffer);
+        this.network.state.borrow_mut().release(this.index, buffer);
+        match reply {
+            Ok(reply) => Poll::Ready(Some(reply)),
+            Err(error) => panic!("the reply of {} cannot be decoded: {error}", this.method),
+        }
+    }
+}
+
+impl<Reply> Drop for Call<Reply> {
+    fn drop(&mut self) {
+        if self.is_taken {
+            return;
+        }
+        let state = &mut *self.network.state.borrow_mut();
+        let Some(call) = state.calls.get_mut(self.index as usize) else { return };
+        if call.generation != self.generation {
+            return;
+        }
+        if matches!(call.phase, Phase::Done(_)) {
+            let buffer = std::mem::take(&mut call.buffer);
+            state.release(self.index, buffer);
+        } else {
+            call.is_abandoned = true;
+            call.waiter = None;
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! What simulated code is given to live with: tasks, time and dice of one group.
+
+use std::cell::RefCell;
+use std::convert::Infallible;
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::panic::Location;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use rand::TryRng;
+
+use crate::choice::{Kind, StreamId};
+use crate::event::Event;
+use crate::executor::{Executor, GroupId, Waiting};
+use crate::node::Node;
+use crate::timers::TimerId;
+use crate::trouble::Trouble;
+
+/// Spawns tasks, tells the time and rolls dice for one node. Cloning it is cheap.
+///
+/// Tasks that a server's `Runtime` spawns belong to that incarnation of the server, whoever calls:
+/// a crash ends them all, wherever they wait.
+#[derive(Clone)]
+pub struct Runtime {
+    pub(crate) executor: Rc<Executor>,
+    pub(crate) group: GroupId,
+    node: Node,
+}
+
+impl Runtime {
+    pub(crate) fn new(executor: &Rc<Executor>, node: Node) -> Runtime {
+        Runtime { executor: executor.clone(), group: executor.new_group(node), node }
+    }
+
+    /// Whom this runtime belongs to.
+    pub fn node(&self) -> Node {
+        self.node
+    }
+
+    /// Virtual time since the start of the simulation.
+    pub fn now(&self) -> Duration {
+        Duration::from_nanos(self.executor.now())
+    }
+
+    /// Runs `future` as a task of this group. The name is for reports.
+    ///
+    /// When the group has ended, the future is dropped at once and the handle says so.
+    #[track_caller]
+    pub fn spawn<F>(&self, name: &'static str, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + 'static,
+    {
+        let at = Location::caller();
+        let shared = Rc::new(RefCell::new(Join { result: None, waiter: None, over: false }));
+        let finish = Finish(shared.clone());
+        let task = Box::pin(async move {
+            let result = future.await;
+            finish.0.borrow_mut().result = Some(result);
+        });
+        self.executor.spawn(self.group, name, at, task);
+        JoinHandle { executor: self.executor.clone(), shared, name, at }
+    }
+
+    /// Waits for a span of virtual time.
+    #[track_caller]
+    pub fn sleep(&self, span: Duration) -> Sleep {
+        self.sleep_until(self.now().saturating_add(span))
+    }
+
+    /// Waits until a virtual time; a time in the past is now.
+    #[track_caller]
+    pub fn sleep_until(&self, time: Duration) -> Sleep {
+        Sleep {
+            executor: self.executor.clone(),
+            deadline: u64::try_from(time.as_nanos()).unwrap_or(u64::MAX),
+            timer: None,
+            at: Location::caller(),
+        }
+    }
+
+    /// Lets other ready tasks go first, at the same instant.
+    pub async fn yield_now(&self) {
+        let mut yielded = false;
+        poll_fn(|context| {
+            if std::mem::replace(&mut yielded, true) {
+                return Poll::Ready(());
+            }
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// What `future` gives, or `None` when `limit` has passed before; then `future` is dropped.
+    #[track_caller]
+    pub fn timeout<F: Future>(
+        &self,
+        limit: Duration,
+        future: F,
+    ) -> impl Future<Output = Option<F::Output>> + use<F> {
+        let mut sleep = self.sleep(limit);
+        async move {
+            let mut future = pin!(future);
+            poll_fn(|context| match future.as_mut().poll(context) {
+                Poll::Ready(value) => Poll::Ready(Some(value)),
+                Poll::Pending => Pin::new(&mut sleep).poll(context).map(|()| None),
+            })
+            .await
+        }
+    }
+
+    /// The random numbers of this node. They go on from where an earlier incarnation stopped.
+    pub fn dice(&self) -> Dice {
+        self.dice_of(Kind::Dice, 0)
+    }
+
+    /// One of several independent dice of the test: for its own steps, or for one of its clients.
+    pub fn workload(&self, which: u32) -> Dice {
+        self.dice_of(Kind::Workload, which)
+    }
+
+    fn dice_of(&self, kind: Kind, which: u32) -> Dice {
+        let stream = self.executor.choices.borrow_mut().stream(kind, self.node.raw(), which);
+        Dice { executor: self.executor.clone(), stream }
+    }
+
+    /// Calls `act` on behalf of this node: what it logs is shown as this node's, whoever calls.
+    pub fn act<R>(&self, act: impl FnOnce() -> R) -> R {
+        self.executor.act_as(self.node, act)
+    }
+
+    /// Adds something to the run's fingerprint: what upper crates want runs to be told apart by.
+    pub fn fingerprint(&self, a: u64, b: u64) {
+        self.executor.recorder.mix(a, b);
+    }
+
+    /// Records an event at this node; `event` is called only when the run is recorded.
+    pub fn record(&self, event: impl FnOnce() -> Event) {
+        self.executor.recorder.push(self.executor.now(), self.node, event);
+    }
+
+    /// Whether events are being recorded.
+    pub fn is_recording(&self) -> bool {
+        self.executor.recorder.is_on()
+    }
+
+    /// Ends the whole run, with [`Trouble::Stopped`], when the running task's poll returns.
+    pub fn stop(&self) {
+        self.executor.end(Err(Trouble::Stopped));
+    }
+
+    /// Ends this group: its tasks are dropped now, the running one when its poll returns. What was
+    /// sent is still delivered.
+    pub fn crash(&self) {
+        self.executor.kill(self.group);
+    }
+
+    /// Whether this group has not ended.
+    pub fn is_alive(&self) -> bool {
+        self.executor.is_alive(self.group)
+    }
+}
+
+impl fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Runtime({})", self.node)
+    }
+}
+
+/// Waits for virtual time to pass; made by [`Runtime::sleep`].
+#[must_use = "a sleep does nothing until it is awaited"]
+pub struct Sleep {
+    executor: Rc<Executor>,
+    deadline: u64,
+    timer: Option<TimerId>,
+    at: &'static Location<'static>,
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        if this.executor.now() >= this.deadline {
+            // At this instant the timer may not have fired yet; dropping cancels it.
+            return Poll::Ready(());
+        }
+        let waiting = Waiting { what: "a time", detail: "", at: this.at };
+        let parked = this.executor.park(context, waiting);
+        let mut timers = this.executor.timers.borrow_mut();
+        match this.timer {
+            None => this.timer = Some(timers.wake_at(this.deadline, parked)),
+            Some(timer) => {
+                let previous = timers.replace(timer, parked);
+                drop(timers);
+                drop(previous);
+            }
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        if let Some(timer) = self.timer {
+            let parked = self.executor.timers.borrow_mut().cancel(timer);
+            drop(parked);
+        }
+    }
+}
+
+struct Join<T> {
+    result: Option<T>,
+    waiter: Option<Waker>,
+    over: bool,
+}
+
+/// Tells the handle that the task has ended, finished or not.
+struct Finish<T>(Rc<RefCell<Join<T>>>);
+
+impl<T> Drop for Finish<T> {
+    fn drop(&mut self) {
+        let waiter = {
+            let mut join = self.0.borrow_mut();
+            join.over = true;
+            join.waiter.take()
+        };
+        if let Some(waiter) = waiter {
+            waiter.wake();
+        }
+    }
+}
+
+/// Waits for a task: its result, or `None` when its group was ended first. Dropping the handle
+/// leaves the task alone.
+pub struct JoinHandle<T> {
+    executor: Rc<Executor>,
+    shared: Rc<RefCell<Join<T>>>,
+    name: &'static str,
+    at: &'static Location<'static>,
+}
+
+impl<T> JoinHandle<T> {
+    /// Whether the task has ended.
+    pub fn is_finished(&self) -> bool {
+        self.shared.borrow().over
+    }
+}
+
+impl<T> Future for JoinHandle<T> {
+    type Output = Option<T>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<T>> {
+        let mut join = self.shared.borrow_mut();
+        if join.over {
+            return Poll::Ready(join.result.take());
+        }
+        join.waiter = Some(context.waker().clone());
+        let waiting = Waiting { what: "the end of task ", detail: self.name, at: self.at };
+        self.executor.note_waiting(waiting);
+        Poll::Pending
+    }
+}
+
+/// Random numbers whose every draw is a [`choice`](crate::choice) with an address. It is an
+/// [`Rng`](rand::Rng), so all of `rand` works on it; [`below`](Dice::below) is one draw with a bound.
+#[derive(Clone)]
+pub struct Dice {
+    executor: Rc<Executor>,
+    stream: StreamId,
+}
+
+impl Dice {
+    /// A number in `0..bound`, each as likely.
+    ///
+    /// # Panics
+    /// If `bound` is 0.
+    pub fn below(&self, bound: u64) -> u64 {
+        assert!(bound > 0, "there is no number below 0");
+        self.executor.choices.borrow_mut().draw(self.stream, bound)
+    }
+
+    /// A span in `from..to`, to the nanosecond.
+    ///
+    /// # Panics
+    /// If the range is empty or `from` is later than `to`.
+    pub fn span(&self, from: Duration, to: Duration) -> Duration {
+        assert!(from < to, "a span between {from:?} and {to:?} cannot be drawn");
+        from + Duration::from_nanos(self.below((to - from).as_nanos() as u64))
+    }
+
+    /// True in `thousandths` of a thousand cases.
+    pub fn chance(&self, thousandths: u64) -> bool {
+        self.below(1000) < thousandths
+    }
+}
+
+impl TryRng for Dice {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        Ok(self.executor.choices.borrow_mut().draw(self.stream, 1 << 32) as u32)
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        Ok(self.executor.choices.borrow_mut().draw(self.stream, 0))
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
+        for chunk in bytes.chunks_mut(8) {
+            let word = self.try_next_u64()?.to_le_bytes();
+            chunk.copy_from_slice(&word[..chunk.len()]);
+        }
+        Ok(())
+    }
+}

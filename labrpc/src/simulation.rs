@@ -1,0 +1,207 @@
+//! One simulated world from beginning to end.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::Once;
+use std::time::Duration;
+
+use crate::choice::{Address, RunSpec, Taken};
+use crate::event::{Fingerprint, Timed};
+use crate::executor::{Executor, Limits, set_current};
+use crate::network::Network;
+use crate::node::Node;
+use crate::notes;
+use crate::runtime::Runtime;
+use crate::server::Server;
+use crate::trouble::Trouble;
+
+/// What there is in a simulation: the network, servers, clients, and the tester who runs it all.
+#[derive(Clone)]
+pub struct World {
+    executor: Rc<Executor>,
+    network: Network,
+    tester: Runtime,
+}
+
+impl World {
+    /// The network; there is one.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// The tester's own tasks, time and dice.
+    pub fn tester(&self) -> &Runtime {
+        &self.tester
+    }
+
+    /// A new incarnation of server `i`, without services and not yet on the network.
+    pub fn server(&self, i: usize) -> Server {
+        Server::new(Runtime::new(&self.executor, Node::server(i)))
+    }
+
+    /// Tasks, time and dice of client `i`.
+    pub fn client(&self, i: usize) -> Runtime {
+        Runtime::new(&self.executor, Node::client(i))
+    }
+}
+
+/// A run to be: what decides its chances, its limits, and whether to keep a record.
+#[derive(Clone, Debug)]
+pub struct Simulation {
+    spec: RunSpec,
+    limits: Limits,
+    record: bool,
+}
+
+/// What a run came to.
+#[derive(Clone, Debug)]
+pub struct Outcome<T> {
+    /// What the main task returned, or why it did not.
+    pub result: Result<T, Trouble>,
+    /// Virtual time at the end.
+    pub elapsed: Duration,
+    /// Polls of tasks and arrivals of messages.
+    pub events: u64,
+    /// The same for every run of the same code with the same [`RunSpec`]; different for any other
+    /// run, as far as 64 bits go.
+    pub fingerprint: u64,
+    /// What happened, in order, if it was recorded.
+    pub record: Vec<Timed>,
+    /// The choices that were taken, in order, if they were recorded.
+    pub choices: Vec<Taken>,
+    /// Overrides of the `RunSpec` at addresses that the run never came to.
+    pub unreached: Vec<Address>,
+}
+
+/// The stack of a simulation's thread. Deep recursion in tested code is cut off here.
+const STACK_BYTES: usize = 16 << 20;
+
+impl Simulation {
+    /// A run with default [`Limits`] and no record.
+    pub fn new(spec: RunSpec) -> Simulation {
+        Simulation { spec, limits: Limits::default(), record: false }
+    }
+
+    /// Sets the limits.
+    pub fn limits(self, limits: Limits) -> Simulation {
+        Simulation { limits, ..self }
+    }
+
+    /// Whether to keep events and choices. It changes nothing about the run itself.
+    pub fn record(self, yes: bool) -> Simulation {
+        Simulation { record: yes, ..self }
+    }
+
+    /// Builds a world and runs the future that `main` makes for it, on a thread of its own, until
+    /// that future is done or something ends the run.
+    ///
+    /// The fresh thread gives each run fresh thread-local state: a run does not depend on what its
+    /// process did before.
+    pub fn run<T, Main, Future_>(self, main: Main) -> Outcome<T>
+    where
+        T: Send + 'static,
+        Main: FnOnce(World) -> Future_ + Send + 'static,
+        Future_: Future<Output = T> + 'static,
+    {
+        install_panic_hook();
+        let thread = std::thread::Builder::new()
+            .name("simulation".into())
+            .stack_size(STACK_BYTES)
+            .spawn(move || self.run_here(main))
+            .expect("the system gives a thread");
+        match thread.join() {
+            Ok(outcome) => outcome,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    }
+
+    fn run_here<T, Main, Future_>(self, main: Main) -> Outcome<T>
+    where
+        T: 'static,
+        Main: FnOnce(World) -> Future_,
+        Future_: Future<Output = T> + 'static,
+    {
+        let executor = Rc::new(Executor::new(self.spec, self.limits, self.record));
+        set_current(Some(executor.clone()));
+        let network = Network::new(&executor);
+        let tester = Runtime::new(&executor, Node::TESTER);
+        let world = World { executor: executor.clone(), network: network.clone(), tester };
+        let result = Rc::new(RefCell::new(None));
+        let notes = self.record.then(notes::listen);
+        let ended = catch_unwind(AssertUnwindSafe(|| {
+            let future = main(world.clone());
+            let (slot, ender) = (result.clone(), executor.clone());
+            drop(world.tester.spawn("main", async move {
+                *slot.borrow_mut() = Some(future.await);
+                ender.end(Ok(()));
+            }));
+            executor.run(|message| network.on_message(message))
+        }));
+        let ended = ended.unwrap_or_else(|panic| Err(panicked(&executor, panic.as_ref())));
+        drop(notes);
+        let outcome = Outcome {
+            result: ended.map(|()| result.take().expect("the main task left its result")),
+            elapsed: Duration::from_nanos(executor.now()),
+            events: executor.events(),
+            fingerprint: fingerprint(&executor),
+            record: executor.recorder.take_events(),
+            choices: executor.choices.borrow_mut().take_record(),
+            unreached: executor.choices.borrow().unreached(),
+        };
+        // Tasks, handlers and what they hold point at one another: take them apart. A destructor of
+        // tested code that panics here has nothing left to spoil.
+        drop(catch_unwind(AssertUnwindSafe(|| {
+            executor.kill_all();
+            network.clear();
+        })));
+        set_current(None);
+        outcome
+    }
+}
+
+fn fingerprint(executor: &Executor) -> u64 {
+    let mut whole = Fingerprint::default();
+    whole.add(executor.choices.borrow().fingerprint(), executor.recorder.fingerprint());
+    whole.add(executor.now(), executor.events());
+    whole.value()
+}
+
+thread_local! {
+    /// Where the last panic of this thread happened: the hook knows, the payload does not.
+    static PANIC_PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// Inside a simulation a panic is a finding about the tested code, reported as [`Trouble`] and not
+/// printed; elsewhere everything stays as it was.
+fn install_panic_hook() {
+    static INSTALLED: Once = Once::new();
+    INSTALLED.call_once(|| {
+        let previous = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if crate::executor::current().is_none() {
+                return previous(info);
+            }
+            let place = info.location().map(ToString::to_string);
+            PANIC_PLACE.with(|last| *last.borrow_mut() = place);
+        }));
+    });
+}
+
+fn panicked(executor: &Executor, payload: &(dyn Any + Send)) -> Trouble {
+    let message = payload
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| payload.downcast_ref::<&str>().copied())
+        .unwrap_or("a panic without a message")
+        .to_string();
+    let task = executor.current_task();
+    let is_borrow = message.contains("already borrowed") || message.contains("already mutably");
+    let suspects = match executor.current_node() {
+        Some(node) if is_borrow => executor.suspended_tasks(node),
+        _ => Vec::new(),
+    };
+    Trouble::Panicked { task, message, at: PANIC_PLACE.with(RefCell::take), suspects }
+}

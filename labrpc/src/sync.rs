@@ -1,0 +1,219 @@
+//! How tasks of one simulation wait for one another. Neither knows time or dice.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::panic::Location;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use crate::executor::{Waiting, current};
+
+fn note_waiting(what: &'static str, at: &'static Location<'static>) {
+    if let Some(executor) = current() {
+        executor.note_waiting(Waiting { what, detail: "", at });
+    }
+}
+
+/// "Look again": a signal that is kept until one task takes it. Several signals before that are one.
+#[derive(Clone, Default)]
+pub struct Notify(Rc<RefCell<NotifyState>>);
+
+#[derive(Default)]
+struct NotifyState {
+    is_set: bool,
+    waiter: Option<Waker>,
+}
+
+impl Notify {
+    /// A signal that is not set.
+    pub fn new() -> Notify {
+        Notify::default()
+    }
+
+    /// Sets the signal and wakes the task that waits for it.
+    pub fn notify(&self) {
+        let waiter = {
+            let mut state = self.0.borrow_mut();
+            state.is_set = true;
+            state.waiter.take()
+        };
+        if let Some(waiter) = waiter {
+            waiter.wake();
+        }
+    }
+
+    /// Waits until the signal is set, and clears it. One task waits at a time: a second one takes
+    /// the first one's place.
+    #[track_caller]
+    pub fn notified(&self) -> Notified {
+        Notified { notify: self.clone(), at: Location::caller() }
+    }
+}
+
+/// Waits for a [`Notify`].
+#[must_use = "this does nothing until it is awaited"]
+pub struct Notified {
+    notify: Notify,
+    at: &'static Location<'static>,
+}
+
+impl Future for Notified {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.notify.0.borrow_mut();
+        if std::mem::take(&mut state.is_set) {
+            return Poll::Ready(());
+        }
+        state.waiter = Some(context.waker().clone());
+        note_waiting("a notification", self.at);
+        Poll::Pending
+    }
+}
+
+/// A channel without room: what is sent stays with the sender until the receiver takes it, as on an
+/// unbuffered channel in Go. What was not taken when either side is dropped is gone.
+pub fn rendezvous<T>() -> (RendezvousSender<T>, RendezvousReceiver<T>) {
+    let shared = Rc::new(RefCell::new(Rendezvous {
+        offered: None,
+        sender: None,
+        receiver: None,
+        is_closed: false,
+    }));
+    (RendezvousSender(shared.clone()), RendezvousReceiver(shared))
+}
+
+struct Rendezvous<T> {
+    offered: Option<T>,
+    sender: Option<Waker>,
+    receiver: Option<Waker>,
+    is_closed: bool,
+}
+
+impl<T> Rendezvous<T> {
+    /// One side is gone. Returns whom to wake and what to drop, outside of the borrow.
+    fn close(&mut self) -> (Option<Waker>, Option<Waker>, Option<T>) {
+        self.is_closed = true;
+        (self.sender.take(), self.receiver.take(), self.offered.take())
+    }
+}
+
+fn close<T>(shared: &Rc<RefCell<Rendezvous<T>>>) {
+    let (sender, receiver, offered) = shared.borrow_mut().close();
+    drop(offered);
+    sender.into_iter().chain(receiver).for_each(Waker::wake);
+}
+
+/// The sending side; there is one.
+pub struct RendezvousSender<T>(Rc<RefCell<Rendezvous<T>>>);
+
+impl<T> RendezvousSender<T> {
+    /// Offers a value and waits until it is taken: true, or false when there is no receiver any
+    /// more. Dropping the wait takes the offer back.
+    #[track_caller]
+    pub fn send(&mut self, value: T) -> Offer<'_, T> {
+        Offer { sender: self, value: Some(value), is_offered: false, at: Location::caller() }
+    }
+}
+
+impl<T> Drop for RendezvousSender<T> {
+    fn drop(&mut self) {
+        close(&self.0);
+    }
+}
+
+/// Waits for a value to be taken; made by [`RendezvousSender::send`].
+#[must_use = "nothing is sent until this is awaited"]
+pub struct Offer<'a, T> {
+    sender: &'a mut RendezvousSender<T>,
+    value: Option<T>,
+    is_offered: bool,
+    at: &'static Location<'static>,
+}
+
+impl<T> Unpin for Offer<'_, T> {}
+
+impl<T> Future for Offer<'_, T> {
+    type Output = bool;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<bool> {
+        let this = &mut *self;
+        let mut shared = this.sender.0.borrow_mut();
+        if shared.is_closed {
+            return Poll::Ready(false);
+        }
+        if this.is_offered && shared.offered.is_none() {
+            this.is_offered = false;
+            return Poll::Ready(true);
+        }
+        if let Some(value) = this.value.take() {
+            shared.offered = Some(value);
+            this.is_offered = true;
+        }
+        shared.sender = Some(context.waker().clone());
+        let receiver = shared.receiver.take();
+        drop(shared);
+        if let Some(receiver) = receiver {
+            receiver.wake();
+        }
+        note_waiting("the receiver to take what it sent", this.at);
+        Poll::Pending
+    }
+}
+
+impl<T> Drop for Offer<'_, T> {
+    fn drop(&mut self) {
+        if self.is_offered {
+            let offered = self.sender.0.borrow_mut().offered.take();
+            drop(offered);
+        }
+    }
+}
+
+/// The receiving side; there is one.
+pub struct RendezvousReceiver<T>(Rc<RefCell<Rendezvous<T>>>);
+
+impl<T> RendezvousReceiver<T> {
+    /// Takes the next value; `None` when the sender is gone.
+    #[track_caller]
+    pub fn receive(&mut self) -> Receive<'_, T> {
+        Receive { receiver: self, at: Location::caller() }
+    }
+}
+
+impl<T> Drop for RendezvousReceiver<T> {
+    fn drop(&mut self) {
+        close(&self.0);
+    }
+}
+
+/// Waits for a value; made by [`RendezvousReceiver::receive`].
+#[must_use = "nothing is received until this is awaited"]
+pub struct Receive<'a, T> {
+    receiver: &'a mut RendezvousReceiver<T>,
+    at: &'static Location<'static>,
+}
+
+impl<T> Future for Receive<'_, T> {
+    type Output = Option<T>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<T>> {
+        let mut shared = self.receiver.0.borrow_mut();
+        if let Some(value) = shared.offered.take() {
+            let sender = shared.sender.take();
+            drop(shared);
+            if let Some(sender) = sender {
+                sender.wake();
+            }
+            return Poll::Ready(Some(value));
+        }
+        if shared.is_closed {
+            return Poll::Ready(None);
+        }
+        shared.receiver = Some(context.waker().clone());
+        drop(shared);
+        note_waiting("something to be sent", self.at);
+        Poll::Pending
+    }
+}
