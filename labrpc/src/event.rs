@@ -5,7 +5,7 @@
 //! addresses in memory, so that the same source gives the same fingerprint on every machine, in a
 //! debug or a release build, recorded or not.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::fmt;
 use std::time::Duration;
 
@@ -121,23 +121,17 @@ pub struct Timed {
 pub(crate) struct Recorder {
     fingerprint: RefCell<Fingerprint>,
     events: Option<RefCell<Vec<Timed>>>,
-    count: Cell<u64>,
 }
 
 impl Recorder {
     pub(crate) fn new(record: bool) -> Recorder {
-        Recorder {
-            fingerprint: RefCell::default(),
-            events: record.then(RefCell::default),
-            count: Cell::new(0),
-        }
+        Recorder { fingerprint: RefCell::default(), events: record.then(RefCell::default) }
     }
 
     /// Adds to the fingerprint.
     #[inline]
     pub(crate) fn mix(&self, a: u64, b: u64) {
         self.fingerprint.borrow_mut().add(a, b);
-        self.count.set(self.count.get() + 1);
     }
 
     /// Records an event; `event` runs only when the run is recorded.
@@ -151,11 +145,6 @@ impl Recorder {
 
     pub(crate) fn is_on(&self) -> bool {
         self.events.is_some()
-    }
-
-    /// How many things the fingerprint covers.
-    pub(crate) fn count(&self) -> u64 {
-        self.count.get()
     }
 
     pub(crate) fn fingerprint(&self) -> u64 {

@@ -1,7 +1,7 @@
 //! One simulated world from beginning to end.
 
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -131,7 +131,7 @@ impl Simulation {
         let world = World { executor: executor.clone(), network: network.clone(), tester };
         let result = Rc::new(RefCell::new(None));
         let notes = self.record.then(notes::listen);
-        let ended = catch_unwind(AssertUnwindSafe(|| {
+        let ended = catch(|| {
             let future = main(world.clone());
             let (slot, ender) = (result.clone(), executor.clone());
             drop(world.tester.spawn("main", async move {
@@ -139,24 +139,27 @@ impl Simulation {
                 ender.end(Ok(()));
             }));
             executor.run(|message| network.on_message(message))
-        }));
+        });
         let ended = ended.unwrap_or_else(|panic| Err(panicked(&executor, panic.as_ref())));
         drop(notes);
+        let mut choices = executor.choices.borrow_mut();
+        let (taken, unreached) = (choices.take_record(), choices.unreached());
+        drop(choices);
         let outcome = Outcome {
             result: ended.map(|()| result.take().expect("the main task left its result")),
             elapsed: Duration::from_nanos(executor.now()),
             events: executor.events(),
             fingerprint: fingerprint(&executor),
             record: executor.recorder.take_events(),
-            choices: executor.choices.borrow_mut().take_record(),
-            unreached: executor.choices.borrow().unreached(),
+            choices: taken,
+            unreached,
         };
         // Tasks, handlers and what they hold point at one another: take them apart. A destructor of
         // tested code that panics here has nothing left to spoil.
-        drop(catch_unwind(AssertUnwindSafe(|| {
+        drop(catch(|| {
             executor.kill_all();
             network.clear();
-        })));
+        }));
         set_current(None);
         outcome
     }
@@ -170,18 +173,27 @@ fn fingerprint(executor: &Executor) -> u64 {
 }
 
 thread_local! {
+    /// Whether tested code runs on this thread, whose panics are findings.
+    static IS_TESTING: Cell<bool> = const { Cell::new(false) };
     /// Where the last panic of this thread happened: the hook knows, the payload does not.
     static PANIC_PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Inside a simulation a panic is a finding about the tested code, reported as [`Trouble`] and not
-/// printed; elsewhere everything stays as it was.
+/// Runs tested code. A panic there is a finding, to be reported as [`Trouble`] and not printed.
+fn catch<R>(run: impl FnOnce() -> R) -> std::thread::Result<R> {
+    IS_TESTING.set(true);
+    let result = catch_unwind(AssertUnwindSafe(run));
+    IS_TESTING.set(false);
+    result
+}
+
+/// Panics outside of tested code stay as they were.
 fn install_panic_hook() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
         let previous = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
-            if crate::executor::current().is_none() {
+            if !IS_TESTING.get() {
                 return previous(info);
             }
             let place = info.location().map(ToString::to_string);
@@ -197,7 +209,7 @@ fn panicked(executor: &Executor, payload: &(dyn Any + Send)) -> Trouble {
         .or_else(|| payload.downcast_ref::<&str>().copied())
         .unwrap_or("a panic without a message")
         .to_string();
-    let task = executor.current_task();
+    let task = executor.current_task().map(Box::new);
     let is_borrow = message.contains("already borrowed") || message.contains("already mutably");
     let suspects = match executor.current_node() {
         Some(node) if is_borrow => executor.suspended_tasks(node),

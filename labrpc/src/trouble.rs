@@ -36,7 +36,7 @@ pub enum Trouble {
     /// The code under test panicked.
     Panicked {
         /// The task that was running; none when it happened while the world was built or dropped.
-        task: Option<TaskInfo>,
+        task: Option<Box<TaskInfo>>,
         /// The panic's message.
         message: String,
         /// Where, as `file:line:column`.
