@@ -105,6 +105,12 @@ pub(crate) struct ServerState {
     pub(crate) count: Cell<u64>,
 }
 
+impl Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Server({})", self.0.runtime.node())
+    }
+}
+
 /// One incarnation of a server: its services, its count of requests, and all of its tasks.
 ///
 /// It gets requests after [`Network::add_server`](crate::Network::add_server).

@@ -1,0 +1,197 @@
+//! What a test asks of the cluster: who leads, what is committed, and agreement on a command.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::Config;
+use crate::command::{Command, show};
+use crate::failure::{Checked, Reason};
+use crate::raft::Started;
+
+const MILLISECOND: Duration = Duration::from_millis(1);
+
+impl Config {
+    /// The connected server that leads in the newest term. Looks up to ten times, about half a second
+    /// apart, waiting before each look.
+    ///
+    /// # Errors
+    /// When two connected servers lead in one term, or nobody leads after the tenth look.
+    pub async fn check_one_leader(&self) -> Checked<usize> {
+        for _ in 0..10 {
+            let pause = 450 + self.dice().below(100) as u32;
+            self.sleep(pause * MILLISECOND).await;
+            // Server and term of those that say that they lead, the newest term last.
+            let mut leaders: Vec<(u64, usize)> = Vec::new();
+            for i in (0..self.n()).filter(|&i| self.is_connected(i)) {
+                if let Some(state) = self.state(i)
+                    && state.is_leader
+                {
+                    leaders.push((state.term, i));
+                }
+            }
+            leaders.sort_unstable();
+            if let Some(pair) = leaders.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+                let term = pair[0].0;
+                let servers: Vec<usize> = leaders
+                    .iter()
+                    .filter(|leader| leader.0 == term)
+                    .map(|leader| leader.1)
+                    .collect();
+                let found_at = servers.last().copied();
+                return Err(self.failure(found_at, Reason::TwoLeaders { term, servers }));
+            }
+            if let Some(&(_, leader)) = leaders.last() {
+                return Ok(leader);
+            }
+        }
+        Err(self.failure(None, Reason::NoLeader))
+    }
+
+    /// The term that all connected servers are in.
+    ///
+    /// # Errors
+    /// When they are not in the same one.
+    pub fn check_terms(&self) -> Checked<u64> {
+        let mut first: Option<(usize, u64)> = None;
+        for i in (0..self.n()).filter(|&i| self.is_connected(i)) {
+            let Some(state) = self.state(i) else { continue };
+            match first {
+                None => first = Some((i, state.term)),
+                Some((j, term)) if term != state.term => {
+                    let terms = [(j, term), (i, state.term)];
+                    return Err(self.failure(Some(i), Reason::TermsDiffer { terms }));
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(first.map_or(0, |(_, term)| term))
+    }
+
+    /// Checks that no connected server says that it leads.
+    ///
+    /// # Errors
+    /// When one does.
+    pub fn check_no_leader(&self) -> Checked<()> {
+        for i in (0..self.n()).filter(|&i| self.is_connected(i)) {
+            if self.state(i).is_some_and(|state| state.is_leader) {
+                return Err(self.failure(Some(i), Reason::UnexpectedLeader));
+            }
+        }
+        Ok(())
+    }
+
+    /// How many servers have applied something at this index, connected or not, running or not; and
+    /// what it is.
+    ///
+    /// # Errors
+    /// When two of them applied different commands.
+    pub fn n_committed(&self, index: u64) -> Checked<(usize, Option<Bytes>)> {
+        let mut count = 0;
+        let mut found: Option<(usize, Bytes)> = None;
+        for (i, slot) in self.servers().iter().enumerate() {
+            let Some(Some(command)) = slot.log.get(index as usize) else { continue };
+            match &found {
+                Some((j, other)) if other != command => {
+                    let (now, before) = ((i, show(command)), (*j, show(other)));
+                    let reason = Reason::CommitMismatch { index, now, before };
+                    return Err(self.failure(Some(i), reason));
+                }
+                _ => found = Some((i, command.clone())),
+            }
+            count += 1;
+        }
+        Ok((count, found.map(|(_, command)| command)))
+    }
+
+    /// Waits until at least `n` servers have applied something at this index, and says what. `None`
+    /// when meanwhile a server has left `start_term` behind, if one is given.
+    ///
+    /// # Errors
+    /// When they have not after about half a minute.
+    pub async fn wait(
+        &self,
+        index: u64,
+        n: usize,
+        start_term: Option<u64>,
+    ) -> Checked<Option<Bytes>> {
+        let mut pause = 10 * MILLISECOND;
+        for _ in 0..30 {
+            if self.n_committed(index)?.0 >= n {
+                break;
+            }
+            self.sleep(pause).await;
+            if pause < Duration::from_secs(1) {
+                pause *= 2;
+            }
+            if let Some(start_term) = start_term {
+                let moved_on = |i| self.state(i).is_some_and(|state| state.term > start_term);
+                if (0..self.n()).any(moved_on) {
+                    return Ok(None);
+                }
+            }
+        }
+        let (applied, command) = self.n_committed(index)?;
+        if applied < n {
+            return Err(self.failure(None, Reason::TooFew { index, applied, wanted: n }));
+        }
+        Ok(command)
+    }
+
+    /// Gets one command agreed on: proposes it to whoever leads, and waits until `expected_servers`
+    /// have applied it. With `retry`, it is proposed again when that takes more than two seconds (and
+    /// may be committed twice). Returns its index.
+    ///
+    /// # Errors
+    /// When there is no agreement after about ten seconds, or without `retry` after the first try.
+    pub async fn one(
+        &self,
+        command: impl Into<Command>,
+        expected_servers: usize,
+        retry: bool,
+    ) -> Checked<u64> {
+        let command = command.into();
+        let bytes = command.to_bytes();
+        let no_agreement = |is_accepted| {
+            let command = command.to_string();
+            let reason = Reason::NoAgreement { command, wanted: expected_servers, is_accepted };
+            self.failure(None, reason)
+        };
+        let began = self.tester().now();
+        let mut is_accepted = false;
+        // The next server to try; its increment comes first, so server 1 is tried first.
+        let mut next = 0;
+        while self.tester().now() - began < Duration::from_secs(10) {
+            let Some(Started { index, .. }) = self.start_anywhere(&mut next, &bytes) else {
+                self.sleep(50 * MILLISECOND).await;
+                continue;
+            };
+            is_accepted = true;
+            let accepted_at = self.tester().now();
+            while self.tester().now() - accepted_at < Duration::from_secs(2) {
+                let (applied, value) = self.n_committed(index)?;
+                if applied > 0 && applied >= expected_servers && value.as_ref() == Some(&bytes) {
+                    return Ok(index);
+                }
+                self.sleep(20 * MILLISECOND).await;
+            }
+            if !retry {
+                return Err(no_agreement(true));
+            }
+        }
+        Err(no_agreement(is_accepted))
+    }
+
+    /// Proposes a command to each connected server in turn until one accepts it.
+    fn start_anywhere(&self, next: &mut usize, command: &Bytes) -> Option<Started> {
+        for _ in 0..self.n() {
+            *next = (*next + 1) % self.n();
+            if self.is_connected(*next)
+                && let Some(started) = self.start_bytes(*next, command)
+            {
+                return Some(started);
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,166 @@
+//! What can be wrong with a Raft, as values that render themselves.
+
+use std::fmt;
+use std::time::Duration;
+
+use labrpc::Trouble;
+
+/// The first thing that was wrong in a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// What.
+    pub reason: Reason,
+    /// Virtual time since the start of the run.
+    pub at: Duration,
+    /// The server concerned, when there is one.
+    pub server: Option<usize>,
+}
+
+/// What a test's steps return: the first failure ends the test.
+pub type Checked<T> = Result<T, Failure>;
+
+/// Which property or expectation broke.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// Nobody among the connected servers led, in ten looks over about five seconds.
+    NoLeader,
+    /// Several connected servers lead in one term (Election Safety, Raft paper, figure 3).
+    TwoLeaders {
+        /// The term.
+        term: u64,
+        /// Who says so.
+        servers: Vec<usize>,
+    },
+    /// A connected server leads where none can have a majority.
+    UnexpectedLeader,
+    /// Connected servers are in different terms where they should have come to agree.
+    TermsDiffer {
+        /// Two servers, each with its term.
+        terms: [(usize, u64); 2],
+    },
+    /// Two servers applied different commands at one index (State Machine Safety, Raft paper,
+    /// figure 3).
+    CommitMismatch {
+        /// The index.
+        index: u64,
+        /// The server that applied now, and its command.
+        now: (usize, String),
+        /// The server that had applied before, and its command.
+        before: (usize, String),
+    },
+    /// A server applied an index without having applied the one before it.
+    ApplyOutOfOrder {
+        /// The index that came.
+        index: u64,
+        /// The index that was due; `None` when it is only known that the one before is missing.
+        expected: Option<u64>,
+    },
+    /// A server handed up a snapshot that is not one.
+    BadSnapshot {
+        /// The index that came with it.
+        index: u64,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// A command was not applied by enough servers in time.
+    NoAgreement {
+        /// The command.
+        command: String,
+        /// By how many servers it should have been applied.
+        wanted: usize,
+        /// Whether a leader had accepted it.
+        is_accepted: bool,
+    },
+    /// An index was not applied by enough servers in time.
+    TooFew {
+        /// The index.
+        index: u64,
+        /// How many applied it.
+        applied: usize,
+        /// How many should have.
+        wanted: usize,
+    },
+    /// The test took longer than the course allows, in virtual time.
+    TooSlow {
+        /// How long it took.
+        took: Duration,
+        /// The limit.
+        limit: Duration,
+    },
+    /// An expectation of one test, in its own words.
+    Expected(String),
+    /// The simulation ended before the test did.
+    Trouble(Trouble),
+}
+
+impl Reason {
+    /// What stands behind the sentence, a line each.
+    pub fn details(&self) -> Vec<String> {
+        match self {
+            Reason::Trouble(trouble) => trouble.details(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reason::NoLeader => f.write_str("expected one leader, got none"),
+            Reason::TwoLeaders { term, servers } => {
+                write!(f, "Election Safety (paper, figure 3): term {term} has leaders {servers:?}")
+            }
+            Reason::UnexpectedLeader => {
+                f.write_str("a server claims to lead though it is not connected to a majority")
+            }
+            Reason::TermsDiffer { terms: [(a, term_a), (b, term_b)] } => write!(
+                f,
+                "servers disagree on the term: server {a} is in {term_a}, server {b} in {term_b}"
+            ),
+            Reason::CommitMismatch { index, now, before } => write!(
+                f,
+                "State Machine Safety (paper, figure 3): commit index={index} server={} {} != \
+                 server={} {}",
+                now.0, now.1, before.0, before.1
+            ),
+            Reason::ApplyOutOfOrder { index, expected: Some(expected) } => {
+                write!(f, "apply out of order: index {index} came where {expected} was due")
+            }
+            Reason::ApplyOutOfOrder { index, expected: None } => {
+                write!(f, "apply out of order: index {index} came before {}", index - 1)
+            }
+            Reason::BadSnapshot { index, what } => {
+                write!(f, "the snapshot handed up for index {index} {what}")
+            }
+            Reason::NoAgreement { command, wanted, is_accepted } => {
+                let accepted = match is_accepted {
+                    true => "a leader accepted it, but it was not applied there in time",
+                    false => "no connected server accepted it as leader",
+                };
+                write!(
+                    f,
+                    "one({command}) failed to reach agreement of {wanted} servers: {accepted}"
+                )
+            }
+            Reason::TooFew { index, applied, wanted } => {
+                write!(f, "only {applied} servers applied index {index}; wanted {wanted}")
+            }
+            Reason::TooSlow { took, limit } => write!(
+                f,
+                "the test took {:.1} virtual seconds; {} are allowed",
+                took.as_secs_f64(),
+                limit.as_secs()
+            ),
+            Reason::Expected(what) => f.write_str(what),
+            Reason::Trouble(trouble) => trouble.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.reason.fmt(f)
+    }
+}
+
+impl std::error::Error for Failure {}

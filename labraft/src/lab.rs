@@ -1,0 +1,103 @@
+//! What one run of a test is given: a world, an implementation, and a place for its results.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use labrpc::World;
+
+use crate::config::Config;
+use crate::failure::{Failure, Reason};
+use crate::raft::Implementation;
+
+/// The figures that the course prints after a test has passed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Passed {
+    /// The title printed at the beginning.
+    pub title: String,
+    /// Virtual time from beginning to end.
+    pub took: Duration,
+    /// The number of servers.
+    pub servers: usize,
+    /// Calls handed to the network.
+    pub rpcs: u64,
+    /// Bytes of all arguments, and of the replies that arrived.
+    pub bytes: u64,
+    /// By how much the highest index applied anywhere grew.
+    pub commands: u64,
+}
+
+/// One run of one test.
+#[derive(Clone)]
+pub struct Lab {
+    world: World,
+    implementation: Implementation,
+    /// Read by the runner when the simulation's thread has ended.
+    results: Arc<Mutex<Results>>,
+}
+
+/// What a run leaves behind, beside its steps' own result.
+#[derive(Debug, Default)]
+pub(crate) struct Results {
+    pub(crate) passed: Vec<Passed>,
+    pub(crate) warnings: Vec<String>,
+    /// A failure that a task other than the test itself found.
+    pub(crate) failure: Option<Failure>,
+}
+
+impl Lab {
+    pub(crate) fn new(
+        world: World,
+        implementation: Implementation,
+        results: Arc<Mutex<Results>>,
+    ) -> Lab {
+        Lab { world, implementation, results }
+    }
+
+    /// The simulated world.
+    pub fn world(&self) -> &World {
+        &self.world
+    }
+
+    /// The Raft that is being tested.
+    pub fn implementation(&self) -> &Implementation {
+        &self.implementation
+    }
+
+    /// A cluster of `servers`, all started and connected, on an unreliable network or not, with the
+    /// applier that makes snapshots or the plain one.
+    pub fn make_config(&self, servers: usize, unreliable: bool, snapshot: bool) -> Config {
+        Config::new(self.clone(), servers, unreliable, snapshot)
+    }
+
+    /// A failure at this moment.
+    pub fn failure(&self, server: Option<usize>, reason: Reason) -> Failure {
+        Failure { reason, at: self.world.tester().now(), server }
+    }
+
+    /// Ends the run with a failure, from any task. The first one counts.
+    pub fn fail(&self, server: Option<usize>, reason: Reason) {
+        let failure = self.failure(server, reason);
+        self.results().failure.get_or_insert(failure);
+        self.world.tester().stop();
+    }
+
+    /// Notes something that is odd but not wrong.
+    pub fn warn(&self, warning: String) {
+        self.results().warnings.push(warning);
+    }
+
+    pub(crate) fn passed(&self, figures: Passed) {
+        self.results().passed.push(figures);
+    }
+
+    fn results(&self) -> MutexGuard<'_, Results> {
+        self.results.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Lab {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Lab({:?})", self.implementation)
+    }
+}

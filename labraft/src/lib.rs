@@ -1,0 +1,47 @@
+//! The lab harness: what a Raft must offer, and how it is tested. It knows no particular Raft and no
+//! particular test.
+//!
+//! Start here: [`Raft`] and [`Env`] are the contract, [`Config`] is the course's harness, [`Test`] is
+//! one test of a suite, [`run_test`] runs it.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | `raft` | the contract: what an implementation is given and must offer |
+//! | `persister` | what survives a crash |
+//! | `config` | make_config, start1, crash1, connect, one, check_one_leader, ... |
+//! | `lab` | what one run of a test is given |
+//! | `failure` | what can be wrong, as values that render themselves |
+//! | `suite` | tests as values, and patterns that choose among them |
+//! | `runner` | one run, or many |
+//! | `records` | the results of runs, kept in a file |
+//! | `report` | what a person reads |
+//! | `command` | the commands of the course's tests |
+//!
+//! ```
+//! use labraft::Command;
+//! // Commands are bytes to a Raft, and numbers or texts to a test.
+//! assert_eq!(Command::from_bytes(&Command::from(17).to_bytes()), Some(Command::Int(17)));
+//! ```
+
+mod command;
+mod config;
+mod failure;
+mod lab;
+mod persister;
+mod raft;
+pub mod records;
+pub mod report;
+mod runner;
+mod suite;
+
+pub use command::{Command, show};
+pub use config::{Config, MAX_LOG_SIZE_BYTES, RAFT_ELECTION_TIMEOUT, SNAPSHOT_INTERVAL};
+pub use failure::{Checked, Failure, Reason};
+pub use lab::{Lab, Passed};
+pub use persister::{Persister, Pieces};
+pub use raft::{
+    ApplyMsg, ApplyReceiver, ApplySender, EntryProbe, Env, FollowerProbe, Implementation, Probe,
+    Raft, RaftState, Role, SavedState, Started, apply_channel,
+};
+pub use runner::{RunReport, run_test, sweep};
+pub use suite::{NoSuchTest, Part, Steps, Test, select};

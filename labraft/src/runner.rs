@@ -1,0 +1,99 @@
+//! Runs tests: one of them once, or many under many seeds at a time.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::time::Duration;
+
+use labrpc::{RunSpec, Simulation, Timed, Trouble};
+
+use crate::failure::{Failure, Reason};
+use crate::lab::{Lab, Passed, Results};
+use crate::raft::Implementation;
+use crate::suite::Test;
+
+/// What one run of one test came to.
+#[derive(Clone, Debug)]
+pub struct RunReport {
+    /// The test.
+    pub test: &'static Test,
+    /// What the run was made of.
+    pub spec: RunSpec,
+    /// Whether it passed, or the first thing that was wrong.
+    pub result: Result<(), Failure>,
+    /// The figures of each part that passed.
+    pub passed: Vec<Passed>,
+    /// What was odd but not wrong.
+    pub warnings: Vec<String>,
+    /// Virtual time at the end.
+    pub elapsed: Duration,
+    /// Polls of tasks and arrivals of messages.
+    pub events: u64,
+    /// Tells this run from any other.
+    pub fingerprint: u64,
+    /// What happened, if it was recorded.
+    pub record: Vec<Timed>,
+}
+
+/// Runs one test once, on a thread of its own.
+pub fn run_test(
+    test: &'static Test,
+    implementation: Implementation,
+    spec: RunSpec,
+    record: bool,
+) -> RunReport {
+    let results = Arc::new(Mutex::new(Results::default()));
+    let results_inside = results.clone();
+    let simulation = Simulation::new(spec.clone()).limits((test.limits)()).record(record);
+    let outcome = simulation.run(move |world| {
+        let lab = Lab::new(world, implementation, results_inside);
+        (test.run)(lab)
+    });
+    let found = std::mem::take(&mut *results.lock().unwrap_or_else(PoisonError::into_inner));
+    let result = match (found.failure, outcome.result) {
+        (Some(failure), _) => Err(failure),
+        (None, Ok(result)) => result,
+        (None, Err(trouble)) => Err(from_trouble(trouble, outcome.elapsed)),
+    };
+    RunReport {
+        test,
+        spec,
+        result,
+        passed: found.passed,
+        warnings: found.warnings,
+        elapsed: outcome.elapsed,
+        events: outcome.events,
+        fingerprint: outcome.fingerprint,
+        record: outcome.record,
+    }
+}
+
+fn from_trouble(trouble: Trouble, at: Duration) -> Failure {
+    let server = trouble.node().and_then(|node| node.as_server());
+    Failure { reason: Reason::Trouble(trouble), at, server }
+}
+
+/// Runs each test with each seed, `jobs` at a time, and hands over each report as it comes.
+pub fn sweep(
+    pairs: &[(&'static Test, u64)],
+    implementation: Implementation,
+    jobs: usize,
+    mut on_report: impl FnMut(RunReport),
+) {
+    let next = AtomicUsize::new(0);
+    let (sender, receiver) = mpsc::channel();
+    std::thread::scope(|scope| {
+        for _ in 0..jobs.clamp(1, pairs.len().max(1)) {
+            let (sender, next) = (sender.clone(), &next);
+            scope.spawn(move || {
+                while let Some(&(test, seed)) = pairs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let report = run_test(test, implementation, RunSpec::seed(seed), false);
+                    if sender.send(report).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        drop(sender);
+        receiver.iter().for_each(&mut on_report);
+    });
+}
