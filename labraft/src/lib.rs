@@ -41,7 +41,7 @@ pub use lab::{Lab, Passed};
 pub use persister::{Persister, Pieces};
 pub use raft::{
     ApplyMsg, ApplyReceiver, ApplySender, EntryProbe, Env, FollowerProbe, Implementation, Probe,
-    Raft, RaftState, Role, SavedState, Started, apply_channel,
+    Raft, RaftState, ReadSaved, Role, SavedState, Started, apply_channel,
 };
 pub use runner::{RunReport, run_test, sweep};
 pub use suite::{NoSuchTest, Part, Steps, Test, select};

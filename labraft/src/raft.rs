@@ -160,13 +160,12 @@ pub struct FollowerProbe {
 }
 
 /// One entry of a log.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EntryProbe {
     /// The term in which a leader made it.
     pub term: u64,
-    /// A digest of this entry and all before it: two logs with equal digests at an index agree up
-    /// to there.
-    pub prefix_hash: u64,
+    /// The command.
+    pub command: Bytes,
 }
 
 /// What a saved state holds.

@@ -61,12 +61,22 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CodecError> {
 ///
 /// # Errors
 /// When the bytes are not an encoded `T`, or more than that.
-pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
+pub fn decode<T: DeserializeOwned>(mut bytes: &[u8]) -> Result<T, CodecError> {
+    let value = decode_first(&mut bytes)?;
+    if !bytes.is_empty() {
+        return Err(CodecError(format!("{} bytes are left over", bytes.len())));
+    }
+    Ok(value)
+}
+
+/// The value that these bytes begin with; what follows it is left in `bytes`.
+///
+/// # Errors
+/// When the bytes do not begin with an encoded `T`.
+pub fn decode_first<T: DeserializeOwned>(bytes: &mut &[u8]) -> Result<T, CodecError> {
     let (value, used) = bincode::serde::decode_from_slice(bytes, CONFIG)
         .map_err(|error| CodecError(error.to_string()))?;
-    if used != bytes.len() {
-        return Err(CodecError(format!("{} bytes are left over", bytes.len() - used)));
-    }
+    *bytes = &bytes[used..];
     Ok(value)
 }
 

@@ -60,7 +60,7 @@ mod timers;
 mod trouble;
 
 pub use choice::{Address, Kind, RunSpec, Taken};
-pub use codec::{CodecError, decode, encode, encode_into};
+pub use codec::{CodecError, decode, decode_first, encode, encode_into};
 pub use event::{Event, Lost, Timed, hash_bytes};
 pub use executor::Limits;
 pub use network::{Call, ClientEnd, EndId, Network};

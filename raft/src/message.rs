@@ -1,0 +1,122 @@
+//! The three remote procedures, in the paper's words (figures 2 and 13).
+
+use bytes::Bytes;
+use labrpc::Method;
+use serde::{Deserialize, Serialize};
+
+/// A candidate asks for a vote.
+pub const REQUEST_VOTE: Method<RequestVoteArgs, RequestVoteReply> = Method::new("Raft.RequestVote");
+/// A leader replicates entries, or shows that it is alive.
+pub const APPEND_ENTRIES: Method<AppendEntriesArgs, AppendEntriesReply> =
+    Method::new("Raft.AppendEntries");
+/// A leader sends its snapshot in the place of entries that it no longer has.
+pub const INSTALL_SNAPSHOT: Method<InstallSnapshotArgs, InstallSnapshotReply> =
+    Method::new("Raft.InstallSnapshot");
+
+/// A command and the term in which a leader received it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The term of the leader that made the entry. It never changes.
+    pub term: u64,
+    /// What the service is to do.
+    pub command: Bytes,
+}
+
+/// Asks for a vote.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestVoteArgs {
+    /// The candidate's term.
+    pub term: u64,
+    /// The candidate.
+    pub candidate_id: usize,
+    /// The index of the candidate's last entry; 0 when its log is empty.
+    pub last_log_index: u64,
+    /// The term of the candidate's last entry; 0 when its log is empty.
+    pub last_log_term: u64,
+}
+
+/// The answer to a request for a vote.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestVoteReply {
+    /// The voter's term, for a candidate that is behind.
+    pub term: u64,
+    /// Whether the candidate has the vote.
+    pub vote_granted: bool,
+}
+
+/// Replicates entries; without any, a heartbeat. Both are checked alike.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppendEntriesArgs {
+    /// The leader's term.
+    pub term: u64,
+    /// The leader.
+    pub leader_id: usize,
+    /// The index of the entry before the first of `entries`; 0 when that is the first of all.
+    pub prev_log_index: u64,
+    /// The term of the entry at `prev_log_index`; 0 when there is none.
+    pub prev_log_term: u64,
+    /// What the leader has after `prev_log_index`.
+    pub entries: Vec<Entry>,
+    /// The leader's commit index.
+    pub leader_commit: u64,
+}
+
+impl AppendEntriesArgs {
+    /// The index of the last of `entries`: up to here the logs agree when the answer is yes.
+    pub fn last_index(&self) -> u64 {
+        self.prev_log_index + self.entries.len() as u64
+    }
+}
+
+/// The answer to entries or a heartbeat.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppendEntriesReply {
+    /// The follower's term, for a leader that is deposed.
+    pub term: u64,
+    /// How the follower's log compares.
+    pub outcome: AppendOutcome,
+}
+
+/// What a follower made of an [`AppendEntriesArgs`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AppendOutcome {
+    /// The logs agree up to the last entry that was sent.
+    Success,
+    /// The sender's term is over; it says nothing about logs.
+    StaleTerm,
+    /// The follower's log ends before `prev_log_index`.
+    TooShort {
+        /// The first index that it does not have.
+        next_index: u64,
+    },
+    /// The follower has an entry of another term at `prev_log_index` (section 5.3, the last
+    /// paragraph on backing up).
+    Conflict {
+        /// The term of that entry.
+        term: u64,
+        /// The first index that the follower has of that term.
+        first_index: u64,
+    },
+}
+
+/// Sends a whole snapshot; the labs do not cut it into chunks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstallSnapshotArgs {
+    /// The leader's term.
+    pub term: u64,
+    /// The leader.
+    pub leader_id: usize,
+    /// The snapshot stands for all entries up to this index.
+    pub last_included_index: u64,
+    /// The term of the entry at that index.
+    pub last_included_term: u64,
+    /// The service's own bytes.
+    pub data: Bytes,
+}
+
+/// The answer to a snapshot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstallSnapshotReply {
+    /// The follower's term, for a leader that is deposed.
+    pub term: u64,
+}

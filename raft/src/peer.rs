@@ -1,0 +1,243 @@
+//! What makes a [`Core`] live: the only file that knows tasks, time, dice and the network.
+//!
+//! Every call into the core ends with [`Peer::carry_out`], without any wait between: so whatever a
+//! message says was true, and saved, when it left. Nothing is borrowed while a task waits.
+
+use std::cell::{Cell, RefCell};
+use std::rc::{Rc, Weak};
+use std::time::Duration;
+
+use bytes::Bytes;
+use labraft::{ApplySender, EntryProbe, Env, Persister, Probe, Raft, RaftState, Role, Started};
+use labrpc::sync::Notify;
+use labrpc::{ClientEnd, Dice, Runtime, Service};
+use tracing::debug;
+
+use crate::core::{Core, Message, Output};
+use crate::log::{Log, decode_state};
+use crate::message::{APPEND_ENTRIES, INSTALL_SNAPSHOT, REQUEST_VOTE};
+
+/// How often a leader shows that it is alive, and a candidate asks again: nine times a second, where
+/// the course allows ten.
+const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(110);
+/// The shortest election time-out: two lost heartbeats do not end a reign.
+const ELECTION_TIMEOUT_MIN: Duration = Duration::from_millis(300);
+/// All election time-outs are below this.
+const ELECTION_TIMEOUT_MAX: Duration = Duration::from_millis(600);
+
+/// One instance of a Raft server.
+struct Peer {
+    /// For the tasks that it spawns.
+    this: Weak<Peer>,
+    core: RefCell<Core>,
+    peers: Vec<ClientEnd>,
+    persister: Persister,
+    rt: Runtime,
+    dice: Dice,
+    election_deadline: Cell<Duration>,
+    /// Commands were started.
+    started: Notify,
+    /// Heartbeat time-outs are to begin.
+    heartbeats: Notify,
+    /// There is something to apply.
+    committed: Notify,
+    is_killed: Cell<bool>,
+}
+
+/// Makes and starts an instance: the reference's [`labraft::Implementation::make`].
+pub(crate) fn make(env: Env) -> Rc<dyn Raft> {
+    let Env { me, peers, persister, apply, server, rt } = env;
+    let state = persister.read_state();
+    let saved = if state.is_empty() {
+        (0, None, Log::default())
+    } else {
+        decode_state(&state).unwrap_or_else(|error| panic!("the saved state is damaged: {error}"))
+    };
+    let core = Core::new(me, peers.len(), saved, persister.read_snapshot());
+    let peer = Rc::new_cyclic(|this| Peer {
+        this: this.clone(),
+        core: RefCell::new(core),
+        peers,
+        persister,
+        dice: rt.dice(),
+        rt: rt.clone(),
+        election_deadline: Cell::default(),
+        started: Notify::new(),
+        heartbeats: Notify::new(),
+        committed: Notify::new(),
+        is_killed: Cell::new(false),
+    });
+    server.add_service(service(&peer));
+    peer.with_core(|_| ());
+    drop(rt.spawn("election timer", peer.clone().watch_for_leader()));
+    drop(rt.spawn("heartbeat timer", peer.clone().send_heartbeats()));
+    drop(rt.spawn("replicator", peer.clone().replicate_started()));
+    drop(rt.spawn("applier", peer.clone().apply_committed(apply)));
+    peer
+}
+
+/// The handlers of the three remote procedures.
+fn service(peer: &Rc<Peer>) -> Service {
+    let (voter, follower, installer) = (peer.clone(), peer.clone(), peer.clone());
+    Service::new()
+        .method(REQUEST_VOTE, move |args| {
+            std::future::ready(voter.with_core(|core| core.request_vote(&args)))
+        })
+        .method(APPEND_ENTRIES, move |args| {
+            std::future::ready(follower.with_core(|core| core.append_entries(args)))
+        })
+        .method(INSTALL_SNAPSHOT, move |args| {
+            std::future::ready(installer.with_core(|core| core.install_snapshot(args)))
+        })
+}
+
+impl Peer {
+    /// Calls into the core and carries out what it wants done.
+    fn with_core<R>(&self, act: impl FnOnce(&mut Core) -> R) -> R {
+        let mut core = self.core.borrow_mut();
+        let before = (core.current_term(), core.role());
+        let result = act(&mut core);
+        let now = (core.current_term(), core.role());
+        if now != before {
+            debug!("{:?} of term {} (was {:?} of {})", now.1, now.0, before.1, before.0);
+        }
+        let output = core.take_output();
+        if output.must_save {
+            let (state, snapshot) = core.saved();
+            self.persister.save(state, snapshot);
+        }
+        if core.has_to_apply() {
+            self.committed.notify();
+        }
+        drop(core);
+        self.carry_out(output);
+        result
+    }
+
+    /// The rest of what the core wants: what has been said is saved by now.
+    fn carry_out(&self, output: Output) {
+        if output.reset_election_timer {
+            let timeout = self.dice.span(ELECTION_TIMEOUT_MIN, ELECTION_TIMEOUT_MAX);
+            self.election_deadline.set(self.rt.now() + timeout);
+        }
+        if output.start_heartbeats {
+            self.heartbeats.notify();
+        }
+        for (to, message) in output.messages {
+            self.send(to, message);
+        }
+    }
+
+    /// Sends a request now, and has a task wait for the answer.
+    fn send(&self, to: usize, message: Message) {
+        let Some(peer) = self.this.upgrade() else { return };
+        let end = &self.peers[to];
+        match message {
+            Message::RequestVote(args) => {
+                let call = end.call(REQUEST_VOTE, &args);
+                drop(self.rt.spawn("request vote", async move {
+                    if let Some(reply) = call.await {
+                        peer.with_core(|core| core.request_vote_reply(to, args.term, &reply));
+                    }
+                }));
+            }
+            Message::AppendEntries(args) => {
+                let call = end.call(APPEND_ENTRIES, &args);
+                let sent = (args.term, args.prev_log_index, args.last_index());
+                drop(self.rt.spawn("append entries", async move {
+                    let reply = call.await;
+                    peer.with_core(|core| core.append_entries_reply(to, sent, reply.as_ref()));
+                }));
+            }
+            Message::InstallSnapshot(args) => {
+                let call = end.call(INSTALL_SNAPSHOT, &args);
+                let sent = (args.term, args.last_included_index);
+                drop(self.rt.spawn("install snapshot", async move {
+                    let reply = call.await;
+                    peer.with_core(|core| core.install_snapshot_reply(to, sent, reply.as_ref()));
+                }));
+            }
+        }
+    }
+
+    async fn watch_for_leader(self: Rc<Peer>) {
+        loop {
+            // Each word of a leader moves the deadline on while this task sleeps.
+            self.rt.sleep_until(self.election_deadline.get()).await;
+            if self.rt.now() < self.election_deadline.get() {
+                continue;
+            }
+            if self.core.borrow().role() == Role::Leader {
+                self.election_deadline.set(self.rt.now() + ELECTION_TIMEOUT_MIN);
+                continue;
+            }
+            self.with_core(Core::election_timeout);
+        }
+    }
+
+    async fn send_heartbeats(self: Rc<Peer>) {
+        loop {
+            self.heartbeats.notified().await;
+            while self.core.borrow().role() != Role::Follower {
+                self.rt.sleep(HEARTBEAT_INTERVAL).await;
+                self.with_core(Core::heartbeat_timeout);
+            }
+        }
+    }
+
+    /// Commands started at one instant go out together.
+    async fn replicate_started(self: Rc<Peer>) {
+        loop {
+            self.started.notified().await;
+            self.with_core(Core::replicate);
+        }
+    }
+
+    /// The only place from which anything is applied.
+    async fn apply_committed(self: Rc<Peer>, mut apply: ApplySender) {
+        loop {
+            self.committed.notified().await;
+            loop {
+                let next = self.core.borrow_mut().next_to_apply();
+                let Some(message) = next else { break };
+                if !apply.send(message).await {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+impl Raft for Peer {
+    fn start(&self, command: Bytes) -> Option<Started> {
+        if self.is_killed.get() {
+            return None;
+        }
+        let started = self.core.borrow_mut().start(command)?;
+        self.started.notify();
+        Some(started)
+    }
+
+    fn state(&self) -> RaftState {
+        let core = self.core.borrow();
+        RaftState { term: core.current_term(), is_leader: core.role() == Role::Leader }
+    }
+
+    fn snapshot(&self, index: u64, snapshot: Bytes) {
+        self.with_core(|core| core.take_snapshot(index, snapshot));
+    }
+
+    fn kill(&self) {
+        self.is_killed.set(true);
+    }
+
+    fn probe(&self) -> Option<Probe> {
+        Some(self.core.borrow_mut().probe())
+    }
+
+    fn entry(&self, index: u64) -> Option<EntryProbe> {
+        let core = self.core.borrow();
+        let entry = core.entry(index)?;
+        Some(EntryProbe { term: entry.term, command: entry.command.clone() })
+    }
+}
