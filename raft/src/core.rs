@@ -385,7 +385,7 @@ impl Core {
             }
             AppendOutcome::StaleTerm => return,
             // A refusal of anything but the present guess is old.
-            _ if follower.next_index != prev_log_index + 1 => {}
+            _ if follower.next_index != prev_log_index + 1 => return,
             AppendOutcome::TooShort { next_index } => {
                 let (low, high) = (follower.match_index + 1, prev_log_index);
                 follower.next_index = next_index.clamp(low, high.max(low));
