@@ -1,1 +1,27 @@
 //! The course's tests as one registry, and the lab's command line.
+//!
+//! Start here: [`SUITE`] holds every test; [`lab_main`] is the whole `lab` command for any set of
+//! implementations, so that another crate needs no more than this:
+//!
+//! ```no_run
+//! # const MINE: labraft::Implementation = raft::REFERENCE;
+//! fn main() -> std::process::ExitCode {
+//!     tests::lab_main(&[MINE])
+//! }
+//! ```
+//!
+//! | module | what it is |
+//! |---|---|
+//! | `suite` | the registry |
+//! | `raft_2a` ... `raft_2d` | the tests of each part |
+//! | `cli` | the command line |
+
+mod cli;
+mod raft_2a;
+mod raft_2b;
+mod raft_2c;
+mod raft_2d;
+mod suite;
+
+pub use cli::lab_main;
+pub use suite::SUITE;

@@ -1,0 +1,162 @@
+//! What the test files share: a world with one caller and one worker, and chances that are known.
+
+#![allow(dead_code, reason = "each test file uses a part of this")]
+
+use std::cell::Cell;
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::ops::Range;
+use std::rc::Rc;
+use std::time::Duration;
+
+use labrpc::{
+    Address, ClientEnd, Kind, Limits, Method, Network, Node, Outcome, RunSpec, Server, Service,
+    Simulation, World,
+};
+
+/// The seeds that a test is run with.
+pub(crate) const SEEDS: Range<u64> = 0..20;
+
+/// Who calls in a [`Lab`]. A server, as in Raft, so that its number is that of addresses.
+pub(crate) const CALLER: Node = Node::server(0);
+/// Who is called in a [`Lab`].
+pub(crate) const WORKER: Node = Node::server(1);
+
+/// Works for so many milliseconds, and answers with their number.
+pub(crate) const WORK: Method<u64, u64> = Method::new("Worker.Work");
+/// What one number takes as an argument or as a reply.
+pub(crate) const NUMBER_BYTES: u64 = 8;
+
+/// How long a request, and a reply, is under way in a run of [`exact`].
+pub(crate) const TRANSIT: Duration = Duration::from_micros(10);
+
+pub(crate) const fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+/// A run whose messages all take the shortest time, so that times can be foretold.
+pub(crate) fn exact(seed: u64) -> RunSpec {
+    benign(RunSpec::seed(seed), &[Kind::RequestTransit, Kind::ReplyTransit])
+}
+
+/// The same run with these kinds harmless.
+pub(crate) fn benign(mut spec: RunSpec, kinds: &[Kind]) -> RunSpec {
+    spec.benign.extend(kinds.iter().map(|&kind| (kind, BTreeSet::new())));
+    spec
+}
+
+/// The same run with these decisions about the first message from caller to worker.
+pub(crate) fn with(mut spec: RunSpec, luck: &[(Kind, u64)]) -> RunSpec {
+    spec.overrides.extend(luck.iter().map(|&(kind, value)| (on_link(kind, 0), value)));
+    spec
+}
+
+/// The `n`-th decision of a kind about messages from caller to worker.
+pub(crate) fn on_link(kind: Kind, n: u64) -> Address {
+    Address { kind, from: 0, to: 1, n }
+}
+
+/// Runs a world whose main task is to finish: an assertion that fails in there ends up here.
+#[track_caller]
+pub(crate) fn finish<T, Main, Future_>(spec: RunSpec, main: Main) -> T
+where
+    T: Send + 'static,
+    Main: FnOnce(World) -> Future_ + Send + 'static,
+    Future_: Future<Output = T> + 'static,
+{
+    let seed = spec.seed;
+    match Simulation::new(spec).run(main).result {
+        Ok(value) => value,
+        Err(trouble) => panic!("seed {seed}: {trouble}\n{}", trouble.details().join("\n")),
+    }
+}
+
+/// Runs a recorded world with limits that a runaway meets soon.
+pub(crate) fn recorded<T, Main, Future_>(spec: RunSpec, main: Main) -> Outcome<T>
+where
+    T: Send + 'static,
+    Main: FnOnce(World) -> Future_ + Send + 'static,
+    Future_: Future<Output = T> + 'static,
+{
+    let limits = Limits { virtual_time: ms(60_000), events: 1_000_000, polls_per_instant: 10_000 };
+    Simulation::new(spec).limits(limits).record(true).run(main)
+}
+
+/// A new end that is connected and enabled.
+pub(crate) fn open_end(network: &Network, from: Node, to: Node) -> ClientEnd {
+    let end = network.make_end(from);
+    network.connect(end.id(), to);
+    network.enable(end.id(), true);
+    end
+}
+
+/// A caller with one end to one worker, on a reliable network.
+pub(crate) struct Lab {
+    pub(crate) world: World,
+    pub(crate) worker: Server,
+    pub(crate) end: ClientEnd,
+    /// How many requests all workers have finished.
+    pub(crate) done: Rc<Cell<u64>>,
+}
+
+impl Lab {
+    pub(crate) fn new(world: &World) -> Lab {
+        let done = Rc::new(Cell::new(0));
+        let worker = new_worker(world, &done);
+        world.network().add_server(WORKER, &worker);
+        let end = open_end(world.network(), CALLER, WORKER);
+        Lab { world: world.clone(), worker, end, done }
+    }
+
+    pub(crate) fn network(&self) -> &Network {
+        self.world.network()
+    }
+
+    pub(crate) fn now(&self) -> Duration {
+        self.world.tester().now()
+    }
+
+    pub(crate) async fn sleep(&self, span: Duration) {
+        self.world.tester().sleep(span).await;
+    }
+
+    pub(crate) async fn sleep_until(&self, time: Duration) {
+        self.world.tester().sleep_until(time).await;
+    }
+
+    pub(crate) fn enable(&self, yes: bool) {
+        self.network().enable(self.end.id(), yes);
+    }
+
+    /// Another incarnation of the worker, on the network in the place of the first.
+    pub(crate) fn restart(&self) -> Server {
+        let worker = new_worker(&self.world, &self.done);
+        self.network().add_server(WORKER, &worker);
+        worker
+    }
+}
+
+fn new_worker(world: &World, done: &Rc<Cell<u64>>) -> Server {
+    let worker = world.server(1);
+    let (runtime, done) = (worker.runtime().clone(), done.clone());
+    worker.add_service(Service::new().method(WORK, move |span| {
+        let (runtime, done) = (runtime.clone(), done.clone());
+        async move {
+            runtime.sleep(ms(span)).await;
+            done.set(done.get() + 1);
+            span
+        }
+    }));
+    worker
+}
+
+/// Counts how many of its clones there are, so that a test sees when a task is dropped.
+#[derive(Clone, Default)]
+pub(crate) struct Guards(Rc<()>);
+
+impl Guards {
+    /// How many there are beside the one that is asked.
+    pub(crate) fn others(&self) -> usize {
+        Rc::strong_count(&self.0) - 1
+    }
+}

@@ -1,0 +1,406 @@
+//! The life of a request: what arrives, who is told what and when, and what is counted.
+
+mod common;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use common::{
+    CALLER, Lab, NUMBER_BYTES, SEEDS, TRANSIT, WORK, WORKER, benign, exact, finish, ms, on_link,
+    open_end, recorded, with,
+};
+use labrpc::{Call, Event, Kind, Lost, Method, Network, Node, RunSpec, Service};
+
+/// The ways in which a server is dead for a caller whose request is under way.
+const DEATHS: [(&str, fn(&Lab)); 3] = [
+    ("the end is disabled", |lab| lab.enable(false)),
+    ("the server is deleted", |lab| lab.network().delete_server(WORKER)),
+    ("the server is replaced", |lab| drop(lab.restart())),
+];
+
+/// When a request that is sent at the start reaches its server in an [`exact`] run.
+const DISPATCHED: Duration = TRANSIT;
+
+/// What a caller gets for `call`, and when.
+async fn answer(lab: &Lab, call: Call<u64>) -> (Option<u64>, Duration) {
+    let answer = call.await;
+    (answer, lab.now())
+}
+
+#[test]
+fn a_request_under_way_is_handled_whatever_happens_but_the_dead_do_not_answer() {
+    for (why, die) in DEATHS {
+        for seed in SEEDS {
+            finish(exact(seed), move |world| async move {
+                let lab = Lab::new(&world);
+                let call = lab.end.call(WORK, &5);
+                die(&lab);
+                // Not at the next look: the handler has answered before, and then it is known at once.
+                assert_eq!(answer(&lab, call).await, (None, DISPATCHED + ms(5)), "{why}");
+                assert_eq!((lab.worker.count(), lab.done.get()), (1, 1), "{why}");
+            });
+        }
+    }
+}
+
+#[test]
+fn death_while_the_handler_runs_is_noticed_at_the_next_multiple_of_100_ms_after_dispatch() {
+    for (why, die) in DEATHS {
+        for (dies, told) in [(1, 100), (99, 100), (101, 200), (350, 400)] {
+            finish(exact(1), move |world| async move {
+                let lab = Lab::new(&world);
+                let call = lab.end.call(WORK, &1000);
+                lab.sleep_until(DISPATCHED + ms(dies)).await;
+                die(&lab);
+                assert_eq!(answer(&lab, call).await, (None, DISPATCHED + ms(told)), "{why}");
+                assert_eq!(lab.done.get(), 0, "the handler is still at work");
+                lab.sleep_until(DISPATCHED + ms(1001)).await;
+                assert_eq!(lab.done.get(), 1, "nobody stopped the handler");
+                assert_eq!(lab.network().total_bytes(), NUMBER_BYTES, "its result is thrown away");
+            });
+        }
+    }
+}
+
+/// The caller looks at multiples of 100 ms only, so it cannot know what was in between.
+#[test]
+fn death_that_is_undone_before_the_next_look_goes_unnoticed() {
+    finish(exact(1), |world| async move {
+        let lab = Lab::new(&world);
+        let call = lab.end.call(WORK, &450);
+        for start in [10, 50, 110, 310] {
+            lab.sleep_until(DISPATCHED + ms(start)).await;
+            lab.enable(false);
+            lab.sleep(ms(20)).await;
+            lab.enable(true);
+        }
+        lab.network().delete_server(WORKER);
+        lab.sleep(ms(20)).await;
+        lab.network().add_server(WORKER, &lab.worker);
+        let expected = (Some(450), DISPATCHED + ms(450) + TRANSIT);
+        assert_eq!(answer(&lab, call).await, expected);
+    });
+}
+
+#[test]
+fn a_look_that_finds_nothing_wrong_is_not_the_last_one() {
+    finish(exact(1), |world| async move {
+        let lab = Lab::new(&world);
+        let call = lab.end.call(WORK, &450);
+        for (at, is_enabled) in [(10, false), (50, true), (250, false)] {
+            lab.sleep_until(DISPATCHED + ms(at)).await;
+            lab.enable(is_enabled);
+        }
+        assert_eq!(answer(&lab, call).await, (None, DISPATCHED + ms(300)));
+    });
+}
+
+/// The switch of an end says nothing about the server or about other ends.
+#[test]
+fn disabling_one_end_leaves_the_calls_on_another_end_alone() {
+    finish(exact(1), |world| async move {
+        let lab = Lab::new(&world);
+        let other = open_end(lab.network(), CALLER, WORKER);
+        let call = other.call(WORK, &250);
+        lab.enable(false);
+        assert_eq!(answer(&lab, call).await, (Some(250), DISPATCHED + ms(250) + TRANSIT));
+    });
+}
+
+#[test]
+fn a_reply_under_way_arrives_though_the_server_has_died_meanwhile() {
+    for (why, die) in DEATHS {
+        for is_reliable in [true, false] {
+            let calm = benign(exact(1), &[Kind::RequestDelay, Kind::RequestDrop, Kind::ReplyDrop]);
+            finish(with(calm, &[(Kind::ReplyHold, 700)]), move |world| async move {
+                let lab = Lab::new(&world);
+                lab.network().reliable(is_reliable);
+                lab.network().long_reordering(true);
+                let call = lab.end.call(WORK, &1);
+                lab.sleep_until(DISPATCHED + ms(300)).await;
+                assert_eq!(lab.network().total_bytes(), NUMBER_BYTES);
+                die(&lab);
+                let arrives = DISPATCHED + ms(1) + TRANSIT + ms(700);
+                assert_eq!(answer(&lab, call).await, (Some(1), arrives), "{why}");
+                assert_eq!(lab.network().total_bytes(), 2 * NUMBER_BYTES, "counted on arrival");
+            });
+        }
+    }
+}
+
+#[test]
+fn a_reply_that_is_not_held_back_is_under_way_too() {
+    for (why, die) in DEATHS {
+        finish(exact(1), move |world| async move {
+            let lab = Lab::new(&world);
+            let call = lab.end.call(WORK, &0);
+            lab.sleep_until(DISPATCHED + TRANSIT / 2).await;
+            assert_eq!(lab.done.get(), 1);
+            die(&lab);
+            assert_eq!(answer(&lab, call).await, (Some(0), DISPATCHED + TRANSIT), "{why}");
+        });
+    }
+}
+
+/// Calls with `switch` at `position`, flips it at once, and says what the caller gets and when.
+fn flipped_after_the_call(
+    switch: fn(&Network, bool),
+    position: bool,
+    is_enabled: bool,
+    luck: &[(Kind, u64)],
+) -> (Option<u64>, Duration) {
+    finish(with(exact(1), luck), move |world| async move {
+        let lab = Lab::new(&world);
+        lab.enable(is_enabled);
+        switch(lab.network(), position);
+        let call = lab.end.call(WORK, &0);
+        switch(lab.network(), !position);
+        answer(&lab, call).await
+    })
+}
+
+#[test]
+fn whether_the_network_is_reliable_is_settled_when_the_call_is_made() {
+    let luck = [(Kind::RequestDelay, 20), (Kind::RequestDrop, 0), (Kind::ReplyDrop, 1)];
+    let told = flipped_after_the_call(Network::reliable, false, true, &luck);
+    assert_eq!(told, (None, DISPATCHED + ms(20)), "delayed, and the reply is dropped");
+    let told = flipped_after_the_call(Network::reliable, true, true, &luck);
+    assert_eq!(told, (Some(0), DISPATCHED + TRANSIT));
+}
+
+#[test]
+fn whether_replies_are_held_back_is_settled_when_the_call_is_made() {
+    let luck = [(Kind::ReplyHold, 300)];
+    let told = flipped_after_the_call(Network::long_reordering, true, true, &luck);
+    assert_eq!(told, (Some(0), DISPATCHED + TRANSIT + ms(300)));
+    let told = flipped_after_the_call(Network::long_reordering, false, true, &luck);
+    assert_eq!(told, (Some(0), DISPATCHED + TRANSIT));
+}
+
+#[test]
+fn whether_failing_takes_long_is_settled_when_the_call_is_made() {
+    // What is out of range becomes the largest that there is: 6999 or 99 ms.
+    let luck = [(Kind::Unreachable, u64::MAX)];
+    let told = flipped_after_the_call(Network::long_delays, true, false, &luck);
+    assert_eq!(told, (None, ms(6999)));
+    let told = flipped_after_the_call(Network::long_delays, false, false, &luck);
+    assert_eq!(told, (None, ms(99)));
+}
+
+#[test]
+fn a_dropped_request_is_told_after_its_short_delay_and_never_handled() {
+    let luck = [(Kind::RequestDelay, 17), (Kind::RequestDrop, 1)];
+    finish(with(exact(1), &luck), |world| async move {
+        let lab = Lab::new(&world);
+        lab.network().reliable(false);
+        let call = lab.end.call(WORK, &5);
+        assert_eq!(answer(&lab, call).await, (None, ms(17)));
+        lab.sleep(ms(100)).await;
+        assert_eq!((lab.worker.count(), lab.done.get()), (0, 0));
+        assert_eq!((lab.network().total_count(), lab.network().total_bytes()), (1, NUMBER_BYTES));
+    });
+}
+
+#[test]
+fn a_dropped_reply_is_told_when_the_handler_has_answered_and_its_bytes_do_not_count() {
+    let luck = [(Kind::RequestDelay, 17), (Kind::RequestDrop, 0), (Kind::ReplyDrop, 1)];
+    finish(with(exact(1), &luck), |world| async move {
+        let lab = Lab::new(&world);
+        lab.network().reliable(false);
+        let call = lab.end.call(WORK, &5);
+        assert_eq!(answer(&lab, call).await, (None, DISPATCHED + ms(17 + 5)));
+        assert_eq!((lab.worker.count(), lab.done.get()), (1, 1));
+        assert_eq!((lab.network().total_count(), lab.network().total_bytes()), (1, NUMBER_BYTES));
+    });
+}
+
+#[test]
+fn calls_that_reach_nobody_count_for_the_network_and_not_for_the_server() {
+    for seed in SEEDS {
+        finish(RunSpec::seed(seed), |world| async move {
+            let lab = Lab::new(&world);
+            let network = lab.network();
+            let unconnected = network.make_end(CALLER);
+            network.enable(unconnected.id(), true);
+            let to_nobody = open_end(network, CALLER, Node::server(7));
+            lab.enable(false);
+            for (n, end) in [&unconnected, &to_nobody, &lab.end].into_iter().enumerate() {
+                let calls = n as u64 + 1;
+                let call = end.call(WORK, &0);
+                assert_eq!(network.total_count(), calls, "counted when it is handed over");
+                assert_eq!(network.total_bytes(), calls * NUMBER_BYTES);
+                // Being reachable later does not rescue it.
+                lab.enable(true);
+                assert_eq!(call.await, None);
+                lab.enable(false);
+            }
+            lab.sleep(ms(100)).await;
+            assert_eq!((lab.worker.count(), lab.done.get()), (0, 0));
+            assert_eq!(network.total_bytes(), 3 * NUMBER_BYTES);
+        });
+    }
+}
+
+#[test]
+fn a_server_that_is_put_in_the_place_of_another_counts_from_0() {
+    finish(exact(1), |world| async move {
+        let lab = Lab::new(&world);
+        for _ in 0..3 {
+            assert_eq!(lab.end.call(WORK, &0).await, Some(0));
+        }
+        assert_eq!(lab.network().count(WORKER), 3);
+        lab.network().delete_server(WORKER);
+        assert_eq!(lab.network().count(WORKER), 0, "there is nobody to count");
+        let second = lab.restart();
+        assert_eq!(lab.network().count(WORKER), 0);
+        assert_eq!(lab.end.call(WORK, &0).await, Some(0));
+        assert_eq!((lab.network().count(WORKER), second.count(), lab.worker.count()), (1, 1, 3));
+        assert_eq!(lab.network().total_count(), 4);
+    });
+}
+
+#[test]
+fn a_call_leaves_when_it_is_made_and_dropping_it_does_not_take_it_back() {
+    finish(exact(1), |world| async move {
+        let lab = Lab::new(&world);
+        drop(lab.end.call(WORK, &5));
+        let unpolled = lab.end.call(WORK, &7);
+        lab.sleep(ms(100)).await;
+        assert_eq!(lab.done.get(), 2);
+        assert_eq!(lab.network().total_bytes(), 4 * NUMBER_BYTES, "both replies arrived");
+        assert_eq!(answer(&lab, unpolled).await, (Some(7), ms(100)));
+        // The places of finished calls serve again: answers must not get mixed up.
+        assert_eq!(lab.end.call(WORK, &9).await, Some(9));
+    });
+}
+
+#[test]
+fn after_cleanup_calls_fail_at_once_and_uncounted_and_those_under_way_go_on() {
+    finish(exact(1), |world| async move {
+        let lab = Lab::new(&world);
+        let under_way = lab.end.call(WORK, &5);
+        lab.network().cleanup();
+        let late = lab.end.call(WORK, &5);
+        assert_eq!(answer(&lab, late).await, (None, Duration::ZERO));
+        assert_eq!(answer(&lab, under_way).await, (Some(5), DISPATCHED + ms(5) + TRANSIT));
+        assert_eq!((lab.network().total_count(), lab.worker.count()), (1, 1));
+    });
+}
+
+/// The order in which a worker gets two requests that were sent one right after the other.
+fn arrival_order(spec: RunSpec, is_reliable: bool) -> Vec<u64> {
+    const ARRIVE: Method<u64, ()> = Method::new("Worker.Arrive");
+    finish(spec, move |world| async move {
+        let lab = Lab::new(&world);
+        lab.network().reliable(is_reliable);
+        let arrived = Rc::new(RefCell::new(Vec::new()));
+        let log = arrived.clone();
+        lab.worker.add_service(Service::new().method(ARRIVE, move |n| {
+            log.borrow_mut().push(n);
+            async {}
+        }));
+        let calls = [0, 1].map(|n| lab.end.call(ARRIVE, &n));
+        for call in calls {
+            call.await;
+        }
+        arrived.take()
+    })
+}
+
+#[test]
+fn requests_overtake_one_another_by_their_short_delays() {
+    let mut spec = benign(exact(1), &[Kind::RequestDrop]);
+    for (first, second, expected) in [(20, 3, [1, 0]), (3, 20, [0, 1])] {
+        spec.overrides.insert(on_link(Kind::RequestDelay, 0), first);
+        spec.overrides.insert(on_link(Kind::RequestDelay, 1), second);
+        assert_eq!(arrival_order(spec.clone(), false), expected);
+    }
+}
+
+#[test]
+fn requests_sent_at_one_instant_overtake_one_another_even_on_a_reliable_network() {
+    let orders: Vec<_> = SEEDS.map(|seed| arrival_order(RunSpec::seed(seed), true)).collect();
+    for order in [[0, 1], [1, 0]] {
+        assert!(orders.iter().any(|seen| seen[..] == order), "{order:?} never happened");
+    }
+}
+
+/// What the record says of each call: its number, and how it went.
+fn told(event: &Event) -> Option<(u64, String)> {
+    match event {
+        Event::Sent { call, bytes, content, .. } => {
+            Some((*call, format!("sent {content} in {bytes}")))
+        }
+        Event::Delivered { call, .. } => Some((*call, "delivered".into())),
+        Event::Replied { call, held, .. } => Some((*call, format!("replied, held {held:?}"))),
+        Event::Answered { call, .. } => Some((*call, "answered".into())),
+        Event::Lost { call, why, .. } => Some((*call, format!("lost: {why:?}"))),
+        _ => None,
+    }
+}
+
+#[test]
+fn the_record_tells_the_life_of_each_call_and_why_it_was_lost() {
+    let mut spec = with(exact(1), &[(Kind::ReplyHold, 300), (Kind::Unreachable, 9)]);
+    spec.overrides.insert(on_link(Kind::RequestDrop, 0), 1);
+    let outcome = recorded(spec, |world| async move {
+        let lab = Lab::new(&world);
+        lab.network().long_reordering(true);
+        lab.end.call(WORK, &5).await;
+        lab.network().long_reordering(false);
+        lab.network().reliable(false);
+        lab.end.call(WORK, &6).await;
+        lab.network().reliable(true);
+        let call = lab.end.call(WORK, &7);
+        lab.enable(false);
+        call.await;
+        lab.end.call(WORK, &8).await;
+    });
+    outcome.result.expect("it finishes");
+    let lives: Vec<(u64, String)> =
+        outcome.record.iter().filter_map(|timed| told(&timed.event)).collect();
+    let of = |n: u64| lives.iter().filter(move |(call, _)| *call == n).map(|(_, what)| what.as_str());
+    let held = "replied, held 300ms";
+    assert!(of(0).eq(["sent 5 in 8", "delivered", held, "answered"]), "{lives:#?}");
+    assert!(of(1).eq(["sent 6 in 8", "lost: Dropped"]), "{lives:#?}");
+    assert!(of(2).eq(["sent 7 in 8", "delivered", "replied, held 0ns", "lost: Dead"]), "{lives:#?}");
+    assert!(of(3).eq(["sent 8 in 8", "lost: Unreachable"]), "{lives:#?}");
+    assert_eq!(lives.len(), 12);
+}
+
+#[test]
+#[ignore = "bug: a call on a closed network leaves no Lost event, and shares another call's number"]
+fn the_record_tells_that_a_call_was_lost_because_the_network_is_closed() {
+    let outcome = recorded(exact(1), |world| async move {
+        let lab = Lab::new(&world);
+        lab.end.call(WORK, &5).await;
+        lab.network().cleanup();
+        lab.end.call(WORK, &6).await;
+        lab.end.call(WORK, &7).await;
+    });
+    let lost: Vec<u64> = outcome
+        .record
+        .iter()
+        .filter_map(|timed| match timed.event {
+            Event::Lost { call, why: Lost::Closed, .. } => Some(call),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(lost, [1, 2]);
+}
+
+#[test]
+#[ignore = "doubt: the spec's section 2, step 4 gives an unconnected end the delay of the unreachable"]
+fn a_call_on_an_end_that_is_not_connected_takes_as_long_to_fail_as_any_unreachable_one() {
+    let mut slowest = Duration::ZERO;
+    for seed in SEEDS {
+        slowest = slowest.max(finish(RunSpec::seed(seed), |world| async move {
+            let lab = Lab::new(&world);
+            let end = lab.network().make_end(CALLER);
+            lab.network().enable(end.id(), true);
+            answer(&lab, end.call(WORK, &0)).await.1
+        }));
+    }
+    assert!(slowest > ms(10), "{slowest:?}");
+}

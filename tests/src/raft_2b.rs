@@ -1,0 +1,372 @@
+//! Part 2B, log: commands are agreed on, in one order, by a majority, and at a reasonable price.
+
+use std::time::Duration;
+
+use labraft::{Checked, Config, RAFT_ELECTION_TIMEOUT, Started, show};
+
+use crate::suite::{as_int, check, random};
+
+/// Three commands are committed at indexes 1 to 3, and none before it was started. Catches indexes
+/// that count from 0, and a last entry that is not applied before the next one comes.
+pub(crate) async fn basic_agree(cfg: &Config) -> Checked<()> {
+    for index in 1..=3 {
+        let (applied, _) = cfg.n_committed(index)?;
+        check(cfg, applied == 0, || {
+            format!("some have committed before Start(): {applied} servers at index {index}")
+        })?;
+        let found = cfg.one(index * 100, cfg.n(), false).await?;
+        check(cfg, found == index, || format!("got index {found} but expected {index}"))?;
+    }
+    Ok(())
+}
+
+/// A command is sent to each peer just once. Catches a Raft that sends its whole log each time, or
+/// sends again what is still under way.
+pub(crate) async fn rpc_bytes(cfg: &Config) -> Checked<()> {
+    const COMMANDS: u64 = 10;
+    const LENGTH: u64 = 5000;
+    cfg.one(99, cfg.n(), false).await?;
+    let before = cfg.bytes_total();
+    for index in 2..COMMANDS + 2 {
+        let found = cfg.one(random_text(cfg, LENGTH), cfg.n(), false).await?;
+        check(cfg, found == index, || format!("got index {found} but expected {index}"))?;
+    }
+    let got = cfg.bytes_total() - before;
+    let expected = cfg.n() as u64 * COMMANDS * LENGTH;
+    let allowed = expected + 50_000;
+    check(cfg, got <= allowed, || {
+        format!("too many RPC bytes; got {got}, expected {expected}; {allowed} are allowed")
+    })
+}
+
+/// A text of random letters, digits and two signs: six random bits are one of them, and eight of
+/// them one draw.
+fn random_text(cfg: &Config, length: u64) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let dice = cfg.dice();
+    let eight = (0..length.div_ceil(8)).map(|_| dice.below(1 << 48));
+    let letters =
+        eight.flat_map(|bits| (0..8).map(move |i| LETTERS[(bits >> (6 * i)) as usize % 64]));
+    letters.take(length as usize).map(char::from).collect()
+}
+
+/// Followers fail one after the other: two of three servers agree, one alone does not. Catches a
+/// leader that counts too few servers, or counts those that do not answer.
+pub(crate) async fn follower_failure(cfg: &Config) -> Checked<()> {
+    let n = cfg.n();
+    cfg.one(101, n, false).await?;
+
+    // Without one follower, the leader and the other one agree.
+    let leader1 = cfg.check_one_leader().await?;
+    cfg.disconnect((leader1 + 1) % n);
+    cfg.one(102, n - 1, false).await?;
+    cfg.sleep(RAFT_ELECTION_TIMEOUT).await;
+    cfg.one(103, n - 1, false).await?;
+
+    // Without both, the leader accepts a command and does not commit it.
+    let leader2 = cfg.check_one_leader().await?;
+    cfg.disconnect((leader2 + 1) % n);
+    cfg.disconnect((leader2 + 2) % n);
+    let Some(Started { index, .. }) = cfg.start(leader2, 104) else {
+        return Err(cfg.expected("leader rejected Start()"));
+    };
+    check(cfg, index == 4, || format!("expected index 4, got {index}"))?;
+    cfg.sleep(2 * RAFT_ELECTION_TIMEOUT).await;
+    check_none_committed(cfg, index)
+}
+
+/// Leaders fail one after the other: two of three servers go on, one alone does not. Catches a
+/// server that takes the lead or commits on its own.
+pub(crate) async fn leader_failure(cfg: &Config) -> Checked<()> {
+    let n = cfg.n();
+    cfg.one(101, n, false).await?;
+
+    // Without the first leader, the other two agree.
+    let leader1 = cfg.check_one_leader().await?;
+    cfg.disconnect(leader1);
+    cfg.one(102, n - 1, false).await?;
+    cfg.sleep(RAFT_ELECTION_TIMEOUT).await;
+    cfg.one(103, n - 1, false).await?;
+
+    // Without the second one too, nobody commits anything, whoever is asked.
+    let leader2 = cfg.check_one_leader().await?;
+    cfg.disconnect(leader2);
+    for i in 0..n {
+        cfg.start(i, 104);
+    }
+    cfg.sleep(2 * RAFT_ELECTION_TIMEOUT).await;
+    check_none_committed(cfg, 4)
+}
+
+fn check_none_committed(cfg: &Config, index: u64) -> Checked<()> {
+    let (applied, _) = cfg.n_committed(index)?;
+    check(cfg, applied == 0, || format!("{applied} committed but no majority: at index {index}"))
+}
+
+/// A follower that was cut off catches up. Catches a leader that stops trying, that needs all
+/// servers to commit, or that waits for the one that does not answer.
+pub(crate) async fn fail_agree(cfg: &Config) -> Checked<()> {
+    let n = cfg.n();
+    cfg.one(101, n, false).await?;
+
+    let leader = cfg.check_one_leader().await?;
+    let follower = (leader + 1) % n;
+    cfg.disconnect(follower);
+    cfg.one(102, n - 1, false).await?;
+    cfg.one(103, n - 1, false).await?;
+    cfg.sleep(RAFT_ELECTION_TIMEOUT).await;
+    cfg.one(104, n - 1, false).await?;
+    cfg.one(105, n - 1, false).await?;
+
+    cfg.connect(follower);
+    // All three agree, on what came meanwhile as well.
+    cfg.one(106, n, true).await?;
+    cfg.sleep(RAFT_ELECTION_TIMEOUT).await;
+    cfg.one(107, n, true).await?;
+    Ok(())
+}
+
+/// Two of five servers commit nothing, and five agree again. Catches a majority that is counted
+/// wrongly.
+pub(crate) async fn fail_no_agree(cfg: &Config) -> Checked<()> {
+    let n = cfg.n();
+    cfg.one(10, n, false).await?;
+
+    let leader = cfg.check_one_leader().await?;
+    let followers = [1, 2, 3].map(|k| (leader + k) % n);
+    for i in followers {
+        cfg.disconnect(i);
+    }
+    let Some(Started { index, .. }) = cfg.start(leader, 20) else {
+        return Err(cfg.expected("leader rejected Start()"));
+    };
+    check(cfg, index == 2, || format!("expected index 2, got {index}"))?;
+    cfg.sleep(2 * RAFT_ELECTION_TIMEOUT).await;
+    check_none_committed(cfg, index)?;
+
+    for i in followers {
+        cfg.connect(i);
+    }
+    // The three may have elected a leader among themselves, who never heard of command 20.
+    let leader2 = cfg.check_one_leader().await?;
+    let Some(Started { index: index2, .. }) = cfg.start(leader2, 30) else {
+        return Err(cfg.expected("leader2 rejected Start()"));
+    };
+    check(cfg, (2..=3).contains(&index2), || {
+        format!("unexpected index {index2}; 2 and 3 are possible")
+    })?;
+    cfg.one(1000, n, true).await?;
+    Ok(())
+}
+
+/// Tries up to five times what can only be judged while one leader stays in one term. `attempt`
+/// gives `None` when that one has not.
+async fn in_one_term<T>(
+    cfg: &Config,
+    attempt: impl AsyncFn(&Config) -> Checked<Option<T>>,
+) -> Checked<T> {
+    for round in 0..5 {
+        if round > 0 {
+            // A while for things to settle.
+            cfg.sleep(Duration::from_secs(3)).await;
+        }
+        if let Some(value) = attempt(cfg).await? {
+            return Ok(value);
+        }
+    }
+    Err(cfg.expected("term changed too often"))
+}
+
+/// Whether every server is in this term.
+fn all_in_term(cfg: &Config, term: u64) -> bool {
+    (0..cfg.n()).all(|i| cfg.state(i).is_some_and(|state| state.term == term))
+}
+
+/// Five commands at a time are all committed. Catches a Raft that gives one index to two commands,
+/// or applies from several tasks in any order.
+pub(crate) async fn concurrent_starts(cfg: &Config) -> Checked<()> {
+    in_one_term(cfg, start_five).await
+}
+
+async fn start_five(cfg: &Config) -> Checked<Option<()>> {
+    let leader = cfg.check_one_leader().await?;
+    let Some(Started { term, .. }) = cfg.start(leader, 1) else { return Ok(None) };
+
+    let commands = 100..105;
+    let mut clients = Vec::new();
+    for command in commands.clone() {
+        let client_cfg = cfg.clone();
+        let client = async move { client_cfg.start(leader, command) };
+        clients.push(cfg.tester().spawn("Start", client));
+    }
+    let mut indexes = Vec::new();
+    for client in clients {
+        let started = client.await.flatten();
+        indexes.extend(started.filter(|started| started.term == term).map(|started| started.index));
+    }
+    if !all_in_term(cfg, term) {
+        return Ok(None);
+    }
+
+    let mut values = Vec::new();
+    for index in indexes {
+        let Some(command) = cfg.wait(index, cfg.n(), Some(term)).await? else { return Ok(None) };
+        let Some(value) = as_int(&command) else {
+            return Err(cfg.expected(format!("value {} is not an int", show(&command))));
+        };
+        values.push(value);
+    }
+    for command in commands {
+        check(cfg, values.contains(&command), || format!("cmd {command} missing in {values:?}"))?;
+    }
+    Ok(Some(()))
+}
+
+/// A leader that was cut off comes back with entries that nobody else has, and loses them. Values
+/// 103 and 104 are used on both sides. Catches an old leader that keeps or commits its own entries,
+/// and heartbeats that are accepted without a look at the log.
+pub(crate) async fn rejoin(cfg: &Config) -> Checked<()> {
+    let n = cfg.n();
+    cfg.one(101, n, true).await?;
+
+    // The leader is cut off, and tries to get some entries agreed on.
+    let leader1 = cfg.check_one_leader().await?;
+    cfg.disconnect(leader1);
+    for command in [102, 103, 104] {
+        cfg.start(leader1, command);
+    }
+    // A new leader commits at index 2 as well.
+    cfg.one(103, 2, true).await?;
+
+    // The new leader is cut off, and the old one is back.
+    let leader2 = cfg.check_one_leader().await?;
+    cfg.disconnect(leader2);
+    cfg.connect(leader1);
+    cfg.one(104, 2, true).await?;
+
+    // All are together again.
+    cfg.connect(leader2);
+    cfg.one(105, n, true).await?;
+    Ok(())
+}
+
+/// Servers with long runs of entries that were never committed come together, twice. Catches a
+/// leader that goes back by one entry per round trip, one that sends one entry per request, and a
+/// vote without a look at the candidate's log.
+pub(crate) async fn backup(cfg: &Config) -> Checked<()> {
+    let n = cfg.n();
+    cfg.one(random(cfg), n, true).await?;
+
+    // The leader and one follower are alone, with many commands that cannot be committed.
+    let leader1 = cfg.check_one_leader().await?;
+    let next = |k: usize| (leader1 + k) % n;
+    for k in [2, 3, 4] {
+        cfg.disconnect(next(k));
+    }
+    for _ in 0..50 {
+        cfg.start(leader1, random(cfg));
+    }
+    cfg.sleep(RAFT_ELECTION_TIMEOUT / 2).await;
+
+    // The other three alone commit as many.
+    for k in [0, 1] {
+        cfg.disconnect(next(k));
+    }
+    for k in [2, 3, 4] {
+        cfg.connect(next(k));
+    }
+    for _ in 0..50 {
+        cfg.one(random(cfg), 3, true).await?;
+    }
+
+    // Their leader and one of them alone, again with many commands that cannot be committed.
+    let leader2 = cfg.check_one_leader().await?;
+    let other = if leader2 == next(2) { (leader2 + 1) % n } else { next(2) };
+    cfg.disconnect(other);
+    for _ in 0..50 {
+        cfg.start(leader2, random(cfg));
+    }
+    cfg.sleep(RAFT_ELECTION_TIMEOUT / 2).await;
+
+    // The first two come back, with the one that has all that is committed.
+    for i in 0..n {
+        cfg.disconnect(i);
+    }
+    for i in [next(0), next(1), other] {
+        cfg.connect(i);
+    }
+    for _ in 0..50 {
+        cfg.one(random(cfg), 3, true).await?;
+    }
+
+    for i in 0..n {
+        cfg.connect(i);
+    }
+    cfg.one(random(cfg), n, true).await?;
+    Ok(())
+}
+
+/// Election, agreement and idleness take few requests. Catches one request per command and peer,
+/// busy retries, and heartbeats that are too frequent.
+pub(crate) async fn count(cfg: &Config) -> Checked<()> {
+    cfg.check_one_leader().await?;
+    let total1 = rpcs(cfg);
+    check(cfg, (1..=30).contains(&total1), || {
+        format!("too many or few RPCs ({total1}) to elect initial leader; 1 to 30 are allowed")
+    })?;
+
+    let total2 = in_one_term(cfg, count_agreement).await?;
+
+    cfg.sleep(RAFT_ELECTION_TIMEOUT).await;
+    let idle = rpcs(cfg) - total2;
+    check(cfg, idle <= 3 * 20, || {
+        format!("too many RPCs ({idle}) for 1 second of idleness; 60 are allowed")
+    })
+}
+
+/// Requests that came to any server.
+fn rpcs(cfg: &Config) -> u64 {
+    (0..cfg.n()).map(|i| cfg.rpc_count(i)).sum()
+}
+
+/// Twelve commands at once. Gives the number of requests up to the commit of all but the last.
+async fn count_agreement(cfg: &Config) -> Checked<Option<u64>> {
+    const WAITED_FOR: u64 = 10;
+    const ALLOWED: u64 = (WAITED_FOR + 1 + 3) * 3;
+    let leader = cfg.check_one_leader().await?;
+    let total1 = rpcs(cfg);
+    let Some(first) = cfg.start(leader, 1) else { return Ok(None) };
+
+    let mut commands = Vec::new();
+    for index in first.index + 1..=first.index + WAITED_FOR + 1 {
+        let command = cfg.dice().below(1 << 31);
+        commands.push((index, command));
+        let Some(started) = cfg.start(leader, command) else { return Ok(None) };
+        if started.term != first.term {
+            return Ok(None);
+        }
+        check(cfg, started.index == index, || {
+            format!("Start() failed: it gave index {} where {index} was due", started.index)
+        })?;
+    }
+    for &(index, expected) in &commands[..WAITED_FOR as usize] {
+        let Some(command) = cfg.wait(index, cfg.n(), Some(first.term)).await? else {
+            return Ok(None);
+        };
+        check(cfg, as_int(&command) == Some(expected), || {
+            let command = show(&command);
+            format!("wrong value {command} committed for index {index}; expected {expected}")
+        })?;
+    }
+
+    if !all_in_term(cfg, first.term) {
+        return Ok(None);
+    }
+    let total2 = rpcs(cfg);
+    let used = total2 - total1;
+    check(cfg, used <= ALLOWED, || {
+        let entries = commands.len() + 1;
+        format!("too many RPCs ({used}) for {entries} entries; {ALLOWED} are allowed")
+    })?;
+    Ok(Some(total2))
+}

@@ -1,0 +1,93 @@
+//! What `lab` says and how it ends, seen from outside.
+
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+fn lab(args: &[&str]) -> Output {
+    let out = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("command_line");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lab"));
+    command.args(args);
+    if args[0] != "list" {
+        command.arg("--out").arg(out);
+    }
+    command.output().unwrap()
+}
+
+/// Exit code, standard output, standard error.
+fn said(args: &[&str]) -> (i32, String, String) {
+    let output = lab(args);
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn a_run_prints_the_course_words_and_the_seed() {
+    let (code, out, _) = said(&["run", "InitialElection2A"]);
+    assert_eq!(code, 0);
+    assert!(out.starts_with("Test (2A): initial election ...\n  ... Passed --"), "{out}");
+    assert!(out.trim_end().ends_with("seed 0"), "{out}");
+}
+
+#[test]
+fn a_sweep_prints_a_line_a_test() {
+    let (code, out, _) = said(&["run", "2A", "--seeds", "3..5"]);
+    assert_eq!(code, 0);
+    let lines: Vec<&str> = out.lines().collect();
+    assert_eq!(lines.len(), 3, "{out}");
+    assert!(lines[0].starts_with("InitialElection2A") && lines[0].contains("2 passed"), "{out}");
+}
+
+#[test]
+fn a_replay_knows_the_recorded_run() {
+    // A seed that no other test of this file runs.
+    let (_, unknown, _) = said(&["replay", "BasicAgree2B", "--seed", "12345678"]);
+    assert!(unknown.contains("no earlier run") || unknown.contains("bit for bit"), "{unknown}");
+    said(&["run", "BasicAgree2B", "--seed", "12345678"]);
+    let (code, out, _) = said(&["replay", "BasicAgree2B", "--seed", "12345678", "--log"]);
+    assert_eq!(code, 0);
+    assert!(out.contains("the same run as recorded, bit for bit"), "{out}");
+    assert!(out.contains("Leader of term"), "the implementation's own lines are in the log");
+    assert!(out.contains("Raft.AppendEntries"), "and the messages");
+}
+
+#[test]
+fn what_is_wrong_with_a_command_is_said_with_exit_code_2() {
+    for (args, hint) in [
+        (&["run", "Backup2C"][..], "did you mean Backup2B?"),
+        (&["run", "Figure9"], "did you mean Figure8"),
+        (&["run", "2A", "--seeds", "7..7"], "the range is empty"),
+        (&["run", "2A", "--seeds", "9..3"], "did you mean 3..9?"),
+        (&["run", "2A", "--seeds", "many"], "not a number"),
+        (&["run", "2A", "--jobs", "0"], "at least 1 job"),
+        (&["run", "2A", "--implementation", "mine"], "there are: reference"),
+        (&["run", "2A", "--seed", "18446744073709551615"], "largest seed"),
+        (&["replay", "2A", "--seed", "1"], "means 3 tests"),
+        (&["replay", "Backup2B"], "--seed"),
+        (&["list", "nothing"], "no test is called"),
+    ] {
+        let (code, out, error) = said(args);
+        assert_eq!(code, 2, "{args:?}: {out}{error}");
+        assert!(error.contains(hint), "{args:?}: {error}");
+        assert!(!error.contains("panicked"), "{args:?}: {error}");
+    }
+}
+
+#[test]
+fn patterns_choose_by_part_name_and_piece() {
+    let count = |pattern: &str| said(&["list", pattern]).1.lines().count();
+    assert_eq!(["2", "2a", "2C", "backup2b", "Snapshot", "Churn"].map(count), [28, 3, 8, 1, 7, 2]);
+}
+
+#[test]
+fn a_reader_that_leaves_early_is_no_error() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_lab"))
+        .args(["replay", "Backup2B", "--seed", "1", "--log"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    assert_eq!(output.status.code(), Some(0));
+}
