@@ -24,6 +24,12 @@ pub struct Record {
     pub reason: Option<String>,
     /// Virtual time from beginning to end of the run.
     pub virtual_seconds: f64,
+    /// Calls handed to the network, in the parts that passed.
+    pub rpcs: u64,
+    /// Bytes sent, in the parts that passed.
+    pub bytes: u64,
+    /// Commands committed, in the parts that passed.
+    pub commands: u64,
     /// Polls of tasks and arrivals of messages.
     pub events: u64,
     /// The run's fingerprint, in hexadecimal.
@@ -42,6 +48,9 @@ impl Record {
             verdict: if report.result.is_ok() { "passed" } else { "failed" }.into(),
             reason: report.result.as_ref().err().map(ToString::to_string),
             virtual_seconds: report.elapsed.as_secs_f64(),
+            rpcs: report.passed.iter().map(|passed| passed.rpcs).sum(),
+            bytes: report.passed.iter().map(|passed| passed.bytes).sum(),
+            commands: report.passed.iter().map(|passed| passed.commands).sum(),
             events: report.events,
             fingerprint: format!("{:016x}", report.fingerprint),
             build: build.into(),
@@ -122,6 +131,9 @@ mod tests {
             verdict: "passed".into(),
             reason: None,
             virtual_seconds: 1.5,
+            rpcs: 4,
+            bytes: 100,
+            commands: 1,
             events: 7,
             fingerprint: fingerprint.into(),
             build: "b".into(),

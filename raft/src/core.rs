@@ -35,6 +35,10 @@ pub enum Message {
     InstallSnapshot(InstallSnapshotArgs),
 }
 
+/// While a follower owes this many answers, new entries wait for one of them or for the next
+/// heartbeat, and then travel together.
+const MAX_IN_FLIGHT: usize = 4;
+
 /// What a leader knows of another server's log.
 #[derive(Clone, Copy, Debug)]
 struct Follower {
@@ -42,9 +46,8 @@ struct Follower {
     next_index: u64,
     /// Up to here its log is known to be the leader's.
     match_index: u64,
-    /// Something was sent and is not answered. New entries wait for the answer or the next
-    /// heartbeat, so that they travel together and nothing is sent twice in vain.
-    is_waiting: bool,
+    /// How many requests of this reign it has not answered yet.
+    in_flight: usize,
 }
 
 /// One server's Raft.
@@ -227,8 +230,7 @@ impl Core {
     fn become_leader(&mut self) {
         self.role = Role::Leader;
         let next_index = self.log.last_index() + 1;
-        self.followers =
-            vec![Follower { next_index, match_index: 0, is_waiting: false }; self.servers];
+        self.followers = vec![Follower { next_index, match_index: 0, in_flight: 0 }; self.servers];
         self.output.start_heartbeats = true;
         self.heartbeat_timeout();
     }
@@ -252,7 +254,7 @@ impl Core {
         self.output.must_save = true;
     }
 
-    /// Sends what is new to those who are not being waited for.
+    /// Sends what is new to those who do not owe too many answers.
     pub fn replicate(&mut self) {
         if self.role != Role::Leader {
             return;
@@ -266,7 +268,7 @@ impl Core {
 
     fn send_new_entries(&mut self, to: usize) {
         let follower = &self.followers[to];
-        if !follower.is_waiting && follower.next_index <= self.log.last_index() {
+        if follower.in_flight < MAX_IN_FLIGHT && follower.next_index <= self.log.last_index() {
             self.send_append(to);
         }
     }
@@ -283,7 +285,7 @@ impl Core {
 
     fn send_append(&mut self, to: usize) {
         let follower = &mut self.followers[to];
-        follower.is_waiting = true;
+        follower.in_flight += 1;
         let prev_log_index = follower.next_index - 1;
         let Some(prev_log_term) = self.log.term(prev_log_index) else {
             return self.send_snapshot(to);
@@ -373,9 +375,10 @@ impl Core {
             return;
         }
         let follower = &mut self.followers[from];
-        follower.is_waiting = false;
-        // Without an answer, the next command or heartbeat tries again.
-        let Some(reply) = reply else { return };
+        follower.in_flight -= 1;
+        // Without an answer it is sent again at once; to a server that cannot be reached, too much is
+        // in flight for that, and the heartbeats go on trying.
+        let Some(reply) = reply else { return self.send_new_entries(from) };
         match reply.outcome {
             AppendOutcome::Success => {
                 // What the request said counts, not what has been appended since.
@@ -479,7 +482,7 @@ impl Core {
             return;
         }
         let follower = &mut self.followers[from];
-        follower.is_waiting = false;
+        follower.in_flight -= 1;
         if reply.is_some() {
             follower.match_index = follower.match_index.max(last_included_index);
             follower.next_index = follower.next_index.max(follower.match_index + 1);

@@ -23,8 +23,8 @@
 //! *candidate* in a new term, votes for itself, and asks the others. Each server votes once a term,
 //! first come, first served, and saves its vote before it answers; so two candidates cannot both get
 //! a majority. The time-out is drawn anew for each wait, so that votes are rarely split for long. A
-//! candidate asks again within its term whoever has not answered: on a network that loses or delays
-//! most answers, that saves many elections.
+//! candidate asks again, within its term, whoever has not voted for it: on a network that loses or
+//! delays most answers that saves many elections.
 //!
 //! **Election restriction** (5.4.1). A vote is refused to a candidate whose log is less up to date
 //! than the voter's: the later last term wins, then the longer log. A committed entry is in a
@@ -52,11 +52,11 @@
 //! question was asked, and for what the question said: `match_index` is taken from the request, not
 //! from what the log has become.
 //!
-//! # Two choices beyond the paper
+//! # Three choices beyond the paper
 //!
-//! Commands that are started at one instant travel together. And while a follower has not answered
-//! what was sent, new entries wait for its answer or for the next heartbeat, so that nothing is sent
-//! twice in vain.
+//! Commands that are started at one instant travel together. While a follower owes a few answers, new
+//! entries wait for one of them or for the next heartbeat, so that a slow network is not flooded with
+//! the same entries again and again. And a candidate asks again within its term.
 //!
 //! # What is left out, and where it is described
 //!

@@ -17,9 +17,10 @@ use crate::core::{Core, Message, Output};
 use crate::log::{Log, decode_state};
 use crate::message::{APPEND_ENTRIES, INSTALL_SNAPSHOT, REQUEST_VOTE};
 
-/// How often a leader shows that it is alive, and a candidate asks again: nine times a second, where
-/// the course allows ten.
+/// How often a leader shows that it is alive: nine times a second, where the course allows ten.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(110);
+/// How long a candidate waits before it asks again those who have not voted for it.
+const ASK_AGAIN_INTERVAL: Duration = Duration::from_millis(220);
 /// The shortest election time-out: two lost heartbeats do not end a reign.
 const ELECTION_TIMEOUT_MIN: Duration = Duration::from_millis(300);
 /// All election time-outs are below this.
@@ -177,9 +178,17 @@ impl Peer {
 
     async fn send_heartbeats(self: Rc<Peer>) {
         loop {
-            self.heartbeats.notified().await;
-            while self.core.borrow().role() != Role::Follower {
-                self.rt.sleep(HEARTBEAT_INTERVAL).await;
+            let role = self.core.borrow().role();
+            let interval = match role {
+                Role::Leader => HEARTBEAT_INTERVAL,
+                Role::Candidate => ASK_AGAIN_INTERVAL,
+                Role::Follower => {
+                    self.heartbeats.notified().await;
+                    continue;
+                }
+            };
+            // Whoever becomes a candidate or a leader meanwhile begins a new interval.
+            if self.rt.timeout(interval, self.heartbeats.notified()).await.is_none() {
                 self.with_core(Core::heartbeat_timeout);
             }
         }
