@@ -172,6 +172,7 @@ fn only_an_entry_of_the_present_term_is_committed_by_counting() {
     core.append_entries_reply(1, (4, 2, 2), Some(&success(4)));
     assert_eq!(core.probe().commit_index, 0);
     core.start(Bytes::new()).unwrap();
+    core.replicate();
     core.append_entries_reply(1, (4, 2, 3), Some(&success(4)));
     assert_eq!(core.probe().commit_index, 3, "and the others with it");
 }
