@@ -9,6 +9,7 @@ use labrpc::World;
 use crate::config::Config;
 use crate::failure::{Failure, Reason};
 use crate::raft::Implementation;
+use crate::suite::Test;
 
 /// The figures that the course prints after a test has passed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +32,7 @@ pub struct Passed {
 #[derive(Clone)]
 pub struct Lab {
     world: World,
+    test: &'static Test,
     implementation: Implementation,
     /// Read by the runner when the simulation's thread has ended.
     results: Arc<Mutex<Results>>,
@@ -48,15 +50,21 @@ pub(crate) struct Results {
 impl Lab {
     pub(crate) fn new(
         world: World,
+        test: &'static Test,
         implementation: Implementation,
         results: Arc<Mutex<Results>>,
     ) -> Lab {
-        Lab { world, implementation, results }
+        Lab { world, test, implementation, results }
     }
 
     /// The simulated world.
     pub fn world(&self) -> &World {
         &self.world
+    }
+
+    /// The test that is being run.
+    pub fn test(&self) -> &'static Test {
+        self.test
     }
 
     /// The Raft that is being tested.

@@ -45,7 +45,7 @@ pub fn run_test(
     let results_inside = results.clone();
     let simulation = Simulation::new(spec.clone()).limits((test.limits)()).record(record);
     let outcome = simulation.run(move |world| {
-        let lab = Lab::new(world, implementation, results_inside);
+        let lab = Lab::new(world, test, implementation, results_inside);
         (test.run)(lab)
     });
     let found = std::mem::take(&mut *results.lock().unwrap_or_else(PoisonError::into_inner));

@@ -1,9 +1,11 @@
 //! Every random decision of a run, each with an address.
 //!
-//! A [`Choice`](Address) is addressed by *(kind, from, to, n)*: the n-th decision of that kind between
-//! those two parties, counted over the whole run. Its value depends on the seed and the address
-//! alone. So one message more on one link does not reshuffle the luck of the others, and a decision
-//! can be named, kept, changed or made harmless from outside: that is a [`RunSpec`].
+//! A decision is addressed by *(kind, from, to, n)*: the n-th of that kind between those two parties,
+//! counted over the whole run. For what is decided about a message, n is the number of its call among
+//! all from there to there, whether or not an earlier call needed that decision. A value depends on
+//! the seed and the address alone. So one message more on one link does not reshuffle the luck of the
+//! others, nor a lost request that of the replies after it; and a decision can be named, kept, changed
+//! or made harmless from outside: that is a [`RunSpec`].
 //!
 //! Each *(kind, from, to)* is a stream of its own: a SplitMix64 sequence (Steele, Lea and Flood,
 //! OOPSLA 2014) whose starting point is mixed from seed and address. The n-th value is computed from
@@ -61,7 +63,8 @@ impl Kind {
     }
 }
 
-/// The name of one random decision: the `n`-th (from 0) of its kind between `from` and `to`.
+/// The name of one random decision: the `n`-th (from 0) of its kind between `from` and `to`, or that
+/// of the `n`-th call from there to there.
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Address {
     /// What is decided.
@@ -70,7 +73,7 @@ pub struct Address {
     pub from: u32,
     /// The receiver, the number of the task, or which of several dice.
     pub to: u32,
-    /// How many decisions of this kind, `from` and `to` came before. Never restarts with a server.
+    /// How many such decisions, or calls, came before. Never restarts with a server.
     pub n: u64,
 }
 
@@ -123,13 +126,19 @@ pub(crate) struct Stream {
     /// Which of the run's seeds `key` was made from.
     epoch: u32,
     key: u64,
+}
+
+/// A stream whose decisions are numbered as they are drawn.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Counted {
+    stream: Stream,
     count: u64,
 }
 
-impl Stream {
+impl Counted {
     /// Node and number of a task, from the stream that orders it.
     pub(crate) fn identity(&self) -> u64 {
-        u64::from(self.from) << 32 | u64::from(self.to)
+        u64::from(self.stream.from) << 32 | u64::from(self.stream.to)
     }
 }
 
@@ -137,16 +146,23 @@ impl Stream {
 #[derive(Copy, Clone, Debug)]
 pub(crate) struct StreamId(u32);
 
-/// The streams of messages from one node to another: one for each of [`Kind::OF_LINK`], in a row.
+/// All that is decided about messages from one node to another.
+struct LinkStreams {
+    /// In the order of [`Kind::OF_LINK`].
+    streams: [Stream; Kind::OF_LINK.len()],
+    calls: u64,
+}
+
+/// A call on a link: what the addresses of its decisions are made of.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct CallOnLink {
+    link: Link,
+    n: u64,
+}
+
+/// The place of a link in the table of [`Choices`].
 #[derive(Copy, Clone, Debug)]
 pub(crate) struct Link(u32);
-
-impl Link {
-    fn stream(self, kind: Kind) -> StreamId {
-        debug_assert!(Kind::OF_LINK.contains(&kind), "{kind:?} is not decided on a link");
-        StreamId(self.0 + kind as u32 - Kind::OF_LINK[0] as u32)
-    }
-}
 
 /// The one place where dice are rolled.
 pub(crate) struct Choices {
@@ -154,9 +170,10 @@ pub(crate) struct Choices {
     /// The seed in force: the second one after its time.
     seed: u64,
     epoch: u32,
-    streams: Vec<Stream>,
-    index: BTreeMap<(Kind, u32, u32), StreamId>,
-    links: BTreeMap<(u32, u32), Link>,
+    streams: Vec<Counted>,
+    stream_index: BTreeMap<(Kind, u32, u32), StreamId>,
+    links: Vec<LinkStreams>,
+    link_index: BTreeMap<(u32, u32), Link>,
     /// Nothing but the seed decides: the common case.
     plain: bool,
     reached: BTreeSet<Address>,
@@ -170,8 +187,9 @@ impl Choices {
             seed: spec.seed,
             epoch: 0,
             streams: Vec::new(),
-            index: BTreeMap::new(),
-            links: BTreeMap::new(),
+            stream_index: BTreeMap::new(),
+            links: Vec::new(),
+            link_index: BTreeMap::new(),
             plain: spec.overrides.is_empty() && spec.benign.is_empty(),
             reached: BTreeSet::new(),
             taken: record.then(Vec::new),
@@ -192,39 +210,42 @@ impl Choices {
     }
 
     /// A stream that the caller keeps; never make the same one twice.
-    pub(crate) fn new_stream(&self, kind: Kind, from: u32, to: u32) -> Stream {
-        Stream {
-            kind,
-            from,
-            to,
-            epoch: self.epoch,
-            key: stream_key(self.seed, kind, from, to),
-            count: 0,
-        }
+    pub(crate) fn new_stream(&self, kind: Kind, from: u32, to: u32) -> Counted {
+        Counted { stream: self.stream_of(kind, from, to), count: 0 }
+    }
+
+    fn stream_of(&self, kind: Kind, from: u32, to: u32) -> Stream {
+        Stream { kind, from, to, epoch: self.epoch, key: stream_key(self.seed, kind, from, to) }
     }
 
     /// The stream for these three, the same one for each call.
     pub(crate) fn stream(&mut self, kind: Kind, from: u32, to: u32) -> StreamId {
-        if let Some(&id) = self.index.get(&(kind, from, to)) {
+        if let Some(&id) = self.stream_index.get(&(kind, from, to)) {
             return id;
         }
         let id = StreamId(self.streams.len() as u32);
         self.streams.push(self.new_stream(kind, from, to));
-        self.index.insert((kind, from, to), id);
+        self.stream_index.insert((kind, from, to), id);
         id
     }
 
-    /// The streams for messages between these two, the same ones for each call.
+    /// The link between these two, the same one for each call.
     pub(crate) fn link(&mut self, from: u32, to: u32) -> Link {
-        if let Some(&link) = self.links.get(&(from, to)) {
+        if let Some(&link) = self.link_index.get(&(from, to)) {
             return link;
         }
-        let link = Link(self.streams.len() as u32);
-        for kind in Kind::OF_LINK {
-            self.streams.push(self.new_stream(kind, from, to));
-        }
-        self.links.insert((from, to), link);
+        let link = Link(self.links.len() as u32);
+        let streams = Kind::OF_LINK.map(|kind| self.stream_of(kind, from, to));
+        self.links.push(LinkStreams { streams, calls: 0 });
+        self.link_index.insert((from, to), link);
         link
+    }
+
+    /// The next call on a link.
+    pub(crate) fn next_call(&mut self, link: Link) -> CallOnLink {
+        let calls = &mut self.links[link.0 as usize].calls;
+        *calls += 1;
+        CallOnLink { link, n: *calls - 1 }
     }
 
     /// The next value of a stream in the table, in `0..bound`; a `bound` of 0 stands for 2^64.
@@ -236,42 +257,46 @@ impl Choices {
     }
 
     /// The next value of a kept stream, in `0..bound`; a `bound` of 0 stands for 2^64.
-    pub(crate) fn draw_from(&mut self, stream: &mut Stream, bound: u64) -> u64 {
-        self.decide(stream, bound, |raw| scale(raw, bound))
+    pub(crate) fn draw_from(&mut self, counted: &mut Counted, bound: u64) -> u64 {
+        let n = counted.count;
+        counted.count += 1;
+        self.decide(&mut counted.stream, n, bound, |raw| scale(raw, bound))
     }
 
-    /// The next decision of that kind on a link, in `0..bound`. `shape` turns 64 random bits into a
+    /// The decision of that kind about a call, in `0..bound`. `shape` turns 64 random bits into a
     /// value, and so decides how likely each one is.
-    pub(crate) fn draw_on(
+    pub(crate) fn draw_for(
         &mut self,
-        link: Link,
+        CallOnLink { link, n }: CallOnLink,
         kind: Kind,
         bound: u64,
         shape: impl FnOnce(u64) -> u64,
     ) -> u64 {
-        let place = link.stream(kind).0 as usize;
-        let mut stream = self.streams[place];
-        let value = self.decide(&mut stream, bound, shape);
-        self.streams[place] = stream;
+        let place = kind as usize - Kind::OF_LINK[0] as usize;
+        let mut stream = self.links[link.0 as usize].streams[place];
+        let value = self.decide(&mut stream, n, bound, shape);
+        self.links[link.0 as usize].streams[place] = stream;
         value
     }
 
-    fn decide(&mut self, stream: &mut Stream, bound: u64, shape: impl FnOnce(u64) -> u64) -> u64 {
+    fn decide(
+        &mut self,
+        stream: &mut Stream,
+        n: u64,
+        bound: u64,
+        shape: impl FnOnce(u64) -> u64,
+    ) -> u64 {
         if stream.epoch != self.epoch {
             stream.epoch = self.epoch;
             stream.key = stream_key(self.seed, stream.kind, stream.from, stream.to);
         }
-        let n = stream.count;
-        stream.count += 1;
         let mut value = shape(mix(stream.key.wrapping_add(n.wrapping_mul(GOLDEN))));
+        let address = Address { kind: stream.kind, from: stream.from, to: stream.to, n };
         if !self.plain {
-            let address = Address { kind: stream.kind, from: stream.from, to: stream.to, n };
             value = self.decided(address, bound, value);
         }
-        self.fingerprint
-            .add(stream.key ^ value.rotate_left(32), n << 8 | u64::from(stream.kind as u8));
+        self.fingerprint.add(stream.key ^ value.rotate_left(32), n << 8 | stream.kind as u64);
         if let Some(taken) = &mut self.taken {
-            let address = Address { kind: stream.kind, from: stream.from, to: stream.to, n };
             taken.push(Taken { address, value, bound });
         }
         value
@@ -304,11 +329,12 @@ impl Choices {
     }
 }
 
-const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+/// The step of a SplitMix64 sequence: 2^64 divided by the golden ratio.
+pub(crate) const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// SplitMix64's output function: a bijection in which every bit of the input sways every bit of the
 /// output.
-fn mix(mut z: u64) -> u64 {
+pub(crate) fn mix(mut z: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
@@ -340,7 +366,10 @@ mod tests {
         if kind.has_benign() {
             let link = choices.link(0, 1);
             return (0..count)
-                .map(|_| choices.draw_on(link, kind, bound, |raw| scale(raw, bound)))
+                .map(|_| {
+                    let call = choices.next_call(link);
+                    choices.draw_for(call, kind, bound, |raw| scale(raw, bound))
+                })
                 .collect();
         }
         let stream = choices.stream(kind, 0, 1);
@@ -352,14 +381,18 @@ mod tests {
         let alone = draws(RunSpec::seed(5), Kind::RequestDelay, 100, 1000);
         let mut choices = Choices::new(RunSpec::seed(5), false);
         let (link, other) = (choices.link(0, 1), choices.link(1, 0));
-        let mut draw = |link, kind| choices.draw_on(link, kind, 1000, |raw| scale(raw, 1000));
+        let draw = |choices: &mut Choices, call, kind| {
+            choices.draw_for(call, kind, 1000, |raw| scale(raw, 1000))
+        };
         let among_others: Vec<u64> = (0..100)
             .map(|i| {
+                let call = choices.next_call(link);
                 for _ in 0..i % 3 {
-                    draw(other, Kind::RequestDelay);
-                    draw(link, Kind::ReplyDrop);
+                    let other = choices.next_call(other);
+                    draw(&mut choices, other, Kind::RequestDelay);
+                    draw(&mut choices, call, Kind::ReplyDrop);
                 }
-                draw(link, Kind::RequestDelay)
+                draw(&mut choices, call, Kind::RequestDelay)
             })
             .collect();
         assert_eq!(alone, among_others);
@@ -407,7 +440,8 @@ mod tests {
         let mut choices = Choices::new(spec, false);
         let link = choices.link(0, 1);
         for _ in 0..10 {
-            choices.draw_on(link, Kind::RequestDelay, 27, |raw| scale(raw, 27));
+            let call = choices.next_call(link);
+            choices.draw_for(call, Kind::RequestDelay, 27, |raw| scale(raw, 27));
         }
         assert_eq!(choices.unreached(), [at(1000)]);
     }

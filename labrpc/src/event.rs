@@ -9,6 +9,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::time::Duration;
 
+use crate::choice::GOLDEN;
 use crate::node::Node;
 
 /// A rolling 64-bit digest.
@@ -117,6 +118,20 @@ pub struct Timed {
     pub event: Event,
 }
 
+/// What a part of the fingerprint is about: keeps parts of different kinds apart.
+#[derive(Copy, Clone, Debug)]
+pub(crate) enum Part {
+    Mode,
+    End,
+    Server,
+    Request,
+    Reply,
+    Answer,
+    Timer,
+    Crash,
+    Upper,
+}
+
 /// Keeps the fingerprint always and the events when asked to.
 pub(crate) struct Recorder {
     fingerprint: RefCell<Fingerprint>,
@@ -130,8 +145,8 @@ impl Recorder {
 
     /// Adds to the fingerprint.
     #[inline]
-    pub(crate) fn mix(&self, a: u64, b: u64) {
-        self.fingerprint.borrow_mut().add(a, b);
+    pub(crate) fn mix(&self, part: Part, a: u64, b: u64) {
+        self.fingerprint.borrow_mut().add(a ^ (part as u64).wrapping_mul(GOLDEN), b);
     }
 
     /// Records an event; `event` runs only when the run is recorded.

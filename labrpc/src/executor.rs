@@ -16,8 +16,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
-use crate::choice::{Choices, Kind, RunSpec, Stream};
-use crate::event::{Event, Recorder};
+use crate::choice::{Choices, Counted, Kind, RunSpec};
+use crate::event::{Event, Part, Recorder};
 use crate::node::Node;
 use crate::timers::{Due, Timers};
 use crate::trouble::{TaskInfo, Trouble};
@@ -85,7 +85,7 @@ struct Slot {
     state: State,
     group: GroupId,
     /// The number of the task among those of its node is the stream's `to`.
-    order: Stream,
+    order: Counted,
     /// Absent while it runs.
     future: Option<BoxFuture>,
     /// Absent while it runs.
@@ -93,6 +93,8 @@ struct Slot {
     shared: Arc<TaskWaker>,
     name: &'static str,
     spawned_at: &'static Location<'static>,
+    was_polled: bool,
+    /// What it waits for, if that is one of our futures.
     waiting: Option<Waiting>,
 }
 
@@ -166,6 +168,8 @@ pub(crate) struct Executor {
     /// On whose behalf the running task acts, when that is not its own node.
     acting: Cell<Option<Node>>,
     polled_last: Cell<Option<TaskRef>>,
+    /// The task that the run is about, for reports.
+    main: Cell<Option<TaskRef>>,
     events: Cell<u64>,
     ended: RefCell<Option<Result<(), Trouble>>>,
 }
@@ -189,6 +193,7 @@ impl Executor {
             current_waiting: Cell::new(None),
             acting: Cell::new(None),
             polled_last: Cell::new(None),
+            main: Cell::new(None),
             events: Cell::new(0),
             ended: RefCell::new(None),
         }
@@ -216,20 +221,21 @@ impl Executor {
         self.groups.borrow()[group.0 as usize].alive
     }
 
-    /// Puts a task into a group. In a group that has ended, the future is dropped at once.
+    /// Puts a task into a group, and says which it is. In a group that has ended, the future is
+    /// dropped at once.
     pub(crate) fn spawn(
         &self,
         group: GroupId,
         name: &'static str,
         spawned_at: &'static Location<'static>,
         future: BoxFuture,
-    ) {
+    ) -> Option<TaskRef> {
         let (node, alive) = {
             let group = &self.groups.borrow()[group.0 as usize];
             (group.node, group.alive)
         };
         if !alive {
-            return;
+            return None;
         }
         let number = {
             let mut numbers = self.task_numbers.borrow_mut();
@@ -255,6 +261,7 @@ impl Executor {
                 place.future = Some(future);
                 place.name = name;
                 place.spawned_at = spawned_at;
+                place.was_polled = false;
                 place.waiting = None;
                 slot
             }
@@ -271,12 +278,15 @@ impl Executor {
                     shared,
                     name,
                     spawned_at,
+                    was_polled: false,
                     waiting: None,
                 });
                 slot
             }
         };
-        self.make_ready(slot, &mut slots[slot as usize]);
+        let place = &mut slots[slot as usize];
+        self.make_ready(slot, place);
+        Some(TaskRef { slot, generation: place.generation })
     }
 
     /// Ends a group: its tasks are dropped now, the running one when its poll returns.
@@ -308,7 +318,7 @@ impl Executor {
                 State::Free | State::Killed => {}
             }
         }
-        self.recorder.mix(u64::from(node.raw()), tasks as u64);
+        self.recorder.mix(Part::Crash, u64::from(node.raw()), tasks as u64);
         self.recorder.push(self.now(), node, || Event::Crashed { tasks });
         // Outside of any borrow: destructors may call back.
         drop(dropped);
@@ -387,9 +397,14 @@ impl Executor {
     }
 
     /// Runs until [`end`](Self::end) is called or a limit is met. `on_message` is the network.
-    pub(crate) fn run(&self, on_message: impl Fn(u64)) -> Result<(), Trouble> {
+    pub(crate) fn run(
+        &self,
+        main: Option<TaskRef>,
+        on_message: impl Fn(u64),
+    ) -> Result<(), Trouble> {
+        self.main.set(main);
+        let mut polls = 0;
         loop {
-            let mut polls = 0;
             while let Some(task) = self.next_ready() {
                 self.poll(task);
                 polls += 1;
@@ -406,14 +421,18 @@ impl Executor {
             };
             let limit = self.limits.virtual_time;
             if u128::from(next) > limit.as_nanos() {
-                return Err(Trouble::TimeLimit { limit, main: self.first_task() });
+                let main = self.main.get().and_then(|task| self.info(task));
+                return Err(Trouble::TimeLimit { limit, main });
             }
             if self.events.get() > self.limits.events {
                 let last = self.polled_last.get().and_then(|task| self.info(task));
                 return Err(Trouble::EventLimit { limit: self.limits.events, last });
             }
-            self.now.set(next);
-            self.choices.borrow_mut().time_is(Duration::from_nanos(next));
+            if next > self.now.get() {
+                polls = 0;
+                self.now.set(next);
+                self.choices.borrow_mut().time_is(Duration::from_nanos(next));
+            }
             self.fire(next, &on_message);
             if let Some(how) = self.ended.take() {
                 return how;
@@ -435,7 +454,7 @@ impl Executor {
                     if let Parked::Task(task) = parked {
                         self.note_timer(now, task);
                     } else {
-                        self.recorder.mix(now, 0);
+                        self.recorder.mix(Part::Timer, now, 0);
                     }
                     self.unpark(parked);
                 }
@@ -448,7 +467,7 @@ impl Executor {
             let slot = &self.slots.borrow()[task.slot as usize];
             (slot.group, slot.order, slot.name)
         };
-        self.recorder.mix(now, order.identity());
+        self.recorder.mix(Part::Timer, now, order.identity());
         if self.recorder.is_on() {
             let node = self.groups.borrow()[group.0 as usize].node;
             self.recorder.push(now, node, || Event::Woke { task: name });
@@ -489,6 +508,7 @@ impl Executor {
                 self.release(task.slot, slot);
                 finished = Some(future);
             } else {
+                slot.was_polled = true;
                 slot.waiting = self.current_waiting.get();
                 slot.future = Some(future);
                 slot.state = match slot.state {
@@ -526,10 +546,10 @@ impl Executor {
 
     /// The other tasks of a node, which wait for something.
     pub(crate) fn suspended_tasks(&self, node: Node) -> Vec<TaskInfo> {
-        self.tasks(|slot| matches!(slot.state, State::Idle | State::Ready))
-            .into_iter()
-            .filter(|task| task.node == node && task.waiting.is_some())
-            .collect()
+        let mut suspended =
+            self.tasks(|slot| slot.was_polled && matches!(slot.state, State::Idle | State::Ready));
+        suspended.retain(|task| task.node == node);
+        suspended
     }
 
     fn busy_tasks(&self) -> Vec<TaskInfo> {
@@ -537,10 +557,6 @@ impl Executor {
         let mut busy = self.tasks(|slot| slot.state == State::Ready);
         busy.retain(|task| Some(task) != last.as_ref());
         last.into_iter().chain(busy).collect()
-    }
-
-    fn first_task(&self) -> Option<TaskInfo> {
-        self.tasks(|_| true).into_iter().next()
     }
 
     fn info(&self, task: TaskRef) -> Option<TaskInfo> {
@@ -561,9 +577,13 @@ impl Executor {
             node: self.groups.borrow()[slot.group.0 as usize].node,
             name: slot.name,
             spawned_at: place(slot.spawned_at),
-            waiting: slot.waiting.map(|waiting| {
-                format!("waits at {} for {}{}", place(waiting.at), waiting.what, waiting.detail)
-            }),
+            waiting: match slot.waiting {
+                Some(Waiting { what, detail, at }) => {
+                    format!("waits at {} for {what}{detail}", place(at))
+                }
+                None if slot.was_polled => "waits for something of its own".into(),
+                None => "has not run yet".into(),
+            },
         }
     }
 }

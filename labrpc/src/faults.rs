@@ -5,7 +5,7 @@
 //! takes some tens of microseconds, drawn for each, where Go's takes as long as the scheduler
 //! pleases. So time moves, and messages sent at one instant arrive in any order.
 
-use crate::choice::{Choices, Kind, Link, scale, split};
+use crate::choice::{CallOnLink, Choices, Kind, scale, split};
 
 const MICROSECOND: u64 = 1_000;
 const MILLISECOND: u64 = 1_000_000;
@@ -61,48 +61,49 @@ pub(crate) enum ReplyFate {
 
 pub(crate) fn request(
     choices: &mut Choices,
-    link: Link,
+    call: CallOnLink,
     mode: Mode,
     is_reachable: bool,
 ) -> RequestFate {
     if !is_reachable {
         let bound = if mode.long_delays { UNREACHABLE_LONG_MS } else { UNREACHABLE_MS };
-        let wait = choices.draw_on(link, Kind::Unreachable, bound, |raw| scale(raw, bound));
+        let wait = choices.draw_for(call, Kind::Unreachable, bound, |raw| scale(raw, bound));
         return RequestFate::Unreachable { after: wait * MILLISECOND };
     }
-    let mut after = transit(choices, link, Kind::RequestTransit);
+    let mut after = transit(choices, call, Kind::RequestTransit);
     if !mode.reliable {
-        let delay = choices
-            .draw_on(link, Kind::RequestDelay, SHORT_DELAYS_MS, |raw| scale(raw, SHORT_DELAYS_MS));
+        let bound = SHORT_DELAYS_MS;
+        let delay = choices.draw_for(call, Kind::RequestDelay, bound, |raw| scale(raw, bound));
         after += delay * MILLISECOND;
-        if is_dropped(choices, link, Kind::RequestDrop) {
+        if is_dropped(choices, call, Kind::RequestDrop) {
             return RequestFate::Dropped { after: delay * MILLISECOND };
         }
     }
     RequestFate::Arrives { after }
 }
 
-pub(crate) fn reply(choices: &mut Choices, link: Link, mode: Mode) -> ReplyFate {
-    if !mode.reliable && is_dropped(choices, link, Kind::ReplyDrop) {
+pub(crate) fn reply(choices: &mut Choices, call: CallOnLink, mode: Mode) -> ReplyFate {
+    if !mode.reliable && is_dropped(choices, call, Kind::ReplyDrop) {
         return ReplyFate::Dropped;
     }
-    let after = transit(choices, link, Kind::ReplyTransit);
-    let held = if mode.long_reordering { hold(choices, link) * MILLISECOND } else { 0 };
+    let after = transit(choices, call, Kind::ReplyTransit);
+    let held = if mode.long_reordering { hold(choices, call) * MILLISECOND } else { 0 };
     ReplyFate::Arrives { after: after + held, held }
 }
 
-fn transit(choices: &mut Choices, link: Link, kind: Kind) -> u64 {
-    TRANSIT_SHORTEST + choices.draw_on(link, kind, TRANSIT_SPREAD, |raw| scale(raw, TRANSIT_SPREAD))
+fn transit(choices: &mut Choices, call: CallOnLink, kind: Kind) -> u64 {
+    TRANSIT_SHORTEST
+        + choices.draw_for(call, kind, TRANSIT_SPREAD, |raw| scale(raw, TRANSIT_SPREAD))
 }
 
-fn is_dropped(choices: &mut Choices, link: Link, kind: Kind) -> bool {
-    choices.draw_on(link, kind, 2, |raw| u64::from(scale(raw, 1000) < DROPPED_OF_1000)) == 1
+fn is_dropped(choices: &mut Choices, call: CallOnLink, kind: Kind) -> bool {
+    choices.draw_for(call, kind, 2, |raw| u64::from(scale(raw, 1000) < DROPPED_OF_1000)) == 1
 }
 
 /// For how many milliseconds a reply is held back; 0 for one in three.
-fn hold(choices: &mut Choices, link: Link) -> u64 {
+fn hold(choices: &mut Choices, call: CallOnLink) -> u64 {
     let bound = HOLD_SHORTEST_MS + HOLD_SPREAD_MS;
-    choices.draw_on(link, Kind::ReplyHold, bound, |raw| {
+    choices.draw_for(call, Kind::ReplyHold, bound, |raw| {
         let (which, rest) = split(raw, HELD_OF);
         if which >= HELD {
             return 0;
@@ -120,10 +121,15 @@ mod tests {
     const UNRELIABLE: Mode = Mode { reliable: false, long_delays: true, long_reordering: true };
     const DRAWS: usize = 100_000;
 
-    fn fates<T>(mut draw: impl FnMut(&mut Choices, Link) -> T) -> Vec<T> {
+    fn fates<T>(mut draw: impl FnMut(&mut Choices, CallOnLink) -> T) -> Vec<T> {
         let mut choices = Choices::new(RunSpec::seed(3), false);
         let link = choices.link(0, 1);
-        (0..DRAWS).map(|_| draw(&mut choices, link)).collect()
+        (0..DRAWS)
+            .map(|_| {
+                let call = choices.next_call(link);
+                draw(&mut choices, call)
+            })
+            .collect()
     }
 
     fn mean(values: &[u64]) -> f64 {
@@ -132,7 +138,7 @@ mod tests {
 
     #[test]
     fn an_unreliable_request_is_delayed_by_13_ms_and_lost_in_one_of_ten_cases() {
-        let all = fates(|choices, link| request(choices, link, UNRELIABLE, true));
+        let all = fates(|choices, call| request(choices, call, UNRELIABLE, true));
         let mut delays = Vec::new();
         for fate in &all {
             if let RequestFate::Arrives { after } = fate {
@@ -147,7 +153,7 @@ mod tests {
 
     #[test]
     fn long_reordering_holds_two_of_three_replies_for_200_to_2199_ms_about_700_on_average() {
-        let all = fates(|choices, link| reply(choices, link, UNRELIABLE));
+        let all = fates(|choices, call| reply(choices, call, UNRELIABLE));
         let (mut held, mut prompt, mut dropped) = (Vec::new(), 0, 0);
         for fate in &all {
             match fate {
@@ -172,7 +178,7 @@ mod tests {
         for (long_delays, expected) in [(false, 49.5), (true, 3499.5)] {
             let mode = Mode { long_delays, ..UNRELIABLE };
             let waits: Vec<u64> =
-                fates(|choices, link| match request(choices, link, mode, false) {
+                fates(|choices, call| match request(choices, call, mode, false) {
                     RequestFate::Unreachable { after } => after,
                     _ => panic!("a request cannot arrive at a server that is not there"),
                 });

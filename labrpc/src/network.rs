@@ -25,9 +25,9 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::choice::Link;
+use crate::choice::{CallOnLink, Link};
 use crate::codec;
-use crate::event::{Event, Lost, hash_bytes};
+use crate::event::{Event, Lost, Part, hash_bytes};
 use crate::executor::{Executor, Parked, Waiting};
 use crate::faults::{self, DEAD_CHECK_EVERY, Mode, ReplyFate, RequestFate};
 use crate::node::Node;
@@ -39,11 +39,11 @@ use crate::trouble::Trouble;
 pub struct EndId(u32);
 
 struct End {
-    to: Option<Node>,
-    is_enabled: bool,
     from: Node,
-    /// Resolved when the end is connected.
-    link: Option<Link>,
+    /// The tester, who is no server, until the end is connected.
+    to: Node,
+    link: Link,
+    is_enabled: bool,
 }
 
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -62,10 +62,11 @@ struct CallState {
     phase: Phase,
     /// The how-manieth call of the run.
     number: u64,
+    /// The how-manieth from there to there.
+    on_link: CallOnLink,
     end: EndId,
     from: Node,
     to: Node,
-    link: Option<Link>,
     /// The switches at the time of the call: a later change does not touch it.
     mode: Mode,
     method: &'static str,
@@ -84,6 +85,8 @@ struct State {
     servers: BTreeMap<Node, Rc<ServerState>>,
     calls: Vec<CallState>,
     free: Vec<u32>,
+    /// Calls made, also those after the network was closed.
+    made: u64,
     total_count: u64,
     total_bytes: u64,
 }
@@ -111,6 +114,7 @@ impl Network {
                 servers: BTreeMap::new(),
                 calls: Vec::new(),
                 free: Vec::new(),
+                made: 0,
                 total_count: 0,
                 total_bytes: 0,
             }),
@@ -120,26 +124,27 @@ impl Network {
     /// A reliable network loses nothing and delays by microseconds. An unreliable one delays
     /// requests by 0 to 26 ms and loses one in ten of the requests and of the replies.
     pub fn reliable(&self, yes: bool) {
-        self.step(1, u64::from(yes));
+        self.step(Part::Mode, 0, u64::from(yes));
         self.state().mode.reliable = yes;
     }
 
     /// Whether two thirds of the replies are held back for 200 to 2199 ms.
     pub fn long_reordering(&self, yes: bool) {
-        self.step(2, u64::from(yes));
+        self.step(Part::Mode, 1, u64::from(yes));
         self.state().mode.long_reordering = yes;
     }
 
     /// Whether a call to a server that cannot be reached takes up to 7 s to fail, not up to 100 ms.
     pub fn long_delays(&self, yes: bool) {
-        self.step(3, u64::from(yes));
+        self.step(Part::Mode, 2, u64::from(yes));
         self.state().mode.long_delays = yes;
     }
 
     /// A new end for `from`. It starts disabled and not connected.
     pub fn make_end(&self, from: Node) -> ClientEnd {
         let mut state = self.state();
-        state.ends.push(End { to: None, is_enabled: false, from, link: None });
+        let link = self.link(from, Node::TESTER);
+        state.ends.push(End { from, to: Node::TESTER, link, is_enabled: false });
         ClientEnd { network: self.0.clone(), id: EndId(state.ends.len() as u32 - 1) }
     }
 
@@ -147,14 +152,18 @@ impl Network {
     pub fn connect(&self, end: EndId, to: Node) {
         let mut state = self.state();
         let end = &mut state.ends[end.0 as usize];
-        end.to = Some(to);
-        end.link = Some(self.0.executor.choices.borrow_mut().link(end.from.raw(), to.raw()));
+        end.to = to;
+        end.link = self.link(end.from, to);
+    }
+
+    fn link(&self, from: Node, to: Node) -> Link {
+        self.0.executor.choices.borrow_mut().link(from.raw(), to.raw())
     }
 
     /// Enables or disables an end. Requests that are under way are not touched, but no answer of a
     /// handler that is still running comes back through a disabled end.
     pub fn enable(&self, end: EndId, yes: bool) {
-        self.step(4 + u64::from(yes), u64::from(end.0));
+        self.step(Part::End, u64::from(end.0), u64::from(yes));
         self.state().ends[end.0 as usize].is_enabled = yes;
         if !yes {
             self.look_after_handlers(|call| call.end == end);
@@ -163,7 +172,7 @@ impl Network {
 
     /// Puts a server under a name, in the place of what was there.
     pub fn add_server(&self, name: Node, server: &Server) {
-        self.step(6, u64::from(name.raw()));
+        self.step(Part::Server, u64::from(name.raw()), 1);
         let replaced = self.state().servers.insert(name, server.0.clone());
         drop(replaced);
         self.look_after_handlers(|call| call.to == name);
@@ -171,7 +180,7 @@ impl Network {
 
     /// Takes the server away. Its handlers run on, but none of their answers arrive.
     pub fn delete_server(&self, name: Node) {
-        self.step(7, u64::from(name.raw()));
+        self.step(Part::Server, u64::from(name.raw()), 0);
         let deleted = self.state().servers.remove(&name);
         drop(deleted);
         self.look_after_handlers(|call| call.to == name);
@@ -199,13 +208,12 @@ impl Network {
 
     /// Forgets servers and calls, so that nothing of the world outlives the run.
     pub(crate) fn clear(&self) {
-        let (servers, calls) = {
+        let forgotten = {
             let mut state = self.state();
             state.is_closed = true;
             (std::mem::take(&mut state.servers), std::mem::take(&mut state.calls))
         };
-        servers.values().for_each(|server| drop(server.handlers.take()));
-        drop(calls);
+        drop(forgotten);
     }
 
     fn state(&self) -> std::cell::RefMut<'_, State> {
@@ -213,8 +221,8 @@ impl Network {
     }
 
     /// The tester's steps are part of the fingerprint.
-    fn step(&self, what: u64, value: u64) {
-        self.0.executor.recorder.mix(what, value);
+    fn step(&self, part: Part, which: u64, value: u64) {
+        self.0.executor.recorder.mix(part, which, value);
     }
 
     /// Something changed that may make servers dead for callers whose handlers still run: those
@@ -301,7 +309,7 @@ impl Shared {
         let call = &mut state.calls[index as usize];
         let recorder = &self.executor.recorder;
         let nodes = u64::from(call.from.raw()) << 32 | u64::from(call.to.raw());
-        recorder.mix(hash_bytes(&buffer), nodes);
+        recorder.mix(Part::Request, hash_bytes(&buffer), nodes);
         recorder.push(self.executor.now(), call.from, || Event::Sent {
             call: call.number,
             to: call.to,
@@ -310,6 +318,12 @@ impl Shared {
             content: format!("{args:?}"),
         });
         if is_closed {
+            recorder.push(self.executor.now(), call.from, || Event::Lost {
+                call: call.number,
+                to: call.to,
+                method,
+                why: Lost::Closed,
+            });
             call.phase = Phase::Done(false);
             call.buffer = buffer;
             return (index, call.generation);
@@ -320,10 +334,8 @@ impl Shared {
         let end = &state.ends[end.0 as usize];
         call.server = state.servers.get(&call.to).filter(|_| end.is_enabled).cloned();
         let mut choices = self.executor.choices.borrow_mut();
-        let fate = match call.link {
-            Some(link) => faults::request(&mut choices, link, call.mode, call.server.is_some()),
-            None => RequestFate::Unreachable { after: 0 },
-        };
+        let is_reachable = call.server.is_some();
+        let fate = faults::request(&mut choices, call.on_link, call.mode, is_reachable);
         let (phase, after) = match fate {
             RequestFate::Unreachable { after } => (Phase::Failing(Lost::Unreachable), after),
             RequestFate::Dropped { after } => (Phase::Failing(Lost::Dropped), after),
@@ -340,15 +352,16 @@ impl Shared {
     /// A slot for a new call, and its empty buffer.
     fn take_slot(&self, end: EndId, method: &'static str) -> (u32, Vec<u8>) {
         let state = &mut *self.state.borrow_mut();
-        let End { to, from, link, .. } = state.ends[end.0 as usize];
+        let End { from, to, link, .. } = state.ends[end.0 as usize];
+        state.made += 1;
         let call = CallState {
             generation: 0,
             phase: Phase::Travelling,
-            number: state.total_count,
+            number: state.made - 1,
+            on_link: self.executor.choices.borrow_mut().next_call(link),
             end,
             from,
-            to: to.unwrap_or(Node::TESTER),
-            link,
+            to,
             mode: state.mode,
             method,
             server: None,
@@ -422,12 +435,11 @@ impl Shared {
         let is_dead = state.is_dead(call);
         let call = &mut state.calls[index as usize];
         let nodes = u64::from(call.to.raw()) << 32 | u64::from(call.from.raw());
-        self.executor.recorder.mix(hash_bytes(&buffer), nodes);
+        self.executor.recorder.mix(Part::Reply, hash_bytes(&buffer), nodes);
         let fate = if is_dead {
             Err(Lost::Dead)
         } else {
-            let link = call.link.expect("a request that arrived had a way");
-            match faults::reply(&mut self.executor.choices.borrow_mut(), link, call.mode) {
+            match faults::reply(&mut self.executor.choices.borrow_mut(), call.on_link, call.mode) {
                 ReplyFate::Dropped => Err(Lost::Dropped),
                 ReplyFate::Arrives { after, held } => Ok((after, held)),
             }
@@ -489,7 +501,7 @@ impl Shared {
         let (waiter, _server) = {
             let state = &mut *self.state.borrow_mut();
             let call = &mut state.calls[index as usize];
-            self.executor.recorder.mix(call.number, u64::from(is_answered));
+            self.executor.recorder.mix(Part::Answer, call.number, u64::from(is_answered));
             call.phase = Phase::Done(is_answered);
             let taken = (call.waiter.take(), call.server.take());
             if call.is_abandoned {

@@ -13,7 +13,7 @@ use std::time::Duration;
 use rand::TryRng;
 
 use crate::choice::{Kind, StreamId};
-use crate::event::Event;
+use crate::event::{Event, Part};
 use crate::executor::{Executor, GroupId, Waiting};
 use crate::node::Node;
 use crate::timers::TimerId;
@@ -134,7 +134,7 @@ impl Runtime {
 
     /// Adds something to the run's fingerprint: what upper crates want runs to be told apart by.
     pub fn fingerprint(&self, a: u64, b: u64) {
-        self.executor.recorder.mix(a, b);
+        self.executor.recorder.mix(Part::Upper, a, b);
     }
 
     /// Records an event at this node; `event` is called only when the run is recorded.

@@ -105,6 +105,14 @@ pub(crate) struct ServerState {
     pub(crate) count: Cell<u64>,
 }
 
+impl ServerState {
+    /// Forgets the handlers, outside of any borrow: they may hold the last of much.
+    pub(crate) fn clear(&self) {
+        let handlers = self.handlers.take();
+        drop(handlers);
+    }
+}
+
 impl Debug for Server {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Server({})", self.0.runtime.node())
@@ -144,7 +152,6 @@ impl Server {
     /// Ends the server's tasks, as [`Runtime::crash`], and forgets its handlers.
     pub fn crash(&self) {
         self.0.runtime.crash();
-        let handlers = self.0.handlers.take();
-        drop(handlers);
+        self.0.clear();
     }
 }

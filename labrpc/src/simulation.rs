@@ -3,8 +3,8 @@
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::rc::Rc;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::rc::{Rc, Weak};
 use std::sync::Once;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::network::Network;
 use crate::node::Node;
 use crate::notes;
 use crate::runtime::Runtime;
-use crate::server::Server;
+use crate::server::{Server, ServerState};
 use crate::trouble::Trouble;
 
 /// What there is in a simulation: the network, servers, clients, and the tester who runs it all.
@@ -24,6 +24,8 @@ pub struct World {
     executor: Rc<Executor>,
     network: Network,
     tester: Runtime,
+    /// All that were ever made: their handlers may hold them.
+    servers: Rc<RefCell<Vec<Weak<ServerState>>>>,
 }
 
 impl World {
@@ -39,7 +41,9 @@ impl World {
 
     /// A new incarnation of server `i`, without services and not yet on the network.
     pub fn server(&self, i: usize) -> Server {
-        Server::new(Runtime::new(&self.executor, Node::server(i)))
+        let server = Server::new(Runtime::new(&self.executor, Node::server(i)));
+        self.servers.borrow_mut().push(Rc::downgrade(&server.0));
+        server
     }
 
     /// Tasks, time and dice of client `i`.
@@ -128,17 +132,24 @@ impl Simulation {
         set_current(Some(executor.clone()));
         let network = Network::new(&executor);
         let tester = Runtime::new(&executor, Node::TESTER);
-        let world = World { executor: executor.clone(), network: network.clone(), tester };
+        let servers = Rc::<RefCell<Vec<Weak<ServerState>>>>::default();
+        let world = World {
+            executor: executor.clone(),
+            network: network.clone(),
+            tester,
+            servers: servers.clone(),
+        };
         let result = Rc::new(RefCell::new(None));
         let notes = self.record.then(notes::listen);
         let ended = catch(|| {
             let future = main(world.clone());
             let (slot, ender) = (result.clone(), executor.clone());
-            drop(world.tester.spawn("main", async move {
+            let main = Box::pin(async move {
                 *slot.borrow_mut() = Some(future.await);
                 ender.end(Ok(()));
-            }));
-            executor.run(|message| network.on_message(message))
+            });
+            let main = executor.spawn(world.tester.group, "main", Location::caller(), main);
+            executor.run(main, |message| network.on_message(message))
         });
         let ended = ended.unwrap_or_else(|panic| Err(panicked(&executor, panic.as_ref())));
         drop(notes);
@@ -159,6 +170,7 @@ impl Simulation {
         drop(catch(|| {
             executor.kill_all();
             network.clear();
+            servers.take().iter().filter_map(Weak::upgrade).for_each(|server| server.clear());
         }));
         set_current(None);
         outcome

@@ -77,6 +77,7 @@ impl Future for Notified {
 pub fn rendezvous<T>() -> (RendezvousSender<T>, RendezvousReceiver<T>) {
     let shared = Rc::new(RefCell::new(Rendezvous {
         offered: None,
+        was_taken: false,
         sender: None,
         receiver: None,
         is_closed: false,
@@ -86,6 +87,8 @@ pub fn rendezvous<T>() -> (RendezvousSender<T>, RendezvousReceiver<T>) {
 
 struct Rendezvous<T> {
     offered: Option<T>,
+    /// The last offer was taken.
+    was_taken: bool,
     sender: Option<Waker>,
     receiver: Option<Waker>,
     is_closed: bool,
@@ -140,15 +143,16 @@ impl<T> Future for Offer<'_, T> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<bool> {
         let this = &mut *self;
         let mut shared = this.sender.0.borrow_mut();
-        if shared.is_closed {
-            return Poll::Ready(false);
-        }
-        if this.is_offered && shared.offered.is_none() {
+        if this.is_offered && shared.was_taken {
             this.is_offered = false;
             return Poll::Ready(true);
         }
+        if shared.is_closed {
+            return Poll::Ready(false);
+        }
         if let Some(value) = this.value.take() {
             shared.offered = Some(value);
+            shared.was_taken = false;
             this.is_offered = true;
         }
         shared.sender = Some(context.waker().clone());
@@ -201,6 +205,7 @@ impl<T> Future for Receive<'_, T> {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<T>> {
         let mut shared = self.receiver.0.borrow_mut();
         if let Some(value) = shared.offered.take() {
+            shared.was_taken = true;
             let sender = shared.sender.take();
             drop(shared);
             if let Some(sender) = sender {

@@ -15,16 +15,13 @@ pub struct TaskInfo {
     /// Where it was spawned, as `file:line`.
     pub spawned_at: String,
     /// What it waited for when it was last polled, and where, as far as that is known.
-    pub waiting: Option<String>,
+    pub waiting: String,
 }
 
 impl fmt::Display for TaskInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: task \"{}\" (spawned at {})", self.node, self.name, self.spawned_at)?;
-        match &self.waiting {
-            Some(waiting) => write!(f, " {waiting}"),
-            None => f.write_str(" has not been polled yet or waits for something of its own"),
-        }
+        let TaskInfo { node, name, spawned_at, waiting } = self;
+        write!(f, "{node}: task \"{name}\" (spawned at {spawned_at}) {waiting}")
     }
 }
 

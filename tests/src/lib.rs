@@ -14,6 +14,7 @@
 //! |---|---|
 //! | `suite` | the registry |
 //! | `raft_2a` ... `raft_2d` | the tests of each part |
+//! | `steps` | what they share |
 //! | `cli` | the command line |
 
 mod cli;
@@ -21,6 +22,7 @@ mod raft_2a;
 mod raft_2b;
 mod raft_2c;
 mod raft_2d;
+mod steps;
 mod suite;
 
 pub use cli::lab_main;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use labraft::{Checked, Config, RAFT_ELECTION_TIMEOUT};
 
-use crate::suite::check;
+use crate::steps::check;
 
 /// Three servers elect one leader and keep it while nothing fails. Catches a Raft that elects nobody
 /// or two, whose followers do not adopt the leader's term, and warns of one whose heartbeats do not

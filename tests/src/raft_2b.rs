@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use labraft::{Checked, Config, RAFT_ELECTION_TIMEOUT, Started, show};
 
-use crate::suite::{as_int, check, random};
+use crate::steps::{as_int, check, random};
 
 /// Three commands are committed at indexes 1 to 3, and none before it was started. Catches indexes
 /// that count from 0, and a last entry that is not applied before the next one comes.

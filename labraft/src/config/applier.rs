@@ -44,14 +44,12 @@ impl Config {
         }));
     }
 
+    /// The plain applier ignores snapshots.
     fn apply_plain(&self, i: usize, server: &Server, message: ApplyMsg) -> Result<(), Reason> {
-        // The plain applier ignores snapshots.
-        let ApplyMsg::Command { index, command } = message else { return Ok(()) };
-        let has_previous = self.check_logs(i, server, index, command)?;
-        if index > 1 && !has_previous {
-            return Err(Reason::ApplyOutOfOrder { index, expected: None });
+        match message {
+            ApplyMsg::Command { index, command } => self.check_logs(i, server, index, command),
+            ApplyMsg::Snapshot { .. } => Ok(()),
         }
-        Ok(())
     }
 
     fn apply_with_snapshots(
@@ -71,9 +69,7 @@ impl Config {
                 if index != expected {
                     return Err(Reason::ApplyOutOfOrder { index, expected: Some(expected) });
                 }
-                if !self.check_logs(i, server, index, command)? && index > 1 {
-                    return Err(Reason::ApplyOutOfOrder { index, expected: None });
-                }
+                self.check_logs(i, server, index, command)?;
                 self.servers_mut()[i].last_applied = index;
                 if (index + 1).is_multiple_of(SNAPSHOT_INTERVAL) {
                     let snapshot = self.encode_snapshot(i, index);
@@ -84,15 +80,15 @@ impl Config {
         }
     }
 
-    /// Compares with what any server applied at this index, and writes it down for server `i`.
-    /// Whether `i` has the entry before it.
+    /// Compares with what any server applied at this index, checks that server `i` has the entry
+    /// before it, and writes it down.
     fn check_logs(
         &self,
         i: usize,
         server: &Server,
         index: u64,
         command: Bytes,
-    ) -> Result<bool, Reason> {
+    ) -> Result<(), Reason> {
         note_applied(server, index, &command, || format!("{index}: {}", show(&command)));
         let mut servers = self.servers_mut();
         let place = index as usize;
@@ -108,15 +104,17 @@ impl Config {
             }
         }
         let log = &mut servers[i].log;
+        if index > 1 && !matches!(log.get(place - 1), Some(Some(_))) {
+            return Err(Reason::ApplyOutOfOrder { index, expected: None });
+        }
         if log.len() <= place {
             log.resize(place + 1, None);
         }
         log[place] = Some(command);
-        let has_previous = place > 0 && log[place - 1].is_some();
         drop(servers);
         let mut progress = self.progress();
         progress.max_index = progress.max_index.max(index);
-        Ok(has_previous)
+        Ok(())
     }
 
     fn encode_snapshot(&self, i: usize, index: u64) -> Bytes {

@@ -162,15 +162,17 @@ impl Config {
         self.disconnect(i);
         // Before the persister is touched, so that no late answer can tell of what is not saved.
         self.network().delete_server(Node::server(i));
-        let instance = self.servers_mut()[i].instance.take();
+        let instance = {
+            let slot = &mut self.servers_mut()[i];
+            // From here on the old instance writes to a superseded copy, also while it is killed.
+            slot.saved = slot.saved.as_ref().map(|saved| saved.copy(self.tester().clone()));
+            slot.instance.take()
+        };
         if let Some(Instance { raft, server }) = instance {
             self.step(|| format!("crash server {i}"));
             server.runtime().act(|| raft.kill());
             server.crash();
         }
-        let mut servers = self.servers_mut();
-        // From here on, a writer of the old instance would write to a superseded copy.
-        servers[i].saved = servers[i].saved.as_ref().map(|saved| saved.copy(self.tester().clone()));
     }
 
     /// Starts a server from what it had saved, crashing it first if it runs. It is not connected.

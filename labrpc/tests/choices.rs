@@ -1,0 +1,431 @@
+//! The same seed is the same run; a changed `RunSpec` changes what it names and nothing else.
+
+mod common;
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::rc::Rc;
+use std::time::Duration;
+
+use common::{CALLER, SEEDS, benign, finish, ms, on_link, open_end, recorded};
+use labrpc::{
+    Address, Event, Kind, Method, Node, Outcome, RunSpec, Server, Service, Simulation, Timed, World,
+};
+
+/// Says a number back.
+const ECHO: Method<u64, u64> = Method::new("Peer.Echo");
+
+thread_local! {
+    /// State that code under test might have, and that a run must find fresh.
+    static ECHOES: Cell<u64> = const { Cell::new(0) };
+}
+
+/// A server that calls two others at drawn times.
+fn start_peer(world: &World, i: usize, answers: &Rc<RefCell<Vec<Option<u64>>>>) -> Server {
+    let server = world.server(i);
+    let runtime = server.runtime().clone();
+    server.add_service(Service::new().method(ECHO, move |n| {
+        let nap = runtime.sleep(ms(runtime.dice().below(150)));
+        async move {
+            nap.await;
+            ECHOES.set(ECHOES.get() + 1);
+            n + ECHOES.get()
+        }
+    }));
+    world.network().add_server(Node::server(i), &server);
+    for step in [1, 2] {
+        let end = open_end(world.network(), Node::server(i), Node::server((i + step) % 3));
+        let (runtime, answers) = (server.runtime().clone(), answers.clone());
+        drop(server.runtime().spawn("caller", async move {
+            for n in 0..20 {
+                let answer = end.call(ECHO, &n).await;
+                tracing::info!(?answer, "round {n}");
+                answers.borrow_mut().push(answer);
+                runtime.sleep(runtime.dice().span(ms(1), ms(30))).await;
+            }
+        }));
+    }
+    server
+}
+
+/// A world in which everything happens that is decided by chance.
+async fn busy(world: World) -> Vec<Option<u64>> {
+    let (network, tester) = (world.network(), world.tester());
+    network.reliable(false);
+    network.long_reordering(true);
+    network.long_delays(true);
+    let answers = Rc::default();
+    let mut servers: Vec<Server> = (0..3).map(|i| start_peer(&world, i, &answers)).collect();
+    let dice = tester.workload(0);
+    for _ in 0..5 {
+        tester.sleep(dice.span(ms(50), ms(500))).await;
+        let victim = dice.below(3) as usize;
+        network.delete_server(Node::server(victim));
+        servers[victim].crash();
+        tester.sleep(ms(dice.below(100))).await;
+        servers[victim] = start_peer(&world, victim, &answers);
+    }
+    tester.sleep(Duration::from_secs(10)).await;
+    answers.take()
+}
+
+/// All that a run leaves behind but its fingerprint.
+fn traces<T>(outcome: Outcome<T>) -> (Duration, u64, Vec<Timed>) {
+    (outcome.elapsed, outcome.events, outcome.record)
+}
+
+#[test]
+fn the_same_seed_is_the_same_run_alone_or_after_others() {
+    let first = recorded(RunSpec::seed(7), busy);
+    for seed in SEEDS {
+        recorded(RunSpec::seed(seed), busy).result.expect("it finishes");
+    }
+    let again = recorded(RunSpec::seed(7), busy);
+    assert!(first.record.len() > 500, "a busy world has much to record: {}", first.record.len());
+    assert_eq!(first.fingerprint, again.fingerprint);
+    assert_eq!(first.choices, again.choices);
+    assert_eq!(first.result, again.result);
+    assert_eq!(traces(first), traces(again));
+}
+
+#[test]
+fn another_seed_is_another_run() {
+    let prints: BTreeSet<u64> =
+        (0..100).map(|seed| recorded(RunSpec::seed(seed), busy).fingerprint).collect();
+    assert_eq!(prints.len(), 100);
+}
+
+#[test]
+fn recording_does_not_change_the_run() {
+    for seed in SEEDS {
+        let with = recorded(RunSpec::seed(seed), busy);
+        let without = Simulation::new(RunSpec::seed(seed)).run(busy);
+        assert_eq!(with.fingerprint, without.fingerprint);
+        assert_eq!(with.result, without.result);
+        assert_eq!((with.elapsed, with.events), (without.elapsed, without.events));
+        assert!(without.record.is_empty() && without.choices.is_empty());
+    }
+}
+
+#[test]
+fn the_record_is_in_the_order_of_time() {
+    let outcome = recorded(RunSpec::seed(1), busy);
+    assert!(outcome.record.is_sorted_by_key(|timed| timed.at));
+    assert!(outcome.record.last().is_some_and(|last| last.at <= outcome.elapsed));
+}
+
+/// The fingerprint of a small run with one detail that `alter` may change.
+fn print_of(alter: fn(&World)) -> u64 {
+    recorded(RunSpec::seed(1), move |world| async move {
+        alter(&world);
+        world.tester().sleep(ms(100)).await;
+    })
+    .fingerprint
+}
+
+#[test]
+fn the_fingerprint_covers_what_is_sent_drawn_waited_for_and_done_to_the_world() {
+    let differences: [fn(&World); 14] = [
+        |_| {},
+        |world| drop(world.network().make_end(CALLER).call(ECHO, &1)),
+        |world| drop(world.network().make_end(CALLER).call(ECHO, &2)),
+        |world| drop(world.network().make_end(Node::server(1)).call(ECHO, &2)),
+        |world| _ = world.tester().dice().below(2),
+        |world| _ = world.tester().workload(0).below(2),
+        |world| drop(world.tester().spawn("nap", world.tester().sleep(ms(5)))),
+        |world| drop(world.tester().spawn("nap", world.tester().sleep(ms(6)))),
+        |world| world.network().reliable(false),
+        |world| world.network().long_delays(true),
+        |world| world.server(0).crash(),
+        |world| world.server(4).crash(),
+        |world| world.tester().fingerprint(1, 2),
+        |world| world.tester().fingerprint(2, 1),
+    ];
+    let prints: BTreeSet<u64> = differences.into_iter().map(print_of).collect();
+    assert_eq!(prints.len(), differences.len());
+}
+
+#[test]
+fn the_fingerprint_tells_steps_of_different_kinds_apart() {
+    let crash = print_of(|world| world.server(1).crash());
+    assert_ne!(crash, print_of(|world| world.network().reliable(false)));
+}
+
+/// The handout may ask for a `BTreeMap`, but code under test is somebody else's.
+#[test]
+#[ignore = "not there yet: a fresh thread has hash keys of its own, but random ones"]
+#[allow(clippy::disallowed_types, reason = "what becomes of code that uses it is the question")]
+fn the_order_of_a_std_hash_map_is_that_of_the_seed() {
+    let order = || {
+        finish(RunSpec::seed(1), |_| async {
+            (0..100).collect::<std::collections::HashSet<u32>>().into_iter().collect::<Vec<_>>()
+        })
+    };
+    assert_eq!(order(), order());
+}
+
+#[test]
+fn the_fingerprint_does_not_cover_notes_and_records() {
+    let talkative = print_of(|world| {
+        tracing::warn!("anything");
+        world.tester().record(|| Event::Custom { kind: "probe", text: "anything".into() });
+    });
+    assert_eq!(talkative, print_of(|_| {}));
+}
+
+/// If every choice is given, the seed has nothing left to decide: there is no other chance.
+#[test]
+fn a_run_replays_from_its_choices_under_any_seed() {
+    for seed in [3, 4] {
+        let run = recorded(RunSpec::seed(seed), busy);
+        let mut spec = RunSpec::seed(seed + 1000);
+        spec.overrides = run.choices.iter().map(|taken| (taken.address, taken.value)).collect();
+        assert_eq!(spec.overrides.len(), run.choices.len(), "no address is used twice");
+        let replay = recorded(spec, busy);
+        assert_eq!(replay.unreached, []);
+        assert_eq!(replay.choices, run.choices);
+        assert_eq!(replay.result, run.result);
+        assert_eq!(traces(replay), traces(run));
+    }
+}
+
+#[test]
+fn overrides_that_a_run_never_comes_to_are_reported() {
+    let never = [on_link(Kind::RequestDrop, 1_000_000), on_link(Kind::Workload, 0)];
+    let mut spec = RunSpec::seed(3);
+    let reached = on_link(Kind::RequestDrop, 2);
+    spec.overrides.extend([(never[0], 1), (reached, 1), (never[1], 5)]);
+    let outcome = recorded(spec, busy);
+    assert_eq!(outcome.unreached, never);
+    let taken = outcome.choices.iter().find(|taken| taken.address == reached);
+    assert_eq!(taken.map(|taken| (taken.value, taken.bound)), Some((1, 2)));
+}
+
+#[test]
+fn a_second_seed_leaves_all_before_its_time_as_it_was() {
+    let from = ms(600);
+    let before = |outcome: &Outcome<_>| -> Vec<Timed> {
+        outcome.record.iter().take_while(|timed| timed.at < from).cloned().collect()
+    };
+    let plain = recorded(RunSpec::seed(3), busy);
+    let mut ends = BTreeSet::from([plain.fingerprint]);
+    for second in 100..110 {
+        let mut spec = RunSpec::seed(3);
+        spec.redraw = Some((from, second));
+        let redrawn = recorded(spec, busy);
+        assert!(before(&plain).len() > 50);
+        assert_eq!(before(&redrawn), before(&plain));
+        ends.insert(redrawn.fingerprint);
+    }
+    assert_eq!(ends.len(), 11, "and what comes after is another story each time");
+}
+
+/// How each of 40 calls over each of two links ends, and when: from caller to server 1, and to 2.
+fn fates(spec: RunSpec) -> [Vec<(bool, Duration)>; 2] {
+    finish(spec, |world| async move {
+        let (network, tester) = (world.network(), world.tester());
+        network.reliable(false);
+        network.long_reordering(true);
+        let mut links = [1, 2].map(|i| {
+            let server = world.server(i);
+            server.add_service(Service::new().method(ECHO, |n| async move { n }));
+            network.add_server(Node::server(i), &server);
+            (open_end(network, CALLER, Node::server(i)), Vec::new())
+        });
+        for n in 0..40 {
+            tester.sleep_until(ms(50 * n)).await;
+            for (end, calls) in &mut links {
+                let (call, clock) = (end.call(ECHO, &n), tester.clone());
+                calls
+                    .push(tester.spawn("call", async move { (call.await.is_some(), clock.now()) }));
+            }
+        }
+        let mut ends = [Vec::new(), Vec::new()];
+        for (ends, (_, calls)) in ends.iter_mut().zip(links) {
+            for call in calls {
+                ends.push(call.await.expect("nobody crashes"));
+            }
+        }
+        ends
+    })
+}
+
+/// Decisions about replies are numbered by replies, so a request that is lost renumbers those after
+/// it: here they are harmless, and only the request is compared.
+#[test]
+fn forcing_the_drop_of_one_request_changes_that_request_alone() {
+    for seed in SEEDS {
+        let calm = benign(
+            RunSpec::seed(seed),
+            &[Kind::ReplyDrop, Kind::ReplyHold, Kind::ReplyTransit, Kind::RequestTransit],
+        );
+        let [plain, other] = fates(calm.clone());
+        // One that arrived is made to get lost, and one that was lost is made to arrive.
+        for wanted in [true, false] {
+            let Some(n) = plain.iter().position(|&(arrived, _)| arrived == wanted) else {
+                continue;
+            };
+            let mut spec = calm.clone();
+            spec.overrides.insert(on_link(Kind::RequestDrop, n as u64), u64::from(wanted));
+            let [changed, other_then] = fates(spec);
+            assert_eq!(changed[n].0, !wanted, "seed {seed}, request {n}");
+            let mut mended = changed;
+            mended[n] = plain[n];
+            assert_eq!(mended, plain, "seed {seed}, request {n}");
+            assert_eq!(other_then, other, "seed {seed}, request {n}");
+        }
+    }
+}
+
+#[test]
+fn what_happens_on_one_link_does_not_touch_the_luck_of_another() {
+    for seed in SEEDS {
+        let [plain, other] = fates(RunSpec::seed(seed));
+        let mut spec = RunSpec::seed(seed);
+        for n in 0..20 {
+            spec.overrides.insert(on_link(Kind::RequestDrop, n), 1);
+        }
+        let [changed, other_then] = fates(spec);
+        assert!(changed[..20].iter().all(|&(arrived, _)| !arrived));
+        assert_ne!(changed, plain);
+        assert_eq!(other_then, other, "to the nanosecond");
+    }
+}
+
+#[test]
+fn forcing_the_drop_of_one_request_leaves_the_replies_of_the_others_as_they_were() {
+    for seed in SEEDS {
+        let arrived = |spec| fates(spec)[0].iter().map(|&(arrived, _)| arrived).collect::<Vec<_>>();
+        let plain = arrived(RunSpec::seed(seed));
+        let n = plain.iter().position(|&arrived| arrived).expect("most calls succeed");
+        let mut spec = RunSpec::seed(seed);
+        spec.overrides.insert(on_link(Kind::RequestDrop, n as u64), 1);
+        let changed = arrived(spec);
+        assert_eq!(changed[n + 1..], plain[n + 1..], "seed {seed}, request {n}");
+    }
+}
+
+#[test]
+fn benign_kinds_make_an_unreliable_network_harmless_but_where_one_is_kept() {
+    let all = [
+        Kind::RequestDelay,
+        Kind::RequestDrop,
+        Kind::ReplyDrop,
+        Kind::ReplyHold,
+        Kind::RequestTransit,
+        Kind::ReplyTransit,
+    ];
+    let calm = benign(RunSpec::seed(1), &all);
+    let there_and_back = 2 * common::TRANSIT;
+    let expected: Vec<_> = (0..40).map(|n| (true, ms(50 * n) + there_and_back)).collect();
+    assert_eq!(fates(calm.clone()), [expected.clone(), expected.clone()]);
+
+    let delays = |spec: RunSpec| {
+        let ends = fates(spec);
+        ends.map(|link| link.iter().map(|&(_, at)| at).collect::<Vec<_>>())
+    };
+    // The plain run without drops and holds says what the kept delay is.
+    let delayed = delays(benign(RunSpec::seed(1), &all[1..]));
+    let late = |&(n, at): &(usize, Duration)| at != expected[n].1;
+    let (n, at) = delayed[0].iter().copied().enumerate().find(late).expect("some delay is not 0");
+    let mut spec = calm;
+    let kept = BTreeSet::from([on_link(Kind::RequestDelay, n as u64)]);
+    spec.benign.insert(Kind::RequestDelay, kept);
+    let mut wanted: Vec<Duration> = expected.iter().map(|&(_, at)| at).collect();
+    let unchanged = wanted.clone();
+    wanted[n] = at;
+    assert_eq!(delays(spec), [wanted, unchanged]);
+}
+
+#[test]
+fn dice_and_workload_are_streams_of_their_own_and_have_no_benign_value() {
+    let draws = |spec| {
+        finish(spec, |world| async move {
+            let (tester, server) = (world.tester(), world.server(0));
+            let dice = [
+                tester.workload(0),
+                tester.workload(1),
+                tester.dice(),
+                server.runtime().dice(),
+                world.client(0).dice(),
+            ];
+            dice.map(|dice| (0..10).map(|_| dice.below(1000)).collect::<Vec<_>>())
+        })
+    };
+    let plain = draws(RunSpec::seed(1));
+    assert_eq!(BTreeSet::from(plain.clone()).len(), 5, "{plain:?}");
+    assert_eq!(draws(benign(RunSpec::seed(1), &[Kind::Dice, Kind::Workload])), plain);
+    let mut spec = RunSpec::seed(1);
+    spec.overrides.insert(Address { kind: Kind::Dice, from: 0, to: 0, n: 3 }, 777);
+    let mut expected = plain.clone();
+    expected[3][3] = 777;
+    assert_eq!(draws(spec), expected);
+}
+
+#[test]
+fn spans_and_chances_are_what_they_say() {
+    finish(RunSpec::seed(1), |world| async move {
+        let dice = world.tester().workload(0);
+        for _ in 0..1000 {
+            assert!((ms(150)..ms(300)).contains(&dice.span(ms(150), ms(300))));
+        }
+        let hits = (0..10_000).filter(|_| dice.chance(250)).count();
+        assert!((2200..2800).contains(&hits), "{hits} of 10,000");
+        assert!(!dice.chance(0) && dice.chance(1000));
+    });
+}
+
+/// The notes of a run: when, where, what.
+fn notes<T>(outcome: &Outcome<T>) -> Vec<(Duration, Node, &str)> {
+    let noted = outcome.record.iter().filter_map(|timed| match &timed.event {
+        Event::Note(text) => Some((timed.at, timed.node, text.as_str())),
+        _ => None,
+    });
+    noted.collect()
+}
+
+#[test]
+fn tracing_lines_are_recorded_with_the_node_that_logs_and_the_time() {
+    let outcome = recorded(RunSpec::seed(1), |world| async move {
+        let (tester, server) = (world.tester(), world.server(2));
+        tracing::info!("begins");
+        let nap = tester.sleep(ms(5));
+        let task = server.runtime().spawn("elects", async move {
+            nap.await;
+            tracing::debug!(term = 3, votes = ?[0, 1], "became {}", "leader");
+        });
+        task.await;
+        // The tester calls into a server: what that logs is the server's.
+        tester.sleep(ms(5)).await;
+        server.runtime().act(|| tracing::error!("kill"));
+        world.client(1).spawn("clerk", async { tracing::trace!(get = "x") }).await;
+        let _span = tracing::info_span!("not shown").entered();
+    });
+    let expected = [
+        (ms(0), Node::TESTER, "begins"),
+        (ms(5), Node::server(2), "became leader term=3 votes=[0, 1]"),
+        (ms(10), Node::server(2), "kill"),
+        (ms(10), Node::client(1), "get=\"x\""),
+    ];
+    assert_eq!(notes(&outcome), expected);
+}
+
+#[test]
+fn steps_of_the_harness_are_recorded_at_the_node_of_the_runtime() {
+    let outcome = recorded(RunSpec::seed(1), |world| async move {
+        assert!(world.tester().is_recording());
+        world.tester().sleep(ms(5)).await;
+        let step = Event::Custom { kind: "apply", text: "1 at index 2".into() };
+        world.server(1).runtime().record(|| step);
+    });
+    let step = Event::Custom { kind: "apply", text: "1 at index 2".into() };
+    let timed = Timed { at: ms(5), node: Node::server(1), event: step };
+    assert_eq!(outcome.record.last(), Some(&timed));
+    Simulation::new(RunSpec::seed(1))
+        .run(|world| async move {
+            assert!(!world.tester().is_recording());
+            world.tester().record(|| panic!("nobody wants this event"));
+        })
+        .result
+        .expect("it is not made");
+}
