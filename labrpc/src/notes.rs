@@ -1,25 +1,37 @@
 //! The implementation's own `tracing` lines, put into the record beside what the world did.
 
 use std::fmt::{Debug, Write};
+use std::sync::Once;
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
-use tracing::subscriber::DefaultGuard;
+use tracing::subscriber::{Interest, set_global_default};
 use tracing::{Metadata, Subscriber};
 
 use crate::event::Event;
 use crate::executor::current;
 
-/// Puts this thread's `tracing` events into the record for as long as the guard lives.
-pub(crate) fn listen() -> DefaultGuard {
-    tracing::subscriber::set_default(Notes)
+/// Puts `tracing` events of recorded runs into their records, from now on.
+///
+/// One subscriber for the process, which asks at each event whether this thread's run is recorded. A
+/// subscriber of one thread alone would not do: whether a line is enabled is kept for all threads,
+/// and another thread's first use of that line may have decided that it is not. Until the first
+/// recorded run there is none, and lines cost nothing. A program that has set a global subscriber of
+/// its own keeps it, and its records are without these lines.
+pub(crate) fn listen() {
+    static LISTENING: Once = Once::new();
+    LISTENING.call_once(|| drop(set_global_default(Notes)));
 }
 
 struct Notes;
 
 impl Subscriber for Notes {
+    fn register_callsite(&self, _: &'static Metadata<'static>) -> Interest {
+        Interest::sometimes()
+    }
+
     fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
+        current().is_some_and(|executor| executor.recorder.is_on())
     }
 
     fn event(&self, event: &tracing::Event<'_>) {

@@ -140,7 +140,9 @@ impl Simulation {
             servers: servers.clone(),
         };
         let result = Rc::new(RefCell::new(None));
-        let notes = self.record.then(notes::listen);
+        if self.record {
+            notes::listen();
+        }
         let ended = catch(|| {
             let future = main(world.clone());
             let (slot, ender) = (result.clone(), executor.clone());
@@ -152,7 +154,6 @@ impl Simulation {
             executor.run(main, |message| network.on_message(message))
         });
         let ended = ended.unwrap_or_else(|panic| Err(panicked(&executor, panic.as_ref())));
-        drop(notes);
         let mut choices = executor.choices.borrow_mut();
         let (taken, unreached) = (choices.take_record(), choices.unreached());
         drop(choices);

@@ -14,7 +14,7 @@ use common::{
 use futures::future::join_all;
 use futures::stream::{FuturesUnordered, StreamExt};
 use labrpc::sync::{Notify, rendezvous};
-use labrpc::{Event, Kind, Method, RunSpec, Runtime, Service, World};
+use labrpc::{Event, Kind, Method, Node, RunSpec, Runtime, Service, Timed, World};
 
 /// Lets everybody go as far as they can at this instant, and a little time pass.
 async fn settle(world: &World) {
@@ -331,12 +331,21 @@ fn a_crash_is_recorded_once_with_the_number_of_its_tasks() {
         settle(&world).await;
         server.crash();
         server.crash();
+        // One that crashes its own server counts too.
+        let second = world.server(4);
+        let (runtime, nap) = (second.runtime().clone(), world.tester().sleep(ms(1)));
+        drop(second.runtime().spawn("task", pending::<()>()));
+        let crasher = second.runtime().spawn("crasher", async move {
+            nap.await;
+            runtime.crash();
+        });
+        crasher.await;
     });
     let crashes: Vec<_> =
         outcome.record.iter().filter(|t| matches!(t.event, Event::Crashed { .. })).collect();
-    assert_eq!(crashes.len(), 1, "{crashes:?}");
-    assert_eq!((crashes[0].at, crashes[0].node), (ms(1), labrpc::Node::server(4)));
-    assert_eq!(crashes[0].event, Event::Crashed { tasks: 3 });
+    let at_server =
+        |at, tasks| Timed { at, node: Node::server(4), event: Event::Crashed { tasks } };
+    assert_eq!(crashes, [&at_server(ms(1), 3), &at_server(ms(2), 2)]);
 }
 
 /// Hides something in all the places of a world that last until its end.

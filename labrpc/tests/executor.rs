@@ -14,6 +14,7 @@ use common::{Guards, Lab, SEEDS, TRANSIT, WORK, benign, exact, finish, ms, recor
 use futures::channel::oneshot;
 use futures::future::{FutureExt, join_all};
 use futures::stream::{FuturesUnordered, StreamExt};
+use labrpc::sync::Notify;
 use labrpc::{Address, Kind, Node, RunSpec, Runtime, Trouble, World};
 
 /// What tasks write down for the test to read.
@@ -196,17 +197,22 @@ fn ready_tasks_run_in_the_order_of_waking_when_order_is_benign() {
         assert!(order_of(spec.clone(), 20).into_iter().eq(0..20), "seed {seed}");
         let woken = finish(spec, |world| async move {
             let (tester, log) = (world.tester(), Log::default());
-            for (n, at) in [(0, 30), (1, 10), (2, 20), (3, 10), (4, 20)] {
-                let (sleep, log) = (tester.sleep(ms(at)), log.clone());
+            let signals = [(); 5].map(|()| Notify::new());
+            for (n, signal) in signals.iter().enumerate() {
+                let (signal, log) = (signal.clone(), log.clone());
                 drop(tester.spawn("task", async move {
-                    sleep.await;
+                    signal.notified().await;
                     log.borrow_mut().push(n);
                 }));
             }
-            tester.sleep(ms(40)).await;
+            tester.sleep(ms(1)).await;
+            for n in [3, 0, 4, 1, 2] {
+                signals[n].notify();
+            }
+            tester.sleep(ms(1)).await;
             log.take()
         });
-        assert_eq!(woken, [1, 3, 2, 4, 0], "by time, then by going to sleep");
+        assert_eq!(woken, [3, 0, 4, 1, 2], "seed {seed}");
     }
 }
 
