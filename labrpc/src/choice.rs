@@ -43,6 +43,9 @@ pub enum Kind {
     Dice,
     /// What the test draws: values, victims, pauses. Nothing is benign.
     Workload,
+    /// What all random bytes of the standard library are made from, such as the keys of a `HashMap`.
+    /// Nothing is benign.
+    Entropy,
 }
 
 impl Kind {
@@ -59,7 +62,7 @@ impl Kind {
 
     /// Whether 0 is this kind's harmless value.
     pub const fn has_benign(self) -> bool {
-        !matches!(self, Kind::Dice | Kind::Workload)
+        !matches!(self, Kind::Dice | Kind::Workload | Kind::Entropy)
     }
 }
 

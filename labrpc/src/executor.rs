@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use crate::choice::{Choices, Counted, Kind, RunSpec};
 use crate::event::{Event, Part, Recorder};
+use crate::guard;
 use crate::node::Node;
 use crate::timers::{Due, Timers};
 use crate::trouble::{TaskInfo, Trouble};
@@ -425,12 +426,13 @@ impl Executor {
                 return Err(Trouble::TimeLimit { limit, main });
             }
             if self.events.get() > self.limits.events {
-                let last = self.polled_last.get().and_then(|task| self.info(task));
+                let last = self.polled_last();
                 return Err(Trouble::EventLimit { limit: self.limits.events, last });
             }
             if next > self.now.get() {
                 polls = 0;
                 self.now.set(next);
+                guard::set_now(next);
                 self.choices.borrow_mut().time_is(Duration::from_nanos(next));
             }
             self.fire(next, &on_message);
@@ -497,6 +499,11 @@ impl Executor {
         self.current_waker.set(waker.data());
         self.current_waiting.set(None);
         let is_done = future.as_mut().poll(&mut Context::from_waker(&waker)).is_ready();
+        if let Some(offence) = guard::end_of_poll() {
+            // What came of it, even the end of the test, is not to be trusted.
+            let task = self.current_task().map(Box::new);
+            self.ended.replace(Some(Err(Trouble::Forbidden { offence, task })));
+        }
         self.current.set(None);
         self.current_waker.set(std::ptr::null());
 
@@ -544,6 +551,11 @@ impl Executor {
         self.info(self.current.get()?)
     }
 
+    /// The task that was polled last, if it is still there.
+    fn polled_last(&self) -> Option<TaskInfo> {
+        self.info(self.polled_last.get()?)
+    }
+
     /// The other tasks of a node, which wait for something.
     pub(crate) fn suspended_tasks(&self, node: Node) -> Vec<TaskInfo> {
         let mut suspended =
@@ -553,7 +565,7 @@ impl Executor {
     }
 
     fn busy_tasks(&self) -> Vec<TaskInfo> {
-        let last = self.polled_last.get().and_then(|task| self.info(task));
+        let last = self.polled_last();
         let mut busy = self.tasks(|slot| slot.state == State::Ready);
         busy.retain(|task| Some(task) != last.as_ref());
         last.into_iter().chain(busy).collect()

@@ -17,6 +17,7 @@
 //! | `network` | ends, and the life of a request |
 //! | `faults` | the constants of the network and the fate of a message |
 //! | `server` | services, methods, handlers |
+//! | `guard` | the standard library's clock and entropy inside a simulation |
 //! | `codec` | values as bytes |
 //! | `event`, `notes` | the record of a run and its fingerprint |
 //! | `trouble` | how a run ends that does not finish |
@@ -49,6 +50,7 @@ mod codec;
 mod event;
 mod executor;
 mod faults;
+mod guard;
 mod network;
 mod node;
 mod notes;
@@ -63,6 +65,7 @@ pub use choice::{Address, Kind, RunSpec, Taken};
 pub use codec::{CodecError, decode, decode_first, encode, encode_into};
 pub use event::{Event, Lost, Timed, hash_bytes};
 pub use executor::Limits;
+pub use guard::{Offence, is_guarded};
 pub use network::{Call, ClientEnd, EndId, Network};
 pub use node::Node;
 pub use runtime::{Dice, JoinHandle, Runtime, Sleep};

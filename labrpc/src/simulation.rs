@@ -8,9 +8,10 @@ use std::rc::{Rc, Weak};
 use std::sync::Once;
 use std::time::Duration;
 
-use crate::choice::{Address, RunSpec, Taken};
+use crate::choice::{Address, Kind, RunSpec, Taken};
 use crate::event::{Fingerprint, Timed};
 use crate::executor::{Executor, Limits, set_current};
+use crate::guard;
 use crate::network::Network;
 use crate::node::Node;
 use crate::notes;
@@ -130,6 +131,12 @@ impl Simulation {
     {
         let executor = Rc::new(Executor::new(self.spec, self.limits, self.record));
         set_current(Some(executor.clone()));
+        let entropy = {
+            let mut choices = executor.choices.borrow_mut();
+            let mut stream = choices.new_stream(Kind::Entropy, Node::TESTER.raw(), 0);
+            choices.draw_from(&mut stream, 0)
+        };
+        let inside = guard::enter(entropy);
         let network = Network::new(&executor);
         let tester = Runtime::new(&executor, Node::TESTER);
         let servers = Rc::<RefCell<Vec<Weak<ServerState>>>>::default();
@@ -174,6 +181,7 @@ impl Simulation {
             servers.take().iter().filter_map(Weak::upgrade).for_each(|server| server.clear());
         }));
         set_current(None);
+        drop(inside);
         outcome
     }
 }
@@ -223,6 +231,10 @@ fn panicked(executor: &Executor, payload: &(dyn Any + Send)) -> Trouble {
         .unwrap_or("a panic without a message")
         .to_string();
     let task = executor.current_task().map(Box::new);
+    if let Some(offence) = guard::end_of_poll() {
+        // The panic is what became of it: a thread that could not be started, for example.
+        return Trouble::Forbidden { offence, task };
+    }
     let is_borrow = message.contains("already borrowed") || message.contains("already mutably");
     let suspects = match executor.current_node() {
         Some(node) if is_borrow => executor.suspended_tasks(node),

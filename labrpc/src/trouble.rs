@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::guard::Offence;
 use crate::node::Node;
 
 /// A task as a report shows it.
@@ -68,6 +69,13 @@ pub enum Trouble {
         /// The task polled last and those that are ready to run.
         tasks: Vec<TaskInfo>,
     },
+    /// The code under test did what no simulation can repeat.
+    Forbidden {
+        /// What it did.
+        offence: Offence,
+        /// The task that did it.
+        task: Option<Box<TaskInfo>>,
+    },
     /// A call named a method that the server does not have; labrpc ends the process here.
     UnknownMethod {
         /// The server.
@@ -83,7 +91,9 @@ impl Trouble {
     /// The node whose code was at work, when that is known.
     pub fn node(&self) -> Option<Node> {
         match self {
-            Trouble::Panicked { task, .. } => task.as_ref().map(|task| task.node),
+            Trouble::Panicked { task, .. } | Trouble::Forbidden { task, .. } => {
+                task.as_ref().map(|task| task.node)
+            }
             Trouble::EventLimit { last, .. } => last.as_ref().map(|task| task.node),
             Trouble::Spinning { tasks, .. } => tasks.first().map(|task| task.node),
             Trouble::UnknownMethod { server, .. } => Some(*server),
@@ -94,13 +104,14 @@ impl Trouble {
     /// What stands behind the sentence of `Display`, a line each: the tasks concerned.
     pub fn details(&self) -> Vec<String> {
         let list = |tasks: &[TaskInfo]| tasks.iter().map(TaskInfo::to_string).collect();
+        let happened_in = |task: &Option<Box<TaskInfo>>| -> Vec<String> {
+            task.iter().map(|task| format!("it happened in {task}")).collect()
+        };
         match self {
-            Trouble::Panicked { task, suspects, .. } if suspects.is_empty() => {
-                task.iter().map(|task| format!("it happened in {task}")).collect()
-            }
+            Trouble::Panicked { task, suspects, .. } if suspects.is_empty() => happened_in(task),
+            Trouble::Forbidden { task, .. } => happened_in(task),
             Trouble::Panicked { task, suspects, .. } => {
-                let mut lines: Vec<String> =
-                    task.iter().map(|task| format!("it happened in {task}")).collect();
+                let mut lines = happened_in(task);
                 lines.push("one of these holds the borrow or the lock across an await:".into());
                 lines.extend(suspects.iter().map(|task| format!("  {task}")));
                 lines
@@ -145,6 +156,7 @@ impl fmt::Display for Trouble {
                     "{polls} polls without letting time pass: some task wakes itself for ever"
                 )
             }
+            Trouble::Forbidden { offence, .. } => write!(f, "code under test {offence}"),
             Trouble::UnknownMethod { server, method, known } => write!(
                 f,
                 "{server} has no method {method:?}; it has {}",

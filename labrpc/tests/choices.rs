@@ -151,19 +151,6 @@ fn the_fingerprint_tells_steps_of_different_kinds_apart() {
     assert_ne!(crash, print_of(|world| world.network().reliable(false)));
 }
 
-/// The handout may ask for a `BTreeMap`, but code under test is somebody else's.
-#[test]
-#[ignore = "not there yet: a fresh thread has hash keys of its own, but random ones"]
-#[allow(clippy::disallowed_types, reason = "what becomes of code that uses it is the question")]
-fn the_order_of_a_std_hash_map_is_that_of_the_seed() {
-    let order = || {
-        finish(RunSpec::seed(1), |_| async {
-            (0..100).collect::<std::collections::HashSet<u32>>().into_iter().collect::<Vec<_>>()
-        })
-    };
-    assert_eq!(order(), order());
-}
-
 #[test]
 fn the_fingerprint_does_not_cover_notes_and_records() {
     let talkative = print_of(|world| {
@@ -373,6 +360,37 @@ fn spans_and_chances_are_what_they_say() {
         assert!((2200..2800).contains(&hits), "{hits} of 10,000");
         assert!(!dice.chance(0) && dice.chance(1000));
     });
+}
+
+/// What `rand` draws are choices like any other: with addresses, so that they replay.
+#[test]
+fn all_of_rand_works_on_dice() {
+    use rand::Rng;
+    let run = |spec| {
+        recorded(spec, |world| async move {
+            let mut dice = world.tester().workload(0);
+            let mut bytes = [0; 20];
+            dice.fill_bytes(&mut bytes);
+            let words: Vec<u32> = (0..20).map(|_| dice.next_u32()).collect();
+            (dice.next_u64(), words, bytes)
+        })
+    };
+    let plain = run(RunSpec::seed(1));
+    let drawn: Vec<(u64, u64)> = plain
+        .choices
+        .iter()
+        .filter(|taken| taken.address.kind == Kind::Workload)
+        .map(|taken| (taken.value, taken.bound))
+        .collect();
+    let (last, words, bytes) = plain.result.expect("it finishes");
+    let in_words = words.iter().map(|&word| (u64::from(word), 1 << 32));
+    assert!(drawn[3..23].iter().copied().eq(in_words), "{words:?} of {drawn:?}");
+    assert_eq!(drawn[23..], [(last, 0)], "all of 64 bits");
+    let in_bytes: Vec<u8> = drawn[..3].iter().flat_map(|(word, _)| word.to_le_bytes()).collect();
+    assert_eq!(in_bytes[..20], bytes);
+    let different: BTreeSet<&(u64, u64)> = drawn.iter().collect();
+    assert_eq!(different.len(), drawn.len());
+    assert!(words.iter().any(|&word| word > u32::MAX / 2), "{words:?}");
 }
 
 /// The notes of a run: when, where, what.

@@ -189,25 +189,25 @@ fn flipped_after_the_call(
 
 #[test]
 fn whether_the_network_is_reliable_is_settled_when_the_call_is_made() {
-    let luck = [(Kind::RequestDelay, 20), (Kind::RequestDrop, 0), (Kind::ReplyDrop, 1)];
+    // What is out of range becomes the largest that there is: 26 ms.
+    let luck = [(Kind::RequestDelay, u64::MAX), (Kind::RequestDrop, 0), (Kind::ReplyDrop, 1)];
     let told = flipped_after_the_call(Network::reliable, false, true, &luck);
-    assert_eq!(told, (None, DISPATCHED + ms(20)), "delayed, and the reply is dropped");
+    assert_eq!(told, (None, DISPATCHED + ms(26)), "delayed, and the reply is dropped");
     let told = flipped_after_the_call(Network::reliable, true, true, &luck);
     assert_eq!(told, (Some(0), DISPATCHED + TRANSIT));
 }
 
 #[test]
 fn whether_replies_are_held_back_is_settled_when_the_call_is_made() {
-    let luck = [(Kind::ReplyHold, 300)];
+    let luck = [(Kind::ReplyHold, u64::MAX)];
     let told = flipped_after_the_call(Network::long_reordering, true, true, &luck);
-    assert_eq!(told, (Some(0), DISPATCHED + TRANSIT + ms(300)));
+    assert_eq!(told, (Some(0), DISPATCHED + TRANSIT + ms(2199)));
     let told = flipped_after_the_call(Network::long_reordering, false, true, &luck);
     assert_eq!(told, (Some(0), DISPATCHED + TRANSIT));
 }
 
 #[test]
 fn whether_failing_takes_long_is_settled_when_the_call_is_made() {
-    // What is out of range becomes the largest that there is: 6999 or 99 ms.
     let luck = [(Kind::Unreachable, u64::MAX)];
     let told = flipped_after_the_call(Network::long_delays, true, false, &luck);
     assert_eq!(told, (None, ms(6999)));
@@ -299,6 +299,40 @@ fn a_call_leaves_when_it_is_made_and_dropping_it_does_not_take_it_back() {
         assert_eq!(answer(&lab, unpolled).await, (Some(7), ms(100)));
         // The places of finished calls serve again: answers must not get mixed up.
         assert_eq!(lab.end.call(WORK, &9).await, Some(9));
+    });
+}
+
+/// A finished call leaves its place to the next one, which must not get what was meant for it.
+#[test]
+fn a_handler_that_answers_after_its_caller_was_told_answers_no_later_call() {
+    finish(exact(1), |world| async move {
+        let lab = Lab::new(&world);
+        let given_up = lab.end.call(WORK, &250);
+        lab.enable(false);
+        assert_eq!(answer(&lab, given_up).await, (None, DISPATCHED + ms(100)));
+        lab.enable(true);
+        let start = lab.now();
+        let next = lab.end.call(WORK, &500);
+        let expected = (Some(500), start + ms(500) + 2 * TRANSIT);
+        assert_eq!(answer(&lab, next).await, expected);
+        assert_eq!(lab.done.get(), 2);
+    });
+}
+
+#[test]
+fn the_look_of_a_finished_call_tells_nothing_to_a_later_one() {
+    finish(exact(1), |world| async move {
+        let lab = Lab::new(&world);
+        let finished = lab.end.call(WORK, &50);
+        lab.enable(false);
+        assert_eq!(answer(&lab, finished).await, (None, DISPATCHED + ms(50)));
+        lab.enable(true);
+        let start = lab.now();
+        let next = lab.end.call(WORK, &1000);
+        lab.sleep(ms(5)).await;
+        lab.enable(false);
+        // The first call would have looked at 100 ms, that is 50 ms after this one was dispatched.
+        assert_eq!(answer(&lab, next).await, (None, start + TRANSIT + ms(100)));
     });
 }
 

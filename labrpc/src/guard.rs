@@ -1,0 +1,340 @@
+//! The standard library's clock and entropy, inside a simulation.
+//!
+//! A program that links this crate gets its own `clock_gettime`, `getrandom`, `nanosleep`,
+//! `clock_nanosleep` and `pthread_create` in the place of the C library's. On any thread but a
+//! simulation's they hand on to those. On a simulation's thread
+//!
+//! - the real-time, monotonic and boot clocks show virtual time, so `Instant::now` and
+//!   `SystemTime::now` are deterministic; clocks of CPU time stay real;
+//! - random bytes come from the seed, so `HashMap` has the same order in each run of a seed;
+//! - sleeping, starting a thread, and asking for the time again and again while it stands still (as
+//!   `recv_timeout` does) are offences: the call returns at once, and the executor ends the run after
+//!   that poll with a report.
+//!
+//! This is for Linux. Elsewhere nothing is replaced, and [`is_guarded`] is false.
+//!
+//! This file is the only one with `unsafe` code. All of it defines or calls C functions, with the
+//! types that the `libc` crate gives them. No hook unwinds: none of them calls what could panic.
+
+#[cfg(not(target_os = "linux"))]
+use absent as system;
+#[cfg(target_os = "linux")]
+use hooks as system;
+
+pub use system::is_guarded;
+pub(crate) use system::{end_of_poll, enter, set_now};
+
+/// What a simulation did that it must not do.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Offence {
+    /// It slept in real time.
+    Sleep,
+    /// It started a thread.
+    Thread,
+    /// It waited for the clock, which stands still while a task runs.
+    Clock,
+}
+
+impl std::fmt::Display for Offence {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Offence::Sleep => "slept in real time (std::thread::sleep); use Runtime::sleep",
+            Offence::Thread => "started a thread (std::thread::spawn); use Runtime::spawn",
+            Offence::Clock => {
+                "waited for the clock, which stands still while a task runs (recv_timeout, \
+                 park_timeout, wait_timeout, or a loop around Instant::now); await Runtime::sleep"
+            }
+        })
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[allow(unsafe_code)]
+mod hooks {
+    use std::cell::Cell;
+    use std::ffi::CStr;
+    use std::sync::atomic::{AtomicPtr, Ordering};
+
+    use libc::{c_int, c_uint, c_void, clockid_t, size_t, ssize_t, timespec};
+
+    use super::Offence;
+
+    /// Virtual time begins at this Unix time: 2020-01-01, in seconds.
+    const EPOCH: u64 = 1_577_836_800;
+    /// The monotonic clock begins here, in seconds: above zero, so that times before the beginning
+    /// can be told, and below what a machine has been up for, so that a real wait until such a time
+    /// ends at once.
+    const MONOTONIC_START: u64 = 1;
+    /// A task that asks for the time more often than this in one poll waits for it to pass.
+    const MOST_READS: u32 = 100_000;
+
+    // Constant values without destructors: reading them never allocates, and is allowed at any time
+    // in the life of a thread.
+    thread_local! {
+        static IS_SIMULATION: Cell<bool> = const { Cell::new(false) };
+        static NOW: Cell<u64> = const { Cell::new(0) };
+        static READS: Cell<u32> = const { Cell::new(0) };
+        static ENTROPY: Cell<u64> = const { Cell::new(0) };
+        static OFFENCE: Cell<Option<Offence>> = const { Cell::new(None) };
+    }
+
+    /// This thread is a simulation's from now on, until the guard is dropped. `entropy` decides all
+    /// random bytes.
+    pub(crate) fn enter(entropy: u64) -> Inside {
+        NOW.set(0);
+        READS.set(0);
+        ENTROPY.set(entropy);
+        OFFENCE.set(None);
+        IS_SIMULATION.set(true);
+        Inside
+    }
+
+    /// See [`enter`].
+    pub(crate) struct Inside;
+
+    impl Drop for Inside {
+        fn drop(&mut self) {
+            IS_SIMULATION.set(false);
+        }
+    }
+
+    /// Virtual nanoseconds since the start.
+    #[inline]
+    pub(crate) fn set_now(now: u64) {
+        NOW.set(now);
+    }
+
+    /// What the poll that just ended did that it must not do.
+    #[inline]
+    pub(crate) fn end_of_poll() -> Option<Offence> {
+        READS.set(0);
+        OFFENCE.take()
+    }
+
+    fn note(offence: Offence) {
+        if OFFENCE.get().is_none() {
+            OFFENCE.set(Some(offence));
+        }
+    }
+
+    /// Whether the standard library's clock and entropy really are this file's in this program.
+    pub fn is_guarded() -> bool {
+        let outside = IS_SIMULATION.replace(true);
+        let (now, entropy) = (NOW.replace(123_456_789), ENTROPY.replace(7));
+        let first = std::time::SystemTime::UNIX_EPOCH
+            .elapsed()
+            .is_ok_and(|since| since.as_secs() == EPOCH && since.subsec_nanos() == 123_456_789);
+        let mut bytes = [0u8; 8];
+        // SAFETY: the pointer and the length are those of `bytes`.
+        let filled = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
+        let is_ours = filled == 8 && ENTROPY.get() != 7;
+        NOW.set(now);
+        ENTROPY.set(entropy);
+        IS_SIMULATION.set(outside);
+        first && is_ours
+    }
+
+    /// The C library's own function, looked up once.
+    struct Real {
+        name: &'static CStr,
+        found: AtomicPtr<c_void>,
+    }
+
+    impl Real {
+        const fn new(name: &'static CStr) -> Real {
+            Real { name, found: AtomicPtr::new(std::ptr::null_mut()) }
+        }
+
+        fn get(&self) -> *mut c_void {
+            let mut found = self.found.load(Ordering::Relaxed);
+            if found.is_null() {
+                // SAFETY: `name` is a C string, and RTLD_NEXT asks for the definition that this file
+                // has taken the place of. Two threads that look at a time find the same.
+                found = unsafe { libc::dlsym(libc::RTLD_NEXT, self.name.as_ptr()) };
+                self.found.store(found, Ordering::Relaxed);
+            }
+            found
+        }
+    }
+
+    type ClockGettime = unsafe extern "C" fn(clockid_t, *mut timespec) -> c_int;
+    type Getrandom = unsafe extern "C" fn(*mut c_void, size_t, c_uint) -> ssize_t;
+    type Nanosleep = unsafe extern "C" fn(*const timespec, *mut timespec) -> c_int;
+    type ClockNanosleep =
+        unsafe extern "C" fn(clockid_t, c_int, *const timespec, *mut timespec) -> c_int;
+    type ThreadMain = extern "C" fn(*mut c_void) -> *mut c_void;
+    type PthreadCreate = unsafe extern "C" fn(
+        *mut libc::pthread_t,
+        *const libc::pthread_attr_t,
+        ThreadMain,
+        *mut c_void,
+    ) -> c_int;
+
+    static REAL_CLOCK_GETTIME: Real = Real::new(c"clock_gettime");
+    static REAL_GETRANDOM: Real = Real::new(c"getrandom");
+    static REAL_NANOSLEEP: Real = Real::new(c"nanosleep");
+    static REAL_CLOCK_NANOSLEEP: Real = Real::new(c"clock_nanosleep");
+    static REAL_PTHREAD_CREATE: Real = Real::new(c"pthread_create");
+
+    /// What the clock shows in a simulation; `None` for a clock that stays real.
+    fn virtual_clock(clock: clockid_t) -> Option<timespec> {
+        let start = match clock {
+            libc::CLOCK_REALTIME
+            | libc::CLOCK_REALTIME_COARSE
+            | libc::CLOCK_REALTIME_ALARM
+            | libc::CLOCK_TAI => EPOCH,
+            libc::CLOCK_MONOTONIC
+            | libc::CLOCK_MONOTONIC_RAW
+            | libc::CLOCK_MONOTONIC_COARSE
+            | libc::CLOCK_BOOTTIME
+            | libc::CLOCK_BOOTTIME_ALARM => MONOTONIC_START,
+            _ => return None,
+        };
+        let reads = READS.get().saturating_add(1);
+        READS.set(reads);
+        let mut late = 0;
+        if reads > MOST_READS {
+            // Let the wait end, so that the poll ends and the run with it.
+            note(Offence::Clock);
+            late = 1_000 * u64::from(reads - MOST_READS);
+        }
+        let now = NOW.get();
+        Some(timespec {
+            tv_sec: (start + now / 1_000_000_000 + late) as libc::time_t,
+            tv_nsec: (now % 1_000_000_000) as _,
+        })
+    }
+
+    /// Shows virtual time in a simulation.
+    ///
+    /// # Safety
+    /// As the C library's: `time` is null or can be written.
+    #[unsafe(no_mangle)]
+    unsafe extern "C" fn clock_gettime(clock: clockid_t, time: *mut timespec) -> c_int {
+        if IS_SIMULATION.get()
+            && !time.is_null()
+            && let Some(now) = virtual_clock(clock)
+        {
+            // SAFETY: the caller says that it can be written, and it is not null.
+            unsafe { time.write(now) };
+            return 0;
+        }
+        // SAFETY: this is the C library's function of that name and type, called as we were.
+        unsafe {
+            let real: ClockGettime = std::mem::transmute(REAL_CLOCK_GETTIME.get());
+            real(clock, time)
+        }
+    }
+
+    /// Gives bytes that the seed decides, in a simulation.
+    ///
+    /// # Safety
+    /// As the C library's: `length` bytes at `buffer` can be written.
+    #[unsafe(no_mangle)]
+    unsafe extern "C" fn getrandom(buffer: *mut c_void, length: size_t, flags: c_uint) -> ssize_t {
+        if IS_SIMULATION.get() && !buffer.is_null() {
+            // SAFETY: the caller says that these bytes can be written. They may not be initialised,
+            // and are not read.
+            let bytes = unsafe {
+                std::slice::from_raw_parts_mut(buffer.cast::<std::mem::MaybeUninit<u8>>(), length)
+            };
+            for chunk in bytes.chunks_mut(8) {
+                let next = ENTROPY.get().wrapping_add(crate::choice::GOLDEN);
+                ENTROPY.set(next);
+                let word = crate::choice::mix(next).to_le_bytes();
+                for (byte, value) in chunk.iter_mut().zip(word) {
+                    byte.write(value);
+                }
+            }
+            return length as ssize_t;
+        }
+        // SAFETY: this is the C library's function of that name and type, called as we were.
+        unsafe {
+            let real: Getrandom = std::mem::transmute(REAL_GETRANDOM.get());
+            real(buffer, length, flags)
+        }
+    }
+
+    /// An offence in a simulation.
+    ///
+    /// # Safety
+    /// As the C library's.
+    #[unsafe(no_mangle)]
+    unsafe extern "C" fn nanosleep(span: *const timespec, rest: *mut timespec) -> c_int {
+        if IS_SIMULATION.get() {
+            note(Offence::Sleep);
+            return 0;
+        }
+        // SAFETY: this is the C library's function of that name and type, called as we were.
+        unsafe {
+            let real: Nanosleep = std::mem::transmute(REAL_NANOSLEEP.get());
+            real(span, rest)
+        }
+    }
+
+    /// An offence in a simulation.
+    ///
+    /// # Safety
+    /// As the C library's.
+    #[unsafe(no_mangle)]
+    unsafe extern "C" fn clock_nanosleep(
+        clock: clockid_t,
+        flags: c_int,
+        span: *const timespec,
+        rest: *mut timespec,
+    ) -> c_int {
+        if IS_SIMULATION.get() {
+            note(Offence::Sleep);
+            return 0;
+        }
+        // SAFETY: this is the C library's function of that name and type, called as we were.
+        unsafe {
+            let real: ClockNanosleep = std::mem::transmute(REAL_CLOCK_NANOSLEEP.get());
+            real(clock, flags, span, rest)
+        }
+    }
+
+    /// An offence in a simulation.
+    ///
+    /// # Safety
+    /// As the C library's.
+    #[unsafe(no_mangle)]
+    unsafe extern "C" fn pthread_create(
+        thread: *mut libc::pthread_t,
+        attributes: *const libc::pthread_attr_t,
+        main: ThreadMain,
+        argument: *mut c_void,
+    ) -> c_int {
+        if IS_SIMULATION.get() {
+            note(Offence::Thread);
+            return libc::EAGAIN;
+        }
+        // SAFETY: this is the C library's function of that name and type, called as we were.
+        unsafe {
+            let real: PthreadCreate = std::mem::transmute(REAL_PTHREAD_CREATE.get());
+            real(thread, attributes, main, argument)
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod absent {
+    use super::Offence;
+
+    pub(crate) struct Inside;
+
+    pub(crate) fn enter(_: u64) -> Inside {
+        Inside
+    }
+
+    pub(crate) fn set_now(_: u64) {}
+
+    pub(crate) fn end_of_poll() -> Option<Offence> {
+        None
+    }
+
+    /// Whether the standard library's clock and entropy are simulated: not on this system.
+    pub fn is_guarded() -> bool {
+        false
+    }
+}
