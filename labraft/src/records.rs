@@ -96,23 +96,31 @@ impl Writer {
     }
 }
 
-/// The latest record of that run in a directory, if there is one. Lines that are not records are
-/// passed over.
+/// The records of a directory, in the order in which they came; none when there is no file. Lines
+/// that are not records are passed over.
 ///
 /// # Errors
 /// When the file is there but cannot be read.
+pub fn all(directory: &Path) -> io::Result<Vec<Record>> {
+    let text = match fs::read_to_string(path(directory)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        text => text?,
+    };
+    Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+}
+
+/// The latest record of that run in a directory, if there is one.
+///
+/// # Errors
+/// As [`all`].
 pub fn latest(
     directory: &Path,
     test: &str,
     seed: u64,
     implementation: &str,
 ) -> io::Result<Option<Record>> {
-    let text = match fs::read_to_string(path(directory)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        text => text?,
-    };
-    let mut records = text.lines().rev().filter_map(|line| serde_json::from_str(line).ok());
-    Ok(records.find(|record: &Record| {
+    let records = all(directory)?.into_iter();
+    Ok(records.rev().find(|record| {
         record.test == test && record.seed == seed && record.implementation == implementation
     }))
 }

@@ -66,7 +66,7 @@ mod hooks {
     /// ends at once.
     const MONOTONIC_START: u64 = 1;
     /// A task that asks for the time more often than this in one poll waits for it to pass.
-    const MOST_READS: u32 = 100_000;
+    const MOST_READS: u32 = 10_000;
 
     // Constant values without destructors: reading them never allocates, and is allowed at any time
     // in the life of a thread.

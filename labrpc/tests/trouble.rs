@@ -216,6 +216,7 @@ fn lose(term: u32) {
 fn a_panic_in_a_task_is_reported_with_task_node_message_and_place() {
     let outcome = recorded(exact(1), |world| async move {
         let server = world.server(2);
+        drop(server.runtime().spawn("innocent", server.runtime().sleep(ms(50))));
         let nap = server.runtime().sleep(ms(7));
         let task = server.runtime().spawn("ticker", async move {
             nap.await;

@@ -1,5 +1,6 @@
 //! The command line: `lab run`, `lab replay`, `lab list`.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use labraft::{Failure, Implementation, NoSuchTest, RunReport, Test, run_test, se
 use labrpc::RunSpec;
 
 use crate::SUITE;
+use crate::self_check::{self, OtherProcess};
 
 /// A deterministic simulation lab for Raft: MIT 6.824's tests under a virtual clock.
 #[derive(Parser)]
@@ -47,6 +49,12 @@ struct RunArgs {
     /// How many simulations to run at a time [default: one for each processor].
     #[arg(long, value_parser = parse_jobs)]
     jobs: Option<usize>,
+    /// Run each seed in a second process as well, and compare.
+    #[arg(long)]
+    check_determinism: bool,
+    /// Begin with the last seed: what the second process does.
+    #[arg(long, hide = true)]
+    last_seed_first: bool,
     #[command(flatten)]
     common: Common,
 }
@@ -61,6 +69,9 @@ struct ReplayArgs {
     /// Print what happened, event by event.
     #[arg(long)]
     log: bool,
+    /// Run so many other seeds before, for comparing runs.
+    #[arg(long, hide = true, default_value_t = 0)]
+    earlier_runs: u64,
     #[command(flatten)]
     common: Common,
 }
@@ -151,7 +162,14 @@ const WRONG: u8 = 2;
 /// }
 /// ```
 pub fn lab_main(implementations: &[Implementation]) -> ExitCode {
-    let done = match Cli::parse().command {
+    let command = Cli::parse().command;
+    if !labrpc::is_guarded() {
+        eprintln!(
+            "lab: on this system the standard library's clock and the order of its hash maps are \
+             not simulated; code under test that uses them is not repeatable"
+        );
+    }
+    let done = match command {
         Command::Run(args) => run(&args, implementations),
         Command::Replay(args) => replay(&args, implementations),
         Command::List { patterns } => list(&patterns),
@@ -192,10 +210,14 @@ fn run(args: &RunArgs, implementations: &[Implementation]) -> Result<u8, Stopped
     let is_sweep = seeds.end - seeds.start > 1;
     let commands = Commands { implementation, implementations };
 
+    let other_process = OtherProcess::new(implementation);
     let mut failed = false;
     for test in tests {
         let mut tally = Tally::default();
-        let pairs: Vec<(&Test, u64)> = seeds.clone().map(|seed| (test, seed)).collect();
+        let mut pairs: Vec<(&Test, u64)> = seeds.clone().map(|seed| (test, seed)).collect();
+        if args.last_seed_first {
+            pairs.reverse();
+        }
         let mut trouble = None;
         sweep(&pairs, implementation, jobs, |report| {
             let record = Record::new(&report, implementation.name, &build);
@@ -205,8 +227,22 @@ fn run(args: &RunArgs, implementations: &[Implementation]) -> Result<u8, Stopped
         if let Some(error) = trouble {
             return Err(Stopped::Wrong(format!("results cannot be kept: {error}")));
         }
-        failed |= !tally.failures.is_empty();
+        let differences = if args.check_determinism {
+            other_process.compare(test, &seeds, jobs, &tally.fingerprints)
+        } else {
+            Ok(self_check::run_again(test, implementation, jobs, &tally.failing_fingerprints()))
+        };
+        let differences = differences
+            .map_err(|error| Stopped::Wrong(format!("runs cannot be compared: {error}")))?;
+        failed |= !tally.failures.is_empty() || !differences.is_empty();
         tally.print(test, is_sweep, &commands)?;
+        if let Some(first) = differences.first() {
+            let mut out = io::stdout().lock();
+            write!(out, "{}", other_process.explain(first)?)?;
+            if differences.len() > 1 {
+                writeln!(out, "    and {} more seeds like it", differences.len() - 1)?;
+            }
+        }
     }
     Ok(if failed { FAILED } else { PASSED })
 }
@@ -216,16 +252,23 @@ fn run(args: &RunArgs, implementations: &[Implementation]) -> Result<u8, Stopped
 struct Tally {
     passed: usize,
     failures: Vec<(u64, Failure)>,
+    fingerprints: BTreeMap<u64, u64>,
     last: Option<RunReport>,
 }
 
 impl Tally {
     fn add(&mut self, report: RunReport) {
+        let seed = report.spec.seed;
+        self.fingerprints.insert(seed, report.fingerprint);
         match &report.result {
             Ok(()) => self.passed += 1,
-            Err(failure) => self.failures.push((report.spec.seed, failure.clone())),
+            Err(failure) => self.failures.push((seed, failure.clone())),
         }
         self.last = Some(report);
+    }
+
+    fn failing_fingerprints(&self) -> BTreeMap<u64, u64> {
+        self.failures.iter().map(|(seed, _)| (*seed, self.fingerprints[seed])).collect()
     }
 
     fn print(mut self, test: &Test, is_sweep: bool, commands: &Commands<'_>) -> io::Result<()> {
@@ -267,6 +310,10 @@ fn replay(args: &ReplayArgs, implementations: &[Implementation]) -> Result<u8, S
             Stopped::Wrong(format!("the results in {} cannot be read: {error}", out.display()))
         })?;
 
+    for earlier in 1..=args.earlier_runs {
+        let seed = args.seed.wrapping_add(earlier);
+        run_test(test, implementation, RunSpec::seed(seed), false);
+    }
     let report = run_test(test, implementation, RunSpec::seed(args.seed), args.log);
     let commands = Commands { implementation, implementations };
     let mut out = io::BufWriter::new(io::stdout().lock());

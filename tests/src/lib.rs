@@ -16,12 +16,14 @@
 //! | `raft_2a` ... `raft_2d` | the tests of each part |
 //! | `steps` | what they share |
 //! | `cli` | the command line |
+//! | `self_check` | whether the same seed is the same run |
 
 mod cli;
 mod raft_2a;
 mod raft_2b;
 mod raft_2c;
 mod raft_2d;
+mod self_check;
 mod steps;
 mod suite;
 
