@@ -48,6 +48,9 @@ pub enum Kind {
     Entropy,
 }
 
+/// How many kinds there are.
+const KINDS: usize = Kind::Entropy as usize + 1;
+
 impl Kind {
     /// The kinds that belong to a pair of nodes, in the order of their streams in a link.
     const OF_LINK: [Kind; 7] = [
@@ -170,8 +173,9 @@ pub(crate) struct Link(u32);
 /// The one place where dice are rolled.
 pub(crate) struct Choices {
     spec: RunSpec,
-    /// The seed in force: the second one after its time.
-    seed: u64,
+    /// What each kind's streams are made from: the seed in force, which is the second one after its
+    /// time.
+    kind_keys: [u64; KINDS],
     epoch: u32,
     streams: Vec<Counted>,
     stream_index: BTreeMap<(Kind, u32, u32), StreamId>,
@@ -187,7 +191,7 @@ pub(crate) struct Choices {
 impl Choices {
     pub(crate) fn new(spec: RunSpec, record: bool) -> Choices {
         Choices {
-            seed: spec.seed,
+            kind_keys: kind_keys(spec.seed),
             epoch: 0,
             streams: Vec::new(),
             stream_index: BTreeMap::new(),
@@ -207,7 +211,7 @@ impl Choices {
             && self.epoch == 0
             && now >= from
         {
-            self.seed = seed;
+            self.kind_keys = kind_keys(seed);
             self.epoch = 1;
         }
     }
@@ -218,7 +222,11 @@ impl Choices {
     }
 
     fn stream_of(&self, kind: Kind, from: u32, to: u32) -> Stream {
-        Stream { kind, from, to, epoch: self.epoch, key: stream_key(self.seed, kind, from, to) }
+        Stream { kind, from, to, epoch: self.epoch, key: self.stream_key(kind, from, to) }
+    }
+
+    fn stream_key(&self, kind: Kind, from: u32, to: u32) -> u64 {
+        mix(self.kind_keys[kind as usize] ^ mix(u64::from(from) << 32 | u64::from(to)))
     }
 
     /// The stream for these three, the same one for each call.
@@ -291,7 +299,7 @@ impl Choices {
     ) -> u64 {
         if stream.epoch != self.epoch {
             stream.epoch = self.epoch;
-            stream.key = stream_key(self.seed, stream.kind, stream.from, stream.to);
+            stream.key = self.stream_key(stream.kind, stream.from, stream.to);
         }
         let mut value = shape(mix(stream.key.wrapping_add(n.wrapping_mul(GOLDEN))));
         let address = Address { kind: stream.kind, from: stream.from, to: stream.to, n };
@@ -343,9 +351,8 @@ pub(crate) fn mix(mut z: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-fn stream_key(seed: u64, kind: Kind, from: u32, to: u32) -> u64 {
-    let kind = mix(seed ^ mix(GOLDEN.wrapping_mul(1 + kind as u64)));
-    mix(kind ^ mix(u64::from(from) << 32 | u64::from(to)))
+fn kind_keys(seed: u64) -> [u64; KINDS] {
+    std::array::from_fn(|kind| mix(seed ^ mix(GOLDEN.wrapping_mul(1 + kind as u64))))
 }
 
 /// A value in `0..bound` in proportion to `raw`. For the bounds in use (below 2^33) every value's

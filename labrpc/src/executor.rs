@@ -6,7 +6,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
@@ -58,8 +58,11 @@ pub(crate) struct TaskRef {
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) struct GroupId(u32);
 
+#[derive(Copy, Clone)]
 struct Group {
     node: Node,
+    /// The place of the node's counter of tasks.
+    counter: usize,
     alive: bool,
 }
 
@@ -120,9 +123,11 @@ impl Wake for TaskWaker {
 
     fn wake_by_ref(self: &Arc<Self>) {
         let task = TaskRef { slot: self.slot, generation: self.generation.load(Ordering::Relaxed) };
-        if let Some(executor) = current() {
-            executor.wake(task);
-        }
+        CURRENT.with(|current| {
+            if let Some(executor) = &*current.borrow() {
+                executor.wake(task);
+            }
+        });
     }
 }
 
@@ -140,13 +145,27 @@ pub(crate) fn set_current(executor: Option<Rc<Executor>>) {
     CURRENT.with(|current| *current.borrow_mut() = executor);
 }
 
-/// A task that is ready: the drawn key, then the order of waking.
-#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct ReadyTask {
-    key: u32,
-    sequence: u64,
-    slot: u32,
-    generation: u32,
+/// A task that is ready: the drawn key, the order of waking, then which task it is, packed into one
+/// number so that comparing is cheap. The order of waking has 40 bits, the slot 24.
+type ReadyTask = u128;
+
+const SLOT_BITS: u32 = 24;
+
+fn ready_task(key: u32, sequence: u64, task: TaskRef) -> ReadyTask {
+    assert!(
+        sequence < 1 << 40 && task.slot < 1 << SLOT_BITS,
+        "{} tasks at a time, {sequence} wakes in all",
+        task.slot
+    );
+    u128::from(key) << 96
+        | u128::from(sequence) << 56
+        | u128::from(task.slot) << 32
+        | u128::from(task.generation)
+}
+
+fn task_of(ready: ReadyTask) -> TaskRef {
+    let slot = (ready >> 32) as u32 & ((1 << SLOT_BITS) - 1);
+    TaskRef { slot, generation: ready as u32 }
 }
 
 pub(crate) struct Executor {
@@ -157,7 +176,8 @@ pub(crate) struct Executor {
     wakes: Cell<u64>,
     groups: RefCell<Vec<Group>>,
     /// How many tasks each node has had; never restarts with an incarnation.
-    task_numbers: RefCell<std::collections::BTreeMap<Node, u32>>,
+    task_counts: RefCell<Vec<u32>>,
+    task_counters: RefCell<BTreeMap<Node, usize>>,
     pub(crate) timers: RefCell<Timers>,
     pub(crate) choices: RefCell<Choices>,
     pub(crate) recorder: Recorder,
@@ -184,7 +204,8 @@ impl Executor {
             ready: RefCell::default(),
             wakes: Cell::new(0),
             groups: RefCell::default(),
-            task_numbers: RefCell::default(),
+            task_counts: RefCell::default(),
+            task_counters: RefCell::default(),
             timers: RefCell::default(),
             choices: RefCell::new(Choices::new(spec, record)),
             recorder: Recorder::new(record),
@@ -213,8 +234,13 @@ impl Executor {
     // Groups and tasks.
 
     pub(crate) fn new_group(&self, node: Node) -> GroupId {
+        let mut counts = self.task_counts.borrow_mut();
+        let counter = *self.task_counters.borrow_mut().entry(node).or_insert_with(|| {
+            counts.push(0);
+            counts.len() - 1
+        });
         let mut groups = self.groups.borrow_mut();
-        groups.push(Group { node, alive: true });
+        groups.push(Group { node, counter, alive: true });
         GroupId(groups.len() as u32 - 1)
     }
 
@@ -231,20 +257,15 @@ impl Executor {
         spawned_at: &'static Location<'static>,
         future: BoxFuture,
     ) -> Option<TaskRef> {
-        let (node, alive) = {
-            let group = &self.groups.borrow()[group.0 as usize];
-            (group.node, group.alive)
+        let order = {
+            let Group { node, counter, alive } = self.groups.borrow()[group.0 as usize];
+            if !alive {
+                return None;
+            }
+            let count = &mut self.task_counts.borrow_mut()[counter];
+            *count += 1;
+            self.choices.borrow().new_stream(Kind::Order, node.raw(), *count - 1)
         };
-        if !alive {
-            return None;
-        }
-        let number = {
-            let mut numbers = self.task_numbers.borrow_mut();
-            let number = numbers.entry(node).or_insert(0);
-            *number += 1;
-            *number - 1
-        };
-        let order = self.choices.borrow().new_stream(Kind::Order, node.raw(), number);
         let slot = self.free.borrow_mut().pop();
         let mut slots = self.slots.borrow_mut();
         let slot = match slot {
@@ -359,13 +380,8 @@ impl Executor {
         let key = self.choices.borrow_mut().draw_from(&mut slot.order, 1 << 32) as u32;
         let sequence = self.wakes.get();
         self.wakes.set(sequence + 1);
-        let generation = slot.generation;
-        self.ready.borrow_mut().push(Reverse(ReadyTask {
-            key,
-            sequence,
-            slot: number,
-            generation,
-        }));
+        let task = TaskRef { slot: number, generation: slot.generation };
+        self.ready.borrow_mut().push(Reverse(ready_task(key, sequence, task)));
     }
 
     /// Notes that the running task waits, for what and where.
@@ -404,6 +420,7 @@ impl Executor {
         on_message: impl Fn(u64),
     ) -> Result<(), Trouble> {
         self.main.set(main);
+        let latest = u64::try_from(self.limits.virtual_time.as_nanos()).unwrap_or(u64::MAX);
         let mut polls = 0;
         loop {
             while let Some(task) = self.next_ready() {
@@ -420,10 +437,9 @@ impl Executor {
             let Some(next) = self.timers.borrow_mut().next() else {
                 return Err(Trouble::Stuck { waiting: self.tasks(|_| true) });
             };
-            let limit = self.limits.virtual_time;
-            if u128::from(next) > limit.as_nanos() {
+            if next > latest {
                 let main = self.main.get().and_then(|task| self.info(task));
-                return Err(Trouble::TimeLimit { limit, main });
+                return Err(Trouble::TimeLimit { limit: self.limits.virtual_time, main });
             }
             if self.events.get() > self.limits.events {
                 let last = self.polled_last();
@@ -452,37 +468,35 @@ impl Executor {
                     self.events.set(self.events.get() + 1);
                     on_message(message);
                 }
-                Some(Due::Wake(parked)) => {
-                    if let Parked::Task(task) = parked {
-                        self.note_timer(now, task);
-                    } else {
-                        self.recorder.mix(Part::Timer, now, 0);
-                    }
-                    self.unpark(parked);
+                Some(Due::Wake(Parked::Task(task))) => self.wake_by_timer(now, task),
+                Some(Due::Wake(Parked::Foreign(waker))) => {
+                    self.recorder.mix(Part::Timer, now, 0);
+                    waker.wake();
                 }
             }
         }
     }
 
-    fn note_timer(&self, now: u64, task: TaskRef) {
-        let (group, order, name) = {
-            let slot = &self.slots.borrow()[task.slot as usize];
-            (slot.group, slot.order, slot.name)
-        };
-        self.recorder.mix(Part::Timer, now, order.identity());
-        if self.recorder.is_on() {
-            let node = self.groups.borrow()[group.0 as usize].node;
-            self.recorder.push(now, node, || Event::Woke { task: name });
+    fn wake_by_timer(&self, now: u64, task: TaskRef) {
+        let slot = &mut self.slots.borrow_mut()[task.slot as usize];
+        if slot.generation != task.generation {
+            return;
         }
+        self.recorder.mix(Part::Timer, now, slot.order.identity());
+        let node = || self.groups.borrow()[slot.group.0 as usize].node;
+        if self.recorder.is_on() {
+            self.recorder.push(now, node(), || Event::Woke { task: slot.name });
+        }
+        self.make_ready(task.slot, slot);
     }
 
     fn next_ready(&self) -> Option<TaskRef> {
         let mut ready = self.ready.borrow_mut();
         loop {
-            let Reverse(ReadyTask { slot, generation, .. }) = ready.pop()?;
-            let place = &self.slots.borrow()[slot as usize];
-            if place.generation == generation && place.state == State::Ready {
-                return Some(TaskRef { slot, generation });
+            let task = task_of(ready.pop()?.0);
+            let slot = &self.slots.borrow()[task.slot as usize];
+            if slot.generation == task.generation && slot.state == State::Ready {
+                return Some(task);
             }
         }
     }

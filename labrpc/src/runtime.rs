@@ -64,6 +64,12 @@ impl Runtime {
         JoinHandle { executor: self.executor.clone(), shared, name, at }
     }
 
+    /// Like [`spawn`](Self::spawn), for a task whose end nobody waits for.
+    #[track_caller]
+    pub fn spawn_detached(&self, name: &'static str, future: impl Future<Output = ()> + 'static) {
+        self.executor.spawn(self.group, name, Location::caller(), Box::pin(future));
+    }
+
     /// Waits for a span of virtual time.
     #[track_caller]
     pub fn sleep(&self, span: Duration) -> Sleep {
@@ -82,16 +88,19 @@ impl Runtime {
     }
 
     /// Lets other ready tasks go first, at the same instant.
-    pub async fn yield_now(&self) {
-        let mut yielded = false;
-        poll_fn(|context| {
-            if std::mem::replace(&mut yielded, true) {
+    #[track_caller]
+    pub fn yield_now(&self) -> impl Future<Output = ()> + use<> {
+        let executor = self.executor.clone();
+        let waiting = Waiting { what: "its turn", detail: "", at: Location::caller() };
+        let mut has_yielded = false;
+        poll_fn(move |context| {
+            if has_yielded {
                 return Poll::Ready(());
             }
-            context.waker().wake_by_ref();
+            has_yielded = true;
+            executor.unpark(executor.park(context, waiting));
             Poll::Pending
         })
-        .await;
     }
 
     /// What `future` gives, or `None` when `limit` has passed before; then `future` is dropped.
@@ -206,8 +215,8 @@ impl Future for Sleep {
 impl Drop for Sleep {
     fn drop(&mut self) {
         if let Some(timer) = self.timer {
-            let parked = self.executor.timers.borrow_mut().cancel(timer);
-            drop(parked);
+            let due = self.executor.timers.borrow_mut().cancel(timer);
+            drop(due);
         }
     }
 }

@@ -20,23 +20,41 @@ pub(crate) enum Due {
     Message(u64),
 }
 
-/// An entry of the heap, in the order of time, then of being set.
-#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Entry {
-    at: u64,
+struct Slot {
+    /// Of the entry that this slot belongs to; 0 for none.
     sequence: u64,
-    /// A message, or with the top bit set the slot of a task's timer.
-    due: u64,
+    due: Option<Due>,
 }
 
-const IS_WAKE: u64 = 1 << 63;
+/// An entry of the heap: time, sequence number and slot packed into one number, so that comparing is
+/// cheap and equal times keep the order in which they were set.
+type Entry = u128;
+
+const SLOT_BITS: u32 = 24;
+const SEQUENCE_BITS: u32 = 40;
+
+fn pack(at: u64, sequence: u64, slot: u32) -> Entry {
+    u128::from(at) << 64 | u128::from(sequence) << SLOT_BITS | u128::from(slot)
+}
+
+fn time_of(entry: Entry) -> u64 {
+    (entry >> 64) as u64
+}
+
+fn sequence_of(entry: Entry) -> u64 {
+    entry as u64 >> SLOT_BITS
+}
+
+fn slot_of(entry: Entry) -> usize {
+    entry as usize & ((1 << SLOT_BITS) - 1)
+}
 
 /// A cancelled timer stays in the heap as a dead entry, known by its slot holding another sequence
 /// number; when most of the heap is dead it is swept.
 #[derive(Default)]
 pub(crate) struct Timers {
     heap: BinaryHeap<Reverse<Entry>>,
-    slots: Vec<(u64, Option<Parked>)>,
+    slots: Vec<Slot>,
     free: Vec<u32>,
     sequence: u64,
     dead: usize,
@@ -45,63 +63,69 @@ pub(crate) struct Timers {
 impl Timers {
     /// At `at`, wake `parked`.
     pub(crate) fn wake_at(&mut self, at: u64, parked: Parked) -> TimerId {
-        self.sequence += 1;
-        let sequence = self.sequence;
-        let slot = match self.free.pop() {
-            Some(slot) => {
-                self.slots[slot as usize] = (sequence, Some(parked));
-                slot
-            }
-            None => {
-                self.slots.push((sequence, Some(parked)));
-                self.slots.len() as u32 - 1
-            }
-        };
-        self.heap.push(Reverse(Entry { at, sequence, due: IS_WAKE | u64::from(slot) }));
-        TimerId { slot, sequence }
+        self.set(at, Due::Wake(parked))
     }
 
     /// At `at`, hand `message` to the network.
     pub(crate) fn message_at(&mut self, at: u64, message: u64) {
-        debug_assert_eq!(message & IS_WAKE, 0, "a message's number leaves the top bit free");
+        self.set(at, Due::Message(message));
+    }
+
+    fn set(&mut self, at: u64, due: Due) -> TimerId {
         self.sequence += 1;
-        self.heap.push(Reverse(Entry { at, sequence: self.sequence, due: message }));
+        let sequence = self.sequence;
+        let place = Slot { sequence, due: Some(due) };
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self.slots[slot as usize] = place;
+                slot
+            }
+            None => {
+                self.slots.push(place);
+                self.slots.len() as u32 - 1
+            }
+        };
+        assert!(
+            slot < 1 << SLOT_BITS && sequence < 1 << SEQUENCE_BITS,
+            "{slot} timers at a time, {sequence} in all"
+        );
+        self.heap.push(Reverse(pack(at, sequence, slot)));
+        TimerId { slot, sequence }
     }
 
     /// Somebody else now waits for this timer. Returns who waited, or nobody if it has fired.
     pub(crate) fn replace(&mut self, id: TimerId, parked: Parked) -> Option<Parked> {
-        match &mut self.slots[id.slot as usize] {
-            (sequence, Some(waiter)) if *sequence == id.sequence => {
-                Some(std::mem::replace(waiter, parked))
-            }
-            _ => None,
+        let slot = &mut self.slots[id.slot as usize];
+        if slot.sequence != id.sequence {
+            return None;
+        }
+        match slot.due.replace(Due::Wake(parked)) {
+            Some(Due::Wake(previous)) => Some(previous),
+            Some(Due::Message(_)) | None => None,
         }
     }
 
     /// Forgets a timer that may have fired already.
-    pub(crate) fn cancel(&mut self, id: TimerId) -> Option<Parked> {
-        let slot = &mut self.slots[id.slot as usize];
-        if slot.0 != id.sequence {
+    pub(crate) fn cancel(&mut self, id: TimerId) -> Option<Due> {
+        if self.slots[id.slot as usize].sequence != id.sequence {
             return None;
         }
-        let parked = slot.1.take()?;
-        slot.0 = 0;
-        self.free.push(id.slot);
+        let due = self.release(id.slot);
         self.dead += 1;
         if self.dead > 64 && self.dead > self.heap.len() / 2 {
             let slots = &self.slots;
-            self.heap.retain(|Reverse(entry)| is_live(slots, entry));
+            self.heap.retain(|Reverse(entry)| is_live(slots, *entry));
             self.dead = 0;
         }
-        Some(parked)
+        due
     }
 
     /// The time of the next thing that is due.
     pub(crate) fn next(&mut self) -> Option<u64> {
         loop {
-            let Reverse(entry) = self.heap.peek()?;
+            let Reverse(entry) = *self.heap.peek()?;
             if is_live(&self.slots, entry) {
-                return Some(entry.at);
+                return Some(time_of(entry));
             }
             self.heap.pop();
             self.dead -= 1;
@@ -111,28 +135,26 @@ impl Timers {
     /// The next thing that is due at `now`.
     pub(crate) fn pop(&mut self, now: u64) -> Option<Due> {
         loop {
-            let entry = match self.heap.peek() {
-                Some(Reverse(entry)) if entry.at <= now => *entry,
-                _ => return None,
-            };
-            self.heap.pop();
-            if entry.due & IS_WAKE == 0 {
-                return Some(Due::Message(entry.due));
+            let Reverse(entry) = *self.heap.peek()?;
+            if time_of(entry) > now {
+                return None;
             }
-            let slot = (entry.due & !IS_WAKE) as u32;
-            let (sequence, parked) = &mut self.slots[slot as usize];
-            if *sequence == entry.sequence
-                && let Some(parked) = parked.take()
-            {
-                *sequence = 0;
-                self.free.push(slot);
-                return Some(Due::Wake(parked));
+            self.heap.pop();
+            if is_live(&self.slots, entry) {
+                return self.release(slot_of(entry) as u32);
             }
             self.dead -= 1;
         }
     }
+
+    fn release(&mut self, slot: u32) -> Option<Due> {
+        self.free.push(slot);
+        let slot = &mut self.slots[slot as usize];
+        slot.sequence = 0;
+        slot.due.take()
+    }
 }
 
-fn is_live(slots: &[(u64, Option<Parked>)], entry: &Entry) -> bool {
-    entry.due & IS_WAKE == 0 || slots[(entry.due & !IS_WAKE) as usize].0 == entry.sequence
+fn is_live(slots: &[Slot], entry: Entry) -> bool {
+    slots[slot_of(entry)].sequence == sequence_of(entry)
 }

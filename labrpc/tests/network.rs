@@ -320,6 +320,24 @@ fn a_handler_that_answers_after_its_caller_was_told_answers_no_later_call() {
 }
 
 #[test]
+fn a_call_that_has_failed_stays_failed_though_its_handler_answers_before_anybody_looks() {
+    let outcome = recorded(exact(1), |world| async move {
+        let lab = Lab::new(&world);
+        let failed = lab.end.call(WORK, &250);
+        lab.enable(false);
+        lab.sleep(ms(150)).await;
+        lab.enable(true);
+        lab.sleep(ms(250)).await;
+        assert_eq!(answer(&lab, failed).await, (None, ms(400)));
+        assert_eq!((lab.done.get(), lab.network().total_bytes()), (1, NUMBER_BYTES));
+    });
+    assert_eq!(outcome.result, Ok(()));
+    let life: Vec<String> =
+        outcome.record.iter().filter_map(|timed| Some(told(&timed.event)?.1)).collect();
+    assert_eq!(life, ["sent 250 in 8", "delivered", "lost: Dead"]);
+}
+
+#[test]
 fn the_look_of_a_finished_call_tells_nothing_to_a_later_one() {
     finish(exact(1), |world| async move {
         let lab = Lab::new(&world);

@@ -70,10 +70,10 @@ pub(crate) fn make(env: Env) -> Rc<dyn Raft> {
     });
     server.add_service(service(&peer));
     peer.with_core(|_| ());
-    drop(rt.spawn("election timer", peer.clone().watch_for_leader()));
-    drop(rt.spawn("heartbeat timer", peer.clone().send_heartbeats()));
-    drop(rt.spawn("replicator", peer.clone().replicate_started()));
-    drop(rt.spawn("applier", peer.clone().apply_committed(apply)));
+    rt.spawn_detached("election timer", peer.clone().watch_for_leader());
+    rt.spawn_detached("heartbeat timer", peer.clone().send_heartbeats());
+    rt.spawn_detached("replicator", peer.clone().replicate_started());
+    rt.spawn_detached("applier", peer.clone().apply_committed(apply));
     peer
 }
 
@@ -136,27 +136,27 @@ impl Peer {
         match message {
             Message::RequestVote(args) => {
                 let call = end.call(REQUEST_VOTE, &args);
-                drop(self.rt.spawn("request vote", async move {
+                self.rt.spawn_detached("request vote", async move {
                     if let Some(reply) = call.await {
                         peer.with_core(|core| core.request_vote_reply(to, args.term, &reply));
                     }
-                }));
+                });
             }
             Message::AppendEntries(args) => {
                 let call = end.call(APPEND_ENTRIES, &args);
                 let sent = (args.term, args.prev_log_index, args.last_index());
-                drop(self.rt.spawn("append entries", async move {
+                self.rt.spawn_detached("append entries", async move {
                     let reply = call.await;
                     peer.with_core(|core| core.append_entries_reply(to, sent, reply.as_ref()));
-                }));
+                });
             }
             Message::InstallSnapshot(args) => {
                 let call = end.call(INSTALL_SNAPSHOT, &args);
                 let sent = (args.term, args.last_included_index);
-                drop(self.rt.spawn("install snapshot", async move {
+                self.rt.spawn_detached("install snapshot", async move {
                     let reply = call.await;
                     peer.with_core(|core| core.install_snapshot_reply(to, sent, reply.as_ref()));
-                }));
+                });
             }
         }
     }

@@ -30,7 +30,7 @@ impl Config {
     ) {
         let config = self.clone();
         let server = server.clone();
-        drop(server.runtime().clone().spawn("applier", async move {
+        server.runtime().clone().spawn_detached("applier", async move {
             while let Some(message) = receiver.receive().await {
                 let applied = if config.0.snapshot {
                     config.apply_with_snapshots(i, &server, &raft, message)
@@ -41,7 +41,7 @@ impl Config {
                     config.0.lab.fail(Some(i), reason);
                 }
             }
-        }));
+        });
     }
 
     /// The plain applier ignores snapshots.
