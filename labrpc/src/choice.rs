@@ -16,6 +16,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::event::Fingerprint;
+use crate::node::Node;
 
 /// What is being decided.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -81,6 +82,13 @@ pub struct Address {
     pub to: u32,
     /// How many such decisions, or calls, came before. Never restarts with a server.
     pub n: u64,
+}
+
+impl Address {
+    /// The decision of this kind about the `n`-th call from one node to another.
+    pub fn of_call(kind: Kind, from: Node, to: Node, n: u64) -> Address {
+        Address { kind, from: from.raw(), to: to.raw(), n }
+    }
 }
 
 impl fmt::Debug for Address {
@@ -268,6 +276,7 @@ impl Choices {
     }
 
     /// The next value of a kept stream, in `0..bound`; a `bound` of 0 stands for 2^64.
+    #[inline]
     pub(crate) fn draw_from(&mut self, counted: &mut Counted, bound: u64) -> u64 {
         let n = counted.count;
         counted.count += 1;
@@ -290,6 +299,7 @@ impl Choices {
         value
     }
 
+    #[inline]
     fn decide(
         &mut self,
         stream: &mut Stream,
@@ -314,6 +324,7 @@ impl Choices {
     }
 
     /// What the specification makes of a drawn value.
+    #[cold]
     fn decided(&mut self, address: Address, bound: u64, drawn: u64) -> u64 {
         if let Some(&value) = self.spec.overrides.get(&address) {
             self.reached.insert(address);

@@ -5,7 +5,7 @@
 //! addresses in memory, so that the same source gives the same fingerprint on every machine, in a
 //! debug or a release build, recorded or not.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::choice::GOLDEN;
 use crate::node::Node;
 
 /// A rolling 64-bit digest.
-#[derive(Clone, Debug)]
+#[derive(Copy, Clone, Debug)]
 pub(crate) struct Fingerprint(u64);
 
 impl Default for Fingerprint {
@@ -134,19 +134,21 @@ pub(crate) enum Part {
 
 /// Keeps the fingerprint always and the events when asked to.
 pub(crate) struct Recorder {
-    fingerprint: RefCell<Fingerprint>,
+    fingerprint: Cell<Fingerprint>,
     events: Option<RefCell<Vec<Timed>>>,
 }
 
 impl Recorder {
     pub(crate) fn new(record: bool) -> Recorder {
-        Recorder { fingerprint: RefCell::default(), events: record.then(RefCell::default) }
+        Recorder { fingerprint: Cell::default(), events: record.then(RefCell::default) }
     }
 
     /// Adds to the fingerprint.
     #[inline]
     pub(crate) fn mix(&self, part: Part, a: u64, b: u64) {
-        self.fingerprint.borrow_mut().add(a ^ (part as u64).wrapping_mul(GOLDEN), b);
+        let mut fingerprint = self.fingerprint.get();
+        fingerprint.add(a ^ (part as u64).wrapping_mul(GOLDEN), b);
+        self.fingerprint.set(fingerprint);
     }
 
     /// Records an event; `event` runs only when the run is recorded.
@@ -163,7 +165,7 @@ impl Recorder {
     }
 
     pub(crate) fn fingerprint(&self) -> u64 {
-        self.fingerprint.borrow().value()
+        self.fingerprint.get().value()
     }
 
     pub(crate) fn take_events(&self) -> Vec<Timed> {

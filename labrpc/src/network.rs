@@ -142,6 +142,7 @@ impl Network {
 
     /// A new end for `from`. It starts disabled and not connected.
     pub fn make_end(&self, from: Node) -> ClientEnd {
+        self.step(Part::End, u64::from(from.raw()), 2);
         let mut state = self.state();
         let link = self.link(from, Node::TESTER);
         state.ends.push(End { from, to: Node::TESTER, link, is_enabled: false });
@@ -150,6 +151,7 @@ impl Network {
 
     /// Sets which server an end talks to. The server need not be there yet.
     pub fn connect(&self, end: EndId, to: Node) {
+        self.step(Part::End, u64::from(end.0) << 32 | u64::from(to.raw()), 3);
         let mut state = self.state();
         let end = &mut state.ends[end.0 as usize];
         end.to = to;
@@ -178,7 +180,8 @@ impl Network {
         self.look_after_handlers(|call| call.to == name);
     }
 
-    /// Takes the server away. Its handlers run on, but none of their answers arrive.
+    /// Takes the server away. Its handlers run on, but none of their answers arrive. A server that
+    /// has crashed is to be taken away as well: until then calls to it wait for an answer.
     pub fn delete_server(&self, name: Node) {
         self.step(Part::Server, u64::from(name.raw()), 0);
         let deleted = self.state().servers.remove(&name);
@@ -203,6 +206,7 @@ impl Network {
 
     /// Closes the network: later calls fail at once. Those under way go on.
     pub fn cleanup(&self) {
+        self.step(Part::Mode, 3, 0);
         self.state().is_closed = true;
     }
 

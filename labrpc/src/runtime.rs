@@ -87,7 +87,7 @@ impl Runtime {
         }
     }
 
-    /// Lets other ready tasks go first, at the same instant.
+    /// Becomes ready again at once: whether other ready tasks go first is drawn, as for any wake.
     #[track_caller]
     pub fn yield_now(&self) -> impl Future<Output = ()> + use<> {
         let executor = self.executor.clone();
@@ -244,7 +244,7 @@ impl<T> Drop for Finish<T> {
 }
 
 /// Waits for a task: its result, or `None` when its group was ended first. Dropping the handle
-/// leaves the task alone.
+/// leaves the task alone. Reports show where the task was spawned, not where it is waited for.
 pub struct JoinHandle<T> {
     executor: Rc<Executor>,
     shared: Rc<RefCell<Join<T>>>,

@@ -71,6 +71,7 @@ impl Timers {
         self.set(at, Due::Message(message));
     }
 
+    #[inline]
     fn set(&mut self, at: u64, due: Due) -> TimerId {
         self.sequence += 1;
         let sequence = self.sequence;
@@ -121,6 +122,7 @@ impl Timers {
     }
 
     /// The time of the next thing that is due.
+    #[inline]
     pub(crate) fn next(&mut self) -> Option<u64> {
         loop {
             let Reverse(entry) = *self.heap.peek()?;
@@ -133,6 +135,7 @@ impl Timers {
     }
 
     /// The next thing that is due at `now`.
+    #[inline]
     pub(crate) fn pop(&mut self, now: u64) -> Option<Due> {
         loop {
             let Reverse(entry) = *self.heap.peek()?;
@@ -157,4 +160,45 @@ impl Timers {
 
 fn is_live(slots: &[Slot], entry: Entry) -> bool {
     slots[slot_of(entry)].sequence == sequence_of(entry)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+
+    fn nobody() -> Parked {
+        Parked::Foreign(Waker::noop().clone())
+    }
+
+    #[test]
+    fn what_is_due_comes_in_the_order_of_time_then_of_being_set() {
+        let mut timers = Timers::default();
+        for (at, message) in [(5, 1), (3, 2), (5, 3), (3, 4)] {
+            timers.message_at(at, message);
+        }
+        let mut order = Vec::new();
+        while let Some(now) = timers.next() {
+            while let Some(Due::Message(message)) = timers.pop(now) {
+                order.push((now, message));
+            }
+        }
+        assert_eq!(order, [(3, 2), (3, 4), (5, 1), (5, 3)]);
+    }
+
+    #[test]
+    fn cancelled_timers_neither_fire_nor_fill_the_memory() {
+        let mut timers = Timers::default();
+        timers.message_at(1_000_000, 7);
+        for at in 0..100_000 {
+            let id = timers.wake_at(2_000_000 + at, nobody());
+            assert!(timers.cancel(id).is_some());
+            assert!(timers.cancel(id).is_none(), "once is enough");
+        }
+        assert!(timers.heap.len() < 200 && timers.slots.len() < 4, "{}", timers.heap.len());
+        assert_eq!(timers.next(), Some(1_000_000));
+        assert!(matches!(timers.pop(1_000_000), Some(Due::Message(7))));
+        assert_eq!(timers.next(), None);
+    }
 }
