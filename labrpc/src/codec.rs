@@ -23,6 +23,17 @@ impl Writer for Append<'_> {
     }
 }
 
+/// Counts the bytes and forgets them.
+struct Count(usize);
+
+impl Writer for Count {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
+        self.0 += bytes.len();
+        Ok(())
+    }
+}
+
 /// A value that cannot be encoded or decoded, in the words of the codec.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CodecError(String);
@@ -52,7 +63,11 @@ pub fn encode_into<T: Serialize + ?Sized>(
 /// # Errors
 /// As [`encode_into`].
 pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CodecError> {
-    let mut buffer = Vec::new();
+    // Most values are small and many: one exact allocation instead of one that grows.
+    let mut size = Count(0);
+    bincode::serde::encode_into_writer(value, &mut size, CONFIG)
+        .map_err(|error| CodecError(error.to_string()))?;
+    let mut buffer = Vec::with_capacity(size.0);
     encode_into(value, &mut buffer)?;
     Ok(buffer)
 }
