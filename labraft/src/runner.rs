@@ -1,6 +1,5 @@
 //! Runs tests: one of them once, or many under many seeds at a time.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
@@ -72,20 +71,23 @@ fn from_trouble(trouble: Trouble, at: Duration) -> Failure {
     Failure { reason: Reason::Trouble(trouble), at, server }
 }
 
-/// Runs each test with each seed, `jobs` at a time, and hands over each report as it comes.
+/// Runs a test under each of the seeds, `jobs` at a time, and hands over each report as it comes.
 pub fn sweep(
-    pairs: &[(&'static Test, u64)],
+    test: &'static Test,
+    seeds: impl Iterator<Item = u64> + Send,
     implementation: Implementation,
     jobs: usize,
     mut on_report: impl FnMut(RunReport),
 ) {
-    let next = AtomicUsize::new(0);
+    let seeds = Mutex::new(seeds);
+    let next = || seeds.lock().unwrap_or_else(PoisonError::into_inner).next();
     let (sender, receiver) = mpsc::channel();
     std::thread::scope(|scope| {
-        for _ in 0..jobs.clamp(1, pairs.len().max(1)) {
-            let (sender, next) = (sender.clone(), &next);
-            scope.spawn(move || {
-                while let Some(&(test, seed)) = pairs.get(next.fetch_add(1, Ordering::Relaxed)) {
+        for _ in 0..jobs.max(1) {
+            let sender = sender.clone();
+            scope.spawn(|| {
+                let sender = sender;
+                while let Some(seed) = next() {
                     let report = run_test(test, implementation, RunSpec::seed(seed), false);
                     if sender.send(report).is_err() {
                         return;

@@ -1,6 +1,5 @@
 //! The command line: `lab run`, `lab replay`, `lab list`.
 
-use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -9,11 +8,11 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use labraft::records::{self, Record};
 use labraft::report;
-use labraft::{Failure, Implementation, NoSuchTest, RunReport, Test, run_test, select, sweep};
+use labraft::{Implementation, NoSuchTest, RunReport, Test, run_test, select};
 use labrpc::RunSpec;
 
 use crate::SUITE;
-use crate::self_check::{self, OtherProcess};
+use crate::run::Sweep;
 
 /// A deterministic simulation lab for Raft: MIT 6.824's tests under a virtual clock.
 #[derive(Parser)]
@@ -121,7 +120,7 @@ fn parse_jobs(text: &str) -> Result<usize, String> {
 }
 
 /// Why a command was not carried out to its end.
-enum Stopped {
+pub(crate) enum Stopped {
     /// It cannot be carried out as it was given.
     Wrong(String),
     /// Nobody reads the output any more, as in `lab list | head`.
@@ -193,101 +192,27 @@ fn list(patterns: &[String]) -> Result<u8, Stopped> {
 }
 
 fn run(args: &RunArgs, implementations: &[Implementation]) -> Result<u8, Stopped> {
-    let tests = chosen(&args.patterns)?;
     let implementation = args.common.implementation(implementations)?;
     let seeds = match (&args.seeds, args.seed) {
         (Some(seeds), _) => seeds.clone(),
         (None, seed) => {
             let seed = seed.unwrap_or(0);
             let end = seed.checked_add(1);
-            seed..end
-                .ok_or_else(|| Stopped::Wrong(format!("the largest seed is {}", u64::MAX - 1)))?
+            let largest = || Stopped::Wrong(format!("the largest seed is {}", u64::MAX - 1));
+            seed..end.ok_or_else(largest)?
         }
     };
-    let mut log = open_results(&args.common.out)?;
-    let build = records::build_id();
-    let jobs = args.jobs.unwrap_or_else(default_jobs);
-    let is_sweep = seeds.end - seeds.start > 1;
-    let commands = Commands { implementation, implementations };
-
-    let other_process = OtherProcess::new(implementation);
-    let mut failed = false;
-    for test in tests {
-        let mut tally = Tally::default();
-        let mut pairs: Vec<(&Test, u64)> = seeds.clone().map(|seed| (test, seed)).collect();
-        if args.last_seed_first {
-            pairs.reverse();
-        }
-        let mut trouble = None;
-        sweep(&pairs, implementation, jobs, |report| {
-            let record = Record::new(&report, implementation.name, &build);
-            trouble = log.add(&record).err().or(trouble.take());
-            tally.add(report);
-        });
-        if let Some(error) = trouble {
-            return Err(Stopped::Wrong(format!("results cannot be kept: {error}")));
-        }
-        let differences = if args.check_determinism {
-            other_process.compare(test, &seeds, jobs, &tally.fingerprints)
-        } else {
-            Ok(self_check::run_again(test, implementation, jobs, &tally.failing_fingerprints()))
-        };
-        let differences = differences
-            .map_err(|error| Stopped::Wrong(format!("runs cannot be compared: {error}")))?;
-        failed |= !tally.failures.is_empty() || !differences.is_empty();
-        tally.print(test, is_sweep, &commands)?;
-        if let Some(first) = differences.first() {
-            let mut out = io::stdout().lock();
-            write!(out, "{}", other_process.explain(first)?)?;
-            if differences.len() > 1 {
-                writeln!(out, "    and {} more seeds like it", differences.len() - 1)?;
-            }
-        }
+    let is_all_well = Sweep {
+        tests: chosen(&args.patterns)?,
+        seeds,
+        commands: Commands { implementation, implementations },
+        jobs: args.jobs.unwrap_or_else(default_jobs),
+        out: &args.common.out,
+        check_determinism: args.check_determinism,
+        last_seed_first: args.last_seed_first,
     }
-    Ok(if failed { FAILED } else { PASSED })
-}
-
-/// The results of one test's seeds.
-#[derive(Default)]
-struct Tally {
-    passed: usize,
-    failures: Vec<(u64, Failure)>,
-    fingerprints: BTreeMap<u64, u64>,
-    last: Option<RunReport>,
-}
-
-impl Tally {
-    fn add(&mut self, report: RunReport) {
-        let seed = report.spec.seed;
-        self.fingerprints.insert(seed, report.fingerprint);
-        match &report.result {
-            Ok(()) => self.passed += 1,
-            Err(failure) => self.failures.push((seed, failure.clone())),
-        }
-        self.last = Some(report);
-    }
-
-    fn failing_fingerprints(&self) -> BTreeMap<u64, u64> {
-        self.failures.iter().map(|(seed, _)| (*seed, self.fingerprints[seed])).collect()
-    }
-
-    fn print(mut self, test: &Test, is_sweep: bool, commands: &Commands<'_>) -> io::Result<()> {
-        let mut out = io::stdout().lock();
-        if !is_sweep {
-            let report = self.last.expect("one seed has one report");
-            let replay = commands.replay(test, report.spec.seed);
-            return write!(out, "{}", report::course_words(&report, &replay));
-        }
-        // Reports come in the order in which runs end.
-        self.failures.sort_by_key(|failure| failure.0);
-        let seeds: Vec<u64> = self.failures.iter().map(|failure| failure.0).collect();
-        writeln!(out, "{}", report::sweep_line(test, self.passed, &seeds))?;
-        if let Some((seed, failure)) = self.failures.first() {
-            let replay = commands.replay(test, *seed);
-            write!(out, "{}", report::failed(test, *seed, failure, &replay))?;
-        }
-        Ok(())
-    }
+    .run()?;
+    Ok(if is_all_well { PASSED } else { FAILED })
 }
 
 fn replay(args: &ReplayArgs, implementations: &[Implementation]) -> Result<u8, Stopped> {
@@ -367,13 +292,13 @@ impl Common {
 }
 
 /// How to call this program again.
-struct Commands<'a> {
-    implementation: Implementation,
+pub(crate) struct Commands<'a> {
+    pub(crate) implementation: Implementation,
     implementations: &'a [Implementation],
 }
 
 impl Commands<'_> {
-    fn replay(&self, test: &Test, seed: u64) -> String {
+    pub(crate) fn replay(&self, test: &Test, seed: u64) -> String {
         let mut command = format!("{} replay {} --seed {seed}", program(), test.name);
         let is_default = self.implementations[0].name == self.implementation.name;
         if !is_default {
@@ -400,15 +325,6 @@ fn chosen(patterns: &[String]) -> Result<Vec<&'static Test>, Stopped> {
         names.extend(select(SUITE, pattern)?.iter().map(|test| test.name));
     }
     Ok(SUITE.iter().filter(|test| names.contains(&test.name)).collect())
-}
-
-fn open_results(out: &Path) -> Result<records::Writer, Stopped> {
-    records::Writer::open(out).map_err(|error| {
-        Stopped::Wrong(format!(
-            "results cannot be kept in {}: {error}; name another with --out",
-            out.display()
-        ))
-    })
 }
 
 fn default_jobs() -> usize {

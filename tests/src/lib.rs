@@ -16,6 +16,7 @@
 //! | `raft_2a` ... `raft_2d` | the tests of each part |
 //! | `steps` | what they share |
 //! | `cli` | the command line |
+//! | `run` | `lab run`: tests under seeds |
 //! | `self_check` | whether the same seed is the same run |
 
 mod cli;
@@ -23,6 +24,7 @@ mod raft_2a;
 mod raft_2b;
 mod raft_2c;
 mod raft_2d;
+mod run;
 mod self_check;
 mod steps;
 mod suite;

@@ -146,9 +146,8 @@ pub(crate) fn run_again(
     jobs: usize,
     fingerprints: &BTreeMap<u64, u64>,
 ) -> Vec<Difference> {
-    let pairs: Vec<(&Test, u64)> = fingerprints.keys().map(|&seed| (test, seed)).collect();
     let mut differences = Vec::new();
-    sweep(&pairs, implementation, jobs, |report| {
+    sweep(test, fingerprints.keys().copied(), implementation, jobs, |report| {
         let seed = report.spec.seed;
         if report.fingerprint != fingerprints[&seed] {
             let pair = [fingerprints[&seed], report.fingerprint];
