@@ -14,7 +14,8 @@
 //! | `runtime` | what simulated code sees of these: spawn, sleep, dice |
 //! | `sync` | how tasks wait for one another |
 //! | `choice` | every random decision, with an address; [`RunSpec`] |
-//! | `network` | ends, and the life of a request |
+//! | `network` | the life of a request |
+//! | `client_end` | the caller's side of it |
 //! | `faults` | the constants of the network and the fate of a message |
 //! | `server` | services, methods, handlers |
 //! | `guard` | the standard library's clock and entropy inside a simulation |
@@ -46,6 +47,7 @@
 //! never duplicated and only replies are held back long, as in the course's network.
 
 mod choice;
+mod client_end;
 mod codec;
 mod event;
 mod executor;
@@ -62,11 +64,12 @@ mod timers;
 mod trouble;
 
 pub use choice::{Address, Kind, RunSpec, Taken};
+pub use client_end::{Call, ClientEnd};
 pub use codec::{CodecError, decode, decode_first, encode, encode_into};
 pub use event::{Event, Lost, Timed, hash_bytes};
 pub use executor::Limits;
 pub use guard::{Offence, is_guarded};
-pub use network::{Call, ClientEnd, EndId, Network};
+pub use network::{EndId, Network};
 pub use node::Node;
 pub use runtime::{Dice, JoinHandle, Runtime, Sleep};
 pub use server::{Method, Server, Service};

@@ -14,24 +14,20 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::future::Future;
-use std::marker::PhantomData;
-use std::panic::Location;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use crate::choice::{CallOnLink, Link};
+use crate::client_end::ClientEnd;
 use crate::codec;
 use crate::event::{Event, Lost, Part, hash_bytes};
 use crate::executor::{Executor, Parked, Waiting};
 use crate::faults::{self, DEAD_CHECK_EVERY, Mode, ReplyFate, RequestFate};
 use crate::node::Node;
-use crate::server::{Method, Server, ServerState};
+use crate::server::{Server, ServerState};
 use crate::trouble::Trouble;
 
 /// Names a client end.
@@ -91,7 +87,14 @@ struct State {
     total_bytes: u64,
 }
 
-struct Shared {
+/// A call that somebody waits for.
+#[derive(Copy, Clone)]
+pub(crate) struct Ticket {
+    index: u32,
+    generation: u32,
+}
+
+pub(crate) struct Shared {
     executor: Rc<Executor>,
     state: RefCell<State>,
 }
@@ -146,7 +149,7 @@ impl Network {
         let mut state = self.state();
         let link = self.link(from, Node::TESTER);
         state.ends.push(End { from, to: Node::TESTER, link, is_enabled: false });
-        ClientEnd { network: self.0.clone(), id: EndId(state.ends.len() as u32 - 1) }
+        ClientEnd::new(&self.0, EndId(state.ends.len() as u32 - 1))
     }
 
     /// Sets which server an end talks to. The server need not be there yet.
@@ -299,12 +302,12 @@ impl State {
 
 impl Shared {
     /// Steps 1 to 5: counts, takes a snapshot of the world, and decides what becomes of the request.
-    fn send(
+    pub(crate) fn send(
         &self,
         end: EndId,
         method: &'static str,
         args: &(impl Serialize + Debug),
-    ) -> (u32, u32) {
+    ) -> Ticket {
         let (index, mut buffer) = self.take_slot(end, method);
         codec::encode_into(args, &mut buffer)
             .unwrap_or_else(|error| panic!("the arguments of {method} cannot be encoded: {error}"));
@@ -330,7 +333,7 @@ impl Shared {
             });
             call.phase = Phase::Done(false);
             call.buffer = buffer;
-            return (index, call.generation);
+            return Ticket { index, generation: call.generation };
         }
         state.total_count += 1;
         state.total_bytes += buffer.len() as u64;
@@ -350,7 +353,7 @@ impl Shared {
             .timers
             .borrow_mut()
             .message_at(self.executor.now() + after, message(index, call.generation));
-        (index, call.generation)
+        Ticket { index, generation: call.generation }
     }
 
     /// A slot for a new call, and its empty buffer.
@@ -487,6 +490,51 @@ impl Shared {
         self.finish(index, true);
     }
 
+    /// Step 12: the answer, if it is there: the bytes of a reply, to be given back, or `None`. If it is
+    /// not there, the running task will be woken.
+    pub(crate) fn poll_answer(
+        &self,
+        Ticket { index, .. }: Ticket,
+        context: &Context<'_>,
+        waiting: Waiting,
+    ) -> Poll<Option<Vec<u8>>> {
+        let state = &mut *self.state.borrow_mut();
+        let call = &mut state.calls[index as usize];
+        let Phase::Done(is_answered) = call.phase else {
+            let previous = call.waiter.replace(self.executor.park(context, waiting));
+            drop(previous);
+            return Poll::Pending;
+        };
+        let buffer = std::mem::take(&mut call.buffer);
+        if is_answered {
+            return Poll::Ready(Some(buffer));
+        }
+        state.release(index, buffer);
+        Poll::Ready(None)
+    }
+
+    /// The reply has been read: its slot and buffer serve again.
+    pub(crate) fn give_back(&self, Ticket { index, .. }: Ticket, buffer: Vec<u8>) {
+        self.state.borrow_mut().release(index, buffer);
+    }
+
+    /// Nobody waits for this answer any more.
+    pub(crate) fn abandon(&self, Ticket { index, generation }: Ticket) {
+        let state = &mut *self.state.borrow_mut();
+        // When the run is over, its calls have been forgotten.
+        let Some(call) = state.calls.get_mut(index as usize) else { return };
+        if call.generation != generation {
+            return;
+        }
+        if matches!(call.phase, Phase::Done(_)) {
+            let buffer = std::mem::take(&mut call.buffer);
+            state.release(index, buffer);
+        } else {
+            call.is_abandoned = true;
+            call.waiter = None;
+        }
+    }
+
     fn fail(&self, index: u32, why: Lost) {
         {
             let call = &self.state.borrow().calls[index as usize];
@@ -530,118 +578,5 @@ pub(crate) struct Responder {
 impl Responder {
     pub(crate) fn reply(self, buffer: Vec<u8>, reply: &dyn Debug) {
         self.network.reply(self.index, self.generation, buffer, reply);
-    }
-}
-
-/// One node's way to one server.
-#[derive(Clone)]
-pub struct ClientEnd {
-    network: Rc<Shared>,
-    id: EndId,
-}
-
-impl ClientEnd {
-    /// The end's name, for the tester.
-    pub fn id(&self) -> EndId {
-        self.id
-    }
-
-    /// Calls a method of the server. The request leaves *now*, with the arguments as they are now;
-    /// awaiting the call only waits for the answer: the reply, or `None` when there will be none.
-    /// Then the handler may have run or not.
-    ///
-    /// Every call gets an answer in the end, so that callers need no time-out: at once when the
-    /// network dropped it, after a while when the server cannot be reached. It waits for as long as
-    /// the handler runs. Dropping the call does not take the request back.
-    ///
-    /// # Panics
-    /// When the arguments cannot be encoded.
-    #[track_caller]
-    pub fn call<Args, Reply>(&self, method: Method<Args, Reply>, args: &Args) -> Call<Reply>
-    where
-        Args: Serialize + Debug,
-        Reply: DeserializeOwned,
-    {
-        let (index, generation) = self.network.send(self.id, method.name(), args);
-        Call {
-            network: self.network.clone(),
-            index,
-            generation,
-            is_taken: false,
-            method: method.name(),
-            at: Location::caller(),
-            reply: PhantomData,
-        }
-    }
-}
-
-impl Debug for ClientEnd {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "ClientEnd({})", self.id.0)
-    }
-}
-
-/// Waits for the answer to a request that has left; made by [`ClientEnd::call`].
-#[must_use = "the request has left, but nobody waits for the answer"]
-pub struct Call<Reply> {
-    network: Rc<Shared>,
-    index: u32,
-    generation: u32,
-    is_taken: bool,
-    method: &'static str,
-    at: &'static Location<'static>,
-    reply: PhantomData<fn() -> Reply>,
-}
-
-impl<Reply: DeserializeOwned> Future for Call<Reply> {
-    type Output = Option<Reply>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Reply>> {
-        let this = &mut *self;
-        assert!(!this.is_taken, "a call was polled after it had answered");
-        let buffer = {
-            let state = &mut *this.network.state.borrow_mut();
-            let call = &mut state.calls[this.index as usize];
-            let Phase::Done(is_answered) = call.phase else {
-                let waiting = Waiting { what: "the answer to ", detail: this.method, at: this.at };
-                let parked = this.network.executor.park(context, waiting);
-                let previous = call.waiter.replace(parked);
-                drop(previous);
-                return Poll::Pending;
-            };
-            this.is_taken = true;
-            let buffer = std::mem::take(&mut call.buffer);
-            if !is_answered {
-                state.release(this.index, buffer);
-                return Poll::Ready(None);
-            }
-            buffer
-        };
-        let reply = codec::decode(&buffer);
-        this.network.state.borrow_mut().release(this.index, buffer);
-        match reply {
-            Ok(reply) => Poll::Ready(Some(reply)),
-            Err(error) => panic!("the reply of {} cannot be decoded: {error}", this.method),
-        }
-    }
-}
-
-impl<Reply> Drop for Call<Reply> {
-    fn drop(&mut self) {
-        if self.is_taken {
-            return;
-        }
-        let state = &mut *self.network.state.borrow_mut();
-        let Some(call) = state.calls.get_mut(self.index as usize) else { return };
-        if call.generation != self.generation {
-            return;
-        }
-        if matches!(call.phase, Phase::Done(_)) {
-            let buffer = std::mem::take(&mut call.buffer);
-            state.release(self.index, buffer);
-        } else {
-            call.is_abandoned = true;
-            call.waiter = None;
-        }
     }
 }
