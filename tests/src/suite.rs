@@ -279,7 +279,7 @@ pub static SUITE: &[Test] = &[
 /// million events in any test (the most in ReliableChurn2C), so 20 million leave room for one that
 /// ticks every millisecond and sends far too much, and still end a wild run within seconds.
 fn limits() -> Limits {
-    Limits { virtual_time: Duration::from_secs(600), events: 20_000_000, ..Limits::default() }
+    Limits { virtual_time: Duration::from_secs(600), events: 5_000_000, ..Limits::default() }
 }
 
 /// The cluster that a test is run on: what the course's `make_config` is told.
