@@ -276,7 +276,7 @@ pub static SUITE: &[Test] = &[
 /// bound, and 120 s of virtual time fail a test at its end.
 ///
 /// 600 s is what the course allows for all tests together. The reference Raft takes less than 0.2
-/// million events in any test (the most in ReliableChurn2C), so 20 million leave room for one that
+/// million events in any test (the most in ReliableChurn2C), so 5 million leave room for one that
 /// ticks every millisecond and sends far too much, and still end a wild run within seconds.
 fn limits() -> Limits {
     Limits { virtual_time: Duration::from_secs(600), events: 5_000_000, ..Limits::default() }
