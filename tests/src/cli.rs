@@ -111,10 +111,14 @@ fn parse_seeds(text: &str) -> Result<Range<u64>, String> {
     Ok(range)
 }
 
+/// More simulations at a time than any machine has processors for.
+const MOST_JOBS: usize = 1024;
+
 fn parse_jobs(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(0) => Err("there must be at least 1 job to get anything done".into()),
-        Ok(jobs) => Ok(jobs),
+        Ok(jobs) if jobs <= MOST_JOBS => Ok(jobs),
+        Ok(_) => Err(format!("each job is a thread; {MOST_JOBS} are the most")),
         Err(_) => Err("give a whole number of jobs, such as 2".into()),
     }
 }
