@@ -8,7 +8,8 @@
 //! |---|---|
 //! | `raft` | the contract: what an implementation is given and must offer |
 //! | `persister` | what survives a crash |
-//! | `config` | make_config, start1, crash1, connect, one, check_one_leader, ... |
+//! | `cluster` | servers that are started, crashed, cut off and counted |
+//! | `config` | the Raft tests' cluster: connect, start1, crash1, one, check_one_leader, ... |
 //! | `lab` | what one run of a test is given |
 //! | `failure` | what can be wrong, as values that render themselves |
 //! | `suite` | tests as values, and patterns that choose among them |
@@ -23,6 +24,7 @@
 //! assert_eq!(Command::from_bytes(&Command::from(17).to_bytes()), Some(Command::Int(17)));
 //! ```
 
+mod cluster;
 mod command;
 mod config;
 mod failure;
@@ -34,6 +36,7 @@ pub mod report;
 mod runner;
 mod suite;
 
+pub use cluster::{Cluster, NewServer};
 pub use command::{Command, show};
 pub use config::{Config, MAX_LOG_SIZE_BYTES, RAFT_ELECTION_TIMEOUT, SNAPSHOT_INTERVAL};
 pub use failure::{Checked, Failure, Reason};

@@ -6,10 +6,11 @@ use bytes::Bytes;
 use labrpc::{Event, Server};
 use serde::{Deserialize, Serialize};
 
-use super::{Config, SNAPSHOT_INTERVAL};
+use super::{Config, SNAPSHOT_INTERVAL, Slot};
+use crate::cluster::NewServer;
 use crate::command::show;
 use crate::failure::Reason;
-use crate::raft::{ApplyMsg, ApplyReceiver, Raft};
+use crate::raft::{ApplyMsg, Raft};
 
 /// What the service puts into a snapshot: its last index, and every command up to it. The place of
 /// index 0 is empty.
@@ -21,24 +22,18 @@ struct Snapshot {
 
 impl Config {
     /// Starts the task that takes what server `i` applies. It belongs to that incarnation.
-    pub(super) fn spawn_applier(
-        &self,
-        i: usize,
-        server: &Server,
-        raft: Rc<dyn Raft>,
-        mut receiver: ApplyReceiver,
-    ) {
+    pub(super) fn spawn_applier(&self, i: usize, new: NewServer) {
         let config = self.clone();
-        let server = server.clone();
+        let NewServer { raft, mut applied, server, .. } = new;
         server.runtime().clone().spawn_detached("applier", async move {
-            while let Some(message) = receiver.receive().await {
-                let applied = if config.0.snapshot {
+            while let Some(message) = applied.receive().await {
+                let applied = if config.snapshot {
                     config.apply_with_snapshots(i, &server, &raft, message)
                 } else {
                     config.apply_plain(i, &server, message)
                 };
                 if let Err(reason) = applied {
-                    config.0.lab.fail(Some(i), reason);
+                    config.lab().fail(Some(i), reason);
                 }
             }
         });
@@ -103,7 +98,7 @@ impl Config {
                 });
             }
         }
-        let log = &mut servers[i].log;
+        let Slot { log, max_index, .. } = &mut servers[i];
         if index > 1 && !matches!(log.get(place - 1), Some(Some(_))) {
             return Err(Reason::ApplyOutOfOrder { index, expected: None });
         }
@@ -111,9 +106,7 @@ impl Config {
             log.resize(place + 1, None);
         }
         log[place] = Some(command);
-        drop(servers);
-        let mut progress = self.progress();
-        progress.max_index = progress.max_index.max(index);
+        *max_index = index.max(*max_index);
         Ok(())
     }
 
@@ -131,7 +124,7 @@ impl Config {
         if !snapshot.is_empty()
             && let Err(reason) = self.install(i, None, snapshot)
         {
-            self.0.lab.fail(Some(i), reason);
+            self.lab().fail(Some(i), reason);
         }
     }
 

@@ -1,0 +1,343 @@
+//! Servers with their disks and their ends to one another: what the Raft harness and the key/value
+//! harness share.
+
+use std::cell::{Ref, RefCell, RefMut};
+use std::fmt;
+use std::rc::Rc;
+use std::time::Duration;
+
+use labrpc::{ClientEnd, Dice, Event, Network, Node, Runtime, Server};
+
+use crate::failure::{Checked, Failure, Reason};
+use crate::lab::{Lab, Passed};
+use crate::persister::Persister;
+use crate::raft::{ApplyReceiver, Env, Raft, RaftState, apply_channel};
+
+/// The longest that a test may take, in virtual time.
+const LONGEST_TEST: Duration = Duration::from_secs(120);
+
+/// Servers under test. Clones are the same cluster.
+///
+/// Three differences from the Go harness. A crashed instance's tasks end at once, so what it had
+/// not yet handed over is never applied. Messages under way when a server crashes are delivered, but
+/// nobody answers for the dead. And a failure ends its run only, not the process.
+#[derive(Clone)]
+pub struct Cluster(Rc<Inner>);
+
+struct Inner {
+    lab: Lab,
+    made: Duration,
+    slots: RefCell<Vec<Slot>>,
+    part: RefCell<TestPart>,
+}
+
+/// What is known of one server.
+#[derive(Default)]
+struct Slot {
+    instance: Option<Instance>,
+    /// Its ends to each server; new ones for each incarnation.
+    ends: Vec<ClientEnd>,
+    saved: Option<Persister>,
+}
+
+/// One incarnation of a server.
+#[derive(Clone)]
+struct Instance {
+    raft: Rc<dyn Raft>,
+    server: Server,
+}
+
+/// What a service is made from: a Raft that was just started, and its server.
+pub struct NewServer {
+    /// The Raft.
+    pub raft: Rc<dyn Raft>,
+    /// Where the Raft's committed commands and snapshots come out.
+    pub applied: ApplyReceiver,
+    /// What survives a crash: the Raft's state, and the service's snapshot.
+    pub persister: Persister,
+    /// Where the service registers its handlers, and spawns its tasks.
+    pub server: Server,
+}
+
+/// The figures at the beginning of a test, or of a part of it.
+#[derive(Default)]
+struct TestPart {
+    title: String,
+    began: Duration,
+    rpcs: u64,
+    bytes: u64,
+    commands: u64,
+}
+
+impl Cluster {
+    /// A cluster of so many servers, none of which runs yet.
+    pub fn new(lab: Lab, servers: usize) -> Cluster {
+        Cluster(Rc::new(Inner {
+            made: lab.world().tester().now(),
+            lab,
+            slots: RefCell::new((0..servers).map(|_| Slot::default()).collect()),
+            part: RefCell::default(),
+        }))
+    }
+
+    /// How many servers there are, running or not.
+    pub fn n(&self) -> usize {
+        self.slots().len()
+    }
+
+    /// The run that this cluster belongs to.
+    pub fn lab(&self) -> &Lab {
+        &self.0.lab
+    }
+
+    /// The network, to switch its modes.
+    pub fn network(&self) -> &Network {
+        self.0.lab.world().network()
+    }
+
+    /// The tester's tasks and time.
+    pub fn tester(&self) -> &Runtime {
+        self.0.lab.world().tester()
+    }
+
+    /// Waits in virtual time.
+    #[track_caller]
+    pub fn sleep(&self, span: Duration) -> labrpc::Sleep {
+        self.tester().sleep(span)
+    }
+
+    /// The test's own random numbers.
+    pub fn dice(&self) -> Dice {
+        self.tester().workload(0)
+    }
+
+    /// The random numbers of one of the test's parallel clients.
+    pub fn client_dice(&self, client: u32) -> Dice {
+        self.tester().workload(1 + client)
+    }
+
+    /// Records a step of the test, for people who read the run.
+    pub fn step(&self, text: impl FnOnce() -> String) {
+        self.tester().record(|| Event::Custom { kind: "test", text: text() });
+    }
+
+    /// A failure of a test's own expectation, at this moment.
+    pub fn expected(&self, what: impl Into<String>) -> Failure {
+        self.failure(None, Reason::Expected(what.into()))
+    }
+
+    /// A failure at this moment.
+    pub fn failure(&self, server: Option<usize>, reason: Reason) -> Failure {
+        self.0.lab.failure(server, reason)
+    }
+
+    fn slots(&self) -> Ref<'_, Vec<Slot>> {
+        self.0.slots.borrow()
+    }
+
+    fn slots_mut(&self) -> RefMut<'_, Vec<Slot>> {
+        self.0.slots.borrow_mut()
+    }
+
+    // Servers.
+
+    /// Starts a server that does not run, from what it had saved, with new ends to all servers. None
+    /// of them is enabled yet.
+    pub fn start_server(&self, i: usize) -> NewServer {
+        self.step(|| format!("start server {i}"));
+        let ends: Vec<ClientEnd> = (0..self.n())
+            .map(|j| {
+                let end = self.network().make_end(Node::server(i));
+                self.network().connect(end.id(), Node::server(j));
+                end
+            })
+            .collect();
+        let server = self.0.lab.world().server(i);
+        let rt = server.runtime().clone();
+        let persister = {
+            let slot = &mut self.slots_mut()[i];
+            assert!(slot.instance.is_none(), "server {i} is started while it runs");
+            slot.ends.clone_from(&ends);
+            let persister = match &slot.saved {
+                Some(saved) => saved.copy(rt.clone()),
+                None => Persister::new(rt.clone()),
+            };
+            slot.saved = Some(persister.clone());
+            persister
+        };
+        let (apply, applied) = apply_channel();
+        let env = Env {
+            me: i,
+            peers: ends,
+            persister: persister.clone(),
+            apply,
+            server: server.clone(),
+            rt: rt.clone(),
+        };
+        let raft = rt.act(|| (self.0.lab.implementation().make)(env));
+        self.network().add_server(Node::server(i), &server);
+        self.slots_mut()[i].instance = Some(Instance { raft: raft.clone(), server: server.clone() });
+        NewServer { raft, applied, persister, server }
+    }
+
+    /// Stops a server at once, if it runs, and cuts it off from the others. What it had saved stays;
+    /// what it had sent is delivered.
+    pub fn crash_server(&self, i: usize) {
+        self.cut_off(i);
+        // Before the persister is touched, so that no late answer can tell of what is not saved.
+        self.network().delete_server(Node::server(i));
+        let instance = {
+            let slot = &mut self.slots_mut()[i];
+            // From here on the old instance writes to a superseded copy, also while it is killed.
+            slot.saved = slot.saved.as_ref().map(|saved| saved.copy(self.tester().clone()));
+            slot.instance.take()
+        };
+        if let Some(instance) = instance {
+            self.step(|| format!("crash server {i}"));
+            instance.end();
+        }
+    }
+
+    /// Enables or disables the ways between a server and each of others, both there and back.
+    pub fn link(&self, i: usize, others: impl IntoIterator<Item = usize>, enabled: bool) {
+        let slots = self.slots();
+        for j in others {
+            for (from, to) in [(i, j), (j, i)] {
+                // Whoever was never started has no ends yet.
+                if let Some(end) = slots[from].ends.get(to) {
+                    self.network().enable(end.id(), enabled);
+                }
+            }
+        }
+    }
+
+    /// Cuts a server off from all others. It runs on, and the tester can still talk to it.
+    pub fn cut_off(&self, i: usize) {
+        self.link(i, 0..self.n(), false);
+    }
+
+    /// Whether a server runs: it may be cut off, but it has not crashed.
+    pub fn is_running(&self, i: usize) -> bool {
+        self.slots()[i].instance.is_some()
+    }
+
+    /// A running server's term and whether it believes that it leads.
+    pub fn state(&self, i: usize) -> Option<RaftState> {
+        self.ask(i, |raft| raft.state())
+    }
+
+    /// Asks the Raft of a running server something, on that server's behalf.
+    pub fn ask<T>(&self, i: usize, question: impl FnOnce(&dyn Raft) -> T) -> Option<T> {
+        let Instance { raft, server } = self.slots()[i].instance.clone()?;
+        Some(server.runtime().act(|| question(&*raft)))
+    }
+
+    // Figures.
+
+    /// How many requests came to a server since it was started.
+    pub fn rpc_count(&self, i: usize) -> u64 {
+        self.network().count(Node::server(i))
+    }
+
+    /// How many calls were made, by all servers and clients since the beginning.
+    pub fn rpc_total(&self) -> u64 {
+        self.network().total_count()
+    }
+
+    /// How many bytes were sent, by all servers and clients since the beginning.
+    pub fn bytes_total(&self) -> u64 {
+        self.network().total_bytes()
+    }
+
+    /// The size in bytes of the largest saved state, snapshots not counted.
+    pub fn log_size(&self) -> usize {
+        self.largest(Persister::state_size_bytes)
+    }
+
+    /// The size in bytes of the largest saved snapshot.
+    pub fn snapshot_size(&self) -> usize {
+        self.largest(Persister::snapshot_size_bytes)
+    }
+
+    fn largest(&self, size: impl Fn(&Persister) -> usize) -> usize {
+        self.slots().iter().flat_map(|slot| &slot.saved).map(size).max().unwrap_or(0)
+    }
+
+    /// Begins a test, or a part of it with figures of its own. `commands` is what had been done
+    /// before, in whatever the test counts.
+    pub fn begin_at(&self, title: &str, commands: u64) {
+        self.step(|| format!("begin: {title}"));
+        *self.0.part.borrow_mut() = TestPart {
+            title: title.into(),
+            began: self.tester().now(),
+            rpcs: self.rpc_total(),
+            bytes: self.bytes_total(),
+            commands,
+        };
+    }
+
+    /// Ends what [`begin_at`](Self::begin_at) began: notes its figures.
+    ///
+    /// # Errors
+    /// When the test has taken more than the course's 120 s.
+    pub fn end_at(&self, commands: u64) -> Checked<()> {
+        self.check_timeout()?;
+        let part = self.0.part.borrow();
+        self.0.lab.passed(Passed {
+            title: part.title.clone(),
+            took: self.tester().now() - part.began,
+            servers: self.n(),
+            rpcs: self.rpc_total() - part.rpcs,
+            bytes: self.bytes_total() - part.bytes,
+            commands: commands - part.commands,
+        });
+        Ok(())
+    }
+
+    /// Stops all servers and closes the network.
+    ///
+    /// # Errors
+    /// When the test has taken more than the course's 120 s.
+    pub fn cleanup(&self) -> Checked<()> {
+        for i in 0..self.n() {
+            let instance = self.slots_mut()[i].instance.take();
+            if let Some(instance) = instance {
+                instance.end();
+            }
+        }
+        self.network().cleanup();
+        self.check_timeout()
+    }
+
+    /// When the test has taken too long.
+    pub fn deadline(&self) -> Duration {
+        self.0.made + LONGEST_TEST
+    }
+
+    fn check_timeout(&self) -> Checked<()> {
+        let took = self.tester().now() - self.0.made;
+        if took > LONGEST_TEST {
+            return Err(self.failure(None, Reason::TooSlow { took, limit: LONGEST_TEST }));
+        }
+        Ok(())
+    }
+}
+
+impl Instance {
+    fn end(self) {
+        self.server.runtime().act(|| self.raft.kill());
+        self.server.crash();
+    }
+}
+
+impl fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Cluster({} servers)", self.n())
+    }
+}
+
+impl fmt::Debug for NewServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "NewServer({})", self.server.runtime().node())
+    }
+}
