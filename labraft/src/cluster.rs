@@ -176,7 +176,8 @@ impl Cluster {
         };
         let raft = rt.act(|| (self.0.lab.implementation().make)(env));
         self.network().add_server(Node::server(i), &server);
-        self.slots_mut()[i].instance = Some(Instance { raft: raft.clone(), server: server.clone() });
+        self.slots_mut()[i].instance =
+            Some(Instance { raft: raft.clone(), server: server.clone() });
         NewServer { raft, applied, persister, server }
     }
 

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use labrpc::Trouble;
 
+use crate::linearizability::Story;
+
 /// The first thing that was wrong in a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
@@ -14,6 +16,28 @@ pub struct Failure {
     pub at: Duration,
     /// The server concerned, when there is one.
     pub server: Option<usize>,
+}
+
+/// How a run is judged, from good to bad.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verdict {
+    /// Everything was as it should be.
+    Passed,
+    /// Nothing was found to be wrong, but not everything could be found out. Never a pass.
+    Unknown,
+    /// Something was wrong.
+    Failed,
+}
+
+impl Verdict {
+    /// As results are kept.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Verdict::Passed => "passed",
+            Verdict::Unknown => "unknown",
+            Verdict::Failed => "failed",
+        }
+    }
 }
 
 /// What a test's steps return: the first failure ends the test.
@@ -87,6 +111,18 @@ pub enum Reason {
         /// The limit.
         limit: Duration,
     },
+    /// What clients were answered fits no order of their operations.
+    NotLinearizable(Box<Story>),
+    /// Whether what clients were answered fits an order could not be found out within the budget. The
+    /// run has not failed, and has not passed either.
+    Undecided {
+        /// The key that took too long.
+        key: String,
+        /// How many operations it has.
+        operations: usize,
+        /// After how many steps the search was given up.
+        steps: u64,
+    },
     /// An expectation of one test, in its own words.
     Expected(String),
     /// The simulation ended before the test did.
@@ -98,6 +134,7 @@ impl Reason {
     pub fn details(&self) -> Vec<String> {
         match self {
             Reason::Trouble(trouble) => trouble.details(),
+            Reason::NotLinearizable(story) => story.lines(),
             _ => Vec::new(),
         }
     }
@@ -151,8 +188,24 @@ impl fmt::Display for Reason {
                 took.as_secs_f64(),
                 limit.as_secs()
             ),
+            Reason::NotLinearizable(story) => write!(f, "history is not linearizable: {story}"),
+            Reason::Undecided { key, operations, steps } => write!(
+                f,
+                "it is not known whether the history is linearizable: the {operations} operations of \
+                 key {key:?} were given up after {steps} steps"
+            ),
             Reason::Expected(what) => f.write_str(what),
             Reason::Trouble(trouble) => trouble.fmt(f),
+        }
+    }
+}
+
+impl Failure {
+    /// How a run that ends so is judged.
+    pub fn verdict(&self) -> Verdict {
+        match self.reason {
+            Reason::Undecided { .. } => Verdict::Unknown,
+            _ => Verdict::Failed,
         }
     }
 }

@@ -24,7 +24,8 @@ pub struct Passed {
     pub rpcs: u64,
     /// Bytes of all arguments, and of the replies that arrived.
     pub bytes: u64,
-    /// By how much the highest index applied anywhere grew.
+    /// Raft tests: by how much the highest index applied anywhere grew. Key/value tests: how many
+    /// operations were done through the counting helpers.
     pub commands: u64,
 }
 

@@ -17,9 +17,9 @@ pub struct Record {
     pub seed: u64,
     /// Which Raft was tested.
     pub implementation: String,
-    /// `passed` or `failed`.
+    /// `passed`, `failed` or `unknown`.
     pub verdict: String,
-    /// Why it failed.
+    /// Why it has not passed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// Virtual time from beginning to end of the run.
@@ -45,7 +45,7 @@ impl Record {
             test: report.test.name.into(),
             seed: report.spec.seed,
             implementation: implementation.into(),
-            verdict: if report.result.is_ok() { "passed" } else { "failed" }.into(),
+            verdict: report.verdict().name().into(),
             reason: report.result.as_ref().err().map(ToString::to_string),
             virtual_seconds: report.elapsed.as_secs_f64(),
             rpcs: report.passed.iter().map(|passed| passed.rpcs).sum(),

@@ -1,24 +1,26 @@
 //! What a person reads: results in the course's words, failures with the reason first, events.
 
-use std::fmt::Write;
-
 use labrpc::{Event, Timed};
 
 use crate::failure::Failure;
 use crate::lab::Passed;
 use crate::runner::RunReport;
-use crate::suite::Test;
+use crate::suite::{Part, Test};
 
 /// One run as the course prints it, seed behind: a title, then figures or the failure.
 pub fn course_words(report: &RunReport, replay: &str) -> String {
     let mut text = String::new();
-    let title = |title: &str| format!("Test ({}): {title} ...\n", report.test.part);
+    let part = report.test.part;
+    let title = |title: &str| match part.is_kv() {
+        false => format!("Test ({part}): {title} ...\n"),
+        true => format!("Test: {title} ({part}) ...\n"),
+    };
     for passed in &report.passed {
         text += &title(&passed.title);
         for warning in &report.warnings {
             text += &format!("  warning: {warning}\n");
         }
-        text += &format!("  ... Passed --{}   seed {}\n", figures(passed), report.spec.seed);
+        text += &format!("  ... Passed --{}   seed {}\n", figures(part, passed), report.spec.seed);
     }
     if let Err(failure) = &report.result {
         if report.passed.is_empty() {
@@ -29,23 +31,23 @@ pub fn course_words(report: &RunReport, replay: &str) -> String {
     text
 }
 
-/// Virtual seconds, servers, RPCs, bytes, commands.
-fn figures(passed: &Passed) -> String {
-    format!(
-        "{:6.1} {:2} {:6} {:9} {:5}",
-        passed.took.as_secs_f64(),
-        passed.servers,
-        passed.rpcs,
-        passed.bytes,
-        passed.commands
-    )
+/// Virtual seconds, servers, RPCs; then bytes and commands, or operations.
+fn figures(part: Part, passed: &Passed) -> String {
+    let Passed { servers, rpcs, bytes, commands, .. } = passed;
+    let seconds = passed.took.as_secs_f64();
+    if part.is_kv() {
+        format!("{seconds:6.1} {servers:2} {rpcs:6} {commands:5}")
+    } else {
+        format!("{seconds:6.1} {servers:2} {rpcs:6} {bytes:9} {commands:5}")
+    }
 }
 
 /// A failure: the reason, where and when, how to see it again, then what stands behind it.
 pub fn failed(test: &Test, seed: u64, failure: &Failure, replay: &str) -> String {
+    let verdict = failure.verdict().name().to_uppercase();
     let server = failure.server.map(|i| format!("server {i}, ")).unwrap_or_default();
     let mut text = format!(
-        "  FAILED: {failure}\n    at {:.6} s, {server}{}, seed {seed}\n    replay: {replay}\n",
+        "  {verdict}: {failure}\n    at {:.6} s, {server}{}, seed {seed}\n    replay: {replay}\n",
         failure.at.as_secs_f64(),
         test.name,
     );
@@ -55,18 +57,26 @@ pub fn failed(test: &Test, seed: u64, failure: &Failure, replay: &str) -> String
     text
 }
 
-/// What a sweep says of one test: how many seeds passed and failed, and which failed.
-pub fn sweep_line(test: &Test, passed: usize, failing: &[u64]) -> String {
-    let mut text = format!("{:<28} {passed:6} passed {:6} failed", test.name, failing.len());
-    if !failing.is_empty() {
-        let shown: Vec<String> = failing.iter().take(10).map(ToString::to_string).collect();
-        write!(text, "   seeds {}", shown.join(", ")).expect("writing to a string cannot fail");
-        if failing.len() > shown.len() {
-            text += ", ...";
+/// What a sweep says of one test: how many seeds passed, failed and are unknown, and which did not
+/// pass.
+pub fn sweep_line(test: &Test, passed: usize, failed: &[u64], unknown: &[u64]) -> String {
+    let (name, failing) = (test.name, failed.len());
+    let mut text = format!("{name:<NAME_WIDTH$} {passed:6} passed {failing:6} failed");
+    if !unknown.is_empty() {
+        text += &format!(" {:6} unknown", unknown.len());
+    }
+    for (what, seeds) in [("seeds", failed), ("unknown: seeds", unknown)] {
+        if !seeds.is_empty() {
+            let shown: Vec<String> = seeds.iter().take(10).map(ToString::to_string).collect();
+            let more = if seeds.len() > shown.len() { ", ..." } else { "" };
+            text += &format!("   {what} {}{more}", shown.join(", "));
         }
     }
     text
 }
+
+/// The longest test name that keeps a table straight.
+pub const NAME_WIDTH: usize = 62;
 
 /// One line of a record: virtual time, where, what.
 pub fn event_line(timed: &Timed) -> String {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use labrpc::{RunSpec, Simulation, Timed, Trouble};
 
-use crate::failure::{Failure, Reason};
+use crate::failure::{Failure, Reason, Verdict};
 use crate::lab::{Lab, Passed, Results};
 use crate::raft::Implementation;
 use crate::suite::Test;
@@ -31,6 +31,13 @@ pub struct RunReport {
     pub fingerprint: u64,
     /// What happened, if it was recorded.
     pub record: Vec<Timed>,
+}
+
+impl RunReport {
+    /// How this run is judged.
+    pub fn verdict(&self) -> Verdict {
+        self.result.as_ref().map_or_else(Failure::verdict, |()| Verdict::Passed)
+    }
 }
 
 /// Runs one test once, on a thread of its own.

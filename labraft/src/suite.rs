@@ -17,6 +17,8 @@ pub enum Part {
     Raft2B,
     Raft2C,
     Raft2D,
+    Kv3A,
+    Kv3B,
 }
 
 impl Part {
@@ -27,7 +29,14 @@ impl Part {
             Part::Raft2B => "2B",
             Part::Raft2C => "2C",
             Part::Raft2D => "2D",
+            Part::Kv3A => "3A",
+            Part::Kv3B => "3B",
         }
+    }
+
+    /// Whether it is of lab 3: a test of the key/value service.
+    pub const fn is_kv(self) -> bool {
+        matches!(self, Part::Kv3A | Part::Kv3B)
     }
 }
 

@@ -7,8 +7,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use labraft::records::{self, Record};
-use labraft::report;
-use labraft::{Implementation, NoSuchTest, RunReport, Test, run_test, select};
+use labraft::report::{self, NAME_WIDTH};
+use labraft::{Implementation, NoSuchTest, RunReport, Test, Verdict, run_test, select};
 use labrpc::RunSpec;
 
 use crate::SUITE;
@@ -147,16 +147,27 @@ impl From<io::Error> for Stopped {
     }
 }
 
-/// Everything passed.
+/// Everything passed, or there was nothing that could fail.
 const PASSED: u8 = 0;
 /// A test failed.
 const FAILED: u8 = 1;
 /// The command was wrong.
 const WRONG: u8 = 2;
+/// Nothing failed, but of some runs it is not known whether they passed.
+const UNKNOWN: u8 = 4;
+
+fn exit_code(worst: Verdict) -> u8 {
+    match worst {
+        Verdict::Passed => PASSED,
+        Verdict::Unknown => UNKNOWN,
+        Verdict::Failed => FAILED,
+    }
+}
 
 /// The whole command line, for these implementations; the first one is the default.
 ///
-/// The exit code is 0 when all tests passed, 1 when one failed, 2 when the command was wrong.
+/// The exit code is 0 when all tests passed, 1 when one failed, 2 when the command was wrong, 4 when
+/// none failed but of some it is not known whether they passed.
 ///
 /// ```no_run
 /// # const MINE: labraft::Implementation = raft::REFERENCE;
@@ -190,7 +201,11 @@ pub fn lab_main(implementations: &[Implementation]) -> ExitCode {
 fn list(patterns: &[String]) -> Result<u8, Stopped> {
     let mut out = io::stdout().lock();
     for test in chosen(patterns)? {
-        writeln!(out, "{:<28} {}  {:3} points  {}", test.name, test.part, test.points, test.title)?;
+        writeln!(
+            out,
+            "{:<NAME_WIDTH$} {}  {:3} points  {}",
+            test.name, test.part, test.points, test.title
+        )?;
     }
     Ok(PASSED)
 }
@@ -206,7 +221,7 @@ fn run(args: &RunArgs, implementations: &[Implementation]) -> Result<u8, Stopped
             seed..end.ok_or_else(largest)?
         }
     };
-    let is_all_well = Sweep {
+    let worst = Sweep {
         tests: chosen(&args.patterns)?,
         seeds,
         commands: Commands { implementation, implementations },
@@ -216,7 +231,7 @@ fn run(args: &RunArgs, implementations: &[Implementation]) -> Result<u8, Stopped
         last_seed_first: args.last_seed_first,
     }
     .run()?;
-    Ok(if is_all_well { PASSED } else { FAILED })
+    Ok(exit_code(worst))
 }
 
 fn replay(args: &ReplayArgs, implementations: &[Implementation]) -> Result<u8, Stopped> {
@@ -252,7 +267,7 @@ fn replay(args: &ReplayArgs, implementations: &[Implementation]) -> Result<u8, S
     write!(out, "{}", report::course_words(&report, &commands.replay(test, args.seed)))?;
     writeln!(out, "{}", compare(&report, known.as_ref(), &args.common.out))?;
     out.flush()?;
-    Ok(if report.result.is_ok() { PASSED } else { FAILED })
+    Ok(exit_code(report.verdict()))
 }
 
 /// Whether this is the run that was recorded.

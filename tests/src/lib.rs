@@ -14,12 +14,19 @@
 //! |---|---|
 //! | `suite` | the registry |
 //! | `raft_2a` ... `raft_2d` | the tests of each part |
-//! | `steps` | what they share |
+//! | `kv_3a`, `kv_3b` | the tests of the key/value service |
+//! | `kv_generic` | the test that most of these are, with other parameters |
+//! | `kv` | their cluster, clients and history |
+//! | `steps` | what the tests of several parts share |
 //! | `cli` | the command line |
 //! | `run` | `lab run`: tests under seeds |
 //! | `self_check` | whether the same seed is the same run |
 
 mod cli;
+mod kv;
+mod kv_3a;
+mod kv_3b;
+mod kv_generic;
 mod raft_2a;
 mod raft_2b;
 mod raft_2c;

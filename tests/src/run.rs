@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use labraft::records::{self, Record};
-use labraft::{Failure, RunReport, Test, report, sweep};
+use labraft::{Failure, RunReport, Test, Verdict, report, sweep};
 
 use crate::cli::{Commands, Stopped};
 use crate::self_check::{self, OtherProcess};
@@ -24,21 +24,25 @@ pub(crate) struct Sweep<'a> {
 }
 
 impl Sweep<'_> {
-    /// Runs it all and prints as it goes. Whether everything passed, and was the same each time.
-    pub(crate) fn run(self) -> Result<bool, Stopped> {
+    /// Runs it all and prints as it goes: the worst verdict. A run that is not the same each time has
+    /// failed.
+    pub(crate) fn run(self) -> Result<Verdict, Stopped> {
         let cannot_keep = |error: io::Error| {
             let out = self.out.display();
             Stopped::Wrong(format!("results cannot be kept in {out}: {error}; see --out"))
         };
         let mut results = records::Writer::open(self.out).map_err(cannot_keep)?;
         let build = records::build_id();
-        let (mut is_all_well, mut runs, mut differing) = (true, 0, 0);
+        let (mut worst, mut runs, mut differing) = (Verdict::Passed, 0, 0);
         for &test in &self.tests {
             let tally = self.sweep(test, &mut results, &build).map_err(cannot_keep)?;
             let differences = self
                 .compare(test, &tally)
                 .map_err(|error| Stopped::Wrong(format!("runs cannot be compared: {error}")))?;
-            is_all_well &= tally.failures.is_empty() && differences.is_empty();
+            worst = worst.max(tally.worst());
+            if !differences.is_empty() {
+                worst = Verdict::Failed;
+            }
             runs += tally.fingerprints.len();
             differing += differences.len();
             self.print(test, tally)?;
@@ -54,7 +58,7 @@ impl Sweep<'_> {
             let same = runs - differing;
             writeln!(io::stdout(), "{same} of {runs} runs were the same in a second process")?;
         }
-        Ok(is_all_well)
+        Ok(worst)
     }
 
     fn sweep(
@@ -106,9 +110,12 @@ impl Sweep<'_> {
         }
         // Reports come in the order in which runs end.
         tally.failures.sort_by_key(|failure| failure.0);
-        let seeds: Vec<u64> = tally.failures.iter().map(|failure| failure.0).collect();
-        writeln!(out, "{}", report::sweep_line(test, tally.passed, &seeds))?;
-        if let Some((seed, failure)) = tally.failures.first() {
+        let (failed, unknown): (Vec<_>, Vec<_>) =
+            tally.failures.iter().partition(|(_, failure)| failure.verdict() == Verdict::Failed);
+        let seeds = |of: &[&(u64, Failure)]| of.iter().map(|(seed, _)| *seed).collect::<Vec<_>>();
+        let line = report::sweep_line(test, tally.passed, &seeds(&failed), &seeds(&unknown));
+        writeln!(out, "{line}")?;
+        if let Some((seed, failure)) = failed.first().or(unknown.first()) {
             let replay = self.commands.replay(test, *seed);
             write!(out, "{}", report::failed(test, *seed, failure, &replay))?;
         }
@@ -120,6 +127,7 @@ impl Sweep<'_> {
 #[derive(Default)]
 struct Tally {
     passed: usize,
+    /// Of the runs that failed, and of those that are unknown.
     failures: Vec<(u64, Failure)>,
     /// Of the runs that are to be compared with others of the same seed.
     fingerprints: BTreeMap<u64, u64>,
@@ -127,6 +135,11 @@ struct Tally {
 }
 
 impl Tally {
+    fn worst(&self) -> Verdict {
+        let verdicts = self.failures.iter().map(|(_, failure)| failure.verdict());
+        verdicts.max().unwrap_or(Verdict::Passed)
+    }
+
     fn add(&mut self, report: RunReport, compare_all: bool) {
         let seed = report.spec.seed;
         if compare_all || report.result.is_err() {

@@ -2,7 +2,7 @@
 
 use std::future::pending;
 
-use labraft::{Checked, Command, Config, Failure};
+use labraft::{Checked, Cluster, Command, Config, Failure};
 use labrpc::JoinHandle;
 
 /// How many values Go's `rand.Int()` has: it is a number of 63 bits.
@@ -19,7 +19,7 @@ pub(crate) fn as_int(command: &[u8]) -> Option<u64> {
 }
 
 /// Fails the test in its own words unless `holds`.
-pub(crate) fn check(cfg: &Config, holds: bool, otherwise: impl FnOnce() -> String) -> Checked<()> {
+pub(crate) fn check(cfg: &Cluster, holds: bool, otherwise: impl FnOnce() -> String) -> Checked<()> {
     if holds { Ok(()) } else { Err(cfg.expected(otherwise())) }
 }
 
@@ -32,7 +32,7 @@ pub(crate) fn restart(cfg: &Config, i: usize) {
 /// Runs a client of the test beside it. What the client finds wrong ends the run at that moment.
 #[track_caller]
 pub(crate) fn spawn_client<T: 'static>(
-    cfg: &Config,
+    cfg: &Cluster,
     name: &'static str,
     client: impl Future<Output = Checked<T>> + 'static,
 ) -> JoinHandle<T> {

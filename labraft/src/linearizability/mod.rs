@@ -1,0 +1,105 @@
+//! Could the answers of a run have come from one copy of the data, one operation at a time?
+//! (Herlihy and Wing, "Linearizability: a correctness condition for concurrent objects", 1990.)
+//!
+//! Start here: [`History`] is what clients did and were answered; [`check`] judges it. The verdict is
+//! exact, and the same on every machine: the search is bounded in steps, not in seconds.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | `history` | operations with the moments of their calls and answers |
+//! | `search` | Wing and Gong's search with Lowe's memory of what was tried, for any [`Model`] |
+//! | `plain` | the key/value model as it is: a key's state is its value |
+//! | `chains` | the same model where each written value is told apart: no strings, hardly any choice |
+//! | `story` | of a history that fits no order, the few operations that show it |
+//!
+//! A history is checked key by key: it is linearizable exactly when each key's operations are.
+//! A Get without an answer says nothing, and is left out. A write without an answer may have happened
+//! at any time after its call, or not at all.
+
+mod chains;
+mod history;
+mod plain;
+mod search;
+mod story;
+
+use std::collections::BTreeMap;
+
+use chains::{Chains, Unfit};
+pub use history::{History, Input, Moment, Operation};
+use plain::Plain;
+pub use search::{Answer, Interval, Model, search};
+pub use story::Story;
+
+/// How many steps a key's operations may take, unless the caller says otherwise: about ten seconds.
+/// The course's tests take less than a thousandth of it.
+pub const DEFAULT_BUDGET: u64 = 100_000_000;
+
+/// Whether a history is linearizable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// There is an order that explains all answers.
+    Linearizable,
+    /// There is none; and a key that shows it.
+    NotLinearizable(Box<Story>),
+    /// None was found within the budget, and it is not known that there is none. Never a pass.
+    Unknown {
+        /// The key.
+        key: String,
+        /// How many operations it has.
+        operations: usize,
+        /// How many steps were taken.
+        steps: u64,
+    },
+}
+
+/// Judges a history, with so many steps for each key.
+///
+/// ```
+/// use labraft::linearizability::{DEFAULT_BUDGET, History, Input, Verdict, check};
+/// use std::time::Duration;
+/// let now = Duration::ZERO;
+/// let mut history = History::default();
+/// let put = history.call(0, "k", Input::Put("a".into()), now);
+/// history.answer(put, "", now);
+/// let get = history.call(1, "k", Input::Get, now);
+/// history.answer(get, "", now);
+/// // The Put was answered before the Get was called.
+/// let verdict = check(history.operations(), DEFAULT_BUDGET);
+/// assert!(matches!(verdict, Verdict::NotLinearizable(_)));
+/// ```
+pub fn check(operations: &[Operation], budget: u64) -> Verdict {
+    let mut by_key: BTreeMap<&str, Vec<&Operation>> = BTreeMap::new();
+    for operation in operations {
+        by_key.entry(&operation.key).or_default().push(operation);
+    }
+    let mut verdict = Verdict::Linearizable;
+    for (key, operations) in by_key {
+        match check_key(&operations, budget) {
+            Answer::Possible => {}
+            Answer::Impossible => {
+                return Verdict::NotLinearizable(Box::new(story::tell(key, &operations)));
+            }
+            // Another key may still show that the history is wrong.
+            Answer::Unknown { steps } => {
+                let operations = operations.len();
+                verdict = Verdict::Unknown { key: key.into(), operations, steps };
+            }
+        }
+    }
+    verdict
+}
+
+/// Judges the operations of one key.
+fn check_key(operations: &[&Operation], budget: u64) -> Answer {
+    match Chains::new(operations) {
+        Ok((chains, intervals)) => search(&chains, &intervals, budget),
+        Err(Unfit::Contradiction(_)) => Answer::Impossible,
+        Err(Unfit::Ambiguous) => {
+            let (plain, intervals) = Plain::new(operations);
+            search(&plain, &intervals, budget)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,49 @@
+//! The key/value model as it is: a key's state is its value.
+
+use std::rc::Rc;
+
+use super::history::{Input, Operation};
+use super::search::{Interval, Model};
+
+/// The operations of one key, without the Gets that have no answer.
+pub(super) struct Plain<'a> {
+    operations: Vec<&'a Operation>,
+}
+
+impl<'a> Plain<'a> {
+    pub(super) fn new(operations: &[&'a Operation]) -> (Plain<'a>, Vec<Interval>) {
+        let says_something = |each: &&&Operation| !each.is_get() || each.answered.is_some();
+        let operations: Vec<_> = operations.iter().filter(says_something).copied().collect();
+        let intervals = operations.iter().map(|operation| interval(operation)).collect();
+        (Plain { operations }, intervals)
+    }
+}
+
+/// When an operation was under way.
+pub(super) fn interval(operation: &Operation) -> Interval {
+    Interval {
+        called: operation.called.order,
+        answered: operation.answered.map(|moment| moment.order),
+    }
+}
+
+impl Model for Plain<'_> {
+    type State = Rc<str>;
+
+    fn initial(&self) -> Rc<str> {
+        "".into()
+    }
+
+    fn apply(&self, state: &Rc<str>, operation: usize) -> Option<Rc<str>> {
+        let operation = self.operations[operation];
+        match &operation.input {
+            Input::Get => (**state == *operation.output).then(|| state.clone()),
+            Input::Put(value) => Some(value.as_str().into()),
+            Input::Append(value) => Some([state, value.as_str()].concat().into()),
+        }
+    }
+
+    fn is_eager(&self, operation: usize) -> bool {
+        self.operations[operation].is_get()
+    }
+}

@@ -1,0 +1,300 @@
+use std::time::Duration;
+
+use labrpc::{RunSpec, Simulation};
+use rand::{Rng, RngExt};
+
+use super::*;
+
+/// A client's operation in a few letters: from and to (places), what.
+fn history(operations: &[(u64, Option<u64>, Input, &str)]) -> Vec<Operation> {
+    let moment = |order| Moment { at: Duration::from_millis(order), order };
+    let mut history: Vec<Operation> = (0..)
+        .zip(operations)
+        .map(|(client, (called, answered, input, output))| Operation {
+            client,
+            key: "k".into(),
+            input: input.clone(),
+            called: moment(*called),
+            answered: answered.map(moment),
+            output: output.to_string(),
+        })
+        .collect();
+    history.sort_by_key(|operation| operation.called.order);
+    history
+}
+
+fn put(value: &str) -> Input {
+    Input::Put(value.into())
+}
+
+fn append(value: &str) -> Input {
+    Input::Append(value.into())
+}
+
+fn is_linearizable(operations: &[(u64, Option<u64>, Input, &str)]) -> bool {
+    check(&history(operations), DEFAULT_BUDGET) == Verdict::Linearizable
+}
+
+#[test]
+fn one_operation_after_the_other_must_be_explained_exactly() {
+    let (a, b) = ((1, Some(2), put("a"), ""), (3, Some(4), append("b"), ""));
+    let get = |output| (5, Some(6), Input::Get, output);
+    assert!(is_linearizable(&[a.clone(), b.clone(), get("ab")]));
+    for wrong in ["", "a", "b", "ba", "abb", "abc"] {
+        assert!(!is_linearizable(&[a.clone(), b.clone(), get(wrong)]), "{wrong:?}");
+    }
+}
+
+#[test]
+fn operations_that_overlap_may_have_happened_in_either_order() {
+    let (a, b) = ((1, Some(4), put("a"), ""), (2, Some(3), put("b"), ""));
+    for output in ["a", "b"] {
+        assert!(is_linearizable(&[a.clone(), b.clone(), (5, Some(6), Input::Get, output)]));
+    }
+    // But for all clients in the same one.
+    let gets = [(5, Some(6), Input::Get, "a"), (7, Some(8), Input::Get, "b")];
+    assert!(!is_linearizable(&[a, b, gets[0].clone(), gets[1].clone()]));
+}
+
+#[test]
+fn an_operation_without_an_answer_may_have_happened_or_not() {
+    let a = (1, None, append("a"), "");
+    for output in ["", "a"] {
+        assert!(is_linearizable(&[a.clone(), (5, Some(6), Input::Get, output)]));
+    }
+    assert!(!is_linearizable(&[a.clone(), (5, Some(6), Input::Get, "aa")]));
+    let gets = [(5, Some(6), Input::Get, "a"), (7, Some(8), Input::Get, "")];
+    assert!(!is_linearizable(&[a, gets[0].clone(), gets[1].clone()]));
+    assert!(is_linearizable(&[(1, None, Input::Get, ""), (2, Some(3), Input::Get, "")]));
+}
+
+#[test]
+fn values_that_cannot_be_told_apart_are_searched_plainly() {
+    let twice = [(1, Some(2), append("a"), ""), (3, Some(4), append("a"), "")];
+    let get = |output| (5, Some(6), Input::Get, output);
+    let with = |output| [twice[0].clone(), twice[1].clone(), get(output)];
+    assert!(is_linearizable(&with("aa")));
+    assert!(!is_linearizable(&with("a")));
+    assert!(is_linearizable(&[(1, Some(2), put(""), ""), get("")]));
+}
+
+#[test]
+fn keys_are_judged_apart_and_a_wrong_one_counts_more_than_an_unknown_one() {
+    let now = Duration::ZERO;
+    let mut history = History::default();
+    // Many overlapping appends of one value, and a Get that saw too many: hopeless for any search.
+    let calls: Vec<usize> =
+        (0..30).map(|client| history.call(client, "hard", append("a"), now)).collect();
+    for call in calls {
+        history.answer(call, "", now);
+    }
+    for output in ["a".repeat(31), "b".into()] {
+        let get = history.call(0, "hard", Input::Get, now);
+        history.answer(get, output, now);
+    }
+    let verdict = check(history.operations(), 0);
+    assert!(matches!(verdict, Verdict::Unknown { operations: 32, .. }), "{verdict:?}");
+    let get = history.call(0, "wrong", Input::Get, now);
+    history.answer(get, "x", now);
+    let verdict = check(history.operations(), 0);
+    assert!(matches!(&verdict, Verdict::NotLinearizable(story) if story.key == "wrong"));
+}
+
+#[test]
+fn a_story_keeps_only_what_cannot_be_ordered() {
+    let mut operations = vec![
+        (10, Some(11), put("p"), ""),
+        (20, Some(21), append("q"), ""),
+        // Does not see what was answered before it was called.
+        (30, Some(31), Input::Get, "p"),
+    ];
+    for i in 0..40 {
+        let at = 100 + 10 * i;
+        operations.push((at, Some(at + 5), Input::Get, "pq"));
+    }
+    let Verdict::NotLinearizable(story) = check(&history(&operations), DEFAULT_BUDGET) else {
+        panic!("the stale Get was not found");
+    };
+    let texts: Vec<String> = story.operations.iter().map(ToString::to_string).collect();
+    // The Put counts too: after the Append, it would explain the Get.
+    let told = [r#"Put("k", "p")"#, r#"Append("k", "q")"#, r#"Get("k") -> "p""#];
+    assert_eq!(texts, told, "{story}");
+    assert_eq!(story.of, 43);
+    assert!(story.lines()[1].starts_with("client 1   0.020000 to 0.021000 s"), "{story:?}");
+}
+
+#[test]
+fn a_story_says_what_an_answer_has_twice() {
+    let operations = [(1, Some(2), append("a"), ""), (3, Some(4), Input::Get, "aa")];
+    let Verdict::NotLinearizable(story) = check(&history(&operations), DEFAULT_BUDGET) else {
+        panic!("an append that happened twice was not found");
+    };
+    assert_eq!(story.why, r#"the answer has "a" twice"#);
+}
+
+/// Tries all orders, without any cleverness.
+fn is_linearizable_by_force(state: &str, left: &[&Operation]) -> bool {
+    if left.iter().all(|each| each.answered.is_none()) {
+        return true;
+    }
+    let orders = left.iter().filter_map(|each| each.answered).map(|moment| moment.order);
+    let first_answer = orders.min().unwrap_or(u64::MAX);
+    left.iter().enumerate().any(|(i, next)| {
+        let after = match &next.input {
+            Input::Get if next.answered.is_some() && next.output != state => return false,
+            Input::Get => state.to_string(),
+            Input::Put(value) => value.clone(),
+            Input::Append(value) => state.to_string() + value,
+        };
+        let rest = [&left[..i], &left[i + 1..]].concat();
+        next.called.order < first_answer && is_linearizable_by_force(&after, &rest)
+    })
+}
+
+/// A history of one key as a true service would make it; the answers of some are not known.
+///
+/// `alphabet` has the values to write: each is written once, unless there are too few of them.
+fn random_history(
+    dice: &mut impl Rng,
+    clients: usize,
+    length: usize,
+    alphabet: &[String],
+) -> Vec<Operation> {
+    let mut history = History::default();
+    let mut state = String::new();
+    // Each client's call under way: its number, and its answer once it has happened.
+    let mut under_way: Vec<Option<(usize, Option<String>)>> = vec![None; clients];
+    let mut values = alphabet.iter().cycle();
+    let mut calls = 0;
+    for tick in 0.. {
+        let now = Duration::from_micros(tick);
+        let client = dice.random_range(0..clients);
+        match &mut under_way[client] {
+            None if calls == length => {
+                if under_way.iter().all(Option::is_none) || dice.random_range(0..100) == 0 {
+                    break;
+                }
+            }
+            None => {
+                let mut value = || values.next().expect("it goes round").clone();
+                let input = match dice.random_range(0..10) {
+                    0..4 => Input::Append(value()),
+                    4 => Input::Put(value()),
+                    _ => Input::Get,
+                };
+                under_way[client] = Some((history.call(client, "k", input, now), None));
+                calls += 1;
+            }
+            Some((call, answer @ None)) => {
+                match &history.operations()[*call].input {
+                    Input::Get => {}
+                    Input::Put(value) => state.clone_from(value),
+                    Input::Append(value) => state.push_str(value),
+                }
+                *answer = Some(state.clone());
+            }
+            Some((call, Some(answer))) => {
+                let is_get = history.operations()[*call].is_get();
+                history.answer(*call, if is_get { answer.as_str() } else { "" }, now);
+                under_way[client] = None;
+            }
+        }
+    }
+    history.operations().to_vec()
+}
+
+/// Makes a history wrong, most of the time: another answer to one of its Gets.
+fn spoil(dice: &mut impl Rng, history: &mut [Operation]) {
+    let outputs: Vec<String> = history.iter().map(|each| each.output.clone()).collect();
+    let answered = |each: &&mut Operation| each.is_get() && each.answered.is_some();
+    let gets: Vec<&mut Operation> = history.iter_mut().filter(answered).collect();
+    let count = gets.len().max(1);
+    let Some(get) = gets.into_iter().nth(dice.random_range(0..count)) else { return };
+    match dice.random_range(0..3) {
+        0 => get.output = outputs[dice.random_range(0..outputs.len())].clone(),
+        1 => drop(get.output.pop()),
+        _ => get.output.push('a'),
+    }
+}
+
+fn letters(first: char, last: char) -> Vec<String> {
+    (first..=last).map(String::from).collect()
+}
+
+/// Random numbers that are the same in every run of the tests.
+fn with_dice<T: Send + 'static>(test: impl AsyncFnOnce(labrpc::Dice) -> T + Send + 'static) -> T {
+    let outcome = Simulation::new(RunSpec::seed(1))
+        .run(move |world| async move { test(world.tester().workload(0)).await });
+    outcome.result.expect("the test runs to its end")
+}
+
+#[test]
+fn all_ways_of_searching_agree_with_trying_every_order() {
+    let counts = with_dice(async |mut dice| {
+        let mut counts = [0; 2];
+        for round in 0..60_000 {
+            let clients = dice.random_range(1..5);
+            let length = dice.random_range(1..9);
+            // A few letters, so that some are written twice and chains do not apply.
+            let alphabet = letters('a', if round % 4 == 0 { 'c' } else { 'z' });
+            let mut history = random_history(&mut dice, clients, length, &alphabet);
+            if round % 2 == 1 {
+                spoil(&mut dice, &mut history);
+            }
+            let all: Vec<&Operation> = history.iter().collect();
+            let expected = match is_linearizable_by_force("", &all) {
+                true => Answer::Possible,
+                false => Answer::Impossible,
+            };
+            let (plain, intervals) = Plain::new(&all);
+            assert_eq!(search(&plain, &intervals, DEFAULT_BUDGET), expected, "plain: {history:#?}");
+            assert_eq!(check_key(&all, DEFAULT_BUDGET), expected, "chains: {history:#?}");
+            counts[usize::from(expected == Answer::Possible)] += 1;
+        }
+        counts
+    });
+    let [impossible, possible] = counts;
+    assert!(impossible > 10_000 && possible > 10_000, "{impossible} wrong, {possible} right ones");
+}
+
+#[test]
+fn a_story_of_any_wrong_history_is_wrong_in_itself() {
+    with_dice(async |mut dice| {
+        let mut stories = 0;
+        while stories < 1_000 {
+            let mut history = random_history(&mut dice, 4, 40, &numbered(40));
+            spoil(&mut dice, &mut history);
+            if let Verdict::NotLinearizable(story) = check(&history, DEFAULT_BUDGET) {
+                stories += 1;
+                assert!(story.operations.iter().any(Operation::is_get), "{story:?}");
+                // Its Gets, with all writes of the history, still fit no order.
+                let is_told = |each: &&Operation| !each.is_get() || story.operations.contains(each);
+                let told: Vec<&Operation> = history.iter().filter(is_told).collect();
+                assert_eq!(check_key(&told, DEFAULT_BUDGET), Answer::Impossible, "{story:?}");
+            }
+        }
+    });
+}
+
+/// Values as the course's clients write them.
+fn numbered(count: usize) -> Vec<String> {
+    (0..count).map(|i| format!("x {} {i} y", i % 15)).collect()
+}
+
+#[test]
+fn one_key_with_fifteen_clients_is_decided_in_few_steps() {
+    with_dice(async |mut dice| {
+        for _ in 0..50 {
+            let mut history = random_history(&mut dice, 15, 600, &numbered(600));
+            assert_eq!(check(&history, 100_000), Verdict::Linearizable);
+            // A violation that no single answer shows: the last Get saw the value of an earlier one.
+            let gets: Vec<usize> = (0..history.len())
+                .filter(|&i| history[i].is_get() && history[i].answered.is_some())
+                .collect();
+            let (stale, early) = (gets[gets.len() - 1], gets[gets.len() / 2]);
+            history[stale].output = history[early].output.clone();
+            let verdict = check(&history, 100_000);
+            assert!(matches!(verdict, Verdict::NotLinearizable(_)), "{verdict:?}");
+        }
+    });
+}

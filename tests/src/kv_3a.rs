@@ -1,0 +1,118 @@
+//! Part 3A: the service without snapshots. Most of its tests are [`GenericTest`]s.
+//!
+//! [`GenericTest`]: crate::kv_generic::GenericTest
+
+use std::time::Duration;
+
+use labraft::Checked;
+
+use crate::kv::{Client, KvConfig};
+use crate::kv_generic::{appended, check_appends};
+use crate::steps::{check, spawn_client};
+
+/// How many operations the speed test makes.
+const SPEED_OPERATIONS: u64 = 1000;
+/// What one of them may take: a third of a heartbeat interval of 100 ms.
+const SPEED_LIMIT: Duration = Duration::from_nanos(33_333_333);
+
+/// One client after the other appends, on a reliable network. Catches a service whose operations wait
+/// for the next heartbeat.
+pub(crate) async fn speed(cfg: &KvConfig) -> Checked<()> {
+    let mut client = cfg.make_client_of_all();
+    // Waits for a leader. These operations are not counted; in the course neither.
+    client.clerk.get("x").await;
+    let began = cfg.tester().now();
+    for i in 0..SPEED_OPERATIONS {
+        client.clerk.append("x", &appended(0, i)).await;
+    }
+    let took = cfg.tester().now() - began;
+    let value = client.clerk.get("x").await;
+    check_appends(cfg, 0, &value, SPEED_OPERATIONS)?;
+    check(cfg, took <= SPEED_LIMIT * SPEED_OPERATIONS as u32, || {
+        let each = took.as_secs_f64() * 1000.0 / SPEED_OPERATIONS as f64;
+        let limit = SPEED_LIMIT.as_secs_f64() * 1000.0;
+        format!("operations completed too slowly: {each:.1} ms each, {limit:.1} ms are allowed")
+    })?;
+    Ok(())
+}
+
+/// Several clients append to one key on an unreliable network: each append must be there once, and
+/// those of one client in order.
+pub(crate) async fn unreliable_one_key(cfg: &KvConfig) -> Checked<()> {
+    const CLIENTS: usize = 5;
+    const APPENDS: u64 = 10;
+    let mut checking = cfg.make_client_of_all();
+    cfg.put(&mut checking, "k", "").await;
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|i| {
+            let of_client = cfg.clone();
+            spawn_client(cfg, "client", async move {
+                let mut client = of_client.make_client_of_all();
+                for n in 0..APPENDS {
+                    of_client.append(&mut client, "k", &appended(i, n)).await;
+                }
+                Ok(())
+            })
+        })
+        .collect();
+    for client in clients {
+        client.await;
+    }
+    let value = cfg.get(&mut checking, "k").await;
+    for i in 0..CLIENTS {
+        check_appends(cfg, i, &value, APPENDS)?;
+    }
+    Ok(())
+}
+
+/// A partition with the leader in the smaller group: the larger one works on, the smaller one must
+/// not answer, and after the heal everything is answered.
+///
+/// In Go the Get that waits in the minority is not really waited for after the heal. Here it is, and
+/// all answers must fit one order.
+pub(crate) async fn one_partition(cfg: &KvConfig) -> Checked<()> {
+    const IN_MINORITY: Duration = Duration::from_secs(1);
+    const AFTER_HEAL: Duration = Duration::from_secs(3);
+    let mut all = cfg.make_client_of_all();
+    cfg.put(&mut all, "1", "13").await;
+
+    cfg.begin("progress in majority");
+    let [majority, minority] = cfg.make_partition();
+    cfg.partition([&majority, &minority]);
+    let mut a = cfg.make_client(majority);
+    let mut b = cfg.make_client(minority.iter().copied());
+    let mut c = cfg.make_client(minority);
+    cfg.put(&mut a, "1", "14").await;
+    cfg.check(&mut a, "1", "14").await?;
+    cfg.end()?;
+
+    cfg.begin("no progress in minority");
+    let in_minority = [&b, &c].map(Client::number);
+    let (of_put, of_get) = (cfg.clone(), cfg.clone());
+    let mut put = cfg.tester().spawn("put in minority", async move {
+        of_put.put(&mut b, "1", "15").await;
+    });
+    let mut get = cfg.tester().spawn("get in minority", async move {
+        of_get.get(&mut c, "1").await;
+    });
+    cfg.sleep(IN_MINORITY).await;
+    check(cfg, !put.is_finished(), || "Put in minority completed".into())?;
+    check(cfg, !get.is_finished(), || "Get in minority completed".into())?;
+    cfg.check(&mut a, "1", "14").await?;
+    cfg.put(&mut a, "1", "16").await;
+    cfg.check(&mut a, "1", "16").await?;
+    cfg.end()?;
+
+    cfg.begin("completion after heal");
+    cfg.connect_all();
+    for client in in_minority {
+        cfg.link_client(client, 0..cfg.n(), true);
+    }
+    cfg.sleep_election_timeout().await;
+    for (what, operation) in [("Put", &mut put), ("Get", &mut get)] {
+        let answered = cfg.tester().timeout(AFTER_HEAL, operation).await;
+        check(cfg, answered.is_some(), || format!("{what} did not complete"))?;
+    }
+    cfg.check(&mut all, "1", "15").await?;
+    cfg.check_linearizable()
+}

@@ -1,0 +1,61 @@
+//! Part 3B: the service with snapshots. Most of its tests are [`GenericTest`]s.
+//!
+//! [`GenericTest`]: crate::kv_generic::GenericTest
+
+use labraft::Checked;
+
+use crate::kv::KvConfig;
+use crate::kv_generic::check_sizes;
+use crate::steps::check;
+
+/// A minority server misses what the others have already forgotten from their logs. Catches a leader
+/// that does not send snapshots, and one that keeps its log for whoever does not answer.
+pub(crate) async fn snapshot_rpc(cfg: &KvConfig) -> Checked<()> {
+    let mut all = cfg.make_client_of_all();
+    cfg.put(&mut all, "a", "A").await;
+    cfg.check(&mut all, "a", "A").await?;
+
+    cfg.partition([&[0, 1], &[2]]);
+    let mut client = cfg.make_client([0, 1]);
+    for i in 0..50 {
+        let text = i.to_string();
+        cfg.put(&mut client, &text, &text).await;
+    }
+    cfg.sleep_election_timeout().await;
+    cfg.put(&mut client, "b", "B").await;
+    check_sizes(cfg)?;
+
+    // Now server 2 is needed for a majority.
+    cfg.partition([&[0, 2], &[1]]);
+    let mut client = cfg.make_client([0, 2]);
+    cfg.put(&mut client, "c", "C").await;
+    cfg.put(&mut client, "d", "D").await;
+    for (key, value) in [("a", "A"), ("b", "B"), ("1", "1"), ("49", "49")] {
+        cfg.check(&mut client, key, value).await?;
+    }
+
+    cfg.partition([&[0, 1, 2], &[]]);
+    cfg.put(&mut all, "e", "E").await;
+    for (key, value) in [("c", "C"), ("e", "E"), ("1", "1")] {
+        cfg.check(&mut all, key, value).await?;
+    }
+    Ok(())
+}
+
+/// Many writes of one small value: neither the log nor the snapshot may grow.
+pub(crate) async fn snapshot_size(cfg: &KvConfig) -> Checked<()> {
+    const MAX_SNAPSHOT_BYTES: usize = 500;
+    let mut client = cfg.make_client_of_all();
+    for _ in 0..200 {
+        for value in ["0", "1"] {
+            cfg.put(&mut client, "x", value).await;
+            cfg.check(&mut client, "x", value).await?;
+        }
+    }
+    check_sizes(cfg)?;
+    let size = cfg.snapshot_size();
+    check(cfg, size <= MAX_SNAPSHOT_BYTES, || {
+        format!("snapshot too large ({size} > {MAX_SNAPSHOT_BYTES})")
+    })?;
+    Ok(())
+}

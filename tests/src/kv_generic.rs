@@ -1,0 +1,222 @@
+//! The course's `GenericTest`: clients at work while the network loses messages, the servers are
+//! parted, or all of them crash.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use labraft::{Checked, Lab, Steps};
+use labrpc::JoinHandle;
+
+use crate::kv::{Client, KvConfig, KvSetup, kv_servers};
+use crate::steps::{check, spawn_client};
+
+/// How often clients begin to work, to be stopped after [`WORK`].
+const ITERATIONS: u32 = 3;
+/// For how long clients work undisturbed before partitions begin.
+const BEFORE_PARTITIONS: Duration = Duration::from_secs(1);
+/// For how long clients work after that.
+const WORK: Duration = Duration::from_secs(5);
+/// For how long a partition lasts at least; up to [`PARTITION_SPREAD_MS`] more are drawn.
+const PARTITION: Duration = Duration::from_secs(1);
+const PARTITION_SPREAD_MS: u64 = 200;
+/// Thousandths of the operations that are Appends.
+const APPENDS: u64 = 500;
+/// Of the others, thousandths that are Puts, where keys are random.
+const PUTS: u64 = 100;
+/// How many times the snapshot threshold the saved state may be large.
+const LOG_SIZE_FACTOR: usize = 8;
+
+/// What a test is made of: the course's parameters, and the pause.
+#[derive(Copy, Clone)]
+pub(crate) struct GenericTest {
+    clients: usize,
+    cluster: KvSetup,
+    crash: bool,
+    partitions: bool,
+    random_keys: bool,
+    /// How long all clients together pause for each operation, on average.
+    ///
+    /// Go's clients ask again at once, and their own work and the servers' takes time. Here it takes
+    /// none, so that without a pause they would do fifty times as much as in Go.
+    pause: Duration,
+}
+
+/// So many clients of five servers that do not fail, on a reliable network, without snapshots.
+pub(crate) fn clients(clients: usize) -> GenericTest {
+    GenericTest {
+        clients,
+        cluster: kv_servers(5),
+        crash: false,
+        partitions: false,
+        random_keys: false,
+        pause: Duration::from_millis(8),
+    }
+}
+
+impl GenericTest {
+    /// The network loses and delays messages.
+    pub(crate) fn unreliable(self) -> GenericTest {
+        GenericTest { cluster: self.cluster.unreliable(), ..self }
+    }
+
+    /// All servers crash and start again after each iteration.
+    pub(crate) fn crash(self) -> GenericTest {
+        GenericTest { crash: true, ..self }
+    }
+
+    /// The servers are parted into two groups, others every second.
+    pub(crate) fn partitions(self) -> GenericTest {
+        GenericTest { partitions: true, ..self }
+    }
+
+    /// Snapshots are made when the saved state nears 1000 bytes.
+    pub(crate) fn snapshots(self) -> GenericTest {
+        GenericTest { cluster: self.cluster.snapshots(), ..self }
+    }
+
+    /// Seven servers, and any client writes to any key.
+    pub(crate) fn random_keys(self) -> GenericTest {
+        let cluster = KvSetup { servers: 7, ..self.cluster };
+        GenericTest { cluster, random_keys: true, ..self }
+    }
+
+    /// Five times as many operations.
+    pub(crate) fn busy(self) -> GenericTest {
+        GenericTest { pause: self.pause / 5, ..self }
+    }
+
+    /// The whole test.
+    pub(crate) fn run(self, lab: Lab) -> Steps {
+        self.cluster.run(lab, async move |cfg| {
+            let mut checking = cfg.make_client_of_all();
+            for _ in 0..ITERATIONS {
+                self.iteration(cfg, &mut checking).await?;
+            }
+            cfg.check_linearizable()
+        })
+    }
+
+    async fn iteration(self, cfg: &KvConfig, checking: &mut Client) -> Checked<()> {
+        let is_over = Rc::new(Cell::new(false));
+        let clients: Vec<JoinHandle<u64>> = (0..self.clients)
+            .map(|i| {
+                let client = self.client(cfg.clone(), i, is_over.clone());
+                spawn_client(cfg, "client", client)
+            })
+            .collect();
+        let partitioner = if self.partitions {
+            cfg.sleep(BEFORE_PARTITIONS).await;
+            let steps = self.partitioner(cfg.clone(), is_over.clone());
+            Some(cfg.tester().spawn("partitioner", steps))
+        } else {
+            None
+        };
+        cfg.sleep(WORK).await;
+        is_over.set(true);
+        if let Some(partitioner) = partitioner {
+            partitioner.await;
+            cfg.connect_all();
+            // For the operations that are stuck in a minority.
+            cfg.sleep_election_timeout().await;
+        }
+        if self.crash {
+            for i in 0..cfg.n() {
+                cfg.shutdown(i);
+            }
+            // For calls under way to fail.
+            cfg.sleep_election_timeout().await;
+            for i in 0..cfg.n() {
+                cfg.start(i);
+            }
+            cfg.connect_all();
+        }
+        for (i, client) in clients.into_iter().enumerate() {
+            let count = client.await.expect("the tester does not crash");
+            let value = cfg.get(checking, &i.to_string()).await;
+            if !self.random_keys {
+                check_appends(cfg, i, &value, count)?;
+            }
+        }
+        check_sizes(cfg)
+    }
+
+    /// Works until it is over: how many writes it made, but for the first.
+    async fn client(self, cfg: KvConfig, i: usize, is_over: Rc<Cell<bool>>) -> Checked<u64> {
+        let mut client = cfg.make_client_of_all();
+        let dice = cfg.client_dice(i as u32);
+        let longest_pause = 2 * self.pause * self.clients as u32;
+        let mut expected = String::new();
+        let mut count = 0;
+        if !self.random_keys {
+            cfg.put(&mut client, &i.to_string(), "").await;
+        }
+        while !is_over.get() {
+            let key = if self.random_keys { dice.below(self.clients as u64) } else { i as u64 };
+            let key = key.to_string();
+            let value = appended(i, count);
+            if dice.chance(APPENDS) {
+                cfg.append(&mut client, &key, &value).await;
+                expected += &value;
+                count += 1;
+            } else if self.random_keys && dice.chance(PUTS) {
+                cfg.put(&mut client, &key, &value).await;
+                count += 1;
+            } else {
+                let got = cfg.get(&mut client, &key).await;
+                check(&cfg, self.random_keys || got == expected, || {
+                    format!("get wrong value, key {key:?}, wanted {expected:?}, got {got:?}")
+                })?;
+            }
+            cfg.sleep(dice.span(Duration::ZERO, longest_pause)).await;
+        }
+        Ok(count)
+    }
+
+    /// Parts the servers anew about every second. One of the groups is always a majority.
+    async fn partitioner(self, cfg: KvConfig, is_over: Rc<Cell<bool>>) {
+        let dice = cfg.client_dice(self.clients as u32);
+        while !is_over.get() {
+            let (one, other): (Vec<usize>, Vec<usize>) =
+                (0..cfg.n()).partition(|_| dice.below(2) == 0);
+            cfg.partition([&one, &other]);
+            let more = Duration::from_millis(dice.below(PARTITION_SPREAD_MS));
+            cfg.sleep(PARTITION + more).await;
+        }
+    }
+}
+
+/// The saved state must have been kept small by snapshots; without a threshold there must be none.
+pub(crate) fn check_sizes(cfg: &KvConfig) -> Checked<()> {
+    let (log, snapshot) = (cfg.log_size(), cfg.snapshot_size());
+    match cfg.max_raft_state() {
+        Some(max) => check(cfg, log <= LOG_SIZE_FACTOR * max, || {
+            format!("logs were not trimmed ({log} > {LOG_SIZE_FACTOR}*{max})")
+        }),
+        None => check(cfg, snapshot == 0, || {
+            format!("snapshot too large ({snapshot}), should not be used")
+        }),
+    }
+}
+
+/// The value that a client writes: no two writes of a test are alike.
+pub(crate) fn appended(client: usize, count: u64) -> String {
+    format!("x {client} {count} y")
+}
+
+/// Checks that a value has all that a client appended: each once, and in order.
+pub(crate) fn check_appends(cfg: &KvConfig, client: usize, value: &str, count: u64) -> Checked<()> {
+    let mut last = None;
+    for wanted in (0..count).map(|j| appended(client, j)) {
+        let bad = |what: &str| Err(cfg.expected(format!("{what} {wanted:?} in {value:?}")));
+        let Some(place) = value.find(&wanted) else { return bad("missing element") };
+        if value.rfind(&wanted) != Some(place) {
+            return bad("duplicate element");
+        }
+        if last.is_some_and(|last| place <= last) {
+            return bad("wrong order for element");
+        }
+        last = Some(place);
+    }
+    Ok(())
+}
