@@ -1,0 +1,174 @@
+//! The key/value service on something that is no Raft but offers what a Raft does: server 0 always
+//! leads, the others copy its log. It has no terms, no elections and no snapshots, so it can stand
+//! any test in which server 0 comes back.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use labraft::{
+    ApplyMsg, ApplySender, Env, Implementation, Persister, Pieces, Raft, RaftState, Started,
+    run_test, select,
+};
+use labrpc::sync::Notify;
+use labrpc::{ClientEnd, Method, RunSpec, Runtime, Service};
+use serde::{Deserialize, Serialize};
+
+const COPY: Method<Copy, u64> = Method::new("Primary.Copy");
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Entries of the primary's log, and how many of all are committed.
+#[derive(Debug, Serialize, Deserialize)]
+struct Copy {
+    from: u64,
+    entries: Vec<Bytes>,
+    committed: u64,
+}
+
+struct Primary {
+    me: usize,
+    log: RefCell<Vec<Bytes>>,
+    saved: RefCell<Pieces>,
+    persister: Persister,
+    /// How many entries each server has, as the primary knows.
+    has: RefCell<Vec<u64>>,
+    committed: Cell<u64>,
+    has_committed: Notify,
+    /// One for each server: there is something to send to it.
+    has_entries: Vec<Notify>,
+    rt: Runtime,
+}
+
+fn make(env: Env) -> Rc<dyn Raft> {
+    let Env { me, peers, persister, apply, server, rt } = env;
+    let state = persister.read_state();
+    let (mut log, mut rest) = (Vec::new(), &state[..]);
+    while !rest.is_empty() {
+        log.push(labrpc::decode_first(&mut rest).expect("the saved log can be read"));
+    }
+    let n = peers.len();
+    let this = Rc::new(Primary {
+        me,
+        has: RefCell::new((0..n).map(|i| if i == me { log.len() as u64 } else { 0 }).collect()),
+        log: RefCell::new(log),
+        saved: RefCell::new(state.into()),
+        persister,
+        committed: Cell::new(0),
+        has_committed: Notify::new(),
+        has_entries: (0..n).map(|_| Notify::new()).collect(),
+        rt: rt.clone(),
+    });
+    let copy = this.clone();
+    server
+        .add_service(Service::new().method(COPY, move |args| std::future::ready(copy.copy(args))));
+    rt.spawn_detached("apply", this.clone().apply(apply));
+    if me == 0 {
+        for (i, end) in peers.into_iter().enumerate().skip(1) {
+            rt.spawn_detached("send", this.clone().send(i, end));
+        }
+    }
+    this
+}
+
+impl Primary {
+    fn store(&self, entry: Bytes) {
+        let piece = labrpc::encode(&entry).expect("bytes can be encoded");
+        let saved = self.saved.borrow().push(piece);
+        self.persister.save(saved.clone(), Bytes::new());
+        self.saved.replace(saved);
+        self.log.borrow_mut().push(entry);
+    }
+
+    fn len(&self) -> u64 {
+        self.log.borrow().len() as u64
+    }
+
+    fn commit(&self, committed: u64) {
+        if committed > self.committed.get() {
+            self.committed.set(committed);
+            self.has_committed.notify();
+        }
+    }
+
+    /// What the primary sends is never in conflict with what is here: at most it is known.
+    fn copy(&self, args: Copy) -> u64 {
+        if args.from <= self.len() {
+            let known = (self.len() - args.from) as usize;
+            args.entries.into_iter().skip(known).for_each(|entry| self.store(entry));
+        }
+        self.commit(args.committed.min(self.len()));
+        self.len()
+    }
+
+    async fn send(self: Rc<Primary>, i: usize, end: ClientEnd) {
+        loop {
+            let from = self.has.borrow()[i];
+            let entries = self.log.borrow()[from as usize..].to_vec();
+            let committed = self.committed.get();
+            if let Some(has) = end.call(COPY, &Copy { from, entries, committed }).await {
+                self.has.borrow_mut()[i] = has;
+                let mut counts = self.has.borrow().clone();
+                counts.sort_unstable();
+                self.commit(counts[(counts.len() - 1) / 2]);
+            }
+            if self.has.borrow()[i] == self.len() {
+                self.rt.timeout(PAUSE, self.has_entries[i].notified()).await;
+            }
+        }
+    }
+
+    async fn apply(self: Rc<Primary>, mut apply: ApplySender) {
+        let mut index = 0;
+        loop {
+            while index < self.committed.get() {
+                let command = self.log.borrow()[index as usize].clone();
+                index += 1;
+                apply.send(ApplyMsg::Command { index, command }).await;
+            }
+            self.has_committed.notified().await;
+        }
+    }
+}
+
+impl Raft for Primary {
+    fn start(&self, command: Bytes) -> Option<Started> {
+        if self.me != 0 {
+            return None;
+        }
+        self.store(command);
+        self.has.borrow_mut()[0] = self.len();
+        self.has_entries.iter().for_each(Notify::notify);
+        Some(Started { index: self.len(), term: 1 })
+    }
+
+    fn state(&self) -> RaftState {
+        RaftState { term: 1, is_leader: self.me == 0 }
+    }
+
+    fn snapshot(&self, _: u64, _: Bytes) {}
+
+    fn kill(&self) {}
+}
+
+#[test]
+fn the_service_runs_on_anything_that_offers_what_a_raft_does() {
+    let primary = Implementation::new("primary", make);
+    let names = [
+        "Basic3A",
+        "Speed3A",
+        "Concurrent3A",
+        "Unreliable3A",
+        "UnreliableOneKey3A",
+        "ManyPartitionsManyClients3A",
+        "PersistConcurrentUnreliable3A",
+        "PersistPartitionUnreliableLinearizable3A",
+    ];
+    for name in names {
+        let test = select(tests::SUITE, name).expect("the test is there")[0];
+        for seed in 0..3 {
+            let report = run_test(test, primary, RunSpec::seed(seed), false);
+            assert_eq!(report.result, Ok(()), "{name}, seed {seed}");
+        }
+    }
+}
