@@ -134,3 +134,132 @@ impl fmt::Debug for KvServer {
         write!(f, "KvServer({})", self.rt.node())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use labraft::{ApplySender, RaftState, Started, apply_channel};
+    use labrpc::{ClientEnd, Node, RunSpec, Simulation, World};
+
+    use super::*;
+    use crate::message::Action;
+
+    /// Leads, and commits what the test hands up in its place.
+    struct Puppet {
+        last_index: Cell<u64>,
+        term: Cell<u64>,
+    }
+
+    impl Raft for Puppet {
+        fn start(&self, _: Bytes) -> Option<Started> {
+            self.last_index.set(self.last_index.get() + 1);
+            Some(Started { index: self.last_index.get(), term: self.term.get() })
+        }
+
+        fn state(&self) -> RaftState {
+            RaftState { term: self.term.get(), is_leader: true }
+        }
+
+        fn snapshot(&self, _: u64, _: Bytes) {}
+
+        fn kill(&self) {}
+    }
+
+    /// A server on a puppet, with the strings to it.
+    struct Stage {
+        world: World,
+        puppet: Rc<Puppet>,
+        apply: ApplySender,
+        kv: Rc<KvServer>,
+        end: ClientEnd,
+    }
+
+    fn on_stage(test: impl AsyncFnOnce(Stage) + Send + 'static) {
+        let outcome = Simulation::new(RunSpec::seed(1)).run(|world| async move {
+            let puppet = Rc::new(Puppet { last_index: Cell::new(0), term: Cell::new(1) });
+            let (apply, applied) = apply_channel();
+            let server = world.server(0);
+            let persister = Persister::default();
+            let new =
+                NewServer { raft: puppet.clone(), applied, persister, server: server.clone() };
+            let kv = KvServer::start(new, None);
+            let network = world.network().clone();
+            network.add_server(Node::server(0), &server);
+            let end = network.make_end(Node::client(0));
+            network.connect(end.id(), Node::server(0));
+            network.enable(end.id(), true);
+            test(Stage { world, puppet, apply, kv, end }).await;
+        });
+        outcome.result.expect("the test runs to its end");
+    }
+
+    fn append(number: u64, value: &str) -> Operation {
+        let id = OperationId { session: 1, number };
+        Operation { id, key: "k".into(), action: Action::Append(value.into()) }
+    }
+
+    fn command(index: u64, operation: &Operation) -> ApplyMsg {
+        let command = labrpc::encode(operation).expect("an operation can be encoded").into();
+        ApplyMsg::Command { index, command }
+    }
+
+    #[test]
+    fn a_client_that_never_returns_leaves_nobody_waiting() {
+        on_stage(async |stage: Stage| {
+            for number in 1..=100 {
+                // It does not even wait for the answer.
+                drop(stage.end.call(PUT_APPEND, &append(number, "a")));
+            }
+            stage.world.tester().sleep(LOOK_INTERVAL).await;
+            assert_eq!(stage.kv.waiting.borrow().len(), 100);
+            stage.world.tester().sleep(LOOK_INTERVAL * LOOKS).await;
+            assert_eq!(stage.kv.waiting.borrow().len(), 0);
+        });
+    }
+
+    #[test]
+    fn a_handler_is_told_when_another_operation_took_its_place() {
+        on_stage(async |mut stage: Stage| {
+            let mine = stage.end.call(PUT_APPEND, &append(1, "a"));
+            stage.world.tester().sleep(LOOK_INTERVAL).await;
+            let other = Operation { id: OperationId { session: 2, number: 1 }, ..append(1, "b") };
+            stage.apply.send(command(1, &other)).await;
+            assert_eq!(mine.await, Some(Err(Refusal::Unsure)));
+            assert!(stage.world.tester().now() < 2 * LOOK_INTERVAL, "it was told at once");
+        });
+    }
+
+    #[test]
+    fn a_handler_gives_up_when_the_term_moves_on() {
+        on_stage(async |stage: Stage| {
+            let call = stage.end.call(PUT_APPEND, &append(1, "a"));
+            stage.world.tester().sleep(LOOK_INTERVAL / 2).await;
+            stage.puppet.term.set(2);
+            assert_eq!(call.await, Some(Err(Refusal::Unsure)));
+            assert!(stage.world.tester().now() < 2 * LOOK_INTERVAL);
+        });
+    }
+
+    #[test]
+    fn a_handler_whose_index_a_snapshot_covers_gives_up() {
+        on_stage(async |mut stage: Stage| {
+            let call = stage.end.call(PUT_APPEND, &append(1, "a"));
+            stage.world.tester().sleep(LOOK_INTERVAL / 2).await;
+            let mut store = Store::default();
+            store.apply(1, append(1, "a")).expect("it is the first operation");
+            let snapshot = store.snapshot();
+            stage.apply.send(ApplyMsg::Snapshot { index: 1, term: 1, snapshot }).await;
+            assert_eq!(call.await, Some(Err(Refusal::Unsure)));
+            // Tried again, it is known to be done.
+            let again = stage.end.call(PUT_APPEND, &append(1, "a"));
+            stage.world.tester().sleep(LOOK_INTERVAL / 2).await;
+            stage.apply.send(command(2, &append(1, "a"))).await;
+            assert_eq!(again.await, Some(Ok(String::new())));
+            assert_eq!(*stage.kv.store.borrow(), {
+                store.apply(2, append(1, "a")).expect("it is known");
+                store
+            });
+        });
+    }
+}

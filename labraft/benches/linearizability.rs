@@ -57,8 +57,8 @@ fn history(clients: usize, keys: usize, operations: usize) -> Vec<Operation> {
 fn spoilt(mut history: Vec<Operation>) -> Vec<Operation> {
     let last = history.iter().rposition(Operation::is_get).expect("there is a Get");
     let key = history[last].key.clone();
-    let early = history.iter().take(last / 2);
-    let early = early.filter(|each| each.is_get() && each.key == key).next_back();
+    let mut early = history.iter().take(last / 2);
+    let early = early.rfind(|each| each.is_get() && each.key == key);
     history[last].output = early.expect("there is an earlier Get of the key").output.clone();
     history
 }

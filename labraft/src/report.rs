@@ -57,11 +57,22 @@ pub fn failed(test: &Test, seed: u64, failure: &Failure, replay: &str) -> String
     text
 }
 
-/// What a sweep says of one test: how many seeds passed, failed and are unknown, and which did not
-/// pass.
-pub fn sweep_line(test: &Test, passed: usize, failed: &[u64], unknown: &[u64]) -> String {
+/// How wide the names of these tests are in a table.
+pub fn name_width(tests: &[&Test]) -> usize {
+    tests.iter().map(|test| test.name.len()).max().unwrap_or(0)
+}
+
+/// What a sweep says of one test, its name in so many columns: how many seeds passed, failed and are
+/// unknown, and which did not pass.
+pub fn sweep_line(
+    test: &Test,
+    width: usize,
+    passed: usize,
+    failed: &[u64],
+    unknown: &[u64],
+) -> String {
     let (name, failing) = (test.name, failed.len());
-    let mut text = format!("{name:<NAME_WIDTH$} {passed:6} passed {failing:6} failed");
+    let mut text = format!("{name:<width$} {passed:6} passed {failing:6} failed");
     if !unknown.is_empty() {
         text += &format!(" {:6} unknown", unknown.len());
     }
@@ -74,9 +85,6 @@ pub fn sweep_line(test: &Test, passed: usize, failed: &[u64], unknown: &[u64]) -
     }
     text
 }
-
-/// The longest test name that keeps a table straight.
-pub const NAME_WIDTH: usize = 62;
 
 /// One line of a record: virtual time, where, what.
 pub fn event_line(timed: &Timed) -> String {
@@ -102,4 +110,39 @@ pub fn event_line(timed: &Timed) -> String {
         Event::Custom { kind, text } => format!("{kind}: {text}"),
     };
     format!("{:12.6}  {:<9}  {what}", timed.at.as_secs_f64(), timed.node.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use labrpc::Limits;
+
+    use super::*;
+    use crate::failure::Reason;
+
+    static TEST: Test = Test {
+        name: "Basic3A",
+        part: Part::Kv3A,
+        title: "one client",
+        points: 1,
+        cost: 1,
+        limits: Limits::default,
+        run: |_| Box::pin(async { Ok(()) }),
+    };
+
+    #[test]
+    fn what_is_not_known_is_said_apart_from_what_failed() {
+        let line = |failed: &[u64], unknown: &[u64]| sweep_line(&TEST, 9, 5, failed, unknown);
+        assert_eq!(line(&[], &[]), "Basic3A        5 passed      0 failed");
+        assert_eq!(line(&[1, 2], &[]), "Basic3A        5 passed      2 failed   seeds 1, 2");
+        let both =
+            "Basic3A        5 passed      1 failed      1 unknown   seeds 1   unknown: seeds 7";
+        assert_eq!(line(&[1], &[7]), both);
+
+        let reason = Reason::Undecided { key: "k".into(), operations: 9, steps: 10 };
+        let failure = Failure { reason, at: Duration::from_secs(1), server: None };
+        let text = failed(&TEST, 7, &failure, "lab replay");
+        assert!(text.starts_with("  UNKNOWN: it is not known whether"), "{text}");
+    }
 }

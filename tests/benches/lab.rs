@@ -50,7 +50,7 @@ fn run_each(tests: &[&'static Test], seed: u64) {
 }
 
 /// One seed of a part, or of all parts.
-#[divan::bench(args = ["2A", "2B", "2C", "2D", "2"])]
+#[divan::bench(args = ["2A", "2B", "2C", "2D", "2", "3A", "3B", "3"])]
 fn one_seed(bencher: Bencher<'_, '_>, part: &str) {
     let tests = select(tests::SUITE, part).expect("these are parts");
     // Seeds differ in what they cost: the same ones each time.

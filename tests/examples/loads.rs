@@ -1,7 +1,7 @@
 //! One load at a time, in CPU time: what `scripts/bench-peers` puts beside the peers.
 //!
 //! usage: loads rpc NODES IN_FLIGHT CALLS | raftish NODES _ ROUNDS | sleep _ TASKS SLEEPS |
-//! yield _ TASKS YIELDS | crash _ TASKS CRASHES | suite _ _ SEEDS | log _ SERVERS COMMANDS
+//! yield _ TASKS YIELDS | crash _ TASKS CRASHES | suite LAB _ SEEDS | log _ SERVERS COMMANDS
 
 #[path = "../benches/loads/mod.rs"]
 mod loads;
@@ -9,7 +9,7 @@ mod loads;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use labraft::{Lab, Part, Steps, Test, run_test};
+use labraft::{Lab, Part, Steps, Test, run_test, select};
 use labrpc::{Limits, RunSpec};
 use rustix::time::{ClockId, clock_gettime};
 
@@ -26,10 +26,11 @@ fn peak_memory_kib() -> Option<u64> {
     line.trim().trim_end_matches(" kB").parse().ok()
 }
 
-/// All tests, each under so many seeds. Returns the number of seeds.
-fn suite(seeds: u64) -> u64 {
+/// All tests of lab 2 or 3, each under so many seeds. Returns the number of seeds.
+fn suite(lab: u64, seeds: u64) -> u64 {
+    let tests = select(tests::SUITE, &lab.to_string()).expect("there are labs 2 and 3");
     for seed in 0..seeds {
-        for test in tests::SUITE {
+        for test in &tests {
             let run = run_test(test, raft::REFERENCE, RunSpec::seed(seed), false);
             assert!(run.result.is_ok(), "{} seed {seed} failed", test.name);
         }
@@ -88,7 +89,7 @@ fn main() -> ExitCode {
         "sleep" => loads::timers((first * second) as usize, third),
         "yield" => loads::yields((first * second) as usize, third),
         "crash" => loads::spawn_and_crash(second as usize, third),
-        "suite" => suite(third),
+        "suite" => suite(first, third),
         "log" => log(second as usize, third),
         _ => {
             eprintln!("no load is called {load:?}; the file's first lines name them");

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use labraft::records::{self, Record};
-use labraft::report::{self, NAME_WIDTH};
+use labraft::report;
 use labraft::{Implementation, NoSuchTest, RunReport, Test, Verdict, run_test, select};
 use labrpc::RunSpec;
 
@@ -200,12 +200,11 @@ pub fn lab_main(implementations: &[Implementation]) -> ExitCode {
 
 fn list(patterns: &[String]) -> Result<u8, Stopped> {
     let mut out = io::stdout().lock();
-    for test in chosen(patterns)? {
-        writeln!(
-            out,
-            "{:<NAME_WIDTH$} {}  {:3} points  {}",
-            test.name, test.part, test.points, test.title
-        )?;
+    let tests = chosen(patterns)?;
+    let width = report::name_width(&tests);
+    for test in tests {
+        let Test { name, part, points, title, .. } = test;
+        writeln!(out, "{name:<width$}  {part}  {points:3} points  {title}")?;
     }
     Ok(PASSED)
 }
@@ -369,6 +368,12 @@ mod tests {
             let error = parse_seeds(text).unwrap_err();
             assert!(error.contains(hint), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn what_is_not_known_is_no_success_and_no_failure() {
+        let codes = [Verdict::Passed, Verdict::Unknown, Verdict::Failed].map(exit_code);
+        assert_eq!(codes, [0, 4, 1]);
     }
 
     #[test]

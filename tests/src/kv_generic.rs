@@ -5,6 +5,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use labraft::linearizability::shortened;
 use labraft::{Checked, Lab, Steps};
 use labrpc::JoinHandle;
 
@@ -165,7 +166,7 @@ impl GenericTest {
             } else {
                 let got = cfg.get(&mut client, &key).await;
                 check(&cfg, self.random_keys || got == expected, || {
-                    format!("get wrong value, key {key:?}, wanted {expected:?}, got {got:?}")
+                    format!("get wrong value, key {key:?}, {}", difference(&expected, &got))
                 })?;
             }
             cfg.sleep(dice.span(Duration::ZERO, longest_pause)).await;
@@ -199,6 +200,18 @@ pub(crate) fn check_sizes(cfg: &KvConfig) -> Checked<()> {
     }
 }
 
+/// Where two values part, with a little of what is before.
+fn difference(wanted: &str, got: &str) -> String {
+    const BEFORE: usize = 8;
+    let alike = wanted.bytes().zip(got.bytes()).take_while(|(a, b)| a == b).count();
+    // What clients write is ASCII; what a broken service answers may be anything.
+    let from = |text: &str| {
+        let rest = text.as_bytes().get(alike.saturating_sub(BEFORE)..).unwrap_or_default();
+        shortened(&String::from_utf8_lossy(rest))
+    };
+    format!("after {alike} equal bytes wanted ..{}, got ..{}", from(wanted), from(got))
+}
+
 /// The value that a client writes: no two writes of a test are alike.
 pub(crate) fn appended(client: usize, count: u64) -> String {
     format!("x {client} {count} y")
@@ -206,24 +219,65 @@ pub(crate) fn appended(client: usize, count: u64) -> String {
 
 /// Checks that a value has all that a client appended: each once, and in order.
 pub(crate) fn check_appends(cfg: &KvConfig, client: usize, value: &str, count: u64) -> Checked<()> {
+    match wrong_append(client, value, count) {
+        None => Ok(()),
+        Some(what) => Err(cfg.expected(format!("{what} in {}", shortened(value)))),
+    }
+}
+
+/// The first of a client's appends that is missing, or there twice, or too early.
+fn wrong_append(client: usize, value: &str, count: u64) -> Option<String> {
     let beginning = format!("x {client} ");
     let listed = value.match_indices(&beginning).map(|(at, _)| &value[at + beginning.len()..]);
     let listed = listed.map(|rest| rest.split(" y").next().and_then(|j| j.parse().ok()));
     if listed.eq((0..count).map(Some)) {
-        return Ok(());
+        return None;
     }
-    // Something is odd: what the course would say.
     let mut last = None;
     for wanted in (0..count).map(|j| appended(client, j)) {
-        let bad = |what: &str| Err(cfg.expected(format!("{what} {wanted:?} in {value:?}")));
-        let Some(place) = value.find(&wanted) else { return bad("missing element") };
+        let Some(place) = value.find(&wanted) else {
+            return Some(format!("missing element {wanted:?}"));
+        };
         if value.rfind(&wanted) != Some(place) {
-            return bad("duplicate element");
+            return Some(format!("duplicate element {wanted:?}"));
         }
-        if last.is_some_and(|last| place <= last) {
-            return bad("wrong order for element");
+        if last.is_some_and(|last| place < last) {
+            return Some(format!("wrong order for element {wanted:?}"));
         }
         last = Some(place);
     }
-    Ok(())
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_value_is_shown_from_where_it_is_wrong() {
+        let right: String = (0..50).map(|j| appended(3, j)).collect();
+        let wrong = right.replace("x 3 40 y", "x 3 40 yx 3 40 y");
+        let text = difference(&right, &wrong);
+        assert!(text.starts_with("after 323 equal bytes wanted ..\"0 yx 3 41 y"), "{text}");
+        assert!(text.contains("got ..\"0 yx 3 40 y"), "{text}");
+    }
+
+    #[test]
+    fn appends_must_be_there_once_each_and_in_order() {
+        let value: String = (0..12).map(|j| appended(3, j)).collect();
+        assert_eq!(wrong_append(3, &value, 12), None);
+        // Other clients' values between them do not matter, nor what comes after.
+        let among_others = format!("{}{value}{}", appended(1, 0), appended(3, 12));
+        assert_eq!(wrong_append(3, &among_others, 12), None);
+        for (wrong, what) in [
+            (value.replace("x 3 1 y", ""), "missing element \"x 3 1 y\""),
+            (value.replace("x 3 2 y", "x 3 2 yx 3 2 y"), "duplicate element \"x 3 2 y\""),
+            (
+                value.replace("x 3 4 yx 3 5 y", "x 3 5 yx 3 4 y"),
+                "wrong order for element \"x 3 5 y\"",
+            ),
+        ] {
+            assert_eq!(wrong_append(3, &wrong, 12).as_deref(), Some(what), "{wrong}");
+        }
+    }
 }

@@ -113,7 +113,8 @@ impl Sweep<'_> {
         let (failed, unknown): (Vec<_>, Vec<_>) =
             tally.failures.iter().partition(|(_, failure)| failure.verdict() == Verdict::Failed);
         let seeds = |of: &[&(u64, Failure)]| of.iter().map(|(seed, _)| *seed).collect::<Vec<_>>();
-        let line = report::sweep_line(test, tally.passed, &seeds(&failed), &seeds(&unknown));
+        let (width, passed) = (report::name_width(&self.tests), tally.passed);
+        let line = report::sweep_line(test, width, passed, &seeds(&failed), &seeds(&unknown));
         writeln!(out, "{line}")?;
         if let Some((seed, failure)) = failed.first().or(unknown.first()) {
             let replay = self.commands.replay(test, *seed);

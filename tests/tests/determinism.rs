@@ -9,12 +9,14 @@ use labraft::{Test, run_test, select, sweep};
 use labrpc::RunSpec;
 
 /// One test of each part, with every fault that the course's network has among them.
-const SAMPLE: [&str; 5] = [
+const SAMPLE: [&str; 7] = [
     "ManyElections2A",
     "Backup2B",
     "Figure8Unreliable2C",
     "UnreliableChurn2C",
     "SnapshotInstallUnCrash2D",
+    "PersistPartitionUnreliable3A",
+    "SnapshotUnreliableRecoverConcurrentPartitionLinearizable3B",
 ];
 
 fn sample() -> impl Iterator<Item = &'static Test> {

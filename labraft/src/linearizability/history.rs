@@ -109,7 +109,7 @@ impl fmt::Display for Operation {
 }
 
 /// A value in quotation marks; of a long one, both ends and its length.
-fn shortened(value: &str) -> String {
+pub fn shortened(value: &str) -> String {
     const ENDS: usize = 24;
     let length = value.chars().count();
     if length <= 3 * ENDS {

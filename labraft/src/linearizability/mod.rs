@@ -25,7 +25,7 @@ mod story;
 use std::collections::BTreeMap;
 
 use chains::{Chains, Unfit};
-pub use history::{History, Input, Moment, Operation};
+pub use history::{History, Input, Moment, Operation, shortened};
 use plain::Plain;
 pub use search::{Answer, Interval, Model, search};
 pub use story::Story;
