@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use labrpc::Trouble;
+use serde::{Deserialize, Serialize};
 
 use crate::linearizability::Story;
 
@@ -19,7 +20,8 @@ pub struct Failure {
 }
 
 /// How a run is judged, from good to bad.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// Everything was as it should be.
     Passed,
@@ -27,6 +29,10 @@ pub enum Verdict {
     Unknown,
     /// Something was wrong.
     Failed,
+    /// The code under test ended its process, or used more than it may.
+    Crashed,
+    /// The code under test did not return to the executor in any reasonable time.
+    Hung,
 }
 
 impl Verdict {
@@ -36,6 +42,8 @@ impl Verdict {
             Verdict::Passed => "passed",
             Verdict::Unknown => "unknown",
             Verdict::Failed => "failed",
+            Verdict::Crashed => "crashed",
+            Verdict::Hung => "hung",
         }
     }
 }
@@ -130,6 +138,15 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// What runs that failed for one reason have in common: the sentence without its numbers and
+    /// values; of a panic, where it was.
+    pub fn group(&self) -> String {
+        match self {
+            Reason::Trouble(Trouble::Panicked { at: Some(at), .. }) => format!("panicked at {at}"),
+            _ => without_values(&self.to_string()),
+        }
+    }
+
     /// What stands behind the sentence, a line each.
     pub fn details(&self) -> Vec<String> {
         match self {
@@ -138,6 +155,25 @@ impl Reason {
             _ => Vec::new(),
         }
     }
+}
+
+/// A sentence with its numbers, and what stands in quotation marks, taken out.
+fn without_values(sentence: &str) -> String {
+    let mut text = String::new();
+    for (i, part) in sentence.split('"').enumerate() {
+        if i % 2 == 1 {
+            text += "\"..\"";
+            continue;
+        }
+        for c in part.chars() {
+            if !c.is_ascii_digit() {
+                text.push(c);
+            } else if !text.ends_with('N') {
+                text.push('N');
+            }
+        }
+    }
+    text
 }
 
 impl fmt::Display for Reason {
@@ -217,3 +253,24 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_for_one_reason_have_one_group() {
+        let mismatch = |index| Reason::CommitMismatch {
+            index,
+            now: (1, "77".into()),
+            before: (index as usize, "x 3 y".into()),
+        };
+        assert_eq!(mismatch(3).group(), mismatch(17).group());
+        let expected = |what: &str| Reason::Expected(what.into()).group();
+        assert_eq!(
+            expected(r#"missing element "x 0 1 y" in "x 0""#),
+            expected(r#"missing element "x 2 4 y" in "y""#)
+        );
+        assert_ne!(expected("missing element"), expected("duplicate element"));
+    }
+}

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use labrpc::World;
+use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
 use crate::failure::{Failure, Reason};
@@ -12,7 +13,7 @@ use crate::raft::Implementation;
 use crate::suite::Test;
 
 /// The figures that the course prints after a test has passed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Passed {
     /// The title printed at the beginning.
     pub title: String,

@@ -14,7 +14,8 @@
 //! | [`linearizability`] | whether what clients were answered fits one order of their operations |
 //! | `failure` | what can be wrong, as values that render themselves |
 //! | `suite` | tests as values, and patterns that choose among them |
-//! | `runner` | one run, or many |
+//! | `runner` | one run |
+//! | [`workers`] | runs in processes of their own, which may die |
 //! | `records` | the results of runs, kept in a file |
 //! | `report` | what a person reads |
 //! | `command` | the commands of the course's tests |
@@ -37,6 +38,7 @@ pub mod records;
 pub mod report;
 mod runner;
 mod suite;
+pub mod workers;
 
 pub use cluster::{Cluster, NewServer};
 pub use command::{Command, show};
@@ -48,5 +50,5 @@ pub use raft::{
     ApplyMsg, ApplyReceiver, ApplySender, EntryProbe, Env, FollowerProbe, Implementation, Probe,
     Raft, RaftState, ReadSaved, Role, SavedState, Started, apply_channel,
 };
-pub use runner::{RunReport, run_test, sweep};
+pub use runner::{Run, RunReport, run_test};
 pub use suite::{NoSuchTest, Part, Steps, Test, select};

@@ -1,9 +1,10 @@
-//! Runs tests: one of them once, or many under many seeds at a time.
+//! Runs a test once.
 
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use labrpc::{RunSpec, Simulation, Timed, Trouble};
+use labrpc::{RunSpec, Simulation, Timed, Trouble, Watch};
 
 use crate::failure::{Failure, Reason, Verdict};
 use crate::lab::{Lab, Passed, Results};
@@ -40,69 +41,81 @@ impl RunReport {
     }
 }
 
-/// Runs one test once, on a thread of its own.
+/// A run to be, of one test.
+pub struct Run {
+    test: &'static Test,
+    implementation: Implementation,
+    spec: RunSpec,
+    record: bool,
+    watch: Option<Box<dyn Watch>>,
+}
+
+impl Run {
+    /// A run of a test with an implementation.
+    pub fn new(test: &'static Test, implementation: Implementation, spec: RunSpec) -> Run {
+        Run { test, implementation, spec, record: false, watch: None }
+    }
+
+    /// Whether to keep what happens. It changes nothing about the run itself.
+    pub fn record(self, yes: bool) -> Run {
+        Run { record: yes, ..self }
+    }
+
+    /// Shows to a watcher what happens. It changes nothing about the run itself.
+    pub fn watch(self, watch: Box<dyn Watch>) -> Run {
+        Run { watch: Some(watch), ..self }
+    }
+
+    /// Runs it, on a thread of its own.
+    pub fn run(self) -> RunReport {
+        let Run { test, implementation, spec, record, watch } = self;
+        let results = Arc::new(Mutex::new(Results::default()));
+        let results_inside = results.clone();
+        let mut simulation = Simulation::new(spec.clone()).limits((test.limits)()).record(record);
+        if let Some(watch) = watch {
+            simulation = simulation.watch(watch);
+        }
+        let outcome = simulation.run(move |world| {
+            let lab = Lab::new(world, test, implementation, results_inside);
+            (test.run)(lab)
+        });
+        let found = std::mem::take(&mut *results.lock().unwrap_or_else(PoisonError::into_inner));
+        let result = match (found.failure, outcome.result) {
+            (Some(failure), _) => Err(failure),
+            (None, Ok(result)) => result,
+            (None, Err(trouble)) => Err(from_trouble(trouble, outcome.elapsed)),
+        };
+        RunReport {
+            test,
+            spec,
+            result,
+            passed: found.passed,
+            warnings: found.warnings,
+            elapsed: outcome.elapsed,
+            events: outcome.events,
+            fingerprint: outcome.fingerprint,
+            record: outcome.record,
+        }
+    }
+}
+
+impl fmt::Debug for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Run({:?}, {:?}, {:?})", self.test, self.implementation, self.spec)
+    }
+}
+
+/// Runs one test once, on a thread of its own, in this process: what it runs is trusted.
 pub fn run_test(
     test: &'static Test,
     implementation: Implementation,
     spec: RunSpec,
     record: bool,
 ) -> RunReport {
-    let results = Arc::new(Mutex::new(Results::default()));
-    let results_inside = results.clone();
-    let simulation = Simulation::new(spec.clone()).limits((test.limits)()).record(record);
-    let outcome = simulation.run(move |world| {
-        let lab = Lab::new(world, test, implementation, results_inside);
-        (test.run)(lab)
-    });
-    let found = std::mem::take(&mut *results.lock().unwrap_or_else(PoisonError::into_inner));
-    let result = match (found.failure, outcome.result) {
-        (Some(failure), _) => Err(failure),
-        (None, Ok(result)) => result,
-        (None, Err(trouble)) => Err(from_trouble(trouble, outcome.elapsed)),
-    };
-    RunReport {
-        test,
-        spec,
-        result,
-        passed: found.passed,
-        warnings: found.warnings,
-        elapsed: outcome.elapsed,
-        events: outcome.events,
-        fingerprint: outcome.fingerprint,
-        record: outcome.record,
-    }
+    Run::new(test, implementation, spec).record(record).run()
 }
 
 fn from_trouble(trouble: Trouble, at: Duration) -> Failure {
     let server = trouble.node().and_then(|node| node.as_server());
     Failure { reason: Reason::Trouble(trouble), at, server }
-}
-
-/// Runs a test under each of the seeds, `jobs` at a time, and hands over each report as it comes.
-pub fn sweep(
-    test: &'static Test,
-    seeds: impl Iterator<Item = u64> + Send,
-    implementation: Implementation,
-    jobs: usize,
-    mut on_report: impl FnMut(RunReport),
-) {
-    let seeds = Mutex::new(seeds);
-    let next = || seeds.lock().unwrap_or_else(PoisonError::into_inner).next();
-    let (sender, receiver) = mpsc::channel();
-    std::thread::scope(|scope| {
-        for _ in 0..jobs.max(1) {
-            let sender = sender.clone();
-            scope.spawn(|| {
-                let sender = sender;
-                while let Some(seed) = next() {
-                    let report = run_test(test, implementation, RunSpec::seed(seed), false);
-                    if sender.send(report).is_err() {
-                        return;
-                    }
-                }
-            });
-        }
-        drop(sender);
-        receiver.iter().for_each(&mut on_report);
-    });
 }

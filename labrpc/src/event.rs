@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crate::choice::GOLDEN;
 use crate::node::Node;
+use crate::trouble::TaskInfo;
 
 /// A rolling 64-bit digest.
 #[derive(Copy, Clone, Debug)]
@@ -118,6 +119,15 @@ pub struct Timed {
     pub event: Event,
 }
 
+/// Sees a run while it happens: for runs that never come to an end of their own.
+pub trait Watch: Send {
+    /// An event was recorded.
+    fn event(&mut self, event: &Timed);
+
+    /// A task is about to be polled.
+    fn poll(&mut self, task: &TaskInfo);
+}
+
 /// What a part of the fingerprint is about: keeps parts of different kinds apart.
 #[derive(Copy, Clone, Debug)]
 pub(crate) enum Part {
@@ -132,15 +142,20 @@ pub(crate) enum Part {
     Upper,
 }
 
-/// Keeps the fingerprint always and the events when asked to.
+/// Keeps the fingerprint always; keeps the events, or shows them to a watcher, when asked to.
 pub(crate) struct Recorder {
     fingerprint: Cell<Fingerprint>,
     events: Option<RefCell<Vec<Timed>>>,
+    watch: Option<RefCell<Box<dyn Watch>>>,
 }
 
 impl Recorder {
-    pub(crate) fn new(record: bool) -> Recorder {
-        Recorder { fingerprint: Cell::default(), events: record.then(RefCell::default) }
+    pub(crate) fn new(record: bool, watch: Option<Box<dyn Watch>>) -> Recorder {
+        Recorder {
+            fingerprint: Cell::default(),
+            events: record.then(RefCell::default),
+            watch: watch.map(RefCell::new),
+        }
     }
 
     /// Adds to the fingerprint.
@@ -154,14 +169,29 @@ impl Recorder {
     /// Records an event; `event` runs only when the run is recorded.
     #[inline]
     pub(crate) fn push(&self, now: u64, node: Node, event: impl FnOnce() -> Event) {
-        if let Some(events) = &self.events {
-            let event = event();
-            events.borrow_mut().push(Timed { at: Duration::from_nanos(now), node, event });
+        if self.is_on() {
+            let timed = Timed { at: Duration::from_nanos(now), node, event: event() };
+            if let Some(watch) = &self.watch {
+                watch.borrow_mut().event(&timed);
+            }
+            if let Some(events) = &self.events {
+                events.borrow_mut().push(timed);
+            }
+        }
+    }
+
+    /// Tells the watcher, if there is one, that a task is about to be polled.
+    #[inline]
+    pub(crate) fn watch_poll(&self, task: impl FnOnce() -> Option<TaskInfo>) {
+        if let Some(watch) = &self.watch
+            && let Some(task) = task()
+        {
+            watch.borrow_mut().poll(&task);
         }
     }
 
     pub(crate) fn is_on(&self) -> bool {
-        self.events.is_some()
+        self.events.is_some() || self.watch.is_some()
     }
 
     pub(crate) fn fingerprint(&self) -> u64 {

@@ -197,7 +197,7 @@ pub(crate) struct Executor {
 }
 
 impl Executor {
-    pub(crate) fn new(spec: RunSpec, limits: Limits, record: bool) -> Executor {
+    pub(crate) fn new(spec: RunSpec, limits: Limits, record: bool, recorder: Recorder) -> Executor {
         Executor {
             now: Cell::new(0),
             slots: RefCell::default(),
@@ -209,7 +209,7 @@ impl Executor {
             task_counters: RefCell::default(),
             timers: RefCell::default(),
             choices: RefCell::new(Choices::new(spec, record)),
-            recorder: Recorder::new(record),
+            recorder,
             limits,
             current: Cell::new(None),
             current_waker: Cell::new(std::ptr::null()),
@@ -520,6 +520,7 @@ impl Executor {
         self.polled_last.set(Some(task));
         self.current_waker.set(waker.data());
         self.current_waiting.set(None);
+        self.recorder.watch_poll(|| self.current_task());
         let is_done = future.as_mut().poll(&mut Context::from_waker(&waker)).is_ready();
         if let Some(offence) = guard::end_of_poll() {
             // What came of it, even the end of the test, is not to be trusted.

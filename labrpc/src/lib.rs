@@ -66,7 +66,7 @@ mod trouble;
 pub use choice::{Address, Kind, RunSpec, Taken};
 pub use client_end::{Call, ClientEnd};
 pub use codec::{CodecError, decode, decode_first, encode, encode_into};
-pub use event::{Event, Lost, Timed, hash_bytes};
+pub use event::{Event, Lost, Timed, Watch, hash_bytes};
 pub use executor::Limits;
 pub use guard::{Offence, is_guarded};
 pub use network::{EndId, Network};

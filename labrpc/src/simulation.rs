@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::rc::{Rc, Weak};
@@ -9,7 +10,7 @@ use std::sync::Once;
 use std::time::Duration;
 
 use crate::choice::{Address, Kind, RunSpec, Taken};
-use crate::event::{Fingerprint, Timed};
+use crate::event::{Fingerprint, Recorder, Timed, Watch};
 use crate::executor::{Executor, Limits, set_current};
 use crate::guard;
 use crate::network::Network;
@@ -54,11 +55,11 @@ impl World {
 }
 
 /// A run to be: what decides its chances, its limits, and whether to keep a record.
-#[derive(Clone, Debug)]
 pub struct Simulation {
     spec: RunSpec,
     limits: Limits,
     record: bool,
+    watch: Option<Box<dyn Watch>>,
 }
 
 /// What a run came to.
@@ -87,7 +88,7 @@ const STACK_BYTES: usize = 16 << 20;
 impl Simulation {
     /// A run with default [`Limits`] and no record.
     pub fn new(spec: RunSpec) -> Simulation {
-        Simulation { spec, limits: Limits::default(), record: false }
+        Simulation { spec, limits: Limits::default(), record: false, watch: None }
     }
 
     /// Sets the limits.
@@ -98,6 +99,12 @@ impl Simulation {
     /// Whether to keep events and choices. It changes nothing about the run itself.
     pub fn record(self, yes: bool) -> Simulation {
         Simulation { record: yes, ..self }
+    }
+
+    /// Shows all events, and the tasks that are polled, to a watcher while it runs. It changes nothing
+    /// about the run itself.
+    pub fn watch(self, watch: Box<dyn Watch>) -> Simulation {
+        Simulation { watch: Some(watch), ..self }
     }
 
     /// Builds a world and runs the future that `main` makes for it, on a thread of its own, until
@@ -129,7 +136,9 @@ impl Simulation {
         Main: FnOnce(World) -> Future_,
         Future_: Future<Output = T> + 'static,
     {
-        let executor = Rc::new(Executor::new(self.spec, self.limits, self.record));
+        let is_watched = self.record || self.watch.is_some();
+        let recorder = Recorder::new(self.record, self.watch);
+        let executor = Rc::new(Executor::new(self.spec, self.limits, self.record, recorder));
         set_current(Some(executor.clone()));
         let entropy = {
             let mut choices = executor.choices.borrow_mut();
@@ -147,7 +156,7 @@ impl Simulation {
             servers: servers.clone(),
         };
         let result = Rc::new(RefCell::new(None));
-        if self.record {
+        if is_watched {
             notes::listen();
         }
         let ended = catch(|| {
@@ -183,6 +192,12 @@ impl Simulation {
         set_current(None);
         drop(inside);
         outcome
+    }
+}
+
+impl fmt::Debug for Simulation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Simulation({:?}, {:?})", self.spec, self.limits)
     }
 }
 

@@ -1,18 +1,22 @@
-//! The command line: `lab run`, `lab replay`, `lab list`.
+//! The command line: what there is to say, and what becomes of it.
 
 use std::io::{self, Write};
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
-use labraft::records::{self, Record};
-use labraft::report;
-use labraft::{Implementation, NoSuchTest, RunReport, Test, Verdict, run_test, select};
-use labrpc::RunSpec;
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use labraft::records::Build;
+use labraft::workers::{self, Settings};
+use labraft::{Implementation, NoSuchTest, Test, Verdict, report, select};
 
 use crate::SUITE;
+use crate::merge::Merge;
+use crate::outputs::Outputs;
+use crate::replay::Replay;
 use crate::run::Sweep;
+use crate::seeds::{Seeds, Shard, parse_span};
 
 /// A deterministic simulation lab for Raft: MIT 6.824's tests under a virtual clock.
 #[derive(Parser)]
@@ -33,23 +37,62 @@ enum Command {
         /// Which tests: a part (2, 2C), a name (Backup2B) or a piece of one; none = all.
         patterns: Vec<String>,
     },
+    /// Put the results of several machines together.
+    Merge(MergeArgs),
+    /// Print what a shell needs to complete this command's words.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page.
+    Manual,
+    /// Run what the other side says: what the other commands start.
+    #[command(hide = true)]
+    Worker {
+        /// A digest of the program, so that it need not be computed again.
+        #[arg(long)]
+        program: String,
+        #[command(flatten)]
+        common: Common,
+    },
 }
 
 #[derive(Args)]
 struct RunArgs {
     /// Which tests: a part (2, 2C), a name (Backup2B) or a piece of one; none = all.
     patterns: Vec<String>,
-    /// Which seeds: N for the first N, from 0; or A..B, without B.
-    #[arg(long, value_parser = parse_seeds, conflicts_with = "seed", value_name = "N|A..B")]
-    seeds: Option<Range<u64>>,
+    /// Which seeds: N for the first N, from 0; A..B, without B; or @FILE, a seed a line.
+    #[arg(long, conflicts_with = "seed", value_name = "N|A..B|@FILE")]
+    seeds: Option<Seeds>,
     /// One seed. The default is seed 0.
     #[arg(long)]
     seed: Option<u64>,
-    /// How many simulations to run at a time [default: one for each processor].
+    /// Run as many seeds as fit into a time such as 90s, 10m or 2h, all tests alike.
+    #[arg(long = "for", value_name = "TIME", value_parser = parse_span, conflicts_with_all = ["seed", "shard"])]
+    time: Option<Duration>,
+    /// How many worker processes to run at a time [default: one for each processor].
     #[arg(long, value_parser = parse_jobs)]
     jobs: Option<usize>,
-    /// Run each seed in a second process as well, and compare.
+    /// Begin no new runs after the first failure.
+    #[arg(long, conflicts_with = "max_failures")]
+    fail_fast: bool,
+    /// Begin no new runs after so many failures.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    max_failures: Option<u64>,
+    /// Which faults the network has: go, the course's own.
+    #[arg(long, value_enum, default_value_t = Profile::Go)]
+    profile: Profile,
+    /// Do only what is missing in the results that are there.
     #[arg(long)]
+    resume: bool,
+    /// Run the Kth of N shares of the work, such as 2/4. The variables of job arrays (Slurm,
+    /// Kubernetes, AWS Batch, GitLab, CircleCI, Buildkite) say the same.
+    #[arg(long, value_name = "K/N")]
+    shard: Option<Shard>,
+    #[command(flatten)]
+    output: OutputArgs,
+    /// Run each seed in a second process as well, and compare.
+    #[arg(long, conflicts_with_all = ["resume", "time", "shard"])]
     check_determinism: bool,
     /// Begin with the last seed: what the second process does.
     #[arg(long, hide = true)]
@@ -59,12 +102,40 @@ struct RunArgs {
 }
 
 #[derive(Args)]
+struct OutputArgs {
+    /// What to print on the standard output: text, or json, an object a test.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// Write a JUnit report.
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+}
+
+impl From<OutputArgs> for Outputs {
+    fn from(args: OutputArgs) -> Outputs {
+        Outputs { json: args.format == Format::Json, junit: args.junit }
+    }
+}
+
+#[derive(Copy, Clone, PartialEq, Eq, ValueEnum)]
+enum Profile {
+    Go,
+}
+
+#[derive(Copy, Clone, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+#[derive(Args)]
 struct ReplayArgs {
-    /// The test: its name, or enough of it.
+    /// The test: its name, or enough of it; or a record of a run, or a file of records, of which those
+    /// that did not pass are run again.
     test: String,
     /// The seed.
     #[arg(long)]
-    seed: u64,
+    seed: Option<u64>,
     /// Print what happened, event by event.
     #[arg(long)]
     log: bool,
@@ -76,57 +147,69 @@ struct ReplayArgs {
 }
 
 #[derive(Args)]
-struct Common {
+struct MergeArgs {
+    /// The results directories of all shares.
+    #[arg(required = true, value_name = "DIR")]
+    directories: Vec<PathBuf>,
+    /// Which seeds there are to be [default: those that there are of any test].
+    #[arg(long, value_name = "N|A..B|@FILE")]
+    seeds: Option<Seeds>,
+    /// Which tests there are to be [default: those that there are].
+    #[arg(long = "test", value_name = "PATTERN")]
+    patterns: Vec<String>,
+    /// Where the whole is written.
+    #[arg(long, value_name = "DIR", default_value = "target/lab-merged")]
+    out: PathBuf,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+#[derive(Args, Clone)]
+pub(crate) struct Common {
     /// Which Raft to test [default: the first one that the program has].
     #[arg(long, value_name = "NAME")]
     implementation: Option<String>,
     /// Where the results of runs are kept.
     #[arg(long, value_name = "DIR", default_value = "target/lab")]
     out: PathBuf,
+    /// How much memory a worker process may use, in MiB.
+    #[arg(long, value_name = "MIB", default_value_t = 1024, value_parser = clap::value_parser!(u64).range(128..))]
+    memory: u64,
+    /// How many seconds of real time a run may take before it counts as hung. It only ends code that
+    /// never returns; virtual time and events decide everything else.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
+    wall_limit: u64,
 }
 
-fn parse_seeds(text: &str) -> Result<Range<u64>, String> {
-    let number = |text: &str| {
-        text.parse::<u64>().map_err(|_| {
-            format!(
-                "{text:?} is not a number from 0 to {}; give N or A..B, such as 100 or 5..10",
-                u64::MAX
-            )
-        })
-    };
-    let range = match text.split_once("..") {
-        Some((from, to)) => number(from)?..number(to)?,
-        None => 0..number(text)?,
-    };
-    if range.start > range.end {
-        return Err(format!("the range is reversed; did you mean {}..{}?", range.end, range.start));
-    }
-    if range.is_empty() {
-        let from = range.start;
-        return Err(format!(
-            "the range is empty; A..B ends before B, so one seed is {from}..{}",
-            from.saturating_add(1)
-        ));
-    }
-    Ok(range)
-}
-
-/// More simulations at a time than any machine has processors for.
+/// More worker processes at a time than any machine has processors for.
 const MOST_JOBS: usize = 1024;
 
 fn parse_jobs(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(0) => Err("there must be at least 1 job to get anything done".into()),
         Ok(jobs) if jobs <= MOST_JOBS => Ok(jobs),
-        Ok(_) => Err(format!("each job is a thread; {MOST_JOBS} are the most")),
+        Ok(_) => Err(format!("each job is a process; {MOST_JOBS} are the most")),
         Err(_) => Err("give a whole number of jobs, such as 2".into()),
     }
+}
+
+/// Set when everything is to end as soon as possible.
+pub(crate) static STOP: AtomicBool = AtomicBool::new(false);
+
+/// How a command came to its end.
+pub(crate) enum Ended {
+    /// With a verdict over all that it ran.
+    Judged(Verdict),
+    /// Early, because somebody wanted it to.
+    Interrupted,
 }
 
 /// Why a command was not carried out to its end.
 pub(crate) enum Stopped {
     /// It cannot be carried out as it was given.
     Wrong(String),
+    /// Something that is none of the code under test's business does not work.
+    Broken(String),
     /// Nobody reads the output any more, as in `lab list | head`.
     OutputClosed,
 }
@@ -142,7 +225,7 @@ impl From<io::Error> for Stopped {
     fn from(error: io::Error) -> Stopped {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Stopped::OutputClosed,
-            _ => Stopped::Wrong(format!("the output cannot be written: {error}")),
+            _ => Stopped::Broken(format!("the output cannot be written: {error}")),
         }
     }
 }
@@ -153,21 +236,30 @@ const PASSED: u8 = 0;
 const FAILED: u8 = 1;
 /// The command was wrong.
 const WRONG: u8 = 2;
+/// The lab itself broke.
+const BROKEN: u8 = 3;
 /// Nothing failed, but of some runs it is not known whether they passed.
 const UNKNOWN: u8 = 4;
+/// Ended by Ctrl-C or a signal, as shells count it.
+const INTERRUPTED: u8 = 130;
 
-fn exit_code(worst: Verdict) -> u8 {
-    match worst {
-        Verdict::Passed => PASSED,
-        Verdict::Unknown => UNKNOWN,
-        Verdict::Failed => FAILED,
+fn exit_code(ended: Ended) -> u8 {
+    match ended {
+        Ended::Judged(Verdict::Passed) => PASSED,
+        Ended::Judged(Verdict::Unknown) => UNKNOWN,
+        Ended::Judged(Verdict::Failed | Verdict::Crashed | Verdict::Hung) => FAILED,
+        Ended::Interrupted => INTERRUPTED,
     }
 }
 
 /// The whole command line, for these implementations; the first one is the default.
 ///
-/// The exit code is 0 when all tests passed, 1 when one failed, 2 when the command was wrong, 4 when
-/// none failed but of some it is not known whether they passed.
+/// The exit code is 0 when all tests passed, 1 when one failed, 2 when the command was wrong, 3 when
+/// the lab itself broke, 4 when no test failed but of some it is not known whether they passed, 130
+/// when it was interrupted.
+///
+/// Tests run in processes of their own: this program, started again. So a program calls this first
+/// thing in `main`.
 ///
 /// ```no_run
 /// # const MINE: labraft::Implementation = raft::REFERENCE;
@@ -177,119 +269,138 @@ fn exit_code(worst: Verdict) -> u8 {
 /// ```
 pub fn lab_main(implementations: &[Implementation]) -> ExitCode {
     let command = Cli::parse().command;
-    if !labrpc::is_guarded() {
-        eprintln!(
-            "lab: on this system the standard library's clock and the order of its hash maps are \
-             not simulated; code under test that uses them is not repeatable"
-        );
-    }
     let done = match command {
-        Command::Run(args) => run(&args, implementations),
-        Command::Replay(args) => replay(&args, implementations),
-        Command::List { patterns } => list(&patterns),
+        Command::Worker { program, common } => worker(program, &common, implementations),
+        command => {
+            if !labrpc::is_guarded() {
+                eprintln!(
+                    "lab: on this system the standard library's clock and the order of its hash maps \
+                     are not simulated; code under test that uses them is not repeatable"
+                );
+            }
+            listen_to_signals();
+            match command {
+                Command::Run(args) => run(args, implementations),
+                Command::Replay(args) => replay(args, implementations),
+                Command::List { patterns } => list(&patterns),
+                Command::Merge(args) => merge(args, implementations),
+                Command::Completions { shell } => completions(shell),
+                Command::Manual => manual(),
+                Command::Worker { .. } => unreachable!("it was carried out above"),
+            }
+        }
     };
     ExitCode::from(match done {
-        Ok(code) => code,
+        Ok(ended) => exit_code(ended),
         Err(Stopped::OutputClosed) => PASSED,
         Err(Stopped::Wrong(what)) => {
             eprintln!("error: {what}");
             WRONG
         }
+        Err(Stopped::Broken(what)) => {
+            eprintln!("lab: this is a fault of the lab or of its machine: {what}");
+            BROKEN
+        }
     })
 }
 
-fn list(patterns: &[String]) -> Result<u8, Stopped> {
+/// Ctrl-C ends what runs and reports what there is; a second one ends at once.
+fn listen_to_signals() {
+    let listening = ctrlc::set_handler(|| {
+        if STOP.swap(true, Ordering::Relaxed) {
+            std::process::exit(INTERRUPTED.into());
+        }
+    });
+    if let Err(error) = listening {
+        eprintln!("lab: Ctrl-C will end it without a report: {error}");
+    }
+}
+
+fn list(patterns: &[String]) -> Result<Ended, Stopped> {
     let mut out = io::stdout().lock();
     let tests = chosen(patterns)?;
-    let width = report::name_width(&tests);
+    let width = report::name_width(tests.iter().map(|test| test.name));
     for test in tests {
         let Test { name, part, points, title, .. } = test;
         writeln!(out, "{name:<width$}  {part}  {points:3} points  {title}")?;
     }
-    Ok(PASSED)
+    Ok(Ended::Judged(Verdict::Passed))
 }
 
-fn run(args: &RunArgs, implementations: &[Implementation]) -> Result<u8, Stopped> {
-    let implementation = args.common.implementation(implementations)?;
-    let seeds = match (&args.seeds, args.seed) {
-        (Some(seeds), _) => seeds.clone(),
-        (None, seed) => {
-            let seed = seed.unwrap_or(0);
-            let end = seed.checked_add(1);
-            let largest = || Stopped::Wrong(format!("the largest seed is {}", u64::MAX - 1));
-            seed..end.ok_or_else(largest)?
-        }
+fn run(args: RunArgs, implementations: &[Implementation]) -> Result<Ended, Stopped> {
+    let RunArgs { output, common, profile: Profile::Go, .. } = args;
+    let seeds = match (args.seeds, args.seed, args.time) {
+        (Some(seeds), ..) => seeds,
+        (None, None, Some(_)) => Seeds::Range(0..u64::MAX),
+        (None, seed, _) => Seeds::one(seed.unwrap_or(0)).map_err(Stopped::Wrong)?,
     };
-    let worst = Sweep {
+    let shard = match args.shard {
+        Some(shard) => Some(shard),
+        // Neither of these is for sharing out.
+        None if args.time.is_some() || args.check_determinism || args.last_seed_first => None,
+        None => Shard::from_environment(|name| std::env::var(name).ok()).map_err(Stopped::Wrong)?,
+    };
+    Sweep {
         tests: chosen(&args.patterns)?,
         seeds,
-        commands: Commands { implementation, implementations },
+        shard: shard.unwrap_or(Shard::WHOLE),
+        out: common.out.clone(),
+        commands: Commands::new(common, implementations)?,
         jobs: args.jobs.unwrap_or_else(default_jobs),
-        out: &args.common.out,
+        resume: args.resume,
+        max_failures: if args.fail_fast { Some(1) } else { args.max_failures },
+        time: args.time,
         check_determinism: args.check_determinism,
         last_seed_first: args.last_seed_first,
+        outputs: output.into(),
     }
-    .run()?;
-    Ok(exit_code(worst))
+    .run()
 }
 
-fn replay(args: &ReplayArgs, implementations: &[Implementation]) -> Result<u8, Stopped> {
-    let test = match select(SUITE, &args.test)?[..] {
-        [test] => test,
-        ref several => {
-            let names: Vec<&str> = several.iter().map(|test| test.name).collect();
-            return Err(Stopped::Wrong(format!(
-                "{:?} means {} tests, and one can be replayed: {}",
-                args.test,
-                names.len(),
-                names.join(", ")
-            )));
-        }
-    };
-    let implementation = args.common.implementation(implementations)?;
-    let out = &args.common.out;
-    let known =
-        records::latest(out, test.name, args.seed, implementation.name).map_err(|error| {
-            Stopped::Wrong(format!("the results in {} cannot be read: {error}", out.display()))
-        })?;
-
-    for earlier in 1..=args.earlier_runs {
-        let seed = args.seed.wrapping_add(earlier);
-        run_test(test, implementation, RunSpec::seed(seed), false);
+fn replay(args: ReplayArgs, implementations: &[Implementation]) -> Result<Ended, Stopped> {
+    Replay {
+        what: args.test,
+        seed: args.seed,
+        log: args.log,
+        earlier_runs: args.earlier_runs,
+        out: args.common.out.clone(),
+        commands: Commands::new(args.common, implementations)?,
     }
-    let report = run_test(test, implementation, RunSpec::seed(args.seed), args.log);
-    let commands = Commands { implementation, implementations };
-    let mut out = io::BufWriter::new(io::stdout().lock());
-    for timed in &report.record {
-        writeln!(out, "{}", report::event_line(timed))?;
-    }
-    write!(out, "{}", report::course_words(&report, &commands.replay(test, args.seed)))?;
-    writeln!(out, "{}", compare(&report, known.as_ref(), &args.common.out))?;
-    out.flush()?;
-    Ok(exit_code(report.verdict()))
+    .run()
 }
 
-/// Whether this is the run that was recorded.
-fn compare(report: &RunReport, known: Option<&Record>, out: &Path) -> String {
-    let fingerprint = format!("{:016x}", report.fingerprint);
-    let Some(known) = known else {
-        let out = out.display();
-        return format!("fingerprint {fingerprint}; no earlier run of this seed is kept in {out}");
-    };
-    let is_same_build = known.build == records::build_id();
-    let verdict = match (known.fingerprint == fingerprint, is_same_build) {
-        (true, true) => "the same run as recorded, bit for bit".to_string(),
-        (true, false) => "the same run as recorded, though by another build".to_string(),
-        (false, false) => {
-            format!("not the recorded run, {}: another build made that one", known.fingerprint)
-        }
-        (false, true) => format!(
-            "NOT the recorded run, {}, though the same build made it: something in it is not \
-             deterministic",
-            known.fingerprint
-        ),
-    };
-    format!("fingerprint {fingerprint}: {verdict}")
+fn merge(args: MergeArgs, implementations: &[Implementation]) -> Result<Ended, Stopped> {
+    Merge {
+        directories: args.directories,
+        seeds: args.seeds,
+        tests: if args.patterns.is_empty() { None } else { Some(chosen(&args.patterns)?) },
+        out: args.out,
+        outputs: args.output.into(),
+    }
+    .run(|name| name == implementations[0].name)
+}
+
+fn worker(
+    program: String,
+    common: &Common,
+    implementations: &[Implementation],
+) -> Result<Ended, Stopped> {
+    let implementation = common.implementation(implementations)?;
+    let build = Build { program, ..known_build() };
+    match workers::serve(SUITE, implementation, common.memory << 20, &build) {
+        Ok(()) => Ok(Ended::Judged(Verdict::Passed)),
+        Err(error) => Err(Stopped::Broken(format!("as a worker: {error}"))),
+    }
+}
+
+fn completions(shell: clap_complete::Shell) -> Result<Ended, Stopped> {
+    clap_complete::generate(shell, &mut Cli::command(), "lab", &mut io::stdout());
+    Ok(Ended::Judged(Verdict::Passed))
+}
+
+fn manual() -> Result<Ended, Stopped> {
+    clap_mangen::Man::new(Cli::command()).render(&mut io::stdout())?;
+    Ok(Ended::Judged(Verdict::Passed))
 }
 
 impl Common {
@@ -309,21 +420,75 @@ impl Common {
     }
 }
 
+/// What the program was built from, as its build script saw it; not which program it is.
+pub(crate) fn known_build() -> Build {
+    Build {
+        program: String::new(),
+        commit: env!("LAB_COMMIT").into(),
+        lock: format!("{:016x}", labrpc::hash_bytes(include_bytes!("../../Cargo.lock"))),
+        compiler: env!("LAB_COMPILER").into(),
+        profile: env!("LAB_PROFILE").into(),
+    }
+}
+
 /// How to call this program again.
 pub(crate) struct Commands<'a> {
     pub(crate) implementation: Implementation,
+    pub(crate) build: Build,
+    common: Common,
     implementations: &'a [Implementation],
 }
 
-impl Commands<'_> {
-    pub(crate) fn replay(&self, test: &Test, seed: u64) -> String {
-        let mut command = format!("{} replay {} --seed {seed}", program(), test.name);
-        let is_default = self.implementations[0].name == self.implementation.name;
-        if !is_default {
-            command += &format!(" --implementation {}", self.implementation.name);
-        }
-        command
+impl<'a> Commands<'a> {
+    fn new(common: Common, implementations: &'a [Implementation]) -> Result<Self, Stopped> {
+        let implementation = common.implementation(implementations)?;
+        let build = Build::of_this_program(known_build());
+        Ok(Commands { implementation, build, common, implementations })
     }
+
+    /// What a person types to see a run again.
+    pub(crate) fn replay(&self, test: &str, seed: u64) -> String {
+        let is_default = self.implementations[0].name == self.implementation.name;
+        replay_command(test, seed, (!is_default).then_some(self.implementation.name))
+    }
+
+    /// What another process of this program is to be told as well.
+    pub(crate) fn common_arguments(&self) -> [String; 6] {
+        let Common { memory, wall_limit, .. } = &self.common;
+        let (memory, wall_limit) = (memory.to_string(), wall_limit.to_string());
+        let name = self.implementation.name.into();
+        [
+            "--implementation".into(),
+            name,
+            "--memory".into(),
+            memory,
+            "--wall-limit".into(),
+            wall_limit,
+        ]
+    }
+
+    /// What worker processes are started with.
+    pub(crate) fn settings(&self, out: &Path, show_output: bool) -> Settings {
+        let program = std::env::current_exe().unwrap_or_else(|_| "lab".into());
+        let mut command = vec![program.to_string_lossy().into_owned(), "worker".into()];
+        command.extend(self.common_arguments());
+        command.extend(["--program".into(), self.build.program.clone()]);
+        Settings {
+            implementation: self.implementation,
+            command,
+            memory_bytes: self.common.memory << 20,
+            wall_limit: Duration::from_secs(self.common.wall_limit),
+            traces: out.join("traces"),
+            show_output,
+            build: self.build.clone(),
+        }
+    }
+}
+
+/// What a person types to see a run again, with another implementation than the default.
+pub(crate) fn replay_command(test: &str, seed: u64, implementation: Option<&str>) -> String {
+    let implementation = implementation.map(|name| format!(" --implementation {name}"));
+    format!("{} replay {test} --seed {seed}{}", program(), implementation.unwrap_or_default())
 }
 
 /// `cargo lab` when it was called so, else the program as it was called.
@@ -354,31 +519,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn seeds_are_a_count_or_a_range() {
-        assert_eq!(parse_seeds("3"), Ok(0..3));
-        assert_eq!(parse_seeds("5..9"), Ok(5..9));
-        for (text, hint) in [
-            ("0", "empty"),
-            ("4..4", "4..5"),
-            ("9..5", "5..9"),
-            ("x", "not a number"),
-            ("1..", "not a number"),
-            ("-1", "not a number"),
-        ] {
-            let error = parse_seeds(text).unwrap_err();
-            assert!(error.contains(hint), "{text}: {error}");
-        }
-    }
-
-    #[test]
     fn what_is_not_known_is_no_success_and_no_failure() {
-        let codes = [Verdict::Passed, Verdict::Unknown, Verdict::Failed].map(exit_code);
-        assert_eq!(codes, [0, 4, 1]);
+        let verdicts = [Verdict::Passed, Verdict::Unknown, Verdict::Failed, Verdict::Hung];
+        assert_eq!(verdicts.map(|verdict| exit_code(Ended::Judged(verdict))), [0, 4, 1, 1]);
+        assert_eq!(exit_code(Ended::Interrupted), 130);
     }
 
     #[test]
     fn the_command_line_is_well_formed() {
-        use clap::CommandFactory;
         Cli::command().debug_assert();
     }
 }

@@ -20,6 +20,10 @@
 //! | `steps` | what the tests of several parts share |
 //! | `cli` | the command line |
 //! | `run` | `lab run`: tests under seeds |
+//! | `replay` | `lab replay`: a run again |
+//! | `merge` | `lab merge`: the results of several machines |
+//! | `seeds` | which runs: seeds, and shares of them |
+//! | `outputs` | where summaries go |
 //! | `self_check` | whether the same seed is the same run |
 
 mod cli;
@@ -27,11 +31,15 @@ mod kv;
 mod kv_3a;
 mod kv_3b;
 mod kv_generic;
+mod merge;
+mod outputs;
 mod raft_2a;
 mod raft_2b;
 mod raft_2c;
 mod raft_2d;
+mod replay;
 mod run;
+mod seeds;
 mod self_check;
 mod steps;
 mod suite;

@@ -1,155 +1,293 @@
-//! `lab run`: tests under seeds, what is kept of each run, and what is said of each test.
+//! `lab run`: tests under seeds, in worker processes; what is kept of each run, and what is said.
 
-use std::collections::BTreeMap;
-use std::io::{self, Write};
-use std::ops::Range;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
+use indicatif::{ProgressBar, ProgressStyle};
 use labraft::records::{self, Record};
-use labraft::{Failure, RunReport, Test, Verdict, report, sweep};
+use labraft::report::{self, Summary};
+use labraft::workers::{Answer, Pair, Pool};
+use labraft::{Test, Verdict};
 
-use crate::cli::{Commands, Stopped};
+use crate::SUITE;
+use crate::cli::{Commands, Ended, STOP, Stopped};
+use crate::outputs::Outputs;
+use crate::seeds::{Seeds, Shard, pairs};
 use crate::self_check::{self, OtherProcess};
+
+/// How often a line is printed where there is no terminal to draw on.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Tests, each under the same seeds.
 pub(crate) struct Sweep<'a> {
     pub(crate) tests: Vec<&'static Test>,
-    pub(crate) seeds: Range<u64>,
+    pub(crate) seeds: Seeds,
+    pub(crate) shard: Shard,
     pub(crate) commands: Commands<'a>,
     pub(crate) jobs: usize,
     /// Where results are kept.
-    pub(crate) out: &'a Path,
+    pub(crate) out: PathBuf,
+    pub(crate) resume: bool,
+    /// After so many failures no new runs are begun.
+    pub(crate) max_failures: Option<u64>,
+    /// After so long no new runs are begun.
+    pub(crate) time: Option<Duration>,
     pub(crate) check_determinism: bool,
     pub(crate) last_seed_first: bool,
+    pub(crate) outputs: Outputs,
 }
 
 impl Sweep<'_> {
-    /// Runs it all and prints as it goes: the worst verdict. A run that is not the same each time has
-    /// failed.
-    pub(crate) fn run(self) -> Result<Verdict, Stopped> {
+    /// Runs it all and says what came of it: the worst verdict. A run that is not the same each time
+    /// has failed.
+    pub(crate) fn run(self) -> Result<Ended, Stopped> {
         let cannot_keep = |error: io::Error| {
             let out = self.out.display();
             Stopped::Wrong(format!("results cannot be kept in {out}: {error}; see --out"))
         };
-        let mut results = records::Writer::open(self.out).map_err(cannot_keep)?;
-        let build = records::build_id();
-        let (mut worst, mut runs, mut differing) = (Verdict::Passed, 0, 0);
-        for &test in &self.tests {
-            let tally = self.sweep(test, &mut results, &build).map_err(cannot_keep)?;
-            let differences = self
-                .compare(test, &tally)
-                .map_err(|error| Stopped::Wrong(format!("runs cannot be compared: {error}")))?;
-            worst = worst.max(tally.worst());
-            if !differences.is_empty() {
-                worst = Verdict::Failed;
+        let mut summary = Summary::default();
+        let mut done = BTreeSet::new();
+        let mut results = if self.resume {
+            let (writer, records) = records::Writer::resume(&self.out).map_err(cannot_keep)?;
+            if let Some(torn) = &records.torn {
+                let bytes = torn.len();
+                eprintln!("lab: the last result was torn after {bytes} bytes, and is made again");
             }
-            runs += tally.fingerprints.len();
-            differing += differences.len();
-            self.print(test, tally)?;
-            if let Some(first) = differences.first() {
-                let mut text = self.other_process().explain(first)?;
-                if differences.len() > 1 {
-                    text += &format!("    and {} more seeds like it\n", differences.len() - 1);
-                }
-                write!(io::stdout(), "{text}")?;
-            }
-        }
-        if self.check_determinism {
-            let same = runs - differing;
-            writeln!(io::stdout(), "{same} of {runs} runs were the same in a second process")?;
-        }
-        Ok(worst)
-    }
-
-    fn sweep(
-        &self,
-        test: &'static Test,
-        results: &mut records::Writer,
-        build: &str,
-    ) -> io::Result<Tally> {
-        let seeds: Box<dyn Iterator<Item = u64> + Send> = match self.last_seed_first {
-            false => Box::new(self.seeds.clone()),
-            true => Box::new(self.seeds.clone().rev()),
-        };
-        let implementation = self.commands.implementation;
-        let mut tally = Tally::default();
-        let mut kept = Ok(());
-        sweep(test, seeds, implementation, self.jobs, |report| {
-            if kept.is_ok() {
-                kept = results.add(&Record::new(&report, implementation.name, build));
-            }
-            tally.add(report, self.check_determinism);
-        });
-        kept.map(|()| tally)
-    }
-
-    /// Runs again: all seeds in another process if that is asked for, else those that failed.
-    fn compare(
-        &self,
-        test: &'static Test,
-        tally: &Tally,
-    ) -> io::Result<Vec<self_check::Difference>> {
-        if self.check_determinism {
-            self.other_process().compare(test, &self.seeds, self.jobs, &tally.fingerprints)
+            self.take_up(&records.all, &mut done, &mut summary)?;
+            writer
         } else {
-            let implementation = self.commands.implementation;
-            Ok(self_check::run_again(test, implementation, self.jobs, &tally.fingerprints))
-        }
+            records::Writer::begin(&self.out).map_err(cannot_keep)?
+        };
+
+        let mut display = Display::new(&self, done.len() as u64);
+        let (mut failures, mut kept) = (summary.totals().1, Ok(()));
+        let mut fingerprints = BTreeMap::new();
+        let pool = Pool::new(self.commands.settings(&self.out, self.is_single()), &STOP);
+        let pairs = self.pairs().filter(|(test, seed)| !done.contains(&(test.name, *seed)));
+        pool.run(pairs, self.jobs, |answer| {
+            let record = &answer.record;
+            if kept.is_ok() {
+                kept = results.add(record).map_err(cannot_keep);
+                if kept.is_err() {
+                    STOP.store(true, Ordering::Relaxed);
+                }
+            }
+            failures += u64::from(record.verdict >= Verdict::Failed);
+            if self.max_failures.is_some_and(|most| failures >= most) {
+                display.note("enough failures: no new runs are begun");
+                ENOUGH.store(true, Ordering::Relaxed);
+            }
+            if self.check_determinism {
+                fingerprints.insert((record.test.clone(), record.seed), record.fingerprint.clone());
+            }
+            summary.add(record);
+            display.add(answer, failures);
+        })
+        .map_err(|error| Stopped::Broken(format!("a worker cannot be used: {error}")))?;
+        kept?;
+        display.end()?;
+
+        let interrupted = STOP.load(Ordering::Relaxed);
+        let same = interrupted || self.compare(&summary, &fingerprints)?;
+        let replay = |record: &Record| self.commands.replay(&record.test, record.seed);
+        self.outputs.write(&summary, !self.is_single(), replay)?;
+        Ok(match interrupted {
+            true => Ended::Interrupted,
+            false if !same => Ended::Judged(Verdict::Failed),
+            false => Ended::Judged(summary.worst()),
+        })
     }
 
-    fn other_process(&self) -> OtherProcess {
-        OtherProcess::new(self.commands.implementation)
+    /// Whether one run of each test is all: then it is shown in the course's words.
+    fn is_single(&self) -> bool {
+        self.seeds.count() == 1 && self.time.is_none()
     }
 
-    fn print(&self, test: &'static Test, mut tally: Tally) -> io::Result<()> {
-        let mut out = io::stdout().lock();
-        let is_single = self.seeds.end - self.seeds.start == 1;
-        if is_single && let Some(report) = &tally.last {
-            let replay = self.commands.replay(test, report.spec.seed);
-            return write!(out, "{}", report::course_words(report, &replay));
-        }
-        // Reports come in the order in which runs end.
-        tally.failures.sort_by_key(|failure| failure.0);
-        let (failed, unknown): (Vec<_>, Vec<_>) =
-            tally.failures.iter().partition(|(_, failure)| failure.verdict() == Verdict::Failed);
-        let seeds = |of: &[&(u64, Failure)]| of.iter().map(|(seed, _)| *seed).collect::<Vec<_>>();
-        let (width, passed) = (report::name_width(&self.tests), tally.passed);
-        let line = report::sweep_line(test, width, passed, &seeds(&failed), &seeds(&unknown));
-        writeln!(out, "{line}")?;
-        if let Some((seed, failure)) = failed.first().or(unknown.first()) {
-            let replay = self.commands.replay(test, *seed);
-            write!(out, "{}", report::failed(test, *seed, failure, &replay))?;
+    /// Takes what an earlier sweep has done as done, if it was of the same program.
+    fn take_up(
+        &self,
+        records: &[Record],
+        done: &mut BTreeSet<(&'static str, u64)>,
+        summary: &mut Summary,
+    ) -> Result<(), Stopped> {
+        let (name, build) = (self.commands.implementation.name, &self.commands.build);
+        for record in records {
+            if record.implementation != name || !record.build.is_same_source(build) {
+                let out = self.out.display();
+                return Err(Stopped::Wrong(format!(
+                    "the results in {out} are of another build or implementation ({}, {}); run \
+                     without --resume, or with another --out",
+                    record.build.commit, record.implementation
+                )));
+            }
+            let test = self.tests.iter().find(|test| test.name == record.test);
+            if let Some(test) = test
+                && self.seeds.contains(record.seed)
+                && done.insert((test.name, record.seed))
+            {
+                summary.add(record);
+            }
         }
         Ok(())
     }
-}
 
-/// The results of one test's seeds.
-#[derive(Default)]
-struct Tally {
-    passed: usize,
-    /// Of the runs that failed, and of those that are unknown.
-    failures: Vec<(u64, Failure)>,
-    /// Of the runs that are to be compared with others of the same seed.
-    fingerprints: BTreeMap<u64, u64>,
-    last: Option<RunReport>,
-}
-
-impl Tally {
-    fn worst(&self) -> Verdict {
-        let verdicts = self.failures.iter().map(|(_, failure)| failure.verdict());
-        verdicts.max().unwrap_or(Verdict::Passed)
+    fn pairs(&self) -> Box<dyn Iterator<Item = Pair> + Send> {
+        let is_open = || !ENOUGH.load(Ordering::Relaxed);
+        if let Some(time) = self.time {
+            let end = now() + time;
+            let tests = self.tests.clone();
+            let seeds = self.seeds.iter();
+            let all = seeds.flat_map(move |seed| tests.clone().into_iter().map(move |t| (t, seed)));
+            return Box::new(all.take_while(move |_| is_open() && now() < end));
+        }
+        if self.last_seed_first {
+            let (tests, seeds) = (self.tests.clone(), self.seeds.clone());
+            let of_test = move |test| seeds.iter().rev().map(move |seed| (test, seed));
+            return Box::new(tests.into_iter().flat_map(of_test));
+        }
+        Box::new(pairs(&self.tests, &self.seeds, self.shard).take_while(move |_| is_open()))
     }
 
-    fn add(&mut self, report: RunReport, compare_all: bool) {
-        let seed = report.spec.seed;
-        if compare_all || report.result.is_err() {
-            self.fingerprints.insert(seed, report.fingerprint);
+    /// Runs again what is to be the same: everything in a second process if that is asked for, else
+    /// the first failures of each test. Whether all were the same.
+    fn compare(
+        &self,
+        summary: &Summary,
+        fingerprints: &BTreeMap<(String, u64), String>,
+    ) -> Result<bool, Stopped> {
+        let cannot = |error| Stopped::Broken(format!("runs cannot be compared: {error}"));
+        let other = OtherProcess::new(&self.commands);
+        let differences = if self.check_determinism {
+            other.compare(&self.tests, &self.seeds, self.jobs, fingerprints).map_err(cannot)?
+        } else {
+            let pool = Pool::new(self.commands.settings(&self.out, false), &STOP);
+            let tests = summary.tests(SUITE).into_iter().flat_map(|(_, test)| &test.not_passed);
+            let failed: Vec<&Record> = tests.map(|(_, record)| record).collect();
+            self_check::run_again(&pool, self.jobs, &failed).map_err(cannot)?
+        };
+        let mut text = String::new();
+        for test in &self.tests {
+            let mut of_test = differences.iter().filter(|difference| difference.test == test.name);
+            if let Some(first) = of_test.next() {
+                text += &other.explain(first).map_err(cannot)?;
+                let more = of_test.count();
+                if more > 0 {
+                    text += &format!("    and {more} more seeds like it\n");
+                }
+            }
         }
-        match &report.result {
-            Ok(()) => self.passed += 1,
-            Err(failure) => self.failures.push((seed, failure.clone())),
+        if self.check_determinism {
+            let runs = fingerprints.len();
+            let same = runs - differences.len();
+            text += &format!("{same} of {runs} runs were the same in a second process\n");
         }
-        self.last = Some(report);
+        self.outputs.say(&text)?;
+        Ok(differences.is_empty())
+    }
+}
+
+/// Set when there are enough failures.
+static ENOUGH: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+
+#[expect(clippy::disallowed_methods, reason = "real time, outside of any simulation")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// What a person sees while it runs.
+struct Display<'a> {
+    sweep: &'a Sweep<'a>,
+    bar: ProgressBar,
+    began: Instant,
+    said: Instant,
+    runs: u64,
+    failures: u64,
+    last_note: &'static str,
+    /// Single runs that are not printed yet, by the place of their test.
+    waiting: BTreeMap<usize, Answer>,
+    printed: usize,
+    closed: Result<(), io::Error>,
+}
+
+impl<'a> Display<'a> {
+    fn new(sweep: &'a Sweep<'a>, done: u64) -> Display<'a> {
+        let total = (sweep.tests.len() as u64).saturating_mul(sweep.seeds.count());
+        let total = total / sweep.shard.of() as u64;
+        let bar = match (sweep.is_single(), sweep.time) {
+            (true, _) => ProgressBar::hidden(),
+            (_, Some(_)) => ProgressBar::no_length(),
+            _ => ProgressBar::new(total),
+        };
+        let style = match sweep.time {
+            Some(_) => "{elapsed} {pos} runs, {per_sec}, {msg}",
+            None => "{elapsed} [{bar:30}] {pos}/{len} runs, {per_sec}, {msg}, {eta} left",
+        };
+        bar.set_style(ProgressStyle::with_template(style).unwrap_or(ProgressStyle::default_bar()));
+        bar.set_message("0 failed");
+        bar.set_position(done);
+        Display {
+            sweep,
+            bar,
+            began: now(),
+            said: now(),
+            runs: done,
+            failures: 0,
+            last_note: "",
+            waiting: BTreeMap::new(),
+            printed: 0,
+            closed: Ok(()),
+        }
+    }
+
+    fn add(&mut self, answer: Answer, failures: u64) {
+        self.runs += 1;
+        self.failures = failures;
+        if self.sweep.is_single() && !self.sweep.outputs.json {
+            let place = self.sweep.tests.iter().position(|test| test.name == answer.record.test);
+            self.waiting.insert(place.unwrap_or(usize::MAX), answer);
+            while let Some(answer) = self.waiting.remove(&self.printed) {
+                self.print(&answer);
+            }
+            return;
+        }
+        self.bar.set_message(format!("{failures} failed"));
+        self.bar.inc(1);
+        if !io::stderr().is_terminal() && self.said.elapsed() > PROGRESS_INTERVAL {
+            self.said = now();
+            let (runs, seconds) = (self.runs, self.began.elapsed().as_secs());
+            let rate = runs / seconds.max(1);
+            eprintln!("lab: {runs} runs in {seconds} s, {rate} a second, {failures} failed");
+        }
+    }
+
+    fn print(&mut self, answer: &Answer) {
+        let test = self.sweep.tests[self.printed];
+        let replay = self.sweep.commands.replay(test.name, answer.record.seed);
+        let text = report::course_words(test, answer, &replay);
+        if self.closed.is_ok() {
+            self.closed = io::stdout().write_all(text.as_bytes());
+        }
+        self.printed += 1;
+    }
+
+    fn note(&mut self, text: &'static str) {
+        if text != self.last_note {
+            self.last_note = text;
+            self.bar.suspend(|| eprintln!("lab: {text}"));
+        }
+    }
+
+    fn end(mut self) -> Result<(), Stopped> {
+        self.bar.finish_and_clear();
+        // Those behind one that was not run.
+        let left = std::mem::take(&mut self.waiting);
+        for (place, answer) in left {
+            self.printed = place;
+            self.print(&answer);
+        }
+        Ok(self.closed?)
     }
 }

@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::ops::Range;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use labraft::Test;
 use labraft::records::{self, Record};
-use labraft::{Implementation, Test, sweep};
+use labraft::workers::Pool;
+
+use crate::SUITE;
+use crate::cli::Commands;
+use crate::seeds::Seeds;
 
 /// How often the two sides of a difference are looked for: it need not show in each pair of runs.
 const TRIES: usize = 5;
@@ -19,28 +23,28 @@ const SUSPECTS: &str = "usual suspects: addresses as keys or in comparisons; map
 
 /// Runs of one seed that were not the same.
 pub(crate) struct Difference {
-    pub(crate) test: &'static Test,
+    pub(crate) test: String,
     pub(crate) seed: u64,
     /// Their fingerprints.
     pub(crate) fingerprints: [String; 2],
 }
 
 /// Programs of the same build, in processes of their own.
-pub(crate) struct OtherProcess {
-    implementation: Implementation,
+pub(crate) struct OtherProcess<'a> {
+    commands: &'a Commands<'a>,
     /// A place for what they keep, removed in the end.
     directory: PathBuf,
 }
 
-impl OtherProcess {
-    pub(crate) fn new(implementation: Implementation) -> OtherProcess {
+impl<'a> OtherProcess<'a> {
+    pub(crate) fn new(commands: &'a Commands<'a>) -> OtherProcess<'a> {
         let name = format!("lab-self-check-{}", std::process::id());
-        OtherProcess { implementation, directory: std::env::temp_dir().join(name) }
+        OtherProcess { commands, directory: std::env::temp_dir().join(name) }
     }
 
     fn command(&self, arguments: &[&str]) -> io::Result<Command> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.args(arguments).args(["--implementation", self.implementation.name]);
+        command.args(arguments).args(self.commands.common_arguments());
         command.arg("--out").arg(&self.directory).stdin(Stdio::null());
         Ok(command)
     }
@@ -48,41 +52,39 @@ impl OtherProcess {
     /// The seeds whose fingerprints here are not those that another process comes to.
     pub(crate) fn compare(
         &self,
-        test: &'static Test,
-        seeds: &Range<u64>,
+        tests: &[&'static Test],
+        seeds: &Seeds,
         jobs: usize,
-        here: &BTreeMap<u64, u64>,
+        here: &BTreeMap<(String, u64), String>,
     ) -> io::Result<Vec<Difference>> {
         _ = std::fs::remove_dir_all(&self.directory);
-        let (seeds, jobs) = (format!("{}..{}", seeds.start, seeds.end), jobs.to_string());
-        let mut command = self.command(&["run", test.name, "--seeds", &seeds, "--jobs", &jobs])?;
-        let output = command.output()?;
-        let records = records::all(&self.directory)?;
-        let there: BTreeMap<u64, &Record> =
-            records.iter().map(|record| (record.seed, record)).collect();
-        if there.len() != here.len() {
+        std::fs::create_dir_all(&self.directory)?;
+        let (seeds, jobs) = (seeds.to_argument(&self.directory)?, jobs.to_string());
+        let options = ["--seeds", &seeds, "--jobs", &jobs, "--last-seed-first"];
+        let names = tests.iter().map(|test| test.name);
+        let arguments: Vec<&str> = ["run"].into_iter().chain(names).chain(options).collect();
+        let output = self.command(&arguments)?.output()?;
+        let records = records::read(&records::path(&self.directory))?.all;
+        if records.len() != here.len() {
             let error = String::from_utf8_lossy(&output.stderr);
-            let (ran, wanted) = (there.len(), here.len());
+            let (ran, wanted) = (records.len(), here.len());
             return Err(io::Error::other(format!(
-                "the second process ran {ran} of {wanted} seeds of {}: {error}",
-                test.name
+                "the second process made {ran} of {wanted} runs: {error}"
             )));
         }
-        let pairs = here.iter().map(|(&seed, fingerprint)| {
-            (seed, [format!("{fingerprint:016x}"), there[&seed].fingerprint.clone()])
+        let differences = records.into_iter().filter_map(|there| {
+            let key = (there.test, there.seed);
+            let one = here.get(&key)?;
+            difference(key, one, there.fingerprint)
         });
-        Ok(pairs
-            .filter(|(_, [one, other])| one != other)
-            .map(|(seed, fingerprints)| Difference { test, seed, fingerprints })
-            .collect())
+        Ok(differences.collect())
     }
 
     /// Says what differs: the first event that is not the same in two further processes.
     pub(crate) fn explain(&self, difference: &Difference) -> io::Result<String> {
         let Difference { test, seed, fingerprints: [one, other] } = difference;
         let mut text = format!(
-            "  NOT DETERMINISTIC: {}, seed {seed}: fingerprint {one} and then {other}\n",
-            test.name
+            "  NOT DETERMINISTIC: {test}, seed {seed}: fingerprint {one} and then {other}\n"
         );
         let first = self.log(test, *seed, 0)?;
         let mut found = None;
@@ -108,16 +110,15 @@ impl OtherProcess {
 
     /// The events of a run in another process, a line each. That process has run so many other seeds
     /// before: what they leave behind may be what makes the difference.
-    fn log(&self, test: &Test, seed: u64, earlier_runs: usize) -> io::Result<String> {
+    fn log(&self, test: &str, seed: u64, earlier_runs: usize) -> io::Result<String> {
         let (seed, earlier_runs) = (seed.to_string(), earlier_runs.to_string());
-        let arguments =
-            ["replay", test.name, "--seed", &seed, "--log", "--earlier-runs", &earlier_runs];
+        let arguments = ["replay", test, "--seed", &seed, "--log", "--earlier-runs", &earlier_runs];
         let output = self.command(&arguments)?.output()?;
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 }
 
-impl Drop for OtherProcess {
+impl Drop for OtherProcess<'_> {
     fn drop(&mut self) {
         _ = std::fs::remove_dir_all(&self.directory);
     }
@@ -139,23 +140,31 @@ fn first_difference(one: &str, other: &str) -> Option<(usize, String, String)> {
     None
 }
 
-/// Runs seeds that failed once more, in this process: those that were not the same run.
+/// Runs once more what did not pass: those that were not the same run. What did not come to an end has
+/// been run twice already.
 pub(crate) fn run_again(
-    test: &'static Test,
-    implementation: Implementation,
+    pool: &Pool<'_>,
     jobs: usize,
-    fingerprints: &BTreeMap<u64, u64>,
-) -> Vec<Difference> {
+    failed: &[&Record],
+) -> io::Result<Vec<Difference>> {
+    let ended: Vec<&&Record> =
+        failed.iter().filter(|record| !record.fingerprint.is_empty()).collect();
+    let test = |name: &str| SUITE.iter().find(|test| test.name == name);
+    let pairs = ended.iter().filter_map(|record| Some((test(&record.test)?, record.seed)));
     let mut differences = Vec::new();
-    sweep(test, fingerprints.keys().copied(), implementation, jobs, |report| {
-        let seed = report.spec.seed;
-        if report.fingerprint != fingerprints[&seed] {
-            let pair = [fingerprints[&seed], report.fingerprint];
-            let fingerprints = pair.map(|fingerprint| format!("{fingerprint:016x}"));
-            differences.push(Difference { test, seed, fingerprints });
+    pool.run(pairs, jobs, |answer| {
+        let again = answer.record;
+        let is_it = |record: &&&&Record| record.seed == again.seed && record.test == again.test;
+        if let Some(record) = ended.iter().find(is_it) {
+            let key = (again.test.clone(), again.seed);
+            differences.extend(difference(key, &record.fingerprint, again.fingerprint));
         }
-    });
-    differences
+    })?;
+    Ok(differences)
+}
+
+fn difference((test, seed): (String, u64), one: &str, other: String) -> Option<Difference> {
+    (one != other).then(|| Difference { test, seed, fingerprints: [one.into(), other] })
 }
 
 #[cfg(test)]

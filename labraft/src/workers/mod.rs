@@ -1,0 +1,48 @@
+//! Runs in processes of their own, for the lab does not trust what it runs: code under test may
+//! panic, abort, overflow its stack, block its thread, spin for ever or use up the memory. That costs
+//! one run. The worker is ended and replaced, and the same run is made once more, watched.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | `worker` | the process that runs what it is told |
+//! | `pool` | the side that tells: starts workers, waits, ends and replaces them |
+//! | `watch` | what is seen of a run that does not come to an end |
+
+mod pool;
+mod watch;
+mod worker;
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+pub use pool::{Pair, Pool, Settings};
+pub use worker::serve;
+
+use crate::lab::Passed;
+use crate::records::Record;
+
+/// What a worker is told to run: one line of JSON.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Job {
+    /// The test's name.
+    test: String,
+    seed: u64,
+    /// Whether to answer with the events as well.
+    record: bool,
+    /// Where to leave traces while it runs.
+    watch: Option<PathBuf>,
+}
+
+/// What became of a run: a worker's answer is one line of JSON.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Answer {
+    /// What is to be kept.
+    pub record: Record,
+    /// The figures of each part that passed.
+    pub passed: Vec<Passed>,
+    /// What was odd but not wrong.
+    pub warnings: Vec<String>,
+    /// The events, a line each, if they were asked for.
+    pub events: Vec<String>,
+}

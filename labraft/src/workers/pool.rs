@@ -1,0 +1,407 @@
+//! The side that tells workers what to run: starts them, waits for answers, ends and replaces those
+//! that give none.
+
+use std::collections::VecDeque;
+use std::io::{self, BufRead, BufReader, PipeReader, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use super::{Answer, Job, watch};
+use crate::failure::Verdict;
+use crate::raft::Implementation;
+use crate::records::{Build, Problem, Record};
+use crate::suite::Test;
+
+/// How often a wait looks whether it is to go on.
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+/// A run that is watched is over when it leaves no more traces for so long.
+const SILENCE: Duration = Duration::from_secs(3);
+/// How much a run may print.
+const MAX_OUTPUT_BYTES: u64 = 64 << 20;
+/// How much of it is kept: what a process says when it dies comes last.
+const KEPT_OUTPUT_BYTES: usize = 8 << 10;
+
+/// A test and a seed to run it under.
+pub type Pair = (&'static Test, u64);
+
+/// What workers are started with.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Which Raft they run.
+    pub implementation: Implementation,
+    /// The program and its arguments that make it call [`serve`](super::serve), with these settings.
+    pub command: Vec<String>,
+    /// How much memory a worker may use, in bytes: the command's own business, and for reports.
+    pub memory_bytes: u64,
+    /// How long a run may take before it counts as hung. It only ends code that never comes back to
+    /// the executor, so it is far more than any run takes.
+    pub wall_limit: Duration,
+    /// Where traces of runs are left that did not come to an end.
+    pub traces: PathBuf,
+    /// Whether what the code under test prints is to be seen.
+    pub show_output: bool,
+    /// What the workers are built from.
+    pub build: Build,
+}
+
+/// Workers for runs.
+#[derive(Debug)]
+pub struct Pool<'a> {
+    settings: Settings,
+    /// Set by anyone to end everything as soon as possible.
+    stop: &'a AtomicBool,
+}
+
+impl<'a> Pool<'a> {
+    /// A pool that has not started any worker yet.
+    pub fn new(settings: Settings, stop: &'a AtomicBool) -> Pool<'a> {
+        Pool { settings, stop }
+    }
+
+    /// Runs all pairs, `jobs` at a time, and hands over each answer as it comes. Ends early, without
+    /// the answers under way, when the stop flag is set.
+    ///
+    /// # Errors
+    /// When workers cannot be started: nothing of what they run is an error.
+    pub fn run(
+        &self,
+        pairs: impl Iterator<Item = Pair> + Send,
+        jobs: usize,
+        mut on_answer: impl FnMut(Answer),
+    ) -> io::Result<()> {
+        let pairs = Mutex::new(pairs);
+        let next = || match self.is_stopped() {
+            true => None,
+            false => pairs.lock().unwrap_or_else(PoisonError::into_inner).next(),
+        };
+        let (sender, receiver) = mpsc::sync_channel(2 * jobs);
+        std::thread::scope(|scope| {
+            for _ in 0..jobs.max(1) {
+                let (sender, next) = (sender.clone(), &next);
+                scope.spawn(move || {
+                    let mut worker = None;
+                    while let Some(pair) = next() {
+                        let answer = self.run_in(&mut worker, pair, false).transpose();
+                        let Some(answer) = answer else { return };
+                        let is_error = answer.is_err();
+                        if sender.send(answer).is_err() || is_error {
+                            return;
+                        }
+                    }
+                });
+            }
+            drop(sender);
+            let mut result = Ok(());
+            for answer in receiver {
+                match answer {
+                    Ok(answer) => on_answer(answer),
+                    Err(error) => {
+                        // The others need not try.
+                        self.stop.store(true, Ordering::Relaxed);
+                        result = Err(error);
+                    }
+                }
+            }
+            result
+        })
+    }
+
+    /// Runs pairs one after the other in one worker: the last one's answer, with its events if
+    /// `record` says so. `None` when the stop flag was set.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn run_one(&self, before: &[Pair], pair: Pair, record: bool) -> io::Result<Option<Answer>> {
+        let mut worker = None;
+        for &earlier in before {
+            self.run_in(&mut worker, earlier, false)?;
+        }
+        self.run_in(&mut worker, pair, record)
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Runs a pair in a worker, which is started if there is none; afterwards there is none if the run
+    /// has cost it.
+    fn run_in(
+        &self,
+        slot: &mut Option<Worker>,
+        (test, seed): Pair,
+        record: bool,
+    ) -> io::Result<Option<Answer>> {
+        let job = Job { test: test.name.into(), seed, record, watch: None };
+        let worker = match slot {
+            Some(worker) => worker,
+            None => slot.insert(Worker::start(&self.settings)?),
+        };
+        let mut limit = Limit::after(self.settings.wall_limit);
+        let end = match worker.ask(&job, || self.is_stopped() || limit.is_over())? {
+            Ok(answer) => return Ok(Some(*answer)),
+            Err(end) => end,
+        };
+        *slot = None;
+        if self.is_stopped() {
+            return Ok(None);
+        }
+        self.examine(&job, &end)
+    }
+
+    /// Runs a pair that did not come to an end once more, and watches it.
+    fn examine(&self, job: &Job, end: &End) -> io::Result<Option<Answer>> {
+        let traces = self.settings.traces.join(format!("{}-{}.log", job.test, job.seed));
+        let job = Job { watch: Some(traces.clone()), ..job.clone() };
+        let mut worker = Worker::start(&self.settings)?;
+        let mut silence = Limit::after(SILENCE.min(self.settings.wall_limit));
+        let mut size = 0;
+        let give_up = || {
+            let now = watch::size(&traces);
+            if now != std::mem::replace(&mut size, now) {
+                silence = Limit::after(SILENCE.min(self.settings.wall_limit));
+            }
+            self.is_stopped() || silence.is_over()
+        };
+        let again = worker.ask(&job, give_up)?;
+        if self.is_stopped() {
+            return Ok(None);
+        }
+        let (verdict, reason, group) = self.judge(end);
+        let (mut details, mut at) = (Vec::new(), None);
+        match again {
+            Ok(answer) => details.push(format!(
+                "run again, it {}: something in it is not deterministic",
+                answer.record.verdict.name()
+            )),
+            Err(_) => (details, at) = watch::tell(&traces),
+        }
+        let said: Vec<&str> = end.output.lines().filter(|line| !line.trim().is_empty()).collect();
+        if let Some(first) = said.len().checked_sub(6).or(Some(0)).filter(|_| !said.is_empty()) {
+            details.push("its last words:".into());
+            details.extend(said[first..].iter().map(|line| format!("  {line}")));
+        }
+        let problem = Problem { reason, group, at, server: None, details };
+        let name = self.settings.implementation.name;
+        let record =
+            Record::ended((&job.test, job.seed), name, verdict, problem, &self.settings.build);
+        Ok(Some(Answer { record, passed: Vec::new(), warnings: Vec::new(), events: Vec::new() }))
+    }
+
+    /// What a process that ended like this has run into: the verdict, a sentence, and its group.
+    fn judge(&self, end: &End) -> (Verdict, String, String) {
+        let memory = self.settings.memory_bytes >> 20;
+        let (verdict, reason) = match (&end.how, end.status) {
+            (How::GaveUp, _) => {
+                let limit = self.settings.wall_limit.as_secs_f64();
+                (Verdict::Hung, format!("a task did not return within {limit} s of real time"))
+            }
+            (How::Flood, _) => {
+                let limit = MAX_OUTPUT_BYTES >> 20;
+                (Verdict::Crashed, format!("it printed more than {limit} MiB"))
+            }
+            (How::Gone, _) if end.output.contains("memory allocation of") => {
+                (Verdict::Crashed, format!("it needs more than {memory} MiB of memory (--memory)"))
+            }
+            (How::Gone, _) if end.output.contains("has overflowed its stack") => {
+                (Verdict::Crashed, "stack overflow: a recursion without an end?".into())
+            }
+            (How::Gone, status) => match (status.code(), status.signal()) {
+                (Some(code), _) => {
+                    (Verdict::Crashed, format!("it ended its process with exit code {code}"))
+                }
+                (_, Some(signal)) => {
+                    let name = signal_name(signal);
+                    (Verdict::Crashed, format!("its process was ended by signal {signal}{name}"))
+                }
+                _ => (Verdict::Crashed, "its process ended".into()),
+            },
+        };
+        (verdict, reason.clone(), reason)
+    }
+}
+
+fn signal_name(signal: i32) -> &'static str {
+    match signal {
+        4 => " (illegal instruction)",
+        6 => " (abort)",
+        7 => " (bus error)",
+        8 => " (arithmetic)",
+        9 => " (killed)",
+        11 => " (segmentation fault)",
+        _ => "",
+    }
+}
+
+/// A moment of real time after which something is given up. It never decides about a run that
+/// comes back.
+struct Limit(Instant);
+
+impl Limit {
+    #[expect(clippy::disallowed_methods, reason = "real time, outside of any simulation")]
+    fn after(span: Duration) -> Limit {
+        Limit(Instant::now() + span)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "real time, outside of any simulation")]
+    fn is_over(&mut self) -> bool {
+        Instant::now() >= self.0
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "real time, outside of any simulation")]
+fn pause(span: Duration) {
+    std::thread::sleep(span);
+}
+
+/// How a worker came to its end.
+struct End {
+    how: How,
+    status: ExitStatus,
+    /// The last of what it printed.
+    output: String,
+}
+
+enum How {
+    /// It was there no more.
+    Gone,
+    /// It took too long.
+    GaveUp,
+    /// It printed too much.
+    Flood,
+}
+
+/// A worker process. Dropping it ends it, and all that it started.
+struct Worker {
+    /// None when it has come to its end.
+    child: Option<Child>,
+    socket: BufReader<UnixStream>,
+    output: Arc<Mutex<Output>>,
+}
+
+/// What a worker prints.
+#[derive(Default)]
+struct Output {
+    last: VecDeque<u8>,
+    /// Bytes since the last job began.
+    count: u64,
+}
+
+impl Worker {
+    fn start(settings: &Settings) -> io::Result<Worker> {
+        let (ours, theirs) = UnixStream::pair()?;
+        let (reader, writer) = io::pipe()?;
+        let [program, arguments @ ..] = &settings.command[..] else {
+            return Err(io::Error::other("there is no command to start workers with"));
+        };
+        let child = Command::new(program)
+            .args(arguments)
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(writer.try_clone()?)
+            .stderr(writer)
+            // So that it and all that it starts can be ended together; and a Ctrl-C is ours alone.
+            .process_group(0)
+            .spawn()
+            .map_err(|error| io::Error::other(format!("{program} cannot be started: {error}")))?;
+        ours.set_read_timeout(Some(LOOK_INTERVAL))?;
+        let output = Arc::new(Mutex::new(Output::default()));
+        let (kept, show) = (output.clone(), settings.show_output);
+        std::thread::spawn(move || drain(reader, &kept, show));
+        Ok(Worker { child: Some(child), socket: BufReader::new(ours), output })
+    }
+
+    /// Has a job done. It is given up when `give_up` says so; then, and when the worker is gone, this
+    /// is the worker's end.
+    fn ask(
+        &mut self,
+        job: &Job,
+        give_up: impl FnMut() -> bool,
+    ) -> io::Result<Result<Box<Answer>, End>> {
+        self.output().count = 0;
+        let mut line = serde_json::to_string(job)?;
+        line.push('\n');
+        let how = match self.socket.get_mut().write_all(line.as_bytes()) {
+            Err(_) => How::Gone,
+            Ok(()) => match self.wait(give_up)? {
+                Ok(answer) => return Ok(Ok(answer)),
+                Err(how) => how,
+            },
+        };
+        let status = self.end()?;
+        // What it said last is on its way: the other end of the pipe is closed now.
+        for _ in 0..20 {
+            if Arc::strong_count(&self.output) == 1 {
+                break;
+            }
+            pause(LOOK_INTERVAL / 10);
+        }
+        let last: Vec<u8> = self.output().last.iter().copied().collect();
+        Ok(Err(End { how, status, output: String::from_utf8_lossy(&last).into_owned() }))
+    }
+
+    fn wait(&mut self, mut give_up: impl FnMut() -> bool) -> io::Result<Result<Box<Answer>, How>> {
+        let mut line = Vec::new();
+        loop {
+            match self.socket.read_until(b'\n', &mut line) {
+                Ok(0) => return Ok(Err(How::Gone)),
+                Ok(_) if line.ends_with(b"\n") => {
+                    return Ok(Ok(Box::new(serde_json::from_slice(&line)?)));
+                }
+                Ok(_) => {}
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {}
+                    io::ErrorKind::Interrupted => {}
+                    _ => return Ok(Err(How::Gone)),
+                },
+            }
+            if self.output().count > MAX_OUTPUT_BYTES {
+                return Ok(Err(How::Flood));
+            }
+            if give_up() {
+                return Ok(Err(How::GaveUp));
+            }
+        }
+    }
+
+    fn output(&self) -> MutexGuard<'_, Output> {
+        self.output.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends the process and all that it started.
+    fn end(&mut self) -> io::Result<ExitStatus> {
+        let mut child = self.child.take().ok_or_else(|| io::Error::other("it has ended before"))?;
+        if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+            // It may be gone already.
+            _ = kill_process_group(group, Signal::KILL);
+        }
+        child.wait()
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        _ = self.end();
+    }
+}
+
+/// Keeps the last of what a worker prints, until nobody can print any more.
+fn drain(mut reader: PipeReader, output: &Mutex<Output>, show: bool) {
+    let mut buffer = [0; 64 << 10];
+    while let Ok(count @ 1..) = reader.read(&mut buffer) {
+        if show {
+            _ = io::stderr().write_all(&buffer[..count]);
+        }
+        let mut output = output.lock().unwrap_or_else(PoisonError::into_inner);
+        output.count += count as u64;
+        output.last.extend(&buffer[..count]);
+        let excess = output.last.len().saturating_sub(KEPT_OUTPUT_BYTES);
+        output.last.drain(..excess);
+    }
+}

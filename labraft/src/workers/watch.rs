@@ -1,0 +1,98 @@
+//! What is seen of a run that does not come to an end: its events in a file, and the task that is
+//! being polled in another. The system keeps both when the process is gone.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use labrpc::{TaskInfo, Timed, Watch};
+
+use crate::report::event_line;
+
+/// Of a run that makes more events than this, the first ones are dropped.
+const MAX_LOG_BYTES: usize = 32 << 20;
+/// The place of the task; what is written there is as long each time.
+const TASK_BYTES: usize = 512;
+/// How many events are shown of a run that did not end.
+const SHOWN: usize = 12;
+
+/// Writes what happens, as it happens.
+pub(super) struct Traces {
+    path: PathBuf,
+    log: File,
+    written: usize,
+    task: File,
+}
+
+impl Traces {
+    pub(super) fn begin(path: &Path) -> io::Result<Traces> {
+        if let Some(directory) = path.parent() {
+            std::fs::create_dir_all(directory)?;
+        }
+        _ = std::fs::remove_file(earlier(path));
+        Ok(Traces {
+            path: path.into(),
+            log: File::create(path)?,
+            written: 0,
+            task: File::create(task_path(path))?,
+        })
+    }
+}
+
+impl Watch for Traces {
+    // Nobody is there to be told of a full disk: then there are fewer traces.
+    fn event(&mut self, event: &Timed) {
+        if self.written > MAX_LOG_BYTES {
+            _ = std::fs::rename(&self.path, earlier(&self.path));
+            self.written = 0;
+            if let Ok(log) = File::create(&self.path) {
+                self.log = log;
+            }
+        }
+        let line = event_line(event) + "\n";
+        self.written += line.len();
+        _ = self.log.write_all(line.as_bytes());
+    }
+
+    fn poll(&mut self, task: &TaskInfo) {
+        let mut text = task.to_string().into_bytes();
+        text.resize(TASK_BYTES, b' ');
+        _ = self.task.write_all_at(&text, 0);
+    }
+}
+
+fn earlier(path: &Path) -> PathBuf {
+    path.with_extension("earlier.log")
+}
+
+fn task_path(path: &Path) -> PathBuf {
+    path.with_extension("task")
+}
+
+/// How much has been left so far: it grows while the run is alive.
+pub(super) fn size(path: &Path) -> u64 {
+    let size = |path: &Path| path.metadata().map_or(0, |metadata| metadata.len());
+    size(path) + size(&earlier(path))
+}
+
+/// What a person is told of the traces, a line each; and the virtual time of the last event.
+pub(super) fn tell(path: &Path) -> (Vec<String>, Option<f64>) {
+    let read = |path: &Path| std::fs::read(path).unwrap_or_default();
+    let task = String::from_utf8_lossy(&read(&task_path(path))).trim().to_string();
+    let log = String::from_utf8_lossy(&read(path)).into_owned();
+    _ = std::fs::remove_file(task_path(path));
+
+    let mut lines = Vec::new();
+    if !task.is_empty() {
+        lines.push(format!("being polled: {task}"));
+    }
+    let events: Vec<&str> = log.lines().collect();
+    let last = &events[events.len().saturating_sub(SHOWN)..];
+    if !last.is_empty() {
+        lines.push(format!("the last events, of all in {}:", path.display()));
+        lines.extend(last.iter().map(|event| format!("  {}", event.trim_end())));
+    }
+    let at = events.last().and_then(|event| event.split_whitespace().next()?.parse().ok());
+    (lines, at)
+}

@@ -1,0 +1,94 @@
+//! The process that runs what it is told, one run after the other, until nobody is there to tell.
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use labrpc::RunSpec;
+use rustix::process::{Resource, Rlimit, Signal, kill_current_process_group, setrlimit};
+use rustix::time::{ClockId, clock_gettime};
+
+use super::watch::Traces;
+use super::{Answer, Job};
+use crate::raft::Implementation;
+use crate::records::{Build, Record};
+use crate::report::event_line;
+use crate::runner::Run;
+use crate::suite::Test;
+
+/// Runs jobs that come in through the standard input, which is a socket; answers go back the same
+/// way. Returns when the other side says that there are no more.
+///
+/// The process is to be the leader of a group of its own. When the other side is gone in the middle of
+/// a run, the whole group ends at once.
+///
+/// # Errors
+/// When the standard input is no socket, or says what is not understood.
+pub fn serve(
+    suite: &'static [Test],
+    implementation: Implementation,
+    memory_bytes: u64,
+    build: &Build,
+) -> io::Result<()> {
+    let socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+    // Code under test that reads its standard input is not to swallow jobs.
+    rustix::stdio::dup2_stdin(std::fs::File::open("/dev/null")?)?;
+    let limit = Some(memory_bytes);
+    setrlimit(Resource::As, Rlimit { current: limit, maximum: limit })?;
+
+    let jobs = jobs_of(socket.try_clone()?);
+    let mut answers = socket;
+    for job in jobs {
+        let job = job?;
+        let test = suite.iter().find(|test| test.name == job.test);
+        let test = test.ok_or_else(|| io::Error::other(format!("no test {:?}", job.test)))?;
+        let mut line = serde_json::to_string(&run(test, implementation, &job, build)?)?;
+        line.push('\n');
+        answers.write_all(line.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// The jobs as they come. Whoever hangs in a run does not hear that the other side is gone; this does.
+fn jobs_of(socket: UnixStream) -> mpsc::IntoIter<io::Result<Job>> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(socket).lines() {
+            let job = line.and_then(|line| Ok(serde_json::from_str(&line)?));
+            if sender.send(job).is_err() {
+                return;
+            }
+        }
+        _ = kill_current_process_group(Signal::KILL);
+    });
+    receiver.into_iter()
+}
+
+fn run(
+    test: &'static Test,
+    implementation: Implementation,
+    job: &Job,
+    build: &Build,
+) -> io::Result<Answer> {
+    let mut run = Run::new(test, implementation, RunSpec::seed(job.seed)).record(job.record);
+    if let Some(path) = &job.watch {
+        run = run.watch(Box::new(Traces::begin(path)?));
+    }
+    let before = cpu_time();
+    let report = run.run();
+    let cpu = cpu_time().saturating_sub(before);
+    Ok(Answer {
+        record: Record::new(&report, implementation.name, cpu, build),
+        events: report.record.iter().map(event_line).collect(),
+        passed: report.passed,
+        warnings: report.warnings,
+    })
+}
+
+/// CPU time of this process so far.
+fn cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}

@@ -1,0 +1,65 @@
+//! Where the summary of many runs goes: to a person, to programs, to GitHub.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use labraft::records::Record;
+use labraft::report::{self, Summary};
+
+use crate::SUITE;
+use crate::cli::Stopped;
+
+/// How many reasons are shown.
+const REASONS_SHOWN: usize = 5;
+
+/// What to write.
+pub(crate) struct Outputs {
+    /// Whether the standard output is for a program.
+    pub(crate) json: bool,
+    /// Where to write a JUnit report.
+    pub(crate) junit: Option<PathBuf>,
+}
+
+impl Outputs {
+    /// Prints for a person, wherever that does not disturb a program.
+    pub(crate) fn say(&self, text: &str) -> Result<(), Stopped> {
+        match self.json {
+            true => eprint!("{text}"),
+            false => io::stdout().write_all(text.as_bytes())?,
+        }
+        Ok(())
+    }
+
+    /// Writes all of it; for a person only `with_table`.
+    pub(crate) fn write(
+        &self,
+        summary: &Summary,
+        with_table: bool,
+        replay: impl Fn(&Record) -> String,
+    ) -> Result<(), Stopped> {
+        if self.json {
+            write!(io::stdout(), "{}", report::json_lines(summary, SUITE, &replay))?;
+        }
+        if with_table {
+            self.say(&(summary.table(SUITE) + &summary.reasons(REASONS_SHOWN, &replay)))?;
+        }
+        if let Some(path) = &self.junit {
+            std::fs::write(path, report::junit(summary, SUITE, &replay)).map_err(|error| {
+                Stopped::Wrong(format!("{} cannot be written: {error}", path.display()))
+            })?;
+        }
+        if std::env::var_os("GITHUB_ACTIONS").is_some() {
+            self.say(&report::github_annotations(summary, SUITE, &replay))?;
+            if let Some(path) = std::env::var_os("GITHUB_STEP_SUMMARY") {
+                let page = report::github_summary(summary, SUITE, &replay);
+                let file = OpenOptions::new().create(true).append(true).open(&path);
+                let written = file.and_then(|mut file| file.write_all(page.as_bytes()));
+                if let Err(error) = written {
+                    eprintln!("lab: the step summary {path:?} cannot be written: {error}");
+                }
+            }
+        }
+        Ok(())
+    }
+}
