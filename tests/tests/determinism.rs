@@ -1,11 +1,10 @@
 //! The same seed is the same run: however often, wherever, beside whatever else.
 
-use std::ops::Range;
 use std::path::PathBuf;
 use std::process::Command;
 
-use labraft::records::Record;
-use labraft::{Test, run_test, select, sweep};
+use labraft::records::{self, Record};
+use labraft::{Test, run_test, select};
 use labrpc::RunSpec;
 
 /// One test of each part, with every fault that the course's network has among them.
@@ -25,16 +24,6 @@ fn sample() -> impl Iterator<Item = &'static Test> {
 
 fn fingerprint(test: &'static Test, seed: u64, record: bool) -> u64 {
     run_test(test, raft::REFERENCE, RunSpec::seed(seed), record).fingerprint
-}
-
-/// Seed and fingerprint of each run, in the order of the seeds.
-fn sweep_fingerprints(test: &'static Test, seeds: Range<u64>, jobs: usize) -> Vec<(u64, u64)> {
-    let mut all = Vec::new();
-    sweep(test, seeds, raft::REFERENCE, jobs, |report| {
-        all.push((report.spec.seed, report.fingerprint));
-    });
-    all.sort_unstable();
-    all
 }
 
 #[test]
@@ -59,40 +48,37 @@ fn a_record_is_the_same_record_each_time() {
     assert_eq!(first, record());
 }
 
-#[test]
-fn alone_and_as_the_last_of_a_hundred_with_one_job_or_two() {
-    let test = select(tests::SUITE, "ReElection2A").unwrap()[0];
-    let with_one_job = sweep_fingerprints(test, 0..100, 1);
-    assert_eq!(with_one_job, sweep_fingerprints(test, 0..100, 2));
-    assert_eq!(with_one_job[99], (99, fingerprint(test, 99, false)));
-    for test in sample() {
-        assert_eq!(sweep_fingerprints(test, 5..8, 1), sweep_fingerprints(test, 5..8, 2));
-    }
-}
-
-/// Runs `lab` in a process of its own and returns what it kept, ordered.
-fn records_of_a_process(name: &str, jobs: &str) -> Vec<Record> {
+/// What `lab` found in processes of its own, ordered: all but how long it took.
+fn records_of(name: &str, arguments: &[&str]) -> Vec<Record> {
     let out = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
-    _ = std::fs::remove_dir_all(&out);
-    let status = Command::new(env!("CARGO_BIN_EXE_lab"))
-        .args(["run", "2A", "2D", "--seeds", "4..6", "--jobs", jobs, "--out"])
-        .arg(&out)
-        .output()
-        .unwrap()
-        .status;
-    assert!(status.success());
-    let lines = std::fs::read_to_string(out.join("results.jsonl")).unwrap();
-    let mut records: Vec<Record> =
-        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_lab")).args(arguments).arg("--out").arg(&out).output();
+    assert!(output.unwrap().status.success());
+    let mut records = records::read(&records::path(&out)).unwrap().all;
+    records.iter_mut().for_each(|record| record.cpu_ms = 0.0);
     records.sort_by(|a, b| (&a.test, a.seed).cmp(&(&b.test, b.seed)));
-    assert_eq!(records.len(), 20, "ten tests, two seeds");
     records
 }
 
 #[test]
-fn in_two_processes_and_in_this_one() {
-    let first = records_of_a_process("first", "1");
-    assert_eq!(first, records_of_a_process("second", "2"));
+fn alone_and_as_the_last_of_a_hundred_with_one_worker_or_two() {
+    let sweep =
+        |name, jobs| records_of(name, &["run", "ReElection2A", "--seeds", "100", "--jobs", jobs]);
+    let with_one = sweep("hundred-1", "1");
+    assert_eq!(with_one.len(), 100);
+    assert_eq!(with_one, sweep("hundred-2", "2"));
+    assert_eq!(records_of("alone", &["run", "ReElection2A", "--seed", "99"]), with_one[99..]);
+}
+
+#[test]
+fn in_other_processes_and_in_this_one() {
+    let names: Vec<&str> = sample().map(|test| test.name).collect();
+    let sweep = |name, jobs| {
+        records_of(name, &[&["run", "--seeds", "4..6", "--jobs", jobs], &names[..]].concat())
+    };
+    let first = sweep("first", "1");
+    assert_eq!(first.len(), 2 * SAMPLE.len());
+    assert_eq!(first, sweep("second", "2"));
     for record in first {
         let test = select(tests::SUITE, &record.test).unwrap()[0];
         let here = fingerprint(test, record.seed, false);

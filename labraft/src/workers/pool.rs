@@ -192,7 +192,8 @@ impl<'a> Pool<'a> {
         let name = self.settings.implementation.name;
         let record =
             Record::ended((&job.test, job.seed), name, verdict, problem, &self.settings.build);
-        Ok(Some(Answer { record, passed: Vec::new(), warnings: Vec::new(), events: Vec::new() }))
+        let events = if job.record { watch::events(&traces) } else { Vec::new() };
+        Ok(Some(Answer { record, passed: Vec::new(), warnings: Vec::new(), events }))
     }
 
     /// What a process that ended like this has run into: the verdict, a sentence, and its group.

@@ -76,18 +76,23 @@ pub(super) fn size(path: &Path) -> u64 {
     size(path) + size(&earlier(path))
 }
 
+/// The events that were left, a line each.
+pub(super) fn events(path: &Path) -> Vec<String> {
+    let log = std::fs::read(path).unwrap_or_default();
+    String::from_utf8_lossy(&log).lines().map(String::from).collect()
+}
+
 /// What a person is told of the traces, a line each; and the virtual time of the last event.
 pub(super) fn tell(path: &Path) -> (Vec<String>, Option<f64>) {
-    let read = |path: &Path| std::fs::read(path).unwrap_or_default();
-    let task = String::from_utf8_lossy(&read(&task_path(path))).trim().to_string();
-    let log = String::from_utf8_lossy(&read(path)).into_owned();
+    let task = std::fs::read(task_path(path)).unwrap_or_default();
+    let task = String::from_utf8_lossy(&task).trim().to_string();
     _ = std::fs::remove_file(task_path(path));
 
     let mut lines = Vec::new();
     if !task.is_empty() {
         lines.push(format!("being polled: {task}"));
     }
-    let events: Vec<&str> = log.lines().collect();
+    let events = events(path);
     let last = &events[events.len().saturating_sub(SHOWN)..];
     if !last.is_empty() {
         lines.push(format!("the last events, of all in {}:", path.display()));
