@@ -24,6 +24,9 @@ pub(crate) struct Replay<'a> {
     pub(crate) out: PathBuf,
 }
 
+/// A run to be made again, and the record of an earlier one.
+type Wanted = (&'static Test, u64, Option<Record>);
+
 impl Replay<'_> {
     /// Runs it again: the worst verdict.
     pub(crate) fn run(self) -> Result<Ended, Stopped> {
@@ -38,7 +41,7 @@ impl Replay<'_> {
     }
 
     /// Which runs, each with the record of an earlier one.
-    fn wanted(&self) -> Result<Vec<(&'static Test, u64, Option<Record>)>, Stopped> {
+    fn wanted(&self) -> Result<Vec<Wanted>, Stopped> {
         let path = Path::new(&self.what);
         let records = if self.what.trim_start().starts_with('{') {
             let record = serde_json::from_str(&self.what).map_err(|error| {

@@ -2,7 +2,7 @@
 //!
 //! `cargo test --test ported Backup2B` runs one. More seeds are for `cargo lab run`.
 
-use labraft::{report, run_test};
+use labraft::run_test;
 use labrpc::RunSpec;
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -16,7 +16,8 @@ fn main() {
                 let run = run_test(test, raft::REFERENCE, RunSpec::seed(seed), false);
                 if let Err(failure) = &run.result {
                     let replay = format!("cargo lab replay {} --seed {seed}", test.name);
-                    return Err(Failed::from(report::failed(test, seed, failure, &replay)));
+                    let details = failure.reason.details().join("\n");
+                    return Err(Failed::from(format!("{failure}\nreplay: {replay}\n{details}")));
                 }
             }
             Ok(())

@@ -245,7 +245,7 @@ mod tests {
     #[test]
     fn the_interval_of_a_rate_is_wilsons() {
         let near =
-            |(a, b): (f64, f64), (c, d)| (a - c as f64).abs() < 1e-3 && (b - d as f64).abs() < 1e-3;
+            |(a, b): (f64, f64), (c, d): (f64, f64)| (a - c).abs() < 1e-3 && (b - d).abs() < 1e-3;
         assert!(near(rate_interval(0, 1000), (0.0, 0.00383)));
         assert!(near(rate_interval(5, 10), (0.2366, 0.7634)));
         assert!(near(rate_interval(10, 10), (0.7225, 1.0)));

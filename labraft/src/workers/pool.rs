@@ -296,6 +296,7 @@ struct Output {
 }
 
 impl Worker {
+    #[expect(clippy::disallowed_methods, reason = "a thread outside of any simulation")]
     fn start(settings: &Settings) -> io::Result<Worker> {
         let (ours, theirs) = UnixStream::pair()?;
         let (reader, writer) = io::pipe()?;

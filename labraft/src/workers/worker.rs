@@ -52,6 +52,7 @@ pub fn serve(
 }
 
 /// The jobs as they come. Whoever hangs in a run does not hear that the other side is gone; this does.
+#[expect(clippy::disallowed_methods, reason = "a thread outside of any simulation")]
 fn jobs_of(socket: UnixStream) -> mpsc::IntoIter<io::Result<Job>> {
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {
