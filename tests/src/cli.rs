@@ -39,6 +39,18 @@ enum Command {
     },
     /// Put the results of several machines together.
     Merge(MergeArgs),
+    /// Build and run again whenever a source changes, what failed last first, until Ctrl-C.
+    Watch {
+        /// Which tests: a part (2, 2C), a name (Backup2B) or a piece of one.
+        #[arg(required = true)]
+        patterns: Vec<String>,
+        /// Which seeds, once those that failed have passed.
+        #[arg(long, value_name = "N|A..B|@FILE", default_value = "20")]
+        seeds: String,
+        /// Which Raft to test [default: the first one that the program has].
+        #[arg(long, value_name = "NAME")]
+        implementation: Option<String>,
+    },
     /// Print what a shell needs to complete this command's words.
     Completions {
         /// Which shell.
@@ -82,6 +94,9 @@ struct RunArgs {
     /// Which faults the network has: go, the course's own.
     #[arg(long, value_enum, default_value_t = Profile::Go)]
     profile: Profile,
+    /// Begin with the runs that did not pass the last time, the quickest first.
+    #[arg(long, conflicts_with_all = ["shard", "time"])]
+    failed_first: bool,
     /// Do only what is missing in the results that are there.
     #[arg(long)]
     resume: bool,
@@ -284,6 +299,9 @@ pub fn lab_main(implementations: &[Implementation]) -> ExitCode {
                 Command::Replay(args) => replay(args, implementations),
                 Command::List { patterns } => list(&patterns),
                 Command::Merge(args) => merge(args, implementations),
+                Command::Watch { patterns, seeds, implementation } => {
+                    watch(patterns, seeds, implementation)
+                }
                 Command::Completions { shell } => completions(shell),
                 Command::Manual => manual(),
                 Command::Worker { .. } => unreachable!("it was carried out above"),
@@ -348,6 +366,7 @@ fn run(args: RunArgs, implementations: &[Implementation]) -> Result<Ended, Stopp
         commands: Commands::new(common, implementations)?,
         jobs: args.jobs.unwrap_or_else(default_jobs),
         resume: args.resume,
+        failed_first: args.failed_first,
         max_failures: if args.fail_fast { Some(1) } else { args.max_failures },
         time: args.time,
         check_determinism: args.check_determinism,
@@ -378,6 +397,22 @@ fn merge(args: MergeArgs, implementations: &[Implementation]) -> Result<Ended, S
         outputs: args.output.into(),
     }
     .run(|name| name == implementations[0].name)
+}
+
+fn watch(
+    patterns: Vec<String>,
+    seeds: String,
+    implementation: Option<String>,
+) -> Result<Ended, Stopped> {
+    // What is wrong is said now, and not after each change.
+    chosen(&patterns)?;
+    seeds.parse::<Seeds>().map_err(Stopped::Wrong)?;
+    let mut words = vec!["run".to_string()];
+    words.extend(patterns);
+    words.extend(["--failed-first", "--fail-fast", "--seeds"].map(String::from));
+    words.push(seeds);
+    words.extend(implementation.into_iter().flat_map(|name| ["--implementation".into(), name]));
+    crate::watch::watch(&words.into_iter().map(Into::into).collect::<Vec<_>>())
 }
 
 fn worker(

@@ -21,6 +21,7 @@
 //! | `cli` | the command line |
 //! | `run` | `lab run`: tests under seeds |
 //! | `replay` | `lab replay`: a run again |
+//! | `watch` | `lab watch`: again, whenever a source changes |
 //! | `merge` | `lab merge`: the results of several machines |
 //! | `seeds` | which runs: seeds, and shares of them |
 //! | `outputs` | where summaries go |
@@ -43,6 +44,7 @@ mod seeds;
 mod self_check;
 mod steps;
 mod suite;
+mod watch;
 
 pub use cli::lab_main;
 pub use suite::SUITE;

@@ -31,6 +31,8 @@ pub(crate) struct Sweep<'a> {
     /// Where results are kept.
     pub(crate) out: PathBuf,
     pub(crate) resume: bool,
+    /// Whether to begin with what did not pass the last time.
+    pub(crate) failed_first: bool,
     /// After so many failures no new runs are begun.
     pub(crate) max_failures: Option<u64>,
     /// After so long no new runs are begun.
@@ -50,6 +52,7 @@ impl Sweep<'_> {
         };
         let mut summary = Summary::default();
         let mut done = BTreeSet::new();
+        let first = self.failed_last_time();
         let mut results = if self.resume {
             let (writer, records) = records::Writer::resume(&self.out).map_err(cannot_keep)?;
             if let Some(torn) = &records.torn {
@@ -66,7 +69,10 @@ impl Sweep<'_> {
         let (mut failures, mut kept) = (summary.totals().1, Ok(()));
         let mut fingerprints = BTreeMap::new();
         let pool = Pool::new(self.commands.settings(&self.out, self.is_single()), &STOP);
-        let pairs = self.pairs().filter(|(test, seed)| !done.contains(&(test.name, *seed)));
+        let begun: BTreeSet<_> = first.iter().map(|(test, seed)| (test.name, *seed)).collect();
+        let others = self.pairs().filter(|(test, seed)| !begun.contains(&(test.name, *seed)));
+        let pairs = first.into_iter().chain(others);
+        let pairs = pairs.filter(|(test, seed)| !done.contains(&(test.name, *seed)));
         pool.run(pairs, self.jobs, |answer| {
             let record = &answer.record;
             if kept.is_ok() {
@@ -132,6 +138,25 @@ impl Sweep<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The runs that did not pass the last time, if it is to begin with them, the quickest first.
+    fn failed_last_time(&self) -> Vec<Pair> {
+        let path = records::path(&self.out);
+        if !self.failed_first || !path.exists() {
+            return Vec::new();
+        }
+        let mut failed = match records::read(&path) {
+            Ok(records) => records.all,
+            Err(error) => {
+                eprintln!("lab: what failed the last time is not known: {error}");
+                return Vec::new();
+            }
+        };
+        failed.retain(|record| record.verdict != Verdict::Passed);
+        failed.sort_by(|a, b| a.cpu_ms.total_cmp(&b.cpu_ms));
+        let test = |name: &str| self.tests.iter().copied().find(|test| test.name == name);
+        failed.iter().filter_map(|record| Some((test(&record.test)?, record.seed))).collect()
     }
 
     fn pairs(&self) -> Box<dyn Iterator<Item = Pair> + Send> {
