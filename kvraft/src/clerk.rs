@@ -3,10 +3,12 @@
 use std::fmt;
 use std::time::Duration;
 
-use labrpc::{ClientEnd, Runtime};
+use labrpc::{ClientEnd, Method, Runtime};
 use rand::Rng;
 
-use crate::message::{Action, GET, Operation, OperationId, PUT_APPEND, Refusal};
+use crate::message::{
+    Action, Answer, GET, OPEN, Operation, OperationId, PUT_APPEND, Refusal, Reply,
+};
 
 /// How long a clerk waits after nobody among all servers took its operation: elections take longer.
 const ROUND_PAUSE: Duration = Duration::from_millis(20);
@@ -20,7 +22,9 @@ pub struct Clerk {
     rt: Runtime,
     /// Whom to ask first: whoever answered last.
     leader: usize,
-    session: u64,
+    id: u64,
+    /// None before the first operation.
+    session: Option<u64>,
     /// The number of the last operation.
     number: u64,
 }
@@ -28,45 +32,76 @@ pub struct Clerk {
 impl Clerk {
     /// A clerk with an end to each server, in any order: the course's `MakeClerk`.
     pub fn new(servers: Vec<ClientEnd>, rt: Runtime) -> Clerk {
-        let session = rt.dice().next_u64();
-        Clerk { servers, rt, leader: 0, session, number: 0 }
+        let id = rt.dice().next_u64();
+        Clerk { servers, rt, leader: 0, id, session: None, number: 0 }
     }
 
     /// The value of a key; empty when the key is absent.
     pub async fn get(&mut self, key: &str) -> String {
-        self.execute(key, Action::Get).await
+        match self.execute(GET, Action::Get { key: key.into() }).await {
+            Answer::Value(value) => value,
+            other => panic!("a Get was answered with {other:?}"),
+        }
     }
 
     /// Sets the value of a key.
     pub async fn put(&mut self, key: &str, value: &str) {
-        self.execute(key, Action::Put(value.into())).await;
+        self.execute(PUT_APPEND, Action::Put { key: key.into(), value: value.into() }).await;
     }
 
     /// Appends to the value of a key; an absent key gets this value.
     pub async fn append(&mut self, key: &str, value: &str) {
-        self.execute(key, Action::Append(value.into())).await;
+        self.execute(PUT_APPEND, Action::Append { key: key.into(), value: value.into() }).await;
     }
 
-    /// Tries one server after the other until the operation is done.
-    async fn execute(&mut self, key: &str, action: Action) -> String {
-        let method = if action == Action::Get { GET } else { PUT_APPEND };
-        let mut operation = Operation { id: self.next_id(), key: key.into(), action };
-        let mut is_first_try = true;
-        let mut refusals = 0;
+    async fn execute(&mut self, method: Method<Operation, Reply>, action: Action) -> Answer {
         loop {
-            match self.servers[self.leader].call(method, &operation).await {
-                Some(Ok(value)) => return value,
-                Some(Err(Refusal::SessionExpired)) => {
+            let session = match self.session {
+                Some(session) => session,
+                None => self.open().await,
+            };
+            let operation = self.operation(session, action.clone());
+            match self.until_done(method, &operation).await {
+                Ok(answer) => return answer,
+                Err(Expired { is_first_try }) => {
                     assert!(
                         is_first_try,
                         "the session of {operation:?} expired between two tries: it cannot be known \
                          whether it took effect"
                     );
-                    self.session = self.rt.dice().next_u64();
-                    self.number = 0;
-                    operation.id = self.next_id();
-                    continue;
+                    self.session = None;
                 }
+            }
+        }
+    }
+
+    /// Opens a session. If it is tried several times, there may be others, which nobody uses.
+    async fn open(&mut self) -> u64 {
+        let operation = self.operation(0, Action::Open);
+        match self.until_done(OPEN, &operation).await {
+            Ok(Answer::Opened(session)) => *self.session.insert(session),
+            other => panic!("opening a session was answered with {other:?}"),
+        }
+    }
+
+    fn operation(&mut self, session: u64, action: Action) -> Operation {
+        self.number += 1;
+        let id = OperationId { clerk: self.id, number: self.number };
+        Operation { id, session, action }
+    }
+
+    /// Tries one server after the other until an operation is done, or refused for good.
+    async fn until_done(
+        &mut self,
+        method: Method<Operation, Reply>,
+        operation: &Operation,
+    ) -> Result<Answer, Expired> {
+        let mut is_first_try = true;
+        let mut refusals = 0;
+        loop {
+            match self.servers[self.leader].call(method, operation).await {
+                Some(Ok(answer)) => return Ok(answer),
+                Some(Err(Refusal::SessionExpired)) => return Err(Expired { is_first_try }),
                 // It was never proposed there.
                 Some(Err(Refusal::NotLeader)) => {}
                 Some(Err(Refusal::Unsure)) | None => is_first_try = false,
@@ -78,15 +113,17 @@ impl Clerk {
             }
         }
     }
+}
 
-    fn next_id(&mut self) -> OperationId {
-        self.number += 1;
-        OperationId { session: self.session, number: self.number }
-    }
+/// A write was refused: its session has been dropped.
+#[derive(Debug)]
+struct Expired {
+    /// Whether no earlier try can have taken effect.
+    is_first_try: bool,
 }
 
 impl fmt::Debug for Clerk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Clerk(session {:016x}, {} operations)", self.session, self.number)
+        write!(f, "Clerk({:016x}, {} operations)", self.id, self.number)
     }
 }

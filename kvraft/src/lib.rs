@@ -24,12 +24,13 @@
 //! another, or if the term has moved on, or if it takes too long, the server says so and the clerk
 //! tries elsewhere: the operation may still be committed, or not.
 //!
-//! **Exactly once** (Ongaro's thesis, 6.3). So an operation may be in the log several times. The store
-//! remembers for each clerk the number of its last operation, and lets a write with that number or a
-//! lower one pass without effect. A clerk has one operation at a time, so that is enough; and since this
-//! is decided where operations are applied, and is part of every snapshot, all servers decide alike.
+//! **Exactly once** (Ongaro's thesis, 6.3). So an operation may be in the log several times. A clerk
+//! opens a *session*, which has the index of its opening as its number. The store remembers for each
+//! session the number of its last write, and lets a write with that number or a lower one pass without
+//! effect. A clerk has one operation at a time, so that is enough; and since this is decided where
+//! operations are applied, and is part of every snapshot, all servers decide alike.
 //!
-//! **Snapshots.** When the Raft's saved state nears the limit, the server hands its Raft the store's
+//! **Snapshots.** When the Raft's saved state reaches the limit, the server hands its Raft the store's
 //! bytes. A new incarnation begins with the snapshot that it finds.
 //!
 //! **Bounds.** A handler waits no longer than half a second, so a clerk that never returns leaves
@@ -38,8 +39,8 @@
 //!
 //! # What is left out, and where it is described
 //!
-//! Reads without the log, by leases or by asking a majority who leads (thesis, 6.4); sessions that are
-//! opened and closed explicitly (6.3).
+//! Reads without the log, by leases or by asking a majority who leads (thesis, 6.4); sessions that
+//! clerks close (6.3).
 
 mod clerk;
 pub mod message;

@@ -3,44 +3,72 @@
 use labrpc::Method;
 use serde::{Deserialize, Serialize};
 
+/// Opens a session.
+pub const OPEN: Method<Operation, Reply> = Method::new("KVServer.Open");
 /// Asks for a value.
 pub const GET: Method<Operation, Reply> = Method::new("KVServer.Get");
 /// Asks for a write.
 pub const PUT_APPEND: Method<Operation, Reply> = Method::new("KVServer.PutAppend");
 
-/// One operation of one clerk: the arguments of both procedures, and the command in the log.
+/// One operation of one clerk: the arguments of all procedures, and the command in the log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Operation {
-    /// Who asks for it, and its how many-th it is.
+    /// Tells it from all others.
     pub id: OperationId,
-    /// The key.
-    pub key: String,
-    /// What to do with it.
+    /// The session that it is made in: what opening it was answered with. 0 for opening one.
+    pub session: u64,
+    /// What to do.
     pub action: Action,
 }
 
 /// Tells an operation from all others; the same in each try.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OperationId {
-    /// The clerk's session: a random number.
-    pub session: u64,
-    /// The operation's number in the session, from 1 on.
+    /// The clerk: a random number.
+    pub clerk: u64,
+    /// The operation's number among the clerk's, from 1 on.
     pub number: u64,
 }
 
 /// What an operation does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Action {
-    /// Reads the value.
-    Get,
-    /// Replaces the value.
-    Put(String),
-    /// Adds to the end of the value; of an absent key, it is the value.
-    Append(String),
+    /// Opens a session.
+    Open,
+    /// Reads the value of a key.
+    Get {
+        /// The key.
+        key: String,
+    },
+    /// Replaces the value of a key.
+    Put {
+        /// The key.
+        key: String,
+        /// The new value.
+        value: String,
+    },
+    /// Adds to the end of a key's value; of an absent key, it is the value.
+    Append {
+        /// The key.
+        key: String,
+        /// What to add.
+        value: String,
+    },
 }
 
-/// The answer of both procedures: the value for a Get, nothing for a write.
-pub type Reply = Result<String, Refusal>;
+/// The answer of all procedures.
+pub type Reply = Result<Answer, Refusal>;
+
+/// What an operation gives that was done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Answer {
+    /// A new session has this number.
+    Opened(u64),
+    /// The key has this value; an absent one has the empty value.
+    Value(String),
+    /// The write has taken effect, now or in an earlier try.
+    Written,
+}
 
 /// Why an operation has no answer.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

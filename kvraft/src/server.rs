@@ -12,13 +12,13 @@ use labraft::{ApplyMsg, ApplyReceiver, NewServer, Persister, Raft};
 use labrpc::{Runtime, Service};
 use tracing::debug;
 
-use crate::message::{GET, Operation, OperationId, PUT_APPEND, Refusal, Reply};
+use crate::message::{GET, OPEN, Operation, OperationId, PUT_APPEND, Refusal, Reply};
 use crate::store::Store;
 
 /// How often a waiting handler looks whether its term is over: Raft does not tell by itself.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
-/// After so many looks a handler gives up: a leader without a majority is not told that it is one,
-/// and the clerk had better ask somebody else.
+/// After so many looks a handler gives up: a leader that has lost its majority does not notice, and the
+/// clerk had better ask somebody else.
 const LOOKS: u32 = 5;
 
 /// A server of the key/value service. It lives in its tasks and handlers, until its server crashes.
@@ -35,6 +35,8 @@ pub struct KvServer {
 
 /// A handler that waits for its operation.
 struct Waiter {
+    /// What is applied at the index it waits for is its own exactly when it has this identity: a Raft
+    /// hands up no terms to compare.
     id: OperationId,
     /// Takes the answer; nobody is held up when the handler has given up. Dropping it tells the
     /// handler that something else was applied in its place.
@@ -55,9 +57,10 @@ impl KvServer {
             max_raft_state,
             waiting: RefCell::default(),
         });
-        let (getter, putter) = (kv.clone(), kv.clone());
+        let (opener, getter, putter) = (kv.clone(), kv.clone(), kv.clone());
         server.add_service(
             Service::new()
+                .method(OPEN, move |operation| opener.clone().execute(operation))
                 .method(GET, move |operation| getter.clone().execute(operation))
                 .method(PUT_APPEND, move |operation| putter.clone().execute(operation)),
         );
@@ -106,7 +109,7 @@ impl KvServer {
 
     fn apply(&self, index: u64, command: &Bytes) {
         let operation: Operation = labrpc::decode(command)
-            .unwrap_or_else(|error| panic!("the command at index {index} is not ours: {error}"));
+            .unwrap_or_else(|error| panic!("no clerk sent the command at index {index}: {error}"));
         let id = operation.id;
         let reply = self.store.borrow_mut().apply(index, operation);
         if let Some(waiter) = self.waiting.borrow_mut().remove(&index)
@@ -123,7 +126,14 @@ impl KvServer {
 
     /// Goes on from a snapshot. Whoever waits for an index that it covers cannot be told the answer.
     fn install(&self, index: u64, snapshot: &Bytes) {
-        *self.store.borrow_mut() = Store::restore(snapshot);
+        let store = Store::restore(snapshot);
+        let (covered, applied) = (store.applied(), self.store.borrow().applied());
+        assert!(
+            covered == index && index > applied,
+            "the Raft handed up a snapshot for index {index} that covers all up to {covered}; {applied} \
+             were applied before"
+        );
+        self.store.replace(store);
         let mut waiting = self.waiting.borrow_mut();
         *waiting = waiting.split_off(&(index + 1));
     }
@@ -143,7 +153,7 @@ mod tests {
     use labrpc::{ClientEnd, Node, RunSpec, Simulation, World};
 
     use super::*;
-    use crate::message::Action;
+    use crate::message::{Action, Answer};
 
     /// Leads, and commits what the test hands up in its place.
     struct Puppet {
@@ -194,9 +204,17 @@ mod tests {
         outcome.result.expect("the test runs to its end");
     }
 
-    fn append(number: u64, value: &str) -> Operation {
-        let id = OperationId { session: 1, number };
-        Operation { id, key: "k".into(), action: Action::Append(value.into()) }
+    fn open() -> Operation {
+        operation(1, Action::Open)
+    }
+
+    fn append(number: u64) -> Operation {
+        operation(number, Action::Append { key: "k".into(), value: "a".into() })
+    }
+
+    /// In the session that the first operation of all has opened.
+    fn operation(number: u64, action: Action) -> Operation {
+        Operation { id: OperationId { clerk: 7, number }, session: 1, action }
     }
 
     fn command(index: u64, operation: &Operation) -> ApplyMsg {
@@ -209,7 +227,7 @@ mod tests {
         on_stage(async |stage: Stage| {
             for number in 1..=100 {
                 // It does not even wait for the answer.
-                drop(stage.end.call(PUT_APPEND, &append(number, "a")));
+                drop(stage.end.call(PUT_APPEND, &append(number)));
             }
             stage.world.tester().sleep(LOOK_INTERVAL).await;
             assert_eq!(stage.kv.waiting.borrow().len(), 100);
@@ -221,9 +239,9 @@ mod tests {
     #[test]
     fn a_handler_is_told_when_another_operation_took_its_place() {
         on_stage(async |mut stage: Stage| {
-            let mine = stage.end.call(PUT_APPEND, &append(1, "a"));
+            let mine = stage.end.call(PUT_APPEND, &append(1));
             stage.world.tester().sleep(LOOK_INTERVAL).await;
-            let other = Operation { id: OperationId { session: 2, number: 1 }, ..append(1, "b") };
+            let other = Operation { id: OperationId { clerk: 8, number: 1 }, ..open() };
             stage.apply.send(command(1, &other)).await;
             assert_eq!(mine.await, Some(Err(Refusal::Unsure)));
             assert!(stage.world.tester().now() < 2 * LOOK_INTERVAL, "it was told at once");
@@ -233,7 +251,7 @@ mod tests {
     #[test]
     fn a_handler_gives_up_when_the_term_moves_on() {
         on_stage(async |stage: Stage| {
-            let call = stage.end.call(PUT_APPEND, &append(1, "a"));
+            let call = stage.end.call(PUT_APPEND, &append(1));
             stage.world.tester().sleep(LOOK_INTERVAL / 2).await;
             stage.puppet.term.set(2);
             assert_eq!(call.await, Some(Err(Refusal::Unsure)));
@@ -244,22 +262,22 @@ mod tests {
     #[test]
     fn a_handler_whose_index_a_snapshot_covers_gives_up() {
         on_stage(async |mut stage: Stage| {
-            let call = stage.end.call(PUT_APPEND, &append(1, "a"));
+            let call = stage.end.call(PUT_APPEND, &append(1));
             stage.world.tester().sleep(LOOK_INTERVAL / 2).await;
             let mut store = Store::default();
-            store.apply(1, append(1, "a")).expect("it is the first operation");
+            store.apply(1, open()).unwrap();
+            store.apply(2, append(1)).unwrap();
             let snapshot = store.snapshot();
-            stage.apply.send(ApplyMsg::Snapshot { index: 1, term: 1, snapshot }).await;
+            stage.apply.send(ApplyMsg::Snapshot { index: 2, term: 1, snapshot }).await;
             assert_eq!(call.await, Some(Err(Refusal::Unsure)));
             // Tried again, it is known to be done.
-            let again = stage.end.call(PUT_APPEND, &append(1, "a"));
+            stage.puppet.last_index.set(2);
+            let again = stage.end.call(PUT_APPEND, &append(1));
             stage.world.tester().sleep(LOOK_INTERVAL / 2).await;
-            stage.apply.send(command(2, &append(1, "a"))).await;
-            assert_eq!(again.await, Some(Ok(String::new())));
-            assert_eq!(*stage.kv.store.borrow(), {
-                store.apply(2, append(1, "a")).expect("it is known");
-                store
-            });
+            stage.apply.send(command(3, &append(1))).await;
+            assert_eq!(again.await, Some(Ok(Answer::Written)));
+            store.apply(3, append(1)).unwrap();
+            assert_eq!(*stage.kv.store.borrow(), store);
         });
     }
 }

@@ -5,62 +5,81 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::message::{Action, Operation, OperationId, Refusal, Reply};
+use crate::message::{Action, Answer, Operation, Refusal, Reply};
 
 /// How many sessions are kept, of 24 bytes each.
 pub const MAX_SESSIONS: usize = 1000;
 
 /// The state of the service after the log up to some index.
 ///
-/// Two stores that began empty and applied the same operations at the same indexes are equal,
-/// whether by way of snapshots or not.
+/// Two stores that began empty and applied the same operations are equal, whether by way of snapshots
+/// or not.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Store {
+    /// The index of the log up to which everything is applied.
+    applied: u64,
     data: BTreeMap<String, String>,
+    /// By the index at which each was opened: no two sessions ever have the same number.
     sessions: BTreeMap<u64, Session>,
 }
 
 /// What is remembered of a clerk.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Session {
-    /// The number of the last operation; those before it are done.
-    last: u64,
-    /// The index of the log at which it was applied.
-    index: u64,
+    /// The number of the last write; those before it are done.
+    last_write: u64,
+    /// The index at which the session was last used.
+    used: u64,
 }
 
 impl Store {
-    /// Applies what stands at `index` of the log: what it answers.
-    pub fn apply(&mut self, index: u64, operation: Operation) -> Reply {
-        let Operation { id, key, action } = operation;
-        let last = self.sessions.get(&id.session).map(|session| session.last);
-        let is_write = action != Action::Get;
-        if is_write && last.is_none() && id.number > 1 {
-            return Err(Refusal::SessionExpired);
-        }
-        let last = last.unwrap_or(0);
-        if id.number > last || !is_write {
-            self.remember(OperationId { number: id.number.max(last), ..id }, index);
-        }
-        match action {
-            Action::Get => return Ok(self.data.get(&key).cloned().unwrap_or_default()),
-            _ if id.number <= last => {}
-            Action::Put(value) => {
-                self.data.insert(key, value);
-            }
-            Action::Append(value) => self.data.entry(key).or_default().push_str(&value),
-        }
-        Ok(String::new())
+    /// The index of the log up to which everything is applied.
+    pub fn applied(&self) -> u64 {
+        self.applied
     }
 
-    fn remember(&mut self, OperationId { session, number }: OperationId, index: u64) {
-        self.sessions.insert(session, Session { last: number, index });
+    /// Applies what stands at `index` of the log: what it answers.
+    ///
+    /// # Panics
+    /// When it is not the next index: then a Raft has left something out, or said it twice.
+    pub fn apply(&mut self, index: u64, operation: Operation) -> Reply {
+        let due = self.applied + 1;
+        assert!(index == due, "the Raft handed up index {index} where {due} was due");
+        self.applied = index;
+        let Operation { id, session, action } = operation;
+        let mut session = self.sessions.get_mut(&session);
+        if let Some(session) = &mut session {
+            session.used = index;
+        }
+        let (key, value, is_append) = match action {
+            Action::Open => return Ok(self.open(index)),
+            Action::Get { key } => {
+                return Ok(Answer::Value(self.data.get(&key).cloned().unwrap_or_default()));
+            }
+            Action::Put { key, value } => (key, value, false),
+            Action::Append { key, value } => (key, value, true),
+        };
+        let session = session.ok_or(Refusal::SessionExpired)?;
+        // Another copy of it may have been applied before.
+        if id.number > session.last_write {
+            session.last_write = id.number;
+            match is_append {
+                true => self.data.entry(key).or_default().push_str(&value),
+                false => _ = self.data.insert(key, value),
+            }
+        }
+        Ok(Answer::Written)
+    }
+
+    fn open(&mut self, index: u64) -> Answer {
+        self.sessions.insert(index, Session { last_write: 0, used: index });
         if self.sessions.len() > MAX_SESSIONS {
-            let longest_at_rest = self.sessions.iter().min_by_key(|(_, session)| session.index);
+            let longest_at_rest = self.sessions.iter().min_by_key(|(_, session)| session.used);
             if let Some((&session, _)) = longest_at_rest {
                 self.sessions.remove(&session);
             }
         }
+        Answer::Opened(index)
     }
 
     /// The store as bytes.
@@ -84,86 +103,99 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::OperationId;
 
-    fn operation(session: u64, number: u64, action: Action) -> Operation {
-        Operation { id: OperationId { session, number }, key: "k".into(), action }
-    }
+    /// A store and its log.
+    #[derive(Default)]
+    struct Log(Store);
 
-    fn append(session: u64, number: u64, value: &str) -> Operation {
-        operation(session, number, Action::Append(value.into()))
-    }
+    impl Log {
+        fn apply(&mut self, session: u64, number: u64, action: Action) -> Reply {
+            let id = OperationId { clerk: session, number };
+            self.0.apply(self.0.applied() + 1, Operation { id, session, action })
+        }
 
-    /// Applies operations one after the other, from an index on: the last one's answer.
-    fn apply(
-        store: &mut Store,
-        from: u64,
-        operations: impl IntoIterator<Item = Operation>,
-    ) -> Reply {
-        let applied = (from..).zip(operations).map(|(index, next)| store.apply(index, next));
-        applied.last().expect("there is an operation")
+        fn open(&mut self) -> u64 {
+            match self.apply(0, 1, Action::Open) {
+                Ok(Answer::Opened(session)) => session,
+                other => panic!("{other:?}"),
+            }
+        }
+
+        fn append(&mut self, session: u64, number: u64, value: &str) -> Reply {
+            self.apply(session, number, Action::Append { key: "k".into(), value: value.into() })
+        }
+
+        fn value(&mut self) -> String {
+            match self.apply(0, 1, Action::Get { key: "k".into() }) {
+                Ok(Answer::Value(value)) => value,
+                other => panic!("{other:?}"),
+            }
+        }
     }
 
     #[test]
     fn an_absent_key_is_empty_and_can_be_appended_to() {
-        let mut store = Store::default();
-        let get = |number| operation(1, number, Action::Get);
-        assert_eq!(apply(&mut store, 1, [get(1)]), Ok("".into()));
-        assert_eq!(apply(&mut store, 2, [append(1, 2, "a"), get(3)]), Ok("a".into()));
-        let put = operation(1, 4, Action::Put("b".into()));
-        assert_eq!(apply(&mut store, 4, [put, append(1, 5, "c"), get(6)]), Ok("bc".into()));
+        let mut log = Log::default();
+        let session = log.open();
+        assert_eq!(log.value(), "");
+        assert_eq!(log.append(session, 1, "a"), Ok(Answer::Written));
+        assert_eq!(log.value(), "a");
+        let put = Action::Put { key: "k".into(), value: "b".into() };
+        assert_eq!(log.apply(session, 2, put), Ok(Answer::Written));
+        assert_eq!(log.append(session, 3, "c"), Ok(Answer::Written));
+        assert_eq!(log.value(), "bc");
     }
 
     #[test]
     fn a_write_takes_effect_once_however_often_it_is_in_the_log() {
-        let mut store = Store::default();
-        let (first, second) = (append(1, 1, "a"), append(1, 2, "b"));
-        let log = [first.clone(), first.clone(), second.clone(), first, second];
-        assert!(log.into_iter().zip(1..).all(|(next, index)| store.apply(index, next).is_ok()));
-        assert_eq!(store.apply(6, operation(2, 1, Action::Get)), Ok("ab".into()));
+        let mut log = Log::default();
+        let session = log.open();
+        for (number, value) in [(1, "a"), (1, "a"), (2, "b"), (1, "a"), (2, "b")] {
+            assert_eq!(log.append(session, number, value), Ok(Answer::Written));
+        }
+        assert_eq!(log.value(), "ab");
     }
 
     #[test]
     fn what_was_done_is_remembered_through_a_snapshot() {
-        let mut store = Store::default();
-        apply(&mut store, 1, [append(1, 1, "a"), append(2, 1, "b")]).unwrap();
-        let mut restored = Store::restore(&store.snapshot());
-        assert_eq!(restored, store);
-        apply(&mut restored, 3, [append(1, 1, "a"), append(2, 1, "b")]).unwrap();
-        assert_eq!(restored.apply(5, operation(3, 1, Action::Get)), Ok("ab".into()));
+        let mut log = Log::default();
+        let session = log.open();
+        log.append(session, 1, "a").unwrap();
+        let mut restored = Log(Store::restore(&log.0.snapshot()));
+        assert_eq!(restored.0, log.0);
+        restored.append(session, 1, "a").unwrap();
+        assert_eq!(restored.value(), "a");
         assert_eq!(Store::restore(b""), Store::default());
     }
 
     #[test]
-    fn a_get_reads_anew_in_each_try() {
-        let mut store = Store::default();
-        let get = operation(1, 1, Action::Get);
-        apply(&mut store, 1, [get.clone(), append(2, 1, "b")]).unwrap();
-        assert_eq!(store.apply(3, get), Ok("b".into()));
-    }
-
-    #[test]
     fn sessions_are_bounded_and_whoever_lost_its_own_is_told_rather_than_served_twice() {
-        let mut store = Store::default();
-        apply(&mut store, 1, [append(0, 1, "a"), append(0, 2, "b")]).unwrap();
-        let others = (1..=MAX_SESSIONS as u64).map(|session| append(session, 1, ""));
-        apply(&mut store, 3, others).unwrap();
-        assert_eq!(store.sessions.len(), MAX_SESSIONS);
-        assert_eq!(store.apply(2000, append(0, 2, "b")), Err(Refusal::SessionExpired));
-        // The others keep theirs, and the dropped clerk can begin a new one.
-        assert_eq!(store.apply(2001, append(1, 1, "x")), Ok("".into()));
-        let log = [append(7777, 1, "c"), operation(7777, 2, Action::Get)];
-        assert_eq!(apply(&mut store, 2002, log), Ok("abc".into()));
+        let mut log = Log::default();
+        let (dropped, used) = (log.open(), log.open());
+        log.append(dropped, 1, "a").unwrap();
+        for number in 1..=MAX_SESSIONS as u64 {
+            // A Get keeps its clerk's session, too.
+            log.apply(used, number, Action::Get { key: "k".into() }).unwrap();
+            log.open();
+        }
+        assert_eq!(log.0.sessions.len(), MAX_SESSIONS);
+        // Late copies of all that the dropped session ever said.
+        log.apply(0, 1, Action::Open).unwrap();
+        log.apply(dropped, 2, Action::Get { key: "k".into() }).unwrap();
+        for number in [1, 3] {
+            assert_eq!(log.append(dropped, number, "a"), Err(Refusal::SessionExpired));
+        }
+        assert_eq!(log.append(used, 2000, "b"), Ok(Answer::Written));
+        assert_eq!(log.value(), "ab");
     }
 
     #[test]
-    fn a_get_keeps_its_clerks_session_alive() {
-        let mut store = Store::default();
-        apply(&mut store, 1, [append(0, 1, "a"), append(1, 1, "b")]).unwrap();
-        let others = (2..MAX_SESSIONS as u64).map(|session| append(session, 1, ""));
-        apply(&mut store, 3, others).unwrap();
-        let log = [operation(0, 2, Action::Get), append(5555, 1, "")];
-        apply(&mut store, 1500, log).unwrap();
-        assert!(store.sessions.contains_key(&0) && !store.sessions.contains_key(&1));
-        assert_eq!(store.apply(1502, append(0, 3, "c")), Ok("".into()));
+    #[should_panic(expected = "handed up index 3 where 2 was due")]
+    fn a_log_with_a_hole_is_not_taken() {
+        let mut log = Log::default();
+        let session = log.open();
+        let id = OperationId { clerk: 1, number: 1 };
+        _ = log.0.apply(3, Operation { id, session, action: Action::Open });
     }
 }
