@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use divan::Bencher;
-use labraft::linearizability::{DEFAULT_BUDGET, History, Input, Operation, Verdict, check};
+use labraft::linearizability::{DEFAULT_BUDGET, History, Input, Linearizability, Operation, check};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
@@ -68,7 +68,7 @@ const LOADS: [(usize, usize, usize); 2] = [(15, 15, 2000), (15, 1, 600)];
 #[divan::bench(args = LOADS)]
 fn a_right_history(bencher: Bencher, (clients, keys, operations): (usize, usize, usize)) {
     let history = history(clients, keys, operations);
-    bencher.bench(|| assert_eq!(check(&history, DEFAULT_BUDGET), Verdict::Linearizable));
+    bencher.bench(|| assert_eq!(check(&history, DEFAULT_BUDGET), Linearizability::Holds));
 }
 
 #[divan::bench(args = LOADS)]
@@ -78,6 +78,6 @@ fn a_wrong_history_and_its_story(
 ) {
     let history = spoilt(history(clients, keys, operations));
     bencher.bench(|| {
-        assert!(matches!(check(&history, DEFAULT_BUDGET), Verdict::NotLinearizable(_)));
+        assert!(matches!(check(&history, DEFAULT_BUDGET), Linearizability::Violated(_)));
     });
 }

@@ -268,6 +268,7 @@ impl Cluster {
     /// before, in whatever the test counts.
     pub fn begin_at(&self, title: &str, commands: u64) {
         self.step(|| format!("begin: {title}"));
+        self.0.lab.begun(title);
         *self.0.part.borrow_mut() = TestPart {
             title: title.into(),
             began: self.tester().now(),

@@ -43,6 +43,8 @@ pub struct Lab {
 /// What a run leaves behind, beside its steps' own result.
 #[derive(Debug, Default)]
 pub(crate) struct Results {
+    /// The title of the part that was begun last.
+    pub(crate) begun: Option<String>,
     pub(crate) passed: Vec<Passed>,
     pub(crate) warnings: Vec<String>,
     /// A failure that a task other than the test itself found.
@@ -95,6 +97,10 @@ impl Lab {
     /// Notes something that is odd but not wrong.
     pub fn warn(&self, warning: String) {
         self.results().warnings.push(warning);
+    }
+
+    pub(crate) fn begun(&self, title: &str) {
+        self.results().begun = Some(title.into());
     }
 
     pub(crate) fn passed(&self, figures: Passed) {

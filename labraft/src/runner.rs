@@ -20,6 +20,8 @@ pub struct RunReport {
     pub spec: RunSpec,
     /// Whether it passed, or the first thing that was wrong.
     pub result: Result<(), Failure>,
+    /// The title of the part that was begun last.
+    pub begun: Option<String>,
     /// The figures of each part that passed.
     pub passed: Vec<Passed>,
     /// What was odd but not wrong.
@@ -89,6 +91,7 @@ impl Run {
             test,
             spec,
             result,
+            begun: found.begun,
             passed: found.passed,
             warnings: found.warnings,
             elapsed: outcome.elapsed,

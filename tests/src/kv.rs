@@ -9,7 +9,7 @@ use std::ops::Deref;
 use std::rc::Rc;
 
 use kvraft::{Clerk, KvServer};
-use labraft::linearizability::{self, History, Input, Verdict};
+use labraft::linearizability::{self, History, Input, Linearizability};
 use labraft::{Checked, Cluster, Lab, RAFT_ELECTION_TIMEOUT, Reason, Steps};
 use labrpc::{EndId, Node, Sleep};
 
@@ -44,7 +44,7 @@ impl KvSetup {
         KvSetup { unreliable: true, ..self }
     }
 
-    /// Snapshots are made when the saved state nears 1000 bytes.
+    /// Snapshots are made when the saved state reaches 1000 bytes.
     pub(crate) fn snapshots(self) -> KvSetup {
         KvSetup { max_raft_state: Some(1000), ..self }
     }
@@ -112,7 +112,9 @@ impl KvConfig {
 
     /// Starts a server from what it had saved. It is not connected to the others: `StartServer`.
     pub(crate) fn start(&self, i: usize) {
-        KvServer::start(self.start_server(i), self.max_raft_state);
+        let new = self.start_server(i);
+        let rt = new.server.runtime().clone();
+        rt.act(|| KvServer::start(new, self.max_raft_state));
     }
 
     /// Cuts a server off and stops it: `ShutdownServer`. Clients can no longer find it.
@@ -186,6 +188,9 @@ impl KvConfig {
         servers: impl IntoIterator<Item = usize>,
         enabled: bool,
     ) {
+        let servers: Vec<usize> = servers.into_iter().collect();
+        let what = if enabled { "reaches" } else { "no longer reaches" };
+        self.step(|| format!("client {client} {what} servers {servers:?}"));
         for i in servers {
             self.network().enable(self.clients.borrow()[client][i], enabled);
         }
@@ -238,7 +243,7 @@ impl KvConfig {
     }
 
     /// What the clients did.
-    fn history(&self) -> Ref<'_, History> {
+    pub(crate) fn history(&self) -> Ref<'_, History> {
         self.history.borrow()
     }
 
@@ -248,9 +253,9 @@ impl KvConfig {
         let history = self.history();
         let budget = linearizability::DEFAULT_BUDGET;
         let reason = match linearizability::check(history.operations(), budget) {
-            Verdict::Linearizable => return Ok(()),
-            Verdict::NotLinearizable(story) => Reason::NotLinearizable(story),
-            Verdict::Unknown { key, operations, steps } => {
+            Linearizability::Holds => return Ok(()),
+            Linearizability::Violated(story) => Reason::NotLinearizable(story),
+            Linearizability::Unknown { key, operations, steps } => {
                 Reason::Undecided { key, operations, steps }
             }
         };

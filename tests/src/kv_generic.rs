@@ -5,9 +5,10 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use labraft::linearizability::shortened;
+use labraft::linearizability::{self, shortened};
 use labraft::{Checked, Lab, Steps};
 use labrpc::JoinHandle;
+use labrpc::sync::Notify;
 
 use crate::kv::{Client, KvConfig, KvSetup, kv_servers};
 use crate::steps::{check, spawn_client};
@@ -21,6 +22,9 @@ const WORK: Duration = Duration::from_secs(5);
 /// For how long a partition lasts at least; up to [`PARTITION_SPREAD_MS`] more are drawn.
 const PARTITION: Duration = Duration::from_secs(1);
 const PARTITION_SPREAD_MS: u64 = 200;
+/// Servers crash so long after clients were told to stop, at most: about as long as an operation takes
+/// on a reliable network, so that it is hit at any of its moments.
+const BEFORE_CRASH: Duration = Duration::from_micros(150);
 /// Thousandths of the operations that are Appends.
 const APPENDS: u64 = 500;
 /// Of the others, thousandths that are Puts, where keys are random.
@@ -71,7 +75,7 @@ impl GenericTest {
         GenericTest { partitions: true, ..self }
     }
 
-    /// Snapshots are made when the saved state nears 1000 bytes.
+    /// Snapshots are made when the saved state reaches 1000 bytes.
     pub(crate) fn snapshots(self) -> GenericTest {
         GenericTest { cluster: self.cluster.snapshots(), ..self }
     }
@@ -91,30 +95,41 @@ impl GenericTest {
     pub(crate) fn run(self, lab: Lab) -> Steps {
         self.cluster.run(lab, async move |cfg| {
             let mut checking = cfg.make_client_of_all();
+            let mut written = vec![0; self.clients];
             for _ in 0..ITERATIONS {
-                self.iteration(cfg, &mut checking).await?;
+                self.iteration(cfg, &mut checking, &mut written).await?;
             }
+            let can_tell_apart = linearizability::can_tell_apart(cfg.history().operations());
+            debug_assert!(!self.random_keys || can_tell_apart, "two writes to a key are alike");
             cfg.check_linearizable()
         })
     }
 
-    async fn iteration(self, cfg: &KvConfig, checking: &mut Client) -> Checked<()> {
-        let is_over = Rc::new(Cell::new(false));
+    /// One of three. `written` is how many values each client has written, where keys are random: there
+    /// the numbers run on, so that no two writes to a key are alike, and the search for an order is
+    /// easy. In Go they begin anew.
+    async fn iteration(
+        self,
+        cfg: &KvConfig,
+        checking: &mut Client,
+        written: &mut [u64],
+    ) -> Checked<()> {
+        let stop = Stop::new(self.clients);
         let clients: Vec<JoinHandle<u64>> = (0..self.clients)
             .map(|i| {
-                let client = self.client(cfg.clone(), i, is_over.clone());
+                let client = self.client(cfg.clone(), i, written[i], stop.clone());
                 spawn_client(cfg, "client", client)
             })
             .collect();
         let partitioner = if self.partitions {
             cfg.sleep(BEFORE_PARTITIONS).await;
-            let steps = self.partitioner(cfg.clone(), is_over.clone());
+            let steps = self.partitioner(cfg.clone(), stop.clone());
             Some(cfg.tester().spawn("partitioner", steps))
         } else {
             None
         };
         cfg.sleep(WORK).await;
-        is_over.set(true);
+        stop.set();
         if let Some(partitioner) = partitioner {
             partitioner.await;
             cfg.connect_all();
@@ -122,6 +137,7 @@ impl GenericTest {
             cfg.sleep_election_timeout().await;
         }
         if self.crash {
+            cfg.sleep(cfg.dice().span(Duration::ZERO, BEFORE_CRASH)).await;
             for i in 0..cfg.n() {
                 cfg.shutdown(i);
             }
@@ -135,24 +151,28 @@ impl GenericTest {
         for (i, client) in clients.into_iter().enumerate() {
             let count = client.await.expect("the tester does not crash");
             let value = cfg.get(checking, &i.to_string()).await;
-            if !self.random_keys {
+            if self.random_keys {
+                written[i] = count;
+            } else {
                 check_appends(cfg, i, &value, count)?;
             }
         }
         check_sizes(cfg)
     }
 
-    /// Works until it is over: how many writes it made, but for the first.
-    async fn client(self, cfg: KvConfig, i: usize, is_over: Rc<Cell<bool>>) -> Checked<u64> {
+    /// Works until it is to stop, and for one operation more: in Go, too, there is one under way then.
+    /// Returns how many values it has written, but for the first.
+    async fn client(self, cfg: KvConfig, i: usize, mut count: u64, stop: Rc<Stop>) -> Checked<u64> {
         let mut client = cfg.make_client_of_all();
         let dice = cfg.client_dice(i as u32);
         let longest_pause = 2 * self.pause * self.clients as u32;
         let mut expected = String::new();
-        let mut count = 0;
+        let mut is_last = false;
         if !self.random_keys {
             cfg.put(&mut client, &i.to_string(), "").await;
         }
-        while !is_over.get() {
+        while !is_last {
+            is_last = stop.is_set.get();
             let key = if self.random_keys { dice.below(self.clients as u64) } else { i as u64 };
             let key = key.to_string();
             let value = appended(i, count);
@@ -169,21 +189,41 @@ impl GenericTest {
                     format!("get wrong value, key {key:?}, {}", difference(&expected, &got))
                 })?;
             }
-            cfg.sleep(dice.span(Duration::ZERO, longest_pause)).await;
+            let pause = dice.span(Duration::ZERO, longest_pause);
+            cfg.tester().timeout(pause, stop.clients[i].notified()).await;
         }
         Ok(count)
     }
 
     /// Parts the servers anew about every second. One of the groups is always a majority.
-    async fn partitioner(self, cfg: KvConfig, is_over: Rc<Cell<bool>>) {
+    async fn partitioner(self, cfg: KvConfig, stop: Rc<Stop>) {
         let dice = cfg.client_dice(self.clients as u32);
-        while !is_over.get() {
+        while !stop.is_set.get() {
             let (one, other): (Vec<usize>, Vec<usize>) =
                 (0..cfg.n()).partition(|_| dice.below(2) == 0);
             cfg.partition([&one, &other]);
             let more = Duration::from_millis(dice.below(PARTITION_SPREAD_MS));
             cfg.sleep(PARTITION + more).await;
         }
+    }
+}
+
+/// Tells clients and partitioner that it is time.
+struct Stop {
+    is_set: Cell<bool>,
+    /// Wakes each client from its pause.
+    clients: Vec<Notify>,
+}
+
+impl Stop {
+    fn new(clients: usize) -> Rc<Stop> {
+        let clients = (0..clients).map(|_| Notify::new()).collect();
+        Rc::new(Stop { is_set: Cell::new(false), clients })
+    }
+
+    fn set(&self) {
+        self.is_set.set(true);
+        self.clients.iter().for_each(Notify::notify);
     }
 }
 
@@ -212,7 +252,7 @@ fn difference(wanted: &str, got: &str) -> String {
     format!("after {alike} equal bytes wanted ..{}, got ..{}", from(wanted), from(got))
 }
 
-/// The value that a client writes: no two writes of a test are alike.
+/// The value that a client writes.
 pub(crate) fn appended(client: usize, count: u64) -> String {
     format!("x {client} {count} y")
 }
@@ -221,30 +261,32 @@ pub(crate) fn appended(client: usize, count: u64) -> String {
 pub(crate) fn check_appends(cfg: &KvConfig, client: usize, value: &str, count: u64) -> Checked<()> {
     match wrong_append(client, value, count) {
         None => Ok(()),
-        Some(what) => Err(cfg.expected(format!("{what} in {}", shortened(value)))),
+        Some((what, element, place)) => {
+            let around = shortened(value.get(place.saturating_sub(16)..).unwrap_or(value));
+            Err(cfg.expected(format!("{what} element {element:?}: in the value, ..{around}")))
+        }
     }
 }
 
-/// The first of a client's appends that is missing, or there twice, or too early.
-fn wrong_append(client: usize, value: &str, count: u64) -> Option<String> {
+/// The first of a client's appends that is missing, or there twice, or too early; and where.
+fn wrong_append(client: usize, value: &str, count: u64) -> Option<(&'static str, String, usize)> {
     let beginning = format!("x {client} ");
     let listed = value.match_indices(&beginning).map(|(at, _)| &value[at + beginning.len()..]);
-    let listed = listed.map(|rest| rest.split(" y").next().and_then(|j| j.parse().ok()));
-    if listed.eq((0..count).map(Some)) {
+    let listed = listed.map(|rest| rest.split_once(" y").map(|(j, _)| j.to_string()));
+    if listed.eq((0..count).map(|j| Some(j.to_string()))) {
         return None;
     }
-    let mut last = None;
-    for wanted in (0..count).map(|j| appended(client, j)) {
-        let Some(place) = value.find(&wanted) else {
-            return Some(format!("missing element {wanted:?}"));
-        };
-        if value.rfind(&wanted) != Some(place) {
-            return Some(format!("duplicate element {wanted:?}"));
+    let mut last = 0;
+    for element in (0..count).map(|j| appended(client, j)) {
+        let Some(place) = value.find(&element) else { return Some(("missing", element, last)) };
+        let again = value.rfind(&element).unwrap_or(place);
+        if again != place {
+            return Some(("duplicate", element, again));
         }
-        if last.is_some_and(|last| place < last) {
-            return Some(format!("wrong order for element {wanted:?}"));
+        if place < last {
+            return Some(("wrongly ordered", element, place));
         }
-        last = Some(place);
+        last = place;
     }
     None
 }
@@ -269,15 +311,14 @@ mod tests {
         // Other clients' values between them do not matter, nor what comes after.
         let among_others = format!("{}{value}{}", appended(1, 0), appended(3, 12));
         assert_eq!(wrong_append(3, &among_others, 12), None);
-        for (wrong, what) in [
-            (value.replace("x 3 1 y", ""), "missing element \"x 3 1 y\""),
-            (value.replace("x 3 2 y", "x 3 2 yx 3 2 y"), "duplicate element \"x 3 2 y\""),
-            (
-                value.replace("x 3 4 yx 3 5 y", "x 3 5 yx 3 4 y"),
-                "wrong order for element \"x 3 5 y\"",
-            ),
+        for (wrong, expected) in [
+            (value.replace("x 3 1 y", ""), ("missing", "x 3 1 y")),
+            (value.trim_end_matches(" y").into(), ("missing", "x 3 11 y")),
+            (value.replace("x 3 2 y", "x 3 2 yx 3 2 y"), ("duplicate", "x 3 2 y")),
+            (value.replace("x 3 4 yx 3 5 y", "x 3 5 yx 3 4 y"), ("wrongly ordered", "x 3 5 y")),
         ] {
-            assert_eq!(wrong_append(3, &wrong, 12).as_deref(), Some(what), "{wrong}");
+            let (what, element, _) = wrong_append(3, &wrong, 12).expect("it is wrong");
+            assert_eq!((what, element.as_str()), expected, "{wrong}");
         }
     }
 }

@@ -15,7 +15,7 @@
 
 use std::collections::BTreeMap;
 
-use super::history::{Input, Operation};
+use super::history::{Input, Operation, shortened};
 use super::plain::interval;
 use super::search::{Interval, Model};
 
@@ -209,7 +209,10 @@ impl<'a> Values<'a> {
             let place = self.0.partition_point(|&(value, _)| value <= rest);
             let found = place.checked_sub(1).map(|place| self.0[place]);
             let Some((value, write)) = found.filter(|(value, _)| rest.starts_with(value)) else {
-                return contradiction("the answer is not made of values that were written".into());
+                let rest = shortened(rest);
+                return contradiction(format!(
+                    "the answer has {rest}, which nobody had asked to write by then"
+                ));
             };
             writes.push(write);
             rest = &rest[value.len()..];

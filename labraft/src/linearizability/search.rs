@@ -35,7 +35,7 @@ pub struct Interval {
 
 /// Whether there is an order of the operations.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum Outcome {
     /// There is one.
     Possible,
     /// There is none.
@@ -50,7 +50,7 @@ pub enum Answer {
 /// Searches for an order of the operations that is possible in the model, in which each operation
 /// stands between its call and its answer; in at most `budget` steps. Operations come in the order of
 /// their calls.
-pub fn search<M: Model>(model: &M, operations: &[Interval], budget: u64) -> Answer {
+pub fn search<M: Model>(model: &M, operations: &[Interval], budget: u64) -> Outcome {
     let mut line = Line::new(operations);
     let mut state = model.initial();
     let mut tried: BTreeSet<(Placed, M::State)> = BTreeSet::new();
@@ -73,7 +73,7 @@ pub fn search<M: Model>(model: &M, operations: &[Interval], budget: u64) -> Answ
         let eager = if from == line.first() { possible(true, from) } else { None };
         let found = eager.or_else(|| possible(false, from));
         if steps > budget {
-            return Answer::Unknown { steps };
+            return Outcome::Unknown { steps };
         }
         if let Some((operation, after, is_eager)) = found {
             let has_choice = !is_eager && line.has_choice();
@@ -90,7 +90,7 @@ pub fn search<M: Model>(model: &M, operations: &[Interval], budget: u64) -> Answ
         }
         // The last one that was not the only thing to do.
         loop {
-            let Some((operation, before)) = order.pop() else { return Answer::Impossible };
+            let Some((operation, before)) = order.pop() else { return Outcome::Impossible };
             line.take_back(operation);
             state = before;
             if !model.is_eager(operation) {
@@ -99,7 +99,7 @@ pub fn search<M: Model>(model: &M, operations: &[Interval], budget: u64) -> Answ
             }
         }
     }
-    Answer::Possible
+    Outcome::Possible
 }
 
 /// A set of placed operations, for comparing: the words of a bit set from the first one that is not

@@ -5,21 +5,22 @@ use std::fmt;
 use super::chains::{Chains, Unfit};
 use super::check_key;
 use super::history::Operation;
-use super::search::Answer;
+use super::search::Outcome;
 
 /// How many steps each question may take while a story is made smaller. A question that takes longer
 /// is answered with no: the story is true, if not the smallest.
 const BUDGET: u64 = 100_000;
 
-/// Operations of one key that fit no order.
+/// Operations of one key that show that all of them fit no order: these Gets, with these writes at
+/// these times, and with any other write at any time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Story {
     /// The key.
     pub key: String,
     /// What is wrong with them.
     pub why: String,
-    /// The operations, in the order of their calls. Without any of these Gets, or if any of these
-    /// writes might have happened at any time, the rest would fit.
+    /// The operations, in the order of their calls. None of them is superfluous: without one of these
+    /// Gets, or if one of these writes might have happened at any time, there would be an order.
     pub operations: Vec<Operation>,
     /// How many operations the key has in all.
     pub of: usize,
@@ -46,7 +47,7 @@ pub(super) fn tell(key: &str, operations: &[&Operation]) -> Story {
 
 fn is_impossible(operations: &[Operation]) -> bool {
     let all: Vec<&Operation> = operations.iter().collect();
-    check_key(&all, BUDGET) == Answer::Impossible
+    check_key(&all, BUDGET) == Outcome::Impossible
 }
 
 /// Cuts the history off at the first answer by which it is wrong: later calls were not made yet, later
@@ -138,7 +139,14 @@ impl Story {
             };
             format!("client {:<3} {called:.6} to {answered:<12} {operation}", operation.client)
         };
-        self.operations.iter().map(line).collect()
+        let mut lines: Vec<String> = self.operations.iter().map(line).collect();
+        if lines.len() < self.of {
+            lines.push(
+                "whenever its other writes happened, and whatever its other Gets were answered"
+                    .into(),
+            );
+        }
+        lines
     }
 }
 

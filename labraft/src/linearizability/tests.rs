@@ -32,7 +32,7 @@ fn append(value: &str) -> Input {
 }
 
 fn is_linearizable(operations: &[(u64, Option<u64>, Input, &str)]) -> bool {
-    check(&history(operations), DEFAULT_BUDGET) == Verdict::Linearizable
+    check(&history(operations), DEFAULT_BUDGET) == Linearizability::Holds
 }
 
 #[test]
@@ -93,11 +93,11 @@ fn keys_are_judged_apart_and_a_wrong_one_counts_more_than_an_unknown_one() {
         history.answer(get, output, now);
     }
     let verdict = check(history.operations(), 0);
-    assert!(matches!(verdict, Verdict::Unknown { operations: 32, .. }), "{verdict:?}");
+    assert!(matches!(verdict, Linearizability::Unknown { operations: 32, .. }), "{verdict:?}");
     let get = history.call(0, "wrong", Input::Get, now);
     history.answer(get, "x", now);
     let verdict = check(history.operations(), 0);
-    assert!(matches!(&verdict, Verdict::NotLinearizable(story) if story.key == "wrong"));
+    assert!(matches!(&verdict, Linearizability::Violated(story) if story.key == "wrong"));
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn a_story_keeps_only_what_cannot_be_ordered() {
         let at = 100 + 10 * i;
         operations.push((at, Some(at + 5), Input::Get, "pq"));
     }
-    let Verdict::NotLinearizable(story) = check(&history(&operations), DEFAULT_BUDGET) else {
+    let Linearizability::Violated(story) = check(&history(&operations), DEFAULT_BUDGET) else {
         panic!("the stale Get was not found");
     };
     let texts: Vec<String> = story.operations.iter().map(ToString::to_string).collect();
@@ -126,7 +126,7 @@ fn a_story_keeps_only_what_cannot_be_ordered() {
 #[test]
 fn a_story_says_what_an_answer_has_twice() {
     let operations = [(1, Some(2), append("a"), ""), (3, Some(4), Input::Get, "aa")];
-    let Verdict::NotLinearizable(story) = check(&history(&operations), DEFAULT_BUDGET) else {
+    let Linearizability::Violated(story) = check(&history(&operations), DEFAULT_BUDGET) else {
         panic!("an append that happened twice was not found");
     };
     assert_eq!(story.why, r#"the answer has "a" twice"#);
@@ -185,6 +185,8 @@ fn random_history(
                 under_way[client] = Some((history.call(client, "k", input, now), None));
                 calls += 1;
             }
+            // Some clients never return: before the operation happened, or after.
+            Some(_) if dice.random_range(0..20) == 0 => under_way[client] = None,
             Some((call, answer @ None)) => {
                 match &history.operations()[*call].input {
                     Input::Get => {}
@@ -243,18 +245,18 @@ fn all_ways_of_searching_agree_with_trying_every_order() {
             }
             let all: Vec<&Operation> = history.iter().collect();
             let expected = match is_linearizable_by_force("", &all) {
-                true => Answer::Possible,
-                false => Answer::Impossible,
+                true => Outcome::Possible,
+                false => Outcome::Impossible,
             };
             let (plain, intervals) = Plain::new(&all);
             assert_eq!(search(&plain, &intervals, DEFAULT_BUDGET), expected, "plain: {history:#?}");
             assert_eq!(check_key(&all, DEFAULT_BUDGET), expected, "chains: {history:#?}");
-            counts[usize::from(expected == Answer::Possible)] += 1;
+            counts[usize::from(expected == Outcome::Possible)] += 1;
         }
         counts
     });
     let [impossible, possible] = counts;
-    assert!(impossible > 10_000 && possible > 10_000, "{impossible} wrong, {possible} right ones");
+    assert!(impossible > 8_000 && possible > 8_000, "{impossible} wrong, {possible} right ones");
 }
 
 #[test]
@@ -264,13 +266,13 @@ fn a_story_of_any_wrong_history_is_wrong_in_itself() {
         while stories < 1_000 {
             let mut history = random_history(&mut dice, 4, 40, &numbered(40));
             spoil(&mut dice, &mut history);
-            if let Verdict::NotLinearizable(story) = check(&history, DEFAULT_BUDGET) {
+            if let Linearizability::Violated(story) = check(&history, DEFAULT_BUDGET) {
                 stories += 1;
                 assert!(story.operations.iter().any(Operation::is_get), "{story:?}");
                 // Its Gets, with all writes of the history, still fit no order.
                 let is_told = |each: &&Operation| !each.is_get() || story.operations.contains(each);
                 let told: Vec<&Operation> = history.iter().filter(is_told).collect();
-                assert_eq!(check_key(&told, DEFAULT_BUDGET), Answer::Impossible, "{story:?}");
+                assert_eq!(check_key(&told, DEFAULT_BUDGET), Outcome::Impossible, "{story:?}");
             }
         }
     });
@@ -286,7 +288,7 @@ fn one_key_with_fifteen_clients_is_decided_in_few_steps() {
     with_dice(async |mut dice| {
         for _ in 0..50 {
             let mut history = random_history(&mut dice, 15, 600, &numbered(600));
-            assert_eq!(check(&history, 100_000), Verdict::Linearizable);
+            assert_eq!(check(&history, 100_000), Linearizability::Holds);
             // A violation that no single answer shows: the last Get saw the value of an earlier one.
             let gets: Vec<usize> = (0..history.len())
                 .filter(|&i| history[i].is_get() && history[i].answered.is_some())
@@ -294,7 +296,7 @@ fn one_key_with_fifteen_clients_is_decided_in_few_steps() {
             let (stale, early) = (gets[gets.len() - 1], gets[gets.len() / 2]);
             history[stale].output = history[early].output.clone();
             let verdict = check(&history, 100_000);
-            assert!(matches!(verdict, Verdict::NotLinearizable(_)), "{verdict:?}");
+            assert!(matches!(verdict, Linearizability::Violated(_)), "{verdict:?}");
         }
     });
 }

@@ -22,7 +22,7 @@ use crate::workers::Answer;
 
 /// One run as the course prints it, seed behind: a title, then figures or the failure.
 pub fn course_words(test: &Test, answer: &Answer, replay: &str) -> String {
-    let Answer { record, passed, warnings, .. } = answer;
+    let Answer { record, begun, passed, warnings, .. } = answer;
     let mut text = String::new();
     let part = test.part;
     let title = |title: &str| match part.is_kv() {
@@ -37,9 +37,7 @@ pub fn course_words(test: &Test, answer: &Answer, replay: &str) -> String {
         text += &format!("  ... Passed --{}   seed {}\n", figures(part, each), record.seed);
     }
     if record.verdict != Verdict::Passed {
-        if passed.is_empty() {
-            text += &title(test.title);
-        }
+        text += &title(begun.as_deref().unwrap_or(test.title));
         text += &failed(record, replay);
     }
     text

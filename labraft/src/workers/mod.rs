@@ -39,6 +39,8 @@ struct Job {
 pub struct Answer {
     /// What is to be kept.
     pub record: Record,
+    /// The title of the part that was begun last.
+    pub begun: Option<String>,
     /// The figures of each part that passed.
     pub passed: Vec<Passed>,
     /// What was odd but not wrong.

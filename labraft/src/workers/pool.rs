@@ -193,7 +193,7 @@ impl<'a> Pool<'a> {
         let record =
             Record::ended((&job.test, job.seed), name, verdict, problem, &self.settings.build);
         let events = if job.record { watch::events(&traces) } else { Vec::new() };
-        Ok(Some(Answer { record, passed: Vec::new(), warnings: Vec::new(), events }))
+        Ok(Some(Answer { record, begun: None, passed: Vec::new(), warnings: Vec::new(), events }))
     }
 
     /// What a process that ended like this has run into: the verdict, a sentence, and its group.

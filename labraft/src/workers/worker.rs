@@ -83,6 +83,7 @@ fn run(
     Ok(Answer {
         record: Record::new(&report, implementation.name, cpu, build),
         events: report.record.iter().map(event_line).collect(),
+        begun: report.begun,
         passed: report.passed,
         warnings: report.warnings,
     })
