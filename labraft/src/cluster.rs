@@ -9,6 +9,7 @@ use std::time::Duration;
 use labrpc::{ClientEnd, Dice, Event, Network, Node, Runtime, Server};
 
 use crate::failure::{Checked, Failure, Reason};
+use crate::invariants::Invariants;
 use crate::lab::{Lab, Passed};
 use crate::persister::Persister;
 use crate::raft::{ApplyReceiver, Env, Raft, RaftState, apply_channel};
@@ -28,6 +29,7 @@ struct Inner {
     lab: Lab,
     made: Duration,
     slots: RefCell<Vec<Slot>>,
+    invariants: RefCell<Invariants>,
     part: RefCell<TestPart>,
 }
 
@@ -72,12 +74,31 @@ struct TestPart {
 impl Cluster {
     /// A cluster of so many servers, none of which runs yet.
     pub fn new(lab: Lab, servers: usize) -> Cluster {
-        Cluster(Rc::new(Inner {
+        let inner = Rc::new(Inner {
             made: lab.world().tester().now(),
             lab,
             slots: RefCell::new((0..servers).map(|_| Slot::default()).collect()),
+            invariants: RefCell::new(Invariants::new(servers)),
             part: RefCell::default(),
-        }))
+        });
+        let weak = Rc::downgrade(&inner);
+        inner.lab.world().after_each_poll(move |node| {
+            if let (Some(i), Some(inner)) = (node.as_server(), weak.upgrade()) {
+                Cluster(inner).check_invariants(i);
+            }
+        });
+        Cluster(inner)
+    }
+
+    /// Ends the run if a property of Raft does not hold any more, now that server `i` has run.
+    fn check_invariants(&self, i: usize) {
+        let raft = |i: usize| Some(self.slots().get(i)?.instance.as_ref()?.raft.clone());
+        let Some(changed) = raft(i) else { return };
+        let now = self.tester().now();
+        let checked = self.0.invariants.borrow_mut().check(i, &*changed, now, &raft);
+        if let Err(violation) = checked {
+            self.0.lab.fail(Some(i), Reason::Violation(Box::new(violation)));
+        }
     }
 
     /// How many servers there are, running or not.
@@ -128,7 +149,8 @@ impl Cluster {
 
     /// A failure at this moment.
     pub fn failure(&self, server: Option<usize>, reason: Reason) -> Failure {
-        self.0.lab.failure(server, reason)
+        let situation = self.0.invariants.borrow().situation(self.tester().now());
+        Failure { situation: situation.into(), ..self.0.lab.failure(server, reason) }
     }
 
     fn slots(&self) -> Ref<'_, Vec<Slot>> {
@@ -175,6 +197,7 @@ impl Cluster {
             rt: rt.clone(),
         };
         let raft = rt.act(|| (self.0.lab.implementation().make)(env));
+        self.0.invariants.borrow_mut().started(i);
         self.network().add_server(Node::server(i), &server);
         self.slots_mut()[i].instance =
             Some(Instance { raft: raft.clone(), server: server.clone() });
@@ -230,7 +253,9 @@ impl Cluster {
     /// Asks the Raft of a running server something, on that server's behalf.
     pub fn ask<T>(&self, i: usize, question: impl FnOnce(&dyn Raft) -> T) -> Option<T> {
         let Instance { raft, server } = self.slots()[i].instance.clone()?;
-        Some(server.runtime().act(|| question(&*raft)))
+        let answer = server.runtime().act(|| question(&*raft));
+        self.check_invariants(i);
+        Some(answer)
     }
 
     // Figures.

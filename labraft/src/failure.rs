@@ -6,6 +6,7 @@ use std::time::Duration;
 use labrpc::Trouble;
 use serde::{Deserialize, Serialize};
 
+use crate::invariants::Violation;
 use crate::linearizability::Story;
 
 /// The first thing that was wrong in a run.
@@ -17,6 +18,8 @@ pub struct Failure {
     pub at: Duration,
     /// The server concerned, when there is one.
     pub server: Option<usize>,
+    /// What the servers were at, a line each, as far as it is known.
+    pub situation: Box<[String]>,
 }
 
 /// How a run is judged, from good to bad.
@@ -119,6 +122,8 @@ pub enum Reason {
         /// The limit.
         limit: Duration,
     },
+    /// A property of Raft did not hold.
+    Violation(Box<Violation>),
     /// What clients were answered fits no order of their operations.
     NotLinearizable(Box<Story>),
     /// Whether what clients were answered fits an order could not be found out within the budget. The
@@ -134,17 +139,19 @@ pub enum Reason {
     /// An expectation of one test, in its own words.
     Expected(String),
     /// The simulation ended before the test did.
-    Trouble(Trouble),
+    Trouble(Box<Trouble>),
 }
 
 impl Reason {
     /// What runs that failed for one reason have in common: the sentence without its numbers and
     /// values; of a panic, where it was.
     pub fn group(&self) -> String {
-        match self {
-            Reason::Trouble(Trouble::Panicked { at: Some(at), .. }) => format!("panicked at {at}"),
-            _ => without_values(&self.to_string()),
+        if let Reason::Trouble(trouble) = self
+            && let Trouble::Panicked { at: Some(at), .. } = &**trouble
+        {
+            return format!("panicked at {at}");
         }
+        without_values(&self.to_string())
     }
 
     /// What stands behind the sentence, a line each.
@@ -224,6 +231,7 @@ impl fmt::Display for Reason {
                 took.as_secs_f64(),
                 limit.as_secs()
             ),
+            Reason::Violation(violation) => violation.fmt(f),
             Reason::NotLinearizable(story) => write!(f, "history is not linearizable: {story}"),
             Reason::Undecided { key, operations, steps } => write!(
                 f,

@@ -84,7 +84,7 @@ impl Lab {
 
     /// A failure at this moment.
     pub fn failure(&self, server: Option<usize>, reason: Reason) -> Failure {
-        Failure { reason, at: self.world.tester().now(), server }
+        Failure { reason, at: self.world.tester().now(), server, situation: Box::default() }
     }
 
     /// Ends the run with a failure, from any task. The first one counts.

@@ -11,6 +11,7 @@
 //! | `cluster` | servers that are started, crashed, cut off and counted |
 //! | `config` | the Raft tests' cluster: connect, start1, crash1, one, check_one_leader, ... |
 //! | `lab` | what one run of a test is given |
+//! | `invariants` | what holds at every moment of every run of Raft |
 //! | [`linearizability`] | whether what clients were answered fits one order of their operations |
 //! | `failure` | what can be wrong, as values that render themselves |
 //! | `suite` | tests as values, and patterns that choose among them |
@@ -30,6 +31,7 @@ mod cluster;
 mod command;
 mod config;
 mod failure;
+mod invariants;
 mod lab;
 pub mod linearizability;
 mod persister;
@@ -44,6 +46,7 @@ pub use cluster::{Cluster, NewServer};
 pub use command::{Command, show};
 pub use config::{Config, MAX_LOG_SIZE_BYTES, RAFT_ELECTION_TIMEOUT, SNAPSHOT_INTERVAL};
 pub use failure::{Checked, Failure, Reason, Verdict};
+pub use invariants::{Property, Violation};
 pub use lab::{Lab, Passed};
 pub use persister::{Persister, Pieces};
 pub use raft::{

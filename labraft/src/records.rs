@@ -70,7 +70,7 @@ impl From<&Failure> for Problem {
             group: failure.reason.group(),
             at: Some(failure.at.as_secs_f64()),
             server: failure.server,
-            details: failure.reason.details(),
+            details: [failure.reason.details(), failure.situation.to_vec()].concat(),
         }
     }
 }

@@ -120,5 +120,5 @@ pub fn run_test(
 
 fn from_trouble(trouble: Trouble, at: Duration) -> Failure {
     let server = trouble.node().and_then(|node| node.as_server());
-    Failure { reason: Reason::Trouble(trouble), at, server }
+    Failure { reason: Reason::Trouble(Box::new(trouble)), at, server, situation: Box::default() }
 }

@@ -194,7 +194,11 @@ pub(crate) struct Executor {
     main: Cell<Option<TaskRef>>,
     events: Cell<u64>,
     ended: RefCell<Option<Result<(), Trouble>>>,
+    /// Called after each poll with the task's node: for checks.
+    pub(crate) observer: RefCell<Option<Observer>>,
 }
+
+pub(crate) type Observer = Rc<dyn Fn(Node)>;
 
 impl Executor {
     pub(crate) fn new(spec: RunSpec, limits: Limits, record: bool, recorder: Recorder) -> Executor {
@@ -219,6 +223,7 @@ impl Executor {
             main: Cell::new(None),
             events: Cell::new(0),
             ended: RefCell::new(None),
+            observer: RefCell::default(),
         }
     }
 
@@ -528,6 +533,11 @@ impl Executor {
             self.ended.replace(Some(Err(Trouble::Forbidden { offence, task })));
         }
         self.current_waker.set(std::ptr::null());
+        if let Some(observer) = self.observer.borrow().as_ref() {
+            let group = self.slots.borrow()[task.slot as usize].group;
+            let node = self.groups.borrow()[group.0 as usize].node;
+            observer(node);
+        }
 
         let mut finished = None;
         {

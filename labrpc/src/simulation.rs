@@ -48,6 +48,12 @@ impl World {
         server
     }
 
+    /// Has `observer` called after each poll of a task, with the node that the task runs for. It is to
+    /// look, and to change nothing.
+    pub fn after_each_poll(&self, observer: impl Fn(Node) + 'static) {
+        self.executor.observer.replace(Some(Rc::new(observer)));
+    }
+
     /// Tasks, time and dice of client `i`.
     pub fn client(&self, i: usize) -> Runtime {
         Runtime::new(&self.executor, Node::client(i))
@@ -185,6 +191,7 @@ impl Simulation {
         // Tasks, handlers and what they hold point at one another: take them apart. A destructor of
         // tested code that panics here has nothing left to spoil.
         drop(catch(|| {
+            executor.observer.take();
             executor.kill_all();
             network.clear();
             servers.take().iter().filter_map(Weak::upgrade).for_each(|server| server.clear());

@@ -1,0 +1,594 @@
+//! What holds at every moment of every run of Raft: checked after each poll of a server's tasks, for
+//! any implementation that answers [`Raft::probe`].
+//!
+//! The first moment at which a property does not hold ends the run, with the property, and with the
+//! facts that contradict one another. Only what has changed is looked at. The history of a run is never
+//! forgotten: what was led, voted, acknowledged and committed counts through crashes and restarts.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::command::show;
+use crate::raft::{EntryProbe, Probe, Raft, Role};
+
+/// How many changes of roles are remembered, for reports.
+const REMEMBERED_ROLES: usize = 64;
+
+/// A property of Raft. Figures and sections are those of the extended Raft paper.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Property {
+    /// At most one leader is elected in a term (figure 3).
+    ElectionSafety,
+    /// A leader never overwrites or deletes entries of its log (figure 3).
+    LeaderAppendOnly,
+    /// Logs that have an entry of one index and term in common are the same up to it (figure 3).
+    LogMatching,
+    /// Whoever leads has all entries that were committed in earlier terms (figure 3).
+    LeaderCompleteness,
+    /// No two servers take different entries for committed at one index (figure 3).
+    StateMachineSafety,
+    /// A leader counts replicas of entries of its own term only, and of a majority (section 5.4.2).
+    CommitRule,
+    /// A server's term never falls, also through restarts (figure 2).
+    TermMonotone,
+    /// A server votes for one candidate in a term, also through restarts (figure 2).
+    OneVote,
+    /// While a server is up, what it takes for committed and has applied grows only, in this order:
+    /// applied, committed, in the log (figure 2).
+    CommitMonotone,
+    /// What a follower acknowledged stays in its log, until a later leader replaces it (section 5.3).
+    Acknowledged,
+    /// What a leader believes to be replicated grows only, and is (figure 2, matchIndex).
+    MatchIndex,
+}
+
+impl fmt::Display for Property {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Property::ElectionSafety => "Election Safety (paper, figure 3)",
+            Property::LeaderAppendOnly => "Leader Append-Only (paper, figure 3)",
+            Property::LogMatching => "Log Matching (paper, figure 3)",
+            Property::LeaderCompleteness => "Leader Completeness (paper, figure 3)",
+            Property::StateMachineSafety => "State Machine Safety (paper, figure 3)",
+            Property::CommitRule => "the commit rule (paper, section 5.4.2)",
+            Property::TermMonotone => "terms grow only (paper, figure 2)",
+            Property::OneVote => "one vote in a term (paper, figure 2)",
+            Property::CommitMonotone => "commitIndex and lastApplied grow only (paper, figure 2)",
+            Property::Acknowledged => "what was acknowledged stays (paper, section 5.3)",
+            Property::MatchIndex => "matchIndex is what is replicated (paper, figure 2)",
+        })
+    }
+}
+
+/// A property that does not hold, and what shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Which.
+    pub property: Property,
+    /// The facts that contradict one another.
+    pub facts: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.property, self.facts)
+    }
+}
+
+type Checked = Result<(), Violation>;
+
+fn violated(property: Property, facts: String) -> Checked {
+    Err(Violation { property, facts })
+}
+
+/// The servers' Rafts that run at the moment.
+pub(crate) type Rafts<'a> = &'a dyn Fn(usize) -> Option<Rc<dyn Raft>>;
+
+/// The history of a run, as far as the properties need it.
+pub(crate) struct Invariants {
+    servers: Vec<ServerHistory>,
+    /// Who led in a term, and since when.
+    leaders: BTreeMap<u64, (usize, Duration)>,
+    /// By index: what stood there in any log, once for each term.
+    entries: Vec<Vec<KnownEntry>>,
+    /// By index: what was committed.
+    committed: Vec<Option<Committed>>,
+    roles: VecDeque<(Duration, usize, Role, u64)>,
+}
+
+/// What is known of one server.
+#[derive(Default)]
+struct ServerHistory {
+    /// None when it has not been looked at since it was started.
+    last: Option<Probe>,
+    max_term: u64,
+    /// The last vote: the term, and for whom.
+    vote: Option<(u64, usize)>,
+    /// The last entry that a leader knows it to have.
+    acknowledged: Option<Acknowledged>,
+}
+
+#[derive(Copy, Clone)]
+struct Acknowledged {
+    index: u64,
+    term: u64,
+    /// The leader's term.
+    to: u64,
+}
+
+struct KnownEntry {
+    term: u64,
+    command: Bytes,
+    /// The term of the entry before it, where that was to be seen.
+    before: Option<u64>,
+    server: usize,
+}
+
+struct Committed {
+    term: u64,
+    command: Bytes,
+    /// The term of the server that was seen first to know.
+    known_in: u64,
+    server: usize,
+}
+
+impl Invariants {
+    pub(crate) fn new(servers: usize) -> Invariants {
+        Invariants {
+            servers: (0..servers).map(|_| ServerHistory::default()).collect(),
+            leaders: BTreeMap::new(),
+            entries: Vec::new(),
+            committed: Vec::new(),
+            roles: VecDeque::new(),
+        }
+    }
+
+    /// Server `i` starts anew: what it has only in memory is gone.
+    pub(crate) fn started(&mut self, i: usize) {
+        self.servers[i].last = None;
+    }
+
+    /// Looks at server `i`, which may have changed.
+    pub(crate) fn check(
+        &mut self,
+        i: usize,
+        raft: &dyn Raft,
+        now: Duration,
+        rafts: Rafts<'_>,
+    ) -> Checked {
+        let Some(probe) = raft.probe() else {
+            // From outside it can be seen who says that it leads.
+            let state = raft.state();
+            return if state.is_leader { self.leads(i, state.term, now) } else { Ok(()) };
+        };
+        let last = self.servers[i].last.take();
+        if last.as_ref() == Some(&probe) {
+            self.servers[i].last = last;
+            return Ok(());
+        }
+        let checked = self.check_change(i, raft, last.as_ref(), &probe, now, rafts);
+        self.servers[i].last = Some(probe);
+        checked
+    }
+
+    fn check_change(
+        &mut self,
+        i: usize,
+        raft: &dyn Raft,
+        last: Option<&Probe>,
+        probe: &Probe,
+        now: Duration,
+        rafts: Rafts<'_>,
+    ) -> Checked {
+        self.check_own(i, last, probe)?;
+        self.check_entries(i, raft, last, probe)?;
+        if last.is_none() {
+            self.check_restart(i, raft, probe)?;
+        }
+        if probe.role == Role::Leader {
+            self.leads(i, probe.term, now)?;
+        }
+        let reigned = last.filter(|last| last.role == Role::Leader && last.term == probe.term);
+        match reigned {
+            Some(last) => self.check_reign(i, raft, last, probe, rafts)?,
+            None if probe.role == Role::Leader => self.check_complete(i, raft, probe)?,
+            None => {}
+        }
+        let role = (probe.role, probe.term);
+        if last.is_none_or(|last| (last.role, last.term) != role) {
+            self.roles.push_back((now, i, probe.role, probe.term));
+            if self.roles.len() > REMEMBERED_ROLES {
+                self.roles.pop_front();
+            }
+        }
+        self.check_committed(i, raft, last, probe)
+    }
+
+    /// What a server must hold to by itself.
+    fn check_own(&mut self, i: usize, last: Option<&Probe>, probe: &Probe) -> Checked {
+        let Probe { term, commit_index, last_applied, last_index, .. } = *probe;
+        let server = &mut self.servers[i];
+        if term < server.max_term {
+            let before = server.max_term;
+            return violated(
+                Property::TermMonotone,
+                format!("server {i} is in term {term} and has been in {before}"),
+            );
+        }
+        server.max_term = term;
+        if let Some((_, candidate)) = server.vote.filter(|vote| vote.0 == term)
+            && probe.voted_for != Some(candidate)
+        {
+            let now = match probe.voted_for {
+                Some(other) => format!("its vote is server {other}'s"),
+                None if last.is_none() => "after a restart it has no vote".into(),
+                None => "it has no vote".into(),
+            };
+            return violated(
+                Property::OneVote,
+                format!("server {i} voted for server {candidate} in term {term}; now {now}"),
+            );
+        }
+        if let Some(candidate) = probe.voted_for {
+            server.vote = Some((term, candidate));
+        }
+        if last_applied > commit_index || commit_index > last_index {
+            return violated(
+                Property::CommitMonotone,
+                format!(
+                    "server {i} has applied {last_applied}, committed {commit_index}, and its log ends \
+                     at {last_index}"
+                ),
+            );
+        }
+        if let Some(last) = last
+            && (commit_index < last.commit_index || last_applied < last.last_applied)
+        {
+            let (committed, applied) = (last.commit_index, last.last_applied);
+            return violated(
+                Property::CommitMonotone,
+                format!(
+                    "server {i} had committed {committed} and applied {applied}; now it is \
+                     {commit_index} and {last_applied}"
+                ),
+            );
+        }
+        Ok(())
+    }
+
+    /// What was written into a log: the same entry has the same past everywhere.
+    fn check_entries(
+        &mut self,
+        i: usize,
+        raft: &dyn Raft,
+        last: Option<&Probe>,
+        probe: &Probe,
+    ) -> Checked {
+        let Some(from) = (match last {
+            None => Some(probe.first_index),
+            Some(_) => probe.lowest_written.map(|lowest| lowest.max(probe.first_index)),
+        }) else {
+            return Ok(());
+        };
+        if let (Some(last), Some(acknowledged)) = (last, self.servers[i].acknowledged)
+            && from <= acknowledged.index
+        {
+            let Acknowledged { index, term, to } = acknowledged;
+            let is_there = has(raft, probe, index, term);
+            if !is_there && to == probe.term && last.term == probe.term {
+                return violated(
+                    Property::Acknowledged,
+                    format!(
+                        "server {i} acknowledged entry {index} of term {term} to the leader of term \
+                         {to}, and has taken it back in the same term"
+                    ),
+                );
+            }
+            if !is_there {
+                self.servers[i].acknowledged = None;
+            }
+        }
+        let mut before = match from {
+            1 => Some(0),
+            _ => raft.entry(from - 1).map(|entry| entry.term),
+        };
+        for index in from..=probe.last_index {
+            let Some(EntryProbe { term, command }) = raft.entry(index) else { break };
+            let place = index as usize;
+            if self.entries.len() <= place {
+                self.entries.resize_with(place + 1, Vec::new);
+            }
+            let known = &mut self.entries[place];
+            match known.iter_mut().find(|known| known.term == term) {
+                None => known.push(KnownEntry { term, command, before, server: i }),
+                Some(known) => {
+                    let other = known.server;
+                    if known.command != command {
+                        let (ours, theirs) = (show(&command), show(&known.command));
+                        return violated(
+                            Property::LogMatching,
+                            format!(
+                                "entry {index} of term {term} is {ours} on server {i} and {theirs} on \
+                                 server {other}"
+                            ),
+                        );
+                    }
+                    if let (Some(ours), Some(theirs)) = (before, known.before)
+                        && ours != theirs
+                    {
+                        let previous = index - 1;
+                        return violated(
+                            Property::LogMatching,
+                            format!(
+                                "entry {index} of term {term} is on servers {i} and {other}, but entry \
+                                 {previous} before it is of term {ours} on server {i} and of term \
+                                 {theirs} on server {other}"
+                            ),
+                        );
+                    }
+                    known.before = known.before.or(before);
+                }
+            }
+            before = Some(term);
+        }
+        Ok(())
+    }
+
+    /// What must have survived a crash.
+    fn check_restart(&mut self, i: usize, raft: &dyn Raft, probe: &Probe) -> Checked {
+        let Some(Acknowledged { index, term, to }) = self.servers[i].acknowledged else {
+            return Ok(());
+        };
+        if has(raft, probe, index, term) {
+            return Ok(());
+        }
+        violated(
+            Property::Acknowledged,
+            format!(
+                "server {i} acknowledged entry {index} of term {term} to the leader of term {to}; after \
+                 a restart it does not have it"
+            ),
+        )
+    }
+
+    fn leads(&mut self, i: usize, term: u64, now: Duration) -> Checked {
+        let &mut (leader, since) = self.leaders.entry(term).or_insert((i, now));
+        if leader == i {
+            return Ok(());
+        }
+        let since = since.as_secs_f64();
+        violated(
+            Property::ElectionSafety,
+            format!(
+                "server {i} leads in term {term}, and so did server {leader} from {since:.6} s on"
+            ),
+        )
+    }
+
+    /// What a leader must hold to from one moment to the next.
+    fn check_reign(
+        &mut self,
+        i: usize,
+        raft: &dyn Raft,
+        last: &Probe,
+        probe: &Probe,
+        rafts: Rafts<'_>,
+    ) -> Checked {
+        let term = probe.term;
+        let had = last.last_index;
+        if probe.lowest_written.is_some_and(|lowest| lowest <= had) || probe.last_index < had {
+            let lowest = probe.lowest_written.unwrap_or(probe.last_index + 1);
+            return violated(
+                Property::LeaderAppendOnly,
+                format!(
+                    "server {i}, the leader of term {term}, has changed its log from entry {lowest} on; \
+                     it had {had}"
+                ),
+            );
+        }
+        for (j, (before, now)) in last.followers.iter().zip(&probe.followers).enumerate() {
+            if j == i || before == now {
+                continue;
+            }
+            let (matched, next) = (now.match_index, now.next_index);
+            if matched < before.match_index || matched >= next || matched > probe.last_index {
+                return violated(
+                    Property::MatchIndex,
+                    format!(
+                        "server {i}, the leader of term {term} with {} entries, has matchIndex {matched} \
+                         and nextIndex {next} for server {j}; matchIndex was {}",
+                        probe.last_index, before.match_index
+                    ),
+                );
+            }
+            if matched > before.match_index {
+                self.check_match(i, raft, j, matched, term, rafts)?;
+            }
+        }
+        if probe.commit_index > last.commit_index {
+            self.check_commit_rule(i, raft, probe, rafts)?;
+        }
+        Ok(())
+    }
+
+    /// A leader believes that a follower has its log up to `matched`: while the follower is in the same
+    /// term, it does.
+    fn check_match(
+        &mut self,
+        leader: usize,
+        raft: &dyn Raft,
+        follower: usize,
+        matched: u64,
+        term: u64,
+        rafts: Rafts<'_>,
+    ) -> Checked {
+        let Some(entry) = raft.entry(matched) else { return Ok(()) };
+        let Some(probe) = self.servers[follower].last.as_ref() else { return Ok(()) };
+        if probe.term != term {
+            return Ok(());
+        }
+        let Some(theirs) = rafts(follower) else { return Ok(()) };
+        if !has(&*theirs, probe, matched, entry.term) {
+            return violated(
+                Property::MatchIndex,
+                format!(
+                    "server {leader}, the leader of term {term}, takes server {follower} to have entry \
+                     {matched} of term {}; it has {}",
+                    entry.term,
+                    match theirs.entry(matched) {
+                        Some(other) => format!("one of term {} there", other.term),
+                        None => format!("a log that ends at {}", probe.last_index),
+                    }
+                ),
+            );
+        }
+        let acknowledged = Acknowledged { index: matched, term: entry.term, to: term };
+        let known = &mut self.servers[follower].acknowledged;
+        if known.is_none_or(|known| (known.to, known.index) < (term, matched)) {
+            *known = Some(acknowledged);
+        }
+        Ok(())
+    }
+
+    /// A leader has taken more for committed.
+    fn check_commit_rule(
+        &self,
+        i: usize,
+        raft: &dyn Raft,
+        probe: &Probe,
+        rafts: Rafts<'_>,
+    ) -> Checked {
+        let (index, term) = (probe.commit_index, probe.term);
+        let Some(entry) = raft.entry(index) else { return Ok(()) };
+        let n = self.servers.len();
+        let holders: Vec<usize> = (0..n)
+            .filter(|&j| match (rafts(j), &self.servers[j].last) {
+                _ if j == i => true,
+                (Some(raft), Some(theirs)) => has(&*raft, theirs, index, entry.term),
+                // Whoever is down may have it on its disk.
+                _ => true,
+            })
+            .collect();
+        if holders.len() <= n / 2 {
+            return violated(
+                Property::CommitRule,
+                format!(
+                    "server {i}, the leader of term {term}, takes entry {index} for committed, which only \
+                     servers {holders:?} of {n} have"
+                ),
+            );
+        }
+        if entry.term < term && holders.len() < n {
+            return violated(
+                Property::CommitRule,
+                format!(
+                    "server {i}, the leader of term {term}, takes entry {index} of term {} for committed \
+                     by counting servers {holders:?}; a later leader may replace it",
+                    entry.term
+                ),
+            );
+        }
+        Ok(())
+    }
+
+    /// A new leader has everything that was committed in earlier terms. By Log Matching it is enough to
+    /// look at the last such entry.
+    fn check_complete(&self, i: usize, raft: &dyn Raft, probe: &Probe) -> Checked {
+        let known = self.committed.iter().enumerate().rev();
+        let mut earlier = known.filter_map(|(index, known)| Some((index as u64, known.as_ref()?)));
+        let Some((index, committed)) = earlier.find(|(_, known)| known.known_in < probe.term)
+        else {
+            return Ok(());
+        };
+        if has(raft, probe, index, committed.term) {
+            return Ok(());
+        }
+        let ours = match raft.entry(index) {
+            Some(entry) => format!("has one of term {} there", entry.term),
+            None => format!("has a log that ends at {}", probe.last_index),
+        };
+        let (term, known_in, server) = (committed.term, committed.known_in, committed.server);
+        violated(
+            Property::LeaderCompleteness,
+            format!(
+                "server {i} leads in term {} and {ours}; entry {index} of term {term} was committed on \
+                 server {server} in term {known_in}",
+                probe.term
+            ),
+        )
+    }
+
+    /// All servers take the same entries for committed.
+    fn check_committed(
+        &mut self,
+        i: usize,
+        raft: &dyn Raft,
+        last: Option<&Probe>,
+        probe: &Probe,
+    ) -> Checked {
+        let known = last.map_or(0, |last| last.commit_index);
+        for index in (known + 1).max(probe.first_index)..=probe.commit_index {
+            let Some(EntryProbe { term, command }) = raft.entry(index) else { continue };
+            let place = index as usize;
+            if self.committed.len() <= place {
+                self.committed.resize_with(place + 1, || None);
+            }
+            match &self.committed[place] {
+                None => {
+                    let known_in = probe.term;
+                    self.committed[place] = Some(Committed { term, command, known_in, server: i });
+                }
+                Some(other) if other.term != term || other.command != command => {
+                    return violated(
+                        Property::StateMachineSafety,
+                        format!(
+                            "committed at index {index}: {} of term {term} on server {i}, {} of term {} on \
+                             server {}",
+                            show(&command),
+                            show(&other.command),
+                            other.term,
+                            other.server
+                        ),
+                    );
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// What the servers are at, a line each, and what elections there were: for reports of runs that
+    /// came to a standstill.
+    pub(crate) fn situation(&self, now: Duration) -> Vec<String> {
+        const LATELY: Duration = Duration::from_secs(5);
+        let mut lines = Vec::new();
+        for (i, server) in self.servers.iter().enumerate() {
+            let Some(probe) = &server.last else { continue };
+            let Probe { role, term, last_index, commit_index, last_applied, .. } = probe;
+            lines.push(format!(
+                "server {i}: {role:?} of term {term}, log up to {last_index}, committed {commit_index}, \
+                 applied {last_applied}"
+            ));
+        }
+        let lately = |entry: &&(Duration, usize, Role, u64)| now.saturating_sub(entry.0) <= LATELY;
+        let count =
+            |role: Role| self.roles.iter().filter(lately).filter(|entry| entry.2 == role).count();
+        if !lines.is_empty() {
+            let (candidates, leaders) = (count(Role::Candidate), count(Role::Leader));
+            lines.push(format!(
+                "in the last {} s: {candidates} candidacies, {leaders} elections won",
+                LATELY.as_secs()
+            ));
+        }
+        lines
+    }
+}
+
+/// Whether a server has the entry of that index and term, be it within its snapshot.
+fn has(raft: &dyn Raft, probe: &Probe, index: u64, term: u64) -> bool {
+    index < probe.first_index || raft.entry(index).is_some_and(|entry| entry.term == term)
+}
