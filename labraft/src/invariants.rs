@@ -10,8 +10,6 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use crate::command::show;
 use crate::raft::{EntryProbe, Probe, Raft, Role};
 
@@ -93,8 +91,10 @@ pub(crate) struct Invariants {
     servers: Vec<ServerHistory>,
     /// Who led in a term, and since when.
     leaders: BTreeMap<u64, (usize, Duration)>,
-    /// By index: what stood there in any log, once for each term.
-    entries: Vec<Vec<KnownEntry>>,
+    /// By index: what was seen there first in any log.
+    entries: Vec<Option<KnownEntry>>,
+    /// What was seen of other terms, by index and term.
+    others: BTreeMap<(u64, u64), KnownEntry>,
     /// By index: what was committed.
     committed: Vec<Option<Committed>>,
     roles: VecDeque<(Duration, usize, Role, u64)>,
@@ -110,6 +110,23 @@ struct ServerHistory {
     vote: Option<(u64, usize)>,
     /// The last entry that a leader knows it to have.
     acknowledged: Option<Acknowledged>,
+    /// The log's range and, by index, the terms of its entries.
+    first_index: u64,
+    last_index: u64,
+    terms: Vec<u64>,
+}
+
+impl ServerHistory {
+    /// The term of an entry of the log; none where there is no entry, or a snapshot instead.
+    fn term_at(&self, index: u64) -> Option<u64> {
+        let is_there = (self.first_index..=self.last_index).contains(&index);
+        is_there.then(|| self.terms.get(index as usize).copied()).flatten()
+    }
+
+    /// Whether it has the entry of that index and term, be it within its snapshot.
+    fn has(&self, index: u64, term: u64) -> bool {
+        index < self.first_index || self.term_at(index) == Some(term)
+    }
 }
 
 #[derive(Copy, Clone)]
@@ -122,15 +139,17 @@ struct Acknowledged {
 
 struct KnownEntry {
     term: u64,
-    command: Bytes,
+    /// A digest of the command.
+    command: u64,
     /// The term of the entry before it, where that was to be seen.
     before: Option<u64>,
     server: usize,
 }
 
+/// By Log Matching, the term stands for the entry.
+#[derive(Copy, Clone)]
 struct Committed {
     term: u64,
-    command: Bytes,
     /// The term of the server that was seen first to know.
     known_in: u64,
     server: usize,
@@ -142,6 +161,7 @@ impl Invariants {
             servers: (0..servers).map(|_| ServerHistory::default()).collect(),
             leaders: BTreeMap::new(),
             entries: Vec::new(),
+            others: BTreeMap::new(),
             committed: Vec::new(),
             roles: VecDeque::new(),
         }
@@ -187,15 +207,15 @@ impl Invariants {
         self.check_own(i, last, probe)?;
         self.check_entries(i, raft, last, probe)?;
         if last.is_none() {
-            self.check_restart(i, raft, probe)?;
+            self.check_restart(i)?;
         }
         if probe.role == Role::Leader {
             self.leads(i, probe.term, now)?;
         }
         let reigned = last.filter(|last| last.role == Role::Leader && last.term == probe.term);
         match reigned {
-            Some(last) => self.check_reign(i, raft, last, probe, rafts)?,
-            None if probe.role == Role::Leader => self.check_complete(i, raft, probe)?,
+            Some(last) => self.check_reign(i, last, probe, rafts)?,
+            None if probe.role == Role::Leader => self.check_complete(i, probe)?,
             None => {}
         }
         let role = (probe.role, probe.term);
@@ -205,7 +225,7 @@ impl Invariants {
                 self.roles.pop_front();
             }
         }
-        self.check_committed(i, raft, last, probe)
+        self.check_committed(i, last, probe)
     }
 
     /// What a server must hold to by itself.
@@ -268,82 +288,113 @@ impl Invariants {
         last: Option<&Probe>,
         probe: &Probe,
     ) -> Checked {
+        let server = &mut self.servers[i];
+        (server.first_index, server.last_index) = (probe.first_index, probe.last_index);
         let Some(from) = (match last {
             None => Some(probe.first_index),
             Some(_) => probe.lowest_written.map(|lowest| lowest.max(probe.first_index)),
         }) else {
             return Ok(());
         };
-        if let (Some(last), Some(acknowledged)) = (last, self.servers[i].acknowledged)
-            && from <= acknowledged.index
-        {
-            let Acknowledged { index, term, to } = acknowledged;
-            let is_there = has(raft, probe, index, term);
-            if !is_there && to == probe.term && last.term == probe.term {
-                return violated(
-                    Property::Acknowledged,
-                    format!(
-                        "server {i} acknowledged entry {index} of term {term} to the leader of term \
-                         {to}, and has taken it back in the same term"
-                    ),
-                );
-            }
-            if !is_there {
-                self.servers[i].acknowledged = None;
-            }
-        }
         let mut before = match from {
             1 => Some(0),
             _ => raft.entry(from - 1).map(|entry| entry.term),
         };
         for index in from..=probe.last_index {
-            let Some(EntryProbe { term, command }) = raft.entry(index) else { break };
-            let place = index as usize;
-            if self.entries.len() <= place {
-                self.entries.resize_with(place + 1, Vec::new);
+            let Some(entry) = raft.entry(index) else { break };
+            let terms = &mut self.servers[i].terms;
+            if terms.len() <= index as usize {
+                terms.resize(index as usize + 1, 0);
             }
-            let known = &mut self.entries[place];
-            match known.iter_mut().find(|known| known.term == term) {
-                None => known.push(KnownEntry { term, command, before, server: i }),
-                Some(known) => {
-                    let other = known.server;
-                    if known.command != command {
-                        let (ours, theirs) = (show(&command), show(&known.command));
-                        return violated(
-                            Property::LogMatching,
-                            format!(
-                                "entry {index} of term {term} is {ours} on server {i} and {theirs} on \
-                                 server {other}"
-                            ),
-                        );
-                    }
-                    if let (Some(ours), Some(theirs)) = (before, known.before)
-                        && ours != theirs
-                    {
-                        let previous = index - 1;
-                        return violated(
-                            Property::LogMatching,
-                            format!(
-                                "entry {index} of term {term} is on servers {i} and {other}, but entry \
-                                 {previous} before it is of term {ours} on server {i} and of term \
-                                 {theirs} on server {other}"
-                            ),
-                        );
-                    }
-                    known.before = known.before.or(before);
-                }
-            }
-            before = Some(term);
+            terms[index as usize] = entry.term;
+            self.check_entry(i, index, &entry, before)?;
+            before = Some(entry.term);
         }
+        self.check_acknowledged(i, from, last, probe)
+    }
+
+    /// An entry was written: it is the one of this index and term everywhere, after the same past.
+    fn check_entry(
+        &mut self,
+        i: usize,
+        index: u64,
+        entry: &EntryProbe,
+        before: Option<u64>,
+    ) -> Checked {
+        let EntryProbe { term, command } = entry;
+        let place = index as usize;
+        if self.entries.len() <= place {
+            self.entries.resize_with(place + 1, || None);
+        }
+        let new =
+            || KnownEntry { term: *term, command: labrpc::hash_bytes(command), before, server: i };
+        let first = self.entries[place].get_or_insert_with(new);
+        let known = match first.term == *term {
+            true => first,
+            false => self.others.entry((index, *term)).or_insert_with(new),
+        };
+        let other = known.server;
+        if other != i && known.command != labrpc::hash_bytes(command) {
+            let command = show(command);
+            return violated(
+                Property::LogMatching,
+                format!(
+                    "entry {index} of term {term} is {command} on server {i}, and another command on \
+                     server {other}"
+                ),
+            );
+        }
+        if let (Some(ours), Some(theirs)) = (before, known.before)
+            && ours != theirs
+        {
+            let previous = index - 1;
+            return violated(
+                Property::LogMatching,
+                format!(
+                    "entry {index} of term {term} is on servers {i} and {other}, but entry {previous} \
+                     before it is of term {ours} on server {i} and of term {theirs} on server {other}"
+                ),
+            );
+        }
+        known.before = known.before.or(before);
+        Ok(())
+    }
+
+    /// The log was written from an index on: what was acknowledged there must still be there, unless a
+    /// later leader replaced it.
+    fn check_acknowledged(
+        &mut self,
+        i: usize,
+        from: u64,
+        last: Option<&Probe>,
+        probe: &Probe,
+    ) -> Checked {
+        let server = &mut self.servers[i];
+        let (Some(last), Some(Acknowledged { index, term, to })) = (last, server.acknowledged)
+        else {
+            return Ok(());
+        };
+        if from > index || server.has(index, term) {
+            return Ok(());
+        }
+        if to == probe.term && last.term == probe.term {
+            return violated(
+                Property::Acknowledged,
+                format!(
+                    "server {i} acknowledged entry {index} of term {term} to the leader of term {to}, \
+                     and has taken it back in the same term"
+                ),
+            );
+        }
+        server.acknowledged = None;
         Ok(())
     }
 
     /// What must have survived a crash.
-    fn check_restart(&mut self, i: usize, raft: &dyn Raft, probe: &Probe) -> Checked {
-        let Some(Acknowledged { index, term, to }) = self.servers[i].acknowledged else {
-            return Ok(());
-        };
-        if has(raft, probe, index, term) {
+    fn check_restart(&self, i: usize) -> Checked {
+        let server = &self.servers[i];
+        let Some(Acknowledged { index, term, to }) = server.acknowledged else { return Ok(()) };
+        if server.has(index, term) {
             return Ok(());
         }
         violated(
@@ -370,14 +421,7 @@ impl Invariants {
     }
 
     /// What a leader must hold to from one moment to the next.
-    fn check_reign(
-        &mut self,
-        i: usize,
-        raft: &dyn Raft,
-        last: &Probe,
-        probe: &Probe,
-        rafts: Rafts<'_>,
-    ) -> Checked {
+    fn check_reign(&mut self, i: usize, last: &Probe, probe: &Probe, rafts: Rafts<'_>) -> Checked {
         let term = probe.term;
         let had = last.last_index;
         if probe.lowest_written.is_some_and(|lowest| lowest <= had) || probe.last_index < had {
@@ -406,11 +450,11 @@ impl Invariants {
                 );
             }
             if matched > before.match_index {
-                self.check_match(i, raft, j, matched, term, rafts)?;
+                self.check_match(i, j, matched, term, rafts)?;
             }
         }
         if probe.commit_index > last.commit_index {
-            self.check_commit_rule(i, raft, probe, rafts)?;
+            self.check_commit_rule(i, probe, rafts)?;
         }
         Ok(())
     }
@@ -420,59 +464,45 @@ impl Invariants {
     fn check_match(
         &mut self,
         leader: usize,
-        raft: &dyn Raft,
         follower: usize,
         matched: u64,
         term: u64,
         rafts: Rafts<'_>,
     ) -> Checked {
-        let Some(entry) = raft.entry(matched) else { return Ok(()) };
-        let Some(probe) = self.servers[follower].last.as_ref() else { return Ok(()) };
-        if probe.term != term {
+        let Some(of_entry) = self.servers[leader].term_at(matched) else { return Ok(()) };
+        let server = &mut self.servers[follower];
+        let is_in_term = server.last.as_ref().is_some_and(|probe| probe.term == term);
+        if !is_in_term || rafts(follower).is_none() {
             return Ok(());
         }
-        let Some(theirs) = rafts(follower) else { return Ok(()) };
-        if !has(&*theirs, probe, matched, entry.term) {
+        if !server.has(matched, of_entry) {
+            let has = match server.term_at(matched) {
+                Some(other) => format!("one of term {other} there"),
+                None => format!("a log that ends at {}", server.last_index),
+            };
             return violated(
                 Property::MatchIndex,
                 format!(
                     "server {leader}, the leader of term {term}, takes server {follower} to have entry \
-                     {matched} of term {}; it has {}",
-                    entry.term,
-                    match theirs.entry(matched) {
-                        Some(other) => format!("one of term {} there", other.term),
-                        None => format!("a log that ends at {}", probe.last_index),
-                    }
+                     {matched} of term {of_entry}; it has {has}"
                 ),
             );
         }
-        let acknowledged = Acknowledged { index: matched, term: entry.term, to: term };
-        let known = &mut self.servers[follower].acknowledged;
+        let known = &mut server.acknowledged;
         if known.is_none_or(|known| (known.to, known.index) < (term, matched)) {
-            *known = Some(acknowledged);
+            *known = Some(Acknowledged { index: matched, term: of_entry, to: term });
         }
         Ok(())
     }
 
     /// A leader has taken more for committed.
-    fn check_commit_rule(
-        &self,
-        i: usize,
-        raft: &dyn Raft,
-        probe: &Probe,
-        rafts: Rafts<'_>,
-    ) -> Checked {
+    fn check_commit_rule(&self, i: usize, probe: &Probe, rafts: Rafts<'_>) -> Checked {
         let (index, term) = (probe.commit_index, probe.term);
-        let Some(entry) = raft.entry(index) else { return Ok(()) };
+        let Some(of_entry) = self.servers[i].term_at(index) else { return Ok(()) };
         let n = self.servers.len();
-        let holders: Vec<usize> = (0..n)
-            .filter(|&j| match (rafts(j), &self.servers[j].last) {
-                _ if j == i => true,
-                (Some(raft), Some(theirs)) => has(&*raft, theirs, index, entry.term),
-                // Whoever is down may have it on its disk.
-                _ => true,
-            })
-            .collect();
+        // Whoever is down may have it on its disk.
+        let may_have = |&j: &usize| rafts(j).is_none() || self.servers[j].has(index, of_entry);
+        let holders: Vec<usize> = (0..n).filter(may_have).collect();
         if holders.len() <= n / 2 {
             return violated(
                 Property::CommitRule,
@@ -482,13 +512,12 @@ impl Invariants {
                 ),
             );
         }
-        if entry.term < term && holders.len() < n {
+        if of_entry < term && holders.len() < n {
             return violated(
                 Property::CommitRule,
                 format!(
-                    "server {i}, the leader of term {term}, takes entry {index} of term {} for committed \
-                     by counting servers {holders:?}; a later leader may replace it",
-                    entry.term
+                    "server {i}, the leader of term {term}, takes entry {index} of term {of_entry} for \
+                     committed by counting servers {holders:?}; a later leader may replace it"
                 ),
             );
         }
@@ -497,65 +526,52 @@ impl Invariants {
 
     /// A new leader has everything that was committed in earlier terms. By Log Matching it is enough to
     /// look at the last such entry.
-    fn check_complete(&self, i: usize, raft: &dyn Raft, probe: &Probe) -> Checked {
+    fn check_complete(&self, i: usize, probe: &Probe) -> Checked {
         let known = self.committed.iter().enumerate().rev();
         let mut earlier = known.filter_map(|(index, known)| Some((index as u64, known.as_ref()?)));
         let Some((index, committed)) = earlier.find(|(_, known)| known.known_in < probe.term)
         else {
             return Ok(());
         };
-        if has(raft, probe, index, committed.term) {
+        let server = &self.servers[i];
+        let Committed { term, known_in, server: by } = *committed;
+        if server.has(index, term) {
             return Ok(());
         }
-        let ours = match raft.entry(index) {
-            Some(entry) => format!("has one of term {} there", entry.term),
+        let ours = match server.term_at(index) {
+            Some(other) => format!("has one of term {other} there"),
             None => format!("has a log that ends at {}", probe.last_index),
         };
-        let (term, known_in, server) = (committed.term, committed.known_in, committed.server);
         violated(
             Property::LeaderCompleteness,
             format!(
                 "server {i} leads in term {} and {ours}; entry {index} of term {term} was committed on \
-                 server {server} in term {known_in}",
+                 server {by} in term {known_in}",
                 probe.term
             ),
         )
     }
 
     /// All servers take the same entries for committed.
-    fn check_committed(
-        &mut self,
-        i: usize,
-        raft: &dyn Raft,
-        last: Option<&Probe>,
-        probe: &Probe,
-    ) -> Checked {
+    fn check_committed(&mut self, i: usize, last: Option<&Probe>, probe: &Probe) -> Checked {
         let known = last.map_or(0, |last| last.commit_index);
         for index in (known + 1).max(probe.first_index)..=probe.commit_index {
-            let Some(EntryProbe { term, command }) = raft.entry(index) else { continue };
+            let Some(term) = self.servers[i].term_at(index) else { continue };
             let place = index as usize;
             if self.committed.len() <= place {
-                self.committed.resize_with(place + 1, || None);
+                self.committed.resize(place + 1, None);
             }
-            match &self.committed[place] {
-                None => {
-                    let known_in = probe.term;
-                    self.committed[place] = Some(Committed { term, command, known_in, server: i });
-                }
-                Some(other) if other.term != term || other.command != command => {
-                    return violated(
-                        Property::StateMachineSafety,
-                        format!(
-                            "committed at index {index}: {} of term {term} on server {i}, {} of term {} on \
-                             server {}",
-                            show(&command),
-                            show(&other.command),
-                            other.term,
-                            other.server
-                        ),
-                    );
-                }
-                Some(_) => {}
+            let new = Committed { term, known_in: probe.term, server: i };
+            let committed = self.committed[place].get_or_insert(new);
+            if committed.term != term {
+                let Committed { term: other, server, .. } = *committed;
+                return violated(
+                    Property::StateMachineSafety,
+                    format!(
+                        "server {i} takes the entry of term {term} at index {index} for committed, \
+                         server {server} the one of term {other}"
+                    ),
+                );
             }
         }
         Ok(())
@@ -586,9 +602,4 @@ impl Invariants {
         }
         lines
     }
-}
-
-/// Whether a server has the entry of that index and term, be it within its snapshot.
-fn has(raft: &dyn Raft, probe: &Probe, index: u64, term: u64) -> bool {
-    index < probe.first_index || raft.entry(index).is_some_and(|entry| entry.term == term)
 }
