@@ -55,12 +55,12 @@ impl Clerk {
     }
 
     async fn execute(&mut self, method: Method<Operation, Reply>, action: Action) -> Answer {
+        let mut operation = self.operation(action);
         loop {
-            let session = match self.session {
+            operation.session = match self.session {
                 Some(session) => session,
                 None => self.open().await,
             };
-            let operation = self.operation(session, action.clone());
             match self.until_done(method, &operation).await {
                 Ok(answer) => return answer,
                 Err(Expired { is_first_try }) => {
@@ -77,17 +77,17 @@ impl Clerk {
 
     /// Opens a session. If it is tried several times, there may be others, which nobody uses.
     async fn open(&mut self) -> u64 {
-        let operation = self.operation(0, Action::Open);
+        let operation = self.operation(Action::Open);
         match self.until_done(OPEN, &operation).await {
             Ok(Answer::Opened(session)) => *self.session.insert(session),
             other => panic!("opening a session was answered with {other:?}"),
         }
     }
 
-    fn operation(&mut self, session: u64, action: Action) -> Operation {
+    fn operation(&mut self, action: Action) -> Operation {
         self.number += 1;
         let id = OperationId { clerk: self.id, number: self.number };
-        Operation { id, session, action }
+        Operation { id, session: 0, action }
     }
 
     /// Tries one server after the other until an operation is done, or refused for good.

@@ -354,10 +354,18 @@ fn run(args: RunArgs, implementations: &[Implementation]) -> Result<Ended, Stopp
     };
     let shard = match args.shard {
         Some(shard) => Some(shard),
-        // Neither of these is for sharing out.
-        None if args.time.is_some() || args.check_determinism || args.last_seed_first => None,
+        // It is a part of another sweep, which has been shared out already.
+        None if args.last_seed_first => None,
         None => Shard::from_environment(|name| std::env::var(name).ok()).map_err(Stopped::Wrong)?,
     };
+    if let Some(shard) = shard
+        && (args.time.is_some() || args.check_determinism)
+    {
+        return Err(Stopped::Wrong(format!(
+            "the variables of a job array say that this is share {shard}, and neither --for nor \
+             --check-determinism can be shared out; unset them, or give --seeds"
+        )));
+    }
     Sweep {
         tests: chosen(&args.patterns)?,
         seeds,

@@ -86,9 +86,9 @@ impl GenericTest {
         GenericTest { cluster, random_keys: true, pause: self.pause / 2, ..self }
     }
 
-    /// Five times as many operations.
+    /// Three times as many operations.
     pub(crate) fn busy(self) -> GenericTest {
-        GenericTest { pause: self.pause / 5, ..self }
+        GenericTest { pause: self.pause / 3, ..self }
     }
 
     /// The whole test.

@@ -48,7 +48,12 @@ impl Sweep<'_> {
     pub(crate) fn run(self) -> Result<Ended, Stopped> {
         let cannot_keep = |error: io::Error| {
             let out = self.out.display();
-            Stopped::Wrong(format!("results cannot be kept in {out}: {error}; see --out"))
+            let what = format!("results cannot be kept in {out}: {error}; see --out");
+            match error.kind() {
+                io::ErrorKind::InvalidData => Stopped::Wrong(what),
+                // A full disk, or another lab at work there: the same command may do later.
+                _ => Stopped::Broken(what),
+            }
         };
         let mut summary = Summary::default();
         let mut done = BTreeSet::new();
@@ -65,6 +70,9 @@ impl Sweep<'_> {
             records::Writer::begin(&self.out).map_err(cannot_keep)?
         };
 
+        if self.shard != Shard::WHOLE {
+            eprintln!("lab: this is share {} of the work", self.shard);
+        }
         let mut display = Display::new(&self, done.len() as u64);
         let (mut failures, mut kept) = (summary.totals().1, Ok(()));
         let mut fingerprints = BTreeMap::new();
