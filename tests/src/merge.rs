@@ -77,7 +77,8 @@ impl Merge {
                 let shown = all[..all.len().min(NAMED)].join(", ");
                 let more = all.len().saturating_sub(NAMED);
                 let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-                Some(format!("{} runs are {what}: {shown}{more}", all.len()))
+                let runs = if all.len() == 1 { "run is" } else { "runs are" };
+                Some(format!("{} {runs} {what}: {shown}{more}", all.len()))
             }
         };
         let wrong: Vec<String> = [named("missing", &missing), named("there twice", &double)]
@@ -108,6 +109,15 @@ impl Merge {
         let (from, out) = (self.directories.len(), self.out.display());
         self.outputs
             .say(&format!("{count} runs of {from} directories are whole, and in {out}\n"))?;
+        if self.seeds.is_none() || self.tests.is_none() {
+            let tests: BTreeSet<usize> = runs.keys().map(|key| key.0).collect();
+            let seeds: BTreeSet<u64> = runs.keys().map(|key| key.1).collect();
+            self.outputs.say(&format!(
+                "taken for granted: {} tests and {} seeds are all there was to be (see --test, --seeds)\n",
+                tests.len(),
+                seeds.len()
+            ))?;
+        }
         Ok(Ended::Judged(summary.worst()))
     }
 

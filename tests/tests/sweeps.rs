@@ -18,6 +18,12 @@ fn directory(name: &str) -> PathBuf {
 fn lab(arguments: &[&str], out: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lab"));
     command.args(arguments).arg("--out").arg(out).stdin(Stdio::null());
+    // Where these tests themselves are shared out, the runs inside of them are not.
+    for variable in
+        ["SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT", "CI_NODE_INDEX", "CI_NODE_TOTAL"]
+    {
+        command.env_remove(variable);
+    }
     command
 }
 
