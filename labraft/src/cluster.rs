@@ -29,9 +29,16 @@ struct Inner {
     lab: Lab,
     made: Duration,
     slots: RefCell<Vec<Slot>>,
+    /// Which ways between servers the test has enabled, by from and to.
+    enabled: RefCell<Vec<Vec<bool>>>,
+    /// How a server is started again that chaos has crashed.
+    restart: RefCell<Option<Rc<dyn Fn(usize)>>>,
     invariants: RefCell<Invariants>,
     part: RefCell<TestPart>,
 }
+
+/// For at most so long a server stays down that chaos has crashed.
+const LONGEST_DOWN: Duration = Duration::from_secs(1);
 
 /// What is known of one server.
 #[derive(Default)]
@@ -40,6 +47,8 @@ struct Slot {
     /// Its ends to each server; new ones for each incarnation.
     ends: Vec<ClientEnd>,
     saved: Option<Persister>,
+    /// How often it was started or stopped by the test.
+    incarnation: u64,
 }
 
 /// One incarnation of a server.
@@ -78,16 +87,61 @@ impl Cluster {
             made: lab.world().tester().now(),
             lab,
             slots: RefCell::new((0..servers).map(|_| Slot::default()).collect()),
+            enabled: RefCell::new(vec![vec![false; servers]; servers]),
+            restart: RefCell::default(),
             invariants: RefCell::new(Invariants::new(servers)),
             part: RefCell::default(),
         });
         let weak = Rc::downgrade(&inner);
         inner.lab.world().after_each_poll(move |node| {
             if let (Some(i), Some(inner)) = (node.as_server(), weak.upgrade()) {
-                Cluster(inner).check_invariants(i);
+                Cluster(inner).look_at(i);
             }
         });
         Cluster(inner)
+    }
+
+    /// How a server is started again that chaos has crashed; its ways are enabled as they were.
+    pub fn restart_with(&self, start: impl Fn(usize) + 'static) {
+        self.0.restart.replace(Some(Rc::new(start)));
+    }
+
+    /// Server `i` has run: it may have been crashed by chaos, or be in a state in which none may be.
+    fn look_at(&self, i: usize) {
+        let is_alive = |instance: &Instance| instance.server.runtime().is_alive();
+        let was_crashed = self
+            .slots()
+            .get(i)
+            .is_some_and(|slot| slot.instance.as_ref().is_some_and(|it| !is_alive(it)));
+        if was_crashed {
+            self.crashed_by_chaos(i);
+        } else {
+            self.check_invariants(i);
+        }
+    }
+
+    /// Cleans up after a crash, and starts the server again after a while, unless the test does.
+    fn crashed_by_chaos(&self, i: usize) {
+        self.step(|| format!("server {i} crashed at a save"));
+        let enabled = self.0.enabled.borrow().clone();
+        self.crash_server(i);
+        self.0.enabled.replace(enabled);
+        let Some(restart) = self.0.restart.borrow().clone() else { return };
+        let cluster = self.clone();
+        let incarnation = self.slots()[i].incarnation;
+        let down = self.client_dice(u32::MAX / 2).span(Duration::ZERO, LONGEST_DOWN);
+        self.tester().spawn_detached("restart after a crash", async move {
+            cluster.sleep(down).await;
+            let slot_is_same = cluster.slots()[i].incarnation == incarnation;
+            if slot_is_same && !cluster.is_running(i) {
+                restart(i);
+                let enabled = cluster.0.enabled.borrow().clone();
+                for j in 0..cluster.n() {
+                    cluster.enable(i, j, enabled[i][j]);
+                    cluster.enable(j, i, enabled[j][i]);
+                }
+            }
+        });
     }
 
     /// Ends the run if a property of Raft does not hold any more, now that server `i` has run.
@@ -142,9 +196,14 @@ impl Cluster {
         self.tester().record(|| Event::Custom { kind: "test", text: text() });
     }
 
-    /// A failure of a test's own expectation, at this moment.
+    /// A failure of a test's own expectation, at this moment: a time, a count, an index.
     pub fn expected(&self, what: impl Into<String>) -> Failure {
         self.failure(None, Reason::Expected(what.into()))
+    }
+
+    /// A failure at this moment: something that no network, however bad, can excuse.
+    pub fn wrong(&self, what: impl Into<String>) -> Failure {
+        self.failure(None, Reason::Wrong(what.into()))
     }
 
     /// A failure at this moment.
@@ -180,6 +239,7 @@ impl Cluster {
             let slot = &mut self.slots_mut()[i];
             assert!(slot.instance.is_none(), "server {i} is started while it runs");
             slot.ends.clone_from(&ends);
+            slot.incarnation += 1;
             let persister = match &slot.saved {
                 Some(saved) => saved.copy(rt.clone()),
                 None => Persister::new(rt.clone()),
@@ -214,6 +274,7 @@ impl Cluster {
             let slot = &mut self.slots_mut()[i];
             // From here on the old instance writes to a superseded copy, also while it is killed.
             slot.saved = slot.saved.as_ref().map(|saved| saved.copy(self.tester().clone()));
+            slot.incarnation += 1;
             slot.instance.take()
         };
         if let Some(instance) = instance {
@@ -224,14 +285,18 @@ impl Cluster {
 
     /// Enables or disables the ways between a server and each of others, both there and back.
     pub fn link(&self, i: usize, others: impl IntoIterator<Item = usize>, enabled: bool) {
-        let slots = self.slots();
         for j in others {
             for (from, to) in [(i, j), (j, i)] {
-                // Whoever was never started has no ends yet.
-                if let Some(end) = slots[from].ends.get(to) {
-                    self.network().enable(end.id(), enabled);
-                }
+                self.enable(from, to, enabled);
             }
+        }
+    }
+
+    fn enable(&self, from: usize, to: usize, enabled: bool) {
+        self.0.enabled.borrow_mut()[from][to] = enabled;
+        // Whoever was never started has no ends yet.
+        if let Some(end) = self.slots()[from].ends.get(to) {
+            self.network().enable(end.id(), enabled);
         }
     }
 
@@ -254,7 +319,7 @@ impl Cluster {
     pub fn ask<T>(&self, i: usize, question: impl FnOnce(&dyn Raft) -> T) -> Option<T> {
         let Instance { raft, server } = self.slots()[i].instance.clone()?;
         let answer = server.runtime().act(|| question(&*raft));
-        self.check_invariants(i);
+        self.look_at(i);
         Some(answer)
     }
 

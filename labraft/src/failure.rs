@@ -22,12 +22,36 @@ pub struct Failure {
     pub situation: Box<[String]>,
 }
 
+/// Which faults a run has.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Profile {
+    /// The course's own network.
+    #[default]
+    Go,
+    /// Others as well, drawn from the seed: see [`labrpc::Chaos`]. A test is a workload then: what
+    /// decides are Raft's properties, agreement, confirmed values and linearizability.
+    Chaos,
+}
+
+impl Profile {
+    /// As the command line has it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Profile::Go => "go",
+            Profile::Chaos => "chaos",
+        }
+    }
+}
+
 /// How a run is judged, from good to bad.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// Everything was as it should be.
     Passed,
+    /// Under chaos, a bound on time, counts or exact indexes was missed. No failure.
+    Missed,
     /// Nothing was found to be wrong, but not everything could be found out. Never a pass.
     Unknown,
     /// Something was wrong.
@@ -43,6 +67,7 @@ impl Verdict {
     pub const fn name(self) -> &'static str {
         match self {
             Verdict::Passed => "passed",
+            Verdict::Missed => "missed",
             Verdict::Unknown => "unknown",
             Verdict::Failed => "failed",
             Verdict::Crashed => "crashed",
@@ -136,8 +161,12 @@ pub enum Reason {
         /// After how many steps the search was given up.
         steps: u64,
     },
-    /// An expectation of one test, in its own words.
+    /// An expectation of one test, in its own words: a time, a count, an index.
     Expected(String),
+    /// Something that no network, however bad, can excuse, in a test's own words.
+    Wrong(String),
+    /// Nothing went on where it had to: a majority was healthy, and the others could not disturb it.
+    Standstill(String),
     /// The simulation ended before the test did.
     Trouble(Box<Trouble>),
 }
@@ -152,6 +181,22 @@ impl Reason {
             return format!("panicked at {at}");
         }
         without_values(&self.to_string())
+    }
+
+    /// Whether this is a bound on time, on counts or on exact indexes. It holds on the course's own
+    /// network; under chaos nobody can promise it.
+    fn is_bound(&self) -> bool {
+        match self {
+            Reason::NoLeader
+            | Reason::UnexpectedLeader
+            | Reason::TermsDiffer { .. }
+            | Reason::NoAgreement { .. }
+            | Reason::TooFew { .. }
+            | Reason::TooSlow { .. }
+            | Reason::Expected(_) => true,
+            Reason::Trouble(trouble) => matches!(**trouble, Trouble::TimeLimit { .. }),
+            _ => false,
+        }
     }
 
     /// What stands behind the sentence, a line each.
@@ -238,17 +283,20 @@ impl fmt::Display for Reason {
                 "it is not known whether the history is linearizable: the {operations} operations of \
                  key {key:?} were given up after {steps} steps"
             ),
-            Reason::Expected(what) => f.write_str(what),
+            Reason::Expected(what) | Reason::Wrong(what) | Reason::Standstill(what) => {
+                f.write_str(what)
+            }
             Reason::Trouble(trouble) => trouble.fmt(f),
         }
     }
 }
 
 impl Failure {
-    /// How a run that ends so is judged.
-    pub fn verdict(&self) -> Verdict {
+    /// How a run with such faults that ends so is judged.
+    pub fn verdict(&self, profile: Profile) -> Verdict {
         match self.reason {
             Reason::Undecided { .. } => Verdict::Unknown,
+            _ if profile == Profile::Chaos && self.reason.is_bound() => Verdict::Missed,
             _ => Verdict::Failed,
         }
     }

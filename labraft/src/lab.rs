@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use labrpc::World;
+use labrpc::{Event, World};
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
@@ -43,6 +43,8 @@ pub struct Lab {
 /// What a run leaves behind, beside its steps' own result.
 #[derive(Debug, Default)]
 pub(crate) struct Results {
+    /// The faults beyond the course's network, in words.
+    pub(crate) chaos: Option<String>,
     /// The title of the part that was begun last.
     pub(crate) begun: Option<String>,
     pub(crate) passed: Vec<Passed>,
@@ -58,7 +60,27 @@ impl Lab {
         implementation: Implementation,
         results: Arc<Mutex<Results>>,
     ) -> Lab {
-        Lab { world, test, implementation, results }
+        let lab = Lab { world, test, implementation, results };
+        lab.note_chaos();
+        lab
+    }
+
+    /// Has the reports begin with the faults there are beyond the course's network.
+    fn note_chaos(&self) {
+        if let Some(chaos) = self.world.chaos() {
+            let text = chaos.to_string();
+            self.results().chaos = Some(text.clone());
+            self.world.tester().record(|| Event::Custom { kind: "chaos", text });
+        }
+    }
+
+    /// Draws faults beyond the course's network, if there are none yet: for tests that want them in any
+    /// profile.
+    pub fn draw_chaos(&self) {
+        if self.world.chaos().is_none() {
+            self.world.draw_chaos();
+            self.note_chaos();
+        }
     }
 
     /// The simulated world.

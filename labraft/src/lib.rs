@@ -45,7 +45,7 @@ pub mod workers;
 pub use cluster::{Cluster, NewServer};
 pub use command::{Command, show};
 pub use config::{Config, MAX_LOG_SIZE_BYTES, RAFT_ELECTION_TIMEOUT, SNAPSHOT_INTERVAL};
-pub use failure::{Checked, Failure, Reason, Verdict};
+pub use failure::{Checked, Failure, Profile, Reason, Verdict};
 pub use invariants::{Property, Violation};
 pub use lab::{Lab, Passed};
 pub use persister::{Persister, Pieces};

@@ -117,9 +117,15 @@ impl Persister {
 
     /// Saves both, in the place of what was there. Whoever has nothing new for the snapshot passes
     /// the present one again; without one, no bytes.
+    ///
+    /// Under chaos a server may crash at this moment. Then nothing is saved, and whatever the server does
+    /// afterwards is void.
     pub fn save(&self, state: impl Into<Pieces>, snapshot: Bytes) {
         let saved = Saved { state: state.into(), snapshot };
         if let Some(runtime) = &self.runtime {
+            if !runtime.is_alive() || runtime.crashes_at_save() {
+                return;
+            }
             let (state, snapshot) = (saved.state.len(), saved.snapshot.len());
             runtime.fingerprint(state as u64, snapshot as u64);
             runtime.record(|| Event::Custom {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::failure::{Failure, Verdict};
+use crate::failure::{Failure, Profile, Verdict};
 use crate::runner::RunReport;
 
 /// What is kept of one run.
@@ -23,8 +23,8 @@ pub struct Record {
     pub seed: u64,
     /// Which Raft was tested.
     pub implementation: String,
-    /// What faults the world had: `go`, the course's own.
-    pub profile: String,
+    /// Which faults there were.
+    pub profile: Profile,
     /// How the run is judged.
     pub verdict: Verdict,
     /// Why it has not passed.
@@ -79,7 +79,12 @@ impl Record {
     /// What to keep of this run.
     pub fn new(report: &RunReport, implementation: &str, cpu: Duration, build: &Build) -> Record {
         Record {
-            problem: report.result.as_ref().err().map(Problem::from),
+            problem: report.result.as_ref().err().map(|failure| {
+                let mut problem = Problem::from(failure);
+                let chaos = report.chaos.iter().map(|chaos| format!("faults: {chaos}"));
+                problem.details.splice(0..0, chaos);
+                problem
+            }),
             verdict: report.verdict(),
             virtual_seconds: report.elapsed.as_secs_f64(),
             cpu_ms: (cpu.as_secs_f64() * 1e6).round() / 1e3,
@@ -88,6 +93,7 @@ impl Record {
             commands: report.passed.iter().map(|passed| passed.commands).sum(),
             events: report.events,
             fingerprint: format!("{:016x}", report.fingerprint),
+            profile: report.profile,
             ..Record::empty(report.test.name, report.spec.seed, implementation, build)
         }
     }
@@ -109,7 +115,7 @@ impl Record {
             test: test.into(),
             seed,
             implementation: implementation.into(),
-            profile: "go".into(),
+            profile: Profile::Go,
             verdict: Verdict::Passed,
             problem: None,
             virtual_seconds: 0.0,
@@ -272,6 +278,7 @@ pub fn latest(
     test: &str,
     seed: u64,
     implementation: &str,
+    profile: Profile,
 ) -> io::Result<Option<Record>> {
     for path in [path(directory), previous_path(directory)] {
         let records = match read(&path) {
@@ -279,7 +286,8 @@ pub fn latest(
             records => records?.all.into_iter(),
         };
         let found = records.rev().find(|record| {
-            record.test == test && record.seed == seed && record.implementation == implementation
+            (record.test.as_str(), record.seed, record.profile) == (test, seed, profile)
+                && record.implementation == implementation
         });
         if found.is_some() {
             return Ok(found);
@@ -324,7 +332,7 @@ mod tests {
     #[test]
     fn the_results_before_are_kept_and_found() {
         let directory = directory("before");
-        let find = |seed| latest(&directory, "Backup2B", seed, "reference").unwrap();
+        let find = |seed| latest(&directory, "Backup2B", seed, "reference", Profile::Go).unwrap();
         assert_eq!(find(3), None, "without a file there are no records");
         let write = |records: &[Record]| {
             let mut writer = Writer::begin(&directory).unwrap();

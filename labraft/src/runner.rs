@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use labrpc::{RunSpec, Simulation, Timed, Trouble, Watch};
 
-use crate::failure::{Failure, Reason, Verdict};
+use crate::failure::{Failure, Profile, Reason, Verdict};
 use crate::lab::{Lab, Passed, Results};
 use crate::raft::Implementation;
 use crate::suite::Test;
@@ -18,8 +18,12 @@ pub struct RunReport {
     pub test: &'static Test,
     /// What the run was made of.
     pub spec: RunSpec,
+    /// Which faults there were.
+    pub profile: Profile,
     /// Whether it passed, or the first thing that was wrong.
     pub result: Result<(), Failure>,
+    /// The faults beyond the course's network, in words.
+    pub chaos: Option<String>,
     /// The title of the part that was begun last.
     pub begun: Option<String>,
     /// The figures of each part that passed.
@@ -39,7 +43,9 @@ pub struct RunReport {
 impl RunReport {
     /// How this run is judged.
     pub fn verdict(&self) -> Verdict {
-        self.result.as_ref().map_or_else(Failure::verdict, |()| Verdict::Passed)
+        self.result
+            .as_ref()
+            .map_or_else(|failure| failure.verdict(self.profile), |()| Verdict::Passed)
     }
 }
 
@@ -48,6 +54,7 @@ pub struct Run {
     test: &'static Test,
     implementation: Implementation,
     spec: RunSpec,
+    profile: Profile,
     record: bool,
     watch: Option<Box<dyn Watch>>,
 }
@@ -55,7 +62,13 @@ pub struct Run {
 impl Run {
     /// A run of a test with an implementation.
     pub fn new(test: &'static Test, implementation: Implementation, spec: RunSpec) -> Run {
-        Run { test, implementation, spec, record: false, watch: None }
+        let profile = Profile::default();
+        Run { test, implementation, spec, profile, record: false, watch: None }
+    }
+
+    /// Which faults there are.
+    pub fn profile(self, profile: Profile) -> Run {
+        Run { profile, ..self }
     }
 
     /// Whether to keep what happens. It changes nothing about the run itself.
@@ -70,10 +83,11 @@ impl Run {
 
     /// Runs it, on a thread of its own.
     pub fn run(self) -> RunReport {
-        let Run { test, implementation, spec, record, watch } = self;
+        let Run { test, implementation, spec, profile, record, watch } = self;
         let results = Arc::new(Mutex::new(Results::default()));
         let results_inside = results.clone();
         let mut simulation = Simulation::new(spec.clone()).limits((test.limits)()).record(record);
+        simulation = simulation.chaos(profile == Profile::Chaos);
         if let Some(watch) = watch {
             simulation = simulation.watch(watch);
         }
@@ -90,7 +104,9 @@ impl Run {
         RunReport {
             test,
             spec,
+            profile,
             result,
+            chaos: found.chaos,
             begun: found.begun,
             passed: found.passed,
             warnings: found.warnings,

@@ -47,10 +47,25 @@ pub enum Kind {
     /// What all random bytes of the standard library are made from, such as the keys of a `HashMap`.
     /// Nothing is benign.
     Entropy,
+    /// Under chaos, whether and how long a request is held back, in milliseconds. Benign: 0.
+    RequestHold,
+    /// Under chaos, how much later a copy of a request arrives, in milliseconds. Benign: 0, no copy.
+    RequestCopy,
+    /// Under chaos, what a link is like for a second, `n` from the start: 1 cut in this direction, 2
+    /// clogged. Benign: 0, open.
+    LinkFault,
+    /// Under chaos, for how many milliseconds of its `n`-th second a server pauses. Benign: 0.
+    Pause,
+    /// Under chaos, how much a server's clock is off. Benign: 0.
+    ClockSkew,
+    /// Under chaos, whether a server crashes at a save. Benign: it does not.
+    CrashAtSave,
+    /// How much there is of a kind of fault under chaos. Benign: 0, none.
+    Configuration,
 }
 
 /// How many kinds there are.
-const KINDS: usize = Kind::Entropy as usize + 1;
+const KINDS: usize = Kind::Configuration as usize + 1;
 
 impl Kind {
     /// The kinds that belong to a pair of nodes, in the order of their streams in a link.
@@ -275,6 +290,19 @@ impl Choices {
         value
     }
 
+    /// The next value of a stream in the table, of which `shape` decides how likely each one is.
+    pub(crate) fn draw_shaped(
+        &mut self,
+        id: StreamId,
+        bound: u64,
+        shape: impl FnOnce(u64) -> u64,
+    ) -> u64 {
+        let Counted { mut stream, count } = self.streams[id.0 as usize];
+        let value = self.decide(&mut stream, count, bound, shape);
+        self.streams[id.0 as usize] = Counted { stream, count: count + 1 };
+        value
+    }
+
     /// The next value of a kept stream, in `0..bound`; a `bound` of 0 stands for 2^64.
     #[inline]
     pub(crate) fn draw_from(&mut self, counted: &mut Counted, bound: u64) -> u64 {
@@ -297,6 +325,24 @@ impl Choices {
         let value = self.decide(&mut stream, n, bound, shape);
         self.links[link.0 as usize].streams[place] = stream;
         value
+    }
+
+    /// The link's two nodes, and the number of the call.
+    pub(crate) fn place_of(&self, CallOnLink { link, n }: CallOnLink) -> ((u32, u32), u64) {
+        let stream = &self.links[link.0 as usize].streams[0];
+        ((stream.from, stream.to), n)
+    }
+
+    /// The decision at any address: for those that are rare, or that are asked for out of order.
+    pub(crate) fn decide_at(
+        &mut self,
+        kind: Kind,
+        (from, to): (u32, u32),
+        n: u64,
+        bound: u64,
+        shape: impl FnOnce(u64) -> u64,
+    ) -> u64 {
+        self.decide(&mut self.stream_of(kind, from, to), n, bound, shape)
     }
 
     #[inline]

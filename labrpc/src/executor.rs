@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
+use crate::chaos::Chaos;
 use crate::choice::{Choices, Counted, Kind, RunSpec};
 use crate::event::{Event, Part, Recorder};
 use crate::guard;
@@ -194,6 +195,8 @@ pub(crate) struct Executor {
     main: Cell<Option<TaskRef>>,
     events: Cell<u64>,
     ended: RefCell<Option<Result<(), Trouble>>>,
+    /// Faults beyond the course's network, if there are any at the moment.
+    pub(crate) chaos: Cell<Option<Chaos>>,
     /// Called after each poll with the task's node: for checks.
     pub(crate) observer: RefCell<Option<Observer>>,
 }
@@ -223,6 +226,7 @@ impl Executor {
             main: Cell::new(None),
             events: Cell::new(0),
             ended: RefCell::new(None),
+            chaos: Cell::new(None),
             observer: RefCell::default(),
         }
     }
@@ -583,6 +587,12 @@ impl Executor {
     /// The task that is being polled; after a panic, the one that panicked.
     pub(crate) fn current_task(&self) -> Option<TaskInfo> {
         self.info(self.current.get()?)
+    }
+
+    /// Whether the running task's group has been ended: the rest of its poll is void.
+    pub(crate) fn is_current_killed(&self) -> bool {
+        let slots = self.slots.borrow();
+        self.current.get().is_some_and(|task| slots[task.slot as usize].state == State::Killed)
     }
 
     /// The task that was polled last, if it is still there.

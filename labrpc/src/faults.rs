@@ -5,7 +5,9 @@
 //! takes some tens of microseconds, drawn for each, where Go's takes as long as the scheduler
 //! pleases. So time moves, and messages sent at one instant arrive in any order.
 
+use crate::chaos::{Chaos, LinkState};
 use crate::choice::{CallOnLink, Choices, Kind, scale, split};
+use crate::node::Node;
 
 const MICROSECOND: u64 = 1_000;
 const MILLISECOND: u64 = 1_000_000;
@@ -44,9 +46,17 @@ pub(crate) struct Mode {
 
 /// What becomes of a request; times in nanoseconds from now.
 pub(crate) enum RequestFate {
-    Unreachable { after: u64 },
-    Dropped { after: u64 },
-    Arrives { after: u64 },
+    Unreachable {
+        after: u64,
+    },
+    Dropped {
+        after: u64,
+    },
+    /// `copy_after` is when a copy of it arrives.
+    Arrives {
+        after: u64,
+        copy_after: Option<u64>,
+    },
 }
 
 /// What becomes of a reply; times in nanoseconds from now.
@@ -79,7 +89,52 @@ pub(crate) fn request(
             return RequestFate::Dropped { after: delay * MILLISECOND };
         }
     }
-    RequestFate::Arrives { after }
+    RequestFate::Arrives { after, copy_after: None }
+}
+
+/// What chaos makes of a request's fate.
+pub(crate) fn request_in_chaos(
+    chaos: Chaos,
+    choices: &mut Choices,
+    call: CallOnLink,
+    mode: Mode,
+    now: u64,
+    to: Node,
+) -> RequestFate {
+    let (link, n) = choices.place_of(call);
+    let state = chaos.link(choices, link, now);
+    let fate = request(choices, call, mode, !matches!(state, LinkState::Cut));
+    let RequestFate::Arrives { after, .. } = fate else { return fate };
+    let hold = chaos.hold(choices, link, n);
+    let copy = chaos.copy(choices, link, n);
+    let mut arrives = |late: u64| {
+        let open = if let LinkState::Clogged(until) = state { until - now } else { 0 };
+        chaos.after_pause(choices, to, now + open + after + late) - now
+    };
+    let after = arrives(hold);
+    RequestFate::Arrives { after, copy_after: (copy > 0).then(|| arrives(hold + copy)) }
+}
+
+/// What chaos makes of a reply's fate; it goes from `from` to `to`.
+pub(crate) fn reply_in_chaos(
+    chaos: Chaos,
+    choices: &mut Choices,
+    call: CallOnLink,
+    mode: Mode,
+    now: u64,
+    (from, to): (Node, Node),
+) -> ReplyFate {
+    let state = chaos.link(choices, (from.raw(), to.raw()), now);
+    let ReplyFate::Arrives { after, held } = reply(choices, call, mode) else {
+        return ReplyFate::Dropped;
+    };
+    let open = match state {
+        LinkState::Cut => return ReplyFate::Dropped,
+        LinkState::Clogged(until) => until - now,
+        LinkState::Open => 0,
+    };
+    let after = chaos.after_pause(choices, to, now + open + after) - now;
+    ReplyFate::Arrives { after, held }
 }
 
 pub(crate) fn reply(choices: &mut Choices, call: CallOnLink, mode: Mode) -> ReplyFate {
@@ -141,7 +196,7 @@ mod tests {
         let all = fates(|choices, call| request(choices, call, UNRELIABLE, true));
         let mut delays = Vec::new();
         for fate in &all {
-            if let RequestFate::Arrives { after } = fate {
+            if let RequestFate::Arrives { after, .. } = fate {
                 delays.push(*after);
             }
         }

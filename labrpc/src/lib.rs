@@ -46,6 +46,7 @@
 //! Left out, and why: there are no streams, sockets or disks, for the labs have none; a message is
 //! never duplicated and only replies are held back long, as in the course's network.
 
+mod chaos;
 mod choice;
 mod client_end;
 mod codec;
@@ -63,6 +64,7 @@ pub mod sync;
 mod timers;
 mod trouble;
 
+pub use chaos::Chaos;
 pub use choice::{Address, Kind, RunSpec, Taken};
 pub use client_end::{Call, ClientEnd};
 pub use codec::{CodecError, decode, decode_first, encode, encode_into};

@@ -288,6 +288,40 @@ impl State {
         !is_same || !self.ends[call.end.0 as usize].is_enabled
     }
 
+    /// A copy of a request that travels: nobody waits for its answer. Returns its message.
+    fn copy_of(&mut self, index: u32) -> u64 {
+        let CallState { number, on_link, end, from, to, mode, method, .. } =
+            self.calls[index as usize];
+        let original = &self.calls[index as usize];
+        let copy = CallState {
+            generation: 0,
+            phase: Phase::Travelling,
+            number,
+            on_link,
+            end,
+            from,
+            to,
+            mode,
+            method,
+            server: original.server.clone(),
+            dispatched_at: 0,
+            buffer: original.buffer.clone(),
+            waiter: None,
+            is_abandoned: true,
+        };
+        match self.free.pop() {
+            Some(place) => {
+                let generation = self.calls[place as usize].generation;
+                self.calls[place as usize] = CallState { generation, ..copy };
+                message(place, generation)
+            }
+            None => {
+                self.calls.push(copy);
+                message(self.calls.len() as u32 - 1, 0)
+            }
+        }
+    }
+
     fn release(&mut self, index: u32, mut buffer: Vec<u8>) {
         let call = &mut self.calls[index as usize];
         call.phase = Phase::Free;
@@ -324,6 +358,12 @@ impl Shared {
             bytes: buffer.len(),
             content: format!("{args:?}"),
         });
+        if self.executor.is_current_killed() {
+            // It crashed a moment ago: nothing leaves any more.
+            call.phase = Phase::Done(false);
+            call.buffer = buffer;
+            return Ticket { index, generation: call.generation };
+        }
         if is_closed {
             recorder.push(self.executor.now(), call.from, || Event::Lost {
                 call: call.number,
@@ -342,18 +382,33 @@ impl Shared {
         call.server = state.servers.get(&call.to).filter(|_| end.is_enabled).cloned();
         let mut choices = self.executor.choices.borrow_mut();
         let is_reachable = call.server.is_some();
-        let fate = faults::request(&mut choices, call.on_link, call.mode, is_reachable);
+        let now = self.executor.now();
+        let fate = match self.executor.chaos.get().filter(|_| is_reachable) {
+            None => faults::request(&mut choices, call.on_link, call.mode, is_reachable),
+            Some(chaos) => {
+                let on_link = call.on_link;
+                faults::request_in_chaos(chaos, &mut choices, on_link, call.mode, now, call.to)
+            }
+        };
+        drop(choices);
+        let mut copy_after = None;
         let (phase, after) = match fate {
             RequestFate::Unreachable { after } => (Phase::Failing(Lost::Unreachable), after),
             RequestFate::Dropped { after } => (Phase::Failing(Lost::Dropped), after),
-            RequestFate::Arrives { after } => (Phase::Travelling, after),
+            RequestFate::Arrives { after, copy_after: copy } => {
+                copy_after = copy;
+                (Phase::Travelling, after)
+            }
         };
         call.phase = phase;
-        self.executor
-            .timers
-            .borrow_mut()
-            .message_at(self.executor.now() + after, message(index, call.generation));
-        Ticket { index, generation: call.generation }
+        let generation = call.generation;
+        let mut timers = self.executor.timers.borrow_mut();
+        timers.message_at(now + after, message(index, generation));
+        if let Some(after) = copy_after {
+            let copy = state.copy_of(index);
+            timers.message_at(now + after, copy);
+        }
+        Ticket { index, generation }
     }
 
     /// A slot for a new call, and its empty buffer.
@@ -439,6 +494,9 @@ impl Shared {
         if call.generation != generation || call.phase != Phase::Handling {
             return; // The caller has given the server up.
         }
+        if self.executor.is_current_killed() {
+            return; // It crashed a moment ago, in the middle of this.
+        }
         let is_dead = state.is_dead(call);
         let call = &mut state.calls[index as usize];
         let nodes = u64::from(call.to.raw()) << 32 | u64::from(call.from.raw());
@@ -446,7 +504,15 @@ impl Shared {
         let fate = if is_dead {
             Err(Lost::Dead)
         } else {
-            match faults::reply(&mut self.executor.choices.borrow_mut(), call.on_link, call.mode) {
+            let mut choices = self.executor.choices.borrow_mut();
+            let fate = match self.executor.chaos.get() {
+                None => faults::reply(&mut choices, call.on_link, call.mode),
+                Some(chaos) => {
+                    let (now, way) = (self.executor.now(), (call.to, call.from));
+                    faults::reply_in_chaos(chaos, &mut choices, call.on_link, call.mode, now, way)
+                }
+            };
+            match fate {
                 ReplyFate::Dropped => Err(Lost::Dropped),
                 ReplyFate::Arrives { after, held } => Ok((after, held)),
             }

@@ -28,11 +28,15 @@ pub struct Runtime {
     pub(crate) executor: Rc<Executor>,
     pub(crate) group: GroupId,
     node: Node,
+    /// By how many parts of 1,000 this node's clock is fast. Zero but for servers under chaos.
+    skew: i64,
 }
 
 impl Runtime {
     pub(crate) fn new(executor: &Rc<Executor>, node: Node) -> Runtime {
-        Runtime { executor: executor.clone(), group: executor.new_group(node), node }
+        let chaos = executor.chaos.get();
+        let skew = chaos.map_or(0, |chaos| chaos.skew_of(&mut executor.choices.borrow_mut(), node));
+        Runtime { executor: executor.clone(), group: executor.new_group(node), node, skew }
     }
 
     /// Whom this runtime belongs to.
@@ -40,9 +44,33 @@ impl Runtime {
         self.node
     }
 
-    /// Virtual time since the start of the simulation.
+    /// Virtual time since the start of the simulation, as this node's clock shows it.
     pub fn now(&self) -> Duration {
-        Duration::from_nanos(self.executor.now())
+        let now = self.executor.now();
+        if self.skew == 0 {
+            return Duration::from_nanos(now);
+        }
+        let shown = i128::from(now) * i128::from(1000 + self.skew) / 1000;
+        Duration::from_nanos(shown as u64)
+    }
+
+    /// The true time at which this node's clock shows that time; and if the node pauses then, the end of
+    /// the pause.
+    fn true_time(&self, shown: u64) -> u64 {
+        let Some(chaos) = self.executor.chaos.get() else {
+            return self.unskewed(shown);
+        };
+        let time = self.unskewed(shown);
+        chaos.after_pause(&mut self.executor.choices.borrow_mut(), self.node, time)
+    }
+
+    fn unskewed(&self, shown: u64) -> u64 {
+        if self.skew == 0 || shown == u64::MAX {
+            return shown;
+        }
+        let rate = i128::from(1000 + self.skew);
+        let time = (i128::from(shown) * 1000 + rate - 1) / rate;
+        u64::try_from(time).unwrap_or(u64::MAX)
     }
 
     /// Runs `future` as a task of this group. The name is for reports.
@@ -81,7 +109,7 @@ impl Runtime {
     pub fn sleep_until(&self, time: Duration) -> Sleep {
         Sleep {
             executor: self.executor.clone(),
-            deadline: u64::try_from(time.as_nanos()).unwrap_or(u64::MAX),
+            deadline: self.true_time(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)),
             timer: None,
             at: Location::caller(),
         }
@@ -159,6 +187,25 @@ impl Runtime {
     /// Ends the whole run, with [`Trouble::Stopped`], when the running task's poll returns.
     pub fn stop(&self) {
         self.executor.end(Err(Trouble::Stopped));
+    }
+
+    /// Whether chaos wants this server to crash at the save that it is about to make. If so, it has: what
+    /// it sent before has left, and whatever it does in the rest of this moment is void.
+    pub fn crashes_at_save(&self) -> bool {
+        let Some(rate) = self.executor.chaos.get().map(|chaos| chaos.crashes_at_save) else {
+            return false;
+        };
+        let mut choices = self.executor.choices.borrow_mut();
+        let stream = choices.stream(Kind::CrashAtSave, self.node.raw(), 0);
+        let does = rate > 0
+            && choices
+                .draw_shaped(stream, 2, |raw| u64::from(crate::choice::scale(raw, 20_000) < rate))
+                == 1;
+        drop(choices);
+        if does {
+            self.crash();
+        }
+        does
     }
 
     /// Ends this group: its tasks are dropped now, the running one when its poll returns. What was

@@ -9,6 +9,7 @@ use std::rc::{Rc, Weak};
 use std::sync::Once;
 use std::time::Duration;
 
+use crate::chaos::Chaos;
 use crate::choice::{Address, Kind, RunSpec, Taken};
 use crate::event::{Fingerprint, Recorder, Timed, Watch};
 use crate::executor::{Executor, Limits, set_current};
@@ -48,6 +49,23 @@ impl World {
         server
     }
 
+    /// The faults beyond the course's network, if there are any.
+    pub fn chaos(&self) -> Option<Chaos> {
+        self.executor.chaos.get()
+    }
+
+    /// Draws faults beyond the course's network; they begin now.
+    pub fn draw_chaos(&self) {
+        let chaos = Chaos::draw(&mut self.executor.choices.borrow_mut());
+        self.set_chaos(Some(chaos));
+    }
+
+    /// From now on there are other faults, or none, beyond the course's network. Clocks that are off
+    /// stay so.
+    pub fn set_chaos(&self, chaos: Option<Chaos>) {
+        self.executor.chaos.set(chaos);
+    }
+
     /// Has `observer` called after each poll of a task, with the node that the task runs for. It is to
     /// look, and to change nothing.
     pub fn after_each_poll(&self, observer: impl Fn(Node) + 'static) {
@@ -65,6 +83,7 @@ pub struct Simulation {
     spec: RunSpec,
     limits: Limits,
     record: bool,
+    chaos: bool,
     watch: Option<Box<dyn Watch>>,
 }
 
@@ -94,7 +113,7 @@ const STACK_BYTES: usize = 16 << 20;
 impl Simulation {
     /// A run with default [`Limits`] and no record.
     pub fn new(spec: RunSpec) -> Simulation {
-        Simulation { spec, limits: Limits::default(), record: false, watch: None }
+        Simulation { spec, limits: Limits::default(), record: false, chaos: false, watch: None }
     }
 
     /// Sets the limits.
@@ -105,6 +124,11 @@ impl Simulation {
     /// Whether to keep events and choices. It changes nothing about the run itself.
     pub fn record(self, yes: bool) -> Simulation {
         Simulation { record: yes, ..self }
+    }
+
+    /// Whether there are faults beyond the course's network: see [`Chaos`].
+    pub fn chaos(self, yes: bool) -> Simulation {
+        Simulation { chaos: yes, ..self }
     }
 
     /// Shows all events, and the tasks that are polled, to a watcher while it runs. It changes nothing
@@ -161,6 +185,9 @@ impl Simulation {
             tester,
             servers: servers.clone(),
         };
+        if self.chaos {
+            world.draw_chaos();
+        }
         let result = Rc::new(RefCell::new(None));
         if is_watched {
             notes::listen();

@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use labraft::records::Build;
 use labraft::workers::{self, Settings};
-use labraft::{Implementation, NoSuchTest, Test, Verdict, report, select};
+use labraft::{Implementation, NoSuchTest, Profile, Test, Verdict, report, select};
 
 use crate::SUITE;
 use crate::merge::Merge;
@@ -91,9 +91,6 @@ struct RunArgs {
     /// Begin no new runs after so many failures.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     max_failures: Option<u64>,
-    /// Which faults the network has: go, the course's own.
-    #[arg(long, value_enum, default_value_t = Profile::Go)]
-    profile: Profile,
     /// Begin with the runs that did not pass the last time, the quickest first.
     #[arg(long, conflicts_with_all = ["shard", "time"])]
     failed_first: bool,
@@ -130,11 +127,6 @@ impl From<OutputArgs> for Outputs {
     fn from(args: OutputArgs) -> Outputs {
         Outputs { json: args.format == Format::Json, junit: args.junit }
     }
-}
-
-#[derive(Copy, Clone, PartialEq, Eq, ValueEnum)]
-enum Profile {
-    Go,
 }
 
 #[derive(Copy, Clone, PartialEq, Eq, ValueEnum)]
@@ -184,6 +176,9 @@ pub(crate) struct Common {
     /// Which Raft to test [default: the first one that the program has].
     #[arg(long, value_name = "NAME")]
     implementation: Option<String>,
+    /// Which faults the world has: go, the course's own network; or chaos, others as well.
+    #[arg(long, value_name = "NAME", value_parser = parse_profile, default_value = "go")]
+    profile: Profile,
     /// Where the results of runs are kept.
     #[arg(long, value_name = "DIR", default_value = "target/lab")]
     out: PathBuf,
@@ -198,6 +193,12 @@ pub(crate) struct Common {
 
 /// More worker processes at a time than any machine has processors for.
 const MOST_JOBS: usize = 1024;
+
+fn parse_profile(text: &str) -> Result<Profile, String> {
+    let all = [Profile::Go, Profile::Chaos];
+    let found = all.into_iter().find(|profile| profile.name() == text);
+    found.ok_or_else(|| "there are two profiles, go and chaos".into())
+}
 
 fn parse_jobs(text: &str) -> Result<usize, String> {
     match text.parse() {
@@ -260,7 +261,7 @@ const INTERRUPTED: u8 = 130;
 
 fn exit_code(ended: Ended) -> u8 {
     match ended {
-        Ended::Judged(Verdict::Passed) => PASSED,
+        Ended::Judged(Verdict::Passed | Verdict::Missed) => PASSED,
         Ended::Judged(Verdict::Unknown) => UNKNOWN,
         Ended::Judged(Verdict::Failed | Verdict::Crashed | Verdict::Hung) => FAILED,
         Ended::Interrupted => INTERRUPTED,
@@ -346,7 +347,7 @@ fn list(patterns: &[String]) -> Result<Ended, Stopped> {
 }
 
 fn run(args: RunArgs, implementations: &[Implementation]) -> Result<Ended, Stopped> {
-    let RunArgs { output, common, profile: Profile::Go, .. } = args;
+    let RunArgs { output, common, .. } = args;
     let seeds = match (args.seeds, args.seed, args.time) {
         (Some(seeds), ..) => seeds,
         (None, None, Some(_)) => Seeds::Range(0..u64::MAX),
@@ -489,25 +490,25 @@ impl<'a> Commands<'a> {
         Ok(Commands { implementation, build, common, implementations })
     }
 
+    /// Which faults runs have.
+    pub(crate) fn profile(&self) -> Profile {
+        self.common.profile
+    }
+
     /// What a person types to see a run again.
     pub(crate) fn replay(&self, test: &str, seed: u64) -> String {
         let is_default = self.implementations[0].name == self.implementation.name;
-        replay_command(test, seed, (!is_default).then_some(self.implementation.name))
+        let named = (!is_default).then_some(self.implementation.name);
+        replay_command(test, seed, named, self.common.profile)
     }
 
     /// What another process of this program is to be told as well.
-    pub(crate) fn common_arguments(&self) -> [String; 6] {
-        let Common { memory, wall_limit, .. } = &self.common;
+    pub(crate) fn common_arguments(&self) -> [String; 8] {
+        let Common { memory, wall_limit, profile, .. } = &self.common;
         let (memory, wall_limit) = (memory.to_string(), wall_limit.to_string());
-        let name = self.implementation.name.into();
-        [
-            "--implementation".into(),
-            name,
-            "--memory".into(),
-            memory,
-            "--wall-limit".into(),
-            wall_limit,
-        ]
+        let words = ["--implementation", self.implementation.name, "--profile", profile.name()];
+        let [a, b, c, d] = words.map(String::from);
+        [a, b, c, d, "--memory".into(), memory, "--wall-limit".into(), wall_limit]
     }
 
     /// What worker processes are started with.
@@ -519,6 +520,7 @@ impl<'a> Commands<'a> {
         Settings {
             implementation: self.implementation,
             command,
+            profile: self.common.profile,
             memory_bytes: self.common.memory << 20,
             wall_limit: Duration::from_secs(self.common.wall_limit),
             traces: out.join("traces"),
@@ -529,9 +531,20 @@ impl<'a> Commands<'a> {
 }
 
 /// What a person types to see a run again, with another implementation than the default.
-pub(crate) fn replay_command(test: &str, seed: u64, implementation: Option<&str>) -> String {
-    let implementation = implementation.map(|name| format!(" --implementation {name}"));
-    format!("{} replay {test} --seed {seed}{}", program(), implementation.unwrap_or_default())
+pub(crate) fn replay_command(
+    test: &str,
+    seed: u64,
+    implementation: Option<&str>,
+    profile: Profile,
+) -> String {
+    let mut command = format!("{} replay {test} --seed {seed}", program());
+    if let Some(name) = implementation {
+        command += &format!(" --implementation {name}");
+    }
+    if profile != Profile::default() {
+        command += &format!(" --profile {}", profile.name());
+    }
+    command
 }
 
 /// `cargo lab` when it was called so, else the program as it was called.

@@ -97,6 +97,8 @@ impl KvConfig {
             operations: Rc::default(),
             history: Rc::default(),
         };
+        let again = config.clone();
+        config.restart_with(move |i| again.start(i));
         for i in 0..servers {
             config.start(i);
         }
@@ -224,7 +226,7 @@ impl KvConfig {
         if got == value {
             return Ok(());
         }
-        Err(self.expected(format!("Get({key:?}): expected {value:?}, received {got:?}")))
+        Err(self.wrong(format!("Get({key:?}): expected {value:?}, received {got:?}")))
     }
 
     fn called(&self, client: &Client, key: &str, input: Input) -> usize {

@@ -185,9 +185,10 @@ impl GenericTest {
                 count += 1;
             } else {
                 let got = cfg.get(&mut client, &key).await;
-                check(&cfg, self.random_keys || got == expected, || {
-                    format!("get wrong value, key {key:?}, {}", difference(&expected, &got))
-                })?;
+                if !self.random_keys && got != expected {
+                    let what = difference(&expected, &got);
+                    return Err(cfg.wrong(format!("get wrong value, key {key:?}, {what}")));
+                }
             }
             let pause = dice.span(Duration::ZERO, longest_pause);
             cfg.tester().timeout(pause, stop.clients[i].notified()).await;
@@ -263,7 +264,7 @@ pub(crate) fn check_appends(cfg: &KvConfig, client: usize, value: &str, count: u
         None => Ok(()),
         Some((what, element, place)) => {
             let around = shortened(value.get(place.saturating_sub(16)..).unwrap_or(value));
-            Err(cfg.expected(format!("{what} element {element:?}: in the value, ..{around}")))
+            Err(cfg.wrong(format!("{what} element {element:?}: in the value, ..{around}")))
         }
     }
 }

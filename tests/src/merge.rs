@@ -103,7 +103,8 @@ impl Merge {
         }
         self.outputs.write(&summary, true, |record| {
             let name = record.implementation.as_str();
-            replay_command(&record.test, record.seed, (!is_default(name)).then_some(name))
+            let named = (!is_default(name)).then_some(name);
+            replay_command(&record.test, record.seed, named, record.profile)
         })?;
         let count = runs.len();
         let (from, out) = (self.directories.len(), self.out.display());
@@ -142,8 +143,8 @@ impl Merge {
 /// In what two records of one sweep must not differ, but do.
 fn foreign(one: &Record, other: &Record) -> Option<String> {
     let pairs = [
-        ("the implementation", &one.implementation, &other.implementation),
-        ("the profile of faults", &one.profile, &other.profile),
+        ("the implementation", one.implementation.as_str(), other.implementation.as_str()),
+        ("the profile of faults", one.profile.name(), other.profile.name()),
         ("the source", &one.build.commit, &other.build.commit),
         ("the lock file", &one.build.lock, &other.build.lock),
         ("the compiler", &one.build.compiler, &other.build.compiler),

@@ -260,9 +260,11 @@ pub(crate) async fn churn(cfg: &Config) -> Checked<()> {
         values.insert(value);
     }
     for (index, x) in confirmed {
-        check(cfg, values.contains(&x), || {
-            format!("didn't find a value: {x}, once seen committed at index {index}, is lost")
-        })?;
+        if !values.contains(&x) {
+            return Err(cfg.wrong(format!(
+                "didn't find a value: {x}, once seen committed at index {index}, is lost"
+            )));
+        }
     }
     Ok(())
 }

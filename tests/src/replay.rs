@@ -56,10 +56,12 @@ impl Replay<'_> {
                 Stopped::Wrong(format!("which run of {}? Give --seed S", test.name))
             })?;
             let (out, name) = (&self.out, self.commands.implementation.name);
-            let known = records::latest(out, test.name, seed, name).unwrap_or_else(|error| {
-                eprintln!("lab: what was found earlier is not known: {error}");
-                None
-            });
+            let profile = self.commands.profile();
+            let known =
+                records::latest(out, test.name, seed, name, profile).unwrap_or_else(|error| {
+                    eprintln!("lab: what was found earlier is not known: {error}");
+                    None
+                });
             return Ok(vec![(test, seed, known)]);
         };
         // Of many, those that are worth looking at.
@@ -83,6 +85,12 @@ impl Replay<'_> {
                     "the run was made with implementation {:?}; this one is {name:?} (see \
                      --implementation)",
                     record.implementation
+                )));
+            }
+            let (ours, theirs) = (self.commands.profile().name(), record.profile.name());
+            if ours != theirs {
+                return Err(Stopped::Wrong(format!(
+                    "the run was made with --profile {theirs}; give it here as well"
                 )));
             }
             Ok((self.test(&record.test)?, record.seed, Some(record)))

@@ -129,10 +129,12 @@ impl Sweep<'_> {
     ) -> Result<(), Stopped> {
         let (name, build) = (self.commands.implementation.name, &self.commands.build);
         for record in records {
-            if record.implementation != name || !record.build.is_same_source(build) {
+            let is_same =
+                record.profile == self.commands.profile() && record.implementation == name;
+            if !is_same || !record.build.is_same_source(build) {
                 let out = self.out.display();
                 return Err(Stopped::Wrong(format!(
-                    "the results in {out} are of another build or implementation ({}, {}); run \
+                    "the results in {out} are of another build, implementation or profile ({}, {}); run \
                      without --resume, or with another --out",
                     record.build.commit, record.implementation
                 )));

@@ -61,6 +61,8 @@ impl Config {
         let config = Config { cluster: Cluster::new(lab, servers), snapshot, servers: slots };
         config.network().reliable(!unreliable);
         config.network().long_delays(true);
+        let again = config.clone();
+        config.restart_with(move |i| again.start_instance(i));
         for i in 0..servers {
             config.start1(i);
         }
@@ -87,6 +89,10 @@ impl Config {
     /// Starts a server from what it had saved, crashing it first if it runs. It is not connected.
     pub fn start1(&self, i: usize) {
         self.crash1(i);
+        self.start_instance(i);
+    }
+
+    fn start_instance(&self, i: usize) {
         self.servers_mut()[i].last_applied = 0;
         let new = self.start_server(i);
         self.load_snapshot(i, &new.persister.read_snapshot());

@@ -28,6 +28,7 @@ pub fn json_lines(summary: &Summary, suite: &[Test], replay: impl Fn(&Record) ->
             "passed": test.count(Verdict::Passed),
             "failed": test.count(Verdict::Failed),
             "unknown": test.count(Verdict::Unknown),
+            "missed": test.count(Verdict::Missed),
             "crashed": test.count(Verdict::Crashed),
             "hung": test.count(Verdict::Hung),
             "failure_rate": test.failures() as f64 / test.runs().max(1) as f64,
@@ -88,7 +89,7 @@ fn test_case(part: Part, test: &TestSummary, replay: &impl Fn(&Record) -> String
 
 /// Such as `3 of 1000 seeds did not pass: seeds`.
 fn counts(test: &TestSummary) -> String {
-    let not_passed = test.runs() - test.count(Verdict::Passed);
+    let not_passed = test.failures() + test.count(Verdict::Unknown);
     format!("{not_passed} of {} seeds did not pass", test.runs())
 }
 

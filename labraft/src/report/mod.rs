@@ -22,13 +22,16 @@ use crate::workers::Answer;
 
 /// One run as the course prints it, seed behind: a title, then figures or the failure.
 pub fn course_words(test: &Test, answer: &Answer, replay: &str) -> String {
-    let Answer { record, begun, passed, warnings, .. } = answer;
+    let Answer { record, chaos, begun, passed, warnings, .. } = answer;
     let mut text = String::new();
     let part = test.part;
     let title = |title: &str| match part.is_kv() {
         false => format!("Test ({part}): {title} ...\n"),
         true => format!("Test: {title} ({part}) ...\n"),
     };
+    if let Some(chaos) = chaos {
+        text += &format!("faults: {chaos}\n");
+    }
     for each in passed {
         text += &title(&each.title);
         for warning in warnings {

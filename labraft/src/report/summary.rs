@@ -71,7 +71,7 @@ impl TestSummary {
         if record.cpu_ms > self.slowest.0 {
             self.slowest = (record.cpu_ms, record.seed);
         }
-        if record.verdict != Verdict::Passed {
+        if record.verdict > Verdict::Missed {
             self.not_passed.insert(record.seed, record.clone());
             if self.not_passed.len() > KEPT {
                 self.not_passed.pop_last();
@@ -91,13 +91,16 @@ impl TestSummary {
 
     /// How many runs failed, crashed or hung.
     pub fn failures(&self) -> u64 {
-        self.runs() - self.count(Verdict::Passed) - self.count(Verdict::Unknown)
+        [Verdict::Failed, Verdict::Crashed, Verdict::Hung]
+            .map(|verdict| self.count(verdict))
+            .iter()
+            .sum()
     }
 
     /// The first seeds that did not pass, as a list; `...` stands for more.
     pub fn seeds(&self) -> String {
         let shown: Vec<String> = self.not_passed.keys().map(ToString::to_string).collect();
-        let all = self.runs() - self.count(Verdict::Passed);
+        let all = self.failures() + self.count(Verdict::Unknown);
         let more = if all > shown.len() as u64 { ", ..." } else { "" };
         shown.join(", ") + more
     }
@@ -121,7 +124,10 @@ impl Summary {
     pub fn add(&mut self, record: &Record) {
         let test = self.tests.entry(record.test.clone());
         test.or_insert_with(|| TestSummary::new(&record.test)).add(record);
-        let Some(problem) = &record.problem else { return };
+        let Some(problem) = record.problem.as_ref().filter(|_| record.verdict > Verdict::Missed)
+        else {
+            return;
+        };
         let mut key = format!("{}: {}", record.verdict.name(), problem.group);
         if self.groups.len() >= MAX_GROUPS && !self.groups.contains_key(&key) {
             key = "for other reasons".into();
@@ -180,7 +186,7 @@ impl Summary {
                 test.name
             );
             text += &line;
-            for verdict in [Verdict::Crashed, Verdict::Hung, Verdict::Unknown] {
+            for verdict in [Verdict::Crashed, Verdict::Hung, Verdict::Unknown, Verdict::Missed] {
                 let count = test.count(verdict);
                 if count > 0 {
                     write!(text, "; {count} {}", verdict.name()).expect("it is a string");

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 pub use pool::{Pair, Pool, Settings};
 pub use worker::serve;
 
+use crate::failure::Profile;
 use crate::lab::Passed;
 use crate::records::Record;
 
@@ -28,6 +29,7 @@ struct Job {
     /// The test's name.
     test: String,
     seed: u64,
+    profile: Profile,
     /// Whether to answer with the events as well.
     record: bool,
     /// Where to leave traces while it runs.
@@ -39,6 +41,8 @@ struct Job {
 pub struct Answer {
     /// What is to be kept.
     pub record: Record,
+    /// The faults beyond the course's network, in words.
+    pub chaos: Option<String>,
     /// The title of the part that was begun last.
     pub begun: Option<String>,
     /// The figures of each part that passed.

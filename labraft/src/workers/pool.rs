@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::{Answer, Job, watch};
-use crate::failure::Verdict;
+use crate::failure::{Profile, Verdict};
 use crate::raft::Implementation;
 use crate::records::{Build, Problem, Record};
 use crate::suite::Test;
@@ -39,6 +39,8 @@ pub struct Settings {
     pub implementation: Implementation,
     /// The program and its arguments that make it call [`serve`](super::serve), with these settings.
     pub command: Vec<String>,
+    /// Which faults runs have.
+    pub profile: Profile,
     /// How much memory a worker may use, in bytes: the command's own business, and for reports.
     pub memory_bytes: u64,
     /// How long a run may take before it counts as hung. It only ends code that never comes back to
@@ -139,7 +141,8 @@ impl<'a> Pool<'a> {
         (test, seed): Pair,
         record: bool,
     ) -> io::Result<Option<Answer>> {
-        let job = Job { test: test.name.into(), seed, record, watch: None };
+        let profile = self.settings.profile;
+        let job = Job { test: test.name.into(), seed, profile, record, watch: None };
         let worker = match slot {
             Some(worker) => worker,
             None => slot.insert(Worker::start(&self.settings)?),
@@ -190,10 +193,18 @@ impl<'a> Pool<'a> {
         }
         let problem = Problem { reason, group, at, server: None, details };
         let name = self.settings.implementation.name;
-        let record =
-            Record::ended((&job.test, job.seed), name, verdict, problem, &self.settings.build);
+        let build = &self.settings.build;
+        let record = Record::ended((&job.test, job.seed), name, verdict, problem, build);
+        let record = Record { profile: job.profile, ..record };
         let events = if job.record { watch::events(&traces) } else { Vec::new() };
-        Ok(Some(Answer { record, begun: None, passed: Vec::new(), warnings: Vec::new(), events }))
+        Ok(Some(Answer {
+            record,
+            chaos: None,
+            begun: None,
+            passed: Vec::new(),
+            warnings: Vec::new(),
+            events,
+        }))
     }
 
     /// What a process that ended like this has run into: the verdict, a sentence, and its group.

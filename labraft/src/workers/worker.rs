@@ -73,7 +73,9 @@ fn run(
     job: &Job,
     build: &Build,
 ) -> io::Result<Answer> {
-    let mut run = Run::new(test, implementation, RunSpec::seed(job.seed)).record(job.record);
+    let mut run = Run::new(test, implementation, RunSpec::seed(job.seed))
+        .profile(job.profile)
+        .record(job.record);
     if let Some(path) = &job.watch {
         run = run.watch(Box::new(Traces::begin(path)?));
     }
@@ -83,6 +85,7 @@ fn run(
     Ok(Answer {
         record: Record::new(&report, implementation.name, cpu, build),
         events: report.record.iter().map(event_line).collect(),
+        chaos: report.chaos,
         begun: report.begun,
         passed: report.passed,
         warnings: report.warnings,
