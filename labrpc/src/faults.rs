@@ -62,6 +62,10 @@ pub(crate) enum RequestFate {
 /// What becomes of a reply; times in nanoseconds from now.
 pub(crate) enum ReplyFate {
     Dropped,
+    /// The way back is cut; the caller hears of it after a while, as of any server out of reach.
+    Cut {
+        after: u64,
+    },
     /// `held` is the part of the time that long reordering adds.
     Arrives {
         after: u64,
@@ -76,9 +80,7 @@ pub(crate) fn request(
     is_reachable: bool,
 ) -> RequestFate {
     if !is_reachable {
-        let bound = if mode.long_delays { UNREACHABLE_LONG_MS } else { UNREACHABLE_MS };
-        let wait = choices.draw_for(call, Kind::Unreachable, bound, |raw| scale(raw, bound));
-        return RequestFate::Unreachable { after: wait * MILLISECOND };
+        return RequestFate::Unreachable { after: until_unreachable(choices, call, mode) };
     }
     let mut after = transit(choices, call, Kind::RequestTransit);
     if !mode.reliable {
@@ -90,6 +92,12 @@ pub(crate) fn request(
         }
     }
     RequestFate::Arrives { after, copy_after: None }
+}
+
+/// How long a caller waits for a server that it cannot reach.
+fn until_unreachable(choices: &mut Choices, call: CallOnLink, mode: Mode) -> u64 {
+    let bound = if mode.long_delays { UNREACHABLE_LONG_MS } else { UNREACHABLE_MS };
+    choices.draw_for(call, Kind::Unreachable, bound, |raw| scale(raw, bound)) * MILLISECOND
 }
 
 /// What chaos makes of a request's fate.
@@ -129,7 +137,9 @@ pub(crate) fn reply_in_chaos(
         return ReplyFate::Dropped;
     };
     let open = match state {
-        LinkState::Cut => return ReplyFate::Dropped,
+        LinkState::Cut => {
+            return ReplyFate::Cut { after: until_unreachable(choices, call, mode) };
+        }
         LinkState::Clogged(until) => until - now,
         LinkState::Open => 0,
     };
@@ -212,7 +222,7 @@ mod tests {
         let (mut held, mut prompt, mut dropped) = (Vec::new(), 0, 0);
         for fate in &all {
             match fate {
-                ReplyFate::Dropped => dropped += 1,
+                ReplyFate::Dropped | ReplyFate::Cut { .. } => dropped += 1,
                 ReplyFate::Arrives { held: 0, after } => {
                     prompt += 1;
                     assert!(*after < TRANSIT_SHORTEST + TRANSIT_SPREAD);

@@ -502,7 +502,7 @@ impl Shared {
         let nodes = u64::from(call.to.raw()) << 32 | u64::from(call.from.raw());
         self.executor.recorder.mix(Part::Reply, hash_bytes(&buffer), nodes);
         let fate = if is_dead {
-            Err(Lost::Dead)
+            Err((Lost::Dead, 0))
         } else {
             let mut choices = self.executor.choices.borrow_mut();
             let fate = match self.executor.chaos.get() {
@@ -513,7 +513,8 @@ impl Shared {
                 }
             };
             match fate {
-                ReplyFate::Dropped => Err(Lost::Dropped),
+                ReplyFate::Dropped => Err((Lost::Dropped, 0)),
+                ReplyFate::Cut { after } => Err((Lost::Unreachable, after)),
                 ReplyFate::Arrives { after, held } => Ok((after, held)),
             }
         };
@@ -532,9 +533,9 @@ impl Shared {
                 call.phase = Phase::Returning;
                 after
             }
-            Err(why) => {
+            Err((why, after)) => {
                 call.phase = Phase::Failing(why);
-                0
+                after
             }
         };
         let mut timers = self.executor.timers.borrow_mut();
