@@ -9,7 +9,7 @@ use labrpc::Limits;
 use crate::failure::Checked;
 use crate::lab::Lab;
 
-/// A part of the course's labs.
+/// A part of the course's labs, or what goes beyond them.
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "the course's own names")]
 pub enum Part {
@@ -19,6 +19,7 @@ pub enum Part {
     Raft2D,
     Kv3A,
     Kv3B,
+    Chaos,
 }
 
 impl Part {
@@ -31,6 +32,7 @@ impl Part {
             Part::Raft2D => "2D",
             Part::Kv3A => "3A",
             Part::Kv3B => "3B",
+            Part::Chaos => "chaos",
         }
     }
 

@@ -17,6 +17,7 @@
 //! | `kv_3a`, `kv_3b` | the tests of the key/value service |
 //! | `kv_generic` | the test that most of these are, with other parameters |
 //! | `kv` | their cluster, clients and history |
+//! | `scenarios` | generated scenarios: two tests beyond the course's |
 //! | `steps` | what the tests of several parts share |
 //! | `cli` | the command line |
 //! | `run` | `lab run`: tests under seeds |
@@ -40,6 +41,7 @@ mod raft_2c;
 mod raft_2d;
 mod replay;
 mod run;
+mod scenarios;
 mod seeds;
 mod self_check;
 mod steps;

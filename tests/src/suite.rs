@@ -8,7 +8,7 @@ use labrpc::Limits;
 
 use crate::kv::kv_servers;
 use crate::kv_generic::clients;
-use crate::{kv_3a, kv_3b, raft_2a, raft_2b, raft_2c, raft_2d};
+use crate::{kv_3a, kv_3b, raft_2a, raft_2b, raft_2c, raft_2d, scenarios};
 
 /// Every test.
 ///
@@ -482,6 +482,25 @@ pub static SUITE: &[Test] = &[
         limits,
         run: |lab| clients(15).unreliable().crash().partitions().snapshots().random_keys().run(lab),
     },
+    // Beyond the course: generated scenarios.
+    Test {
+        name: "ChaosRaft",
+        part: Part::Chaos,
+        title: "generated faults",
+        points: 0,
+        cost: 5,
+        limits,
+        run: scenarios::chaos_raft,
+    },
+    Test {
+        name: "ChaosKv",
+        part: Part::Chaos,
+        title: "generated faults, key/value service",
+        points: 0,
+        cost: 5,
+        limits,
+        run: scenarios::chaos_kv,
+    },
 ];
 
 /// When a run is given up. No verdict is meant to depend on these: each wait of a test has its own
@@ -541,12 +560,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn there_are_51_tests_with_names_and_titles_of_their_own_named_for_their_part() {
+    fn there_are_51_tests_of_the_course_and_two_more_with_names_and_titles_of_their_own_named_for_their_part()
+     {
         let names: BTreeSet<&str> = SUITE.iter().map(|test| test.name).collect();
         // The course has one title twice, once in each part of lab 3.
         let titles: BTreeSet<_> = SUITE.iter().map(|test| (test.part, test.title)).collect();
-        assert_eq!((SUITE.len(), names.len(), titles.len()), (51, 51, 51));
-        for test in SUITE {
+        assert_eq!((SUITE.len(), names.len(), titles.len()), (53, 53, 53));
+        for test in SUITE.iter().filter(|test| test.part != Part::Chaos) {
             assert!(test.name.ends_with(test.part.name()), "{test:?} is in part {}", test.part);
         }
         assert!(SUITE.is_sorted_by_key(|test| test.part), "the parts follow one another");
@@ -558,6 +578,6 @@ mod tests {
         for test in SUITE {
             *points.entry(test.part).or_default() += test.points;
         }
-        assert_eq!(points.into_values().collect::<Vec<_>>(), [20, 30, 30, 20, 60, 40]);
+        assert_eq!(points.into_values().collect::<Vec<_>>(), [20, 30, 30, 20, 60, 40, 0]);
     }
 }

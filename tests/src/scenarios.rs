@@ -1,0 +1,246 @@
+//! Scenarios beyond the course's tests, generated from the seed: servers, workload, faults, and a
+//! schedule of crashes and cuts.
+//!
+//! Each has two phases. In the first, everything may happen, and what is checked is safety: Raft's
+//! properties, agreement, linearizability. In the second, a majority is healed, and every other server
+//! is stopped or cut off from it both ways; then progress is demanded. One-way cuts, clogged links and
+//! paused servers belong to the first phase: a Raft without pre-vote and check-quorum may rightly
+//! stand still under them, for a server that hears nobody disturbs those that do.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use labraft::{Checked, Cluster, Config, Failure, Lab, Reason, Steps};
+use labrpc::Dice;
+
+use crate::kv::{KvConfig, KvSetup};
+use crate::kv_generic::appended;
+use crate::steps::{random, spawn_client};
+
+/// How long everything may happen.
+const SAFETY_PHASE: Duration = Duration::from_secs(8);
+/// After a step of the schedule, nothing is changed for at least so long, and at most ten times as
+/// long.
+const STABLE: Duration = Duration::from_millis(80);
+/// How long the clients of a healed majority may take to get all their answers.
+const HEALED: Duration = Duration::from_secs(30);
+
+fn draw_size(dice: &Dice) -> usize {
+    [3, 5, 7][dice.below(3) as usize]
+}
+
+/// Numbers in a drawn order.
+fn shuffled(dice: &Dice, n: usize) -> Vec<usize> {
+    let mut all: Vec<usize> = (0..n).collect();
+    for last in (1..n).rev() {
+        all.swap(last, dice.below(last as u64 + 1) as usize);
+    }
+    all
+}
+
+/// A step of the schedule.
+enum Step {
+    Crash(usize),
+    StartAll,
+    CutOff(usize),
+    Part(Vec<usize>, Vec<usize>),
+    ConnectAll,
+}
+
+fn draw_step(dice: &Dice, n: usize) -> Step {
+    let any = dice.below(n as u64) as usize;
+    match dice.below(8) {
+        0 | 1 => Step::Crash(any),
+        2 | 3 => Step::StartAll,
+        4 => Step::CutOff(any),
+        5 => {
+            let (one, other) = (0..n).partition(|_| dice.below(2) == 0);
+            Step::Part(one, other)
+        }
+        _ => Step::ConnectAll,
+    }
+}
+
+/// Takes drawn steps until the phase is over; `apply` carries one out.
+async fn schedule(cfg: &Cluster, dice: &Dice, apply: impl Fn(Step)) {
+    let end = cfg.tester().now() + SAFETY_PHASE;
+    while cfg.tester().now() < end {
+        cfg.sleep(dice.span(STABLE, 10 * STABLE)).await;
+        apply(draw_step(dice, cfg.n()));
+    }
+}
+
+fn part(cfg: &Cluster, one: &[usize], other: &[usize]) {
+    cfg.step(|| format!("part {one:?} | {other:?}"));
+    for &i in one {
+        cfg.link(i, other.iter().copied(), false);
+    }
+}
+
+/// From here on the network is the course's, and reliable.
+fn heal_network(cfg: &Cluster) {
+    cfg.step(|| "no more faults".into());
+    cfg.lab().world().set_chaos(None);
+    cfg.network().reliable(true);
+}
+
+fn standstill(cfg: &Cluster, majority: &[usize], what: impl std::fmt::Display) -> Failure {
+    let text = format!("no progress though servers {majority:?} are healthy: {what}");
+    cfg.failure(None, Reason::Standstill(text))
+}
+
+/// Raft under generated faults.
+pub(crate) fn chaos_raft(lab: Lab) -> Steps {
+    Box::pin(async move {
+        lab.draw_chaos();
+        let dice = lab.world().tester().workload(0);
+        let (n, unreliable, snapshot) = (draw_size(&dice), dice.below(2) == 1, dice.below(2) == 1);
+        let title = lab.test().title;
+        let cfg = lab.make_config(n, unreliable, snapshot);
+        cfg.begin(title);
+        let is_over = Rc::new(Cell::new(false));
+        for client in 0..2 {
+            let (of_client, is_over) = (cfg.clone(), is_over.clone());
+            let dice = cfg.client_dice(client);
+            let work = async move {
+                while !is_over.get() {
+                    for i in 0..of_client.n() {
+                        of_client.start(i, dice.below(u64::MAX));
+                    }
+                    let pause = dice.span(Duration::from_millis(5), Duration::from_millis(60));
+                    of_client.sleep(pause).await;
+                }
+                Ok(())
+            };
+            spawn_client(&cfg, "client", work);
+        }
+        let start_all = || (0..n).filter(|&i| !cfg.is_running(i)).for_each(|i| cfg.start1(i));
+        let connect_all = || (0..n).for_each(|i| cfg.connect(i));
+        schedule(&cfg, &dice, |step| match step {
+            Step::Crash(i) => cfg.crash1(i),
+            Step::StartAll => {
+                start_all();
+                connect_all();
+            }
+            Step::CutOff(i) => cfg.disconnect(i),
+            Step::Part(one, other) => part(&cfg, &one, &other),
+            Step::ConnectAll => connect_all(),
+        })
+        .await;
+
+        is_over.set(true);
+        heal_network(&cfg);
+        let order = shuffled(&dice, n);
+        let (majority, others) = order.split_at(n / 2 + 1);
+        (0..n).for_each(|i| cfg.disconnect(i));
+        for &i in others {
+            if dice.below(2) == 0 {
+                cfg.crash1(i);
+            }
+        }
+        start_those(&cfg, majority);
+        majority.iter().for_each(|&i| cfg.connect(i));
+        agree(&cfg, majority).await?;
+        start_all();
+        connect_all();
+        agree(&cfg, &order).await?;
+        cfg.end()?;
+        cfg.cleanup()
+    })
+}
+
+fn start_those(cfg: &Config, servers: &[usize]) {
+    servers.iter().filter(|&&i| !cfg.is_running(i)).for_each(|&i| cfg.start1(i));
+}
+
+/// These servers agree on one command more.
+async fn agree(cfg: &Config, servers: &[usize]) -> Checked<()> {
+    match cfg.one(random(cfg), servers.len(), true).await {
+        Ok(_) => Ok(()),
+        Err(failure) if matches!(failure.reason, Reason::NoAgreement { .. }) => {
+            Err(standstill(cfg, servers, failure))
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+/// The key/value service under generated faults.
+pub(crate) fn chaos_kv(lab: Lab) -> Steps {
+    lab.draw_chaos();
+    let dice = lab.world().tester().workload(0);
+    let setup = KvSetup {
+        servers: draw_size(&dice),
+        unreliable: dice.below(2) == 1,
+        max_raft_state: (dice.below(2) == 1).then_some(1000),
+    };
+    setup.run(lab, async move |cfg| {
+        let n = cfg.n();
+        let is_over = Rc::new(Cell::new(false));
+        let keys = 1 + dice.below(3);
+        let clients: Vec<_> = (0..2 + dice.below(5) as usize)
+            .map(|i| spawn_client(cfg, "client", client(cfg.clone(), i, keys, is_over.clone())))
+            .collect();
+        schedule(cfg, &dice, |step| match step {
+            Step::Crash(i) if cfg.is_running(i) => cfg.shutdown(i),
+            Step::Crash(_) | Step::StartAll => {
+                (0..n).filter(|&i| !cfg.is_running(i)).for_each(|i| cfg.start(i));
+                cfg.connect_all();
+            }
+            Step::CutOff(i) => cfg.cut_off(i),
+            Step::Part(one, other) => part(cfg, &one, &other),
+            Step::ConnectAll => cfg.connect_all(),
+        })
+        .await;
+
+        is_over.set(true);
+        heal_network(cfg);
+        let order = shuffled(&dice, n);
+        let (majority, others) = order.split_at(n / 2 + 1);
+        for &i in others {
+            match dice.below(2) {
+                0 => cfg.shutdown(i),
+                _ => cfg.cut_off(i),
+            }
+        }
+        for &i in majority {
+            if !cfg.is_running(i) {
+                cfg.start(i);
+            }
+        }
+        cfg.partition([majority, others]);
+        let answers = async {
+            for client in clients {
+                client.await;
+            }
+            let mut checking = cfg.make_client_of_all();
+            for key in 0..keys {
+                cfg.get(&mut checking, &key.to_string()).await;
+            }
+        };
+        if cfg.tester().timeout(HEALED, answers).await.is_none() {
+            let what = format!("clients wait for more than {} s", HEALED.as_secs());
+            return Err(standstill(cfg, majority, what));
+        }
+        cfg.check_linearizable()
+    })
+}
+
+/// Reads and writes drawn keys, until it is over.
+async fn client(cfg: KvConfig, i: usize, keys: u64, is_over: Rc<Cell<bool>>) -> Checked<()> {
+    let mut client = cfg.make_client_of_all();
+    let dice = cfg.client_dice(i as u32);
+    let mut count = 0;
+    while !is_over.get() {
+        let key = dice.below(keys).to_string();
+        let value = appended(i, count);
+        match dice.below(10) {
+            0..5 => cfg.append(&mut client, &key, &value).await,
+            5 => cfg.put(&mut client, &key, &value).await,
+            _ => drop(cfg.get(&mut client, &key).await),
+        }
+        count += 1;
+        cfg.sleep(dice.span(Duration::ZERO, Duration::from_millis(80))).await;
+    }
+    Ok(())
+}
