@@ -603,3 +603,6 @@ impl Invariants {
         lines
     }
 }
+
+#[cfg(test)]
+mod tests;
