@@ -1,0 +1,195 @@
+//! Faults beyond the course's network, one kind at a time.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use labrpc::{Chaos, ClientEnd, Method, Node, RunSpec, Service, Simulation, World};
+
+const ECHO: Method<u64, u64> = Method::new("Test.Echo");
+
+/// A run in which that is all there is beyond a reliable network: client 0 can call server 0.
+fn with<T: Send + 'static>(
+    chaos: Chaos,
+    test: impl AsyncFnOnce(World, ClientEnd, Rc<Cell<u64>>) -> T + Send + 'static,
+) -> T {
+    let outcome = Simulation::new(RunSpec::seed(4)).run(move |world| async move {
+        world.set_chaos(Some(chaos));
+        let server = world.server(0);
+        let handled = Rc::new(Cell::new(0));
+        let count = handled.clone();
+        server.add_service(Service::new().method(ECHO, move |args| {
+            count.set(count.get() + 1);
+            std::future::ready(args)
+        }));
+        let network = world.network().clone();
+        network.add_server(Node::server(0), &server);
+        let end = network.make_end(Node::client(0));
+        network.connect(end.id(), Node::server(0));
+        network.enable(end.id(), true);
+        test(world, end, handled).await
+    });
+    outcome.result.expect("the test runs to its end")
+}
+
+fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+#[test]
+fn each_kind_is_off_in_half_of_the_runs() {
+    let mut on = [0; 7];
+    for seed in 0..1000 {
+        let outcome = Simulation::new(RunSpec::seed(seed))
+            .chaos(true)
+            .run(|world| std::future::ready(world.chaos().expect("chaos was asked for")));
+        let chaos = outcome.result.unwrap();
+        let rates = [
+            chaos.held_requests,
+            chaos.copied_requests,
+            chaos.one_way_cuts,
+            chaos.clogs,
+            chaos.pauses,
+            chaos.clock_skew,
+            chaos.crashes_at_save,
+        ];
+        assert!(rates.iter().all(|&rate| rate <= 200), "{chaos:?}");
+        on.iter_mut().zip(rates).for_each(|(count, rate)| *count += u64::from(rate > 0));
+    }
+    assert!(on.iter().all(|count| (430..570).contains(count)), "{on:?}");
+}
+
+#[test]
+fn held_requests_arrive_late() {
+    with(Chaos { held_requests: 1000, ..Chaos::default() }, async |world, end, _| {
+        for i in 0..50 {
+            let before = world.tester().now();
+            assert_eq!(end.call(ECHO, &i).await, Some(i));
+            let took = world.tester().now() - before;
+            assert!((ms(200)..ms(2300)).contains(&took), "{took:?}");
+        }
+    });
+}
+
+#[test]
+fn copied_requests_are_handled_twice_and_answered_once() {
+    with(Chaos { copied_requests: 1000, ..Chaos::default() }, async |world, end, handled| {
+        for i in 0..50 {
+            assert_eq!(end.call(ECHO, &i).await, Some(i));
+        }
+        assert!(handled.get() < 100, "copies come later");
+        world.tester().sleep(ms(3000)).await;
+        assert_eq!(handled.get(), 100);
+        assert_eq!(world.network().total_count(), 50, "a copy is no call");
+    });
+}
+
+#[test]
+fn ways_are_cut_in_one_direction_for_a_while() {
+    with(Chaos { one_way_cuts: 400, ..Chaos::default() }, async |world, end, handled| {
+        let (mut answered, mut lost_there, mut lost_back) = (0, 0, 0);
+        for i in 0..400 {
+            let before = handled.get();
+            let answer = end.call(ECHO, &i).await;
+            match (answer.is_some(), handled.get() > before) {
+                (true, _) => answered += 1,
+                (false, false) => lost_there += 1,
+                (false, true) => lost_back += 1,
+            }
+            world.tester().sleep(ms(250)).await;
+        }
+        assert!(
+            answered > 50 && lost_there > 50 && lost_back > 20,
+            "{answered} {lost_there} {lost_back}"
+        );
+    });
+}
+
+#[test]
+fn a_clogged_way_lets_everything_through_at_its_end() {
+    with(Chaos { clogs: 1000, ..Chaos::default() }, async |world, end, _| {
+        for i in 0..10 {
+            world.tester().sleep(ms(70)).await;
+            let second = world.tester().now().as_secs();
+            assert_eq!(end.call(ECHO, &i).await, Some(i));
+            // There, and back.
+            assert_eq!(world.tester().now().as_secs(), second + 2);
+        }
+    });
+}
+
+#[test]
+fn a_paused_server_does_nothing_and_others_do() {
+    with(Chaos { pauses: 1000, ..Chaos::default() }, async |world, end, _| {
+        let server = world.server(1).runtime().clone();
+        let mut late = 0;
+        for i in 0..40 {
+            let before = world.tester().now();
+            world.tester().sleep(ms(130)).await;
+            assert_eq!(world.tester().now() - before, ms(130), "the tester is no server");
+            let before = world.tester().now();
+            server.sleep(ms(10)).await;
+            late += u64::from(world.tester().now() - before > ms(10));
+            assert_eq!(end.call(ECHO, &i).await, Some(i));
+        }
+        assert!(late > 10, "{late} of 40 timers were late");
+    });
+}
+
+#[test]
+fn a_servers_clock_is_off_and_agrees_with_itself() {
+    with(Chaos { clock_skew: 200, ..Chaos::default() }, async |world, _, _| {
+        let mut rates = Vec::new();
+        for i in 1..20 {
+            let server = world.server(i).runtime().clone();
+            let (before, shown) = (world.tester().now(), server.now());
+            server.sleep(ms(1000)).await;
+            let took = world.tester().now() - before;
+            let shown = server.now() - shown;
+            assert!(shown >= ms(1000) && shown < ms(1001), "{shown:?}");
+            assert!(took > ms(800) && took < ms(1260), "{took:?}");
+            rates.push(took);
+        }
+        assert!(rates.iter().any(|&took| took < ms(980)), "{rates:?}");
+        assert!(rates.iter().any(|&took| took > ms(1020)), "{rates:?}");
+    });
+}
+
+#[test]
+fn what_a_server_does_after_it_crashed_at_a_save_is_void() {
+    with(Chaos { crashes_at_save: 20_000, ..Chaos::default() }, async |world, _, handled| {
+        let server = world.server(1);
+        let rt = server.runtime().clone();
+        let end = world.network().make_end(Node::server(1));
+        world.network().connect(end.id(), Node::server(0));
+        world.network().enable(end.id(), true);
+        let of_task = rt.clone();
+        rt.spawn_detached("saves", async move {
+            let before = end.call(ECHO, &1);
+            assert!(of_task.crashes_at_save());
+            let after = end.call(ECHO, &2);
+            drop((before, after));
+            of_task.sleep(ms(1)).await;
+            panic!("it is dead");
+        });
+        world.tester().sleep(ms(100)).await;
+        assert!(!rt.is_alive());
+        assert_eq!(handled.get(), 1, "what left before the save arrives, and nothing else");
+    });
+}
+
+#[test]
+fn chaos_is_the_same_for_the_same_seed() {
+    let run = |seed| {
+        let simulation = Simulation::new(RunSpec::seed(seed)).chaos(true);
+        let outcome = simulation.run(|world| async move {
+            let rt = world.server(0).runtime().clone();
+            for _ in 0..100 {
+                rt.sleep(ms(77)).await;
+            }
+        });
+        (outcome.fingerprint, outcome.elapsed)
+    };
+    assert_eq!(run(1), run(1));
+    assert_ne!(run(1), run(2));
+}
