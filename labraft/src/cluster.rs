@@ -3,7 +3,7 @@
 
 use std::cell::{Ref, RefCell, RefMut};
 use std::fmt;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use labrpc::{ClientEnd, Dice, Event, Network, Node, Runtime, Server};
@@ -92,16 +92,23 @@ impl Cluster {
             invariants: RefCell::new(Invariants::new(servers)),
             part: RefCell::default(),
         });
-        let weak = Rc::downgrade(&inner);
-        inner.lab.world().after_each_poll(move |node| {
-            if let (Some(i), Some(inner)) = (node.as_server(), weak.upgrade()) {
-                Cluster(inner).look_at(i);
+        let cluster = Cluster(inner);
+        let weak = cluster.downgrade();
+        cluster.lab().world().after_each_poll(move |node| {
+            if let (Some(i), Some(cluster)) = (node.as_server(), weak.upgrade()) {
+                cluster.look_at(i);
             }
         });
-        Cluster(inner)
+        cluster
     }
 
-    /// How a server is started again that chaos has crashed; its ways are enabled as they were.
+    /// A handle that does not keep the cluster.
+    pub fn downgrade(&self) -> WeakCluster {
+        WeakCluster(Rc::downgrade(&self.0))
+    }
+
+    /// How a server is started again that chaos has crashed; its ways are enabled as they were. The
+    /// cluster keeps `start`, which therefore must not keep the cluster.
     pub fn restart_with(&self, start: impl Fn(usize) + 'static) {
         self.0.restart.replace(Some(Rc::new(start)));
     }
@@ -412,6 +419,23 @@ impl Cluster {
             return Err(self.failure(None, Reason::TooSlow { took, limit: LONGEST_TEST }));
         }
         Ok(())
+    }
+}
+
+/// A [`Cluster`] that may be gone.
+#[derive(Clone)]
+pub struct WeakCluster(Weak<Inner>);
+
+impl WeakCluster {
+    /// The cluster, if it is still there.
+    pub fn upgrade(&self) -> Option<Cluster> {
+        self.0.upgrade().map(Cluster)
+    }
+}
+
+impl fmt::Debug for WeakCluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WeakCluster")
     }
 }
 

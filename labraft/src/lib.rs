@@ -42,7 +42,7 @@ mod runner;
 mod suite;
 pub mod workers;
 
-pub use cluster::{Cluster, NewServer};
+pub use cluster::{Cluster, NewServer, WeakCluster};
 pub use command::{Command, show};
 pub use config::{Config, MAX_LOG_SIZE_BYTES, RAFT_ELECTION_TIMEOUT, SNAPSHOT_INTERVAL};
 pub use failure::{Checked, Failure, Profile, Reason, Verdict};

@@ -97,8 +97,12 @@ impl KvConfig {
             operations: Rc::default(),
             history: Rc::default(),
         };
-        let again = config.clone();
-        config.restart_with(move |i| again.start(i));
+        let weak = config.downgrade();
+        config.restart_with(move |i| {
+            if let Some(cluster) = weak.upgrade() {
+                start_service(&cluster, i, max_raft_state);
+            }
+        });
         for i in 0..servers {
             config.start(i);
         }
@@ -114,9 +118,7 @@ impl KvConfig {
 
     /// Starts a server from what it had saved. It is not connected to the others: `StartServer`.
     pub(crate) fn start(&self, i: usize) {
-        let new = self.start_server(i);
-        let rt = new.server.runtime().clone();
-        rt.act(|| KvServer::start(new, self.max_raft_state));
+        start_service(self, i, self.max_raft_state);
     }
 
     /// Cuts a server off and stops it: `ShutdownServer`. Clients can no longer find it.
@@ -298,4 +300,10 @@ impl KvConfig {
     pub(crate) fn end(&self) -> Checked<()> {
         self.end_at(self.operations.get())
     }
+}
+
+fn start_service(cluster: &Cluster, i: usize, max_raft_state: Option<usize>) {
+    let new = cluster.start_server(i);
+    let rt = new.server.runtime().clone();
+    rt.act(|| KvServer::start(new, max_raft_state));
 }

@@ -61,8 +61,12 @@ impl Config {
         let config = Config { cluster: Cluster::new(lab, servers), snapshot, servers: slots };
         config.network().reliable(!unreliable);
         config.network().long_delays(true);
-        let again = config.clone();
-        config.restart_with(move |i| again.start_instance(i));
+        let (weak, slots) = (config.downgrade(), config.servers.clone());
+        config.restart_with(move |i| {
+            if let Some(cluster) = weak.upgrade() {
+                Config { cluster, snapshot, servers: slots.clone() }.start_instance(i);
+            }
+        });
         for i in 0..servers {
             config.start1(i);
         }
