@@ -13,6 +13,7 @@ use labraft::{Implementation, NoSuchTest, Profile, Test, Verdict, report, select
 
 use crate::SUITE;
 use crate::merge::Merge;
+use crate::mutants::Mutants;
 use crate::outputs::Outputs;
 use crate::replay::Replay;
 use crate::run::Sweep;
@@ -51,6 +52,8 @@ enum Command {
         #[arg(long, value_name = "NAME")]
         implementation: Option<String>,
     },
+    /// Put known bugs into the reference, one at a time, and say what finds each.
+    Mutants(Mutants),
     /// Print what a shell needs to complete this command's words.
     Completions {
         /// Which shell.
@@ -194,13 +197,13 @@ pub(crate) struct Common {
 /// More worker processes at a time than any machine has processors for.
 const MOST_JOBS: usize = 1024;
 
-fn parse_profile(text: &str) -> Result<Profile, String> {
+pub(crate) fn parse_profile(text: &str) -> Result<Profile, String> {
     let all = [Profile::Go, Profile::Chaos];
     let found = all.into_iter().find(|profile| profile.name() == text);
     found.ok_or_else(|| "there are two profiles, go and chaos".into())
 }
 
-fn parse_jobs(text: &str) -> Result<usize, String> {
+pub(crate) fn parse_jobs(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(0) => Err("there must be at least 1 job to get anything done".into()),
         Ok(jobs) if jobs <= MOST_JOBS => Ok(jobs),
@@ -303,6 +306,7 @@ pub fn lab_main(implementations: &[Implementation]) -> ExitCode {
                 Command::Watch { patterns, seeds, implementation } => {
                     watch(patterns, seeds, implementation)
                 }
+                Command::Mutants(mutants) => mutants.run(),
                 Command::Completions { shell } => completions(shell),
                 Command::Manual => manual(),
                 Command::Worker { .. } => unreachable!("it was carried out above"),
@@ -566,7 +570,7 @@ fn chosen(patterns: &[String]) -> Result<Vec<&'static Test>, Stopped> {
     Ok(SUITE.iter().filter(|test| names.contains(&test.name)).collect())
 }
 
-fn default_jobs() -> usize {
+pub(crate) fn default_jobs() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 

@@ -24,6 +24,7 @@
 //! | `replay` | `lab replay`: a run again |
 //! | `watch` | `lab watch`: again, whenever a source changes |
 //! | `merge` | `lab merge`: the results of several machines |
+//! | `mutants` | `lab mutants`: known bugs, and what finds them |
 //! | `seeds` | which runs: seeds, and shares of them |
 //! | `outputs` | where summaries go |
 //! | `self_check` | whether the same seed is the same run |
@@ -34,6 +35,7 @@ mod kv_3a;
 mod kv_3b;
 mod kv_generic;
 mod merge;
+mod mutants;
 mod outputs;
 mod raft_2a;
 mod raft_2b;
