@@ -110,10 +110,7 @@ impl Finding {
 /// Tests that find a bug, as far as there is room.
 fn named(tests: &[String]) -> String {
     let shown = tests[..tests.len().min(TESTS_NAMED)].join(", ");
-    match tests.len().saturating_sub(TESTS_NAMED) {
-        0 => shown,
-        more => format!("{shown} and {more} more"),
-    }
+    if tests.len() > TESTS_NAMED { shown + ", ..." } else { shown }
 }
 
 /// A bug in the table.
@@ -172,9 +169,7 @@ pub(super) struct Table {
 }
 
 impl Table {
-    pub(super) fn new<'a>(ids: impl Iterator<Item = &'a str>, seeds: u64, commit: &str) -> Table {
-        let is_changed = if commit.ends_with("-dirty") { "-dirty" } else { "" };
-        let commit = format!("{}{is_changed}", commit.get(..8).unwrap_or(commit));
+    pub(super) fn new<'a>(ids: impl Iterator<Item = &'a str>, seeds: u64, commit: String) -> Table {
         Table { width: ids.map(str::len).max().unwrap_or(0), seeds, commit, rows: Vec::new() }
     }
 

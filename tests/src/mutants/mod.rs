@@ -23,9 +23,15 @@ use indicatif::ProgressBar;
 use labraft::{Verdict, records};
 
 use crate::SUITE;
-use crate::cli::{Ended, Profile, STOP, Stopped, default_jobs, known_build, parse_jobs};
+use crate::cli::{Ended, Profile, STOP, Stopped, default_jobs, parse_jobs};
 use finding::{Finding, Table};
 use patch::Patch;
+
+/// How many seconds of real time a run may take: some bugs make many runs hang.
+const WALL_LIMIT_SECONDS: u64 = 10;
+/// So many failures under the first seed tell enough. Under more seeds the first one that fails is
+/// looked for, and all are needed.
+const ENOUGH_FAILURES: u64 = 10;
 
 /// What `lab mutants` is told.
 #[derive(Args)]
@@ -70,7 +76,7 @@ impl Mutants {
 
         let bench = Bench::new(&root)?;
         let ids = patches.iter().map(|patch| patch.id.as_str());
-        let mut table = Table::new(ids, self.seeds, &known_build().commit);
+        let mut table = Table::new(ids, self.seeds, commit(&root));
         writeln!(io::stdout(), "{}", table.head())?;
         let spinner = ProgressBar::new_spinner();
         spinner.enable_steady_tick(Duration::from_millis(200));
@@ -144,6 +150,10 @@ impl Mutants {
         command.arg("--jobs").arg(self.jobs().to_string());
         // A job array shares out runs, not mutants.
         command.args(["--shard", "1/1"]).arg("--out").arg(&out);
+        command.arg("--wall-limit").arg(WALL_LIMIT_SECONDS.to_string());
+        if *seeds == (0..1) {
+            command.arg("--max-failures").arg(ENOUGH_FAILURES.to_string());
+        }
         if self.profile != Profile::Go {
             command.arg("--profile").arg(self.profile_name());
         }
@@ -187,6 +197,19 @@ fn root() -> Result<PathBuf, Stopped> {
     found.map(Path::to_path_buf).ok_or_else(|| {
         Stopped::Wrong("there is no tests/mutants here: run it in the lab's own sources".into())
     })
+}
+
+/// Which commit the sources are of that bugs are put into, as far as git knows.
+fn commit(root: &Path) -> String {
+    let git = |arguments: &[&str]| {
+        let output = Command::new("git").current_dir(root).args(arguments).output().ok()?;
+        let said = String::from_utf8_lossy(&output.stdout).trim().to_string();
+        output.status.success().then_some(said)
+    };
+    let commit = git(&["rev-parse", "--short=8", "HEAD"]).unwrap_or_default();
+    let changes = git(&["status", "--porcelain", "--", "*.rs", "*.toml", "*.lock", "*.patch"]);
+    let is_changed = changes.is_some_and(|changes| !changes.is_empty());
+    if is_changed { commit + "-dirty" } else { commit }
 }
 
 fn chosen<'a>(patches: &'a [Patch], ids: &[String]) -> Result<Vec<&'a Patch>, Stopped> {

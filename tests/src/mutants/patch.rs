@@ -74,7 +74,7 @@ pub(super) fn read_all(directory: &Path) -> Result<Vec<Patch>, String> {
             paths.push(path);
         }
     }
-    paths.sort();
+    paths.sort_by(|a, b| a.file_stem().cmp(&b.file_stem()));
     let read = |path: &PathBuf| {
         Patch::parse(path, &fs::read_to_string(path).map_err(|error| cannot(path, error))?)
     };
