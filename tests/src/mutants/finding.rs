@@ -33,7 +33,7 @@ impl How {
     fn of(record: &Record) -> Option<How> {
         let reason = record.problem.as_ref().map_or("", |problem| problem.reason.as_str());
         Some(match record.verdict {
-            Verdict::Passed | Verdict::Unknown => return None,
+            Verdict::Passed | Verdict::Missed | Verdict::Unknown => return None,
             Verdict::Crashed => How::Crashed,
             Verdict::Hung => How::Hung,
             Verdict::Failed => match property(reason) {
@@ -310,6 +310,7 @@ mod tests {
         assert_eq!(how(Verdict::Crashed, "signal 11"), Some(How::Crashed));
         assert_eq!(how(Verdict::Hung, ""), Some(How::Hung));
         assert_eq!(how(Verdict::Unknown, "it is not known"), None);
+        assert_eq!(how(Verdict::Missed, "too slow"), None);
     }
 
     #[test]

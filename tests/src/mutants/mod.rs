@@ -18,12 +18,12 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use indicatif::ProgressBar;
-use labraft::{Verdict, records};
+use labraft::{Profile, Verdict, records};
 
 use crate::SUITE;
-use crate::cli::{Ended, Profile, STOP, Stopped, default_jobs, parse_jobs};
+use crate::cli::{Ended, STOP, Stopped, default_jobs, parse_jobs, parse_profile};
 use finding::{Finding, Table};
 use patch::Patch;
 
@@ -42,8 +42,8 @@ pub(crate) struct Mutants {
     /// How many seeds each bug is given, from 0 on; it ends with the first that finds it.
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
-    /// Which faults the network has.
-    #[arg(long, value_enum, default_value_t = Profile::Go)]
+    /// Which faults the world has: go, the course's own, or chaos.
+    #[arg(long, value_name = "NAME", value_parser = parse_profile, default_value = "go")]
     profile: Profile,
     /// How many processes to build and to run with at a time [default: one for each processor].
     #[arg(long, value_parser = parse_jobs)]
@@ -71,7 +71,7 @@ impl Mutants {
             return Ok(Ended::Judged(Verdict::Passed));
         }
         if let Some(path) = &self.markdown {
-            finding::check_page(path, &self.profile_name()).map_err(Stopped::Wrong)?;
+            finding::check_page(path, self.profile.name()).map_err(Stopped::Wrong)?;
         }
 
         let bench = Bench::new(&root)?;
@@ -89,7 +89,7 @@ impl Mutants {
         writeln!(io::stdout(), "{}", table.counts())?;
         if let Some(path) = &self.markdown {
             let is_known = |id: &str| all.iter().any(|patch| patch.id == id);
-            let written = table.write_page(path, &self.profile_name(), is_known);
+            let written = table.write_page(path, self.profile.name(), is_known);
             written.map_err(Stopped::Wrong)?;
         }
         Ok(match STOP.load(Ordering::Relaxed) {
@@ -97,10 +97,6 @@ impl Mutants {
             false if table.all_found() => Ended::Judged(Verdict::Passed),
             false => Ended::Judged(Verdict::Failed),
         })
-    }
-
-    fn profile_name(&self) -> String {
-        self.profile.to_possible_value().map_or_else(String::new, |value| value.get_name().into())
     }
 
     /// Builds with the bug and runs until something finds it; `None` when interrupted.
@@ -141,7 +137,7 @@ impl Mutants {
         seeds: &Range<u64>,
     ) -> Result<Option<Finding>, Stopped> {
         let lab = if is_kv { 3 } else { 2 };
-        let out = bench.out.join(format!("{}/{}-{lab}", self.profile_name(), patch.id));
+        let out = bench.out.join(format!("{}/{}-{lab}", self.profile.name(), patch.id));
         let log = bench.out.join("run.log");
         let mut command = bench.lab();
         command.arg("run");
@@ -154,8 +150,8 @@ impl Mutants {
         if *seeds == (0..1) {
             command.arg("--max-failures").arg(ENOUGH_FAILURES.to_string());
         }
-        if self.profile != Profile::Go {
-            command.arg("--profile").arg(self.profile_name());
+        if self.profile != Profile::default() {
+            command.arg("--profile").arg(self.profile.name());
         }
         match bench.ended(command, &log)? {
             None => return Ok(None),

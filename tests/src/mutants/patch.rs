@@ -3,17 +3,20 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The properties that a bug may break and that the lab is to name: figure 3 of the paper; what
-/// figure 2 says of single servers (indexes and terms rise "monotonically", state is "updated on
-/// stable storage before responding"); and section 8's linearizability.
-pub(super) const SAFETY: [&str; 8] = [
+/// The properties that a bug may break and that the lab is to name: those of [`labraft::Property`] and
+/// linearizability.
+pub(super) const SAFETY: [&str; 12] = [
     "Election Safety",
     "Leader Append-Only",
     "Log Matching",
     "Leader Completeness",
     "State Machine Safety",
-    "monotonicity",
-    "durability",
+    "the commit rule",
+    "terms grow only",
+    "one vote in a term",
+    "commitIndex and lastApplied grow only",
+    "what was acknowledged stays",
+    "matchIndex is what is replicated",
     "linearizability",
 ];
 /// What else a bug may break: progress; speed or size; what the harness's interface promises.
