@@ -165,13 +165,15 @@ impl<'a> Pool<'a> {
         let job = Job { watch: Some(traces.clone()), ..job.clone() };
         let mut worker = Worker::start(&self.settings)?;
         let mut silence = Limit::after(SILENCE.min(self.settings.wall_limit));
+        // What leaves traces for ever has left enough of them by then.
+        let mut limit = Limit::after(self.settings.wall_limit);
         let mut size = 0;
         let give_up = || {
             let now = watch::size(&traces);
             if now != std::mem::replace(&mut size, now) {
                 silence = Limit::after(SILENCE.min(self.settings.wall_limit));
             }
-            self.is_stopped() || silence.is_over()
+            self.is_stopped() || silence.is_over() || limit.is_over()
         };
         let again = worker.ask(&job, give_up)?;
         if self.is_stopped() {

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use clap::Args;
 use indicatif::ProgressBar;
-use labraft::{Profile, Verdict, records};
+use labraft::{Profile, Test, Verdict, records};
 
 use crate::SUITE;
 use crate::cli::{Ended, STOP, Stopped, default_jobs, parse_jobs, parse_profile};
@@ -141,7 +141,9 @@ impl Mutants {
         let log = bench.out.join("run.log");
         let mut command = bench.lab();
         command.arg("run");
-        command.args(SUITE.iter().filter(|test| test.part.is_kv() == is_kv).map(|test| test.name));
+        let is_of_service = |test: &Test| test.part.is_kv() || test.name == "ChaosKv";
+        let tests = SUITE.iter().filter(|test| is_of_service(test) == is_kv);
+        command.args(tests.map(|test| test.name));
         command.arg("--seeds").arg(format!("{}..{}", seeds.start, seeds.end));
         command.arg("--jobs").arg(self.jobs().to_string());
         // A job array shares out runs, not mutants.
