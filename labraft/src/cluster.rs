@@ -32,10 +32,12 @@ struct Inner {
     /// Which ways between servers the test has enabled, by from and to.
     enabled: RefCell<Vec<Vec<bool>>>,
     /// How a server is started again that chaos has crashed.
-    restart: RefCell<Option<Rc<dyn Fn(usize)>>>,
+    restart: RefCell<Option<Restart>>,
     invariants: RefCell<Invariants>,
     part: RefCell<TestPart>,
 }
+
+type Restart = Rc<dyn Fn(usize)>;
 
 /// For at most so long a server stays down that chaos has crashed.
 const LONGEST_DOWN: Duration = Duration::from_secs(1);
@@ -139,13 +141,13 @@ impl Cluster {
         let down = self.client_dice(u32::MAX / 2).span(Duration::ZERO, LONGEST_DOWN);
         self.tester().spawn_detached("restart after a crash", async move {
             cluster.sleep(down).await;
-            let slot_is_same = cluster.slots()[i].incarnation == incarnation;
-            if slot_is_same && !cluster.is_running(i) {
+            // Unless the test has done something with it meanwhile.
+            if cluster.slots()[i].incarnation == incarnation {
                 restart(i);
                 let enabled = cluster.0.enabled.borrow().clone();
-                for j in 0..cluster.n() {
+                for (j, ways_of_j) in enabled.iter().enumerate() {
                     cluster.enable(i, j, enabled[i][j]);
-                    cluster.enable(j, i, enabled[j][i]);
+                    cluster.enable(j, i, ways_of_j[i]);
                 }
             }
         });
