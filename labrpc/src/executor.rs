@@ -197,6 +197,8 @@ pub(crate) struct Executor {
     ended: RefCell<Option<Result<(), Trouble>>>,
     /// Faults beyond the course's network, if there are any at the moment.
     pub(crate) chaos: Cell<Option<Chaos>>,
+    /// Whether the running server has crashed at a save: the rest of what it does is void.
+    pub(crate) is_void: Cell<bool>,
     /// Called after each poll with the task's node: for checks.
     pub(crate) observer: RefCell<Option<Observer>>,
 }
@@ -227,6 +229,7 @@ impl Executor {
             events: Cell::new(0),
             ended: RefCell::new(None),
             chaos: Cell::new(None),
+            is_void: Cell::new(false),
             observer: RefCell::default(),
         }
     }
@@ -537,6 +540,7 @@ impl Executor {
             self.ended.replace(Some(Err(Trouble::Forbidden { offence, task })));
         }
         self.current_waker.set(std::ptr::null());
+        self.is_void.set(false);
         if let Some(observer) = self.observer.borrow().as_ref() {
             let group = self.slots.borrow()[task.slot as usize].group;
             let node = self.groups.borrow()[group.0 as usize].node;
@@ -572,6 +576,7 @@ impl Executor {
         let before = self.acting.replace(Some(node));
         let result = act();
         self.acting.set(before);
+        self.is_void.set(false);
         result
     }
 
@@ -587,12 +592,6 @@ impl Executor {
     /// The task that is being polled; after a panic, the one that panicked.
     pub(crate) fn current_task(&self) -> Option<TaskInfo> {
         self.info(self.current.get()?)
-    }
-
-    /// Whether the running task's group has been ended: the rest of its poll is void.
-    pub(crate) fn is_current_killed(&self) -> bool {
-        let slots = self.slots.borrow();
-        self.current.get().is_some_and(|task| slots[task.slot as usize].state == State::Killed)
     }
 
     /// The task that was polled last, if it is still there.

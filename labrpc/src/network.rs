@@ -358,7 +358,7 @@ impl Shared {
             bytes: buffer.len(),
             content: format!("{args:?}"),
         });
-        if self.executor.is_current_killed() {
+        if self.executor.is_void.get() {
             // It crashed a moment ago: nothing leaves any more.
             call.phase = Phase::Done(false);
             call.buffer = buffer;
@@ -494,7 +494,7 @@ impl Shared {
         if call.generation != generation || call.phase != Phase::Handling {
             return; // The caller has given the server up.
         }
-        if self.executor.is_current_killed() {
+        if self.executor.is_void.get() {
             return; // It crashed a moment ago, in the middle of this.
         }
         let is_dead = state.is_dead(call);

@@ -203,6 +203,7 @@ impl Runtime {
                 == 1;
         drop(choices);
         if does {
+            self.executor.is_void.set(true);
             self.crash();
         }
         does
