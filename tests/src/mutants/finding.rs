@@ -174,7 +174,7 @@ impl Table {
     }
 
     pub(super) fn head(&self) -> String {
-        format!("{:<1$}  seeds  {2:<20}  found by", "bug", self.width, "how")
+        format!("{:<1$}  seeds  {2:<37}  found by", "bug", self.width, "how")
     }
 
     /// Adds a row: what to print of it.
@@ -192,7 +192,7 @@ impl Table {
         let (width, shown) = (self.width, seeds.unwrap_or(self.seeds));
         let line = match finding {
             Finding::Survived => format!("{id:<width$}  {shown:>5}  SURVIVED"),
-            _ => format!("{id:<width$}  {shown:>5}  {how:<20}  {tests}{reason}"),
+            _ => format!("{id:<width$}  {shown:>5}  {how:<37}  {tests}{reason}"),
         };
         let [id, property, commit] = [id, property, commit].map(String::from);
         self.rows.push(Row { id, property, seeds, how, tests, commit });
