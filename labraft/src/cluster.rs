@@ -117,15 +117,20 @@ impl Cluster {
 
     /// Server `i` has run: it may have been crashed by chaos, or be in a state in which none may be.
     fn look_at(&self, i: usize) {
-        let is_alive = |instance: &Instance| instance.server.runtime().is_alive();
-        let was_crashed = self
-            .slots()
-            .get(i)
-            .is_some_and(|slot| slot.instance.as_ref().is_some_and(|it| !is_alive(it)));
-        if was_crashed {
-            self.crashed_by_chaos(i);
-        } else {
-            self.check_invariants(i);
+        let slots = self.slots();
+        let Some(Instance { raft, server }) = slots.get(i).and_then(|slot| slot.instance.as_ref())
+        else {
+            return;
+        };
+        if !server.runtime().is_alive() {
+            drop(slots);
+            return self.crashed_by_chaos(i);
+        }
+        let rafts = |j: usize| Some(slots[j].instance.as_ref()?.raft.clone());
+        let now = self.tester().now();
+        let checked = self.0.invariants.borrow_mut().check(i, &**raft, now, &rafts);
+        if let Err(violation) = checked {
+            self.0.lab.fail(Some(i), Reason::Violation(Box::new(violation)));
         }
     }
 
@@ -151,17 +156,6 @@ impl Cluster {
                 }
             }
         });
-    }
-
-    /// Ends the run if a property of Raft does not hold any more, now that server `i` has run.
-    fn check_invariants(&self, i: usize) {
-        let raft = |i: usize| Some(self.slots().get(i)?.instance.as_ref()?.raft.clone());
-        let Some(changed) = raft(i) else { return };
-        let now = self.tester().now();
-        let checked = self.0.invariants.borrow_mut().check(i, &*changed, now, &raft);
-        if let Err(violation) = checked {
-            self.0.lab.fail(Some(i), Reason::Violation(Box::new(violation)));
-        }
     }
 
     /// How many servers there are, running or not.

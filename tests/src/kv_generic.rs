@@ -55,7 +55,7 @@ pub(crate) fn clients(clients: usize) -> GenericTest {
         crash: false,
         partitions: false,
         random_keys: false,
-        pause: Duration::from_millis(9),
+        pause: Duration::from_millis(10),
     }
 }
 
