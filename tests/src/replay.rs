@@ -68,7 +68,7 @@ impl Replay<'_> {
         let is_single = records.len() == 1;
         let is_wanted = |record: &Record| match self.seed {
             Some(seed) => record.seed == seed,
-            None => is_single || record.verdict != Verdict::Passed,
+            None => is_single || record.verdict > Verdict::Missed,
         };
         let wanted: Vec<Record> = records.into_iter().filter(is_wanted).collect();
         if wanted.is_empty() {

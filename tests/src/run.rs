@@ -163,7 +163,7 @@ impl Sweep<'_> {
                 return Vec::new();
             }
         };
-        failed.retain(|record| record.verdict != Verdict::Passed);
+        failed.retain(|record| record.verdict > Verdict::Missed);
         failed.sort_by(|a, b| a.cpu_ms.total_cmp(&b.cpu_ms));
         let test = |name: &str| self.tests.iter().copied().find(|test| test.name == name);
         failed.iter().filter_map(|record| Some((test(&record.test)?, record.seed))).collect()
