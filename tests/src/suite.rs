@@ -279,7 +279,7 @@ pub static SUITE: &[Test] = &[
         part: Part::Kv3A,
         title: "one client",
         points: 3,
-        cost: 10,
+        cost: 15,
         limits,
         run: |lab| clients(1).run(lab),
     },
@@ -288,7 +288,7 @@ pub static SUITE: &[Test] = &[
         part: Part::Kv3A,
         title: "ops complete fast enough",
         points: 3,
-        cost: 10,
+        cost: 5,
         limits,
         run: |lab| kv_servers(3).run(lab, kv_3a::speed),
     },
@@ -297,7 +297,7 @@ pub static SUITE: &[Test] = &[
         part: Part::Kv3A,
         title: "many clients",
         points: 4,
-        cost: 10,
+        cost: 16,
         limits,
         run: |lab| clients(5).run(lab),
     },
@@ -306,7 +306,7 @@ pub static SUITE: &[Test] = &[
         part: Part::Kv3A,
         title: "unreliable net, many clients",
         points: 4,
-        cost: 10,
+        cost: 12,
         limits,
         run: |lab| clients(5).unreliable().run(lab),
     },
@@ -315,7 +315,7 @@ pub static SUITE: &[Test] = &[
         part: Part::Kv3A,
         title: "concurrent append to same key, unreliable",
         points: 4,
-        cost: 10,
+        cost: 1,
         limits,
         run: |lab| kv_servers(3).unreliable().run(lab, kv_3a::unreliable_one_key),
     },
@@ -324,7 +324,7 @@ pub static SUITE: &[Test] = &[
         part: Part::Kv3A,
         title: "progress in majority",
         points: 5,
-        cost: 10,
+        cost: 1,
         limits,
         run: |lab| kv_servers(5).run(lab, kv_3a::one_partition),
     },
@@ -333,7 +333,7 @@ pub static SUITE: &[Test] = &[
         part: Part::Kv3A,
         title: "partitions, one client",
         points: 4,
-        cost: 10,
+        cost: 17,
         limits,
         run: |lab| clients(1).partitions().run(lab),
     },
@@ -342,7 +342,7 @@ pub static SUITE: &[Test] = &[
         part: Part::Kv3A,
         title: "partitions, many clients",
         points: 4,
-        cost: 10,
+        cost: 19,
         limits,
         run: |lab| clients(5).partitions().run(lab),
     },
@@ -351,7 +351,7 @@ pub static SUITE: &[Test] = &[
         part: Part::Kv3A,
         title: "restarts, one client",
         points: 4,
-        cost: 10,
+        cost: 23,
         limits,
         run: |lab| clients(1).crash().run(lab),
     },
@@ -360,7 +360,7 @@ pub static SUITE: &[Test] = &[
         part: Part::Kv3A,
         title: "restarts, many clients",
         points: 4,
-        cost: 10,
+        cost: 25,
         limits,
         run: |lab| clients(5).crash().run(lab),
     },
@@ -369,7 +369,7 @@ pub static SUITE: &[Test] = &[
         part: Part::Kv3A,
         title: "unreliable net, restarts, many clients",
         points: 5,
-        cost: 10,
+        cost: 18,
         limits,
         run: |lab| clients(5).unreliable().crash().run(lab),
     },
@@ -378,7 +378,7 @@ pub static SUITE: &[Test] = &[
         part: Part::Kv3A,
         title: "restarts, partitions, many clients",
         points: 5,
-        cost: 10,
+        cost: 28,
         limits,
         run: |lab| clients(5).crash().partitions().run(lab),
     },
@@ -387,7 +387,7 @@ pub static SUITE: &[Test] = &[
         part: Part::Kv3A,
         title: "unreliable net, restarts, partitions, many clients",
         points: 5,
-        cost: 10,
+        cost: 17,
         limits,
         run: |lab| clients(5).unreliable().crash().partitions().run(lab),
     },
@@ -396,7 +396,7 @@ pub static SUITE: &[Test] = &[
         part: Part::Kv3A,
         title: "unreliable net, restarts, partitions, random keys, many clients",
         points: 6,
-        cost: 10,
+        cost: 54,
         limits,
         run: |lab| clients(15).unreliable().crash().partitions().random_keys().run(lab),
     },
@@ -406,7 +406,7 @@ pub static SUITE: &[Test] = &[
         part: Part::Kv3B,
         title: "InstallSnapshot RPC",
         points: 5,
-        cost: 10,
+        cost: 1,
         limits,
         run: |lab| kv_servers(3).snapshots().run(lab, kv_3b::snapshot_rpc),
     },
@@ -415,7 +415,7 @@ pub static SUITE: &[Test] = &[
         part: Part::Kv3B,
         title: "snapshot size is reasonable",
         points: 4,
-        cost: 10,
+        cost: 4,
         limits,
         run: |lab| kv_servers(3).snapshots().run(lab, kv_3b::snapshot_size),
     },
@@ -424,7 +424,7 @@ pub static SUITE: &[Test] = &[
         part: Part::Kv3B,
         title: "ops complete fast enough",
         points: 3,
-        cost: 10,
+        cost: 5,
         limits,
         run: |lab| kv_servers(3).snapshots().run(lab, kv_3a::speed),
     },
@@ -433,7 +433,7 @@ pub static SUITE: &[Test] = &[
         part: Part::Kv3B,
         title: "restarts, snapshots, one client",
         points: 4,
-        cost: 10,
+        cost: 50,
         limits,
         run: |lab| clients(1).crash().snapshots().busy().run(lab),
     },
@@ -442,7 +442,7 @@ pub static SUITE: &[Test] = &[
         part: Part::Kv3B,
         title: "restarts, snapshots, many clients",
         points: 4,
-        cost: 10,
+        cost: 48,
         limits,
         run: |lab| clients(20).crash().snapshots().busy().run(lab),
     },
@@ -451,7 +451,7 @@ pub static SUITE: &[Test] = &[
         part: Part::Kv3B,
         title: "unreliable net, snapshots, many clients",
         points: 4,
-        cost: 10,
+        cost: 12,
         limits,
         run: |lab| clients(5).unreliable().snapshots().run(lab),
     },
@@ -460,7 +460,7 @@ pub static SUITE: &[Test] = &[
         part: Part::Kv3B,
         title: "unreliable net, restarts, snapshots, many clients",
         points: 5,
-        cost: 10,
+        cost: 13,
         limits,
         run: |lab| clients(5).unreliable().crash().snapshots().run(lab),
     },
@@ -469,7 +469,7 @@ pub static SUITE: &[Test] = &[
         part: Part::Kv3B,
         title: "unreliable net, restarts, partitions, snapshots, many clients",
         points: 5,
-        cost: 10,
+        cost: 11,
         limits,
         run: |lab| clients(5).unreliable().crash().partitions().snapshots().run(lab),
     },
@@ -478,7 +478,7 @@ pub static SUITE: &[Test] = &[
         part: Part::Kv3B,
         title: "unreliable net, restarts, partitions, snapshots, random keys, many clients",
         points: 6,
-        cost: 10,
+        cost: 32,
         limits,
         run: |lab| clients(15).unreliable().crash().partitions().snapshots().random_keys().run(lab),
     },
@@ -488,7 +488,7 @@ pub static SUITE: &[Test] = &[
         part: Part::Chaos,
         title: "generated faults",
         points: 0,
-        cost: 5,
+        cost: 4,
         limits,
         run: scenarios::chaos_raft,
     },
@@ -497,7 +497,7 @@ pub static SUITE: &[Test] = &[
         part: Part::Chaos,
         title: "generated faults, key/value service",
         points: 0,
-        cost: 5,
+        cost: 4,
         limits,
         run: scenarios::chaos_kv,
     },
@@ -513,28 +513,28 @@ fn limits() -> Limits {
     Limits { virtual_time: Duration::from_secs(600), events: 5_000_000, ..Limits::default() }
 }
 
-/// The cluster that a test is run on: what the course's `make_config` is told.
+/// The cluster that a Raft test is run on: what the course's `make_config` is told.
 #[derive(Copy, Clone)]
-struct Cluster {
+struct RaftSetup {
     servers: usize,
     unreliable: bool,
     snapshot: bool,
 }
 
 /// So many servers on a reliable network, with the plain applier.
-fn servers(servers: usize) -> Cluster {
-    Cluster { servers, unreliable: false, snapshot: false }
+fn servers(servers: usize) -> RaftSetup {
+    RaftSetup { servers, unreliable: false, snapshot: false }
 }
 
-impl Cluster {
+impl RaftSetup {
     /// The same on an unreliable network.
-    fn unreliable(self) -> Cluster {
-        Cluster { unreliable: true, ..self }
+    fn unreliable(self) -> RaftSetup {
+        RaftSetup { unreliable: true, ..self }
     }
 
     /// The same with the applier that makes snapshots.
-    fn snapshot(self) -> Cluster {
-        Cluster { snapshot: true, ..self }
+    fn snapshot(self) -> RaftSetup {
+        RaftSetup { snapshot: true, ..self }
     }
 
     /// A whole test: makes the cluster, begins, takes the test's steps, ends and cleans up. After a

@@ -28,6 +28,8 @@ const SILENCE: Duration = Duration::from_secs(3);
 const MAX_OUTPUT_BYTES: u64 = 64 << 20;
 /// How much of it is kept: what a process says when it dies comes last.
 const KEPT_OUTPUT_BYTES: usize = 8 << 10;
+/// How many lines of it are shown.
+const LAST_WORDS: usize = 6;
 
 /// A test and a seed to run it under.
 pub type Pair = (&'static Test, u64);
@@ -179,7 +181,7 @@ impl<'a> Pool<'a> {
         if self.is_stopped() {
             return Ok(None);
         }
-        let (verdict, reason, group) = self.judge(end);
+        let (verdict, reason) = self.judge(end);
         let (mut details, mut at) = (Vec::new(), None);
         match again {
             Ok(answer) => details.push(format!(
@@ -189,11 +191,12 @@ impl<'a> Pool<'a> {
             Err(_) => (details, at) = watch::tell(&traces),
         }
         let said: Vec<&str> = end.output.lines().filter(|line| !line.trim().is_empty()).collect();
-        if let Some(first) = said.len().checked_sub(6).or(Some(0)).filter(|_| !said.is_empty()) {
+        if !said.is_empty() {
+            let last = &said[said.len().saturating_sub(LAST_WORDS)..];
             details.push("its last words:".into());
-            details.extend(said[first..].iter().map(|line| format!("  {line}")));
+            details.extend(last.iter().map(|line| format!("  {line}")));
         }
-        let problem = Problem { reason, group, at, server: None, details };
+        let problem = Problem { group: reason.clone(), reason, at, server: None, details };
         let name = self.settings.implementation.name;
         let build = &self.settings.build;
         let record = Record::ended((&job.test, job.seed), name, verdict, problem, build);
@@ -209,10 +212,10 @@ impl<'a> Pool<'a> {
         }))
     }
 
-    /// What a process that ended like this has run into: the verdict, a sentence, and its group.
-    fn judge(&self, end: &End) -> (Verdict, String, String) {
+    /// What a process that ended like this has run into: the verdict, and a sentence.
+    fn judge(&self, end: &End) -> (Verdict, String) {
         let memory = self.settings.memory_bytes >> 20;
-        let (verdict, reason) = match (&end.how, end.status) {
+        match (&end.how, end.status) {
             (How::GaveUp, _) => {
                 let limit = self.settings.wall_limit.as_secs_f64();
                 (Verdict::Hung, format!("a task did not return within {limit} s of real time"))
@@ -237,8 +240,7 @@ impl<'a> Pool<'a> {
                 }
                 _ => (Verdict::Crashed, "its process ended".into()),
             },
-        };
-        (verdict, reason.clone(), reason)
+        }
     }
 }
 
