@@ -24,12 +24,14 @@
 //! | `replay` | `lab replay`: a run again |
 //! | `watch` | `lab watch`: again, whenever a source changes |
 //! | `merge` | `lab merge`: the results of several machines |
+//! | `course` | what is handed out to a class, and what it hands in |
 //! | `mutants` | `lab mutants`: known bugs, and what finds them |
 //! | `seeds` | which runs: seeds, and shares of them |
 //! | `outputs` | where summaries go |
 //! | `self_check` | whether the same seed is the same run |
 
 mod cli;
+mod course;
 mod kv;
 mod kv_3a;
 mod kv_3b;

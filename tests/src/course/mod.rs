@@ -1,0 +1,11 @@
+//! The lab as a course: what is handed out, and what is handed in.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | `manifest` | which files of a handout are frozen, and which a student may edit |
+//! | `tree` | a set of files in memory: the lab's sources, a handout, a submission |
+
+#![allow(dead_code, reason = "what uses it follows")]
+
+pub(crate) mod manifest;
+pub(crate) mod tree;
