@@ -1,5 +1,7 @@
 //! What clerks and servers say to one another, and what stands in the log.
 
+use std::fmt;
+
 use labrpc::Method;
 use serde::{Deserialize, Serialize};
 
@@ -54,6 +56,25 @@ pub enum Action {
         /// What to add.
         value: String,
     },
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Action::Open => f.write_str("Open"),
+            Action::Get { key } => write!(f, "Get({key:?})"),
+            Action::Put { key, value } => write!(f, "Put({key:?}, {value:?})"),
+            Action::Append { key, value } => write!(f, "Append({key:?}, {value:?})"),
+        }
+    }
+}
+
+/// How a command in the log is shown to people.
+pub fn show(command: &[u8]) -> String {
+    match labrpc::decode::<Operation>(command) {
+        Ok(operation) => operation.action.to_string(),
+        Err(_) => format!("{} bytes that are no operation", command.len()),
+    }
 }
 
 /// The answer of all procedures.

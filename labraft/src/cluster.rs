@@ -1,13 +1,14 @@
 //! Servers with their disks and their ends to one another: what the Raft harness and the key/value
 //! harness share.
 
-use std::cell::{Ref, RefCell, RefMut};
+use std::cell::{Cell, Ref, RefCell, RefMut};
 use std::fmt;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use labrpc::{ClientEnd, Dice, Event, Network, Node, Runtime, Server};
 
+use crate::fact::{Fact, Recorded, ShowCommand};
 use crate::failure::{Checked, Failure, Reason};
 use crate::invariants::Invariants;
 use crate::lab::{Lab, Passed};
@@ -34,6 +35,7 @@ struct Inner {
     /// How a server is started again that chaos has crashed.
     restart: RefCell<Option<Restart>>,
     invariants: RefCell<Invariants>,
+    show: Cell<ShowCommand>,
     part: RefCell<TestPart>,
 }
 
@@ -51,6 +53,7 @@ struct Slot {
     saved: Option<Persister>,
     /// How often it was started or stopped by the test.
     incarnation: u64,
+    recorded: RefCell<Recorded>,
 }
 
 /// One incarnation of a server.
@@ -92,9 +95,11 @@ impl Cluster {
             enabled: RefCell::new(vec![vec![false; servers]; servers]),
             restart: RefCell::default(),
             invariants: RefCell::new(Invariants::new(servers)),
+            show: Cell::new(crate::command::show),
             part: RefCell::default(),
         });
         let cluster = Cluster(inner);
+        cluster.fact(|| Fact::Cluster { servers });
         let weak = cluster.downgrade();
         cluster.lab().world().after_each_poll(move |node| {
             if let (Some(i), Some(cluster)) = (node.as_server(), weak.upgrade()) {
@@ -129,6 +134,14 @@ impl Cluster {
         let rafts = |j: usize| Some(slots[j].instance.as_ref()?.raft.clone());
         let now = self.tester().now();
         let checked = self.0.invariants.borrow_mut().check(i, &**raft, now, &rafts);
+        if server.runtime().is_recording() {
+            let invariants = self.0.invariants.borrow();
+            let mut recorded = slots[i].recorded.borrow_mut();
+            let state = recorded.change(&**raft, invariants.last(i), self.0.show.get());
+            if let Some(state) = state {
+                server.runtime().record(|| Fact::State(state).event());
+            }
+        }
         if let Err(violation) = checked {
             self.0.lab.fail(Some(i), Reason::Violation(Box::new(violation)));
         }
@@ -149,11 +162,15 @@ impl Cluster {
             // Unless the test has done something with it meanwhile.
             if cluster.slots()[i].incarnation == incarnation {
                 restart(i);
-                let enabled = cluster.0.enabled.borrow().clone();
-                for (j, ways_of_j) in enabled.iter().enumerate() {
-                    cluster.enable(i, j, enabled[i][j]);
-                    cluster.enable(j, i, ways_of_j[i]);
+                // All its ways were cut by the crash.
+                let wanted = cluster.0.enabled.borrow().clone();
+                let mut ways = Vec::new();
+                for (j, ways_of_j) in wanted.iter().enumerate() {
+                    ways.extend([(i, j, wanted[i][j]), (j, i, ways_of_j[i])]);
+                    cluster.0.enabled.borrow_mut()[i][j] = false;
+                    cluster.0.enabled.borrow_mut()[j][i] = false;
                 }
+                cluster.set_ways(ways);
             }
         });
     }
@@ -196,7 +213,17 @@ impl Cluster {
 
     /// Records a step of the test, for people who read the run.
     pub fn step(&self, text: impl FnOnce() -> String) {
-        self.tester().record(|| Event::Custom { kind: "test", text: text() });
+        self.tester().record(|| Event::custom("test", text()));
+    }
+
+    /// Records something for programs that read the run.
+    pub fn fact(&self, fact: impl FnOnce() -> Fact) {
+        self.tester().record(|| fact().event());
+    }
+
+    /// How commands are shown in the record, where they are not [`Command`](crate::Command)s.
+    pub fn show_commands(&self, show: ShowCommand) {
+        self.0.show.set(show);
     }
 
     /// A failure of a test's own expectation, at this moment: a time, a count, an index.
@@ -228,7 +255,7 @@ impl Cluster {
     /// Starts a server that does not run, from what it had saved, with new ends to all servers. None
     /// of them is enabled yet.
     pub fn start_server(&self, i: usize) -> NewServer {
-        self.step(|| format!("start server {i}"));
+        self.fact(|| Fact::Started { server: i });
         let ends: Vec<ClientEnd> = (0..self.n())
             .map(|j| {
                 let end = self.network().make_end(Node::server(i));
@@ -243,6 +270,7 @@ impl Cluster {
             assert!(slot.instance.is_none(), "server {i} is started while it runs");
             slot.ends.clone_from(&ends);
             slot.incarnation += 1;
+            slot.recorded.take();
             let persister = match &slot.saved {
                 Some(saved) => saved.copy(rt.clone()),
                 None => Persister::new(rt.clone()),
@@ -281,22 +309,36 @@ impl Cluster {
             slot.instance.take()
         };
         if let Some(instance) = instance {
-            self.step(|| format!("crash server {i}"));
+            self.fact(|| Fact::Stopped { server: i });
             instance.end();
         }
     }
 
     /// Enables or disables the ways between a server and each of others, both there and back.
     pub fn link(&self, i: usize, others: impl IntoIterator<Item = usize>, enabled: bool) {
+        let mut ways: Vec<(usize, usize, bool)> = Vec::new();
         for j in others {
-            for (from, to) in [(i, j), (j, i)] {
-                self.enable(from, to, enabled);
+            ways.extend([(i, j, enabled), (j, i, enabled)]);
+        }
+        self.set_ways(ways);
+    }
+
+    /// Opens or closes ways, by from and to, and records those of them that have changed.
+    fn set_ways(&self, ways: Vec<(usize, usize, bool)>) {
+        let mut changed = Vec::new();
+        for (from, to, enabled) in ways {
+            let was = std::mem::replace(&mut self.0.enabled.borrow_mut()[from][to], enabled);
+            if was != enabled && from != to {
+                changed.push((from, to, enabled));
             }
+            self.enable(from, to, enabled);
+        }
+        if !changed.is_empty() {
+            self.fact(|| Fact::Links { changed });
         }
     }
 
     fn enable(&self, from: usize, to: usize, enabled: bool) {
-        self.0.enabled.borrow_mut()[from][to] = enabled;
         // Whoever was never started has no ends yet.
         if let Some(end) = self.slots()[from].ends.get(to) {
             self.network().enable(end.id(), enabled);

@@ -172,6 +172,11 @@ impl Invariants {
         self.servers[i].last = None;
     }
 
+    /// What server `i` answered when it was looked at last, since it was started.
+    pub(crate) fn last(&self, i: usize) -> Option<&Probe> {
+        self.servers[i].last.as_ref()
+    }
+
     /// Looks at server `i`, which may have changed.
     pub(crate) fn check(
         &mut self,

@@ -70,7 +70,7 @@ impl Lab {
         if let Some(chaos) = self.world.chaos() {
             let text = chaos.to_string();
             self.results().chaos = Some(text.clone());
-            self.world.tester().record(|| Event::Custom { kind: "chaos", text });
+            self.world.tester().record(|| Event::custom("chaos", text));
         }
     }
 

@@ -11,6 +11,7 @@
 //! | `cluster` | servers that are started, crashed, cut off and counted |
 //! | `config` | the Raft tests' cluster: connect, start1, crash1, one, check_one_leader, ... |
 //! | `lab` | what one run of a test is given |
+//! | `fact` | what is recorded of a run for programs |
 //! | `invariants` | what holds at every moment of every run of Raft |
 //! | [`linearizability`] | whether what clients were answered fits one order of their operations |
 //! | `failure` | what can be wrong, as values that render themselves |
@@ -30,6 +31,7 @@
 mod cluster;
 mod command;
 mod config;
+mod fact;
 mod failure;
 mod invariants;
 mod lab;
@@ -45,6 +47,7 @@ pub mod workers;
 pub use cluster::{Cluster, NewServer, WeakCluster};
 pub use command::{Command, show};
 pub use config::{Config, MAX_LOG_SIZE_BYTES, RAFT_ELECTION_TIMEOUT, SNAPSHOT_INTERVAL};
+pub use fact::{Fact, ShowCommand, State};
 pub use failure::{Checked, Failure, Profile, Reason, Verdict};
 pub use invariants::{Property, Violation};
 pub use lab::{Lab, Passed};

@@ -5,7 +5,9 @@ use std::fmt;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use labrpc::{Event, Runtime};
+use labrpc::Runtime;
+
+use crate::fact::Fact;
 
 /// A byte string in shared pieces. Adding a piece and copying cost the same for any length, and
 /// strings that share a beginning share its memory.
@@ -128,10 +130,7 @@ impl Persister {
             }
             let (state, snapshot) = (saved.state.len(), saved.snapshot.len());
             runtime.fingerprint(state as u64, snapshot as u64);
-            runtime.record(|| Event::Custom {
-                kind: "persist",
-                text: format!("saved {state} bytes of state, {snapshot} of snapshot"),
-            });
+            runtime.record(|| Fact::Saved { state, snapshot }.event());
         }
         let replaced = self.saved.replace(saved);
         drop(replaced);

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use labrpc::{RunSpec, Simulation, Timed, Trouble, Watch};
+use labrpc::{RunSpec, Simulation, Taken, Timed, Trouble, Watch};
 
 use crate::failure::{Failure, Profile, Reason, Verdict};
 use crate::lab::{Lab, Passed, Results};
@@ -38,6 +38,8 @@ pub struct RunReport {
     pub fingerprint: u64,
     /// What happened, if it was recorded.
     pub record: Vec<Timed>,
+    /// The decisions that had another than their benign value, if they were recorded.
+    pub choices: Vec<Taken>,
 }
 
 impl RunReport {
@@ -56,6 +58,7 @@ pub struct Run {
     spec: RunSpec,
     profile: Profile,
     record: bool,
+    record_choices: bool,
     watch: Option<Box<dyn Watch>>,
 }
 
@@ -63,7 +66,15 @@ impl Run {
     /// A run of a test with an implementation.
     pub fn new(test: &'static Test, implementation: Implementation, spec: RunSpec) -> Run {
         let profile = Profile::default();
-        Run { test, implementation, spec, profile, record: false, watch: None }
+        Run {
+            test,
+            implementation,
+            spec,
+            profile,
+            record: false,
+            record_choices: false,
+            watch: None,
+        }
     }
 
     /// Which faults there are.
@@ -76,6 +87,11 @@ impl Run {
         Run { record: yes, ..self }
     }
 
+    /// Whether to keep the decisions that are not benign. It changes nothing about the run itself.
+    pub fn record_choices(self, yes: bool) -> Run {
+        Run { record_choices: yes, ..self }
+    }
+
     /// Shows to a watcher what happens. It changes nothing about the run itself.
     pub fn watch(self, watch: Box<dyn Watch>) -> Run {
         Run { watch: Some(watch), ..self }
@@ -83,11 +99,11 @@ impl Run {
 
     /// Runs it, on a thread of its own.
     pub fn run(self) -> RunReport {
-        let Run { test, implementation, spec, profile, record, watch } = self;
+        let Run { test, implementation, spec, profile, record, record_choices, watch } = self;
         let results = Arc::new(Mutex::new(Results::default()));
         let results_inside = results.clone();
         let mut simulation = Simulation::new(spec.clone()).limits((test.limits)()).record(record);
-        simulation = simulation.chaos(profile == Profile::Chaos);
+        simulation = simulation.chaos(profile == Profile::Chaos).record_choices(record_choices);
         if let Some(watch) = watch {
             simulation = simulation.watch(watch);
         }
@@ -101,6 +117,7 @@ impl Run {
             (None, Ok(result)) => result,
             (None, Err(trouble)) => Err(from_trouble(trouble, outcome.elapsed)),
         };
+        let is_fault = |taken: &Taken| taken.address.kind.has_benign() && taken.value != 0;
         RunReport {
             test,
             spec,
@@ -114,6 +131,7 @@ impl Run {
             events: outcome.events,
             fingerprint: outcome.fingerprint,
             record: outcome.record,
+            choices: outcome.choices.into_iter().filter(is_fault).collect(),
         }
     }
 }

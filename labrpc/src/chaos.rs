@@ -5,14 +5,17 @@
 
 use std::fmt;
 
-use crate::choice::{Choices, Kind, scale, split};
+use crate::choice::{Choices, scale, split};
 use crate::node::Node;
+use crate::spec::Kind;
 
 const MILLISECOND: u64 = 1_000_000;
 /// Links are cut or clogged, and servers paused, for times within such windows, in nanoseconds.
 const WINDOW: u64 = 1000 * MILLISECOND;
 /// The largest rate of a fault kind.
 const MOST: u64 = 100;
+/// By how many parts of 1,000 a clock is off at most.
+const MOST_SKEW: u64 = 200;
 /// A held request is late by this to twice eleven times this, in milliseconds.
 const HOLD_SHORTEST_MS: u64 = 200;
 const HOLD_SPREAD_MS: u64 = 2000;
@@ -60,7 +63,7 @@ impl Chaos {
             one_way_cuts: rate(2),
             clogs: rate(3),
             pauses: rate(4),
-            clock_skew: 2 * rate(5),
+            clock_skew: MOST_SKEW / MOST * rate(5),
             crashes_at_save: rate(6),
         }
     }
@@ -88,7 +91,7 @@ impl Chaos {
         of_1000: u64,
         value: impl FnOnce(u64) -> u64,
     ) -> u64 {
-        if of_1000 == 0 {
+        if !choices.may_happen(of_1000) {
             return 0;
         }
         choices.decide_at(kind, parties, n, HOLD_SHORTEST_MS + HOLD_SPREAD_MS + 1, |raw| {
@@ -100,7 +103,7 @@ impl Chaos {
     /// What the way from one node to another is like now.
     pub(crate) fn link(&self, choices: &mut Choices, link: (u32, u32), now: u64) -> LinkState {
         let both = self.one_way_cuts + self.clogs;
-        if both == 0 {
+        if !choices.may_happen(both) {
             return LinkState::Open;
         }
         let window = now / WINDOW;
@@ -119,7 +122,8 @@ impl Chaos {
 
     /// When something that is due at a server at `time` happens: later, if the server pauses then.
     pub(crate) fn after_pause(&self, choices: &mut Choices, node: Node, time: u64) -> u64 {
-        if self.pauses == 0 || node.as_server().is_none() || time == u64::MAX {
+        let may_pause = choices.may_happen(self.pauses);
+        if !may_pause || node.as_server().is_none() || time == u64::MAX {
             return time;
         }
         let window = time / WINDOW;
@@ -131,13 +135,14 @@ impl Chaos {
 
     /// By how many parts of 1,000 a server's clock is fast; negative if it is slow.
     pub(crate) fn skew_of(&self, choices: &mut Choices, node: Node) -> i64 {
-        if self.clock_skew == 0 || node.as_server().is_none() {
+        if !choices.may_happen(self.clock_skew) || node.as_server().is_none() {
             return 0;
         }
-        let bound = 2 * self.clock_skew + 1;
-        let drawn = choices
-            .decide_at(Kind::ClockSkew, (node.raw(), 0), 0, bound, |raw| scale(raw, bound))
-            as i64;
+        // Whatever the rate: a decision has the same range in all runs.
+        let bound = 2 * MOST_SKEW + 1;
+        let drawn = choices.decide_at(Kind::ClockSkew, (node.raw(), 0), 0, bound, |raw| {
+            scale(raw, 2 * self.clock_skew + 1)
+        }) as i64;
         // 0 is a right clock, odd values are fast ones, even values slow ones.
         if drawn % 2 == 0 { -(drawn / 2) } else { drawn / 2 + 1 }
     }

@@ -12,139 +12,10 @@
 //! n directly, so a stream is sixteen bytes of state, and a draw costs a few nanoseconds.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::time::Duration;
 
 use crate::event::Fingerprint;
-use crate::node::Node;
-
-/// What is being decided.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u8)]
-pub enum Kind {
-    /// The place of a woken task among those that are ready: a key, smallest first. Benign: in the
-    /// order of waking. `from` is the server, `to` the task's number there.
-    Order,
-    /// How long a request travels beyond the shortest time, in nanoseconds. Benign: 0.
-    RequestTransit,
-    /// How long a reply travels beyond the shortest time, in nanoseconds. Benign: 0.
-    ReplyTransit,
-    /// The short delay of a request on an unreliable network, in milliseconds. Benign: 0.
-    RequestDelay,
-    /// Whether the request is lost on an unreliable network. Benign: it is not.
-    RequestDrop,
-    /// Whether the reply is lost on an unreliable network. Benign: it is not.
-    ReplyDrop,
-    /// Under long reordering, whether and how long the reply is held back, in milliseconds.
-    /// Benign: 0, not held back.
-    ReplyHold,
-    /// How long a call to a server that cannot be reached takes to fail, in milliseconds. Benign: 0.
-    Unreachable,
-    /// What the code on a server draws for itself, such as election time-outs. Nothing is benign.
-    Dice,
-    /// What the test draws: values, victims, pauses. Nothing is benign.
-    Workload,
-    /// What all random bytes of the standard library are made from, such as the keys of a `HashMap`.
-    /// Nothing is benign.
-    Entropy,
-    /// Under chaos, whether and how long a request is held back, in milliseconds. Benign: 0.
-    RequestHold,
-    /// Under chaos, how much later a copy of a request arrives, in milliseconds. Benign: 0, no copy.
-    RequestCopy,
-    /// Under chaos, what a link is like for a second, `n` from the start: 1 cut in this direction, 2
-    /// clogged. Benign: 0, open.
-    LinkFault,
-    /// Under chaos, for how many milliseconds of its `n`-th second a server pauses. Benign: 0.
-    Pause,
-    /// Under chaos, how much a server's clock is off. Benign: 0.
-    ClockSkew,
-    /// Under chaos, whether a server crashes at a save. Benign: it does not.
-    CrashAtSave,
-    /// How much there is of a kind of fault under chaos. Benign: 0, none.
-    Configuration,
-}
-
-/// How many kinds there are.
-const KINDS: usize = Kind::Configuration as usize + 1;
-
-impl Kind {
-    /// The kinds that belong to a pair of nodes, in the order of their streams in a link.
-    const OF_LINK: [Kind; 7] = [
-        Kind::RequestTransit,
-        Kind::ReplyTransit,
-        Kind::RequestDelay,
-        Kind::RequestDrop,
-        Kind::ReplyDrop,
-        Kind::ReplyHold,
-        Kind::Unreachable,
-    ];
-
-    /// Whether 0 is this kind's harmless value.
-    pub const fn has_benign(self) -> bool {
-        !matches!(self, Kind::Dice | Kind::Workload | Kind::Entropy)
-    }
-}
-
-/// The name of one random decision: the `n`-th (from 0) of its kind between `from` and `to`, or that
-/// of the `n`-th call from there to there.
-#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Address {
-    /// What is decided.
-    pub kind: Kind,
-    /// The node that it is about, or the sender.
-    pub from: u32,
-    /// The receiver, the number of the task, or which of several dice.
-    pub to: u32,
-    /// How many such decisions, or calls, came before. Never restarts with a server.
-    pub n: u64,
-}
-
-impl Address {
-    /// The decision of this kind about the `n`-th call from one node to another.
-    pub fn of_call(kind: Kind, from: Node, to: Node, n: u64) -> Address {
-        Address { kind, from: from.raw(), to: to.raw(), n }
-    }
-}
-
-impl fmt::Debug for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} {}->{} #{}", self.kind, self.from, self.to, self.n)
-    }
-}
-
-/// What a run is made of, beside the code: a seed, and what is to differ from what the seed says.
-///
-/// Replaying, shrinking, explaining and comparing runs are all runs of a changed `RunSpec`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RunSpec {
-    /// Decides every choice that nothing below decides.
-    pub seed: u64,
-    /// Decisions with a given value. A value that is out of the decision's range becomes its largest.
-    pub overrides: BTreeMap<Address, u64>,
-    /// Kinds that take their benign value everywhere but at the addresses named with them. A kind
-    /// without a benign value is left alone.
-    pub benign: BTreeMap<Kind, BTreeSet<Address>>,
-    /// From this virtual time on, draws come from this second seed.
-    pub redraw: Option<(Duration, u64)>,
-}
-
-impl RunSpec {
-    /// The plain run of a seed.
-    pub fn seed(seed: u64) -> RunSpec {
-        RunSpec { seed, ..RunSpec::default() }
-    }
-}
-
-/// A decision as it was taken, for the record.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub struct Taken {
-    /// Which decision.
-    pub address: Address,
-    /// Its value, below `bound`.
-    pub value: u64,
-    /// How many values it could have taken; 0 stands for 2^64.
-    pub bound: u64,
-}
+use crate::spec::{Address, KINDS, Kind, RunSpec, Taken};
 
 /// The source of one kind of decision between two parties.
 #[derive(Copy, Clone, Debug)]
@@ -200,6 +71,7 @@ pub(crate) struct Choices {
     /// time.
     kind_keys: [u64; KINDS],
     epoch: u32,
+    now: Duration,
     streams: Vec<Counted>,
     stream_index: BTreeMap<(Kind, u32, u32), StreamId>,
     links: Vec<LinkStreams>,
@@ -216,6 +88,7 @@ impl Choices {
         Choices {
             kind_keys: kind_keys(spec.seed),
             epoch: 0,
+            now: Duration::ZERO,
             streams: Vec::new(),
             stream_index: BTreeMap::new(),
             links: Vec::new(),
@@ -230,6 +103,7 @@ impl Choices {
 
     /// Virtual time has come to `now`: the second seed may begin.
     pub(crate) fn time_is(&mut self, now: Duration) {
+        self.now = now;
         if let Some((from, seed)) = self.spec.redraw
             && self.epoch == 0
             && now >= from
@@ -364,7 +238,7 @@ impl Choices {
         }
         self.fingerprint.add(stream.key ^ value.rotate_left(32), n << 8 | stream.kind as u64);
         if let Some(taken) = &mut self.taken {
-            taken.push(Taken { address, value, bound });
+            taken.push(Taken { at: self.now, address, value, bound });
         }
         value
     }
@@ -380,6 +254,12 @@ impl Choices {
             Some(kept) if address.kind.has_benign() && !kept.contains(&address) => 0,
             _ => drawn,
         }
+    }
+
+    /// Whether to ask about faults that come at this rate: not where there are none, unless the
+    /// specification may want one all the same.
+    pub(crate) fn may_happen(&self, rate: u64) -> bool {
+        rate > 0 || !self.plain
     }
 
     /// The overrides that the run never came to.

@@ -5,9 +5,12 @@
 //! addresses in memory, so that the same source gives the same fingerprint on every machine, in a
 //! debug or a release build, recorded or not.
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use crate::choice::GOLDEN;
 use crate::node::Node;
@@ -52,8 +55,35 @@ pub fn hash_bytes(bytes: &[u8]) -> u64 {
     hash.value()
 }
 
+/// A name that the code has, or that was read from elsewhere.
+pub type Name = Cow<'static, str>;
+
+/// Durations as whole nanoseconds, for `#[serde(with = "...")]`.
+pub mod nanoseconds {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    /// Writes a duration of less than 584 years.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<S: Serializer>(span: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        u64::try_from(span.as_nanos()).unwrap_or(u64::MAX).serialize(serializer)
+    }
+
+    /// Reads one.
+    ///
+    /// # Errors
+    /// When there is no whole number.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        u64::deserialize(deserializer).map(Duration::from_nanos)
+    }
+}
+
 /// Why a message did not arrive.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Lost {
     /// The end was disabled or connected to nothing, or no server had that name.
     Unreachable,
@@ -78,44 +108,61 @@ impl fmt::Display for Lost {
 
 /// Something that happened at a [`Node`]. `call` numbers the calls of the run; `content` is the
 /// message as its `Debug` shows it; `bytes` is its encoded size.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the fields that recur are described above")]
 pub enum Event {
     /// A request left for `to`.
-    Sent { call: u64, to: Node, method: &'static str, bytes: usize, content: String },
+    Sent { call: u64, to: Node, method: Name, bytes: usize, content: String },
     /// The request came to the server and its handler starts.
-    Delivered { call: u64, from: Node, method: &'static str },
+    Delivered { call: u64, from: Node, method: Name },
     /// The request or its reply will never arrive; told to the caller at this moment.
-    Lost { call: u64, to: Node, method: &'static str, why: Lost },
+    Lost { call: u64, to: Node, method: Name, why: Lost },
     /// The handler's answer left for `to`. Long reordering adds `held` to its way.
     Replied {
         call: u64,
         to: Node,
-        method: &'static str,
+        method: Name,
         bytes: usize,
         content: String,
+        #[serde(with = "nanoseconds")]
         held: Duration,
     },
     /// The reply came to the caller.
-    Answered { call: u64, from: Node, method: &'static str },
+    Answered { call: u64, from: Node, method: Name },
     /// A task's timer fired.
-    Woke { task: &'static str },
+    Woke { task: Name },
     /// A group of tasks was ended: how many there were.
     Crashed { tasks: usize },
     /// A line of the implementation's own logging.
-    Note(String),
-    /// What upper crates record: a kind to filter by, and a text.
-    Custom { kind: &'static str, text: String },
+    Note { text: String },
+    /// What upper crates record: a kind to filter by, a text for people, and data for programs, which
+    /// may be empty.
+    Custom {
+        kind: Name,
+        text: String,
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        data: String,
+    },
+}
+
+impl Event {
+    /// What an upper crate records, without data for programs.
+    pub fn custom(kind: impl Into<Name>, text: impl Into<String>) -> Event {
+        Event::Custom { kind: kind.into(), text: text.into(), data: String::new() }
+    }
 }
 
 /// An [`Event`] with its place and virtual time.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timed {
     /// Virtual time since the start of the run.
+    #[serde(with = "nanoseconds")]
     pub at: Duration,
     /// Where it happened.
     pub node: Node,
     /// What happened.
+    #[serde(flatten)]
     pub event: Event,
 }
 

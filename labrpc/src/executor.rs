@@ -16,10 +16,11 @@ use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use crate::chaos::Chaos;
-use crate::choice::{Choices, Counted, Kind, RunSpec};
+use crate::choice::{Choices, Counted};
 use crate::event::{Event, Part, Recorder};
 use crate::guard;
 use crate::node::Node;
+use crate::spec::{Kind, RunSpec};
 use crate::timers::{Due, Timers};
 use crate::trouble::{TaskInfo, Trouble};
 
@@ -503,7 +504,7 @@ impl Executor {
         self.recorder.mix(Part::Timer, now, slot.order.identity());
         let node = || self.groups.borrow()[slot.group.0 as usize].node;
         if self.recorder.is_on() {
-            self.recorder.push(now, node(), || Event::Woke { task: slot.name });
+            self.recorder.push(now, node(), || Event::Woke { task: slot.name.into() });
         }
         self.make_ready(task.slot, slot);
     }

@@ -6,8 +6,9 @@
 //! pleases. So time moves, and messages sent at one instant arrive in any order.
 
 use crate::chaos::{Chaos, LinkState};
-use crate::choice::{CallOnLink, Choices, Kind, scale, split};
+use crate::choice::{CallOnLink, Choices, scale, split};
 use crate::node::Node;
+use crate::spec::Kind;
 
 const MICROSECOND: u64 = 1_000;
 const MILLISECOND: u64 = 1_000_000;
@@ -181,7 +182,7 @@ fn hold(choices: &mut Choices, call: CallOnLink) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::choice::RunSpec;
+    use crate::spec::RunSpec;
 
     const UNRELIABLE: Mode = Mode { reliable: false, long_delays: true, long_reordering: true };
     const DRAWS: usize = 100_000;

@@ -13,7 +13,8 @@
 //! | `executor`, `timers` | tasks, their order, the clock, groups that crash together |
 //! | `runtime` | what simulated code sees of these: spawn, sleep, dice |
 //! | `sync` | how tasks wait for one another |
-//! | `choice` | every random decision, with an address; [`RunSpec`] |
+//! | `spec` | what a run is made of, as a value: [`RunSpec`], [`Address`] |
+//! | `choice` | every random decision, with an address |
 //! | `network` | the life of a request |
 //! | `client_end` | the caller's side of it |
 //! | `faults` | the constants of the network and the fate of a message |
@@ -60,15 +61,15 @@ mod notes;
 mod runtime;
 mod server;
 mod simulation;
+mod spec;
 pub mod sync;
 mod timers;
 mod trouble;
 
 pub use chaos::Chaos;
-pub use choice::{Address, Kind, RunSpec, Taken};
 pub use client_end::{Call, ClientEnd};
 pub use codec::{CodecError, decode, decode_first, encode, encode_into};
-pub use event::{Event, Lost, Timed, Watch, hash_bytes};
+pub use event::{Event, Lost, Name, Timed, Watch, hash_bytes, nanoseconds};
 pub use executor::Limits;
 pub use guard::{Offence, is_guarded};
 pub use network::{EndId, Network};
@@ -76,4 +77,5 @@ pub use node::Node;
 pub use runtime::{Dice, JoinHandle, Runtime, Sleep};
 pub use server::{Method, Server, Service};
 pub use simulation::{Outcome, Simulation, World};
+pub use spec::{Address, Kind, RunSpec, Taken};
 pub use trouble::{TaskInfo, Trouble};

@@ -354,7 +354,7 @@ impl Shared {
         recorder.push(self.executor.now(), call.from, || Event::Sent {
             call: call.number,
             to: call.to,
-            method,
+            method: method.into(),
             bytes: buffer.len(),
             content: format!("{args:?}"),
         });
@@ -368,7 +368,7 @@ impl Shared {
             recorder.push(self.executor.now(), call.from, || Event::Lost {
                 call: call.number,
                 to: call.to,
-                method,
+                method: method.into(),
                 why: Lost::Closed,
             });
             call.phase = Phase::Done(false);
@@ -467,7 +467,8 @@ impl Shared {
             // The request reached an incarnation that has crashed: nobody handles it.
             return;
         }
-        self.executor.recorder.push(now, to, || Event::Delivered { call: number, from, method });
+        let delivered = || Event::Delivered { call: number, from, method: method.into() };
+        self.executor.recorder.push(now, to, delivered);
         let handlers = server.handlers.borrow();
         let Some(handler) = handlers.iter().find(|handler| handler.method == method) else {
             let known = handlers.iter().map(|handler| handler.method).collect();
@@ -522,7 +523,7 @@ impl Shared {
         self.executor.recorder.push(now, call.to, || Event::Replied {
             call: call.number,
             to: call.from,
-            method: call.method,
+            method: call.method.into(),
             bytes: buffer.len(),
             content: format!("{reply:?}"),
             held: Duration::from_nanos(fate.map_or(0, |(_, held)| held)),
@@ -551,7 +552,7 @@ impl Shared {
             self.executor.recorder.push(self.executor.now(), call.from, || Event::Answered {
                 call: call.number,
                 from: call.to,
-                method: call.method,
+                method: call.method.into(),
             });
         }
         self.finish(index, true);
@@ -608,7 +609,7 @@ impl Shared {
             self.executor.recorder.push(self.executor.now(), call.from, || Event::Lost {
                 call: call.number,
                 to: call.to,
-                method: call.method,
+                method: call.method.into(),
                 why,
             });
         }

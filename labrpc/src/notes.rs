@@ -39,7 +39,7 @@ impl Subscriber for Notes {
         let Some(node) = executor.current_node() else { return };
         let mut line = Line(String::new());
         event.record(&mut line);
-        executor.recorder.push(executor.now(), node, || Event::Note(line.0));
+        executor.recorder.push(executor.now(), node, || Event::Note { text: line.0 });
     }
 
     // Spans are not shown: every line already stands with its time and its server.

@@ -12,10 +12,11 @@ use std::time::Duration;
 
 use rand::TryRng;
 
-use crate::choice::{Kind, StreamId};
+use crate::choice::StreamId;
 use crate::event::{Event, Part};
 use crate::executor::{Executor, GroupId, Waiting};
 use crate::node::Node;
+use crate::spec::Kind;
 use crate::timers::TimerId;
 use crate::trouble::Trouble;
 
@@ -197,7 +198,7 @@ impl Runtime {
         };
         let mut choices = self.executor.choices.borrow_mut();
         let stream = choices.stream(Kind::CrashAtSave, self.node.raw(), 0);
-        let does = rate > 0
+        let does = choices.may_happen(rate)
             && choices
                 .draw_shaped(stream, 2, |raw| u64::from(crate::choice::scale(raw, 20_000) < rate))
                 == 1;

@@ -10,7 +10,6 @@ use std::sync::Once;
 use std::time::Duration;
 
 use crate::chaos::Chaos;
-use crate::choice::{Address, Kind, RunSpec, Taken};
 use crate::event::{Fingerprint, Recorder, Timed, Watch};
 use crate::executor::{Executor, Limits, set_current};
 use crate::guard;
@@ -19,6 +18,7 @@ use crate::node::Node;
 use crate::notes;
 use crate::runtime::Runtime;
 use crate::server::{Server, ServerState};
+use crate::spec::{Address, Kind, RunSpec, Taken};
 use crate::trouble::Trouble;
 
 /// What there is in a simulation: the network, servers, clients, and the tester who runs it all.
@@ -83,6 +83,7 @@ pub struct Simulation {
     spec: RunSpec,
     limits: Limits,
     record: bool,
+    record_choices: bool,
     chaos: bool,
     watch: Option<Box<dyn Watch>>,
 }
@@ -113,7 +114,14 @@ const STACK_BYTES: usize = 16 << 20;
 impl Simulation {
     /// A run with default [`Limits`] and no record.
     pub fn new(spec: RunSpec) -> Simulation {
-        Simulation { spec, limits: Limits::default(), record: false, chaos: false, watch: None }
+        Simulation {
+            spec,
+            limits: Limits::default(),
+            record: false,
+            record_choices: false,
+            chaos: false,
+            watch: None,
+        }
     }
 
     /// Sets the limits.
@@ -121,9 +129,14 @@ impl Simulation {
         Simulation { limits, ..self }
     }
 
-    /// Whether to keep events and choices. It changes nothing about the run itself.
+    /// Whether to keep events. It changes nothing about the run itself.
     pub fn record(self, yes: bool) -> Simulation {
         Simulation { record: yes, ..self }
+    }
+
+    /// Whether to keep choices. It changes nothing about the run itself.
+    pub fn record_choices(self, yes: bool) -> Simulation {
+        Simulation { record_choices: yes, ..self }
     }
 
     /// Whether there are faults beyond the course's network: see [`Chaos`].
@@ -168,7 +181,8 @@ impl Simulation {
     {
         let is_watched = self.record || self.watch.is_some();
         let recorder = Recorder::new(self.record, self.watch);
-        let executor = Rc::new(Executor::new(self.spec, self.limits, self.record, recorder));
+        let executor =
+            Rc::new(Executor::new(self.spec, self.limits, self.record_choices, recorder));
         set_current(Some(executor.clone()));
         let entropy = {
             let mut choices = executor.choices.borrow_mut();

@@ -155,7 +155,7 @@ fn the_fingerprint_tells_steps_of_different_kinds_apart() {
 fn the_fingerprint_does_not_cover_notes_and_records() {
     let talkative = print_of(|world| {
         tracing::warn!("anything");
-        world.tester().record(|| Event::Custom { kind: "probe", text: "anything".into() });
+        world.tester().record(|| Event::custom("probe", "anything"));
     });
     assert_eq!(talkative, print_of(|_| {}));
 }
@@ -396,7 +396,7 @@ fn all_of_rand_works_on_dice() {
 /// The notes of a run: when, where, what.
 fn notes<T>(outcome: &Outcome<T>) -> Vec<(Duration, Node, &str)> {
     let noted = outcome.record.iter().filter_map(|timed| match &timed.event {
-        Event::Note(text) => Some((timed.at, timed.node, text.as_str())),
+        Event::Note { text } => Some((timed.at, timed.node, text.as_str())),
         _ => None,
     });
     noted.collect()
@@ -433,10 +433,10 @@ fn steps_of_the_harness_are_recorded_at_the_node_of_the_runtime() {
     let outcome = recorded(RunSpec::seed(1), |world| async move {
         assert!(world.tester().is_recording());
         world.tester().sleep(ms(5)).await;
-        let step = Event::Custom { kind: "apply", text: "1 at index 2".into() };
+        let step = Event::custom("apply", "1 at index 2");
         world.server(1).runtime().record(|| step);
     });
-    let step = Event::Custom { kind: "apply", text: "1 at index 2".into() };
+    let step = Event::custom("apply", "1 at index 2");
     let timed = Timed { at: ms(5), node: Node::server(1), event: step };
     assert_eq!(outcome.record.last(), Some(&timed));
     Simulation::new(RunSpec::seed(1))

@@ -9,8 +9,8 @@ use std::ops::Deref;
 use std::rc::Rc;
 
 use kvraft::{Clerk, KvServer};
-use labraft::linearizability::{self, History, Input, Linearizability};
-use labraft::{Checked, Cluster, Lab, RAFT_ELECTION_TIMEOUT, Reason, Steps};
+use labraft::linearizability::{self, History, Input, Linearizability, Operation};
+use labraft::{Checked, Cluster, Fact, Lab, RAFT_ELECTION_TIMEOUT, Reason, Steps};
 use labrpc::{EndId, Node, Sleep};
 
 /// A cluster of key/value servers and their clients. Clones are the same one.
@@ -97,6 +97,7 @@ impl KvConfig {
             operations: Rc::default(),
             history: Rc::default(),
         };
+        config.show_commands(kvraft::message::show);
         let weak = config.downgrade();
         config.restart_with(move |i| {
             if let Some(cluster) = weak.upgrade() {
@@ -232,7 +233,14 @@ impl KvConfig {
     }
 
     fn called(&self, client: &Client, key: &str, input: Input) -> usize {
-        self.history.borrow_mut().call(client.number, key, input, self.tester().now())
+        let now = self.tester().now();
+        let call = self.history.borrow_mut().call(client.number, key, input, now);
+        self.lab().world().client(client.number).record(|| {
+            let operation = self.history().operations()[call].to_string();
+            let (client, key) = (client.number, key.into());
+            Fact::Called { call, client, key, operation }.event()
+        });
+        call
     }
 
     fn answered(&self, call: usize, output: &str) {
@@ -240,9 +248,10 @@ impl KvConfig {
         self.history.borrow_mut().answer(call, output, self.tester().now());
         let history = self.history();
         let operation = &history.operations()[call];
-        let (client, waited) = (operation.client, self.tester().now() - operation.called.at);
-        self.step(|| {
-            format!("client {client} after {:.1} ms: {operation}", waited.as_secs_f64() * 1000.0)
+        self.lab().world().client(operation.client).record(|| {
+            let waited = (self.tester().now() - operation.called.at).as_secs_f64() * 1000.0;
+            let text = format!("client {} after {waited:.1} ms: {operation}", operation.client);
+            Fact::Answered { call, operation: operation.to_string() }.event_with(text)
         });
     }
 
@@ -258,7 +267,15 @@ impl KvConfig {
         let budget = linearizability::DEFAULT_BUDGET;
         let reason = match linearizability::check(history.operations(), budget) {
             Linearizability::Holds => return Ok(()),
-            Linearizability::Violated(story) => Reason::NotLinearizable(story),
+            Linearizability::Violated(story) => {
+                self.fact(|| {
+                    let place = |told: &Operation| {
+                        history.operations().iter().position(|each| each.called == told.called)
+                    };
+                    Fact::Unordered { calls: story.operations.iter().filter_map(place).collect() }
+                });
+                Reason::NotLinearizable(story)
+            }
             Linearizability::Unknown { key, operations, steps } => {
                 Reason::Undecided { key, operations, steps }
             }

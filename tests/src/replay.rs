@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use labraft::records::{self, Record};
 use labraft::report;
-use labraft::workers::{Pair, Pool};
+use labraft::workers::{Keep, Pair, Pool};
 use labraft::{Test, Verdict, select};
+use labrpc::RunSpec;
 
 use crate::SUITE;
 use crate::cli::{Commands, Ended, STOP, Stopped};
@@ -119,15 +120,19 @@ impl Replay<'_> {
         known: Option<&Record>,
     ) -> Result<Option<Verdict>, Stopped> {
         let pool = Pool::new(self.commands.settings(&self.out, true), &STOP);
-        let earlier = (1..=self.earlier_runs).map(|earlier| (test, seed.wrapping_add(earlier)));
-        let earlier: Vec<Pair> = earlier.collect();
-        let answer = pool
-            .run_one(&earlier, (test, seed), self.log)
-            .map_err(|error| Stopped::Broken(format!("a worker cannot be used: {error}")))?;
-        let Some(answer) = answer else { return Ok(None) };
+        let mut runs = pool.runs();
+        let mut run = |seed, keep| {
+            let answer = runs.run(test, RunSpec::seed(seed), keep);
+            answer.map_err(|error| Stopped::Broken(format!("a worker cannot be used: {error}")))
+        };
+        for earlier in 1..=self.earlier_runs {
+            run(seed.wrapping_add(earlier), Keep::Result)?;
+        }
+        let keep = if self.log { Keep::Events } else { Keep::Result };
+        let Some(answer) = run(seed, keep)? else { return Ok(None) };
         let mut out = io::BufWriter::new(io::stdout().lock());
-        for line in &answer.events {
-            writeln!(out, "{line}")?;
+        for event in &answer.events {
+            writeln!(out, "{}", report::event_line(event))?;
         }
         let replay = self.commands.replay(test.name, seed);
         write!(out, "{}", report::course_words(test, &answer, &replay))?;

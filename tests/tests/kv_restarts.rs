@@ -1,20 +1,26 @@
 //! The restarts of the key/value tests hit operations under way: what they are for.
 
-use labraft::{run_test, select};
-use labrpc::{Event, RunSpec};
+use std::collections::BTreeMap;
+
+use labraft::{Fact, run_test, select};
+use labrpc::RunSpec;
 
 /// How many answers came after so long that all servers had crashed meanwhile.
 fn spanning_a_crash(name: &str, seed: u64) -> usize {
     let test = select(tests::SUITE, name).expect("the test is there")[0];
     let run = run_test(test, raft::REFERENCE, RunSpec::seed(seed), true);
     assert_eq!(run.result, Ok(()));
-    let milliseconds = |text: &str| text.split(" after ").nth(1)?.split(' ').next()?.parse().ok();
-    let waits = run.record.iter().filter_map(|timed| match &timed.event {
-        Event::Custom { kind: "test", text } if text.starts_with("client ") => milliseconds(text),
-        _ => None,
-    });
+    let mut called = BTreeMap::new();
+    let mut waits = Vec::new();
+    for timed in &run.record {
+        match Fact::of(timed) {
+            Some(Fact::Called { call, .. }) => drop(called.insert(call, timed.at)),
+            Some(Fact::Answered { call, .. }) => waits.push(timed.at - called[&call]),
+            _ => {}
+        }
+    }
     // Between crash and restart there is a second.
-    waits.filter(|&wait: &f64| wait > 1000.0).count()
+    waits.iter().filter(|wait| wait.as_secs_f64() > 1.0).count()
 }
 
 #[test]

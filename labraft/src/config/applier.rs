@@ -3,12 +3,13 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
-use labrpc::{Event, Server};
+use labrpc::Server;
 use serde::{Deserialize, Serialize};
 
 use super::{Config, SNAPSHOT_INTERVAL, Slot};
 use crate::cluster::NewServer;
 use crate::command::show;
+use crate::fact::Fact;
 use crate::failure::Reason;
 use crate::raft::{ApplyMsg, Raft};
 
@@ -56,7 +57,7 @@ impl Config {
     ) -> Result<(), Reason> {
         match message {
             ApplyMsg::Snapshot { index, snapshot, .. } => {
-                note_applied(server, index, &snapshot, || format!("snapshot up to {index}"));
+                note_applied(server, index, &snapshot, || Fact::Restored { index });
                 self.install(i, Some(index), &snapshot)
             }
             ApplyMsg::Command { index, command } => {
@@ -84,7 +85,7 @@ impl Config {
         index: u64,
         command: Bytes,
     ) -> Result<(), Reason> {
-        note_applied(server, index, &command, || format!("{index}: {}", show(&command)));
+        note_applied(server, index, &command, || Fact::Applied { index, command: show(&command) });
         let mut servers = self.servers_mut();
         let place = index as usize;
         for (j, slot) in servers.iter().enumerate() {
@@ -145,9 +146,7 @@ impl Config {
     }
 }
 
-fn note_applied(server: &Server, index: u64, bytes: &[u8], text: impl FnOnce() -> String) {
+fn note_applied(server: &Server, index: u64, bytes: &[u8], fact: impl FnOnce() -> Fact) {
     server.runtime().fingerprint(index, labrpc::hash_bytes(bytes));
-    server
-        .runtime()
-        .record(|| Event::Custom { kind: "apply", text: format!("applied {}", text()) });
+    server.runtime().record(|| fact().event());
 }

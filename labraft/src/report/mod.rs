@@ -98,8 +98,8 @@ pub fn event_line(timed: &Timed) -> String {
         Event::Answered { call, from, .. } => format!("#{call} reply from {from} arrives"),
         Event::Woke { task } => format!("timer of {task:?}"),
         Event::Crashed { tasks } => format!("ends, with {tasks} tasks"),
-        Event::Note(line) => format!("| {line}"),
-        Event::Custom { kind, text } => format!("{kind}: {text}"),
+        Event::Note { text: line } => format!("| {line}"),
+        Event::Custom { kind, text, .. } => format!("{kind}: {text}"),
     };
     format!("{:12.6}  {:<9}  {what}", timed.at.as_secs_f64(), timed.node.to_string())
 }

@@ -14,9 +14,10 @@ mod worker;
 
 use std::path::PathBuf;
 
+use labrpc::{RunSpec, Taken, Timed};
 use serde::{Deserialize, Serialize};
 
-pub use pool::{Pair, Pool, Settings};
+pub use pool::{Pair, Pool, Runs, Settings};
 pub use worker::serve;
 
 use crate::failure::Profile;
@@ -28,12 +29,24 @@ use crate::records::Record;
 struct Job {
     /// The test's name.
     test: String,
-    seed: u64,
+    spec: RunSpec,
     profile: Profile,
-    /// Whether to answer with the events as well.
-    record: bool,
+    keep: Keep,
     /// Where to leave traces while it runs.
     watch: Option<PathBuf>,
+}
+
+/// What to answer with, beside the result.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Keep {
+    /// Nothing.
+    #[default]
+    Result,
+    /// The decisions that were not benign.
+    Decisions,
+    /// These, and the events.
+    Events,
 }
 
 /// What became of a run: a worker's answer is one line of JSON.
@@ -49,6 +62,9 @@ pub struct Answer {
     pub passed: Vec<Passed>,
     /// What was odd but not wrong.
     pub warnings: Vec<String>,
-    /// The events, a line each, if they were asked for.
-    pub events: Vec<String>,
+    /// The events, if they were asked for.
+    pub events: Vec<Timed>,
+    /// The decisions that had another than their benign value, if they were asked for. Those without a
+    /// benign value are not among them.
+    pub decisions: Vec<Taken>,
 }

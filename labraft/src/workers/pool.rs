@@ -12,9 +12,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
+use labrpc::RunSpec;
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::{Answer, Job, watch};
+use super::{Answer, Job, Keep, watch};
 use crate::failure::{Profile, Verdict};
 use crate::raft::Implementation;
 use crate::records::{Build, Problem, Record};
@@ -91,9 +92,9 @@ impl<'a> Pool<'a> {
             for _ in 0..jobs.max(1) {
                 let (sender, next) = (sender.clone(), &next);
                 scope.spawn(move || {
-                    let mut worker = None;
-                    while let Some(pair) = next() {
-                        let answer = self.run_in(&mut worker, pair, false).transpose();
+                    let mut runs = self.runs();
+                    while let Some((test, seed)) = next() {
+                        let answer = runs.run(test, RunSpec::seed(seed), Keep::Result).transpose();
                         let Some(answer) = answer else { return };
                         let is_error = answer.is_err();
                         if sender.send(answer).is_err() || is_error {
@@ -118,52 +119,18 @@ impl<'a> Pool<'a> {
         })
     }
 
-    /// Runs pairs one after the other in one worker: the last one's answer, with its events if
-    /// `record` says so. `None` when the stop flag was set.
-    ///
-    /// # Errors
-    /// As [`run`](Self::run).
-    pub fn run_one(&self, before: &[Pair], pair: Pair, record: bool) -> io::Result<Option<Answer>> {
-        let mut worker = None;
-        for &earlier in before {
-            self.run_in(&mut worker, earlier, false)?;
-        }
-        self.run_in(&mut worker, pair, record)
+    /// For runs one after the other in one worker.
+    pub fn runs(&self) -> Runs<'_> {
+        Runs { pool: self, worker: None }
     }
 
     fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }
 
-    /// Runs a pair in a worker, which is started if there is none; afterwards there is none if the run
-    /// has cost it.
-    fn run_in(
-        &self,
-        slot: &mut Option<Worker>,
-        (test, seed): Pair,
-        record: bool,
-    ) -> io::Result<Option<Answer>> {
-        let profile = self.settings.profile;
-        let job = Job { test: test.name.into(), seed, profile, record, watch: None };
-        let worker = match slot {
-            Some(worker) => worker,
-            None => slot.insert(Worker::start(&self.settings)?),
-        };
-        let mut limit = Limit::after(self.settings.wall_limit);
-        let end = match worker.ask(&job, || self.is_stopped() || limit.is_over())? {
-            Ok(answer) => return Ok(Some(*answer)),
-            Err(end) => end,
-        };
-        *slot = None;
-        if self.is_stopped() {
-            return Ok(None);
-        }
-        self.examine(&job, &end)
-    }
-
     /// Runs a pair that did not come to an end once more, and watches it.
     fn examine(&self, job: &Job, end: &End) -> io::Result<Option<Answer>> {
-        let traces = self.settings.traces.join(format!("{}-{}.log", job.test, job.seed));
+        let traces = self.settings.traces.join(format!("{}-{}.jsonl", job.test, job.spec.seed));
         let job = Job { watch: Some(traces.clone()), ..job.clone() };
         let mut worker = Worker::start(&self.settings)?;
         let mut silence = Limit::after(SILENCE.min(self.settings.wall_limit));
@@ -199,9 +166,12 @@ impl<'a> Pool<'a> {
         let problem = Problem { group: reason.clone(), reason, at, server: None, details };
         let name = self.settings.implementation.name;
         let build = &self.settings.build;
-        let record = Record::ended((&job.test, job.seed), name, verdict, problem, build);
+        let record = Record::ended((&job.test, job.spec.seed), name, verdict, problem, build);
         let record = Record { profile: job.profile, ..record };
-        let events = if job.record { watch::events(&traces) } else { Vec::new() };
+        let events = match job.keep {
+            Keep::Events => watch::events(&traces),
+            _ => Vec::new(),
+        };
         Ok(Some(Answer {
             record,
             chaos: None,
@@ -209,6 +179,7 @@ impl<'a> Pool<'a> {
             passed: Vec::new(),
             warnings: Vec::new(),
             events,
+            decisions: Vec::new(),
         }))
     }
 
@@ -256,6 +227,38 @@ fn signal_name(signal: i32) -> &'static str {
     }
 }
 
+/// Runs one after the other in one worker, which is replaced when a run costs it.
+#[derive(Debug)]
+pub struct Runs<'a> {
+    pool: &'a Pool<'a>,
+    worker: Option<Worker>,
+}
+
+impl Runs<'_> {
+    /// What became of a run; `None` when the stop flag was set.
+    ///
+    /// # Errors
+    /// As [`Pool::run`].
+    pub fn run(&mut self, test: &Test, spec: RunSpec, keep: Keep) -> io::Result<Option<Answer>> {
+        let Settings { profile, wall_limit, .. } = self.pool.settings;
+        let job = Job { test: test.name.into(), spec, profile, keep, watch: None };
+        let worker = match &mut self.worker {
+            Some(worker) => worker,
+            None => self.worker.insert(Worker::start(&self.pool.settings)?),
+        };
+        let mut limit = Limit::after(wall_limit);
+        let end = match worker.ask(&job, || self.pool.is_stopped() || limit.is_over())? {
+            Ok(answer) => return Ok(Some(*answer)),
+            Err(end) => end,
+        };
+        self.worker = None;
+        if self.pool.is_stopped() {
+            return Ok(None);
+        }
+        self.pool.examine(&job, &end)
+    }
+}
+
 /// A moment of real time after which something is given up. It never decides about a run that
 /// comes back.
 struct Limit(Instant);
@@ -295,6 +298,7 @@ enum How {
 }
 
 /// A worker process. Dropping it ends it, and all that it started.
+#[derive(Debug)]
 struct Worker {
     /// None when it has come to its end.
     child: Option<Child>,
@@ -303,7 +307,7 @@ struct Worker {
 }
 
 /// What a worker prints.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Output {
     last: VecDeque<u8>,
     /// Bytes since the last job began.

@@ -50,7 +50,8 @@ impl Watch for Traces {
                 self.log = log;
             }
         }
-        let line = event_line(event) + "\n";
+        let Ok(mut line) = serde_json::to_string(event) else { return };
+        line.push('\n');
         self.written += line.len();
         _ = self.log.write_all(line.as_bytes());
     }
@@ -63,7 +64,7 @@ impl Watch for Traces {
 }
 
 fn earlier(path: &Path) -> PathBuf {
-    path.with_extension("earlier.log")
+    path.with_extension("earlier.jsonl")
 }
 
 fn task_path(path: &Path) -> PathBuf {
@@ -76,10 +77,11 @@ pub(super) fn size(path: &Path) -> u64 {
     size(path) + size(&earlier(path))
 }
 
-/// The events that were left, a line each.
-pub(super) fn events(path: &Path) -> Vec<String> {
+/// The events that were left. A torn last one is none.
+pub(super) fn events(path: &Path) -> Vec<Timed> {
     let log = std::fs::read(path).unwrap_or_default();
-    String::from_utf8_lossy(&log).lines().map(String::from).collect()
+    let lines = log.split(|&byte| byte == b'\n');
+    lines.filter_map(|line| serde_json::from_slice(line).ok()).collect()
 }
 
 /// What a person is told of the traces, a line each; and the virtual time of the last event.
@@ -96,8 +98,7 @@ pub(super) fn tell(path: &Path) -> (Vec<String>, Option<f64>) {
     let last = &events[events.len().saturating_sub(SHOWN)..];
     if !last.is_empty() {
         lines.push(format!("the last events, of all in {}:", path.display()));
-        lines.extend(last.iter().map(|event| format!("  {}", event.trim_end())));
+        lines.extend(last.iter().map(|event| format!("  {}", event_line(event))));
     }
-    let at = events.last().and_then(|event| event.split_whitespace().next()?.parse().ok());
-    (lines, at)
+    (lines, events.last().map(|event| event.at.as_secs_f64()))
 }

@@ -6,15 +6,13 @@ use std::os::unix::net::UnixStream;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use labrpc::RunSpec;
 use rustix::process::{Resource, Rlimit, Signal, kill_current_process_group, setrlimit};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::watch::Traces;
-use super::{Answer, Job};
+use super::{Answer, Job, Keep};
 use crate::raft::Implementation;
 use crate::records::{Build, Record};
-use crate::report::event_line;
 use crate::runner::Run;
 use crate::suite::Test;
 
@@ -73,9 +71,10 @@ fn run(
     job: &Job,
     build: &Build,
 ) -> io::Result<Answer> {
-    let mut run = Run::new(test, implementation, RunSpec::seed(job.seed))
+    let mut run = Run::new(test, implementation, job.spec.clone())
         .profile(job.profile)
-        .record(job.record);
+        .record(job.keep == Keep::Events)
+        .record_choices(job.keep != Keep::Result);
     if let Some(path) = &job.watch {
         run = run.watch(Box::new(Traces::begin(path)?));
     }
@@ -84,7 +83,8 @@ fn run(
     let cpu = cpu_time().saturating_sub(before);
     Ok(Answer {
         record: Record::new(&report, implementation.name, cpu, build),
-        events: report.record.iter().map(event_line).collect(),
+        events: report.record,
+        decisions: report.choices,
         chaos: report.chaos,
         begun: report.begun,
         passed: report.passed,

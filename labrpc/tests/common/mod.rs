@@ -79,7 +79,7 @@ where
     Future_: Future<Output = T> + 'static,
 {
     let limits = Limits { virtual_time: ms(60_000), events: 1_000_000, polls_per_instant: 10_000 };
-    Simulation::new(spec).limits(limits).record(true).run(main)
+    Simulation::new(spec).limits(limits).record(true).record_choices(true).run(main)
 }
 
 /// A new end that is connected and enabled.
