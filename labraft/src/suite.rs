@@ -23,6 +23,10 @@ pub enum Part {
 }
 
 impl Part {
+    /// The parts of the course, in its order.
+    pub const COURSE: [Part; 6] =
+        [Part::Raft2A, Part::Raft2B, Part::Raft2C, Part::Raft2D, Part::Kv3A, Part::Kv3B];
+
     /// The course's name, such as `2A`.
     pub const fn name(self) -> &'static str {
         match self {
