@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
 use crate::failure::{Failure, Reason};
+use crate::missing::Missing;
 use crate::raft::Implementation;
 use crate::suite::Test;
 
@@ -51,6 +52,8 @@ pub(crate) struct Results {
     pub(crate) warnings: Vec<String>,
     /// A failure that a task other than the test itself found.
     pub(crate) failure: Option<Failure>,
+    /// What an unfinished implementation said that it does not do yet.
+    pub(crate) missing: Missing,
 }
 
 impl Lab {

@@ -17,6 +17,7 @@
 //! | `failure` | what can be wrong, as values that render themselves |
 //! | `suite` | tests as values, and patterns that choose among them |
 //! | `runner` | one run |
+//! | `missing` | what an unfinished implementation does not do yet |
 //! | [`workers`] | runs in processes of their own, which may die |
 //! | `records` | the results of runs, kept in a file |
 //! | `report` | what a person reads |
@@ -36,6 +37,7 @@ mod failure;
 mod invariants;
 mod lab;
 pub mod linearizability;
+mod missing;
 mod persister;
 mod raft;
 pub mod records;
@@ -51,6 +53,7 @@ pub use fact::{Fact, ShowCommand, State};
 pub use failure::{Checked, Failure, Profile, Reason, Verdict};
 pub use invariants::{Property, Violation};
 pub use lab::{Lab, Passed};
+pub use missing::not_yet;
 pub use persister::{Persister, Pieces};
 pub use raft::{
     ApplyMsg, ApplyReceiver, ApplySender, EntryProbe, Env, FollowerProbe, Implementation, Probe,

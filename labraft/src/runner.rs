@@ -8,6 +8,7 @@ use labrpc::{RunSpec, Simulation, Taken, Timed, Trouble, Watch};
 
 use crate::failure::{Failure, Profile, Reason, Verdict};
 use crate::lab::{Lab, Passed, Results};
+use crate::missing;
 use crate::raft::Implementation;
 use crate::suite::Test;
 
@@ -108,6 +109,7 @@ impl Run {
             simulation = simulation.watch(watch);
         }
         let outcome = simulation.run(move |world| {
+            missing::listen(results_inside.clone());
             let lab = Lab::new(world, test, implementation, results_inside);
             (test.run)(lab)
         });
@@ -117,6 +119,11 @@ impl Run {
             (None, Ok(result)) => result,
             (None, Err(trouble)) => Err(from_trouble(trouble, outcome.elapsed)),
         };
+        let result = result.map_err(|failure| {
+            let missing = missing::lines(&found.missing);
+            let situation = [missing, failure.situation.to_vec()].concat().into();
+            Failure { situation, ..failure }
+        });
         let is_fault = |taken: &Taken| taken.address.kind.has_benign() && taken.value != 0;
         RunReport {
             test,
