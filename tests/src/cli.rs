@@ -12,6 +12,7 @@ use labraft::workers::{self, Settings};
 use labraft::{Implementation, NoSuchTest, Profile, Test, Verdict, report, select};
 
 use crate::SUITE;
+use crate::hint::Hint;
 use crate::merge::Merge;
 use crate::mutants::Mutants;
 use crate::outputs::Outputs;
@@ -54,6 +55,8 @@ enum Command {
     },
     /// Put known bugs into the reference, one at a time, and say what finds each.
     Mutants(Mutants),
+    /// Show a hint for a part of the labs, one at a time.
+    Hint(Hint),
     /// Print what a shell needs to complete this command's words.
     Completions {
         /// Which shell.
@@ -307,6 +310,7 @@ pub fn lab_main(implementations: &[Implementation]) -> ExitCode {
                     watch(patterns, seeds, implementation)
                 }
                 Command::Mutants(mutants) => mutants.run(),
+                Command::Hint(hint) => hint.run(),
                 Command::Completions { shell } => completions(shell),
                 Command::Manual => manual(),
                 Command::Worker { .. } => unreachable!("it was carried out above"),
@@ -552,7 +556,7 @@ pub(crate) fn replay_command(
 }
 
 /// `cargo lab` when it was called so, else the program as it was called.
-fn program() -> String {
+pub(crate) fn program() -> String {
     let called = std::env::args().next().unwrap_or_else(|| "lab".into());
     let is_lab = Path::new(&called).file_stem().is_some_and(|name| name == "lab");
     if is_lab && std::env::var_os("CARGO").is_some() { "cargo lab".into() } else { called }

@@ -25,6 +25,7 @@
 //! | `watch` | `lab watch`: again, whenever a source changes |
 //! | `merge` | `lab merge`: the results of several machines |
 //! | `course` | what is handed out to a class, and what it hands in |
+//! | `hint` | `lab hint`: the hints of the lab pages |
 //! | `mutants` | `lab mutants`: known bugs, and what finds them |
 //! | `seeds` | which runs: seeds, and shares of them |
 //! | `outputs` | where summaries go |
@@ -32,6 +33,7 @@
 
 mod cli;
 mod course;
+mod hint;
 mod kv;
 mod kv_3a;
 mod kv_3b;

@@ -10,7 +10,7 @@ fn out() -> PathBuf {
 fn lab(args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lab"));
     command.args(args);
-    if args[0] != "list" {
+    if !["list", "hint"].contains(&args[0]) {
         // Tests of this file run side by side, and each is about other tests of the suite.
         command.arg("--out").arg(out().join(args[1]));
     }
@@ -76,6 +76,18 @@ fn what_is_wrong_with_a_command_is_said_with_exit_code_2() {
         assert_eq!(code, 2, "{args:?}: {out}{error}");
         assert!(error.contains(hint), "{args:?}: {error}");
         assert!(!error.contains("panicked"), "{args:?}: {error}");
+    }
+}
+
+#[test]
+fn hints_come_one_at_a_time() {
+    let (code, out, _) = said(&["hint", "2b", "2"]);
+    assert_eq!(code, 0, "{out}");
+    assert!(out.starts_with("Part 2B, hint 2 of ") && out.contains(" hint 2B 3\n"), "{out}");
+    for wrong in [["hint", "2E", "1"], ["hint", "2A", "0"], ["hint", "2A", "two"]] {
+        let (code, out, error) = said(&wrong);
+        assert_eq!((code, out.as_str()), (2, ""), "{wrong:?}");
+        assert!(error.starts_with("error: "), "{wrong:?}: {error}");
     }
 }
 
