@@ -1,0 +1,127 @@
+//! What the documents point at exists: files, headings, and the interfaces that they show.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
+}
+
+/// `README.md` and everything in `docs/`.
+fn documents() -> Vec<PathBuf> {
+    let mut found = vec![workspace().join("README.md")];
+    let mut folders = vec![workspace().join("docs")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "md") {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// A document's lines: those outside of code blocks, and the code blocks with what follows their fence.
+fn parts(text: &str) -> (Vec<&str>, Vec<(&str, Vec<&str>)>) {
+    let (mut prose, mut blocks) = (Vec::new(), Vec::new());
+    let mut block: Option<(&str, Vec<&str>)> = None;
+    for line in text.lines() {
+        match (&mut block, line.trim_start().strip_prefix("```")) {
+            (None, Some(language)) => block = Some((language, Vec::new())),
+            (None, None) => prose.push(line),
+            (Some(_), Some(_)) => blocks.extend(block.take()),
+            (Some((_, lines)), None) => lines.push(line),
+        }
+    }
+    assert!(block.is_none(), "a code block is not closed");
+    (prose, blocks)
+}
+
+/// What the links of a line of prose point at.
+fn targets(line: &str) -> impl Iterator<Item = &str> {
+    line.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target)
+}
+
+/// The name under which a heading can be linked to.
+fn anchor(heading: &str) -> String {
+    let keep = |c: char| match c {
+        ' ' => Some('-'),
+        '-' | '_' => Some(c),
+        c if c.is_alphanumeric() => Some(c.to_ascii_lowercase()),
+        _ => None,
+    };
+    heading.trim_start_matches('#').trim().chars().filter_map(keep).collect()
+}
+
+fn anchors(path: &Path) -> BTreeSet<String> {
+    let text = fs::read_to_string(path).unwrap();
+    let (prose, _) = parts(&text);
+    prose.iter().filter(|line| line.starts_with('#')).map(|line| anchor(line)).collect()
+}
+
+/// What is wrong with a link of a document.
+fn wrong_with(document: &Path, target: &str) -> Option<String> {
+    if target.contains("://") || target.starts_with("mailto:") {
+        return None;
+    }
+    let (file, heading) = target.split_once('#').unwrap_or((target, ""));
+    let path = match file {
+        "" => document.to_path_buf(),
+        file => document.parent().unwrap().join(file),
+    };
+    if !path.exists() {
+        return Some(format!("{}: no file {target}", document.display()));
+    }
+    if !heading.is_empty() && !anchors(&path).contains(heading) {
+        return Some(format!("{}: no heading {target}", document.display()));
+    }
+    None
+}
+
+#[test]
+fn links_point_at_files_and_headings_that_exist() {
+    let mut wrong = Vec::new();
+    let mut count = 0;
+    for document in documents() {
+        let text = fs::read_to_string(&document).unwrap();
+        for target in parts(&text).0.into_iter().flat_map(targets) {
+            count += 1;
+            wrong.extend(wrong_with(&document, target));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(count > 20, "only {count} links were found");
+}
+
+#[test]
+fn a_link_to_nothing_is_noticed() {
+    let readme = workspace().join("README.md");
+    assert!(wrong_with(&readme, "docs/no-such-page.md").is_some());
+    assert!(wrong_with(&readme, "docs/sweeps.md#no-such-heading").is_some());
+    assert_eq!(wrong_with(&readme, "docs/sweeps.md#what-is-kept"), None);
+    assert_eq!(anchor("## What `rt` offers, in 2A"), "what-rt-offers-in-2a");
+}
+
+/// A block that begins with ` ```rust,contract` shows lines of the frozen sources, some left out.
+#[test]
+fn interfaces_are_shown_as_they_are() {
+    let sources = ["labraft/src/raft.rs", "labraft/src/persister.rs", "labraft/src/cluster.rs"];
+    let sources = sources.map(|path| fs::read_to_string(workspace().join(path)).unwrap());
+    let known: BTreeSet<&str> =
+        sources.iter().flat_map(|source| source.lines()).map(str::trim).collect();
+    let mut count = 0;
+    for document in documents() {
+        let text = fs::read_to_string(&document).unwrap();
+        let (_, blocks) = parts(&text);
+        for line in blocks.iter().filter(|block| block.0 == "rust,contract").flat_map(|b| &b.1) {
+            count += 1;
+            assert!(known.contains(line.trim()), "{}: {line}", document.display());
+        }
+    }
+    assert!(count > 10, "only {count} lines were found");
+}
