@@ -12,6 +12,7 @@ use labraft::workers::{self, Settings};
 use labraft::{Implementation, NoSuchTest, Profile, Test, Verdict, report, select};
 
 use crate::SUITE;
+use crate::grade::{Confined, WorkerRights};
 use crate::hint::Hint;
 use crate::merge::Merge;
 use crate::mutants::Mutants;
@@ -72,7 +73,12 @@ enum Command {
         program: String,
         #[command(flatten)]
         common: Common,
+        #[command(flatten)]
+        rights: WorkerRights,
     },
+    /// Become a program with fewer rights: what grading starts.
+    #[command(hide = true)]
+    Confined(Confined),
 }
 
 #[derive(Args)]
@@ -292,7 +298,10 @@ fn exit_code(ended: Ended) -> u8 {
 pub fn lab_main(implementations: &[Implementation]) -> ExitCode {
     let command = Cli::parse().command;
     let done = match command {
-        Command::Worker { program, common } => worker(program, &common, implementations),
+        Command::Worker { program, common, rights } => {
+            worker(program, &common, &rights, implementations)
+        }
+        Command::Confined(confined) => confined.run(),
         command => {
             if !labrpc::is_guarded() {
                 eprintln!(
@@ -313,7 +322,9 @@ pub fn lab_main(implementations: &[Implementation]) -> ExitCode {
                 Command::Hint(hint) => hint.run(),
                 Command::Completions { shell } => completions(shell),
                 Command::Manual => manual(),
-                Command::Worker { .. } => unreachable!("it was carried out above"),
+                Command::Worker { .. } | Command::Confined(_) => {
+                    unreachable!("it was carried out above")
+                }
             }
         }
     };
@@ -435,11 +446,12 @@ fn watch(
 fn worker(
     program: String,
     common: &Common,
+    rights: &WorkerRights,
     implementations: &[Implementation],
 ) -> Result<Ended, Stopped> {
     let implementation = common.implementation(implementations)?;
     let build = Build { program, ..known_build() };
-    match workers::serve(SUITE, implementation, common.memory << 20, &build) {
+    match workers::serve(SUITE, implementation, common.memory << 20, &build, || rights.give_up()) {
         Ok(()) => Ok(Ended::Judged(Verdict::Passed)),
         Err(error) => Err(Stopped::Broken(format!("as a worker: {error}"))),
     }
@@ -534,6 +546,7 @@ impl<'a> Commands<'a> {
             traces: out.join("traces"),
             show_output,
             build: self.build.clone(),
+            is_distrusted: false,
         }
     }
 }

@@ -25,6 +25,7 @@
 //! | `watch` | `lab watch`: again, whenever a source changes |
 //! | `merge` | `lab merge`: the results of several machines |
 //! | `course` | what is handed out to a class, and what it hands in |
+//! | `grade` | `lab grade`: submissions of students, which nobody trusts |
 //! | `hint` | `lab hint`: the hints of the lab pages |
 //! | `mutants` | `lab mutants`: known bugs, and what finds them |
 //! | `seeds` | which runs: seeds, and shares of them |
@@ -33,6 +34,7 @@
 
 mod cli;
 mod course;
+mod grade;
 mod hint;
 mod kv;
 mod kv_3a;

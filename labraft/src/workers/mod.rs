@@ -34,6 +34,8 @@ struct Job {
     keep: Keep,
     /// Where to leave traces while it runs.
     watch: Option<PathBuf>,
+    /// Drawn anew for each job: the answer repeats it.
+    nonce: String,
 }
 
 /// What to answer with, beside the result.
@@ -54,6 +56,8 @@ pub enum Keep {
 pub struct Answer {
     /// What is to be kept.
     pub record: Record,
+    /// The nonce of the job. What does not know it is no answer to it.
+    pub nonce: String,
     /// The faults beyond the course's network, in words.
     pub chaos: Option<String>,
     /// The title of the part that was begun last.

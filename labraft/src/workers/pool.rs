@@ -2,6 +2,7 @@
 //! that give none.
 
 use std::collections::VecDeque;
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, PipeReader, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -29,6 +30,8 @@ const SILENCE: Duration = Duration::from_secs(3);
 const MAX_OUTPUT_BYTES: u64 = 64 << 20;
 /// How much of it is kept: what a process says when it dies comes last.
 const KEPT_OUTPUT_BYTES: usize = 8 << 10;
+/// How long an answer may be: that of a recorded run has all of its events.
+const MAX_ANSWER_BYTES: u64 = 1 << 30;
 /// How many lines of it are shown.
 const LAST_WORDS: usize = 6;
 
@@ -55,6 +58,9 @@ pub struct Settings {
     pub show_output: bool,
     /// What the workers are built from.
     pub build: Build,
+    /// Whether the code under test may want to deceive: then each run has a process of its own, which
+    /// sees no environment, and a run that did not come to an end is not run again to be examined.
+    pub is_distrusted: bool,
 }
 
 /// Workers for runs.
@@ -148,7 +154,6 @@ impl<'a> Pool<'a> {
         if self.is_stopped() {
             return Ok(None);
         }
-        let (verdict, reason) = self.judge(end);
         let (mut details, mut at) = (Vec::new(), None);
         match again {
             Ok(answer) => details.push(format!(
@@ -157,6 +162,16 @@ impl<'a> Pool<'a> {
             )),
             Err(_) => (details, at) = watch::tell(&traces),
         }
+        let events = match job.keep {
+            Keep::Events => watch::events(&traces),
+            _ => Vec::new(),
+        };
+        Ok(Some(Answer { events, ..self.ended(&job, end, details, at) }))
+    }
+
+    /// What there is to say of a run that did not come to an end.
+    fn ended(&self, job: &Job, end: &End, mut details: Vec<String>, at: Option<f64>) -> Answer {
+        let (verdict, reason) = self.judge(end);
         let said: Vec<&str> = end.output.lines().filter(|line| !line.trim().is_empty()).collect();
         if !said.is_empty() {
             let last = &said[said.len().saturating_sub(LAST_WORDS)..];
@@ -168,19 +183,16 @@ impl<'a> Pool<'a> {
         let build = &self.settings.build;
         let record = Record::ended((&job.test, job.spec.seed), name, verdict, problem, build);
         let record = Record { profile: job.profile, ..record };
-        let events = match job.keep {
-            Keep::Events => watch::events(&traces),
-            _ => Vec::new(),
-        };
-        Ok(Some(Answer {
+        Answer {
             record,
+            nonce: job.nonce.clone(),
             chaos: None,
             begun: None,
             passed: Vec::new(),
             warnings: Vec::new(),
-            events,
+            events: Vec::new(),
             decisions: Vec::new(),
-        }))
+        }
     }
 
     /// What a process that ended like this has run into: the verdict, and a sentence.
@@ -195,6 +207,7 @@ impl<'a> Pool<'a> {
                 let limit = MAX_OUTPUT_BYTES >> 20;
                 (Verdict::Crashed, format!("it printed more than {limit} MiB"))
             }
+            (How::Garbled, _) => (Verdict::Crashed, "what it answered is no answer".into()),
             (How::Gone, _) if end.output.contains("memory allocation of") => {
                 (Verdict::Crashed, format!("it needs more than {memory} MiB of memory (--memory)"))
             }
@@ -213,6 +226,20 @@ impl<'a> Pool<'a> {
             },
         }
     }
+}
+
+impl Answer {
+    fn is_to(&self, job: &Job) -> bool {
+        let record = &self.record;
+        (&self.nonce, &record.test, record.seed) == (&job.nonce, &job.test, job.spec.seed)
+    }
+}
+
+/// 128 bits that nobody can know before.
+fn nonce() -> io::Result<String> {
+    let mut bytes = [0; 16];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 fn signal_name(signal: i32) -> &'static str {
@@ -241,21 +268,29 @@ impl Runs<'_> {
     /// As [`Pool::run`].
     pub fn run(&mut self, test: &Test, spec: RunSpec, keep: Keep) -> io::Result<Option<Answer>> {
         let Settings { profile, wall_limit, .. } = self.pool.settings;
-        let job = Job { test: test.name.into(), spec, profile, keep, watch: None };
+        let job = Job { test: test.name.into(), spec, profile, keep, watch: None, nonce: nonce()? };
         let worker = match &mut self.worker {
             Some(worker) => worker,
             None => self.worker.insert(Worker::start(&self.pool.settings)?),
         };
         let mut limit = Limit::after(wall_limit);
         let end = match worker.ask(&job, || self.pool.is_stopped() || limit.is_over())? {
-            Ok(answer) => return Ok(Some(*answer)),
+            Ok(answer) => {
+                if self.pool.settings.is_distrusted {
+                    self.worker = None;
+                }
+                return Ok(Some(*answer));
+            }
             Err(end) => end,
         };
         self.worker = None;
         if self.pool.is_stopped() {
             return Ok(None);
         }
-        self.pool.examine(&job, &end)
+        match self.pool.settings.is_distrusted {
+            true => Ok(Some(self.pool.ended(&job, &end, Vec::new(), None))),
+            false => self.pool.examine(&job, &end),
+        }
     }
 }
 
@@ -295,6 +330,8 @@ enum How {
     GaveUp,
     /// It printed too much.
     Flood,
+    /// It answered, but not what was asked.
+    Garbled,
 }
 
 /// A worker process. Dropping it ends it, and all that it started.
@@ -322,7 +359,11 @@ impl Worker {
         let [program, arguments @ ..] = &settings.command[..] else {
             return Err(io::Error::other("there is no command to start workers with"));
         };
-        let child = Command::new(program)
+        let mut command = Command::new(program);
+        if settings.is_distrusted {
+            command.env_clear();
+        }
+        let child = command
             .args(arguments)
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(writer.try_clone()?)
@@ -350,8 +391,9 @@ impl Worker {
         line.push('\n');
         let how = match self.socket.get_mut().write_all(line.as_bytes()) {
             Err(_) => How::Gone,
-            Ok(()) => match self.wait(give_up)? {
-                Ok(answer) => return Ok(Ok(answer)),
+            Ok(()) => match self.wait(give_up) {
+                Ok(answer) if answer.is_to(job) => return Ok(Ok(answer)),
+                Ok(_) => How::Garbled,
                 Err(how) => how,
             },
         };
@@ -367,26 +409,28 @@ impl Worker {
         Ok(Err(End { how, status, output: String::from_utf8_lossy(&last).into_owned() }))
     }
 
-    fn wait(&mut self, mut give_up: impl FnMut() -> bool) -> io::Result<Result<Box<Answer>, How>> {
+    fn wait(&mut self, mut give_up: impl FnMut() -> bool) -> Result<Box<Answer>, How> {
         let mut line = Vec::new();
         loop {
-            match self.socket.read_until(b'\n', &mut line) {
-                Ok(0) => return Ok(Err(How::Gone)),
+            let room = MAX_ANSWER_BYTES.saturating_sub(line.len() as u64);
+            match (&mut self.socket).take(room).read_until(b'\n', &mut line) {
+                Ok(0) if room == 0 => return Err(How::Garbled),
+                Ok(0) => return Err(How::Gone),
                 Ok(_) if line.ends_with(b"\n") => {
-                    return Ok(Ok(Box::new(serde_json::from_slice(&line)?)));
+                    return serde_json::from_slice(&line).map_err(|_| How::Garbled);
                 }
                 Ok(_) => {}
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {}
                     io::ErrorKind::Interrupted => {}
-                    _ => return Ok(Err(How::Gone)),
+                    _ => return Err(How::Gone),
                 },
             }
             if self.output().count > MAX_OUTPUT_BYTES {
-                return Ok(Err(How::Flood));
+                return Err(How::Flood);
             }
             if give_up() {
-                return Ok(Err(How::GaveUp));
+                return Err(How::GaveUp);
             }
         }
     }

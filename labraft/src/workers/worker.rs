@@ -22,19 +22,24 @@ use crate::suite::Test;
 /// The process is to be the leader of a group of its own. When the other side is gone in the middle of
 /// a run, the whole group ends at once.
 ///
+/// `confine` is called once, when all is there that a run needs: from then on nothing has to be opened,
+/// and there is one thread yet. No code under test has run by then.
+///
 /// # Errors
-/// When the standard input is no socket, or says what is not understood.
+/// When the standard input is no socket, or says what is not understood; and those of `confine`.
 pub fn serve(
     suite: &'static [Test],
     implementation: Implementation,
     memory_bytes: u64,
     build: &Build,
+    confine: impl FnOnce() -> io::Result<()>,
 ) -> io::Result<()> {
     let socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     // Code under test that reads its standard input is not to swallow jobs.
     rustix::stdio::dup2_stdin(std::fs::File::open("/dev/null")?)?;
     let limit = Some(memory_bytes);
     setrlimit(Resource::As, Rlimit { current: limit, maximum: limit })?;
+    confine()?;
 
     let jobs = jobs_of(socket.try_clone()?);
     let mut answers = socket;
@@ -83,6 +88,7 @@ fn run(
     let cpu = cpu_time().saturating_sub(before);
     Ok(Answer {
         record: Record::new(&report, implementation.name, cpu, build),
+        nonce: job.nonce.clone(),
         events: report.record,
         decisions: report.choices,
         chaos: report.chaos,
