@@ -6,7 +6,7 @@ use std::time::Duration;
 use labrpc::Trouble;
 use serde::{Deserialize, Serialize};
 
-use crate::invariants::Violation;
+use crate::invariants::{Property, Violation};
 use crate::linearizability::Story;
 
 /// The first thing that was wrong in a run.
@@ -181,6 +181,17 @@ impl Reason {
             return format!("panicked at {at}");
         }
         without_values(&self.to_string())
+    }
+
+    /// The property that does not hold, where it is one of Raft's or the service's.
+    pub fn property(&self) -> Option<String> {
+        Some(match self {
+            Reason::TwoLeaders { .. } => Property::ElectionSafety.to_string(),
+            Reason::CommitMismatch { .. } => Property::StateMachineSafety.to_string(),
+            Reason::Violation(violation) => violation.property.to_string(),
+            Reason::NotLinearizable(_) => "linearizability".into(),
+            _ => return None,
+        })
     }
 
     /// Whether this is a bound on time, on counts or on exact indexes. It holds on the course's own

@@ -20,7 +20,9 @@
 //! | `missing` | what an unfinished implementation does not do yet |
 //! | [`workers`] | runs in processes of their own, which may die |
 //! | `records` | the results of runs, kept in a file |
+//! | `repro` | a failing run as a file |
 //! | `report` | what a person reads |
+//! | [`view`] | a recorded run, shown |
 //! | `command` | the commands of the course's tests |
 //!
 //! ```
@@ -42,8 +44,10 @@ mod persister;
 mod raft;
 pub mod records;
 pub mod report;
+mod repro;
 mod runner;
 mod suite;
+pub mod view;
 pub mod workers;
 
 pub use cluster::{Cluster, NewServer, WeakCluster};
@@ -59,5 +63,6 @@ pub use raft::{
     ApplyMsg, ApplyReceiver, ApplySender, EntryProbe, Env, FollowerProbe, Implementation, Probe,
     Raft, RaftState, ReadSaved, Role, SavedState, Started, apply_channel,
 };
+pub use repro::Repro;
 pub use runner::{Run, RunReport, run_test};
 pub use suite::{NoSuchTest, Part, Steps, Test, select};

@@ -55,6 +55,9 @@ pub struct Problem {
     pub reason: String,
     /// What it has in common with others of its kind.
     pub group: String,
+    /// The property that was broken, when it is known to be one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub property: Option<String>,
     /// Virtual seconds since the start of the run; none when that is not known.
     pub at: Option<f64>,
     /// The server concerned, when there is one.
@@ -63,11 +66,22 @@ pub struct Problem {
     pub details: Vec<String>,
 }
 
+impl Problem {
+    /// What two failures must have in common to be the same: the property, or else the expectation.
+    pub fn is_same(&self, other: &Problem) -> bool {
+        match (&self.property, &other.property) {
+            (None, None) => self.group == other.group,
+            (ours, theirs) => ours == theirs,
+        }
+    }
+}
+
 impl From<&Failure> for Problem {
     fn from(failure: &Failure) -> Problem {
         Problem {
             reason: failure.to_string(),
             group: failure.reason.group(),
+            property: failure.reason.property(),
             at: Some(failure.at.as_secs_f64()),
             server: failure.server,
             details: [failure.reason.details(), failure.situation.to_vec()].concat(),

@@ -34,7 +34,7 @@ enum Command {
     /// Run tests, each under one seed or many.
     Run(RunArgs),
     /// Run one seed of one test again, bit for bit.
-    Replay(ReplayArgs),
+    Replay(Replay),
     /// List the tests.
     List {
         /// Which tests: a part (2, 2C), a name (Backup2B) or a piece of one; none = all.
@@ -148,24 +148,6 @@ enum Format {
 }
 
 #[derive(Args)]
-struct ReplayArgs {
-    /// The test: its name, or enough of it; or a record of a run, or a file of records, of which those
-    /// that did not pass are run again.
-    test: String,
-    /// The seed.
-    #[arg(long)]
-    seed: Option<u64>,
-    /// Print what happened, event by event.
-    #[arg(long)]
-    log: bool,
-    /// Run so many other seeds before, for comparing runs.
-    #[arg(long, hide = true, default_value_t = 0)]
-    earlier_runs: u64,
-    #[command(flatten)]
-    common: Common,
-}
-
-#[derive(Args)]
 struct MergeArgs {
     /// The results directories of all shares.
     #[arg(required = true, value_name = "DIR")]
@@ -193,7 +175,7 @@ pub(crate) struct Common {
     profile: Profile,
     /// Where the results of runs are kept.
     #[arg(long, value_name = "DIR", default_value = "target/lab")]
-    out: PathBuf,
+    pub(crate) out: PathBuf,
     /// How much memory a worker process may use, in MiB.
     #[arg(long, value_name = "MIB", default_value_t = 1024, value_parser = clap::value_parser!(u64).range(128..))]
     memory: u64,
@@ -248,12 +230,12 @@ impl From<NoSuchTest> for Stopped {
     }
 }
 
-/// Of writing to the standard output.
+/// Of writing to the standard output, or of workers that cannot be used.
 impl From<io::Error> for Stopped {
     fn from(error: io::Error) -> Stopped {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Stopped::OutputClosed,
-            _ => Stopped::Broken(format!("the output cannot be written: {error}")),
+            _ => Stopped::Broken(error.to_string()),
         }
     }
 }
@@ -312,7 +294,9 @@ pub fn lab_main(implementations: &[Implementation]) -> ExitCode {
             listen_to_signals();
             match command {
                 Command::Run(args) => run(args, implementations),
-                Command::Replay(args) => replay(args, implementations),
+                Command::Replay(replay) => {
+                    commands(&replay.common, implementations).and_then(|them| replay.run(&them))
+                }
                 Command::List { patterns } => list(&patterns),
                 Command::Merge(args) => merge(args, implementations),
                 Command::Watch { patterns, seeds, implementation } => {
@@ -404,16 +388,11 @@ fn run(args: RunArgs, implementations: &[Implementation]) -> Result<Ended, Stopp
     .run()
 }
 
-fn replay(args: ReplayArgs, implementations: &[Implementation]) -> Result<Ended, Stopped> {
-    Replay {
-        what: args.test,
-        seed: args.seed,
-        log: args.log,
-        earlier_runs: args.earlier_runs,
-        out: args.common.out.clone(),
-        commands: Commands::new(args.common, implementations)?,
-    }
-    .run()
+fn commands<'a>(
+    common: &Common,
+    implementations: &'a [Implementation],
+) -> Result<Commands<'a>, Stopped> {
+    Commands::new(common.clone(), implementations)
 }
 
 fn merge(args: MergeArgs, implementations: &[Implementation]) -> Result<Ended, Stopped> {
@@ -516,10 +495,10 @@ impl<'a> Commands<'a> {
     }
 
     /// What a person types to see a run again.
-    pub(crate) fn replay(&self, test: &str, seed: u64) -> String {
+    pub(crate) fn replay(&self, test: &str, seed: u64, profile: Profile) -> String {
         let is_default = self.implementations[0].name == self.implementation.name;
         let named = (!is_default).then_some(self.implementation.name);
-        replay_command(test, seed, named, self.common.profile)
+        replay_command(test, seed, named, profile)
     }
 
     /// What another process of this program is to be told as well.

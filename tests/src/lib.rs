@@ -52,9 +52,11 @@ mod run;
 mod scenarios;
 mod seeds;
 mod self_check;
+mod show;
 mod steps;
 mod suite;
 mod watch;
+mod which;
 
 pub use cli::lab_main;
 pub use suite::SUITE;

@@ -1,39 +1,38 @@
 //! `lab replay`: a run again, bit for bit, and whether it is the one that was recorded.
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use labraft::records::{self, Record};
-use labraft::report;
-use labraft::workers::{Keep, Pair, Pool};
-use labraft::{Test, Verdict, select};
+use clap::Args;
+use labraft::records::Record;
+use labraft::workers::{Keep, Pool, Settings};
+use labraft::{Verdict, report};
 use labrpc::RunSpec;
 
-use crate::SUITE;
-use crate::cli::{Commands, Ended, STOP, Stopped};
+use crate::cli::{Commands, Common, Ended, STOP, Stopped};
+use crate::show::Show;
+use crate::which::{Known, Wanted, Which};
 
-/// Runs to be made again.
-pub(crate) struct Replay<'a> {
-    /// A test, a record, or a file of records.
-    pub(crate) what: String,
-    pub(crate) seed: Option<u64>,
-    pub(crate) log: bool,
-    /// How many other seeds to run before, in the same process.
-    pub(crate) earlier_runs: u64,
-    pub(crate) commands: Commands<'a>,
-    /// Where results are kept.
-    pub(crate) out: PathBuf,
+/// What is said on the command line.
+#[derive(Args)]
+pub(crate) struct Replay {
+    #[command(flatten)]
+    which: Which,
+    #[command(flatten)]
+    show: Show,
+    /// Run so many other seeds before, for comparing runs.
+    #[arg(long, hide = true, default_value_t = 0)]
+    earlier_runs: u64,
+    #[command(flatten)]
+    pub(crate) common: Common,
 }
 
-/// A run to be made again, and the record of an earlier one.
-type Wanted = (&'static Test, u64, Option<Record>);
-
-impl Replay<'_> {
+impl Replay {
     /// Runs it again: the worst verdict.
-    pub(crate) fn run(self) -> Result<Ended, Stopped> {
+    pub(crate) fn run(&self, commands: &Commands<'_>) -> Result<Ended, Stopped> {
         let mut worst = Verdict::Passed;
-        for (test, seed, known) in self.wanted()? {
-            match self.run_one((test, seed), known.as_ref())? {
+        for wanted in self.which.all(commands, &self.common.out)? {
+            match self.run_one(&wanted, commands)? {
                 Some(verdict) => worst = worst.max(verdict),
                 None => return Ok(Ended::Interrupted),
             }
@@ -41,117 +40,41 @@ impl Replay<'_> {
         Ok(Ended::Judged(worst))
     }
 
-    /// Which runs, each with the record of an earlier one.
-    fn wanted(&self) -> Result<Vec<Wanted>, Stopped> {
-        let path = Path::new(&self.what);
-        let records = if self.what.trim_start().starts_with('{') {
-            let record = serde_json::from_str(&self.what).map_err(|error| {
-                Stopped::Wrong(format!("what looks like a record is none: {error}"))
-            })?;
-            vec![record]
-        } else if path.is_file() {
-            records::read(path).map_err(|error| Stopped::Wrong(error.to_string()))?.all
-        } else {
-            let (test, seed) = (self.test(&self.what)?, self.seed);
-            let seed = seed.ok_or_else(|| {
-                Stopped::Wrong(format!("which run of {}? Give --seed S", test.name))
-            })?;
-            let (out, name) = (&self.out, self.commands.implementation.name);
-            let profile = self.commands.profile();
-            let known =
-                records::latest(out, test.name, seed, name, profile).unwrap_or_else(|error| {
-                    eprintln!("lab: what was found earlier is not known: {error}");
-                    None
-                });
-            return Ok(vec![(test, seed, known)]);
-        };
-        // Of many, those that are worth looking at.
-        let is_single = records.len() == 1;
-        let is_wanted = |record: &Record| match self.seed {
-            Some(seed) => record.seed == seed,
-            None => is_single || record.verdict > Verdict::Missed,
-        };
-        let wanted: Vec<Record> = records.into_iter().filter(is_wanted).collect();
-        if wanted.is_empty() {
-            let what = match self.seed {
-                Some(seed) => format!("no run with seed {seed}"),
-                None => "nothing but runs that passed; choose one with --seed".into(),
-            };
-            return Err(Stopped::Wrong(format!("there is {what} in {}", self.what)));
-        }
-        let with_test = |record: Record| {
-            let name = self.commands.implementation.name;
-            if record.implementation != name {
-                return Err(Stopped::Wrong(format!(
-                    "the run was made with implementation {:?}; this one is {name:?} (see \
-                     --implementation)",
-                    record.implementation
-                )));
-            }
-            let (ours, theirs) = (self.commands.profile().name(), record.profile.name());
-            if ours != theirs {
-                return Err(Stopped::Wrong(format!(
-                    "the run was made with --profile {theirs}; give it here as well"
-                )));
-            }
-            Ok((self.test(&record.test)?, record.seed, Some(record)))
-        };
-        wanted.into_iter().map(with_test).collect()
-    }
-
-    fn test(&self, pattern: &str) -> Result<&'static Test, Stopped> {
-        match select(SUITE, pattern)?[..] {
-            [test] => Ok(test),
-            ref several => {
-                let names: Vec<&str> = several.iter().map(|test| test.name).collect();
-                Err(Stopped::Wrong(format!(
-                    "{pattern:?} means {} tests, and one can be replayed: {}",
-                    names.len(),
-                    names.join(", ")
-                )))
-            }
-        }
-    }
-
     /// `None` when it was interrupted.
     fn run_one(
         &self,
-        (test, seed): Pair,
-        known: Option<&Record>,
+        wanted: &Wanted,
+        commands: &Commands<'_>,
     ) -> Result<Option<Verdict>, Stopped> {
-        let pool = Pool::new(self.commands.settings(&self.out, true), &STOP);
+        let Wanted { test, spec, profile, .. } = wanted;
+        let settings = commands.settings(&self.common.out, true);
+        let pool = Pool::new(Settings { profile: *profile, ..settings }, &STOP);
         let mut runs = pool.runs();
-        let mut run = |seed, keep| {
-            let answer = runs.run(test, RunSpec::seed(seed), keep);
-            answer.map_err(|error| Stopped::Broken(format!("a worker cannot be used: {error}")))
-        };
         for earlier in 1..=self.earlier_runs {
-            run(seed.wrapping_add(earlier), Keep::Result)?;
+            let spec = RunSpec::seed(spec.seed.wrapping_add(earlier));
+            runs.run(test, spec, Keep::Result)?;
         }
-        let keep = if self.log { Keep::Events } else { Keep::Result };
-        let Some(answer) = run(seed, keep)? else { return Ok(None) };
-        let mut out = io::BufWriter::new(io::stdout().lock());
-        for event in &answer.events {
-            writeln!(out, "{}", report::event_line(event))?;
-        }
-        let replay = self.commands.replay(test.name, seed);
+        let Some(answer) = runs.run(test, spec.clone(), self.show.keep())? else { return Ok(None) };
+        self.show.show(&answer)?;
+        let mut out = io::stdout().lock();
+        let replay = commands.replay(test.name, spec.seed, *profile);
         write!(out, "{}", report::course_words(test, &answer, &replay))?;
-        writeln!(out, "{}", compare(&answer.record, known, &self.out))?;
-        out.flush()?;
+        writeln!(out, "{}", compare(&answer.record, wanted, &self.common.out))?;
         Ok(Some(answer.record.verdict))
     }
 }
 
 /// Whether this is the run that was recorded.
-fn compare(record: &Record, known: Option<&Record>, out: &Path) -> String {
+fn compare(record: &Record, wanted: &Wanted, out: &Path) -> String {
     if record.fingerprint.is_empty() {
         return "the run did not come to an end, so it has no fingerprint".into();
     }
     let fingerprint = &record.fingerprint;
-    let Some(known) = known else {
+    let Some(known) = &wanted.known else {
         let out = out.display();
         return format!("fingerprint {fingerprint}; no earlier run of this seed is kept in {out}");
     };
+    let failure = if wanted.is_repro { compare_failure(record, known) } else { "" };
     let is_same_build = known.build == record.build;
     let earlier = &known.fingerprint;
     let verdict = match (earlier == fingerprint, is_same_build) {
@@ -169,5 +92,14 @@ fn compare(record: &Record, known: Option<&Record>, out: &Path) -> String {
              deterministic"
         ),
     };
-    format!("fingerprint {fingerprint}: {verdict}")
+    format!("{failure}fingerprint {fingerprint}: {verdict}")
+}
+
+/// Whether the failure is the one that the file is about, in a line.
+fn compare_failure(record: &Record, known: &Known) -> &'static str {
+    match (&record.problem, &known.problem) {
+        (Some(now), Some(then)) if now.is_same(then) => "it fails as the file says\n",
+        (Some(_), _) => "it fails, but not as the file says\n",
+        (None, _) => "it does NOT fail any more as the file says\n",
+    }
 }

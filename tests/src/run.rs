@@ -106,7 +106,8 @@ impl Sweep<'_> {
 
         let interrupted = STOP.load(Ordering::Relaxed);
         let same = interrupted || self.compare(&summary, &fingerprints)?;
-        let replay = |record: &Record| self.commands.replay(&record.test, record.seed);
+        let replay =
+            |record: &Record| self.commands.replay(&record.test, record.seed, record.profile);
         self.outputs.write(&summary, !self.is_single(), replay)?;
         Ok(match interrupted {
             true => Ended::Interrupted,
@@ -300,7 +301,8 @@ impl<'a> Display<'a> {
 
     fn print(&mut self, answer: &Answer) {
         let test = self.sweep.tests[self.printed];
-        let replay = self.sweep.commands.replay(test.name, answer.record.seed);
+        let replay =
+            self.sweep.commands.replay(test.name, answer.record.seed, answer.record.profile);
         let text = report::course_words(test, answer, &replay);
         if self.closed.is_ok() {
             self.closed = io::stdout().write_all(text.as_bytes());

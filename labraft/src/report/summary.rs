@@ -239,6 +239,7 @@ mod tests {
 
     fn record(seed: u64, verdict: Verdict, reason: &str) -> Record {
         let problem = Problem {
+            property: None,
             reason: format!("{reason} {seed}"),
             group: reason.into(),
             at: Some(1.5),

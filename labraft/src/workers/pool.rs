@@ -178,7 +178,8 @@ impl<'a> Pool<'a> {
             details.push("its last words:".into());
             details.extend(last.iter().map(|line| format!("  {line}")));
         }
-        let problem = Problem { group: reason.clone(), reason, at, server: None, details };
+        let group = reason.clone();
+        let problem = Problem { reason, group, property: None, at, server: None, details };
         let name = self.settings.implementation.name;
         let build = &self.settings.build;
         let record = Record::ended((&job.test, job.spec.seed), name, verdict, problem, build);

@@ -281,6 +281,7 @@ mod tests {
 
     fn record(test: &str, seed: u64, verdict: Verdict, reason: &str) -> Record {
         let problem = Problem {
+            property: None,
             reason: reason.into(),
             group: String::new(),
             at: None,

@@ -1,0 +1,15 @@
+//! A recorded run, shown: an [`Answer`](crate::workers::Answer) with its events, as something to look
+//! at. Everything here runs in the process that asked for the run, never beside code under test.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | `filter` | which events are shown |
+//! | `columns` | one line an event, one column a server |
+//! | `words` | an event in words |
+
+mod columns;
+mod filter;
+mod words;
+
+pub use columns::{Columns, columns};
+pub use filter::{EventKind, Filter};
