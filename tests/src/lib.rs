@@ -55,6 +55,7 @@ mod self_check;
 mod show;
 mod steps;
 mod suite;
+mod views;
 mod watch;
 mod which;
 

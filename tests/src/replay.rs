@@ -60,6 +60,8 @@ impl Replay {
         let replay = commands.replay(test.name, spec.seed, *profile);
         write!(out, "{}", report::course_words(test, &answer, &replay))?;
         writeln!(out, "{}", compare(&answer.record, wanted, &self.common.out))?;
+        drop(out);
+        self.show.write(&answer, &replay, &[])?;
         Ok(Some(answer.record.verdict))
     }
 }

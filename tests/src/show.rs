@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, BufWriter, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -12,6 +12,7 @@ use labraft::workers::{Answer, Keep};
 use regex::Regex;
 
 use crate::cli::Stopped;
+use crate::views::Views;
 
 /// How wide lines are where nobody says so.
 const USUAL_WIDTH: usize = 120;
@@ -51,6 +52,8 @@ pub(crate) struct Show {
     /// Whether to colour lines.
     #[arg(long, value_enum, default_value_t = When::Auto)]
     color: When,
+    #[command(flatten)]
+    views: Views,
 }
 
 #[derive(Copy, Clone, PartialEq, Eq, ValueEnum)]
@@ -88,7 +91,7 @@ pub(crate) fn parse_time(text: &str) -> Result<Duration, String> {
 impl Show {
     /// What must be kept of the run.
     pub(crate) fn keep(&self) -> Keep {
-        if self.log { Keep::Events } else { Keep::Result }
+        if self.log || self.views.any() { Keep::Events } else { Keep::Result }
     }
 
     /// Shows it.
@@ -97,6 +100,16 @@ impl Show {
             self.print(answer)?;
         }
         Ok(())
+    }
+
+    /// Writes the files that were asked for, and names them.
+    pub(crate) fn write(
+        &self,
+        answer: &Answer,
+        replay: &str,
+        story: &[String],
+    ) -> Result<(), Stopped> {
+        self.views.write(answer, replay, story)
     }
 
     fn print(&self, answer: &Answer) -> Result<(), Stopped> {
@@ -154,8 +167,7 @@ pub(crate) fn failed_at(answer: &Answer) -> Option<Duration> {
 }
 
 /// Writes a file that somebody asked for.
-#[expect(dead_code, reason = "the next step")]
-pub(crate) fn write_file(path: &PathBuf, contents: &[u8]) -> Result<(), Stopped> {
+pub(crate) fn write_file(path: &Path, contents: &[u8]) -> Result<(), Stopped> {
     fs::write(path, contents)
         .map_err(|error| Stopped::Wrong(format!("{} cannot be written: {error}", path.display())))
 }

@@ -5,11 +5,14 @@
 //! |---|---|
 //! | `filter` | which events are shown |
 //! | `columns` | one line an event, one column a server |
+//! | `page` | the whole run as one HTML page |
 //! | `words` | an event in words |
 
 mod columns;
 mod filter;
+mod page;
 mod words;
 
 pub use columns::{Columns, columns};
 pub use filter::{EventKind, Filter};
+pub use page::page;
