@@ -22,6 +22,7 @@
 //! | `records` | the results of runs, kept in a file |
 //! | `repro` | a failing run as a file |
 //! | `report` | what a person reads |
+//! | [`shrink`] | the fewest decisions that still make a run fail |
 //! | [`view`] | a recorded run, shown |
 //! | `command` | the commands of the course's tests |
 //!
@@ -46,6 +47,7 @@ pub mod records;
 pub mod report;
 mod repro;
 mod runner;
+pub mod shrink;
 mod suite;
 pub mod view;
 pub mod workers;

@@ -15,6 +15,11 @@ impl Node {
     pub const TESTER: Node = Node(u32::MAX);
     const FIRST_CLIENT: u32 = 1 << 24;
 
+    /// The node for which a number stands.
+    pub const fn from_raw(raw: u32) -> Node {
+        Node(raw)
+    }
+
     /// Server `i`, counted from 0. It keeps its node through crashes and restarts.
     ///
     /// # Panics
@@ -38,7 +43,8 @@ impl Node {
         if self.0 < Node::FIRST_CLIENT { Some(self.0 as usize) } else { None }
     }
 
-    pub(crate) const fn raw(self) -> u32 {
+    /// The number that stands for it in the addresses of decisions.
+    pub const fn raw(self) -> u32 {
         self.0
     }
 }

@@ -1,0 +1,95 @@
+//! Decisions in words: which message, when, and what became of it.
+
+use std::collections::BTreeMap;
+
+use labrpc::{Event, Kind, Node, Taken, Timed};
+
+/// What each of these decisions was about, a sentence each. `events` are those of the run.
+pub fn tell(needed: &[Taken], events: &[Timed]) -> Vec<String> {
+    let calls = calls(events);
+    needed.iter().map(|taken| sentence(taken, &calls, events)).collect()
+}
+
+/// A call: when it was made, and of which method.
+struct Call<'a> {
+    at: f64,
+    method: &'a str,
+}
+
+/// By caller and callee, all calls in their order.
+type Calls<'a> = BTreeMap<(Node, Node), Vec<Call<'a>>>;
+
+fn calls(events: &[Timed]) -> Calls<'_> {
+    let mut calls = Calls::new();
+    for timed in events {
+        if let Event::Sent { to, method, .. } = &timed.event {
+            let method = method.rsplit('.').next().unwrap_or(method);
+            let call = Call { at: timed.at.as_secs_f64(), method };
+            calls.entry((timed.node, *to)).or_default().push(call);
+        }
+    }
+    calls
+}
+
+fn sentence(taken: &Taken, calls: &Calls<'_>, events: &[Timed]) -> String {
+    let Taken { address, value, .. } = *taken;
+    let at = taken.at.as_secs_f64();
+    let nodes = (Node::from_raw(address.from), Node::from_raw(address.to));
+    let (from, to) = (name(nodes.0), name(nodes.1));
+    let of_call = || match calls.get(&nodes).and_then(|calls| calls.get(address.n as usize)) {
+        Some(Call { at, method }) => format!("{method} {from}->{to} at {at:.6} s"),
+        None => format!("call {} {from}->{to}", address.n),
+    };
+    let microseconds = value as f64 / 1000.0;
+    match address.kind {
+        Kind::Order => {
+            format!("a task of {from} takes another turn than that of waking, at {at:.6} s")
+        }
+        Kind::RequestTransit => {
+            format!("the request of {} travels {microseconds:.1} us longer", of_call())
+        }
+        Kind::ReplyTransit => {
+            format!("the reply to {} travels {microseconds:.1} us longer", of_call())
+        }
+        Kind::RequestDelay => format!("the request of {} is delayed {value} ms", of_call()),
+        Kind::RequestDrop => format!("the request of {} is lost", of_call()),
+        Kind::ReplyDrop => format!("the reply to {} is lost", of_call()),
+        Kind::ReplyHold => format!("the reply to {} is held {value} ms", of_call()),
+        Kind::Unreachable => {
+            format!("{}, which cannot get there, takes {value} ms to fail", of_call())
+        }
+        Kind::RequestHold => format!("the request of {} is held {value} ms", of_call()),
+        Kind::RequestCopy => {
+            format!("the request of {} arrives a second time {value} ms later", of_call())
+        }
+        Kind::LinkFault => {
+            let what = if value == 1 { "cut" } else { "clogged" };
+            let n = address.n;
+            format!("the way {from}->{to} is {what} from {n} s to {} s", n + 1)
+        }
+        Kind::Pause => format!("{from} pauses for {value} ms from {} s on", address.n),
+        Kind::ClockSkew => {
+            let (parts, how) =
+                if value % 2 == 0 { (value / 2, "slow") } else { (value / 2 + 1, "fast") };
+            format!("the clock of {from} is {parts} parts of 1000 {how}")
+        }
+        Kind::CrashAtSave => format!("{from} crashes at a save at {at:.6} s"),
+        Kind::Configuration => format!("a rate of faults is {value}"),
+        Kind::Schedule => {
+            let is_step = |timed: &&Timed| {
+                timed.at >= taken.at
+                    && matches!(&timed.event, Event::Custom { kind, .. } if kind == "test" || kind == "net")
+            };
+            let step = events.iter().find(is_step).map(|timed| match &timed.event {
+                Event::Custom { text, .. } => text.clone(),
+                _ => String::new(),
+            });
+            format!("the schedule at {at:.6} s: {}", step.unwrap_or_default())
+        }
+        Kind::Dice | Kind::Workload | Kind::Entropy => format!("{address} is {value}"),
+    }
+}
+
+fn name(node: Node) -> String {
+    node.as_server().map_or_else(|| node.to_string(), |i| format!("S{i}"))
+}
