@@ -7,15 +7,8 @@ use labraft::Verdict;
 
 use crate::cli::{Ended, Stopped, program};
 
-/// The lab pages, by their parts.
-const PAGES: [(&str, &str); 6] = [
-    ("2A", include_str!("../../docs/course/2a.md")),
-    ("2B", include_str!("../../docs/course/2b.md")),
-    ("2C", include_str!("../../docs/course/2c.md")),
-    ("2D", include_str!("../../docs/course/2d.md")),
-    ("3A", include_str!("../../docs/course/3a.md")),
-    ("3B", include_str!("../../docs/course/3b.md")),
-];
+/// The lab pages that there are, by their parts. The build script lists them.
+const PAGES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/course_pages.rs"));
 
 /// What follows on the command line.
 #[derive(Args)]
@@ -87,6 +80,7 @@ mod tests {
 
     #[test]
     fn each_part_has_hints_numbered_as_on_its_page() {
+        assert!(PAGES.is_sorted() && !PAGES.is_empty());
         for (part, page) in PAGES {
             let hints = hints(page);
             assert!(hints.len() >= 8, "{part} has {} hints", hints.len());
@@ -102,7 +96,7 @@ mod tests {
     fn pages_name_the_tests_of_their_parts_and_the_overview_their_points() {
         let overview = include_str!("../../docs/course/README.md");
         for (part, page) in PAGES {
-            let tests = crate::SUITE.iter().filter(|test| test.part.to_string() == part);
+            let tests = crate::SUITE.iter().filter(|test| test.part.to_string() == *part);
             let (mut count, mut points) = (0, 0);
             for test in tests {
                 assert!(page.contains(&format!("`{}`", test.name)), "{part}: {}", test.name);
@@ -122,24 +116,26 @@ mod tests {
 
     #[test]
     fn one_hint_is_shown_and_how_to_see_the_next() {
-        let count = hints(PAGES[1].1).len();
-        let first = text("2b", 1).unwrap();
-        assert!(first.starts_with(&format!("Part 2B, hint 1 of {count}\n\n")), "{first}");
-        assert!(first.ends_with("\nThe next one: lab hint 2B 2\n"), "{first}");
-        let last = text("2B", count).unwrap();
-        assert!(last.ends_with("The whole page: docs/course/2b.md\n"), "{last}");
+        let (part, page) = PAGES[0];
+        let count = hints(page).len();
+        let first = text(&part.to_lowercase(), 1).unwrap();
+        assert!(first.starts_with(&format!("Part {part}, hint 1 of {count}\n\n")), "{first}");
+        assert!(first.ends_with(&format!("\nThe next one: lab hint {part} 2\n")), "{first}");
+        let last = text(part, count).unwrap();
+        let file = part.to_lowercase();
+        assert!(last.ends_with(&format!("The whole page: docs/course/{file}.md\n")), "{last}");
     }
 
     #[test]
     fn what_does_not_exist_is_said_and_what_does() {
-        assert_eq!(
-            text("2E", 1).unwrap_err(),
-            "there are no hints for \"2E\"; there are for 2A, 2B, 2C, 2D, 3A, 3B"
-        );
-        let count = hints(PAGES[0].1).len();
+        let (part, page) = PAGES[0];
+        let error = text("2E", 1).unwrap_err();
+        let right = format!("there are no hints for \"2E\"; there are for {part}");
+        assert!(error.starts_with(&right), "{error}");
+        let count = hints(page).len();
         for number in [0, count + 1, usize::MAX] {
-            let error = text("2A", number).unwrap_err();
-            let right = format!("part 2A has no hint {number}; they are numbered 1 to {count}");
+            let error = text(part, number).unwrap_err();
+            let right = format!("part {part} has no hint {number}; they are numbered 1 to {count}");
             assert_eq!(error, right);
         }
     }
