@@ -20,6 +20,7 @@ use crate::outputs::Outputs;
 use crate::replay::Replay;
 use crate::run::Sweep;
 use crate::seeds::{Seeds, Shard, parse_span};
+use crate::shrink::Shrink;
 
 /// A deterministic simulation lab for Raft: MIT 6.824's tests under a virtual clock.
 #[derive(Parser)]
@@ -35,6 +36,8 @@ enum Command {
     Run(RunArgs),
     /// Run one seed of one test again, bit for bit.
     Replay(Replay),
+    /// Find the fewest faults with which a run still fails the same way.
+    Shrink(Shrink),
     /// List the tests.
     List {
         /// Which tests: a part (2, 2C), a name (Backup2B) or a piece of one; none = all.
@@ -294,6 +297,9 @@ pub fn lab_main(implementations: &[Implementation]) -> ExitCode {
             listen_to_signals();
             match command {
                 Command::Run(args) => run(args, implementations),
+                Command::Shrink(shrink) => {
+                    commands(&shrink.common, implementations).and_then(|them| shrink.run(&them))
+                }
                 Command::Replay(replay) => {
                     commands(&replay.common, implementations).and_then(|them| replay.run(&them))
                 }
@@ -499,6 +505,16 @@ impl<'a> Commands<'a> {
         let is_default = self.implementations[0].name == self.implementation.name;
         let named = (!is_default).then_some(self.implementation.name);
         replay_command(test, seed, named, profile)
+    }
+
+    /// What a person types to see the run of a repro file.
+    pub(crate) fn replay_file(&self, path: &Path) -> String {
+        let is_default = self.implementations[0].name == self.implementation.name;
+        let named = match is_default {
+            true => String::new(),
+            false => format!(" --implementation {}", self.implementation.name),
+        };
+        format!("{} replay {}{named}", program(), path.display())
     }
 
     /// What another process of this program is to be told as well.

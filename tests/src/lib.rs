@@ -53,6 +53,7 @@ mod scenarios;
 mod seeds;
 mod self_check;
 mod show;
+mod shrink;
 mod steps;
 mod suite;
 mod views;

@@ -49,12 +49,6 @@ impl From<Record> for Known {
 }
 
 impl Which {
-    #[expect(dead_code, reason = "the next step")]
-    /// The run of a test under a seed.
-    pub(crate) fn new(test: String, seed: u64) -> Which {
-        Which { test, seed: Some(seed) }
-    }
-
     /// All runs that are meant. `out` is where results are kept.
     pub(crate) fn all(&self, commands: &Commands<'_>, out: &Path) -> Result<Vec<Wanted>, Stopped> {
         let path = Path::new(&self.test);
@@ -93,7 +87,6 @@ impl Which {
         Ok(vec![Wanted { test, spec, profile, known, is_repro: false }])
     }
 
-    #[expect(dead_code, reason = "the next step")]
     /// The one run that is meant.
     pub(crate) fn one(&self, commands: &Commands<'_>, out: &Path) -> Result<Wanted, Stopped> {
         let mut all = self.all(commands, out)?;

@@ -9,18 +9,20 @@
 //! |---|---|
 //! | this one | the search |
 //! | `told` | what is left, in words |
+//! | `past` | what the failure rests on |
 
+mod past;
 mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::time::Duration;
 
 use labrpc::{Address, Kind, RunSpec, Taken};
 
+pub use past::protocol_steps;
 pub use told::tell;
 
-use crate::records::Problem;
+use crate::records::{Problem, Record};
 use crate::workers::{Answer, Keep};
 
 /// Makes a run; `None` when that was interrupted.
@@ -31,6 +33,8 @@ pub type MakeRun<'a> = &'a mut dyn FnMut(&RunSpec, Keep) -> io::Result<Option<An
 pub struct Shrunk {
     /// What the shrunk run is made of.
     pub spec: RunSpec,
+    /// What became of it; none when nothing could be left out.
+    pub record: Option<Record>,
     /// The decisions that are needed, in the order of their times.
     pub needed: Vec<Taken>,
     /// How many decisions were not benign in the run as it was.
@@ -81,6 +85,7 @@ struct Failing {
     decisions: Vec<Taken>,
     /// What the run is made of.
     spec: RunSpec,
+    record: Option<Record>,
 }
 
 struct Search<'a> {
@@ -108,7 +113,7 @@ pub fn shrink(
     progress: &mut dyn FnMut(Progress),
 ) -> io::Result<Shrunk> {
     let of = decisions.len();
-    let best = Failing { decisions, spec: spec.clone() };
+    let best = Failing { decisions, spec: spec.clone(), record: None };
     let seed = spec.seed;
     let mut search = Search { make_run, progress, seed, failure, budget, runs: 0, best };
     let end = match search.search() {
@@ -116,8 +121,8 @@ pub fn shrink(
         Err(Stop::End(end)) => end,
         Err(Stop::Broken(error)) => return Err(error),
     };
-    let Failing { decisions, spec } = search.best;
-    Ok(Shrunk { spec, needed: decisions, of, runs: search.runs, end })
+    let Failing { decisions, spec, record } = search.best;
+    Ok(Shrunk { spec, record, needed: decisions, of, runs: search.runs, end })
 }
 
 impl Search<'_> {
@@ -145,7 +150,7 @@ impl Search<'_> {
             let mut decisions = answer.decisions;
             // Some are asked more than once.
             decisions.retain(|taken| seen.insert(taken.address));
-            self.best = Failing { decisions, spec };
+            self.best = Failing { decisions, spec, record: Some(answer.record) };
         }
         (self.progress)(Progress { runs: self.runs, left: self.best.decisions.len() });
         Ok(is_same)
@@ -266,9 +271,4 @@ impl Search<'_> {
         }
         Ok(())
     }
-}
-
-/// When the last decision that is needed was taken.
-pub fn last_decided(needed: &[Taken]) -> Option<Duration> {
-    needed.iter().map(|taken| taken.at).max()
 }
