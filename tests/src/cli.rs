@@ -12,7 +12,7 @@ use labraft::workers::{self, Settings};
 use labraft::{Implementation, NoSuchTest, Profile, Test, Verdict, report, select};
 
 use crate::SUITE;
-use crate::grade::{Confined, WorkerRights};
+use crate::grade::{Confined, Grade, WorkerRights};
 use crate::hint::Hint;
 use crate::merge::Merge;
 use crate::mutants::Mutants;
@@ -57,6 +57,8 @@ enum Command {
         #[arg(long, value_name = "NAME")]
         implementation: Option<String>,
     },
+    /// Grade what students handed in.
+    Grade(Grade),
     /// Put known bugs into the reference, one at a time, and say what finds each.
     Mutants(Mutants),
     /// Show a hint for a part of the labs, one at a time.
@@ -309,6 +311,7 @@ pub fn lab_main(implementations: &[Implementation]) -> ExitCode {
                     watch(patterns, seeds, implementation)
                 }
                 Command::Mutants(mutants) => mutants.run(),
+                Command::Grade(grade) => grade.run(),
                 Command::Hint(hint) => hint.run(),
                 Command::Completions { shell } => completions(shell),
                 Command::Manual => manual(),

@@ -16,10 +16,13 @@ use rustix::process::{
     DumpableBehavior, Gid, Resource, Rlimit, Uid, geteuid, set_dumpable_behavior, setrlimit,
 };
 
+use serde::Deserialize;
+
 use crate::cli::{Ended, Stopped};
 
 /// One of the walls around what is not trusted.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Layer {
     /// Another user than the grader's.
     User,

@@ -46,7 +46,7 @@ impl How {
 }
 
 /// The property that a reason begins with, as in "Election Safety (paper, figure 3): ...".
-fn property(reason: &str) -> Option<&str> {
+pub(crate) fn property(reason: &str) -> Option<&str> {
     if reason.starts_with("history is not linearizable") {
         return Some("linearizability");
     }
