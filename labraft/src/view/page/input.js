@@ -1,1 +1,208 @@
-// input
+// Keys, mouse, filters and search.
+
+// The key/value operations in lanes below the servers: by client or by key.
+class Operations {
+  constructor(app) {
+    this.app = app;
+    const { run } = app;
+    this.by = run.operations.some((o) => o.bad) ? "bad" : "client";
+    this.cache = new Map();
+    this.keys = [...new Set(run.operations.map((o) => o.key))].sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
+    const bad = run.operations.find((o) => o.bad);
+    this.key = bad ? bad.key : "";
+  }
+
+  // Stacks operations so that none covers another.
+  stack(operations, title, bad) {
+    const lanes = [];
+    for (const operation of operations) {
+      let lane = lanes.find((l) => l.to <= operation.from);
+      if (!lane) { lane = { operations: [], to: 0, bad, title: lanes.length ? "" : title }; lanes.push(lane); }
+      lane.operations.push(operation);
+      lane.to = operation.to;
+    }
+    return lanes;
+  }
+
+  lanes() {
+    const { run } = this.app;
+    if (!run.operations.length) return [];
+    const name = `${this.by} ${this.key}`;
+    if (this.cache.has(name)) return this.cache.get(name);
+    const wanted = run.operations.filter((o) => this.key === "" || o.key === this.key);
+    let lanes = [];
+    if (this.by === "bad") lanes = this.stack(wanted.filter((o) => o.bad), `✗ key ${this.key}`, true);
+    if (this.by === "bad") lanes.push(...this.grouped(wanted.filter((o) => !o.bad), (o) => o.client, "client"));
+    else if (this.by === "key") lanes = this.grouped(wanted, (o) => o.key, "key");
+    else lanes = this.grouped(wanted, (o) => o.client, "client");
+    this.cache.set(name, lanes);
+    return lanes;
+  }
+
+  grouped(operations, of, word) {
+    const groups = new Map();
+    for (const operation of operations) {
+      const group = groups.get(of(operation));
+      if (group) group.push(operation); else groups.set(of(operation), [operation]);
+    }
+    const names = [...groups.keys()].sort((a, b) => String(a).localeCompare(String(b), "en", { numeric: true }));
+    return names.flatMap((name) => this.stack(groups.get(name), `${word} ${name}`, groups.get(name).some((o) => o.bad)));
+  }
+
+  controls() {
+    const { run } = this.app;
+    if (!run.operations.length) return;
+    const choose = (change) => { change(); this.app.redraw(); };
+    const by = element("select", { id: "op-by", title: "Operations by client or by key", onchange: () => choose(() => { this.by = by.value; }) });
+    const choices = [["client", "by client"], ["key", "by key"]];
+    if (run.unordered.size) choices.unshift(["bad", "without order first"]);
+    by.append(...choices.map(([value, text]) => element("option", { value }, text)));
+    by.value = this.by;
+    const key = element("select", { id: "op-key", title: "Operations of one key", onchange: () => choose(() => { this.key = key.value; }) });
+    key.append(element("option", { value: "" }, "all keys"), ...this.keys.map((k) => element("option", { value: k }, `key ${k}`)));
+    key.value = this.key;
+    byId("op-choice").replaceChildren("operations ", by, key);
+  }
+}
+
+function makeFilters(app) {
+  const { run } = app;
+  const counts = new Uint32Array(KINDS.length);
+  for (let e = 0; e < run.n; e++) counts[run.kind[e]]++;
+  const toggle = (set, value, button) => {
+    if (set.has(value)) set.delete(value); else set.add(value);
+    button.setAttribute("aria-pressed", String(!set.has(value)));
+    app.redraw();
+  };
+  const made = KINDS.map((kind, i) => {
+    const button = element("button", { title: `${counts[i].toLocaleString("en")} events: show or hide` }, kind);
+    button.dataset.kind = kind;
+    button.setAttribute("aria-pressed", "true");
+    button.style.setProperty("--colour", `var(--${["vote", "append", "snapshot", "kv", "rpc", "apply", "persist"].includes(kind) ? kind : "faint"})`);
+    button.onclick = () => toggle(app.without, i, button);
+    button.hidden = counts[i] === 0;
+    return button;
+  });
+  byId("kinds").replaceChildren(...made);
+  const servers = Array.from({ length: run.servers }, (_, server) => {
+    const button = element("button", { title: `Show or hide server ${server}` }, `S${server}`);
+    button.dataset.server = server;
+    button.setAttribute("aria-pressed", "true");
+    button.onclick = () => toggle(app.hidden, server, button);
+    return button;
+  });
+  byId("servers").replaceChildren(...servers);
+}
+
+// What matches a text; the texts of messages are looked at once each.
+function searched(run, wanted) {
+  const hits = [];
+  if (!wanted) return hits;
+  wanted = wanted.toLowerCase();
+  const matches = run.texts.map((text) => text.toLowerCase().includes(wanted));
+  const nodes = run.data.nodes.map((name) => name.includes(wanted));
+  for (let e = 0; e < run.n; e++) {
+    const state = run.what[e] === CUSTOM && run.text[e] < 0 && run.stateWords(e).toLowerCase().includes(wanted);
+    const matched = state || nodes[run.node[e]] || (run.text[e] >= 0 && matches[run.text[e]]) ||
+      (run.name[e] >= 0 && matches[run.name[e]]) || (run.what[e] <= ANSWERED && wanted === `#${run.call[e]}`);
+    if (matched) hits.push(e);
+  }
+  return hits;
+}
+
+const KEYS = [
+  ["f", "the failure"], ["0", "the whole run"], ["+ −, wheel", "zoom"], ["← →, drag", "move; shift: further"],
+  ["↑ ↓", "choose a server"], ["n p", "next, previous event of that server"], ["Home End", "begin, end of the run"],
+  ["x", "fold quiet stretches, or time to scale"], ["c", "only what led to the event or failure"], ["l", "logs"],
+  ["/", "search; Enter, Shift+Enter: next, previous hit"], ["t", "dark or light"], ["Esc", "back"], ["?", "this help"],
+];
+
+function showHelp() {
+  const sign = (style, text) => { const s = element("span", { className: "sign" }); s.style.cssText = style; return [s, text]; };
+  const rows = (list) => element("table", {}, ...list.map(([a, b]) => element("tr", {}, element("td", {}, a), element("td", {}, b))));
+  const line = (name, style = "solid") => `height:0;border-top:2px ${style} var(--${name})`;
+  const signs = [
+    sign("border:1.5px solid var(--text);background:#56b4e9", "leader; the colour is the term"),
+    sign("background:repeating-linear-gradient(45deg,#56b4e9 0 4px,var(--ground) 4px 7px)", "candidate"),
+    sign("height:6px;background:#56b4e988", "follower"), sign("background:var(--down)", "down; ✕ crash, ▶ start"),
+    sign(line("vote"), "RequestVote"), sign(line("append"), "AppendEntries"), sign(line("snapshot"), "InstallSnapshot"), sign(line("kv"), "key/value"),
+    sign(line("append", "dotted"), "reply"), sign(line("append", "dashed"), "held for more than 50 ms"),
+    [element("b", {}, "✕"), "lost, with the reason"], sign("background:var(--cut)", "ways to these servers are cut; shaded: to most"), sign("background:var(--cut-all)", "cut off from all"),
+    sign("width:8px;height:8px;background:var(--persist)", "saved"), [element("b", {}, "▲"), "more is known to be committed"],
+    sign("width:9px;height:9px;border-radius:50%;background:var(--apply)", "applied"), sign("width:2px;background:var(--faint)", "a timer; a line of the implementation's log"),
+    sign(line("path"), "how it came to the selected event"),
+  ];
+  const close = element("button", { onclick: () => byId("help").close() }, "Close (Esc)");
+  byId("help").replaceChildren(element("div", { className: "columns" },
+    element("div", {}, element("h2", {}, "Keys"), rows(KEYS.map(([keys, what]) => [element("kbd", {}, keys), what]))),
+    element("div", {}, element("h2", {}, "Signs"), rows(signs))), close);
+  byId("help").showModal();
+}
+
+function listenToKeys(app) {
+  const keys = {
+    f: () => app.showFailure(), 0: () => app.showAll(), "+": () => app.zoom(0.6), "=": () => app.zoom(0.6), "-": () => app.zoom(1 / 0.6),
+    ArrowLeft: (event) => app.pan(event.shiftKey ? -0.8 : -0.2), ArrowRight: (event) => app.pan(event.shiftKey ? 0.8 : 0.2),
+    ArrowUp: () => app.chooseServer(-1), ArrowDown: () => app.chooseServer(1), Home: () => app.goTo(0), End: () => app.goTo(1),
+    n: () => app.step(1), p: () => app.step(-1), x: () => app.toggleScale(), t: () => app.toggleTheme(), l: () => app.toggleLogs(),
+    c: () => app.showPast(app.selected >= 0 ? app.selected : app.run.failure?.e ?? -1), "/": () => byId("search").focus(), "?": showHelp, Escape: () => app.escape(),
+  };
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || byId("help").open) return;
+    const target = event.target;
+    if (target.matches("input, select")) { if (event.key === "Escape") { target.blur(); byId("time").focus(); } return; }
+    if (target.id === "log-scroll" && event.key.startsWith("Arrow")) return;
+    const act = keys[event.key];
+    if (!act) return;
+    event.preventDefault();
+    act(event);
+  });
+  byId("search").addEventListener("keydown", (event) => { if (event.key === "Enter") app.nextHit(event.shiftKey ? -1 : 1); });
+  let waiting = 0;
+  byId("search").addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(() => app.search(byId("search").value.trim()), 120); });
+  byId("hit-back").onclick = () => app.nextHit(-1);
+  byId("hit-next").onclick = () => app.nextHit(1);
+}
+
+function listenToMouse(app) {
+  const canvas = byId("time"), { drawing, scale } = app;
+  let drag = null;
+  canvas.addEventListener("wheel", (event) => {
+    event.preventDefault();
+    if (event.shiftKey || Math.abs(event.deltaX) > Math.abs(event.deltaY)) return app.pan((event.deltaX || event.deltaY) / 900);
+    if (event.offsetX < GUTTER) { drawing.scroll += event.deltaY; return app.redraw(); }
+    app.zoom(Math.exp(Math.max(-60, Math.min(60, event.deltaY)) / 180), scale.place(drawing.timeAt(event.offsetX)));
+  }, { passive: false });
+  canvas.addEventListener("pointerdown", (event) => {
+    canvas.setPointerCapture(event.pointerId);
+    drag = { x: event.offsetX, y: event.offsetY, from: scale.from, to: scale.to, scroll: drawing.scroll, moved: false };
+  });
+  canvas.addEventListener("pointermove", (event) => {
+    if (!drag) return app.hover(event);
+    const dx = event.offsetX - drag.x, dy = event.offsetY - drag.y;
+    if (!drag.moved && Math.hypot(dx, dy) < 4) return;
+    drag.moved = true;
+    canvas.classList.add("drag");
+    byId("tip").hidden = true;
+    const by = dx / (drawing.width - GUTTER) * (drag.to - drag.from);
+    drawing.scroll = drag.scroll - dy;
+    scale.show(drag.from - by, drag.to - by);
+    app.redraw();
+  });
+  canvas.addEventListener("pointerup", (event) => {
+    canvas.classList.remove("drag");
+    if (drag && !drag.moved) app.click(event.offsetX, event.offsetY);
+    drag = null;
+  });
+  canvas.addEventListener("pointerleave", () => { byId("tip").hidden = true; });
+  canvas.addEventListener("dblclick", (event) => app.zoom(0.35, scale.place(drawing.timeAt(event.offsetX))));
+  const overview = byId("overview");
+  const move = (event) => {
+    const at = Math.max(0, (event.offsetX - GUTTER) / (overview.clientWidth - GUTTER - 6)) * app.run.end;
+    const half = (scale.to - scale.from) / 2, place = scale.place(at);
+    scale.show(place - half, place + half);
+    app.redraw();
+  };
+  overview.addEventListener("pointerdown", (event) => { overview.setPointerCapture(event.pointerId); move(event); });
+  overview.addEventListener("pointermove", (event) => { if (event.buttons) move(event); });
+}

@@ -1,1 +1,448 @@
-// model
+// The run as the page knows it: the data unpacked, and what follows from it.
+
+const WHAT = ["sent", "delivered", "lost", "replied", "answered", "woke", "crashed", "note", "custom"];
+const [SENT, DELIVERED, LOST, REPLIED, ANSWERED, WOKE, CRASHED, NOTE, CUSTOM] = WHAT.keys();
+const KINDS = ["vote", "append", "snapshot", "kv", "rpc", "apply", "net", "persist", "state", "test",
+  "note", "timer"];
+const VERSION = 1;
+// A message that is longer under way than so many nanoseconds is held.
+const HELD = 50e6;
+
+// Base64 of deflated JSON, to an object.
+async function unpack(base64) {
+  const binary = atob(base64);
+  const bytes = new Uint8Array(binary.length);
+  for (let i = 0; i < binary.length; i++) bytes[i] = binary.charCodeAt(i);
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
+  return JSON.parse(await new Response(stream).text());
+}
+
+function kindOfMethod(method) {
+  const name = method.toLowerCase();
+  if (name.includes("vote")) return "vote";
+  if (name.includes("append") && !name.includes("kv")) return "append";
+  if (name.includes("snapshot")) return "snapshot";
+  return name.includes("kv") ? "kv" : "rpc";
+}
+
+// The first place in a sorted array whose value is not below `value`.
+function lowerBound(array, value, of = null) {
+  let low = 0, high = array.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((of ? of(array[middle]) : array[middle]) < value) low = middle + 1; else high = middle;
+  }
+  return low;
+}
+
+// The last of a sorted array whose `of` is not above `value`, or undefined.
+const lastUpTo = (array, value, of) => array[lowerBound(array, value + 0.5, of) - 1];
+
+class Run {
+  constructor(data) {
+    if (data.version !== VERSION) throw new Error(`the data has form ${data.version}, not ${VERSION}`);
+    this.data = data;
+    this.record = data.record;
+    this.texts = data.texts;
+    const columns = data.columns;
+    this.n = columns.what.length;
+    this.at = new Float64Array(this.n);
+    for (let e = 0, at = 0; e < this.n; e++) this.at[e] = at += columns.after[e];
+    for (const name of ["node", "call", "peer", "name", "text", "bytes"]) {
+      this[name] = Int32Array.from(columns[name]);
+    }
+    this.what = Uint8Array.from(columns.what);
+    this.facts = new Map(data.facts);
+    this.held = new Map(data.held);
+    this.end = this.n ? this.at[this.n - 1] : 0;
+    this.readNodes();
+    this.readKinds();
+    this.readOrder();
+    this.readMessages();
+    this.readFacts();
+    this.readFailure();
+  }
+
+  readNodes() {
+    // Of a node's place: the server's number, or -1.
+    this.serverOf = this.data.nodes.map((name) => {
+      const found = /^server (\d+)$/.exec(name);
+      return found ? Number(found[1]) : -1;
+    });
+    let servers = Math.max(-1, ...this.serverOf) + 1;
+    for (const fact of this.facts.values()) {
+      if (fact.fact === "cluster") servers = Math.max(servers, fact.servers);
+    }
+    this.servers = servers;
+    this.tester = this.data.nodes.indexOf("tester");
+  }
+
+  readKinds() {
+    const ofName = this.texts.map(() => -1);
+    this.kind = new Uint8Array(this.n);
+    for (let e = 0; e < this.n; e++) {
+      const what = this.what[e], name = this.name[e];
+      let kind = "state";
+      if (what <= ANSWERED) {
+        if (ofName[name] < 0) ofName[name] = KINDS.indexOf(kindOfMethod(this.texts[name]));
+        this.kind[e] = ofName[name];
+        continue;
+      } else if (what === WOKE) kind = "timer";
+      else if (what === CRASHED) kind = "test";
+      else if (what === NOTE) kind = "note";
+      else kind = this.texts[name];
+      this.kind[e] = KINDS.includes(kind) ? KINDS.indexOf(kind) : KINDS.indexOf("test");
+    }
+  }
+
+  // Before and after, at the same node.
+  readOrder() {
+    this.before = new Int32Array(this.n).fill(-1);
+    this.next = new Int32Array(this.n).fill(-1);
+    const last = this.data.nodes.map(() => -1);
+    this.ofNode = this.data.nodes.map(() => []);
+    for (let e = 0; e < this.n; e++) {
+      const node = this.node[e];
+      this.ofNode[node].push(e);
+      this.before[e] = last[node];
+      if (last[node] >= 0) this.next[last[node]] = e;
+      last[node] = e;
+    }
+  }
+
+  // Requests and replies: from where and when, to where and when, or lost.
+  readMessages() {
+    this.messages = [];
+    // Of an event: where its message came from; of what was sent: where it came to.
+    this.origin = new Int32Array(this.n).fill(-1);
+    this.arrivals = new Map();
+    this.messageOf = new Map();
+    const calls = new Map();
+    for (let e = 0; e < this.n; e++) {
+      const what = this.what[e];
+      if (what > ANSWERED) continue;
+      const number = this.call[e];
+      if (what === SENT) calls.set(number, { sent: this.message(e, false), came: 0, replied: [] });
+      const call = calls.get(number);
+      if (!call) continue;
+      if (what === DELIVERED) this.arrive(call.came++ ? this.again(call.sent) : call.sent, e);
+      else if (what === REPLIED) call.replied.push(this.message(e, true));
+      else if (what === ANSWERED) {
+        const reply = call.replied.find((reply) => reply.last < 0);
+        if (reply) this.arrive(reply, e);
+      } else if (what === LOST) {
+        const open = call.replied.find((reply) => reply.last < 0) ?? call.sent;
+        open.why = this.texts[this.text[e]];
+        open.told = e;
+        this.origin[e] = open.first;
+        this.addArrival(open.first, e);
+        this.messageOf.set(e, open);
+        // The request came, and no reply was ever sent.
+        if (open === call.sent && call.came) open.unanswered = true;
+        else { open.last = e; open.lost = true; open.end = this.at[e]; }
+      }
+    }
+    for (const message of this.messages) if (message.last < 0) message.end = this.end;
+    this.messages.sort((a, b) => a.first - b.first);
+    this.blockEnds = [];
+    for (let i = 0; i < this.messages.length; i += 256) {
+      this.blockEnds.push(Math.max(...this.messages.slice(i, i + 256).map((m) => m.end)));
+    }
+  }
+
+  message(e, isReply) {
+    const message = { first: e, last: -1, told: -1, from: this.node[e], to: this.peer[e], start: this.at[e],
+      end: NaN, kind: this.kind[e], isReply, lost: false, why: "", held: false };
+    this.messages.push(message);
+    this.messageOf.set(e, message);
+    return message;
+  }
+
+  // The same request, delivered once more.
+  again(sent) {
+    const copy = { ...sent, last: -1, isAgain: true };
+    this.messages.push(copy);
+    return copy;
+  }
+
+  arrive(message, e) {
+    message.last = e;
+    message.end = this.at[e];
+    message.held = message.end - message.start > HELD;
+    this.origin[e] = message.first;
+    this.addArrival(message.first, e);
+    this.messageOf.set(e, message);
+  }
+
+  addArrival(first, e) {
+    const arrivals = this.arrivals.get(first);
+    if (arrivals) arrivals.push(e); else this.arrivals.set(first, [e]);
+  }
+
+  readFacts() {
+    const count = this.servers;
+    const each = (make) => Array.from({ length: count }, make);
+    this.states = each(() => []);
+    this.writes = each(() => new Map());
+    this.lives = each(() => []);
+    this.applies = each(() => []);
+    this.operations = [];
+    this.unordered = new Set();
+    this.networks = [];
+    this.maxTerm = 0;
+    const open = each(() => new Uint8Array(count));
+    const running = new Map();
+    for (const [e, fact] of this.data.facts) {
+      const server = this.serverOf[this.node[e]], at = this.at[e];
+      switch (fact.fact) {
+        case "started":
+          if (this.lives[fact.server]) this.lives[fact.server].push({ from: at, to: Infinity, e, ended: -1 });
+          break;
+        case "stopped": {
+          const life = this.lives[fact.server]?.at(-1);
+          if (life) { life.to = at; life.ended = e; }
+          break;
+        }
+        case "state": this.addState(server, e, fact); break;
+        case "applied": this.applies[server]?.push({ e, index: fact.index, command: fact.command }); break;
+        case "links": {
+          for (const [from, to, isOpen] of fact.changed) if (open[from] && to < count) open[from][to] = isOpen;
+          const last = this.networks.at(-1);
+          if (last && last.at === at) this.networks.pop();
+          this.networks.push({ at, e, open: open.map((row) => row.slice()) });
+          break;
+        }
+        case "called": {
+          const operation = { from: at, to: Infinity, e, answered: -1, ...fact };
+          running.set(fact.call, operation);
+          this.operations.push(operation);
+          break;
+        }
+        case "answered": {
+          const operation = running.get(fact.call);
+          if (operation) Object.assign(operation, { to: at, answered: e, answer: fact.operation });
+          break;
+        }
+        case "unordered": fact.calls.forEach((call) => this.unordered.add(call)); break;
+      }
+    }
+    for (const operation of this.operations) operation.bad = this.unordered.has(operation.call);
+    this.cuts = each((_, server) => this.cutsOf(server));
+    this.parts = this.partsOfNetwork();
+    this.bands = each((_, server) => this.bandsOf(server));
+  }
+
+  addState(server, e, state) {
+    const states = this.states[server];
+    if (!states) return;
+    this.maxTerm = Math.max(this.maxTerm, state.term);
+    const life = this.lives[server].at(-1);
+    const last = states.at(-1);
+    const isNew = !last || (life && last.e < life.e);
+    states.push({ e, at: this.at[e], state, last: isNew ? null : last.state });
+    for (const [index, term, command] of state.written ?? []) {
+      const at = this.writes[server].get(index);
+      const write = { e, term, command };
+      if (at) at.push(write); else this.writes[server].set(index, [write]);
+    }
+  }
+
+  // When whom a server cannot reach, or cannot be reached by.
+  cutsOf(server) {
+    const cuts = [];
+    let key = null;
+    this.networks.forEach(({ at, e, open }) => {
+      const others = [...open.keys()].filter((other) => other !== server);
+      const out = others.filter((other) => !open[server][other]);
+      const inward = others.filter((other) => !open[other][server]);
+      const now = `${out}/${inward}`;
+      if (now === key) return;
+      key = now;
+      if (cuts.length) cuts.at(-1).to = at;
+      const both = out.filter((other) => inward.includes(other));
+      cuts.push({ from: at, to: Infinity, e, out, inward, both, others: others.length });
+    });
+    return cuts.filter((cut) => cut.out.length + cut.inward.length > 0);
+  }
+
+  // Which servers can talk to each other, both ways, be it through others.
+  partsOfNetwork() {
+    const parts = [];
+    for (const { at, e, open } of this.networks) {
+      const group = open.map((_, i) => i);
+      const root = (i) => (group[i] === i ? i : root(group[i]));
+      let oneWay = false;
+      open.forEach((row, i) => row.forEach((isOpen, j) => {
+        if (i === j) return;
+        if (isOpen && open[j][i]) group[root(j)] = root(i);
+        else if (isOpen) oneWay = true;
+      }));
+      const groups = new Map();
+      group.forEach((_, i) => groups.set(root(i), [...(groups.get(root(i)) ?? []), i]));
+      const whole = groups.size === 1 && open.every((row, i) => row.every((o, j) => o || i === j));
+      const text = whole ? "" : [...groups.values()].map((g) => g.join(" ")).join(" | ");
+      const words = groups.size === 1 && !whole ? "some ways cut" : text + (oneWay ? " (some one way)" : "");
+      if (parts.length && parts.at(-1).text === words) continue;
+      if (parts.length) parts.at(-1).to = at;
+      parts.push({ from: at, to: Infinity, e, text: words });
+    }
+    return parts.filter((part) => part.text);
+  }
+
+  // A server's roles and terms, from when to when.
+  bandsOf(server) {
+    const bands = [];
+    for (const life of this.lives[server]) {
+      const to = Math.min(life.to, this.end);
+      const first = lowerBound(this.states[server], life.e, (s) => s.e);
+      let band = null;
+      for (let i = first; i < this.states[server].length; i++) {
+        const { e, at, state } = this.states[server][i];
+        if (at > to || (life.ended >= 0 && e > life.ended)) break;
+        if (band && band.role === state.role && band.term === state.term) continue;
+        if (band) band.to = at;
+        band = { from: band ? at : life.from, to, role: state.role, term: state.term, e };
+        bands.push(band);
+      }
+    }
+    return bands;
+  }
+
+  readFailure() {
+    const problem = this.record.reason === undefined ? null : this.record;
+    this.failure = null;
+    if (!problem) return;
+    const known = problem.at !== null && problem.at !== undefined;
+    const at = known ? Math.round(problem.at * 1e9) : this.end;
+    // The last event before it, at the server that it is about.
+    const last = lowerBound(this.at, at + 1000) - 1;
+    let e = last;
+    if (problem.server !== null) {
+      while (e >= 0 && this.serverOf[this.node[e]] !== problem.server) e--;
+      if (e < 0 || this.at[last] - this.at[e] > 1e9) e = last;
+    }
+    this.failure = { at, known, last, e, server: problem.server, reason: problem.reason,
+      details: problem.details ?? [] };
+  }
+
+  // The state of a server after event `e`: null when it does not run.
+  stateAt(server, e) {
+    const found = lastUpTo(this.states[server], e, (s) => s.e);
+    const life = lastUpTo(this.lives[server], e, (l) => l.e);
+    const runs = life && !(life.ended >= 0 && life.ended <= e);
+    return { state: found?.state ?? null, runs: !!runs, life };
+  }
+
+  // The entry of a server at an index after event `e`, if its log holds it then.
+  entryAt(server, index, e) {
+    const writes = this.writes[server].get(index);
+    return writes && lastUpTo(writes, e, (write) => write.e);
+  }
+
+  // The last event up to a time.
+  eventUpTo(at) {
+    return lowerBound(this.at, at + 0.5) - 1;
+  }
+
+  // What set off what happened: the arrival, timer or step at the same place and time.
+  trigger(e) {
+    const starts = (i) => [DELIVERED, ANSWERED, WOKE].includes(this.what[i]);
+    if (starts(e)) return e;
+    let i = this.before[e];
+    for (; i >= 0 && this.at[i] === this.at[e]; i = this.before[i]) if (starts(i)) return i;
+    return -1;
+  }
+
+  // The steps that led to an event, the latest first: messages back to their senders, until a timer.
+  chain(e, most = 40) {
+    const chain = [e];
+    while (chain.length < most) {
+      const i = chain.at(-1);
+      const from = this.origin[i] >= 0 ? this.origin[i] : this.trigger(i);
+      if (from < 0 || from === i) break;
+      chain.push(from);
+    }
+    return chain;
+  }
+
+  // Everything that an event can know of: its causal past.
+  past(e) {
+    const known = this.data.nodes.map(() => -1);
+    const past = new Uint8Array(this.n);
+    known[this.node[e]] = e;
+    for (let i = e; i >= 0; i--) {
+      if (i > known[this.node[i]]) continue;
+      past[i] = 1;
+      const from = this.what[i] === LOST ? -1 : this.origin[i];
+      if (from >= 0) known[this.node[from]] = Math.max(known[this.node[from]], from);
+    }
+    return past;
+  }
+
+  // What happened because of an arrival or timer, at the same place and time.
+  deeds(e) {
+    const deeds = [];
+    for (let i = this.next[e]; i >= 0 && this.at[i] === this.at[e]; i = this.next[i]) {
+      if ([DELIVERED, ANSWERED, WOKE].includes(this.what[i])) break;
+      deeds.push(i);
+    }
+    return deeds;
+  }
+
+  // What of a server's state has changed, in words.
+  stateWords(e) {
+    const server = this.serverOf[this.node[e]], fact = this.facts.get(e);
+    const found = lastUpTo(this.states[server] ?? [], e, (s) => s.e);
+    const last = found?.e === e ? found.last : null;
+    if (!last) {
+      return `${fact.role} of term ${fact.term}, log ${fact.first_index}..${fact.last_index}, ` +
+        `committed ${fact.commit_index}, applied ${fact.last_applied}`;
+    }
+    const words = [];
+    if (last.term !== fact.term) words.push(`term ${last.term} to ${fact.term}`);
+    if (last.role !== fact.role) words.push(`${last.role} to ${fact.role}`);
+    if (last.voted_for !== fact.voted_for) words.push(fact.voted_for === null ? "no vote" : `votes for ${fact.voted_for}`);
+    if (last.first_index !== fact.first_index) words.push(`log begins at ${fact.first_index}`);
+    const written = fact.written ?? [];
+    if (fact.last_index < last.last_index) words.push(`log cut back, ${last.last_index} to ${fact.last_index}`);
+    const over = written.filter(([index]) => index <= last.last_index).map(([index]) => index);
+    if (over.length) words.push(`${plural(over.length, "entry", "entries")} overwritten at ${over.slice(0, 4).join(", ")}`);
+    const more = written.length - over.length;
+    if (more > 0) words.push(`${plural(more, "new entry", "new entries")}, up to ${fact.last_index}`);
+    if (last.commit_index !== fact.commit_index) words.push(`committed ${last.commit_index} to ${fact.commit_index}`);
+    if (last.last_applied !== fact.last_applied) words.push(`applied ${last.last_applied} to ${fact.last_applied}`);
+    if (words.length === 0 && fact.followers) words.push("knows more of its followers");
+    return words.join(", ") || "state";
+  }
+
+  // An event in a line.
+  label(e) {
+    const name = this.name[e] >= 0 ? this.texts[this.name[e]] : "";
+    const text = this.text[e] >= 0 ? this.texts[this.text[e]] : "";
+    const peer = this.peer[e] >= 0 ? this.data.nodes[this.peer[e]] : "";
+    const method = name.replace(/^.*\./, "");
+    switch (this.what[e]) {
+      case SENT: return `${method} to ${peer}: ${text}`;
+      case DELIVERED: return `${method} from ${peer} arrives`;
+      case LOST: return `${method} to ${peer} gets no answer: ${text}`;
+      case REPLIED: return `reply to ${peer}'s ${method}: ${text}`;
+      case ANSWERED: return `reply of ${peer} to ${method} arrives`;
+      case WOKE: return `timer of ${name}`;
+      case CRASHED: return `ends, with ${plural(this.call[e], "task")}`;
+      case NOTE: return text;
+    }
+    return text || (this.facts.get(e)?.fact === "state" ? this.stateWords(e) : name);
+  }
+}
+
+const plural = (count, one, many = `${one}s`) => `${count} ${count === 1 ? one : many}`;
+
+// Nanoseconds as seconds, to the microsecond.
+const seconds = (at) => (at / 1e9).toFixed(6);
+
+// A span of nanoseconds, with a fitting unit.
+function span(ns) {
+  if (ns >= 1e9) return `${(ns / 1e9).toFixed(2)} s`;
+  if (ns >= 1e6) return `${(ns / 1e6).toFixed(ns >= 1e8 ? 0 : 1)} ms`;
+  return `${(ns / 1e3).toFixed(ns >= 1e5 ? 0 : 1)} µs`;
+}

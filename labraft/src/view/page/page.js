@@ -1,1 +1,338 @@
-// page
+// Everything together: what is shown, what is chosen, and what it is drawn with.
+
+// Colours of terms that the colour-blind can tell apart, for light and for dark.
+const TERMS = {
+  light: ["#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#0072b2", "#d55e00", "#b8a800"],
+  dark: ["#56b4e9", "#e69f00", "#22b88c", "#d88fb8", "#4b96d8", "#e8793a", "#d9cc3c"],
+};
+
+class App {
+  constructor(run) {
+    this.run = run;
+    this.hidden = new Set();
+    this.without = new Set();
+    if (run.n > 2000) this.without.add(KINDS.indexOf("timer"));
+    this.hits = [];
+    this.hitSet = new Set();
+    this.selected = -1;
+    this.moment = run.failure ? run.failure.last : run.n - 1;
+    this.chosenServer = run.failure?.server ?? 0;
+    this.path = new Set();
+    this.past = null;
+    this.scale = new Scale(run);
+    this.operations = new Operations(this);
+    this.drawing = new Drawing(this);
+    this.panel = new Panel(this);
+    this.logs = new Logs(this);
+    const dark = matchMedia("(prefers-color-scheme: dark)");
+    this.theme = dark.matches ? "dark" : "light";
+    dark.addEventListener("change", () => this.setTheme(dark.matches ? "dark" : "light"));
+    this.waiting = false;
+  }
+
+  start() {
+    this.setTheme(this.theme);
+    this.headline();
+    makeFilters(this);
+    this.kindButtons();
+    this.operations.controls();
+    listenToKeys(this);
+    listenToMouse(this);
+    byId("go-failure").onclick = () => this.showFailure();
+    byId("go-failure").hidden = !this.run.failure;
+    byId("go-all").onclick = () => this.showAll();
+    byId("scale").onclick = () => this.toggleScale();
+    byId("theme").onclick = () => this.toggleTheme();
+    byId("logs-button").onclick = () => this.toggleLogs();
+    byId("help-button").onclick = showHelp;
+    new ResizeObserver(() => this.redraw()).observe(byId("time-box"));
+    this.logs.show(this.moment);
+    this.panel.showRun();
+    if (this.run.failure) this.showFailure(); else this.showAll();
+    this.fromAddress();
+    byId("time").focus({ preventScroll: true });
+  }
+
+  kindButtons() {
+    for (const button of byId("kinds").children) {
+      button.setAttribute("aria-pressed", String(!this.without.has(KINDS.indexOf(button.dataset.kind))));
+    }
+  }
+
+  headline() {
+    const { record, data, failure } = this.run;
+    const verdict = byId("verdict");
+    verdict.textContent = data.verdict;
+    verdict.classList.toggle("bad", !!failure);
+    byId("reason").textContent = failure ? failure.reason : data.begun ?? record.test;
+    const at = failure?.known ? `at ${seconds(failure.at)} s, ` : "";
+    const server = failure && failure.server !== null ? `server ${failure.server}, ` : "";
+    byId("where").textContent = `${at}${server}${record.test}, seed ${record.seed}`;
+    byId("replay").textContent = data.replay;
+    byId("copy").onclick = async () => {
+      try { await navigator.clipboard.writeText(data.replay); byId("copy").textContent = "copied"; }
+      catch { getSelection().selectAllChildren(byId("replay")); }
+    };
+  }
+
+  setTheme(theme) {
+    this.theme = theme;
+    document.documentElement.dataset.theme = theme;
+    byId("theme").textContent = theme === "dark" ? "Light" : "Dark";
+    const style = getComputedStyle(document.documentElement);
+    const of = (name) => style.getPropertyValue(`--${name}`).trim();
+    const names = { ground: 0, "row-odd": 0, "row-chosen": 0, panel: 0, line: 0, text: 0, faint: 0, bad: 0, "bad-text": 0, "on-bad": 0,
+      "bad-shade": 0, select: 0, window: 0, path: 0, hit: 0, cut: 0, "cut-all": 0, "on-cut-all": 0, "cut-shade": 0, down: 0,
+      persist: 0, apply: 0, commit: 0, read: 0, write: 0, "on-bar": 0 };
+    this.colours = { kinds: ["vote", "append", "snapshot", "kv", "rpc"].map(of) };
+    for (const name of Object.keys(names)) this.colours[name.replace(/-(.)/g, (_, c) => c.toUpperCase())] = of(name);
+    if (this.logs.moment > -2) this.logs.show(this.moment);
+    this.redraw();
+  }
+
+  toggleTheme() { this.setTheme(this.theme === "dark" ? "light" : "dark"); }
+
+  termColour(term) {
+    const colours = TERMS[this.theme];
+    return term === 0 ? this.colours.faint : colours[(term - 1) % colours.length];
+  }
+
+  onTerm() { return "#10131a"; }
+
+  kindColour(kind) {
+    const name = KINDS[kind];
+    return this.colours.kinds[kind] ?? { apply: this.colours.apply, persist: this.colours.persist, test: this.colours.text, state: this.colours.select }[name] ?? this.colours.faint;
+  }
+
+  // Whether filters let an event, or a message, through.
+  shows(e) { return !this.without.has(this.run.kind[e]); }
+
+  showsMessage(message) {
+    if (this.without.has(message.kind)) return false;
+    const a = this.run.serverOf[message.from], b = this.run.serverOf[message.to];
+    return !this.hidden.has(a) && !this.hidden.has(b);
+  }
+
+  isHit(e) { return this.hitSet.has(e); }
+
+  isDim(e) {
+    if (this.past) return !this.past[e];
+    return this.hits.length > 0 && !this.hitSet.has(e) && !this.hitSet.has(this.run.messageOf.get(e)?.last);
+  }
+
+  onPath(message) { return this.path.has(message.first) && (this.path.has(message.last) || this.path.has(message.told)); }
+
+  redraw() {
+    if (this.waiting) return;
+    this.waiting = true;
+    requestAnimationFrame(() => {
+      this.waiting = false;
+      this.drawing.draw();
+      this.drawing.overview(byId("overview"));
+      byId("scale").textContent = this.scale.folded ? "Time folded" : "Time to scale";
+      this.drawnOnce = true;
+    });
+  }
+
+  zoom(factor, at = null) {
+    if (at === null) {
+      // About what is chosen, if it is in view.
+      const e = this.selected, place = e >= 0 ? this.scale.place(this.run.at[e]) : this.run.failure?.known ? this.scale.place(this.run.failure.at) : NaN;
+      at = place >= this.scale.from && place <= this.scale.to ? place : (this.scale.from + this.scale.to) / 2;
+    }
+    this.scale.zoom(factor, at);
+    this.redraw();
+  }
+
+  pan(share) { this.scale.pan(share); this.redraw(); }
+
+  goTo(share) {
+    const width = this.scale.to - this.scale.from;
+    const from = share === 0 ? -0.02 * width : this.scale.last - 0.96 * width;
+    this.scale.show(from, from + width);
+    this.redraw();
+  }
+
+  showAll() { this.scale.showAll(); this.redraw(); }
+
+  // The last stretch before the failure, with as much as can be read, and the failure at its right.
+  showFailure() {
+    const { run, scale } = this, { failure } = run;
+    if (!failure) return;
+    let i = lowerBound(run.messages, failure.last + 1, (m) => m.first);
+    i = Math.max(0, i - 90);
+    const at = scale.place(failure.at);
+    let from = run.messages[i] ? scale.place(run.messages[i].start) : 0;
+    // Not much more than a stretch of 70 moments, if time is folded.
+    if (scale.folded) from = Math.max(from, at - 200);
+    from = Math.min(from, at - scale.least);
+    const width = (at - from) / 0.86;
+    scale.show(at - 0.86 * width, at + 0.14 * width);
+    this.moment = failure.last;
+    this.selected = -1;
+    this.past = null;
+    this.chosenServer = failure.server ?? this.chosenServer;
+    this.path = new Set(failure.e >= 0 ? run.chain(failure.e) : []);
+    this.panel.showRun();
+    this.logs.show(this.moment);
+    this.redraw();
+  }
+
+  // Chooses an event: shows it whole, and the logs of its moment.
+  select(e) {
+    this.selected = e;
+    this.path = new Set();
+    if (e < 0) { this.panel.showRun(); this.redraw(); return; }
+    const { run, scale } = this;
+    this.path = new Set(run.chain(e, 12));
+    this.moment = e;
+    const server = run.serverOf[run.node[e]];
+    if (server >= 0) this.chosenServer = server;
+    const place = scale.place(run.at[e]), width = scale.to - scale.from;
+    if (place < scale.from + 0.02 * width || place > scale.to - 0.02 * width) scale.show(place - width / 2, place + width / 2);
+    this.panel.showEvent(e);
+    this.logs.show(e);
+    try { history.replaceState(null, "", `#e=${e}`); } catch { /* some browsers forbid it for files */ }
+    this.redraw();
+  }
+
+  // A page that was reloaded, or a place that somebody passed on.
+  fromAddress() {
+    const found = /^#e=(\d+)$/.exec(location.hash);
+    if (found && Number(found[1]) < this.run.n) this.select(Number(found[1]));
+  }
+
+  step(by) {
+    const { run } = this;
+    const node = run.data.nodes.indexOf(`server ${this.chosenServer}`);
+    if (node < 0) return;
+    const events = run.ofNode[node];
+    let i = lowerBound(events, this.selected >= 0 ? this.selected : this.moment);
+    if (this.selected < 0 && by < 0) i = lowerBound(events, this.moment + 1);
+    if (by > 0 && events[i] === this.selected) i++;
+    if (by < 0) i--;
+    while (i >= 0 && i < events.length && !this.shows(events[i])) i += by;
+    if (i >= 0 && i < events.length) this.select(events[i]);
+  }
+
+  chooseServer(by) {
+    this.chosenServer = (this.chosenServer + by + this.run.servers) % Math.max(1, this.run.servers);
+    this.redraw();
+  }
+
+  showPast(e) {
+    if (e < 0) return;
+    this.past = this.past ? null : this.run.past(e);
+    this.redraw();
+  }
+
+  toggleScale() { this.scale.toggle(); this.redraw(); }
+
+  toggleLogs() {
+    byId("logs").hidden = !byId("logs").hidden;
+    this.redraw();
+  }
+
+  search(text) {
+    this.hits = searched(this.run, text);
+    this.hitSet = new Set(this.hits);
+    byId("found").textContent = text ? plural(this.hits.length, "hit") : "";
+    this.redraw();
+  }
+
+  nextHit(by) {
+    if (!this.hits.length) return;
+    const from = this.selected >= 0 ? this.selected : this.moment;
+    let i = lowerBound(this.hits, by > 0 ? from + 1 : from) + (by > 0 ? 0 : -1);
+    i = (i + this.hits.length) % this.hits.length;
+    this.select(this.hits[i]);
+    byId("found").textContent = `${i + 1} of ${this.hits.length}`;
+  }
+
+  escape() {
+    if (this.past) this.past = null;
+    else if (this.hits.length) { byId("search").value = ""; this.search(""); }
+    else this.select(-1);
+    this.redraw();
+  }
+
+  click(x, y) {
+    const { drawing, run } = this;
+    if (x < GUTTER) {
+      const row = drawing.serverRows.find((r) => y >= drawing.rowY(r) && y < drawing.rowY(r) + r.h);
+      if (row) { this.chosenServer = row.server; this.redraw(); }
+      return;
+    }
+    const hit = drawing.find(x, y);
+    if (hit) {
+      const line = hit.line;
+      const nearEnd = line && hit.last >= 0 && Math.hypot(line[2] - x, line[3] - y) < Math.hypot(line[0] - x, line[1] - y);
+      return this.select(nearEnd ? hit.last : hit.e);
+    }
+    // Nothing is there: it is the moment that is chosen.
+    this.moment = run.eventUpTo(drawing.timeAt(x));
+    const row = drawing.serverRows.find((r) => y >= drawing.rowY(r) && y < drawing.rowY(r) + r.h);
+    if (row) this.chosenServer = row.server;
+    this.logs.show(this.moment);
+    this.redraw();
+  }
+
+  hover(event) {
+    const tip = byId("tip"), hit = this.drawing.find(event.offsetX, event.offsetY);
+    tip.hidden = !hit;
+    if (!hit) return;
+    const message = hit.message;
+    let text = hit.text ?? `${this.run.data.nodes[this.run.node[hit.e]]}, ${seconds(this.run.at[hit.e])} s: ${this.run.label(hit.e)}`;
+    if (message) text += message.lost ? ` (lost: ${message.why})` : message.last >= 0 ? ` (under way ${span(message.end - message.start)})` : "";
+    tip.textContent = text.slice(0, 420);
+    const left = Math.min(event.clientX + 14, innerWidth - Math.min(470, tip.offsetWidth + 10));
+    tip.style.left = `${left}px`;
+    tip.style.top = `${event.clientY + 18 + tip.offsetHeight > innerHeight ? event.clientY - tip.offsetHeight - 10 : event.clientY + 18}px`;
+  }
+}
+
+// What tests look at: nothing can be changed through it.
+function watched(app, firstDraw) {
+  const { run, scale, drawing } = app;
+  const state = {
+    get ready() { return !!app.drawnOnce; },
+    get firstDraw() { return firstDraw(); },
+    get servers() { return run.servers; },
+    get events() { return run.n; },
+    get messages() { return run.messages.length; },
+    get view() { return { from: scale.time(scale.from), to: scale.time(scale.to), folded: scale.folded }; },
+    get failure() {
+      if (!run.failure) return null;
+      const x = drawing.x(run.failure.at);
+      return { at: run.failure.at, event: run.failure.e, x, isInView: x >= GUTTER && x <= drawing.width };
+    },
+    get drawn() { return { ...drawing.drawn, rows: drawing.serverRows.filter((r) => !r.hidden).length }; },
+    get hits() { return app.hits.length; },
+    get selected() { return app.selected; },
+    get moment() { return app.moment; },
+    get theme() { return app.theme; },
+    get lanes() { return app.operations.lanes().length; },
+    get bad() { return run.operations.filter((o) => o.bad).length; },
+    // Where something is that can be clicked, in the canvas.
+    get targets() { return drawing.hits.map((h) => ({ e: h.e, at: h.point ?? (h.line ? [(h.line[0] + h.line[2]) / 2, (h.line[1] + h.line[3]) / 2] : [h.box[0], h.box[1]]), isArrow: !!h.line })); },
+  };
+  return Object.freeze(state);
+}
+
+async function main() {
+  try {
+    if (typeof DecompressionStream === "undefined") throw new Error("this browser is too old: it needs DecompressionStream (Chrome 103, Firefox 113, Safari 16.4)");
+    const data = await unpack(byId("data").textContent);
+    byId("data").remove();
+    const app = new App(new Run(data));
+    let firstDraw = 0;
+    window.lab = watched(app, () => firstDraw);
+    app.start();
+    requestAnimationFrame(() => { firstDraw = performance.now(); });
+  } catch (error) {
+    byId("reason").textContent = `The page cannot be shown: ${error.message}`;
+    throw error;
+  }
+}
+
+main();
