@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use labrpc::{RunSpec, Simulation, Taken, Timed, Trouble, Watch};
+use labrpc::{Limits, RunSpec, Simulation, Taken, Timed, Trouble, Watch};
 
 use crate::failure::{Failure, Profile, Reason, Verdict};
 use crate::lab::{Lab, Passed, Results};
@@ -60,6 +60,7 @@ pub struct Run {
     profile: Profile,
     record: bool,
     record_choices: bool,
+    limits: Limits,
     watch: Option<Box<dyn Watch>>,
 }
 
@@ -74,8 +75,14 @@ impl Run {
             profile,
             record: false,
             record_choices: false,
+            limits: (test.limits)(),
             watch: None,
         }
+    }
+
+    /// Ends it no later than so. Without this, the test's own limits hold.
+    pub fn limits(self, limits: Limits) -> Run {
+        Run { limits, ..self }
     }
 
     /// Which faults there are.
@@ -100,10 +107,11 @@ impl Run {
 
     /// Runs it, on a thread of its own.
     pub fn run(self) -> RunReport {
-        let Run { test, implementation, spec, profile, record, record_choices, watch } = self;
+        let Run { test, implementation, spec, profile, record, record_choices, limits, watch } =
+            self;
         let results = Arc::new(Mutex::new(Results::default()));
         let results_inside = results.clone();
-        let mut simulation = Simulation::new(spec.clone()).limits((test.limits)()).record(record);
+        let mut simulation = Simulation::new(spec.clone()).limits(limits).record(record);
         simulation = simulation.chaos(profile == Profile::Chaos).record_choices(record_choices);
         if let Some(watch) = watch {
             simulation = simulation.watch(watch);
@@ -124,7 +132,6 @@ impl Run {
             let situation = [missing, failure.situation.to_vec()].concat().into();
             Failure { situation, ..failure }
         });
-        let is_fault = |taken: &Taken| taken.address.kind.has_benign() && taken.value != 0;
         RunReport {
             test,
             spec,
@@ -138,7 +145,7 @@ impl Run {
             events: outcome.events,
             fingerprint: outcome.fingerprint,
             record: outcome.record,
-            choices: outcome.choices.into_iter().filter(is_fault).collect(),
+            choices: outcome.choices.into_iter().filter(Taken::is_fault).collect(),
         }
     }
 }

@@ -251,7 +251,9 @@ impl Choices {
             return if bound == 0 { value } else { value.min(bound - 1) };
         }
         match self.spec.benign.get(&address.kind) {
-            Some(kept) if address.kind.has_benign() && !kept.contains(&address) => 0,
+            Some(kept) if address.kind.has_benign() && !kept.contains(&address) => {
+                address.kind.benign(bound)
+            }
             _ => drawn,
         }
     }

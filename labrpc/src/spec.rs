@@ -31,7 +31,8 @@ pub enum Kind {
     /// Under long reordering, whether and how long the reply is held back, in milliseconds.
     /// Benign: 0, not held back.
     ReplyHold,
-    /// How long a call to a server that cannot be reached takes to fail, in milliseconds. Benign: 0.
+    /// How long a call to a server that cannot be reached takes to fail, in milliseconds. Benign: half of
+    /// the longest.
     Unreachable,
     /// What the code on a server draws for itself, such as election time-outs. Nothing is benign.
     Dice,
@@ -97,7 +98,17 @@ impl Kind {
         Kind::Schedule,
     ];
 
-    /// Whether 0 is this kind's harmless value.
+    /// The harmless value of a decision of this kind in `0..bound`, where there is one: 0, and for what
+    /// is only a time that must pass anyway, its middle. (A caller that hears at once that a server
+    /// cannot be reached may call again at once, without end.)
+    pub const fn benign(self, bound: u64) -> u64 {
+        match self {
+            Kind::Unreachable => bound / 2,
+            _ => 0,
+        }
+    }
+
+    /// Whether this kind has a harmless value.
     pub const fn has_benign(self) -> bool {
         !matches!(self, Kind::Dice | Kind::Workload | Kind::Entropy)
     }
@@ -215,6 +226,13 @@ pub struct Taken {
     pub value: u64,
     /// How many values it could have taken; 0 stands for 2^64.
     pub bound: u64,
+}
+
+impl Taken {
+    /// Whether it has another value than the harmless one. What has none is not meant.
+    pub fn is_fault(&self) -> bool {
+        self.address.kind.has_benign() && self.value != self.address.kind.benign(self.bound)
+    }
 }
 
 #[cfg(test)]

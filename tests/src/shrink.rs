@@ -3,12 +3,13 @@
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use labraft::records::Problem;
+use labraft::records::{Problem, Record};
 use labraft::shrink::{self, End, Shrunk};
-use labraft::workers::{Answer, Keep, Pool, Runs, Settings};
+use labraft::workers::{Answer, Bounds, Keep, Pool, Runs, Settings};
 use labraft::{Repro, Verdict};
 use labrpc::RunSpec;
 
@@ -83,6 +84,9 @@ pub(crate) struct Told {
     steps: usize,
 }
 
+/// How the reason begins of a run that came to a limit.
+const LIMIT_WORDS: &str = "not finished within the limit";
+
 /// Shrinks a run in a worker; `None` when it was interrupted before it had begun.
 pub(crate) fn shrink_one(
     wanted: &Wanted,
@@ -93,6 +97,14 @@ pub(crate) fn shrink_one(
     let Wanted { test, spec, .. } = wanted;
     let Some(first) = runs.run(test, spec.clone(), Keep::Decisions)? else { return Ok(None) };
     let failure = what_fails(&first)?;
+    // What gets much further than the run itself is not going to fail as it does; unless that is how it
+    // fails.
+    let Record { virtual_seconds, events, .. } = first.record;
+    let bounds = Bounds {
+        virtual_time: Duration::from_secs_f64(1.25 * virtual_seconds + 2.0),
+        events: 2 * events + 10_000,
+    };
+    runs.set_bounds((!failure.reason.starts_with(LIMIT_WORDS)).then_some(bounds));
     let bar = progress_bar(budget, show_progress);
     let shrunk = shrink::shrink(
         spec,
@@ -106,6 +118,7 @@ pub(crate) fn shrink_one(
         },
     )?;
     bar.finish_and_clear();
+    runs.set_bounds(None);
     // What is found is kept, also when somebody does not want to wait any longer; a second Ctrl-C ends
     // it at once.
     STOP.store(false, Ordering::Relaxed);

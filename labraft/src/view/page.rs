@@ -3,7 +3,7 @@
 //! The events go into the page as columns of numbers and a table of texts, as JSON, deflated, in base64.
 //! So neither a text of the run nor its length can break the page, and 100,000 events stay small.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io::Write;
 
 use base64::Engine;
@@ -240,8 +240,8 @@ const fn why_lost(why: Lost) -> &'static str {
 /// Where nodes and texts stand in their tables. The maps are looked things up in, and never gone through.
 #[derive(Default)]
 struct Places<'a> {
-    nodes: HashMap<Node, i64>,
-    texts: HashMap<&'a str, i64>,
+    nodes: BTreeMap<Node, i64>,
+    texts: BTreeMap<&'a str, i64>,
 }
 
 impl<'a> Places<'a> {

@@ -13,6 +13,7 @@ mod watch;
 mod worker;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use labrpc::{RunSpec, Taken, Timed};
 use serde::{Deserialize, Serialize};
@@ -32,10 +33,20 @@ struct Job {
     spec: RunSpec,
     profile: Profile,
     keep: Keep,
+    bounds: Option<Bounds>,
     /// Where to leave traces while it runs.
     watch: Option<PathBuf>,
     /// Drawn anew for each job: the answer repeats it.
     nonce: String,
+}
+
+/// Where a run is given up that is not wanted when it gets so far. It counts as failed then.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bounds {
+    /// The latest virtual time.
+    pub virtual_time: Duration,
+    /// The most polls of tasks and arrivals of messages.
+    pub events: u64,
 }
 
 /// What to answer with, beside the result.

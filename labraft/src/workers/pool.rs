@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use labrpc::RunSpec;
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::{Answer, Job, Keep, watch};
+use super::{Answer, Bounds, Job, Keep, watch};
 use crate::failure::{Profile, Verdict};
 use crate::raft::Implementation;
 use crate::records::{Build, Problem, Record};
@@ -127,7 +127,7 @@ impl<'a> Pool<'a> {
 
     /// For runs one after the other in one worker.
     pub fn runs(&self) -> Runs<'_> {
-        Runs { pool: self, worker: None }
+        Runs { pool: self, worker: None, bounds: None }
     }
 
     fn is_stopped(&self) -> bool {
@@ -260,16 +260,30 @@ fn signal_name(signal: i32) -> &'static str {
 pub struct Runs<'a> {
     pool: &'a Pool<'a>,
     worker: Option<Worker>,
+    bounds: Option<Bounds>,
 }
 
 impl Runs<'_> {
+    /// Gives up what gets further than so, from now on.
+    pub fn set_bounds(&mut self, bounds: Option<Bounds>) {
+        self.bounds = bounds;
+    }
+
     /// What became of a run; `None` when the stop flag was set.
     ///
     /// # Errors
     /// As [`Pool::run`].
     pub fn run(&mut self, test: &Test, spec: RunSpec, keep: Keep) -> io::Result<Option<Answer>> {
         let Settings { profile, wall_limit, .. } = self.pool.settings;
-        let job = Job { test: test.name.into(), spec, profile, keep, watch: None, nonce: nonce()? };
+        let job = Job {
+            test: test.name.into(),
+            spec,
+            profile,
+            keep,
+            bounds: self.bounds,
+            watch: None,
+            nonce: nonce()?,
+        };
         let worker = match &mut self.worker {
             Some(worker) => worker,
             None => self.worker.insert(Worker::start(&self.pool.settings)?),

@@ -6,11 +6,12 @@ use std::os::unix::net::UnixStream;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use labrpc::Limits;
 use rustix::process::{Resource, Rlimit, Signal, kill_current_process_group, setrlimit};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::watch::Traces;
-use super::{Answer, Job, Keep};
+use super::{Answer, Bounds, Job, Keep};
 use crate::raft::Implementation;
 use crate::records::{Build, Record};
 use crate::runner::Run;
@@ -80,6 +81,9 @@ fn run(
         .profile(job.profile)
         .record(job.keep == Keep::Events)
         .record_choices(job.keep != Keep::Result);
+    if let Some(Bounds { virtual_time, events }) = job.bounds {
+        run = run.limits(Limits { virtual_time, events, ..(test.limits)() });
+    }
     if let Some(path) = &job.watch {
         run = run.watch(Box::new(Traces::begin(path)?));
     }
