@@ -1,3 +1,4 @@
+// SOLUTION FILE
 //! A client's way to the service.
 
 use std::fmt;

@@ -1,3 +1,4 @@
+// SOLUTION FILE
 //! The key/value service of the course's lab 3: replicated by a Raft, any that offers
 //! [`labraft::Raft`].
 //!

@@ -1,3 +1,4 @@
+// SOLUTION FILE
 //! What clerks and servers say to one another, and what stands in the log.
 
 use std::fmt;

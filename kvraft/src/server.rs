@@ -1,3 +1,4 @@
+// SOLUTION FILE
 //! One server of the service: puts operations through its Raft, and answers them once applied.
 
 use std::cell::RefCell;

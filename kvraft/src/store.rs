@@ -1,3 +1,4 @@
+// SOLUTION FILE
 //! What is replicated: the data, and the clerks' sessions.
 
 use std::collections::BTreeMap;

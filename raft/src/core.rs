@@ -1,3 +1,4 @@
+// SOLUTION FILE
 //! Raft itself (paper, figures 2 and 13), as a pure state machine: no clock, no dice, no tasks.
 //!
 //! Messages and time-outs come in through methods; what is to be done in return gathers in

@@ -1,3 +1,4 @@
+// SOLUTION FILE
 //! The reference Raft: the algorithm of "In Search of an Understandable Consensus Algorithm
 //! (Extended Version)" by Ongaro and Ousterhout, as far as the course's labs 2A to 2D go. Section
 //! and figure numbers are that paper's.

@@ -1,3 +1,4 @@
+// SOLUTION FILE
 //! The log: entries at consecutive indexes, of which a snapshot may have replaced the first ones.
 
 use std::collections::VecDeque;

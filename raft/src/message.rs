@@ -1,11 +1,17 @@
+// BEGIN SOLUTION
+//stub: //! The remote procedures (figures 2 and 13): what servers say to one another.
+//stub:
 //! The three remote procedures, in the paper's words (figures 2 and 13).
 
 use bytes::Bytes;
+// END SOLUTION
 use labrpc::Method;
 use serde::{Deserialize, Serialize};
 
 /// A candidate asks for a vote.
 pub const REQUEST_VOTE: Method<RequestVoteArgs, RequestVoteReply> = Method::new("Raft.RequestVote");
+// BEGIN SOLUTION 2B
+//stub: // 2B: AppendEntries, which is the heartbeat of 2A as well. 2D: InstallSnapshot.
 /// A leader replicates entries, or shows that it is alive.
 pub const APPEND_ENTRIES: Method<AppendEntriesArgs, AppendEntriesReply> =
     Method::new("Raft.AppendEntries");
@@ -21,18 +27,22 @@ pub struct Entry {
     /// What the service is to do.
     pub command: Bytes,
 }
+// END SOLUTION
 
 /// Asks for a vote.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestVoteArgs {
     /// The candidate's term.
     pub term: u64,
+    // BEGIN SOLUTION 2A
+    //stub: // 2A: who it is. 2B: how far its log goes.
     /// The candidate.
     pub candidate_id: usize,
     /// The index of the candidate's last entry; 0 when its log is empty.
     pub last_log_index: u64,
     /// The term of the candidate's last entry; 0 when its log is empty.
     pub last_log_term: u64,
+    // END SOLUTION
 }
 
 /// The answer to a request for a vote.
@@ -44,6 +54,7 @@ pub struct RequestVoteReply {
     pub vote_granted: bool,
 }
 
+// BEGIN SOLUTION 2B
 /// Replicates entries; without any, a heartbeat. Both are checked alike.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppendEntriesArgs {
@@ -120,3 +131,4 @@ pub struct InstallSnapshotReply {
     /// The follower's term, for a leader that is deposed.
     pub term: u64,
 }
+// END SOLUTION

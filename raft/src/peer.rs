@@ -1,3 +1,4 @@
+// SOLUTION FILE
 //! What makes a [`Core`] live: the only file that knows tasks, time, dice and the network.
 //!
 //! Every call into the core ends with [`Peer::carry_out`], without any wait between: so whatever a

@@ -1,3 +1,4 @@
+// SOLUTION FILE
 //! Rules of the paper that are easily broken, each on a core alone: no clock, no network.
 
 use bytes::Bytes;

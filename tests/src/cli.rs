@@ -12,6 +12,8 @@ use labraft::workers::{self, Settings};
 use labraft::{Implementation, NoSuchTest, Profile, Test, Verdict, report, select};
 
 use crate::SUITE;
+use crate::course::command::HandoutArgs;
+use crate::course::submit::SubmitArgs;
 use crate::grade::{Confined, Grade, WorkerRights};
 use crate::hint::Hint;
 use crate::merge::Merge;
@@ -63,6 +65,10 @@ enum Command {
     Mutants(Mutants),
     /// Show a hint for a part of the labs, one at a time.
     Hint(Hint),
+    /// Make from the lab's sources what students get: without the solution.
+    Handout(HandoutArgs),
+    /// Pack what you have written, to be handed in.
+    Submit(SubmitArgs),
     /// Print what a shell needs to complete this command's words.
     Completions {
         /// Which shell.
@@ -220,6 +226,7 @@ pub(crate) enum Ended {
 }
 
 /// Why a command was not carried out to its end.
+#[derive(Debug)]
 pub(crate) enum Stopped {
     /// It cannot be carried out as it was given.
     Wrong(String),
@@ -313,6 +320,8 @@ pub fn lab_main(implementations: &[Implementation]) -> ExitCode {
                 Command::Mutants(mutants) => mutants.run(),
                 Command::Grade(grade) => grade.run(),
                 Command::Hint(hint) => hint.run(),
+                Command::Handout(handout) => handout.run(),
+                Command::Submit(submit) => submit.run(),
                 Command::Completions { shell } => completions(shell),
                 Command::Manual => manual(),
                 Command::Worker { .. } | Command::Confined(_) => {

@@ -13,6 +13,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | `suite` | the registry |
+//! | `parts` | which parts of it a handout has |
 //! | `raft_2a` ... `raft_2d` | the tests of each part |
 //! | `kv_3a`, `kv_3b` | the tests of the key/value service |
 //! | `kv_generic` | the test that most of these are, with other parameters |
@@ -43,6 +44,7 @@ mod kv_generic;
 mod merge;
 mod mutants;
 mod outputs;
+mod parts;
 mod raft_2a;
 mod raft_2b;
 mod raft_2c;

@@ -89,6 +89,11 @@ impl Manifest {
         serde_json::to_string_pretty(self).expect("strings and numbers can be written") + "\n"
     }
 
+    /// The directories in which a student may edit.
+    pub(crate) fn directories(&self) -> impl Iterator<Item = &str> {
+        self.editable.iter().filter_map(|pattern| pattern.strip_suffix(ANY_RUST_FILE))
+    }
+
     /// Whether a student may edit, add or remove the file: it matches one of the patterns, and its
     /// path is a plain one.
     pub(crate) fn may_edit(&self, path: &str) -> bool {

@@ -151,11 +151,13 @@ pub(super) fn is_marked(text: &str) -> bool {
     WORDS.iter().any(|word| text.contains(word))
 }
 
-/// Whether a line of a solution tells that it is one: others, such as `}` or `use std::rc::Rc;`, are
-/// anybody's.
+/// Whether a line of a solution tells that it is one. Others are anybody's, such as `}`, what is
+/// imported, and the head of a function that others call.
 pub(super) fn is_telling(line: &str) -> bool {
-    let is_use = ["use ", "pub use ", "#[", "#!["].iter().any(|begin| line.starts_with(begin));
-    line.len() >= SHORTEST_TELLING_LINE && !is_use
+    let begins = |words: &[&str]| words.iter().any(|word| line.starts_with(word));
+    let is_head = line.ends_with('{') && begins(&["pub fn ", "pub async fn ", "pub(crate) fn "]);
+    let is_named = begins(&["use ", "pub use ", "#[", "#!["]);
+    line.len() >= SHORTEST_TELLING_LINE && !is_named && !is_head
 }
 
 #[cfg(test)]
@@ -240,9 +242,14 @@ mod tests {
     }
 
     #[test]
-    fn only_long_lines_tell_whose_they_are() {
+    fn only_long_lines_of_its_own_tell_whose_they_are() {
         assert!(is_telling("self.output.must_save = true;"));
-        for line in ["}", "use std::cell::{Cell, RefCell};", "#[derive(Clone, Debug, Default)]"] {
+        for line in [
+            "}",
+            "use std::cell::{Cell, RefCell};",
+            "#[derive(Clone, Debug, Default)]",
+            "pub async fn get(&mut self, key: &str) -> String {",
+        ] {
             assert!(!is_telling(line), "{line}");
         }
     }

@@ -55,6 +55,13 @@ impl Tree {
         self.0.insert(path.into(), File { content: content.into(), is_executable });
     }
 
+    /// Says of a file whether it is a program.
+    pub(crate) fn set_executable(&mut self, path: &str, is_executable: bool) {
+        if let Some(file) = self.0.get_mut(path) {
+            file.is_executable = is_executable;
+        }
+    }
+
     /// Takes a file out.
     pub(crate) fn remove(&mut self, path: &str) {
         self.0.remove(path);

@@ -1,0 +1,59 @@
+//! What a client uses.
+
+use std::time::Duration;
+
+use labraft::{Part, not_yet};
+use labrpc::{ClientEnd, Runtime};
+
+use crate::message::{GET, GetArgs, PUT_APPEND, PutAppendArgs};
+
+/// How long a clerk waits before it gives up; a real one never does.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// One client's; it has one operation at a time.
+pub struct Clerk {
+    /// A way to each server, in some order.
+    ends: Vec<ClientEnd>,
+    rt: Runtime,
+    // 3A: who answered last; the clerk's own number, and that of its last operation.
+}
+
+impl Clerk {
+    /// A clerk with a way to each server.
+    pub fn new(servers: Vec<ClientEnd>, rt: Runtime) -> Clerk {
+        Clerk { ends: servers, rt }
+    }
+
+    /// The value of a key; empty when there is none.
+    pub async fn get(&mut self, key: &str) -> String {
+        let args = GetArgs { key: key.into() };
+        match self.ends[0].call(GET, &args).await {
+            Some(Ok(value)) => value,
+            _ => {
+                // 3A: another server, until one has done it.
+                not_yet(Part::Kv3A, "asking another server for a value");
+                self.rt.sleep(PAUSE).await;
+                String::new()
+            }
+        }
+    }
+
+    /// Makes `value` the value of a key.
+    pub async fn put(&mut self, key: &str, value: &str) {
+        self.put_append(key, value, false).await;
+    }
+
+    /// Adds `value` to the value of a key; without one, it is the value.
+    pub async fn append(&mut self, key: &str, value: &str) {
+        self.put_append(key, value, true).await;
+    }
+
+    async fn put_append(&mut self, key: &str, value: &str, is_append: bool) {
+        let args = PutAppendArgs { key: key.into(), value: value.into(), is_append };
+        if self.ends[0].call(PUT_APPEND, &args).await != Some(Ok(())) {
+            // 3A: another server, until one has done it; and it must be done once only.
+            not_yet(Part::Kv3A, "asking another server for a write");
+            self.rt.sleep(PAUSE).await;
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! What Gradescope grades with: a script that makes its image, one that grades, and the lab.
+//!
+//! Gradescope unpacks it to `/autograder/source`, runs `setup.sh` there once, as root and with a
+//! network; then for each submission `run_autograder`, which must write
+//! `/autograder/results/results.json`.
+
+use std::fs;
+use std::path::Path;
+
+use super::tree::Tree;
+use crate::cli::Stopped;
+
+/// Where the lab's sources are in it.
+const LAB: &str = "lab/";
+
+/// Writes it to a directory, with this configuration of `lab grade`.
+///
+/// # Errors
+/// When something cannot be read or written.
+pub(super) fn write(root: &Path, directory: &Path, config: &Path) -> Result<(), Stopped> {
+    let wrong = |path: &Path, error| Stopped::Wrong(format!("{}: {error}", path.display()));
+    let config_text = fs::read(config).map_err(|error| wrong(config, error))?;
+    let sources = Tree::of_sources(root).map_err(|error| wrong(root, error))?;
+    let compiler = env!("LAB_COMPILER").split(' ').nth(1).unwrap_or("stable");
+    kit(&sources, config_text, compiler).write(directory).map_err(|error| wrong(directory, error))
+}
+
+/// All of it, as files.
+fn kit(sources: &Tree, config: Vec<u8>, compiler: &str) -> Tree {
+    let mut tree = Tree::default();
+    for (path, file) in sources.files() {
+        tree.insert(&format!("{LAB}{path}"), file.content.clone());
+        tree.set_executable(&format!("{LAB}{path}"), file.is_executable);
+    }
+    tree.insert("course.toml", config);
+    tree.insert("setup.sh", include_str!("gradescope/setup.sh").replace("@RUST@", compiler));
+    tree.insert("run_autograder", include_str!("gradescope/run_autograder"));
+    for script in ["setup.sh", "run_autograder"] {
+        tree.set_executable(script, true);
+    }
+    tree
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kit_has_the_two_scripts_the_lab_and_the_configuration() {
+        let mut sources = Tree::default();
+        sources.insert("Cargo.toml", "[workspace]");
+        let kit = kit(&sources, b"secret".to_vec(), "1.95.0");
+        let paths: Vec<_> = kit.files().map(|(path, file)| (path, file.is_executable)).collect();
+        let expected =
+            [("course.toml", false), ("lab/Cargo.toml", false), ("run_autograder", true)];
+        assert_eq!(paths[..3], expected);
+        assert_eq!(paths[3..], [("setup.sh", true)]);
+        let setup = String::from_utf8(kit.get("setup.sh").unwrap().to_vec()).unwrap();
+        assert!(setup.contains("--default-toolchain 1.95.0") && !setup.contains('@'), "{setup}");
+    }
+}
