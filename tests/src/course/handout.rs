@@ -223,7 +223,8 @@ fn readme(sources: &Tree, parts: Parts) -> Result<String, String> {
         })
         .collect();
     match page.contains(LIST_OF_PARTS) {
-        true => Ok(page.replace(LIST_OF_PARTS, &list)),
+        // Its links are to pages beside it.
+        true => Ok(page.replace("](", "](docs/course/").replace(LIST_OF_PARTS, &list)),
         false => Err(format!("{README} has no line {:?}", LIST_OF_PARTS.trim())),
     }
 }
