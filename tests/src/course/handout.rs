@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use labraft::Part;
 
+use super::links;
 use super::manifest::{self, Manifest};
 use super::markers::{self, Stripped};
 use super::tree::Tree;
@@ -128,6 +129,7 @@ impl Handout {
         let removed = strip_all(&mut tree, sources)?;
         tree.insert(PARTS_FILE, parts_file(parts));
         tree.insert("README.md", readme(sources, parts)?);
+        cut_links(&mut tree);
         check_leaks(&tree, &removed)?;
         let manifest =
             Manifest::new(&tree, [parts.first.name(), parts.last.name()], parts.directories());
@@ -226,6 +228,21 @@ fn readme(sources: &Tree, parts: Parts) -> Result<String, String> {
         // Its links are to pages beside it.
         true => Ok(page.replace("](", "](docs/course/").replace(LIST_OF_PARTS, &list)),
         false => Err(format!("{README} has no line {:?}", LIST_OF_PARTS.trim())),
+    }
+}
+
+/// Takes out of the pages the links to what is not handed out.
+fn cut_links(tree: &mut Tree) {
+    let cut: Vec<(String, String)> = tree
+        .files()
+        .filter(|(path, _)| path.ends_with(".md"))
+        .map(|(path, file)| {
+            let page = String::from_utf8_lossy(&file.content);
+            (path.into(), links::without_dangling(path, &page, |target| tree.has(target)))
+        })
+        .collect();
+    for (path, page) in cut {
+        tree.insert(&path, page);
     }
 }
 

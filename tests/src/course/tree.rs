@@ -44,6 +44,15 @@ impl Tree {
         self.0.iter().map(|(path, file)| (path.as_str(), file))
     }
 
+    /// Whether there is a file or a directory of this path.
+    pub(crate) fn has(&self, path: &str) -> bool {
+        let is_in = |found: &str| found == path || found.starts_with(&format!("{path}/"));
+        self.0
+            .range(path.to_string()..)
+            .take_while(|(found, _)| found.starts_with(path))
+            .any(|(found, _)| is_in(found))
+    }
+
     /// The bytes of a file.
     pub(crate) fn get(&self, path: &str) -> Option<&[u8]> {
         self.0.get(path).map(|file| &file.content[..])
