@@ -172,9 +172,12 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// What runs that failed for one reason have in common: the sentence without its numbers and
-    /// values; of a panic, where it was.
+    /// What runs that failed for one reason have in common: the property; of a panic, where it was; else
+    /// the sentence without its numbers and values.
     pub fn group(&self) -> String {
+        if let Some(property) = self.property() {
+            return property;
+        }
         if let Reason::Trouble(trouble) = self
             && let Trouble::Panicked { at: Some(at), .. } = &**trouble
         {
@@ -327,12 +330,10 @@ mod tests {
 
     #[test]
     fn failures_for_one_reason_have_one_group() {
-        let mismatch = |index| Reason::CommitMismatch {
-            index,
-            now: (1, "77".into()),
-            before: (index as usize, "x 3 y".into()),
-        };
-        assert_eq!(mismatch(3).group(), mismatch(17).group());
+        let late = |index| Reason::TooFew { index, applied: 1, wanted: 3 };
+        assert_eq!(late(3).group(), late(17).group());
+        let leaders = |servers: &[usize]| Reason::TwoLeaders { term: 1, servers: servers.into() };
+        assert_eq!(leaders(&[0, 1]).group(), leaders(&[0, 1, 2]).group());
         let expected = |what: &str| Reason::Expected(what.into()).group();
         assert_eq!(
             expected(r#"missing element "x 0 1 y" in "x 0""#),

@@ -126,6 +126,9 @@ struct RunArgs {
     shard: Option<Shard>,
     #[command(flatten)]
     output: OutputArgs,
+    /// Leave failures as they are: no repro files, no pages.
+    #[arg(long)]
+    no_shrink: bool,
     /// Run each seed in a second process as well, and compare.
     #[arg(long, conflicts_with_all = ["resume", "time", "shard"])]
     check_determinism: bool,
@@ -401,6 +404,7 @@ fn run(args: RunArgs, implementations: &[Implementation]) -> Result<Ended, Stopp
         time: args.time,
         check_determinism: args.check_determinism,
         last_seed_first: args.last_seed_first,
+        no_shrink: args.no_shrink,
         outputs: output.into(),
     }
     .run()
@@ -434,7 +438,7 @@ fn watch(
     seeds.parse::<Seeds>().map_err(Stopped::Wrong)?;
     let mut words = vec!["run".to_string()];
     words.extend(patterns);
-    words.extend(["--failed-first", "--fail-fast", "--seeds"].map(String::from));
+    words.extend(["--failed-first", "--fail-fast", "--no-shrink", "--seeds"].map(String::from));
     words.push(seeds);
     words.extend(implementation.into_iter().flat_map(|name| ["--implementation".into(), name]));
     crate::watch::watch(&words.into_iter().map(Into::into).collect::<Vec<_>>())

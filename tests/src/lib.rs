@@ -35,6 +35,7 @@
 
 mod cli;
 mod course;
+mod failures;
 mod grade;
 mod hint;
 mod kv;

@@ -11,7 +11,7 @@ use crate::SUITE;
 use crate::cli::Stopped;
 
 /// How many reasons are shown.
-const REASONS_SHOWN: usize = 5;
+pub(crate) const REASONS_SHOWN: usize = 5;
 
 /// What to write.
 pub(crate) struct Outputs {

@@ -14,6 +14,7 @@ use labraft::{Test, Verdict};
 
 use crate::SUITE;
 use crate::cli::{Commands, Ended, STOP, Stopped};
+use crate::failures;
 use crate::outputs::Outputs;
 use crate::seeds::{Seeds, Shard, pairs};
 use crate::self_check::{self, OtherProcess};
@@ -39,6 +40,8 @@ pub(crate) struct Sweep<'a> {
     pub(crate) time: Option<Duration>,
     pub(crate) check_determinism: bool,
     pub(crate) last_seed_first: bool,
+    /// Whether failures are left as they are.
+    pub(crate) no_shrink: bool,
     pub(crate) outputs: Outputs,
 }
 
@@ -109,6 +112,9 @@ impl Sweep<'_> {
         let replay =
             |record: &Record| self.commands.replay(&record.test, record.seed, record.profile);
         self.outputs.write(&summary, !self.is_single(), replay)?;
+        if !(interrupted || self.no_shrink || self.last_seed_first || self.is_single()) {
+            self.outputs.say(&failures::leave(&summary, &self.commands, &self.out)?)?;
+        }
         Ok(match interrupted {
             true => Ended::Interrupted,
             false if !same => Ended::Judged(Verdict::Failed),

@@ -155,6 +155,19 @@ fn progress_bar(budget: u64, show: bool) -> ProgressBar {
 }
 
 impl Told {
+    /// In a line: which run, what it needs, how far it goes.
+    pub(crate) fn headline(&self) -> String {
+        let Told { repro, shrunk, story, steps, .. } = self;
+        let Repro { test, spec, failure, .. } = repro;
+        format!(
+            "{test}, seed {}: {}; {} of {} decisions are needed, then {steps} steps of the protocol",
+            spec.seed,
+            failure.group,
+            story.len(),
+            shrunk.of
+        )
+    }
+
     fn words(&self, path: &Path, commands: &Commands<'_>) -> String {
         let Told { repro, shrunk, story, steps, .. } = self;
         let Repro { test, spec, failure, .. } = repro;

@@ -43,6 +43,8 @@ pub struct Group {
     pub tests: BTreeMap<String, u64>,
     /// The one with the lowest seed.
     pub first: Record,
+    /// The one that failed soonest, in virtual time.
+    pub shortest: Record,
 }
 
 impl Group {
@@ -132,11 +134,19 @@ impl Summary {
         if self.groups.len() >= MAX_GROUPS && !self.groups.contains_key(&key) {
             key = "for other reasons".into();
         }
-        let new = || Group { tests: BTreeMap::new(), first: record.clone() };
+        let new =
+            || Group { tests: BTreeMap::new(), first: record.clone(), shortest: record.clone() };
         let group = self.groups.entry(key).or_insert_with(new);
         *group.tests.entry(record.test.clone()).or_default() += 1;
         if record.seed < group.first.seed {
             group.first = record.clone();
+        }
+        // In whatever order runs end, it is the same one.
+        let length = |record: &Record| record.virtual_seconds;
+        let by_name = |a: &Record, b: &Record| (&a.test, a.seed).cmp(&(&b.test, b.seed));
+        let shortest = &group.shortest;
+        if length(record).total_cmp(&length(shortest)).then(by_name(record, shortest)).is_lt() {
+            group.shortest = record.clone();
         }
     }
 

@@ -67,7 +67,8 @@ fn with_reference(handout: &Handout, root: &Path) -> Result<Tree, Stopped> {
 fn fails_cleanly(bench: &Bench, part: Part, missing: Part) -> Result<Option<String>, Stopped> {
     let out = bench.out.join(part.name());
     let out_name = out.to_string_lossy().into_owned();
-    let output = bench.lab(&["run", part.name(), "--shard", "1/1", "--out", &out_name])?;
+    let output =
+        bench.lab(&["run", part.name(), "--shard", "1/1", "--no-shrink", "--out", &out_name])?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     if output.status.code() != Some(1) {
         let more = String::from_utf8_lossy(&output.stderr);

@@ -146,7 +146,7 @@ impl Mutants {
         let tests = SUITE.iter().filter(|test| is_of_service(test) == is_kv);
         command.args(tests.map(|test| test.name));
         command.arg("--seeds").arg(format!("{}..{}", seeds.start, seeds.end));
-        command.arg("--jobs").arg(self.jobs().to_string());
+        command.arg("--jobs").arg(self.jobs().to_string()).arg("--no-shrink");
         // A job array shares out runs, not mutants.
         command.args(["--shard", "1/1"]).arg("--out").arg(&out);
         command.arg("--wall-limit").arg(WALL_LIMIT_SECONDS.to_string());
