@@ -155,7 +155,7 @@ mod tests {
         ] {
             assert_eq!(words(text).forbidden.len(), 1, "{text}");
         }
-        assert_eq!(words("fn f( {").forbidden, ["raft/src/lib.rs:1:5: this is no Rust"]);
+        assert_eq!(words("fn f( {").forbidden, ["raft/src/lib.rs:1:7: this is no Rust"]);
         let deep = format!("fn f() {{ {}{} }}", "(".repeat(200_000), ")".repeat(200_000));
         assert_eq!(words(&deep), Words::default());
     }

@@ -1,0 +1,243 @@
+//! Submissions that are not what they should be.
+
+use std::io::Write;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use zip::write::SimpleFileOptions;
+
+use super::*;
+
+const LIB: (&str, &[u8]) = ("raft/src/lib.rs", b"//! Mine.\n");
+
+/// A place of one test's own, empty.
+fn place(name: &str) -> PathBuf {
+    let place = std::env::temp_dir().join(format!("lab-submission-{name}-{}", std::process::id()));
+    _ = fs::remove_dir_all(&place);
+    fs::create_dir_all(&place).unwrap();
+    place
+}
+
+fn take_bytes(name: &str, bytes: &[u8]) -> Result<Submission, String> {
+    let place = place(name);
+    fs::write(place.join("archive"), bytes).unwrap();
+    let taken = Submission::take(&place.join("archive"), BOUNDS);
+    fs::remove_dir_all(&place).unwrap();
+    taken
+}
+
+/// A tar archive with names that no tool would write.
+fn tar(entries: &[(&[u8], tar::EntryType, &[u8])]) -> Vec<u8> {
+    let mut builder = tar::Builder::new(Vec::new());
+    for (name, kind, content) in entries {
+        let mut header = tar::Header::new_gnu();
+        header.as_mut_bytes()[..name.len()].copy_from_slice(name);
+        header.set_entry_type(*kind);
+        if matches!(kind, tar::EntryType::Symlink | tar::EntryType::Link) {
+            header.set_link_name_literal(content).unwrap();
+        }
+        let content = if kind.is_file() { content } else { &b""[..] };
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        header.set_cksum();
+        builder.append(&header, content).unwrap();
+    }
+    builder.into_inner().unwrap()
+}
+
+fn tar_of_files(files: &[(&str, &[u8])]) -> Vec<u8> {
+    let entries: Vec<_> = files
+        .iter()
+        .map(|(name, bytes)| (name.as_bytes(), tar::EntryType::Regular, *bytes))
+        .collect();
+    tar(&entries)
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn zip(files: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, content) in files {
+        writer.start_file(*name, SimpleFileOptions::default()).unwrap();
+        writer.write_all(content).unwrap();
+    }
+    writer.finish().unwrap().into_inner()
+}
+
+fn paths(submission: &Submission) -> Vec<&str> {
+    submission.files.keys().map(String::as_str).collect()
+}
+
+#[test]
+fn a_folder_a_tar_and_a_zip_are_the_same_also_in_a_folder_of_their_own() {
+    let files: [(&str, &[u8]); 3] =
+        [LIB, ("raft/src/log/mod.rs", b"//! Log.\n"), ("kvraft/src/lib.rs", b"//! Kv.\n")];
+    let folder = place("alike");
+    for (path, content) in files {
+        let path = folder.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+    let expected = Submission::take(&folder, BOUNDS).unwrap();
+    fs::remove_dir_all(&folder).unwrap();
+    assert_eq!(paths(&expected), ["kvraft/src/lib.rs", "raft/src/lib.rs", "raft/src/log/mod.rs"]);
+    assert!(expected.left_out.is_empty() && expected.has("raft/src/"));
+    for prefix in ["", "./", "alice/"] {
+        let named = files.map(|(path, content)| (format!("{prefix}{path}"), content));
+        let named: Vec<_> = named.iter().map(|(path, content)| (path.as_str(), *content)).collect();
+        let tarred = tar_of_files(&named);
+        for bytes in [gzip(&tarred), tarred, zip(&named)] {
+            let taken = take_bytes("alike", &bytes).unwrap();
+            assert_eq!((&taken, taken.digest()), (&expected, expected.digest()), "{prefix:?}");
+        }
+    }
+}
+
+#[test]
+fn build_scripts_cargo_settings_manifests_and_tests_are_not_taken() {
+    let bytes = zip(&[
+        LIB,
+        ("raft/build.rs", b"fn main() { panic!() }"),
+        ("raft/Cargo.toml", b"[package]\nbuild = \"src/lib.rs\"\n"),
+        (".cargo/config.toml", b"[build]\nrustc-wrapper = \"evil\"\n"),
+        ("raft/.cargo/config.toml", b""),
+        ("rust-toolchain.toml", b""),
+        ("Cargo.toml", b"[patch.crates-io]\n"),
+        ("Cargo.lock", b""),
+        ("tests/src/raft_2a.rs", b"// all tests pass"),
+        ("labraft/src/lib.rs", b""),
+        ("raft/src/.hidden.rs", b""),
+        ("raft/src/data.bin", b""),
+    ]);
+    let taken = take_bytes("settings", &bytes).unwrap();
+    assert_eq!(paths(&taken), ["raft/src/lib.rs"]);
+    for named in ["raft/build.rs", ".cargo/config.toml", "rust-toolchain.toml", "raft/src/data.bin"]
+    {
+        assert!(taken.left_out.iter().any(|line| line.starts_with(named)), "{:?}", taken.left_out);
+    }
+}
+
+#[test]
+fn links_and_devices_are_left_out_and_never_followed() {
+    let folder = place("links");
+    fs::create_dir_all(folder.join("raft/src")).unwrap();
+    fs::write(folder.join("raft/src/lib.rs"), LIB.1).unwrap();
+    fs::write(folder.join("secret"), "the secret").unwrap();
+    symlink("../../secret", folder.join("raft/src/secret.rs")).unwrap();
+    symlink("/etc", folder.join("raft/src/etc")).unwrap();
+    symlink("/", folder.join("kvraft")).unwrap();
+    let taken = Submission::take(&folder, BOUNDS).unwrap();
+    assert_eq!(paths(&taken), ["raft/src/lib.rs"]);
+    assert_eq!(taken.left_out.len(), 3);
+    symlink(&folder, folder.join("whole")).unwrap();
+    assert!(Submission::take(&folder.join("whole"), BOUNDS).unwrap_err().contains("neither"));
+    fs::remove_dir_all(&folder).unwrap();
+
+    let bytes = tar(&[
+        (LIB.0.as_bytes(), tar::EntryType::Regular, LIB.1),
+        (b"raft/src/a.rs", tar::EntryType::Symlink, b"/etc/passwd"),
+        (b"raft/src/b.rs", tar::EntryType::Link, b"raft/src/lib.rs"),
+        (b"raft/src/c.rs", tar::EntryType::Char, b""),
+        (b"raft/src/d.rs", tar::EntryType::Fifo, b""),
+    ]);
+    let taken = take_bytes("links", &bytes).unwrap();
+    assert_eq!(paths(&taken), ["raft/src/lib.rs"]);
+    assert_eq!(taken.left_out.len(), 4, "{:?}", taken.left_out);
+
+    let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    writer.start_file(LIB.0, SimpleFileOptions::default()).unwrap();
+    writer.add_symlink("raft/src/a.rs", "/etc/passwd", SimpleFileOptions::default()).unwrap();
+    let taken = take_bytes("links", &writer.finish().unwrap().into_inner()).unwrap();
+    assert_eq!(paths(&taken), ["raft/src/lib.rs"]);
+    assert_eq!(taken.left_out, ["raft/src/a.rs: links are not followed"]);
+}
+
+#[test]
+fn paths_that_lead_elsewhere_are_left_out_and_named() {
+    let tricks: [&str; 9] = [
+        "../raft/src/a.rs",
+        "raft/src/../../tests/src/lib.rs",
+        "/raft/src/a.rs",
+        "raft\\src\\a.rs",
+        "C:/raft/src/a.rs",
+        "raft/src/a\n.rs",
+        "raft/src/../lib.rs",
+        "alice/../../raft/src/a.rs",
+        "raft/src/\u{1b}[2J.rs",
+    ];
+    for trick in tricks {
+        let bytes = tar_of_files(&[LIB, (trick, b"fn evil() {}")]);
+        let taken = take_bytes("paths", &bytes).unwrap();
+        assert_eq!(paths(&taken), ["raft/src/lib.rs"], "{trick:?}");
+        assert_eq!(taken.left_out.len(), 1, "{trick:?}");
+        assert!(!taken.left_out[0].contains(['\n', '\u{1b}']), "{trick:?}");
+    }
+    let regular = tar::EntryType::Regular;
+    let bytes = tar(&[(LIB.0.as_bytes(), regular, LIB.1), (b"raft/src/\xff.rs", regular, b"")]);
+    let taken = take_bytes("paths", &bytes).unwrap();
+    assert!(taken.left_out[0].contains("no UTF-8"), "{:?}", taken.left_out);
+}
+
+#[test]
+fn what_stands_in_it_twice_is_not_guessed() {
+    let twice = tar_of_files(&[LIB, (LIB.0, b"fn other() {}")]);
+    assert!(take_bytes("twice", &twice).unwrap_err().contains("twice"));
+    assert!(take_bytes("twice", &tar_of_files(&[LIB, ("./raft/src/lib.rs", b"")])).is_err());
+    let two = tar_of_files(&[("a/raft/src/lib.rs", b""), ("b/raft/src/lib.rs", b"")]);
+    assert!(take_bytes("twice", &two).unwrap_err().contains("more than one lab"));
+    let mut zipped = zip(&[LIB, ("raft/src/lic.rs", b"fn other() {}")]);
+    for i in 0..zipped.len() - 15 {
+        if &zipped[i..i + 15] == b"raft/src/lic.rs" {
+            zipped[i + 11] = b'b';
+        }
+    }
+    assert!(take_bytes("twice", &zipped).unwrap_err().contains("twice"));
+}
+
+#[test]
+fn bombs_do_not_go_off() {
+    let zeros = vec![b' '; 80 << 20];
+    // A small archive of much, as one file, as a file of no interest, and in the archive's own talk.
+    let one = zip(&[LIB, ("raft/src/big.rs", &zeros[..3 << 20])]);
+    assert!(one.len() < 100_000);
+    assert!(take_bytes("bomb", &one).unwrap_err().contains("more than 1024 KiB"));
+    for name in ["raft/src/big.rs", "README.md"] {
+        let bytes = gzip(&tar_of_files(&[LIB, (name, &zeros)]));
+        assert!(bytes.len() < 1 << 20);
+        let error = take_bytes("bomb", &bytes).unwrap_err();
+        assert!(error.contains("too much") || error.contains("more comes out"), "{error}");
+    }
+    let names: Vec<String> = (0..300).map(|i| format!("raft/src/a{i}.rs")).collect();
+    let many: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), &b""[..])).collect();
+    assert!(take_bytes("bomb", &zip(&many)).unwrap_err().contains("more than 200 source files"));
+    let names: Vec<String> = (0..20_001).map(|i| format!("docs/{i}")).collect();
+    let many: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), &b""[..])).collect();
+    assert!(take_bytes("bomb", &zip(&many)).unwrap_err().contains("more than 20000 entries"));
+    let big: Vec<(String, &[u8])> =
+        (0..70).map(|i| (format!("raft/src/a{i}.rs"), &zeros[..1 << 20])).collect();
+    let big: Vec<(&str, &[u8])> = big.iter().map(|(name, bytes)| (name.as_str(), *bytes)).collect();
+    assert!(take_bytes("bomb", &zip(&big)).unwrap_err().contains("the files together"));
+}
+
+#[test]
+fn what_is_no_archive_is_refused_in_words() {
+    let cut = gzip(&tar_of_files(&[LIB]));
+    let wrong: [(&[u8], &str); 6] = [
+        (b"", "no tar"),
+        (b"hello", "no tar"),
+        (b"PK\x03\x04 and nothing else", "cannot be read"),
+        (&[0x1f, 0x8b, 8, 0], "cannot be read"),
+        (&cut[..cut.len() / 2], "cannot be read"),
+        (&tar_of_files(&[("README.md", b"hello")]), "there is no raft/src"),
+    ];
+    for (bytes, hint) in wrong {
+        let error = take_bytes("wrong", bytes).unwrap_err();
+        assert!(error.contains(hint), "{error}");
+    }
+}
