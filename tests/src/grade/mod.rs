@@ -12,6 +12,7 @@
 //! | `confine` | rights that a process gives up |
 //! | `points` | what outcomes are worth |
 //! | `report` | pages, and what programs read |
+//! | `self_test` | whether all of this tells right from wrong |
 
 mod build;
 mod config;
@@ -20,6 +21,7 @@ mod points;
 mod report;
 mod runs;
 mod seeds;
+mod self_test;
 mod submission;
 mod words;
 
@@ -53,7 +55,7 @@ const KV: &str = "kvraft/src/";
 #[derive(Args)]
 pub(crate) struct Grade {
     /// What was handed in: folders, tar, tar.gz or zip archives.
-    #[arg(required = true, value_name = "SUBMISSION")]
+    #[arg(required_unless_present = "self_test", value_name = "SUBMISSION")]
     submissions: Vec<PathBuf>,
     /// What the course wants.
     #[arg(long, value_name = "FILE")]
@@ -77,6 +79,10 @@ pub(crate) struct Grade {
     /// `result` (the file that GITHUB_OUTPUT names).
     #[arg(long)]
     classroom: bool,
+    /// Grade what is known instead: the solution, the handout, and a few bugs; each must get what it
+    /// deserves.
+    #[arg(long, conflicts_with_all = ["submissions", "publish", "build_only", "gradescope", "classroom"])]
+    self_test: bool,
     /// How many processes to build and to run with at a time [default: one for each processor].
     #[arg(long, value_parser = parse_jobs)]
     jobs: Option<usize>,
@@ -123,28 +129,43 @@ impl Graded {
 impl Grade {
     /// Grades them all. It is carried out when there is a report on each, whatever it says.
     pub(crate) fn run(self) -> Result<Ended, Stopped> {
-        let course = Course::read(&self.config).map_err(Stopped::Wrong)?;
+        let mut course = Course::read(&self.config).map_err(Stopped::Wrong)?;
+        if self.self_test {
+            let seeds = &mut course.seeds;
+            seeds.public = seeds.public.min(self_test::SEEDS);
+            seeds.hidden = seeds.hidden.min(self_test::SEEDS);
+        }
         let secret = course.read_secret().map_err(Stopped::Wrong)?;
         let names = names(&self.submissions)?;
         if (self.gradescope.is_some() || self.classroom) && names.len() > 1 {
             return Err(Stopped::Wrong("such results are of one submission only".into()));
         }
         let root = tree::sources()?;
+        is_kept_apart(&course, &root)?;
         let jobs = self.jobs.unwrap_or_else(default_jobs);
         let walls = walls(&course)?;
         writeln!(io::stdout(), "{walls}")?;
         let workshop = Workshop::prepare(&root, &self.work, course.limits, jobs)?;
         let bench = Bench { course: &course, secret: &secret, workshop: &workshop, jobs, walls };
+        if self.self_test {
+            let are_right = self_test::run(&bench, &root, &self.work.join("self-test"))?;
+            let verdict = if are_right { Verdict::Passed } else { Verdict::Failed };
+            return Ok(Ended::Judged(verdict));
+        }
+        if let Some(path) = &self.gradescope {
+            // What there is if the machine ends it before its end.
+            fs::write(path, format!("{}\n", report::unfinished()))
+                .map_err(|error| cannot_write(path, &error))?;
+        }
         let mut all = Vec::new();
         for (name, path) in names.iter().zip(&self.submissions) {
-            if STOP.load(Ordering::Relaxed) {
-                return Ok(Ended::Interrupted);
-            }
             let began = now();
-            let graded = bench.grade(name, path, self.build_only)?;
+            let graded = bench.grade(name, path, self.build_only);
+            // What was under way then says nothing.
             if STOP.load(Ordering::Relaxed) {
                 return Ok(Ended::Interrupted);
             }
+            let graded = graded?;
             let seconds = began.elapsed().as_secs_f64();
             self.write(&graded, &course, seconds)?;
             writeln!(io::stdout(), "{}", line(&graded, seconds))?;
@@ -247,6 +268,23 @@ fn names(submissions: &[PathBuf]) -> Result<Vec<String>, Stopped> {
         names.push(name);
     }
     Ok(names)
+}
+
+/// Whether the secret is out of the reach of what is built: it is not one of the lab's own files.
+fn is_kept_apart(course: &Course, root: &Path) -> Result<(), Stopped> {
+    let broken = |error: io::Error| Stopped::Broken(format!("{}: {error}", root.display()));
+    let secret = course.secret.canonicalize().map_err(broken)?;
+    let root = root.canonicalize().map_err(broken)?;
+    let Ok(path) = secret.strip_prefix(&root) else { return Ok(()) };
+    let sources = tree::Tree::of_sources(&root).map_err(broken)?;
+    match path.to_str().and_then(|path| sources.get(path)) {
+        None => Ok(()),
+        Some(_) => Err(Stopped::Wrong(format!(
+            "the secret {} is one of the lab's own files, which submissions are built among; keep it \
+             elsewhere",
+            path.display()
+        ))),
+    }
 }
 
 /// Which walls stand around runs on this machine, in words.

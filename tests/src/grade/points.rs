@@ -155,3 +155,24 @@ fn reason(record: Option<&Record>) -> String {
         (verdict, ..) => verdict.name().into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn points_follow_the_share_of_seeds_or_its_steps() {
+        assert_eq!(points(&[], 6, 199, 220), Points(542));
+        assert_eq!(points(&[], 6, 220, 220), Points(600));
+        assert_eq!(points(&[], 6, 0, 0), Points(0));
+        let steps = [(0.5, 0.25), (0.9, 0.6), (1.0, 1.0)];
+        let at = |passed| points(&steps, 10, passed, 10).0;
+        assert_eq!([0, 4, 5, 8, 9, 10].map(at), [0, 0, 250, 250, 600, 1000]);
+    }
+
+    #[test]
+    fn points_are_shown_without_needless_digits() {
+        let shown = [0, 5, 50, 250, 600, 1234].map(|points| Points(points).to_string());
+        assert_eq!(shown, ["0", "0.05", "0.5", "2.5", "6", "12.34"]);
+    }
+}

@@ -190,6 +190,15 @@ pub(super) fn gradescope(graded: &Graded, reader: Reader, seconds: f64) -> Value
     })
 }
 
+/// What Gradescope reads when grading has not come to its end.
+pub(super) fn unfinished() -> Value {
+    json!({
+        "score": 0,
+        "output": "grading has begun, and has not come to its end: ask the course's staff",
+        "stdout_visibility": "hidden",
+    })
+}
+
 fn gradescope_words(test: &TestGrade, reader: Reader) -> String {
     let mut lines = vec![test.test.title.to_string()];
     for (is_hidden, kind) in [(false, "public"), (true, "hidden")] {
@@ -305,4 +314,102 @@ pub(super) fn by_part(tests: &[TestGrade]) -> Vec<(Part, Vec<&TestGrade>)> {
         }
     }
     parts
+}
+
+#[cfg(test)]
+mod tests {
+    use labraft::records::Record;
+    use labraft::{Test, Verdict};
+
+    use super::super::config::Course;
+    use super::super::runs::Outcome;
+    use super::super::seeds::Seed;
+    use super::*;
+    use crate::SUITE;
+
+    /// A record, as a worker would have written it.
+    fn record(test: &Test, seed: u64, verdict: Verdict, reason: &str) -> Record {
+        let problem = match verdict {
+            Verdict::Passed => json!({}),
+            _ => {
+                json!({"reason": reason, "group": reason, "at": 1.5, "server": null, "details": []})
+            }
+        };
+        let mut value = json!({
+            "test": test.name, "seed": seed, "implementation": "reference", "profile": "go",
+            "verdict": verdict, "virtual_seconds": 1.0, "cpu_ms": seed as f64, "rpcs": 1, "bytes": 1,
+            "commands": 1, "events": 1, "fingerprint": "",
+            "build": {"program": "", "commit": "", "lock": "", "compiler": "", "profile": ""},
+        });
+        for (key, field) in problem.as_object().into_iter().flatten() {
+            value[key] = field.clone();
+        }
+        serde_json::from_value(value).unwrap()
+    }
+
+    const HIDDEN: u64 = 987_654_321_987;
+
+    /// Of the first test: seed 0 is public, and the other is not.
+    fn graded(verdict: Verdict, reason: &str, zero_on_safety: bool) -> Graded {
+        let text =
+            format!("secret = \"key\"\nparts = [\"2A\"]\nzero_on_safety = {zero_on_safety}\n");
+        let course: Course = toml::from_str(&text).unwrap();
+        let test = &SUITE[0];
+        let of = |value, is_hidden, verdict| Outcome {
+            seed: Seed { value, is_hidden },
+            record: Some(record(test, value, verdict, reason)),
+        };
+        let outcomes = vec![of(0, false, Verdict::Passed), of(HIDDEN, true, verdict)];
+        Graded {
+            name: "=alice, \"B\"".into(),
+            digest: "d".into(),
+            refused: Vec::new(),
+            left_out: vec!["\"raft/a\": ```\n# It passed".into()],
+            compiler: Vec::new(),
+            to_look_at: vec!["raft/src/lib.rs:1:1: `static`".into()],
+            walls: "isolation: limits".into(),
+            tests: vec![TestGrade::of(&course, test, 6, outcomes)],
+        }
+    }
+
+    #[test]
+    fn students_see_no_hidden_seed_before_it_is_published() {
+        let graded = graded(Verdict::Failed, "expected one leader, got none", true);
+        assert_eq!(graded.points(), Points(300));
+        let all = |reader| {
+            let json = gradescope(&graded, reader, 1.0).to_string();
+            let classroom = classroom(&graded, reader).to_string();
+            [page(&graded, "Raft", reader), json, junit(&graded, reader), classroom]
+        };
+        for text in all(Reader::Student) {
+            assert!(text.contains("1 x expected one leader, got none"), "{text}");
+            assert!(!text.contains(&HIDDEN.to_string()) && !text.contains("1.500000"), "{text}");
+            assert!(!text.contains("static"), "{text}");
+        }
+        for text in all(Reader::Teacher) {
+            assert!(text.contains(&format!("--seed {HIDDEN}")), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_safety_violation_takes_all_points_if_the_course_says_so() {
+        let reason = "Election Safety (paper, figure 3): term 3 has leaders [0, 1]";
+        let zeroed = graded(Verdict::Failed, reason, true);
+        assert_eq!(zeroed.points(), Points(0));
+        assert!(page(&zeroed, "Raft", Reader::Student).contains("was broken: Election Safety\n"));
+        assert_eq!(graded(Verdict::Failed, reason, false).points(), Points(300));
+        // A process that ended with such words has not broken it, as far as anybody knows.
+        assert_eq!(graded(Verdict::Crashed, reason, true).points(), Points(300));
+    }
+
+    #[test]
+    fn what_a_submission_says_does_not_become_part_of_a_report() {
+        let graded = graded(Verdict::Failed, "</testcase>\u{1b}[2J\n# 100 points", true);
+        let text = page(&graded, "Raft", Reader::Teacher);
+        assert!(!text.contains("\n#  100") && !text.contains("\n# It") && !text.contains('\u{1b}'));
+        let xml = junit(&graded, Reader::Student);
+        assert!(!xml.contains("\u{1b}") && xml.matches("</testcase>").count() == 1, "{xml}");
+        let table = class(std::slice::from_ref(&graded));
+        assert!(table.contains("\n\"'=alice, \"\"B\"\"\",graded,3,6,3,3,d\n"), "{table}");
+    }
 }

@@ -65,7 +65,7 @@ impl Mutants {
         let patches = chosen(&all, &self.ids)?;
         // All of them first: nobody wants to hear of the last one after an hour.
         for patch in &patches {
-            git_apply(&root, patch, &["--check"])?;
+            git_apply(&root, &patch.path, &["--check"])?;
         }
         if self.check {
             writeln!(io::stdout(), "{} patches apply", patches.len())?;
@@ -103,7 +103,7 @@ impl Mutants {
     /// Builds with the bug and runs until something finds it; `None` when interrupted.
     fn try_out(&self, patch: &Patch, bench: &Bench) -> Result<Option<Finding>, Stopped> {
         bench.copy_sources()?;
-        git_apply(&bench.tree, patch, &[])?;
+        git_apply(&bench.tree, &patch.path, &[])?;
         let log = bench.out.join("build.log");
         match bench.ended(bench.build(self.jobs()), &log)? {
             None => return Ok(None),
@@ -219,9 +219,10 @@ fn chosen<'a>(patches: &'a [Patch], ids: &[String]) -> Result<Vec<&'a Patch>, St
     Ok(patches.iter().filter(is_chosen).collect())
 }
 
-fn git_apply(directory: &Path, patch: &Patch, arguments: &[&str]) -> Result<(), Stopped> {
+/// Puts a bug into the sources in a directory, or whatever else git is told.
+pub(crate) fn git_apply(directory: &Path, patch: &Path, arguments: &[&str]) -> Result<(), Stopped> {
     let mut command = Command::new("git");
-    command.current_dir(directory).arg("apply").args(arguments).arg(&patch.path);
+    command.current_dir(directory).arg("apply").args(arguments).arg(patch);
     // Below a repository git would take the paths for the repository's, and change nothing.
     if let Some(parent) = directory.parent() {
         command.env("GIT_CEILING_DIRECTORIES", parent);
@@ -233,7 +234,7 @@ fn git_apply(directory: &Path, patch: &Patch, arguments: &[&str]) -> Result<(), 
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    Err(Stopped::Wrong(format!("{} does not apply:\n{}", patch.path.display(), said.trim_end())))
+    Err(Stopped::Wrong(format!("{} does not apply:\n{}", patch.display(), said.trim_end())))
 }
 
 /// Where bugs are tried out: a copy of the sources, and what is built from it.
