@@ -20,10 +20,12 @@ use crate::workers::Answer;
 /// The parts of the page, which [`page`] puts together.
 const FRAME: &str = include_str!("page/page.html");
 const STYLE: &str = include_str!("page/page.css");
-const SCRIPTS: [&str; 7] = [
+const SCRIPTS: [&str; 9] = [
     include_str!("page/model.js"),
     include_str!("page/logs.js"),
     include_str!("page/time.js"),
+    include_str!("page/rows.js"),
+    include_str!("page/messages.js"),
     include_str!("page/draw.js"),
     include_str!("page/panel.js"),
     include_str!("page/input.js"),
@@ -237,7 +239,7 @@ const fn why_lost(why: Lost) -> &'static str {
     }
 }
 
-/// Where nodes and texts stand in their tables. The maps are looked things up in, and never gone through.
+/// Where nodes and texts stand in their tables.
 #[derive(Default)]
 struct Places<'a> {
     nodes: BTreeMap<Node, i64>,
@@ -257,5 +259,140 @@ impl<'a> Places<'a> {
             table.push(text);
             table.len() as i64 - 1
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::time::Duration;
+
+    use serde_json::Value;
+
+    use super::*;
+    use crate::failure::Verdict;
+    use crate::records::{Build, Problem};
+
+    const HOSTILE: &str = "</script><script>alert(1)</script> <!-- {{scripts}} \u{2028} \0 \"'&";
+
+    fn answer(events: Vec<Timed>) -> Answer {
+        let problem = Problem {
+            reason: HOSTILE.into(),
+            group: String::new(),
+            property: None,
+            at: Some(0.002),
+            server: Some(1),
+            details: vec![HOSTILE.into()],
+        };
+        let pair = ("</title><b>", 7);
+        let record = Record::ended(pair, "mine", Verdict::Failed, problem, &Build::default());
+        Answer {
+            record,
+            nonce: String::new(),
+            chaos: None,
+            begun: None,
+            passed: Vec::new(),
+            warnings: Vec::new(),
+            events,
+            decisions: Vec::new(),
+        }
+    }
+
+    fn events() -> Vec<Timed> {
+        let (one, two) = (Node::server(1), Node::server(2));
+        let method = "Raft.RequestVote";
+        let held = Duration::from_millis(900);
+        let fact =
+            Fact::Called { call: 0, client: 3, key: HOSTILE.into(), operation: "Get".into() };
+        let rows = [
+            (
+                one,
+                Event::Sent {
+                    call: 4,
+                    to: two,
+                    method: method.into(),
+                    bytes: 9,
+                    content: HOSTILE.into(),
+                },
+            ),
+            (two, Event::Delivered { call: 4, from: one, method: method.into() }),
+            (
+                two,
+                Event::Replied {
+                    call: 4,
+                    to: one,
+                    method: method.into(),
+                    bytes: 5,
+                    content: "yes".into(),
+                    held,
+                },
+            ),
+            (one, Event::Lost { call: 4, to: two, method: method.into(), why: Lost::Dropped }),
+            (Node::TESTER, fact.event()),
+        ];
+        let timed = |(i, (node, event))| Timed { at: Duration::from_micros(i), node, event };
+        (1..).zip(rows).map(timed).collect()
+    }
+
+    /// The data of a page, as its scripts read it.
+    fn data(page: &str) -> Value {
+        let (_, rest) = page.split_once("<script id=\"data\" type=\"text/plain\">").unwrap();
+        let (base64, _) = rest.split_once("</script>").unwrap();
+        let deflated = BASE64.decode(base64).unwrap();
+        let mut json = String::new();
+        flate2::read::DeflateDecoder::new(&deflated[..]).read_to_string(&mut json).unwrap();
+        serde_json::from_str(&json).unwrap()
+    }
+
+    #[test]
+    fn no_text_of_the_run_breaks_the_page() {
+        let page = page(&answer(events()), HOSTILE, &[HOSTILE.into()]);
+        assert!(!page.contains("alert(1)"), "texts are only in the data");
+        assert!(page.contains("<title>&lt;/title&gt;&lt;b&gt;, seed 7</title>"));
+        assert_eq!(page.matches("<script").count(), 2, "the data and the scripts");
+        assert_eq!(page.matches("</script").count(), 2, "no script ends another");
+        let data = data(&page);
+        assert_eq!(data["replay"], HOSTILE);
+        assert_eq!(data["story"][0], HOSTILE);
+        assert_eq!(data["record"]["reason"], HOSTILE);
+    }
+
+    #[test]
+    fn the_page_loads_nothing() {
+        let page = page(&answer(events()), "", &[]);
+        let loads = ["http:", "https:", "src=", "@import", "url(", "fetch(", "import("];
+        for word in loads {
+            assert!(!page.contains(word), "{word}");
+        }
+        assert_eq!(page.matches("<link").count(), 1);
+        assert!(page.contains("<link rel=\"icon\" href=\"data:,\">"));
+        assert!(!page.contains("{{"), "every mark is replaced");
+    }
+
+    #[test]
+    fn all_events_can_be_read_back_from_the_page() {
+        let data = data(&page(&answer(events()), "", &[]));
+        let columns = &data["columns"];
+        assert_eq!(columns["after"], serde_json::json!([1000, 1000, 1000, 1000, 1000]));
+        assert_eq!(columns["what"], serde_json::json!([0, 1, 3, 2, 8]));
+        assert_eq!(columns["call"], serde_json::json!([4, 4, 4, 4, -1]));
+        assert_eq!(data["nodes"], serde_json::json!(["server 1", "server 2", "tester"]));
+        assert_eq!(columns["node"], serde_json::json!([0, 1, 1, 0, 2]));
+        assert_eq!(columns["peer"], serde_json::json!([1, 0, 0, 1, -1]));
+        let text = |event: usize, column: &str| {
+            let place = columns[column][event].as_u64().unwrap();
+            data["texts"][place as usize].as_str().unwrap()
+        };
+        assert_eq!(text(0, "name"), "Raft.RequestVote");
+        assert_eq!(text(0, "text"), HOSTILE);
+        assert_eq!(text(3, "text"), "dropped");
+        assert_eq!(data["held"], serde_json::json!([[2, 900_000_000]]));
+        assert_eq!(data["facts"][0][1]["key"], HOSTILE);
+    }
+
+    #[test]
+    fn a_run_without_events_has_a_page() {
+        let data = data(&page(&answer(Vec::new()), "", &[]));
+        assert_eq!(data["columns"]["what"], serde_json::json!([]));
     }
 }

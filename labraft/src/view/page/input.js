@@ -5,7 +5,7 @@ class Operations {
   constructor(app) {
     this.app = app;
     const { run } = app;
-    this.by = run.operations.some((o) => o.bad) ? "bad" : "client";
+    this.by = "client";
     this.cache = new Map();
     this.keys = [...new Set(run.operations.map((o) => o.key))].sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
     const bad = run.operations.find((o) => o.bad);
@@ -31,10 +31,10 @@ class Operations {
     if (this.cache.has(name)) return this.cache.get(name);
     const wanted = run.operations.filter((o) => this.key === "" || o.key === this.key);
     let lanes = [];
-    if (this.by === "bad") lanes = this.stack(wanted.filter((o) => o.bad), `✗ key ${this.key}`, true);
-    if (this.by === "bad") lanes.push(...this.grouped(wanted.filter((o) => !o.bad), (o) => o.client, "client"));
-    else if (this.by === "key") lanes = this.grouped(wanted, (o) => o.key, "key");
-    else lanes = this.grouped(wanted, (o) => o.client, "client");
+    const bad = run.operations.filter((o) => o.bad);
+    if (bad.length) lanes = this.stack(bad, `✗ key ${bad[0].key}`, true).map((lane) => ({ ...lane, isFirst: true }));
+    if (this.by === "key") lanes.push(...this.grouped(wanted, (o) => o.key, "key"));
+    else lanes.push(...this.grouped(wanted, (o) => o.client, "client"));
     this.cache.set(name, lanes);
     return lanes;
   }
@@ -55,7 +55,6 @@ class Operations {
     const choose = (change) => { change(); this.app.redraw(); };
     const by = element("select", { id: "op-by", title: "Operations by client or by key", onchange: () => choose(() => { this.by = by.value; }) });
     const choices = [["client", "by client"], ["key", "by key"]];
-    if (run.unordered.size) choices.unshift(["bad", "without order first"]);
     by.append(...choices.map(([value, text]) => element("option", { value }, text)));
     by.value = this.by;
     const key = element("select", { id: "op-key", title: "Operations of one key", onchange: () => choose(() => { this.key = key.value; }) });
@@ -112,7 +111,7 @@ function searched(run, wanted) {
 
 const KEYS = [
   ["f", "the failure"], ["0", "the whole run"], ["+ −, wheel", "zoom"], ["← →, drag", "move; shift: further"],
-  ["↑ ↓", "choose a server"], ["n p", "next, previous event of that server"], ["Home End", "begin, end of the run"],
+  ["↑ ↓", "choose a server"], ["n p", "next, previous event of that server"], ["Home End", "begin, end of the run"], ["PgUp PgDn", "rows that do not fit (or the wheel over their names)"],
   ["x", "fold quiet stretches, or time to scale"], ["c", "only what led to the event or failure"], ["l", "logs"],
   ["/", "search; Enter, Shift+Enter: next, previous hit"], ["t", "dark or light"], ["Esc", "back"], ["?", "this help"],
 ];
@@ -143,7 +142,7 @@ function listenToKeys(app) {
   const keys = {
     f: () => app.showFailure(), 0: () => app.showAll(), "+": () => app.zoom(0.6), "=": () => app.zoom(0.6), "-": () => app.zoom(1 / 0.6),
     ArrowLeft: (event) => app.pan(event.shiftKey ? -0.8 : -0.2), ArrowRight: (event) => app.pan(event.shiftKey ? 0.8 : 0.2),
-    ArrowUp: () => app.chooseServer(-1), ArrowDown: () => app.chooseServer(1), Home: () => app.goTo(0), End: () => app.goTo(1),
+    ArrowUp: () => app.chooseServer(-1), ArrowDown: () => app.chooseServer(1), PageUp: () => app.scrollRows(-0.6), PageDown: () => app.scrollRows(0.6), Home: () => app.goTo(0), End: () => app.goTo(1),
     n: () => app.step(1), p: () => app.step(-1), x: () => app.toggleScale(), t: () => app.toggleTheme(), l: () => app.toggleLogs(),
     c: () => app.showPast(app.selected >= 0 ? app.selected : app.run.failure?.e ?? -1), "/": () => byId("search").focus(), "?": showHelp, Escape: () => app.escape(),
   };

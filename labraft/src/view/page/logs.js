@@ -1,6 +1,7 @@
 // The log of each server at the chosen moment: a row a server, a cell an entry, as in the paper's figures.
 
-const CELL = 66;
+// Cells are as wide as most commands, within bounds.
+let CELL = 66;
 
 class Logs {
   constructor(app) {
@@ -28,11 +29,22 @@ class Logs {
     byId("log-heads").replaceChildren(element("div", { className: "log-head axis" }),
       ...servers.map((s) => this.head(s)));
     const count = Math.max(0, this.last - this.first + 1);
+    this.measure(known);
     byId("log-wide").style.width = `${count * CELL + 12}px`;
     byId("log-empty").hidden = count > 0;
     if (!count) this.rows.replaceChildren();
     else this.look(known);
     this.fill();
+  }
+
+  measure(known) {
+    const lengths = [];
+    for (const server of known) {
+      for (let index = this.last; index > this.last - 30 && index >= this.first; index--) lengths.push(this.entry(server, index)?.command.length ?? 0);
+    }
+    lengths.sort((a, b) => a - b);
+    CELL = Math.round(Math.min(170, Math.max(58, 34 + 6.6 * (lengths[Math.floor(lengths.length * 0.9)] ?? 4))));
+    this.box.style.setProperty("--cell", `${CELL}px`);
   }
 
   head({ server, state, runs }) {

@@ -226,10 +226,22 @@ class Run {
         case "unordered": fact.calls.forEach((call) => this.unordered.add(call)); break;
       }
     }
+    this.findCut();
     for (const operation of this.operations) operation.bad = this.unordered.has(operation.call);
     this.cuts = each((_, server) => this.cutsOf(server));
     this.parts = this.partsOfNetwork();
     this.bands = each((_, server) => this.bandsOf(server));
+  }
+
+  // Of messages whose senders were not told what became of them: whether they can have arrived.
+  findCut() {
+    for (const message of this.messages) {
+      const from = this.serverOf[message.from], to = this.serverOf[message.to];
+      if (message.last >= 0 || message.unanswered || to < 0) continue;
+      if (!this.stateAt(to, message.first).runs) message.cut = "down";
+      const network = lastUpTo(this.networks, message.first, (n) => n.e);
+      if (from >= 0 && network && !network.open[from][to]) message.cut = "cut";
+    }
   }
 
   addState(server, e, state) {
@@ -320,6 +332,15 @@ class Run {
     if (problem.server !== null) {
       while (e >= 0 && this.serverOf[this.node[e]] !== problem.server) e--;
       if (e < 0 || this.at[last] - this.at[e] > 1e9) e = last;
+    }
+    // Answers that fit no order are found at the end; what is to be looked at is when they were given.
+    const bad = this.operations.filter((operation) => operation.bad && operation.answered >= 0);
+    if (bad.length) {
+      const wrong = bad.reduce((a, b) => (a.to > b.to ? a : b));
+      const begin = Math.min(...bad.map((operation) => operation.from));
+      this.failure = { at: wrong.to, found: at, known, last: wrong.answered, e: wrong.answered, begin, server: null,
+        reason: problem.reason, details: problem.details ?? [] };
+      return;
     }
     this.failure = { at, known, last, e, server: problem.server, reason: problem.reason,
       details: problem.details ?? [] };

@@ -67,7 +67,8 @@ class App {
     byId("reason").textContent = failure ? failure.reason : data.begun ?? record.test;
     const at = failure?.known ? `at ${seconds(failure.at)} s, ` : "";
     const server = failure && failure.server !== null ? `server ${failure.server}, ` : "";
-    byId("where").textContent = `${at}${server}${record.test}, seed ${record.seed}`;
+    const found = failure?.found !== undefined && failure.found !== failure.at ? ` (found at ${seconds(failure.found)} s)` : "";
+    byId("where").textContent = `${at}${server}${record.test}, seed ${record.seed}${found}`;
     byId("replay").textContent = data.replay;
     byId("copy").onclick = async () => {
       try { await navigator.clipboard.writeText(data.replay); byId("copy").textContent = "copied"; }
@@ -165,6 +166,7 @@ class App {
     let from = run.messages[i] ? scale.place(run.messages[i].start) : 0;
     // Not much more than a stretch of 70 moments, if time is folded.
     if (scale.folded) from = Math.max(from, at - 200);
+    if (failure.begin !== undefined) from = scale.place(failure.begin) - 0.05 * (at - scale.place(failure.begin));
     from = Math.min(from, at - scale.least);
     const width = (at - from) / 0.86;
     scale.show(at - 0.86 * width, at + 0.14 * width);
@@ -228,6 +230,8 @@ class App {
 
   toggleScale() { this.scale.toggle(); this.redraw(); }
 
+  scrollRows(share) { this.drawing.scroll += share * this.drawing.height; this.redraw(); }
+
   toggleLogs() {
     byId("logs").hidden = !byId("logs").hidden;
     this.redraw();
@@ -264,6 +268,7 @@ class App {
       return;
     }
     const hit = drawing.find(x, y);
+    byId("tip").hidden = true;
     if (hit) {
       const line = hit.line;
       const nearEnd = line && hit.last >= 0 && Math.hypot(line[2] - x, line[3] - y) < Math.hypot(line[0] - x, line[1] - y);

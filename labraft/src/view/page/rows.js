@@ -1,0 +1,350 @@
+// The rows of the time line: servers, the test's steps, the network, key/value operations.
+
+const GUTTER = 92;
+const MOST_ARROWS = 900;
+const ROLE_HEIGHT = { leader: 18, candidate: 14, follower: 8 };
+
+class Rows {
+  constructor(app) {
+    this.app = app;
+    this.canvas = byId("time");
+    this.context = this.canvas.getContext("2d");
+    this.scroll = 0;
+    this.drawn = { arrows: 0, marks: 0, density: false };
+  }
+
+  // Which row is where.
+  layout() {
+    const { run, hidden, operations } = this.app;
+    const box = this.canvas.parentElement;
+    this.width = box.clientWidth;
+    this.height = box.clientHeight;
+    const rows = [];
+    const add = (row) => { rows.push({ y: rows.length ? rows.at(-1).y + rows.at(-1).h : 0, ...row }); };
+    add({ type: "axis", h: 18 });
+    add({ type: "test", h: 32 });
+    if (run.parts.length) add({ type: "net", h: 15 });
+    const hasClients = run.serverOf.some((server, i) => server < 0 && i !== run.tester);
+    const shown = run.servers - hidden.size;
+    const lanes = operations.lanes();
+    // What is wrong stands on top and stays there.
+    for (const lane of lanes.filter((l) => l.isFirst)) add({ type: "lane", lane, h: 17, isFixed: true });
+    const rest = this.height - rows.at(-1).y - rows.at(-1).h - hidden.size * 16 - (hasClients ? 22 : 0);
+    const others = lanes.filter((l) => !l.isFirst);
+    const each = Math.min(120, Math.max(50, (rest - Math.min(others.length * 15, rest * 0.3)) / Math.max(shown, 1)));
+    for (let server = 0; server < run.servers; server++) {
+      add({ type: "server", server, h: hidden.has(server) ? 16 : each, hidden: hidden.has(server) });
+    }
+    if (hasClients) add({ type: "clients", h: 22 });
+    for (const lane of others) add({ type: "lane", lane, h: lane.title ? 16 : 14 });
+    this.rows = rows;
+    this.content = rows.at(-1).y + rows.at(-1).h + 4;
+    this.fixed = rows.find((row) => row.type === "server")?.y ?? 65;
+    this.scroll = Math.max(0, Math.min(this.scroll, this.content - this.height));
+    this.serverRows = rows.filter((row) => row.type === "server");
+    this.clientRow = rows.find((row) => row.type === "clients");
+  }
+
+  x(at) {
+    const { from, to } = this.app.scale;
+    return GUTTER + (this.app.scale.place(at) - from) / (to - from) * (this.width - GUTTER);
+  }
+
+  timeAt(x) {
+    const { from, to } = this.app.scale;
+    return this.app.scale.time(from + (x - GUTTER) / (this.width - GUTTER) * (to - from));
+  }
+
+  rowY(row) {
+    return this.moves(row) ? row.y - this.scroll : row.y;
+  }
+
+  moves(row) {
+    return row.type === "server" || row.type === "clients" || (row.type === "lane" && !row.isFixed);
+  }
+
+  rowOfNode(node) {
+    const server = this.app.run.serverOf[node];
+    if (server >= 0) return this.serverRows[server];
+    return node === this.app.run.tester ? this.rows[1] : this.clientRow ?? this.rows[1];
+  }
+
+  // The middle of a row's band.
+  middle(row) {
+    return this.rowY(row) + (row.type === "server" && !row.hidden ? 13 : row.h / 2);
+  }
+
+  serverRow(row) {
+    const { run } = this.app, { context: c, colours } = this;
+    const y = this.rowY(row);
+    if (y > this.height || y + row.h < this.fixed) return;
+    c.fillStyle = row.server === this.app.chosenServer ? colours.rowChosen : row.server % 2 ? colours.rowOdd : colours.ground;
+    c.fillRect(GUTTER, y, this.width, row.h);
+    if (!row.hidden) this.cuts(row, y);
+    this.downs(row, y);
+    for (const band of run.bands[row.server]) {
+      if (band.to < this.fromTime || band.from > this.toTime) continue;
+      const x0 = Math.max(this.x(band.from), GUTTER - 4), x1 = Math.min(this.x(band.to), this.width + 4);
+      const height = row.hidden ? 5 : ROLE_HEIGHT[band.role];
+      const top = this.middle(row) - height / 2;
+      const wide = Math.max(x1 - x0, 1);
+      c.fillStyle = this.app.termColour(band.term);
+      c.globalAlpha = band.role === "follower" ? 0.5 : 1;
+      c.fillRect(x0, top, wide, height);
+      c.globalAlpha = 1;
+      if (band.role === "candidate") this.stripes(x0, top, wide, height);
+      if (band.role === "leader") {
+        c.strokeStyle = colours.text;
+        c.lineWidth = 1.5;
+        c.strokeRect(x0 + 0.75, top + 0.75, Math.max(wide - 1.5, 0.5), height - 1.5);
+      }
+      if (!row.hidden) this.bandLabel(band, x0, wide, top, height);
+    }
+  }
+
+  bandLabel(band, x0, wide, top, height) {
+    const c = this.context;
+    const text = band.role === "leader" ? `LEADER ${band.term}` : band.role === "candidate" ? `cand. ${band.term}` : `${band.term}`;
+    c.font = band.role === "leader" ? "bold 11px system-ui, sans-serif" : "10px system-ui, sans-serif";
+    const width = c.measureText(text).width;
+    if (wide > width + 8) {
+      if (band.role !== "leader") {
+        c.fillStyle = this.colours.ground;
+        c.fillRect(x0 + 3, top + height / 2 - 6, width + 4, 12);
+        c.fillStyle = this.colours.text;
+      } else c.fillStyle = this.app.onTerm(band.term);
+      c.fillText(text, x0 + 5, top + height / 2 + 0.5);
+    }
+    c.font = "11px system-ui, sans-serif";
+  }
+
+  stripes(x, y, width, height) {
+    const c = this.context;
+    c.save();
+    c.beginPath();
+    c.rect(x, y, width, height);
+    c.clip();
+    c.strokeStyle = this.colours.ground;
+    c.lineWidth = 2;
+    c.beginPath();
+    const begin = x - ((x % 8) + 8) % 8 - height;
+    for (let i = begin; i < x + width; i += 8) { c.moveTo(i, y + height); c.lineTo(i + height, y); }
+    c.stroke();
+    c.restore();
+  }
+
+  // Stretches in which a server does not run.
+  downs(row, y) {
+    const { run } = this.app, { context: c, colours } = this;
+    let from = 0;
+    const gaps = [];
+    for (const life of run.lives[row.server]) { gaps.push([from, life.from, -1, life.e]); from = life.to; }
+    gaps.push([from, run.end, -1, -1]);
+    run.lives[row.server].forEach((life, i) => { gaps[i + 1][2] = life.ended; });
+    for (const [start, end, ended, started] of gaps) {
+      if (!(end > start) || start === Infinity || end < this.fromTime || start > this.toTime) continue;
+      const x0 = Math.max(this.x(start), GUTTER - 4), x1 = Math.min(this.x(end), this.width + 4);
+      c.fillStyle = colours.down;
+      c.fillRect(x0, y + 1, Math.max(x1 - x0, 1), row.h - 2);
+      if (x1 - x0 > 60 && !row.hidden) { c.fillStyle = colours.faint; c.fillText("down", x0 + 16, this.middle(row)); }
+      if (ended >= 0) this.cross(this.x(start), this.middle(row), 6, colours.bad, ended);
+      if (started >= 0 && !row.hidden) this.symbol("▶", this.x(end), this.middle(row), colours.text, started);
+    }
+  }
+
+  cuts(row, y) {
+    const { context: c, colours } = this;
+    for (const cut of this.app.run.cuts[row.server]) {
+      if (cut.to < this.fromTime || cut.from > this.toTime) continue;
+      const x0 = Math.max(this.x(cut.from), GUTTER - 4);
+      const x1 = Math.min(this.x(Math.min(cut.to, this.app.run.end)), this.width + 4);
+      const wide = Math.max(x1 - x0, 1);
+      const isAlone = cut.both.length === cut.others;
+      // A server that is cut off from most is shaded all over.
+      if (2 * cut.both.length >= cut.others + 1 || isAlone) {
+        c.fillStyle = colours.cutShade;
+        c.fillRect(x0, y + 1, wide, row.h - 2);
+      }
+      c.fillStyle = isAlone ? colours.cutAll : colours.cut;
+      c.fillRect(x0, y + row.h - 12, wide, 11);
+      const out = cut.out.filter((i) => !cut.both.includes(i)), inward = cut.inward.filter((i) => !cut.both.includes(i));
+      const words = isAlone ? "cut off" : [cut.both.length && `✂ ${cut.both.join(" ")}`, out.length && `cannot reach ${out.join(" ")}`,
+        inward.length && `does not hear ${inward.join(" ")}`].filter(Boolean).join("; ");
+      c.font = "10px system-ui, sans-serif";
+      if (c.measureText(words).width < wide - 6) {
+        c.fillStyle = isAlone ? colours.onCutAll : colours.text;
+        c.fillText(words, x0 + 4, y + row.h - 6);
+      }
+      c.font = "11px system-ui, sans-serif";
+      this.hits.push({ box: [x0, y + row.h - 12, x1, y + row.h], e: cut.e, text: `server ${row.server}: ${isAlone ? "cut off from all" : words}` });
+    }
+  }
+
+  clients() {
+    const { context: c, colours } = this;
+    if (!this.clientRow) return;
+    const y = this.rowY(this.clientRow) + this.clientRow.h / 2;
+    c.strokeStyle = colours.line;
+    c.beginPath();
+    c.moveTo(GUTTER, y);
+    c.lineTo(this.width, y);
+    c.stroke();
+  }
+
+  // A row of operations, of which none covers another.
+  lane(row) {
+    const y = this.rowY(row);
+    if (y > this.height || (!row.isFixed && y + row.h < this.fixed)) return;
+    const operations = row.lane.operations;
+    let lastX = -9;
+    for (let i = Math.max(0, lowerBound(operations, this.fromTime, (o) => o.from) - 1); i < operations.length; i++) {
+      const operation = operations[i];
+      if (operation.from > this.toTime) break;
+      const end = Math.min(operation.to, this.app.run.end);
+      const x0 = this.x(operation.from), x1 = Math.max(this.x(end), x0 + 2);
+      if (x1 - lastX < 1 && !operation.bad) continue;
+      lastX = x1;
+      this.bar(operation, x0, x1, y + 1, row.h - 3);
+    }
+  }
+
+  bar(operation, x0, x1, y, h) {
+    const { context: c, colours } = this;
+    const isGet = operation.operation.startsWith("Get");
+    c.fillStyle = operation.bad ? colours.bad : isGet ? colours.read : colours.write;
+    c.fillRect(x0, y, x1 - x0, h);
+    if (operation.bad) {
+      c.strokeStyle = colours.text;
+      c.lineWidth = 1.5;
+      c.strokeRect(x0 + 0.5, y + 0.5, x1 - x0 - 1, h - 1);
+    }
+    if (operation.to === Infinity) { c.fillStyle = colours.text; c.fillText("…", x1 - 10, y + h / 2); }
+    const text = (operation.bad ? "✗ " : "") + (operation.answer ?? `${operation.operation}, no answer`);
+    const left = Math.max(x0, GUTTER) + 3, room = x1 - left - 3;
+    if (room > 24) {
+      c.save();
+      c.beginPath();
+      c.rect(left, y, room, h);
+      c.clip();
+      c.font = "10px system-ui, sans-serif";
+      c.fillStyle = operation.bad ? colours.onBad : colours.onBar;
+      c.fillText(text, left, y + h / 2 + 0.5);
+      c.restore();
+    }
+    this.hits.push({ box: [x0 - 1, y, x1 + 1, y + h], e: operation.answered >= 0 && operation.bad ? operation.answered : operation.e,
+      text: `client ${operation.client}: ${text} (${seconds(operation.from)} to ${operation.to === Infinity ? "the end" : seconds(operation.to)} s)` });
+  }
+
+  topRows() {
+    const { app, context: c, colours } = this, { run } = app;
+    c.fillStyle = colours.panel;
+    c.fillRect(GUTTER, 0, this.width, this.fixed);
+    c.fillStyle = colours.faint;
+    let last = null, free = 0;
+    const failure = run.failure?.known ? this.x(run.failure.at) : Infinity;
+    for (const at of app.scale.ticks(this.width - GUTTER)) {
+      const x = this.x(at);
+      if (x < free || (x > failure - 100 && x < failure + 60)) continue;
+      c.fillRect(x, 12, 1, 5);
+      const step = last === null ? "" : `  +${span(at - last)}`;
+      const text = `${this.tick(at)}${app.scale.folded ? step : ""}`;
+      c.fillText(text, x + 3, 8);
+      free = x + 11 + c.measureText(text).width;
+      last = at;
+    }
+    this.testRow();
+    for (const row of this.rows) if (row.isFixed) this.lane(row);
+    for (const part of run.parts) {
+      if (part.to < this.fromTime || part.from > this.toTime) continue;
+      const row = this.rows.find((r) => r.type === "net");
+      const x0 = Math.max(this.x(part.from), GUTTER), x1 = Math.min(this.x(Math.min(part.to, run.end)), this.width);
+      c.fillStyle = colours.cut;
+      c.fillRect(x0, row.y + 1, Math.max(x1 - x0 - 0.5, 1), row.h - 2);
+      if (c.measureText(part.text).width < x1 - x0 - 6) { c.fillStyle = colours.text; c.fillText(part.text, x0 + 4, row.y + row.h / 2 + 0.5); }
+      this.hits.push({ box: [x0, row.y, x1, row.y + row.h], e: part.e, text: `network: ${part.text}` });
+    }
+    if (run.failure?.known) {
+      const x = this.x(run.failure.at);
+      if (x >= GUTTER && x <= this.width) {
+        c.fillStyle = colours.bad;
+        const width = c.measureText("FAILURE").width + 10;
+        const left = x + width > this.width ? x - width : x;
+        c.fillRect(left, 0, width, 16);
+        c.fillRect(x - 1.25, 0, 2.5, this.fixed);
+        c.fillStyle = colours.onBad;
+        c.fillText("FAILURE", left + 5, 8);
+      }
+    }
+  }
+
+  tick(at) {
+    const shown = this.toTime - this.fromTime;
+    return `${(at / 1e9).toFixed(shown > 2e10 ? 1 : shown > 2e8 ? 3 : shown > 1e6 ? 4 : 6)} s`;
+  }
+
+  testRow() {
+    const { app, context: c, colours } = this, { run } = app;
+    const row = this.rows[1];
+    const free = [GUTTER, GUTTER];
+    const events = run.tester < 0 ? [] : run.ofNode[run.tester];
+    let lastX = -9;
+    for (let i = lowerBound(events, this.first); i < events.length && events[i] < this.last; i++) {
+      const e = events[i];
+      if (KINDS[run.kind[e]] !== "test" || !app.shows(e)) continue;
+      const x = this.x(run.at[e]);
+      if (x - lastX >= 1.5 || app.isHit(e)) {
+        c.fillStyle = app.isHit(e) ? colours.hit : colours.faint;
+        c.fillRect(x, row.y + row.h - 5, 1.5, 5);
+        lastX = x;
+        this.hits.push({ point: [x, row.y + row.h - 3], e });
+      }
+      const text = run.label(e).slice(0, 60);
+      const line = free[0] <= x ? 0 : free[1] <= x ? 1 : -1;
+      if (line < 0) continue;
+      c.fillStyle = colours.faint;
+      c.fillRect(x, row.y + line * 14 + 2, 1.5, row.h - line * 14 - 2);
+      const width = c.measureText(text).width;
+      c.fillStyle = e === app.selected ? colours.select : colours.text;
+      c.fillText(text, x + 4, row.y + 8 + line * 14);
+      this.hits.push({ box: [x, row.y + line * 15, x + width, row.y + line * 15 + 15], e });
+      free[line] = x + width + 12;
+    }
+  }
+
+  gutter() {
+    const { app, context: c, colours } = this, { run } = app;
+    c.fillStyle = colours.panel;
+    c.fillRect(0, 0, GUTTER, this.height);
+    c.fillStyle = colours.line;
+    c.fillRect(GUTTER - 1, 0, 1, this.height);
+    for (const row of this.rows) {
+      const y = this.rowY(row);
+      if (this.moves(row) && y < this.fixed - 2) continue;
+      c.fillStyle = colours.line;
+      if (row.type !== "lane") c.fillRect(0, y + row.h - 1, this.width, 1);
+      c.fillStyle = colours.text;
+      const text = { axis: "", test: "test", net: "partition", clients: "clients" }[row.type];
+      if (text) c.fillText(text, 8, y + Math.min(row.h / 2, 16));
+      if (row.type === "lane") { c.fillStyle = row.lane.bad ? colours.badText : colours.faint; c.fillText(row.lane.title ?? "", 8, y + row.h / 2, GUTTER - 12); }
+      if (row.type === "server") this.serverName(row, y);
+    }
+    if (app.run.n === 0) c.fillText("no events were kept of this run", GUTTER + 20, this.height / 2);
+  }
+
+  serverName(row, y) {
+    const { app, context: c, colours } = this;
+    const { state, runs } = app.run.stateAt(row.server, app.moment);
+    if (row.server === app.chosenServer) { c.fillStyle = colours.select; c.fillRect(0, y + 1, 3, row.h - 2); }
+    c.fillStyle = row.hidden ? colours.faint : colours.text;
+    c.font = "bold 12px system-ui, sans-serif";
+    c.fillText(`S${row.server}`, 8, row.hidden ? y + 8 : y + 13);
+    c.font = "10px system-ui, sans-serif";
+    if (row.hidden || !state) { c.font = "11px system-ui, sans-serif"; return; }
+    c.fillText(runs ? `${state.role} ${state.term}` : "down", 30, y + 13.5, GUTTER - 34);
+    c.fillStyle = colours.faint;
+    const log = `log ${state.last_index < state.first_index ? "empty" : `${state.first_index}..${state.last_index}`}`;
+    const lines = row.h > 60 ? [log, `commit ${state.commit_index}`, `applied ${state.last_applied}`] : [log, `c ${state.commit_index}, a ${state.last_applied}`];
+    lines.forEach((line, i) => c.fillText(line, 8, y + 28 + i * 12, GUTTER - 10));
+    c.font = "11px system-ui, sans-serif";
+  }
+}

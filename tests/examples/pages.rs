@@ -1,0 +1,119 @@
+//! Writes pages of three runs into a directory, for `scripts/test-page` to open: one that fails, one of
+//! the key/value service with operations marked as if no order explained them, and a long one.
+
+use std::path::Path;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use labraft::records::{Build, Record};
+use labraft::workers::Answer;
+use labraft::{
+    EntryProbe, Env, Fact, Implementation, Probe, Raft, RaftState, Run, Started, select, view,
+};
+use labrpc::{Node, RunSpec, Timed};
+
+/// The reference, but server 1 says that it leads as soon as two entries are committed.
+struct Boaster {
+    me: usize,
+    raft: Rc<dyn Raft>,
+}
+
+impl Raft for Boaster {
+    fn start(&self, command: Bytes) -> Option<Started> {
+        self.raft.start(command)
+    }
+
+    fn state(&self) -> RaftState {
+        let state = self.raft.state();
+        let boasts = self.me == 1 && self.probe().is_some_and(|probe| probe.commit_index >= 2);
+        RaftState { is_leader: state.is_leader || boasts, ..state }
+    }
+
+    fn snapshot(&self, index: u64, snapshot: Bytes) {
+        self.raft.snapshot(index, snapshot);
+    }
+
+    fn kill(&self) {
+        self.raft.kill();
+    }
+
+    fn probe(&self) -> Option<Probe> {
+        self.raft.probe()
+    }
+
+    fn entry(&self, index: u64) -> Option<EntryProbe> {
+        self.raft.entry(index)
+    }
+}
+
+const BOASTER: Implementation = Implementation::new("boaster", |env: Env| {
+    let me = env.me;
+    Rc::new(Boaster { me, raft: (raft::REFERENCE.make)(env) })
+});
+
+fn main() {
+    let directory = std::env::args().nth(1).expect("usage: pages DIRECTORY");
+    let directory = Path::new(&directory);
+    std::fs::create_dir_all(directory).expect("the directory can be made");
+    let failed = answer("Backup2B", 0, BOASTER);
+    assert!(failed.record.problem.is_some(), "the run fails");
+    let kv = with_unordered(answer("OnePartition3A", 0, raft::REFERENCE));
+    let long = answer("PersistPartitionUnreliableLinearizable3A", 0, raft::REFERENCE);
+    assert!(long.events.len() > 100_000, "the long run has {} events", long.events.len());
+    for (name, answer) in [("failed", failed), ("kv", kv), ("long", long)] {
+        let replay =
+            format!("cargo lab replay {} --seed {}", answer.record.test, answer.record.seed);
+        let page = view::page(&answer, &replay, &[]);
+        println!("{name}: {} events, {} bytes", answer.events.len(), page.len());
+        std::fs::write(directory.join(format!("{name}.html")), page)
+            .expect("the page can be written");
+    }
+}
+
+/// A run made in this process, as a worker would answer it.
+fn answer(name: &str, seed: u64, implementation: Implementation) -> Answer {
+    let test = select(tests::SUITE, name).expect("the suite has it")[0];
+    let report = Run::new(test, implementation, RunSpec::seed(seed)).record(true).run();
+    let build = Build::default();
+    Answer {
+        record: Record::new(&report, implementation.name, Duration::ZERO, &build),
+        nonce: String::new(),
+        events: report.record,
+        decisions: report.choices,
+        chaos: report.chaos,
+        begun: report.begun,
+        passed: report.passed,
+        warnings: report.warnings,
+    }
+}
+
+/// Says of the first two operations of a key that they fit no order.
+fn with_unordered(mut answer: Answer) -> Answer {
+    let calls: Vec<(usize, String)> = answer
+        .events
+        .iter()
+        .filter_map(|event| match Fact::of(event)? {
+            Fact::Called { call, key, .. } => Some((call, key)),
+            _ => None,
+        })
+        .collect();
+    let key = calls.first().expect("there are operations").1.clone();
+    let chosen = calls.iter().filter(|(_, of)| *of == key).take(2).map(|&(call, _)| call).collect();
+    let at = answer.events.last().expect("there are events").at;
+    let event = Fact::Unordered { calls: chosen }.event();
+    answer.events.push(Timed { at, node: Node::TESTER, event });
+    let problem = labraft::records::Problem {
+        reason: format!("history is not linearizable: key {key:?} (made up for a test)"),
+        group: "linearizability".into(),
+        property: None,
+        at: Some(at.as_secs_f64()),
+        server: None,
+        details: Vec::new(),
+    };
+    let Record { test, seed, .. } = answer.record;
+    let pair = (test.as_str(), seed);
+    let build = Build::default();
+    answer.record = Record::ended(pair, "reference", labraft::Verdict::Failed, problem, &build);
+    answer
+}
