@@ -26,12 +26,13 @@ const ROOT_FILES: [&str; 9] = [
     "rust-toolchain.toml",
 ];
 /// What a student reads beside the course's own pages.
-const PAGES: [&str; 2] = ["docs/checks.md", "docs/sweeps.md"];
+const PAGES: [&str; 3] = ["docs/checks.md", "docs/reading-a-run.md", "docs/sweeps.md"];
 /// Directories that are handed out, but for what is below the ones of `KEPT_BACK`.
 const DIRECTORIES: [&str; 6] =
     ["docs/course/", "kvraft/", "labraft/", "labrpc/", "raft/", "tests/"];
 /// What tests the lab itself, shows known bugs, or is for the teacher.
-const KEPT_BACK: [&str; 8] = [
+const KEPT_BACK: [&str; 9] = [
+    "docs/course/grading.md",
     "docs/course/handout.md",
     "docs/course/instructor.md",
     "kvraft/skeleton/",
