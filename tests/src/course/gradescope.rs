@@ -7,25 +7,42 @@
 use std::fs;
 use std::path::Path;
 
+use super::manifest::is_plain;
 use super::tree::Tree;
 use crate::cli::Stopped;
 
 /// Where the lab's sources are in it.
 const LAB: &str = "lab/";
 
-/// Writes it to a directory, with this configuration of `lab grade`.
+/// Writes it to a directory, with this configuration of `lab grade` and its secret.
 ///
 /// # Errors
 /// When something cannot be read or written.
 pub(super) fn write(root: &Path, directory: &Path, config: &Path) -> Result<(), Stopped> {
     let wrong = |path: &Path, error| Stopped::Wrong(format!("{}: {error}", path.display()));
-    let config_text = fs::read(config).map_err(|error| wrong(config, error))?;
+    let text = fs::read_to_string(config).map_err(|error| wrong(config, error))?;
+    let name = secret_name(&text)
+        .map_err(|what| Stopped::Wrong(format!("{}: {what}", config.display())))?;
+    let place = config.parent().unwrap_or(Path::new("")).join(&name);
+    let secret = fs::read(&place).map_err(|error| wrong(&place, error))?;
     let sources = Tree::of_sources(root).map_err(|error| wrong(root, error))?;
     let compiler = env!("LAB_COMPILER").split(' ').nth(1).unwrap_or("stable");
-    kit(&sources, config_text, compiler).write(directory).map_err(|error| wrong(directory, error))
+    let mut kit = kit(&sources, text.into_bytes(), compiler);
+    kit.insert(&name, secret);
+    kit.write(directory).map_err(|error| wrong(directory, error))
 }
 
-/// All of it, as files.
+/// The file with the secret, as the configuration calls it: it must be beside it there as well.
+fn secret_name(config: &str) -> Result<String, String> {
+    let table: toml::Table = config.parse().map_err(|error| format!("{error}"))?;
+    match table.get("secret").and_then(|name| name.as_str()) {
+        Some(name) if is_plain(name) => Ok(name.into()),
+        Some(name) => Err(format!("the secret {name:?} must be a file beside the configuration")),
+        None => Err("it names no file with the secret: secret = \"FILE\"".into()),
+    }
+}
+
+/// All of it but the secret, as files.
 fn kit(sources: &Tree, config: Vec<u8>, compiler: &str) -> Tree {
     let mut tree = Tree::default();
     for (path, file) in sources.files() {
@@ -55,6 +72,10 @@ mod tests {
             [("course.toml", false), ("lab/Cargo.toml", false), ("run_autograder", true)];
         assert_eq!(paths[..3], expected);
         assert_eq!(paths[3..], [("setup.sh", true)]);
+        assert_eq!(secret_name("secret = \"key\"\n[seeds]\npublic = 1\n").unwrap(), "key");
+        for wrong in ["", "secret = 1", "secret = \"../key\"", "secret = \"/key\""] {
+            assert!(secret_name(wrong).unwrap_err().contains("secret"), "{wrong}");
+        }
         let setup = String::from_utf8(kit.get("setup.sh").unwrap().to_vec()).unwrap();
         assert!(setup.contains("--default-toolchain 1.95.0") && !setup.contains('@'), "{setup}");
     }
