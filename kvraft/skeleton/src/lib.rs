@@ -1,7 +1,7 @@
 //! Your key/value service: labs 3A and 3B.
 //!
-//! Start in `server`. [`Clerk`] is what a client uses, [`KvServer`] what answers it; the lab knows
-//! these two and what is public of them, so that stays as it is.
+//! Start in `server`. [`Clerk`] is what a client uses, [`KvServer`] what answers it. The lab knows
+//! these two, what is public of them, and [`message::show`]; so these stay as they are.
 //!
 //! | module | what it is |
 //! |---|---|
