@@ -6,14 +6,16 @@ use std::fmt;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
+use bytes::Bytes;
 use labrpc::{ClientEnd, Dice, Event, Network, Node, Runtime, Server};
 
 use crate::fact::{Fact, Recorded, ShowCommand};
 use crate::failure::{Checked, Failure, Reason};
-use crate::invariants::Invariants;
+use crate::invariants::{Invariants, Traffic};
 use crate::lab::{Lab, Passed};
 use crate::persister::Persister;
-use crate::raft::{ApplyReceiver, Env, Raft, RaftState, apply_channel};
+use crate::property::Violation;
+use crate::raft::{ApplyReceiver, EntryProbe, Env, Probe, Raft, RaftState, Started, apply_channel};
 
 /// The longest that a test may take, in virtual time.
 const LONGEST_TEST: Duration = Duration::from_secs(120);
@@ -133,7 +135,9 @@ impl Cluster {
         }
         let rafts = |j: usize| Some(slots[j].instance.as_ref()?.raft.clone());
         let now = self.tester().now();
-        let checked = self.0.invariants.borrow_mut().check(i, &**raft, now, &rafts);
+        let saves = slots[i].saved.as_ref().map_or(0, Persister::count);
+        let traffic = Traffic { saves, answers: server.answers() };
+        let checked = self.0.invariants.borrow_mut().check(i, &**raft, traffic, now, &rafts);
         if server.runtime().is_recording() {
             let invariants = self.0.invariants.borrow();
             let mut recorded = slots[i].recorded.borrow_mut();
@@ -142,9 +146,16 @@ impl Cluster {
                 server.runtime().record(|| Fact::State(state).event());
             }
         }
+        self.holds(i, checked);
+    }
+
+    /// Whether a property holds; when it does not, the run ends.
+    fn holds(&self, i: usize, checked: Result<(), Violation>) -> bool {
         if let Err(violation) = checked {
             self.0.lab.fail(Some(i), Reason::Violation(Box::new(violation)));
+            return false;
         }
+        true
     }
 
     /// Cleans up after a crash, and starts the server again after a while, unless the test does.
@@ -288,10 +299,19 @@ impl Cluster {
             rt: rt.clone(),
         };
         let raft = rt.act(|| (self.0.lab.implementation().make)(env));
-        self.0.invariants.borrow_mut().started(i);
+        self.0.invariants.borrow_mut().started(i, &persister.read_snapshot());
         self.network().add_server(Node::server(i), &server);
         self.slots_mut()[i].instance =
             Some(Instance { raft: raft.clone(), server: server.clone() });
+        // How it starts is looked at before anything happens to it.
+        self.look_at(i);
+        let cluster = self.downgrade();
+        let applied = applied.watched(move |message| {
+            let Some(cluster) = cluster.upgrade() else { return true };
+            let checked = cluster.0.invariants.borrow_mut().applied(i, message);
+            cluster.holds(i, checked)
+        });
+        let raft = Rc::new(Overseen { raft, cluster: self.downgrade(), i });
         NewServer { raft, applied, persister, server }
     }
 
@@ -474,6 +494,51 @@ impl WeakCluster {
 impl fmt::Debug for WeakCluster {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("WeakCluster")
+    }
+}
+
+/// A Raft as its service has it: what the service asks of it is looked at as well.
+struct Overseen {
+    raft: Rc<dyn Raft>,
+    cluster: WeakCluster,
+    i: usize,
+}
+
+impl Raft for Overseen {
+    fn start(&self, command: Bytes) -> Option<Started> {
+        self.raft.start(command)
+    }
+
+    fn state(&self) -> RaftState {
+        self.raft.state()
+    }
+
+    fn snapshot(&self, index: u64, snapshot: Bytes) {
+        if let Some(cluster) = self.cluster.upgrade() {
+            let mut invariants = cluster.0.invariants.borrow_mut();
+            let checked = invariants.makes_snapshot(self.i, index, &snapshot);
+            drop(invariants);
+            if !cluster.holds(self.i, checked) {
+                return;
+            }
+        }
+        self.raft.snapshot(index, snapshot);
+    }
+
+    fn kill(&self) {
+        self.raft.kill();
+    }
+
+    fn probe(&self) -> Option<Probe> {
+        // What a probe says once only, the checks are to hear first.
+        if let Some(cluster) = self.cluster.upgrade() {
+            cluster.look_at(self.i);
+        }
+        self.raft.probe()
+    }
+
+    fn entry(&self, index: u64) -> Option<EntryProbe> {
+        self.raft.entry(index)
     }
 }
 

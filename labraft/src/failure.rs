@@ -6,8 +6,8 @@ use std::time::Duration;
 use labrpc::Trouble;
 use serde::{Deserialize, Serialize};
 
-use crate::invariants::{Property, Violation};
 use crate::linearizability::Story;
+use crate::property::{Property, Violation};
 
 /// The first thing that was wrong in a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -263,10 +263,17 @@ impl fmt::Display for Reason {
                 now.0, now.1, before.0, before.1
             ),
             Reason::ApplyOutOfOrder { index, expected: Some(expected) } => {
-                write!(f, "apply out of order: index {index} came where {expected} was due")
+                write!(
+                    f,
+                    "apply order (paper, section 5.3): index {index} came where {expected} was due"
+                )
             }
             Reason::ApplyOutOfOrder { index, expected: None } => {
-                write!(f, "apply out of order: index {index} came before {}", index - 1)
+                write!(
+                    f,
+                    "apply order (paper, section 5.3): index {index} came before {}",
+                    index - 1
+                )
             }
             Reason::BadSnapshot { index, what } => {
                 write!(f, "the snapshot handed up for index {index} {what}")

@@ -5,83 +5,23 @@
 //! facts that contradict one another. Only what has changed is looked at. The history of a run is never
 //! forgotten: what was led, voted, acknowledged and committed counts through crashes and restarts.
 
+mod conduct;
+mod service;
+
 use std::collections::{BTreeMap, VecDeque};
-use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::command::show;
-use crate::raft::{EntryProbe, Probe, Raft, Role};
+use crate::property::{Checked, Property, Violation, violated};
+use crate::raft::{ApplyMsg, EntryProbe, Probe, Raft, Role};
+use conduct::Heard;
+use service::Services;
 
 /// How many changes of roles are remembered, for reports.
 const REMEMBERED_ROLES: usize = 64;
-
-/// A property of Raft. Figures and sections are those of the extended Raft paper.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Property {
-    /// At most one leader is elected in a term (figure 3).
-    ElectionSafety,
-    /// A leader never overwrites or deletes entries of its log (figure 3).
-    LeaderAppendOnly,
-    /// Logs that have an entry of one index and term in common are the same up to it (figure 3).
-    LogMatching,
-    /// Whoever leads has all entries that were committed in earlier terms (figure 3).
-    LeaderCompleteness,
-    /// No two servers take different entries for committed at one index (figure 3).
-    StateMachineSafety,
-    /// A leader counts replicas of entries of its own term only, and of a majority (section 5.4.2).
-    CommitRule,
-    /// A server's term never falls, also through restarts (figure 2).
-    TermMonotone,
-    /// A server votes for one candidate in a term, also through restarts (figure 2).
-    OneVote,
-    /// While a server is up, what it takes for committed and has applied grows only, in this order:
-    /// applied, committed, in the log (figure 2).
-    CommitMonotone,
-    /// What a follower acknowledged stays in its log, until a later leader replaces it (section 5.3).
-    Acknowledged,
-    /// What a leader believes to be replicated grows only, and is (figure 2, matchIndex).
-    MatchIndex,
-}
-
-impl fmt::Display for Property {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Property::ElectionSafety => "Election Safety (paper, figure 3)",
-            Property::LeaderAppendOnly => "Leader Append-Only (paper, figure 3)",
-            Property::LogMatching => "Log Matching (paper, figure 3)",
-            Property::LeaderCompleteness => "Leader Completeness (paper, figure 3)",
-            Property::StateMachineSafety => "State Machine Safety (paper, figure 3)",
-            Property::CommitRule => "the commit rule (paper, section 5.4.2)",
-            Property::TermMonotone => "terms grow only (paper, figure 2)",
-            Property::OneVote => "one vote in a term (paper, figure 2)",
-            Property::CommitMonotone => "commitIndex and lastApplied grow only (paper, figure 2)",
-            Property::Acknowledged => "what was acknowledged stays (paper, section 5.3)",
-            Property::MatchIndex => "matchIndex is what is replicated (paper, figure 2)",
-        })
-    }
-}
-
-/// A property that does not hold, and what shows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Violation {
-    /// Which.
-    pub property: Property,
-    /// The facts that contradict one another.
-    pub facts: String,
-}
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.property, self.facts)
-    }
-}
-
-type Checked = Result<(), Violation>;
-
-fn violated(property: Property, facts: String) -> Checked {
-    Err(Violation { property, facts })
-}
 
 /// The servers' Rafts that run at the moment.
 pub(crate) type Rafts<'a> = &'a dyn Fn(usize) -> Option<Rc<dyn Raft>>;
@@ -98,6 +38,14 @@ pub(crate) struct Invariants {
     /// By index: what was committed.
     committed: Vec<Option<Committed>>,
     roles: VecDeque<(Duration, usize, Role, u64)>,
+    services: Services,
+}
+
+/// How often an incarnation of a server has saved, and has answered other servers.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Traffic {
+    pub(crate) saves: u64,
+    pub(crate) answers: u64,
 }
 
 /// What is known of one server.
@@ -114,6 +62,9 @@ struct ServerHistory {
     first_index: u64,
     last_index: u64,
     terms: Vec<u64>,
+    traffic: Traffic,
+    /// What was to start its election timer anew, and when.
+    heard: Option<(Duration, Heard)>,
 }
 
 impl ServerHistory {
@@ -164,12 +115,25 @@ impl Invariants {
             others: BTreeMap::new(),
             committed: Vec::new(),
             roles: VecDeque::new(),
+            services: Services::new(servers),
         }
     }
 
-    /// Server `i` starts anew: what it has only in memory is gone.
-    pub(crate) fn started(&mut self, i: usize) {
+    /// Server `i` starts anew, its service from this snapshot: what it had only in memory is gone.
+    pub(crate) fn started(&mut self, i: usize, snapshot: &Bytes) {
         self.servers[i].last = None;
+        self.servers[i].heard = None;
+        self.services.started(i, snapshot);
+    }
+
+    /// Server `i` hands this to its service.
+    pub(crate) fn applied(&mut self, i: usize, message: &ApplyMsg) -> Checked {
+        self.services.applied(i, message)
+    }
+
+    /// The service of server `i` has everything up to `index` in a snapshot.
+    pub(crate) fn makes_snapshot(&mut self, i: usize, index: u64, snapshot: &Bytes) -> Checked {
+        self.services.makes_snapshot(i, index, snapshot)
     }
 
     /// What server `i` answered when it was looked at last, since it was started.
@@ -182,9 +146,11 @@ impl Invariants {
         &mut self,
         i: usize,
         raft: &dyn Raft,
+        traffic: Traffic,
         now: Duration,
         rafts: Rafts<'_>,
     ) -> Checked {
+        let since = std::mem::replace(&mut self.servers[i].traffic, traffic);
         let Some(probe) = raft.probe() else {
             // From outside it can be seen who says that it leads.
             let state = raft.state();
@@ -195,7 +161,8 @@ impl Invariants {
             return Ok(());
         }
         let last = self.servers[i].last.take();
-        let checked = self.check_change(i, raft, last.as_ref(), &probe, now, rafts);
+        let traffic = (since, traffic);
+        let checked = self.check_change(i, raft, traffic, last.as_ref(), &probe, now, rafts);
         self.servers[i].last = Some(probe);
         checked
     }
@@ -204,13 +171,19 @@ impl Invariants {
         &mut self,
         i: usize,
         raft: &dyn Raft,
+        traffic: (Traffic, Traffic),
         last: Option<&Probe>,
         probe: &Probe,
         now: Duration,
         rafts: Rafts<'_>,
     ) -> Checked {
         self.check_own(i, last, probe)?;
-        self.check_entries(i, raft, last, probe)?;
+        self.services.check(i, last, probe)?;
+        let log_has_changed = self.check_entries(i, raft, last, probe)?;
+        if let Some(last) = last {
+            self.check_saved(i, traffic, last, probe, log_has_changed)?;
+            self.check_election_timer(i, last, probe, now)?;
+        }
         if last.is_none() {
             self.check_restart(i)?;
         }
@@ -285,21 +258,23 @@ impl Invariants {
         Ok(())
     }
 
-    /// What was written into a log: the same entry has the same past everywhere.
+    /// What was written into a log: the same entry has the same past everywhere. Says whether the log
+    /// has changed.
     fn check_entries(
         &mut self,
         i: usize,
         raft: &dyn Raft,
         last: Option<&Probe>,
         probe: &Probe,
-    ) -> Checked {
+    ) -> Result<bool, Violation> {
         let server = &mut self.servers[i];
+        let mut has_changed = server.last_index != probe.last_index;
         (server.first_index, server.last_index) = (probe.first_index, probe.last_index);
         let Some(from) = (match last {
             None => Some(probe.first_index),
             Some(_) => probe.lowest_written.map(|lowest| lowest.max(probe.first_index)),
         }) else {
-            return Ok(());
+            return Ok(has_changed);
         };
         let mut before = match from {
             1 => Some(0),
@@ -311,11 +286,13 @@ impl Invariants {
             if terms.len() <= index as usize {
                 terms.resize(index as usize + 1, 0);
             }
+            has_changed |= terms[index as usize] != entry.term;
             terms[index as usize] = entry.term;
             self.check_entry(i, index, &entry, before)?;
             before = Some(entry.term);
         }
-        self.check_acknowledged(i, from, last, probe)
+        self.check_acknowledged(i, from, last, probe)?;
+        Ok(has_changed)
     }
 
     /// An entry was written: it is the one of this index and term everywhere, after the same past.

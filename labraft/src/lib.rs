@@ -12,7 +12,8 @@
 //! | `config` | the Raft tests' cluster: connect, start1, crash1, one, check_one_leader, ... |
 //! | `lab` | what one run of a test is given |
 //! | `fact` | what is recorded of a run for programs |
-//! | `invariants` | what holds at every moment of every run of Raft |
+//! | `property` | the properties of Raft that are checked, by name |
+//! | `invariants` | the checks of them, at every moment of every run |
 //! | [`linearizability`] | whether what clients were answered fits one order of their operations |
 //! | `failure` | what can be wrong, as values that render themselves |
 //! | `suite` | tests as values, and patterns that choose among them |
@@ -42,6 +43,7 @@ mod lab;
 pub mod linearizability;
 mod missing;
 mod persister;
+mod property;
 mod raft;
 pub mod records;
 pub mod report;
@@ -57,10 +59,10 @@ pub use command::{Command, show};
 pub use config::{Config, MAX_LOG_SIZE_BYTES, RAFT_ELECTION_TIMEOUT, SNAPSHOT_INTERVAL};
 pub use fact::{Fact, ShowCommand, State};
 pub use failure::{Checked, Failure, Profile, Reason, Verdict};
-pub use invariants::{Property, Violation};
 pub use lab::{Lab, Passed};
 pub use missing::not_yet;
 pub use persister::{Persister, Pieces};
+pub use property::{Property, Violation};
 pub use raft::{
     ApplyMsg, ApplyReceiver, ApplySender, EntryProbe, Env, FollowerProbe, Implementation, Probe,
     Raft, RaftState, ReadSaved, Role, SavedState, Started, apply_channel,

@@ -93,6 +93,8 @@ impl fmt::Debug for Pieces {
 struct Saved {
     state: Pieces,
     snapshot: Bytes,
+    /// How often anything was saved.
+    count: u64,
 }
 
 /// A server's disk: one state and one snapshot, saved together and at once.
@@ -123,7 +125,8 @@ impl Persister {
     /// Under chaos a server may crash at this moment. Then nothing is saved, and whatever the server does
     /// afterwards is void.
     pub fn save(&self, state: impl Into<Pieces>, snapshot: Bytes) {
-        let saved = Saved { state: state.into(), snapshot };
+        let count = self.count() + 1;
+        let saved = Saved { state: state.into(), snapshot, count };
         if let Some(runtime) = &self.runtime {
             if !runtime.is_alive() || runtime.crashes_at_save() {
                 return;
@@ -134,6 +137,11 @@ impl Persister {
         }
         let replaced = self.saved.replace(saved);
         drop(replaced);
+    }
+
+    /// How often anything was saved.
+    pub(crate) fn count(&self) -> u64 {
+        self.saved.borrow().count
     }
 
     /// The saved state; empty when nothing was saved.

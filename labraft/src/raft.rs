@@ -140,9 +140,10 @@ pub struct Probe {
     pub first_index: u64,
     /// The last index of the log; one less than `first_index` when it holds nothing.
     pub last_index: u64,
-    /// The highest index known to be committed.
+    /// The highest index known to be committed. What a snapshot covers is.
     pub commit_index: u64,
-    /// The highest index handed to the service.
+    /// The highest index handed to the service. A service starts by itself from the saved snapshot, so
+    /// what that covers counts as handed up.
     pub last_applied: u64,
     /// The lowest index whose entry was written or removed since the last probe, if any was.
     pub lowest_written: Option<u64>,
@@ -225,18 +226,39 @@ impl fmt::Debug for ApplySender {
 }
 
 /// Where a service gets its messages.
-pub struct ApplyReceiver(RendezvousReceiver<ApplyMsg>);
+pub struct ApplyReceiver {
+    messages: RendezvousReceiver<ApplyMsg>,
+    /// Says of each message whether the service may have it.
+    gate: Option<Gate>,
+}
+
+type Gate = Box<dyn Fn(&ApplyMsg) -> bool>;
 
 impl ApplyReceiver {
     /// The next message; `None` when the Raft is gone.
     #[track_caller]
     pub fn receive(&mut self) -> impl Future<Output = Option<ApplyMsg>> {
-        self.0.receive()
+        let ApplyReceiver { messages, gate } = self;
+        let next = messages.receive();
+        async move {
+            let message = next.await?;
+            if gate.as_ref().is_some_and(|may_pass| !may_pass(&message)) {
+                // The run is over.
+                std::future::pending::<()>().await;
+            }
+            Some(message)
+        }
+    }
+
+    /// The same, with somebody who looks at each message before the service gets it. When `may_pass`
+    /// says no, the service waits for ever.
+    pub(crate) fn watched(self, may_pass: impl Fn(&ApplyMsg) -> bool + 'static) -> ApplyReceiver {
+        ApplyReceiver { gate: Some(Box::new(may_pass)), ..self }
     }
 }
 
 /// The two sides of the way from a Raft to its service.
 pub fn apply_channel() -> (ApplySender, ApplyReceiver) {
     let (sender, receiver) = rendezvous();
-    (ApplySender(sender), ApplyReceiver(receiver))
+    (ApplySender(sender), ApplyReceiver { messages: receiver, gate: None })
 }

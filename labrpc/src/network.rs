@@ -500,6 +500,9 @@ impl Shared {
         }
         let is_dead = state.is_dead(call);
         let call = &mut state.calls[index as usize];
+        if let (Some(server), Some(_)) = (&call.server, call.from.as_server()) {
+            server.answers.set(server.answers.get() + 1);
+        }
         let nodes = u64::from(call.to.raw()) << 32 | u64::from(call.from.raw());
         self.executor.recorder.mix(Part::Reply, hash_bytes(&buffer), nodes);
         let fate = if is_dead {

@@ -103,6 +103,8 @@ pub(crate) struct ServerState {
     pub(crate) runtime: Runtime,
     pub(crate) handlers: RefCell<Vec<Handler>>,
     pub(crate) count: Cell<u64>,
+    /// How many answers have left for other servers.
+    pub(crate) answers: Cell<u64>,
 }
 
 impl ServerState {
@@ -127,7 +129,12 @@ pub struct Server(pub(crate) Rc<ServerState>);
 
 impl Server {
     pub(crate) fn new(runtime: Runtime) -> Server {
-        Server(Rc::new(ServerState { runtime, handlers: RefCell::default(), count: Cell::new(0) }))
+        Server(Rc::new(ServerState {
+            runtime,
+            handlers: RefCell::default(),
+            count: Cell::new(0),
+            answers: Cell::new(0),
+        }))
     }
 
     /// Adds the handlers of a service. A method that is there already is replaced.
@@ -147,6 +154,11 @@ impl Server {
     /// How many requests were dispatched to this incarnation.
     pub fn count(&self) -> u64 {
         self.0.count.get()
+    }
+
+    /// How many answers have left this incarnation for other servers; clients' do not count.
+    pub fn answers(&self) -> u64 {
+        self.0.answers.get()
     }
 
     /// Ends the server's tasks, as [`Runtime::crash`], and forgets its handlers.

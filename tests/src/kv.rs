@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use kvraft::{Clerk, KvServer};
 use labraft::linearizability::{self, History, Input, Linearizability, Operation};
-use labraft::{Checked, Cluster, Fact, Lab, RAFT_ELECTION_TIMEOUT, Reason, Steps};
+use labraft::{Checked, Cluster, Fact, Failure, Lab, RAFT_ELECTION_TIMEOUT, Reason, Steps};
 use labrpc::{EndId, Node, Sleep};
 
 /// A cluster of key/value servers and their clients. Clones are the same one.
@@ -281,6 +281,15 @@ impl KvConfig {
             }
         };
         Err(self.failure(None, reason))
+    }
+
+    /// A wrong answer. That the answers fit no order of all operations says more than that one of them
+    /// is not what was expected, so it is looked for first.
+    pub(crate) fn wrong(&self, what: impl Into<String>) -> Failure {
+        match self.check_linearizable() {
+            Err(failure) if matches!(failure.reason, Reason::NotLinearizable(_)) => failure,
+            _ => self.cluster.wrong(what),
+        }
     }
 
     // The test.

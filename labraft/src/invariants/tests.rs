@@ -17,6 +17,8 @@ struct State {
     voted_for: Option<usize>,
     /// Terms and commands, from index 1 on.
     log: Vec<(u64, &'static str)>,
+    /// How many of them a snapshot covers.
+    covered: u64,
     lowest_written: Option<u64>,
     commit_index: u64,
     last_applied: u64,
@@ -43,7 +45,7 @@ impl Raft for Puppet {
             term: state.term,
             role: state.role.unwrap_or(Role::Follower),
             voted_for: state.voted_for,
-            first_index: 1,
+            first_index: state.covered + 1,
             last_index: state.log.len() as u64,
             commit_index: state.commit_index,
             last_applied: state.last_applied,
@@ -54,7 +56,10 @@ impl Raft for Puppet {
 
     fn entry(&self, index: u64) -> Option<EntryProbe> {
         let state = self.0.borrow();
-        let &(term, command) = state.log.get((index as usize).checked_sub(1)?)?;
+        if index <= state.covered {
+            return None;
+        }
+        let &(term, command) = state.log.get(index as usize - 1)?;
         Some(EntryProbe { term, command: Bytes::from_static(command.as_bytes()) })
     }
 }
@@ -63,12 +68,15 @@ impl Raft for Puppet {
 struct Stage {
     rafts: Vec<Rc<Puppet>>,
     invariants: Invariants,
+    traffic: Traffic,
+    now: Duration,
 }
 
 impl Stage {
     fn new() -> Stage {
         let rafts = (0..3).map(|_| Rc::new(Puppet(RefCell::default()))).collect();
-        let mut stage = Stage { rafts, invariants: Invariants::new(3) };
+        let (traffic, now) = (Traffic::default(), Duration::from_secs(1));
+        let mut stage = Stage { rafts, invariants: Invariants::new(3), traffic, now };
         (0..3).for_each(|i| stage.holds(i, |_| ()));
         stage
     }
@@ -77,7 +85,7 @@ impl Stage {
         change(&mut self.rafts[i].0.borrow_mut());
         let rafts = self.rafts.clone();
         let raft = |j: usize| Some(rafts[j].clone() as Rc<dyn Raft>);
-        self.invariants.check(i, &*self.rafts[i], Duration::from_secs(1), &raft)
+        self.invariants.check(i, &*self.rafts[i], self.traffic, self.now, &raft)
     }
 
     /// After this change everything is as it should be.
@@ -102,7 +110,7 @@ impl Stage {
 
     /// Server `i` crashed and came up again like this.
     fn restart(&mut self, i: usize, change: impl FnOnce(&mut State)) -> Checked {
-        self.invariants.started(i);
+        self.invariants.started(i, &Bytes::new());
         self.change(i, change)
     }
 
@@ -302,7 +310,128 @@ fn without_a_probe_two_leaders_are_still_noticed() {
         fn kill(&self) {}
     }
     let mut invariants = Invariants::new(2);
-    let mut leads = |i, term| invariants.check(i, &Closed(term), Duration::ZERO, &|_| None);
+    let mut leads =
+        |i, term| invariants.check(i, &Closed(term), Traffic::default(), Duration::ZERO, &|_| None);
     assert_eq!((leads(0, 1), leads(1, 2), leads(0, 1)), (Ok(()), Ok(()), Ok(())));
     assert_eq!(leads(0, 2).unwrap_err().property, Property::ElectionSafety);
+}
+
+#[test]
+fn an_answer_that_leaves_before_what_it_says_is_saved_is_noticed() {
+    let vote = |state: &mut State| (state.term, state.voted_for) = (2, Some(2));
+    let mut stage = Stage::with_leader();
+    stage.traffic.answers += 1;
+    stage.breaks(Property::SavedFirst, "server 1 adopted term 2 and answered", 1, vote);
+    let mut stage = Stage::with_leader();
+    stage.traffic.answers += 1;
+    stage.breaks(Property::SavedFirst, "took entries up to 3 in term 1", 1, |state| {
+        state.log.push((1, "c"));
+        state.lowest_written = Some(3);
+    });
+    // Saved as well; no answer; nothing new.
+    let mut stage = Stage::with_leader();
+    stage.traffic = Traffic { saves: 1, answers: 1 };
+    stage.holds(1, vote);
+    stage.holds(2, vote);
+    stage.traffic.answers += 1;
+    stage.holds(1, |state| state.lowest_written = Some(2));
+}
+
+#[test]
+fn whoever_gave_its_vote_or_took_a_snapshot_does_not_stand_for_election_at_once() {
+    let stand = |state: &mut State| {
+        (state.term, state.voted_for, state.role) = (3, Some(1), Some(Role::Candidate));
+    };
+    let vote = |state: &mut State| (state.term, state.voted_for) = (2, Some(2));
+    let install = |state: &mut State| {
+        (state.covered, state.commit_index, state.lowest_written) = (2, 2, Some(2));
+    };
+    let later = |stage: &mut Stage, ms| stage.now += Duration::from_millis(ms);
+    let mut stage = Stage::with_leader();
+    stage.holds(1, vote);
+    later(&mut stage, 10);
+    stage.breaks(Property::ElectionTimer, "10.0 ms after it gave its vote to server 2", 1, stand);
+    let mut stage = Stage::with_leader();
+    later(&mut stage, 100);
+    stage.holds(1, install);
+    later(&mut stage, 10);
+    stage.breaks(Property::ElectionTimer, "its leader's snapshot up to 2", 1, stand);
+    // A whole time-out later; and a snapshot of its own says nothing.
+    let mut stage = Stage::with_leader();
+    stage.holds(1, vote);
+    later(&mut stage, 150);
+    stage.holds(1, stand);
+    let mut stage = Stage::with_leader();
+    later(&mut stage, 100);
+    assert_eq!(stage.invariants.applied(1, &command(1, "a")), Ok(()));
+    assert_eq!(stage.invariants.applied(1, &command(2, "b")), Ok(()));
+    assert_eq!(stage.invariants.makes_snapshot(1, 2, &Bytes::from_static(b"ab")), Ok(()));
+    stage.holds(1, install);
+    later(&mut stage, 10);
+    stage.holds(1, stand);
+}
+
+fn command(index: u64, text: &'static str) -> ApplyMsg {
+    ApplyMsg::Command { index, command: Bytes::from_static(text.as_bytes()) }
+}
+
+fn snapshot(index: u64, text: &'static str) -> ApplyMsg {
+    ApplyMsg::Snapshot { index, term: 1, snapshot: Bytes::from_static(text.as_bytes()) }
+}
+
+#[test]
+fn what_a_service_is_given_out_of_order_or_against_another_is_noticed() {
+    let mut invariants = Invariants::new(2);
+    assert_eq!(invariants.applied(0, &command(1, "a")), Ok(()));
+    let breaks = |checked: Checked, property, words: &str| {
+        let violation = checked.expect_err("it is to be noticed");
+        assert_eq!(violation.property, property, "{violation}");
+        assert!(violation.facts.contains(words), "{violation}");
+    };
+    let order = Property::ApplyOrder;
+    breaks(invariants.applied(0, &command(1, "a")), order, "so 2 is due");
+    breaks(invariants.applied(0, &command(3, "c")), order, "so 2 is due");
+    let safety = Property::StateMachineSafety;
+    breaks(invariants.applied(1, &command(1, "x")), safety, "where server 0 applied");
+    assert_eq!(invariants.applied(0, &snapshot(5, "abcde")), Ok(()));
+    assert_eq!(invariants.applied(0, &command(6, "f")), Ok(()));
+    breaks(invariants.applied(0, &snapshot(5, "abcde")), Property::Snapshot, "takes it back");
+    let made = invariants.makes_snapshot(0, 7, &Bytes::from_static(b"abcdefg"));
+    breaks(made, Property::Snapshot, "has applied 6 only");
+    // A service starts from the snapshot that was saved.
+    invariants.started(0, &Bytes::from_static(b"abcde"));
+    breaks(invariants.applied(0, &command(1, "a")), order, "so 6 is due");
+    invariants.started(0, &Bytes::new());
+    assert_eq!(invariants.applied(0, &command(1, "a")), Ok(()));
+}
+
+#[test]
+fn a_log_that_does_not_go_on_from_its_snapshot_is_noticed() {
+    let covers = |covered, commit_index, last_applied| {
+        move |state: &mut State| {
+            (state.covered, state.commit_index, state.last_applied) =
+                (covered, commit_index, last_applied);
+        }
+    };
+    let restart = |snapshot: &'static str, change: &dyn Fn(&mut State)| {
+        let mut stage = Stage::with_leader();
+        let made = stage.invariants.applied(0, &self::snapshot(2, "ab"));
+        assert_eq!(made, Ok(()));
+        stage.invariants.started(1, &Bytes::from_static(snapshot.as_bytes()));
+        stage.change(1, change)
+    };
+    assert_eq!(restart("ab", &covers(2, 2, 2)), Ok(()));
+    for (snapshot, change, property, words) in [
+        ("", covers(2, 2, 2), Property::Snapshot, "what is between them is lost"),
+        ("ab", covers(2, 2, 0), Property::ApplyOrder, "takes 0 for applied"),
+        ("", covers(0, 2, 2), Property::ApplyOrder, "up to 0"),
+        ("ab", covers(2, 0, 0), Property::Snapshot, "it takes 0 for committed"),
+    ] {
+        let violation = restart(snapshot, &change).unwrap_err();
+        assert_eq!(violation.property, property, "{violation}");
+        assert!(violation.facts.contains(words), "{violation}");
+    }
+    let mut stage = Stage::with_leader();
+    stage.holds(1, covers(2, 2, 2));
+    stage.breaks(Property::Snapshot, "an older snapshot", 1, covers(1, 2, 2));
 }

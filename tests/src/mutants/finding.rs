@@ -50,9 +50,6 @@ pub(crate) fn property(reason: &str) -> Option<&str> {
     if reason.starts_with("history is not linearizable") {
         return Some("linearizability");
     }
-    if reason.starts_with("apply out of order") {
-        return Some("apply order");
-    }
     let (before, _) = reason.split_once(':')?;
     let (property, _) = before.split_once(" (paper, ")?;
     Some(property)
@@ -302,7 +299,8 @@ mod tests {
         let leaders = "Election Safety (paper, figure 3): term 2 has leaders [0, 1]";
         assert_eq!(failed(leaders), property("Election Safety"));
         assert_eq!(failed("history is not linearizable: key \"9\""), property("linearizability"));
-        assert_eq!(failed("apply out of order: index 3 came"), property("apply order"));
+        let order = "apply order (paper, section 5.3): server 1 hands its service ...";
+        assert_eq!(failed(order), property("apply order"));
         assert_eq!(
             failed("panicked at raft/src/core.rs:1:2: (paper, figure 3)"),
             Some(How::Panicked)

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// The properties that a bug may break and that the lab is to name: those of [`labraft::Property`] and
 /// linearizability.
-pub(super) const SAFETY: [&str; 12] = [
+pub(super) const SAFETY: [&str; 15] = [
     "Election Safety",
     "Leader Append-Only",
     "Log Matching",
@@ -17,6 +17,9 @@ pub(super) const SAFETY: [&str; 12] = [
     "commitIndex and lastApplied grow only",
     "what was acknowledged stays",
     "matchIndex is what is replicated",
+    "apply order",
+    "what a snapshot covers",
+    "saved before it is answered",
     "linearizability",
 ];
 /// What else a bug may break: progress; speed or size; what the harness's interface promises.
