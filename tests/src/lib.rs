@@ -18,6 +18,7 @@
 //! | `kv_3a`, `kv_3b` | the tests of the key/value service |
 //! | `kv_generic` | the test that most of these are, with other parameters |
 //! | `kv` | their cluster, clients and history |
+//! | `beyond` | two tests beyond the course's, of elections and of bytes |
 //! | `scenarios` | generated scenarios: two tests beyond the course's |
 //! | `steps` | what the tests of several parts share |
 //! | `cli` | the command line |
@@ -33,6 +34,7 @@
 //! | `outputs` | where summaries go |
 //! | `self_check` | whether the same seed is the same run |
 
+mod beyond;
 mod cli;
 mod course;
 mod failures;

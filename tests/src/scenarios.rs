@@ -41,19 +41,45 @@ fn shuffled(dice: &Dice, n: usize) -> Vec<usize> {
 
 /// A step of the schedule.
 enum Step {
-    Crash(usize),
+    Crash(Who),
     StartAll,
-    CutOff(usize),
+    CutOff(Who),
     Part(Vec<usize>, Vec<usize>),
     ConnectAll,
 }
 
+/// A server that is named, or whoever leads at that moment.
+#[derive(Copy, Clone)]
+enum Who {
+    Server(usize),
+    Leader,
+}
+
+impl Who {
+    /// Half of the time the leader: most of what can go wrong begins with one.
+    fn draw(dice: &Dice, n: usize) -> Who {
+        match dice.below(2 * n as u64) as usize {
+            i if i < n => Who::Server(i),
+            _ => Who::Leader,
+        }
+    }
+
+    /// The server; `None` when nobody leads.
+    fn server(self, cfg: &Cluster) -> Option<usize> {
+        let leads = |i: usize| cfg.state(i).filter(|state| state.is_leader).map(|s| (s.term, i));
+        match self {
+            Who::Server(i) => Some(i),
+            Who::Leader => (0..cfg.n()).filter_map(leads).max().map(|(_, i)| i),
+        }
+    }
+}
+
 fn draw_step(dice: &Dice, n: usize) -> Step {
-    let any = dice.below(n as u64) as usize;
+    let who = Who::draw(dice, n);
     match dice.below(8) {
-        0 | 1 => Step::Crash(any),
+        0 | 1 => Step::Crash(who),
         2 | 3 => Step::StartAll,
-        4 => Step::CutOff(any),
+        4 => Step::CutOff(who),
         5 => {
             let (one, other) = (0..n).partition(|_| dice.below(2) == 0);
             Step::Part(one, other)
@@ -83,6 +109,7 @@ fn heal_network(cfg: &Cluster) {
     cfg.step(|| "no more faults".into());
     cfg.lab().world().set_chaos(None);
     cfg.network().reliable(true);
+    cfg.network().long_reordering(false);
 }
 
 fn standstill(cfg: &Cluster, majority: &[usize], what: impl std::fmt::Display) -> Failure {
@@ -98,6 +125,7 @@ pub(crate) fn chaos_raft(lab: Lab) -> Steps {
         let (n, unreliable, snapshot) = (draw_size(&dice), dice.below(2) == 1, dice.below(2) == 1);
         let title = lab.test().title;
         let cfg = lab.make_config(n, unreliable, snapshot);
+        cfg.network().long_reordering(dice.below(2) == 1);
         cfg.begin(title);
         let is_over = Rc::new(Cell::new(false));
         for client in 0..2 {
@@ -118,12 +146,12 @@ pub(crate) fn chaos_raft(lab: Lab) -> Steps {
         let start_all = || (0..n).filter(|&i| !cfg.is_running(i)).for_each(|i| cfg.start1(i));
         let connect_all = || (0..n).for_each(|i| cfg.connect(i));
         schedule(&cfg, &dice, |step| match step {
-            Step::Crash(i) => cfg.crash1(i),
+            Step::Crash(who) => who.server(&cfg).into_iter().for_each(|i| cfg.crash1(i)),
             Step::StartAll => {
                 start_all();
                 connect_all();
             }
-            Step::CutOff(i) => cfg.disconnect(i),
+            Step::CutOff(who) => who.server(&cfg).into_iter().for_each(|i| cfg.disconnect(i)),
             Step::Part(one, other) => part(&cfg, &one, &other),
             Step::ConnectAll => connect_all(),
         })
@@ -176,18 +204,19 @@ pub(crate) fn chaos_kv(lab: Lab) -> Steps {
     };
     setup.run(lab, async move |cfg| {
         let n = cfg.n();
+        cfg.network().long_reordering(dice.below(2) == 1);
         let is_over = Rc::new(Cell::new(false));
         let keys = 1 + dice.below(3);
         let clients: Vec<_> = (0..2 + dice.below(5) as usize)
             .map(|i| spawn_client(cfg, "client", client(cfg.clone(), i, keys, is_over.clone())))
             .collect();
         schedule(cfg, &dice, |step| match step {
-            Step::Crash(i) if cfg.is_running(i) => cfg.shutdown(i),
-            Step::Crash(_) | Step::StartAll => {
+            Step::Crash(who) => who.server(cfg).into_iter().for_each(|i| cfg.shutdown(i)),
+            Step::StartAll => {
                 (0..n).filter(|&i| !cfg.is_running(i)).for_each(|i| cfg.start(i));
                 cfg.connect_all();
             }
-            Step::CutOff(i) => cfg.cut_off(i),
+            Step::CutOff(who) => who.server(cfg).into_iter().for_each(|i| cfg.cut_off(i)),
             Step::Part(one, other) => part(cfg, &one, &other),
             Step::ConnectAll => cfg.connect_all(),
         })

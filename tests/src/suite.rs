@@ -8,7 +8,7 @@ use labrpc::Limits;
 
 use crate::kv::kv_servers;
 use crate::kv_generic::clients;
-use crate::{kv_3a, kv_3b, parts, raft_2a, raft_2b, raft_2c, raft_2d, scenarios};
+use crate::{beyond, kv_3a, kv_3b, parts, raft_2a, raft_2b, raft_2c, raft_2d, scenarios};
 
 /// Every test of the parts that this lab has.
 ///
@@ -485,7 +485,25 @@ static ALL: &[Test] = &[
         limits,
         run: |lab| clients(15).unreliable().crash().partitions().snapshots().random_keys().run(lab),
     },
-    // Beyond the course: generated scenarios.
+    // Beyond the course: what costs only time or bytes, and generated scenarios.
+    Test {
+        name: "Elections",
+        part: Part::Chaos,
+        title: "many leader changes",
+        points: 0,
+        cost: 10,
+        limits,
+        run: |lab| servers(7).run(lab, beyond::elections),
+    },
+    Test {
+        name: "RejoinBytes",
+        part: Part::Chaos,
+        title: "bytes to bring a server back",
+        points: 0,
+        cost: 3,
+        limits,
+        run: |lab| servers(3).run(lab, beyond::rejoin_bytes),
+    },
     Test {
         name: "ChaosRaft",
         part: Part::Chaos,
@@ -578,12 +596,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn there_are_51_tests_of_the_course_and_two_more_with_names_and_titles_of_their_own_named_for_their_part()
+    fn there_are_51_tests_of_the_course_and_four_more_with_names_and_titles_of_their_own_named_for_their_part()
      {
         let names: BTreeSet<&str> = ALL.iter().map(|test| test.name).collect();
         // The course has one title twice, once in each part of lab 3.
         let titles: BTreeSet<_> = ALL.iter().map(|test| (test.part, test.title)).collect();
-        assert_eq!((ALL.len(), names.len(), titles.len()), (53, 53, 53));
+        assert_eq!((ALL.len(), names.len(), titles.len()), (55, 55, 55));
         for test in ALL.iter().filter(|test| test.part != Part::Chaos) {
             assert!(test.name.ends_with(test.part.name()), "{test:?} is in part {}", test.part);
         }
