@@ -249,7 +249,12 @@ impl Cluster {
 
     /// A failure at this moment.
     pub fn failure(&self, server: Option<usize>, reason: Reason) -> Failure {
-        let situation = self.0.invariants.borrow().situation(self.tester().now());
+        let enabled = self.0.enabled.borrow();
+        let situation = self.0.invariants.borrow().situation(
+            self.tester().now(),
+            &|i| self.is_running(i),
+            &|from, to| enabled[from][to],
+        );
         Failure { situation: situation.into(), ..self.0.lab.failure(server, reason) }
     }
 
@@ -354,6 +359,7 @@ impl Cluster {
             self.enable(from, to, enabled);
         }
         if !changed.is_empty() {
+            self.0.invariants.borrow_mut().has_changed(self.tester().now());
             self.fact(|| Fact::Links { changed });
         }
     }

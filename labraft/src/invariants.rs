@@ -8,7 +8,7 @@
 mod conduct;
 mod service;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -17,11 +17,9 @@ use bytes::Bytes;
 use crate::command::show;
 use crate::property::{Checked, Property, Violation, violated};
 use crate::raft::{ApplyMsg, EntryProbe, Probe, Raft, Role};
+use crate::situation::{Situation, View};
 use conduct::Heard;
 use service::Services;
-
-/// How many changes of roles are remembered, for reports.
-const REMEMBERED_ROLES: usize = 64;
 
 /// The servers' Rafts that run at the moment.
 pub(crate) type Rafts<'a> = &'a dyn Fn(usize) -> Option<Rc<dyn Raft>>;
@@ -37,7 +35,7 @@ pub(crate) struct Invariants {
     others: BTreeMap<(u64, u64), KnownEntry>,
     /// By index: what was committed.
     committed: Vec<Option<Committed>>,
-    roles: VecDeque<(Duration, usize, Role, u64)>,
+    situation: Situation,
     services: Services,
 }
 
@@ -114,7 +112,7 @@ impl Invariants {
             entries: Vec::new(),
             others: BTreeMap::new(),
             committed: Vec::new(),
-            roles: VecDeque::new(),
+            situation: Situation::new(servers),
             services: Services::new(servers),
         }
     }
@@ -198,11 +196,9 @@ impl Invariants {
         }
         let role = (probe.role, probe.term);
         if last.is_none_or(|last| (last.role, last.term) != role) {
-            self.roles.push_back((now, i, probe.role, probe.term));
-            if self.roles.len() > REMEMBERED_ROLES {
-                self.roles.pop_front();
-            }
+            self.situation.has_role(now, i, probe.role, probe.term);
         }
+        self.situation.has_committed(now, probe.commit_index);
         self.check_committed(i, last, probe)
     }
 
@@ -420,6 +416,7 @@ impl Invariants {
             if j == i || before == now {
                 continue;
             }
+            self.situation.has_searched((i, j), term, *before, *now);
             let (matched, next) = (now.match_index, now.next_index);
             if matched < before.match_index || matched >= next || matched > probe.last_index {
                 return violated(
@@ -559,30 +556,26 @@ impl Invariants {
         Ok(())
     }
 
-    /// What the servers are at, a line each, and what elections there were: for reports of runs that
-    /// came to a standstill.
-    pub(crate) fn situation(&self, now: Duration) -> Vec<String> {
-        const LATELY: Duration = Duration::from_secs(5);
-        let mut lines = Vec::new();
-        for (i, server) in self.servers.iter().enumerate() {
-            let Some(probe) = &server.last else { continue };
-            let Probe { role, term, last_index, commit_index, last_applied, .. } = probe;
-            lines.push(format!(
-                "server {i}: {role:?} of term {term}, log up to {last_index}, committed {commit_index}, \
-                 applied {last_applied}"
-            ));
-        }
-        let lately = |entry: &&(Duration, usize, Role, u64)| now.saturating_sub(entry.0) <= LATELY;
-        let count =
-            |role: Role| self.roles.iter().filter(lately).filter(|entry| entry.2 == role).count();
-        if !lines.is_empty() {
-            let (candidates, leaders) = (count(Role::Candidate), count(Role::Leader));
-            lines.push(format!(
-                "in the last {} s: {candidates} candidacies, {leaders} elections won",
-                LATELY.as_secs()
-            ));
-        }
-        lines
+    /// It has changed who runs, or who reaches whom.
+    pub(crate) fn has_changed(&mut self, now: Duration) {
+        self.situation.has_changed(now);
+    }
+
+    /// What the servers are at, and what they have been doing, a line each: for reports of runs that came
+    /// to a standstill. `is_running` and `reaches` say who runs, and whose messages get to whom.
+    pub(crate) fn situation(
+        &self,
+        now: Duration,
+        is_running: &dyn Fn(usize) -> bool,
+        reaches: &dyn Fn(usize, usize) -> bool,
+    ) -> Vec<String> {
+        let views = self.servers.iter().enumerate().map(|(i, server)| View {
+            is_running: is_running(i),
+            probe: server.last.as_ref(),
+            last_term: server.term_at(server.last_index),
+        });
+        let views: Vec<View<'_>> = views.collect();
+        self.situation.lines(now, &views, reaches)
     }
 }
 

@@ -14,6 +14,7 @@
 //! | `fact` | what is recorded of a run for programs |
 //! | `property` | the properties of Raft that are checked, by name |
 //! | `invariants` | the checks of them, at every moment of every run |
+//! | `situation` | what a cluster is at, for reports of runs in which nothing goes on |
 //! | [`linearizability`] | whether what clients were answered fits one order of their operations |
 //! | `failure` | what can be wrong, as values that render themselves |
 //! | `suite` | tests as values, and patterns that choose among them |
@@ -50,6 +51,7 @@ pub mod report;
 mod repro;
 mod runner;
 pub mod shrink;
+mod situation;
 mod suite;
 pub mod view;
 pub mod workers;
