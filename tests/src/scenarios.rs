@@ -19,10 +19,13 @@ use crate::kv_generic::appended;
 use crate::steps::{random, spawn_client};
 
 /// How long everything may happen.
-const SAFETY_PHASE: Duration = Duration::from_secs(8);
-/// After a step of the schedule, nothing is changed for at least so long, and at most ten times as
-/// long.
+const SAFETY_PHASE: Duration = Duration::from_secs(12);
+/// After a step of the schedule, nothing is changed for at least so long, and at most so many times as
+/// long: one of these.
 const STABLE: Duration = Duration::from_millis(80);
+const LONGEST_STABLE: [u32; 3] = [4, 8, 12];
+/// How long a slow service takes for a command or a snapshot, at most.
+const SLOW: Duration = Duration::from_millis(8);
 /// How long the clients of a healed majority may take to get all their answers.
 const HEALED: Duration = Duration::from_secs(30);
 
@@ -46,6 +49,8 @@ enum Step {
     CutOff(Who),
     Part(Vec<usize>, Vec<usize>),
     ConnectAll,
+    /// Whoever was cut off is back, and whoever leads is cut off.
+    Depose,
 }
 
 /// A server that is named, or whoever leads at that moment.
@@ -74,26 +79,50 @@ impl Who {
     }
 }
 
-fn draw_step(dice: &Dice, n: usize) -> Step {
-    let who = Who::draw(dice, n);
-    match dice.below(8) {
-        0 | 1 => Step::Crash(who),
-        2 | 3 => Step::StartAll,
-        4 => Step::CutOff(who),
-        5 => {
-            let (one, other) = (0..n).partition(|_| dice.below(2) == 0);
-            Step::Part(one, other)
+/// What a run's schedule is about: each kind of trouble is off altogether in half of all runs.
+struct Style {
+    crashes: bool,
+    cuts: bool,
+    parts: bool,
+    deposes: bool,
+    longest: Duration,
+}
+
+impl Style {
+    fn draw(dice: &Dice) -> Style {
+        let is_on = || dice.below(2) == 1;
+        Style {
+            crashes: is_on(),
+            cuts: is_on(),
+            parts: is_on(),
+            deposes: is_on(),
+            longest: LONGEST_STABLE[dice.below(3) as usize] * STABLE,
         }
-        _ => Step::ConnectAll,
+    }
+
+    fn step(&self, dice: &Dice, n: usize) -> Step {
+        let who = Who::draw(dice, n);
+        match dice.below(8) {
+            0 | 1 if self.crashes => Step::Crash(who),
+            2 if self.cuts => Step::CutOff(who),
+            3 if self.parts => {
+                let (one, other) = (0..n).partition(|_| dice.below(2) == 0);
+                Step::Part(one, other)
+            }
+            4 | 5 if self.deposes => Step::Depose,
+            6 => Step::ConnectAll,
+            _ => Step::StartAll,
+        }
     }
 }
 
 /// Takes drawn steps until the phase is over; `apply` carries one out.
 async fn schedule(cfg: &Cluster, dice: &Dice, apply: impl Fn(Step)) {
+    let style = Style::draw(dice);
     let end = cfg.tester().now() + SAFETY_PHASE;
     while cfg.tester().now() < end {
-        cfg.sleep(dice.span(STABLE, 10 * STABLE)).await;
-        apply(draw_step(dice, cfg.n()));
+        cfg.sleep(dice.span(STABLE, style.longest)).await;
+        apply(style.step(dice, cfg.n()));
     }
 }
 
@@ -126,6 +155,7 @@ pub(crate) fn chaos_raft(lab: Lab) -> Steps {
         let title = lab.test().title;
         let cfg = lab.make_config(n, unreliable, snapshot);
         cfg.network().long_reordering(dice.below(2) == 1);
+        cfg.slow_service(if dice.below(2) == 1 { SLOW } else { Duration::ZERO });
         cfg.begin(title);
         let is_over = Rc::new(Cell::new(false));
         for client in 0..2 {
@@ -154,11 +184,16 @@ pub(crate) fn chaos_raft(lab: Lab) -> Steps {
             Step::CutOff(who) => who.server(&cfg).into_iter().for_each(|i| cfg.disconnect(i)),
             Step::Part(one, other) => part(&cfg, &one, &other),
             Step::ConnectAll => connect_all(),
+            Step::Depose => {
+                connect_all();
+                Who::Leader.server(&cfg).into_iter().for_each(|i| cfg.disconnect(i));
+            }
         })
         .await;
 
         is_over.set(true);
         heal_network(&cfg);
+        cfg.slow_service(Duration::ZERO);
         let order = shuffled(&dice, n);
         let (majority, others) = order.split_at(n / 2 + 1);
         (0..n).for_each(|i| cfg.disconnect(i));
@@ -219,6 +254,10 @@ pub(crate) fn chaos_kv(lab: Lab) -> Steps {
             Step::CutOff(who) => who.server(cfg).into_iter().for_each(|i| cfg.cut_off(i)),
             Step::Part(one, other) => part(cfg, &one, &other),
             Step::ConnectAll => cfg.connect_all(),
+            Step::Depose => {
+                cfg.connect_all();
+                Who::Leader.server(cfg).into_iter().for_each(|i| cfg.cut_off(i));
+            }
         })
         .await;
 

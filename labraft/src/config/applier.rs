@@ -1,6 +1,7 @@
 //! The service of the Raft tests: it writes down what each server applies, and compares.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use labrpc::Server;
@@ -12,6 +13,9 @@ use crate::command::show;
 use crate::fact::Fact;
 use crate::failure::Reason;
 use crate::raft::{ApplyMsg, Raft};
+
+/// The services' own dice, among those of the test's parallel clients.
+const SLOW_DICE: u32 = u32::MAX / 4;
 
 /// What the service puts into a snapshot: its last index, and every command up to it. The place of
 /// index 0 is empty.
@@ -27,7 +31,12 @@ impl Config {
         let config = self.clone();
         let NewServer { raft, mut applied, server, .. } = new;
         server.runtime().clone().spawn_detached("applier", async move {
+            let dice = config.client_dice(SLOW_DICE + i as u32);
             while let Some(message) = applied.receive().await {
+                let longest = config.slowness.get();
+                if !longest.is_zero() {
+                    server.runtime().sleep(dice.span(Duration::ZERO, longest)).await;
+                }
                 let applied = if config.snapshot {
                     config.apply_with_snapshots(i, &server, &raft, message)
                 } else {

@@ -4,7 +4,7 @@
 mod applier;
 mod checks;
 
-use std::cell::{Ref, RefCell, RefMut};
+use std::cell::{Cell, Ref, RefCell, RefMut};
 use std::fmt;
 use std::ops::Deref;
 use std::rc::Rc;
@@ -33,6 +33,8 @@ pub struct Config {
     /// Whether the service makes snapshots.
     snapshot: bool,
     servers: Rc<RefCell<Vec<Slot>>>,
+    /// How long the service takes for each message, at most.
+    slowness: Rc<Cell<Duration>>,
 }
 
 /// What the service and the test know of one server.
@@ -58,13 +60,16 @@ impl Deref for Config {
 impl Config {
     pub(crate) fn new(lab: Lab, servers: usize, unreliable: bool, snapshot: bool) -> Config {
         let slots = Rc::new(RefCell::new(vec![Slot::default(); servers]));
-        let config = Config { cluster: Cluster::new(lab, servers), snapshot, servers: slots };
+        let (cluster, slowness) = (Cluster::new(lab, servers), Rc::default());
+        let config = Config { cluster, snapshot, servers: slots, slowness };
         config.network().reliable(!unreliable);
         config.network().long_delays(true);
         let (weak, slots) = (config.downgrade(), config.servers.clone());
+        let slowness = config.slowness.clone();
         config.restart_with(move |i| {
             if let Some(cluster) = weak.upgrade() {
-                Config { cluster, snapshot, servers: slots.clone() }.start_instance(i);
+                let (servers, slowness) = (slots.clone(), slowness.clone());
+                Config { cluster, snapshot, servers, slowness }.start_instance(i);
             }
         });
         for i in 0..servers {
@@ -74,6 +79,12 @@ impl Config {
             config.connect(i);
         }
         config
+    }
+
+    /// From now on the service takes a drawn time below this for each command and each snapshot. At first
+    /// it takes none.
+    pub fn slow_service(&self, longest: Duration) {
+        self.slowness.set(longest);
     }
 
     fn servers(&self) -> Ref<'_, Vec<Slot>> {
