@@ -60,7 +60,8 @@ struct ServerHistory {
     first_index: u64,
     last_index: u64,
     terms: Vec<u64>,
-    traffic: Traffic,
+    /// Before what it did last, and after it.
+    traffic: [Traffic; 2],
     /// What was to start its election timer anew, and when.
     heard: Option<(Duration, Heard)>,
 }
@@ -148,7 +149,8 @@ impl Invariants {
         now: Duration,
         rafts: Rafts<'_>,
     ) -> Checked {
-        let since = std::mem::replace(&mut self.servers[i].traffic, traffic);
+        let [_, before] = self.servers[i].traffic;
+        self.servers[i].traffic = [before, traffic];
         let Some(probe) = raft.probe() else {
             // From outside it can be seen who says that it leads.
             let state = raft.state();
@@ -159,8 +161,7 @@ impl Invariants {
             return Ok(());
         }
         let last = self.servers[i].last.take();
-        let traffic = (since, traffic);
-        let checked = self.check_change(i, raft, traffic, last.as_ref(), &probe, now, rafts);
+        let checked = self.check_change(i, raft, last.as_ref(), &probe, now, rafts);
         self.servers[i].last = Some(probe);
         checked
     }
@@ -169,7 +170,6 @@ impl Invariants {
         &mut self,
         i: usize,
         raft: &dyn Raft,
-        traffic: (Traffic, Traffic),
         last: Option<&Probe>,
         probe: &Probe,
         now: Duration,
@@ -179,7 +179,7 @@ impl Invariants {
         self.services.check(i, last, probe)?;
         let log_has_changed = self.check_entries(i, raft, last, probe)?;
         if let Some(last) = last {
-            self.check_saved(i, traffic, last, probe, log_has_changed)?;
+            self.check_saved(i, last, probe, log_has_changed)?;
             self.check_election_timer(i, last, probe, now)?;
         }
         if last.is_none() {

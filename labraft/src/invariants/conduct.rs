@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Invariants, Traffic};
+use super::Invariants;
 use crate::property::{Checked, Property, violated};
 use crate::raft::{Probe, Role};
 
@@ -22,17 +22,17 @@ pub(super) enum Heard {
 }
 
 impl Invariants {
-    /// In one go server `i` has changed and answered: then it has saved as well. `since` is what it had
-    /// saved and answered before, `log_has_changed` whether entries are not what they were.
+    /// When server `i` has changed and answered in one go, it has saved as well. `log_has_changed` says
+    /// whether entries are not what they were.
     pub(super) fn check_saved(
         &self,
         i: usize,
-        (since, traffic): (Traffic, Traffic),
         last: &Probe,
         probe: &Probe,
         log_has_changed: bool,
     ) -> Checked {
-        if traffic.answers == since.answers || traffic.saves != since.saves {
+        let [before, after] = self.servers[i].traffic;
+        if after.answers == before.answers || after.saves != before.saves {
             return Ok(());
         }
         let Probe { term, .. } = *probe;
