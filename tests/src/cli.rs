@@ -458,13 +458,18 @@ fn worker(
     }
 }
 
+/// What may be said.
+pub(crate) fn grammar() -> clap::Command {
+    Cli::command()
+}
+
 fn completions(shell: clap_complete::Shell) -> Result<Ended, Stopped> {
-    clap_complete::generate(shell, &mut Cli::command(), "lab", &mut io::stdout());
+    clap_complete::generate(shell, &mut grammar(), "lab", &mut io::stdout());
     Ok(Ended::Judged(Verdict::Passed))
 }
 
 fn manual() -> Result<Ended, Stopped> {
-    clap_mangen::Man::new(Cli::command()).render(&mut io::stdout())?;
+    clap_mangen::Man::new(grammar()).render(&mut io::stdout())?;
     Ok(Ended::Judged(Verdict::Passed))
 }
 
@@ -615,6 +620,6 @@ mod tests {
 
     #[test]
     fn the_command_line_is_well_formed() {
-        Cli::command().debug_assert();
+        grammar().debug_assert();
     }
 }

@@ -108,6 +108,52 @@ mod tests {
         }
     }
 
+    /// `README.md` and all of `docs`, by path.
+    fn documents() -> Vec<(String, String)> {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
+        let (mut found, mut folders) =
+            (vec![("README.md".into(), readme)], vec![root.join("docs")]);
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if path.extension().is_some_and(|extension| extension == "md") {
+                    let text = std::fs::read_to_string(&path).unwrap();
+                    found.push((path.display().to_string(), text));
+                }
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn commands_and_options_that_documents_name_exist() {
+        let grammar = crate::cli::grammar();
+        let mut count = 0;
+        for (path, text) in documents() {
+            for said in text.split("cargo lab ").skip(1) {
+                let said = said.split(['`', '\n', '#', '|']).next().unwrap();
+                let mut words = said.split_whitespace();
+                let name = words.next().unwrap_or_default();
+                if name == "help" {
+                    continue;
+                }
+                let command = grammar.find_subcommand(name);
+                let command = command.unwrap_or_else(|| panic!("{path}: no command: {said}"));
+                for option in words.filter_map(|word| word.strip_prefix("--")) {
+                    let option = option.trim_end_matches(['.', ',', ';', ')', ']']);
+                    let is_known = |known: &clap::Arg| known.get_long() == Some(option);
+                    let exists = option == "help" || command.get_arguments().any(is_known);
+                    assert!(exists, "{path}: no option --{option}: {said}");
+                    count += 1;
+                }
+            }
+        }
+        assert!(count > 10, "only {count} options were found");
+    }
+
     #[test]
     fn a_hint_ends_where_the_next_one_or_another_section_begins() {
         let page = "## Task\n1. No hint.\n\n## Hints\n\nIn order.\n\n1. One,\n   on two lines. \n2. Two. \n\n## Next\n3. x\n";
