@@ -21,9 +21,11 @@
 //! | `runner` | one run |
 //! | `missing` | what an unfinished implementation does not do yet |
 //! | [`workers`] | runs in processes of their own, which may die |
+//! | [`recording`] | a recorded run in a file |
 //! | `records` | the results of runs, kept in a file |
 //! | `repro` | a failing run as a file |
 //! | `report` | what a person reads |
+//! | [`explain`] | when a failure became inevitable |
 //! | [`shrink`] | the fewest decisions that still make a run fail |
 //! | [`view`] | a recorded run, shown |
 //! | `command` | the commands of the course's tests |
@@ -37,6 +39,7 @@
 mod cluster;
 mod command;
 mod config;
+pub mod explain;
 mod fact;
 mod failure;
 mod invariants;
@@ -46,6 +49,7 @@ mod missing;
 mod persister;
 mod property;
 mod raft;
+pub mod recording;
 pub mod records;
 pub mod report;
 mod repro;

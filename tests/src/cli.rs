@@ -14,6 +14,8 @@ use labraft::{Implementation, NoSuchTest, Profile, Test, Verdict, report, select
 use crate::SUITE;
 use crate::course::command::HandoutArgs;
 use crate::course::submit::SubmitArgs;
+use crate::diff::Diff;
+use crate::explain::Explain;
 use crate::grade::{Confined, Grade, WorkerRights};
 use crate::hint::Hint;
 use crate::merge::Merge;
@@ -40,6 +42,10 @@ enum Command {
     Replay(Replay),
     /// Find the fewest faults with which a run still fails the same way.
     Shrink(Shrink),
+    /// Find the moment from which on a failing run could hardly do otherwise.
+    Explain(Explain),
+    /// Find the first event in which two runs differ.
+    Diff(Diff),
     /// List the tests.
     List {
         /// Which tests: a part (2, 2C), a name (Backup2B) or a piece of one; none = all.
@@ -309,6 +315,12 @@ pub fn lab_main(implementations: &[Implementation]) -> ExitCode {
             listen_to_signals();
             match command {
                 Command::Run(args) => run(args, implementations),
+                Command::Explain(explain) => {
+                    commands(&explain.common, implementations).and_then(|them| explain.run(&them))
+                }
+                Command::Diff(diff) => {
+                    commands(&diff.common, implementations).and_then(|them| diff.run(&them))
+                }
                 Command::Shrink(shrink) => {
                     commands(&shrink.common, implementations).and_then(|them| shrink.run(&them))
                 }

@@ -37,6 +37,8 @@
 mod beyond;
 mod cli;
 mod course;
+mod diff;
+mod explain;
 mod failures;
 mod grade;
 mod hint;

@@ -115,10 +115,7 @@ impl Show {
     fn print(&self, answer: &Answer) -> Result<(), Stopped> {
         let stdout = io::stdout();
         let is_terminal = stdout.is_terminal();
-        let width = self.width.unwrap_or_else(|| {
-            let size = if is_terminal { terminal_size::terminal_size() } else { None };
-            size.map_or(USUAL_WIDTH, |(width, _)| usize::from(width.0))
-        });
+        let width = self.width.unwrap_or_else(usual_width);
         let colours = match self.color {
             When::Always => true,
             When::Never => false,
@@ -158,6 +155,13 @@ impl Show {
         filter.to = middle.saturating_add(self.window);
         Ok(filter)
     }
+}
+
+/// How wide lines are if nobody says so: as the terminal.
+pub(crate) fn usual_width() -> usize {
+    let is_terminal = io::stdout().is_terminal();
+    let size = if is_terminal { terminal_size::terminal_size() } else { None };
+    size.map_or(USUAL_WIDTH, |(width, _)| usize::from(width.0))
 }
 
 /// When the run failed, in virtual time.

@@ -97,14 +97,7 @@ pub(crate) fn shrink_one(
     let Wanted { test, spec, .. } = wanted;
     let Some(first) = runs.run(test, spec.clone(), Keep::Decisions)? else { return Ok(None) };
     let failure = what_fails(&first)?;
-    // What gets much further than the run itself is not going to fail as it does; unless that is how it
-    // fails.
-    let Record { virtual_seconds, events, .. } = first.record;
-    let bounds = Bounds {
-        virtual_time: Duration::from_secs_f64(1.25 * virtual_seconds + 2.0),
-        events: 2 * events + 10_000,
-    };
-    runs.set_bounds((!failure.reason.starts_with(LIMIT_WORDS)).then_some(bounds));
+    runs.set_bounds(bounds_for(&first.record));
     let bar = progress_bar(budget, show_progress);
     let shrunk = shrink::shrink(
         spec,
@@ -131,8 +124,18 @@ pub(crate) fn shrink_one(
     Ok(Some(Told { repro, answer, shrunk, story, steps }))
 }
 
+/// What gets much further than a run that failed is not going to fail as it did; unless that is how it
+/// failed.
+pub(crate) fn bounds_for(record: &Record) -> Option<Bounds> {
+    let is_limit = record.problem.as_ref().is_some_and(|p| p.reason.starts_with(LIMIT_WORDS));
+    (!is_limit).then_some(Bounds {
+        virtual_time: Duration::from_secs_f64(1.25 * record.virtual_seconds + 2.0),
+        events: 2 * record.events + 10_000,
+    })
+}
+
 /// The failure that is to be kept.
-fn what_fails(answer: &Answer) -> Result<Problem, Stopped> {
+pub(crate) fn what_fails(answer: &Answer) -> Result<Problem, Stopped> {
     let record = &answer.record;
     let what = match (&record.problem, record.verdict) {
         (Some(_), Verdict::Crashed | Verdict::Hung) => {

@@ -49,6 +49,11 @@ impl From<Record> for Known {
 }
 
 impl Which {
+    /// As if this had been said on the command line.
+    pub(crate) fn new(test: String, seed: Option<u64>) -> Which {
+        Which { test, seed }
+    }
+
     /// All runs that are meant. `out` is where results are kept.
     pub(crate) fn all(&self, commands: &Commands<'_>, out: &Path) -> Result<Vec<Wanted>, Stopped> {
         let path = Path::new(&self.test);

@@ -6,6 +6,7 @@
 //! across, for they are no server's.
 
 use std::io::{self, Write};
+use std::ops::Range;
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
@@ -53,6 +54,35 @@ pub fn columns(answer: &Answer, how: &Columns, out: &mut impl Write) -> io::Resu
         printer.failure(&problem.reason, out)?;
     }
     Ok(printer.shown)
+}
+
+/// Prints some of the events of a run, by their places, whatever their kinds; each line begins with
+/// `sign`.
+///
+/// # Errors
+/// When writing fails.
+pub fn lines(
+    answer: &Answer,
+    places: Range<usize>,
+    width: usize,
+    sign: &str,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let events = &answer.events;
+    let filter = Filter { kinds: EventKind::ALL.into(), ..Filter::default() };
+    let how = Columns { filter, width, colours: false };
+    let words = Words::new(events);
+    let mut printer = Printer { how: &how, words, lanes: lanes(events), shown: 0 };
+    for (place, timed) in events.iter().enumerate().take(places.end) {
+        // What is not shown is told all the same, for what is shown rests on it.
+        let mut line = Vec::new();
+        printer.event(timed, &mut line)?;
+        if places.contains(&place) && !line.is_empty() {
+            out.write_all(sign.as_bytes())?;
+            out.write_all(&line)?;
+        }
+    }
+    Ok(())
 }
 
 /// Of each server: whether it runs.

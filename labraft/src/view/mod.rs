@@ -6,13 +6,16 @@
 //! | `filter` | which events are shown |
 //! | `columns` | one line an event, one column a server |
 //! | `page` | the whole run as one HTML page |
+//! | `moment` | what the servers are at, at a moment |
 //! | `words` | an event in words |
 
 mod columns;
 mod filter;
+mod moment;
 mod page;
 mod words;
 
-pub use columns::{Columns, columns};
+pub use columns::{Columns, columns, lines};
 pub use filter::{EventKind, Filter};
+pub use moment::servers_at;
 pub use page::page;

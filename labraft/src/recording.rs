@@ -1,0 +1,64 @@
+//! A recorded run in a file: its result in the first line, then an event a line.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::workers::Answer;
+
+const FORMAT: &str = "lab run 1";
+
+#[derive(Serialize, Deserialize)]
+struct Head {
+    format: String,
+    answer: Answer,
+}
+
+/// Writes a recorded run.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn save(answer: &Answer, path: &Path) -> io::Result<()> {
+    let mut file = BufWriter::new(File::create(path)?);
+    let head = Answer { events: Vec::new(), decisions: Vec::new(), ..answer.clone() };
+    serde_json::to_writer(&mut file, &Head { format: FORMAT.into(), answer: head })?;
+    file.write_all(b"\n")?;
+    for event in &answer.events {
+        serde_json::to_writer(&mut file, event)?;
+        file.write_all(b"\n")?;
+    }
+    file.flush()
+}
+
+/// Whether a file claims to be a recorded run.
+pub fn is_one(path: &Path) -> bool {
+    let mut start = String::new();
+    let file = File::open(path).map(BufReader::new);
+    let read = file.and_then(|file| io::Read::take(file, 64).read_line(&mut start));
+    read.is_ok() && start.starts_with("{\"format\":\"lab run ")
+}
+
+/// Reads a recorded run.
+///
+/// # Errors
+/// When the file cannot be read, or is not what [`save`] writes.
+pub fn load(path: &Path) -> io::Result<Answer> {
+    let wrong = |line: usize, error: &dyn std::fmt::Display| {
+        let path = path.display();
+        let what = format!("line {line} of {path} is not that of a recorded run: {error}");
+        io::Error::new(io::ErrorKind::InvalidData, what)
+    };
+    let mut lines = BufReader::new(File::open(path)?).lines();
+    let head = lines.next().transpose()?.unwrap_or_default();
+    let head: Head = serde_json::from_str(&head).map_err(|error| wrong(1, &error))?;
+    if head.format != FORMAT {
+        return Err(wrong(1, &format!("its format is {:?}, not {FORMAT:?}", head.format)));
+    }
+    let mut answer = head.answer;
+    for (number, line) in (2..).zip(lines) {
+        answer.events.push(serde_json::from_str(&line?).map_err(|error| wrong(number, &error))?);
+    }
+    Ok(answer)
+}
