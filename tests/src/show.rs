@@ -6,7 +6,7 @@ use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::{ArgGroup, Args, ValueEnum};
 use labraft::view::{self, Columns, EventKind, Filter};
 use labraft::workers::{Answer, Keep};
 use regex::Regex;
@@ -19,32 +19,33 @@ const USUAL_WIDTH: usize = 120;
 
 /// What to show of a run.
 #[derive(Args, Clone)]
+#[command(group(ArgGroup::new("events").multiple(true)))]
 pub(crate) struct Show {
     /// Print what happened: one line an event, one column a server.
-    #[arg(long)]
+    #[arg(long, group = "events")]
     log: bool,
     /// Only events of these kinds: vote, append, snapshot, kv, rpc, apply, net, persist, state, test,
     /// note, timer [default: all but timer].
-    #[arg(long, value_name = "KINDS", value_delimiter = ',', requires = "log")]
+    #[arg(long, value_name = "KINDS", value_delimiter = ',', requires = "events")]
     only: Vec<EventKind>,
     /// Only events of these servers, and the test's steps.
-    #[arg(long, value_name = "SERVERS", value_delimiter = ',', requires = "log")]
+    #[arg(long, value_name = "SERVERS", value_delimiter = ',', requires = "events")]
     servers: Vec<usize>,
     /// Not what was before, such as 3.2s or 3200ms, in virtual time.
-    #[arg(long, value_name = "TIME", value_parser = parse_time, requires = "log")]
+    #[arg(long, value_name = "TIME", value_parser = parse_time, requires = "events")]
     from: Option<Duration>,
     /// Not what was after.
-    #[arg(long, value_name = "TIME", value_parser = parse_time, requires = "log")]
+    #[arg(long, value_name = "TIME", value_parser = parse_time, requires = "events")]
     to: Option<Duration>,
     /// Only what was near a time, or near the failure.
-    #[arg(long, value_name = "failure|TIME", value_parser = parse_around, requires = "log",
+    #[arg(long, value_name = "failure|TIME", value_parser = parse_around, requires = "events",
           conflicts_with_all = ["from", "to"])]
     around: Option<Around>,
     /// How long before and after counts as near.
     #[arg(long, value_name = "TIME", value_parser = parse_time, default_value = "250ms")]
     window: Duration,
     /// Only lines that match a regular expression.
-    #[arg(long, value_name = "REGEX", requires = "log")]
+    #[arg(long, value_name = "REGEX", requires = "events")]
     grep: Option<Regex>,
     /// Cut lines off after so many characters; 0 for never [default: the terminal's width, or 120].
     #[arg(long, value_name = "N", requires = "log")]
@@ -109,7 +110,7 @@ impl Show {
         replay: &str,
         story: &[String],
     ) -> Result<(), Stopped> {
-        self.views.write(answer, replay, story)
+        self.views.write(answer, replay, story, || self.filter(answer))
     }
 
     fn print(&self, answer: &Answer) -> Result<(), Stopped> {

@@ -270,33 +270,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::failure::Verdict;
-    use crate::records::{Build, Problem};
-
-    const HOSTILE: &str = "</script><script>alert(1)</script> <!-- {{scripts}} \u{2028} \0 \"'&";
-
-    fn answer(events: Vec<Timed>) -> Answer {
-        let problem = Problem {
-            reason: HOSTILE.into(),
-            group: String::new(),
-            property: None,
-            at: Some(0.002),
-            server: Some(1),
-            details: vec![HOSTILE.into()],
-        };
-        let pair = ("</title><b>", 7);
-        let record = Record::ended(pair, "mine", Verdict::Failed, problem, &Build::default());
-        Answer {
-            record,
-            nonce: String::new(),
-            chaos: None,
-            begun: None,
-            passed: Vec::new(),
-            warnings: Vec::new(),
-            events,
-            decisions: Vec::new(),
-        }
-    }
+    use crate::view::samples::{HOSTILE, answer_of as answer};
 
     fn events() -> Vec<Timed> {
         let (one, two) = (Node::server(1), Node::server(2));

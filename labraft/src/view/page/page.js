@@ -129,10 +129,24 @@ class App {
     requestAnimationFrame(() => {
       this.waiting = false;
       this.drawing.draw();
+      this.followView();
       this.drawing.overview(byId("overview"));
       byId("scale").textContent = this.scale.folded ? "Time folded" : "Time to scale";
       this.drawnOnce = true;
     });
+  }
+
+  // Without a chosen event, the moment stays in view: names and logs tell of what can be seen.
+  followView() {
+    const { drawing, run } = this;
+    if (this.selected >= 0 || !run.n) return;
+    const at = run.at[this.moment] ?? 0;
+    if (at >= drawing.fromTime - 1 && at <= drawing.toTime + 1) return;
+    const moment = Math.max(0, at < drawing.fromTime ? drawing.first : drawing.last - 1);
+    if (moment === this.moment) return;
+    this.moment = Math.min(moment, run.n - 1);
+    this.logs.show(this.moment);
+    drawing.draw();
   }
 
   zoom(factor, at = null) {

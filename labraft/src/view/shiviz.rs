@@ -1,0 +1,124 @@
+//! A stretch of a run as a log for ShiViz, with vector clocks.
+//!
+//! ShiViz draws an arrow where a clock knows more of another host than before. So only events of the stretch
+//! count: a host's clock begins with 1 at its first event there, and names only hosts that have events.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use labrpc::{Event, Node};
+
+use crate::view::filter::Filter;
+use crate::view::words::Words;
+use crate::workers::Answer;
+
+/// ShiViz's own form: what happened, and below it where, with the clock.
+const FORM: &str = r"(?<event>.*)\n(?<host>\S*) (?<clock>{.*})";
+
+type Clock = BTreeMap<String, u64>;
+
+/// The last `most` of the events that the filter shows, up to the failure.
+pub fn shiviz(answer: &Answer, filter: &Filter, most: usize) -> String {
+    let mut words = Words::new(&answer.events);
+    let shown = answer.events.iter().filter_map(|timed| {
+        let line = words.tell(timed)?;
+        let is_shown = filter.shows(timed) && filter.matches(&line);
+        is_shown.then(|| (timed, line.replace(['\n', '\r'], " ")))
+    });
+    let mut shown: Vec<_> = shown.collect();
+    shown.drain(..shown.len().saturating_sub(most));
+
+    // An empty second line: it is one run.
+    let mut text = format!("{FORM}\n\n");
+    let mut clocks: BTreeMap<Node, Clock> = BTreeMap::new();
+    let mut sent: BTreeMap<(u64, bool), Clock> = BTreeMap::new();
+    for (timed, line) in shown {
+        let clock = clocks.entry(timed.node).or_default();
+        let came = match timed.event {
+            Event::Delivered { call, .. } => sent.get(&(call, false)),
+            Event::Answered { call, .. } => sent.get(&(call, true)),
+            _ => None,
+        };
+        for (host, known) in came.into_iter().flatten() {
+            let own = clock.entry(host.clone()).or_default();
+            *own = (*own).max(*known);
+        }
+        *clock.entry(host(timed.node)).or_default() += 1;
+        match timed.event {
+            Event::Sent { call, .. } => _ = sent.insert((call, false), clock.clone()),
+            Event::Replied { call, .. } => _ = sent.insert((call, true), clock.clone()),
+            _ => {}
+        }
+        let clock = serde_json::to_string(clock).expect("a clock can be written as JSON");
+        let (at, host) = (timed.at.as_secs_f64(), host(timed.node));
+        _ = writeln!(text, "{at:.6} {line}\n{host} {clock}");
+    }
+    text
+}
+
+/// A name without spaces.
+fn host(node: Node) -> String {
+    node.to_string().replace(' ', "")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::view::samples;
+
+    /// The events of a log: host and clock.
+    fn events(text: &str) -> Vec<(String, BTreeMap<String, u64>)> {
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[..2], [FORM, ""]);
+        let pairs = lines[2..].chunks(2).map(|pair| {
+            let (host, clock) = pair[1].split_once(' ').expect("a host and a clock");
+            let clock: Value = serde_json::from_str(clock).expect("the clock is JSON");
+            let clock = clock.as_object().unwrap().iter();
+            let clock = clock.map(|(host, value)| (host.clone(), value.as_u64().unwrap()));
+            (host.to_string(), clock.collect())
+        });
+        pairs.collect()
+    }
+
+    fn check(text: &str) -> Vec<(String, BTreeMap<String, u64>)> {
+        let events = events(text);
+        let mut own: BTreeMap<String, u64> = BTreeMap::new();
+        for (host, clock) in &events {
+            let count = own.entry(host.clone()).or_default();
+            *count += 1;
+            assert_eq!(clock[host], *count, "one's own clock begins with 1 and rises by 1");
+            assert!(!clock.values().any(|value| *value == 0));
+        }
+        for (other, value) in events.iter().flat_map(|(_, clock)| clock) {
+            assert!(own.get(other).is_some_and(|count| value <= count), "{other} {value}");
+        }
+        events
+    }
+
+    #[test]
+    fn clocks_begin_with_1_rise_by_1_and_name_only_hosts_with_events() {
+        let answer = samples::answer();
+        let all = check(&shiviz(&answer, &Filter::default(), 1000));
+        assert!(all.len() > 8);
+        // Any stretch, also one that begins between a request and its arrival.
+        for most in 1..all.len() {
+            assert_eq!(check(&shiviz(&answer, &Filter::default(), most)).len(), most);
+        }
+        let only = Filter { servers: Some([1].into()), ..Filter::default() };
+        assert!(!check(&shiviz(&answer, &only, 1000)).is_empty());
+    }
+
+    #[test]
+    fn who_gets_a_message_knows_what_its_sender_knew() {
+        let all = check(&shiviz(&samples::answer(), &Filter::default(), 1000));
+        assert!(all.iter().any(|(host, clock)| host == "server1" && clock.contains_key("server0")));
+        assert!(all.iter().any(|(host, clock)| host == "server0" && clock.contains_key("server1")));
+        let tester = all.iter().filter(|(host, _)| host == "tester");
+        assert!(
+            tester.into_iter().all(|(_, clock)| clock.len() == 1),
+            "nobody sends to the tester"
+        );
+    }
+}
