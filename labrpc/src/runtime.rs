@@ -160,6 +160,14 @@ impl Runtime {
         self.dice_of(Kind::Workload, which)
     }
 
+    /// Whether the next step of a schedule is taken that the test has drawn. It always is; but this is a
+    /// decision, so that a run can be made without the step. `which` tells schedules apart.
+    pub fn happens(&self, which: u32) -> bool {
+        let mut choices = self.executor.choices.borrow_mut();
+        let stream = choices.stream(Kind::Schedule, self.node.raw(), which);
+        choices.draw_shaped(stream, 2, |_| 1) == 1
+    }
+
     fn dice_of(&self, kind: Kind, which: u32) -> Dice {
         let stream = self.executor.choices.borrow_mut().stream(kind, self.node.raw(), which);
         Dice { executor: self.executor.clone(), stream }

@@ -56,7 +56,8 @@ pub enum Kind {
     CrashAtSave,
     /// How much there is of a kind of fault under chaos. Benign: 0, none.
     Configuration,
-    /// A step of a schedule that a test generates: a crash, a cut. Benign: 0, nothing happens.
+    /// Whether the next step is taken of a schedule that a test generates, such as a crash or a call. It
+    /// always is, but for specifications that say otherwise. Benign: 0, it is not.
     Schedule,
 }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use clap::Args;
 use labraft::workers::{Answer, Keep, Pool, Settings};
 use labraft::{Verdict, recording, view};
+use labrpc::{Event, Node, Timed};
 
 use crate::cli::{Commands, Common, Ended, STOP, Stopped};
 use crate::show::usual_width;
@@ -26,6 +27,14 @@ pub(crate) struct Diff {
     pub(crate) common: Common,
 }
 
+/// The run without the moments at which the test itself goes on after a pause: they say nothing.
+fn without_pauses(mut answer: Answer) -> Answer {
+    let is_pause =
+        |timed: &Timed| timed.node == Node::TESTER && matches!(timed.event, Event::Woke { .. });
+    answer.events.retain(|timed| !is_pause(timed));
+    answer
+}
+
 impl Diff {
     /// Makes or reads both runs and compares them.
     pub(crate) fn run(&self, commands: &Commands<'_>) -> Result<Ended, Stopped> {
@@ -39,6 +48,7 @@ impl Diff {
             let reason = answer.record.problem.as_ref().map_or("", |problem| &problem.reason);
             writeln!(out, "{name}: {verdict} {reason}")?;
         }
+        let (one, other) = (without_pauses(one), without_pauses(other));
         let is_same = |(a, b): &(_, _)| a == b;
         let same = one.events.iter().zip(&other.events).take_while(is_same).count();
         if same == one.events.len() && same == other.events.len() {

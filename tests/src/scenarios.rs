@@ -122,7 +122,10 @@ async fn schedule(cfg: &Cluster, dice: &Dice, apply: impl Fn(Step)) {
     let end = cfg.tester().now() + SAFETY_PHASE;
     while cfg.tester().now() < end {
         cfg.sleep(dice.span(STABLE, style.longest)).await;
-        apply(style.step(dice, cfg.n()));
+        let step = style.step(dice, cfg.n());
+        if cfg.tester().happens(0) {
+            apply(step);
+        }
     }
 }
 
@@ -163,8 +166,12 @@ pub(crate) fn chaos_raft(lab: Lab) -> Steps {
             let dice = cfg.client_dice(client);
             let work = async move {
                 while !is_over.get() {
-                    for i in 0..of_client.n() {
-                        of_client.start(i, dice.below(u64::MAX));
+                    let commands: Vec<u64> =
+                        (0..of_client.n()).map(|_| dice.below(u64::MAX)).collect();
+                    if of_client.tester().happens(1 + client) {
+                        for (i, command) in commands.into_iter().enumerate() {
+                            of_client.start(i, command);
+                        }
                     }
                     let pause = dice.span(Duration::from_millis(5), Duration::from_millis(60));
                     of_client.sleep(pause).await;
@@ -303,6 +310,7 @@ async fn client(cfg: KvConfig, i: usize, keys: u64, is_over: Rc<Cell<bool>>) -> 
         let key = dice.below(keys).to_string();
         let value = appended(i, count);
         match dice.below(10) {
+            _ if !cfg.tester().happens(1 + i as u32) => {}
             0..5 => cfg.append(&mut client, &key, &value).await,
             5 => cfg.put(&mut client, &key, &value).await,
             _ => drop(cfg.get(&mut client, &key).await),

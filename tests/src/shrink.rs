@@ -160,29 +160,37 @@ fn progress_bar(budget: u64, show: bool) -> ProgressBar {
 impl Told {
     /// In a line: which run, what it needs, how far it goes.
     pub(crate) fn headline(&self) -> String {
-        let Told { repro, shrunk, story, steps, .. } = self;
+        let Told { repro, steps, .. } = self;
         let Repro { test, spec, failure, .. } = repro;
         format!(
-            "{test}, seed {}: {}; {} of {} decisions are needed, then {steps} steps of the protocol",
+            "{test}, seed {}: {}; {}, then {steps} steps of the protocol",
             spec.seed,
             failure.group,
-            story.len(),
-            shrunk.of
+            self.needs()
         )
+    }
+
+    /// How much is needed of what there was.
+    fn needs(&self) -> String {
+        let Shrunk { of, .. } = self.shrunk;
+        let calls = |count: usize| match count {
+            0 => String::new(),
+            1 => " and one call".into(),
+            more => format!(" and {more} calls"),
+        };
+        match self.shrunk.faults_and_calls() {
+            (0, 0) => format!("no fault is needed of {of}: the test's own steps are enough"),
+            (0, count) => format!("no fault is needed of {of}{}", calls(count)),
+            (1, count) => format!("1 fault is needed of {of}{}", calls(count)),
+            (faults, count) => format!("{faults} faults are needed of {of}{}", calls(count)),
+        }
     }
 
     fn words(&self, path: &Path, commands: &Commands<'_>) -> String {
         let Told { repro, shrunk, story, steps, .. } = self;
         let Repro { test, spec, failure, .. } = repro;
         let mut text = format!("{test}, seed {}: {}\n", spec.seed, failure.reason);
-        text += &match story.len() {
-            0 => format!(
-                "no fault is needed of {} decisions that were not benign: the test's own steps are \
-                 enough\n",
-                shrunk.of
-            ),
-            needed => format!("needed {needed} of {} decisions that were not benign:\n", shrunk.of),
-        };
+        text += &format!("{}\n", self.needs());
         for (number, sentence) in (1..).zip(story) {
             text += &format!("  {number}. {sentence}\n");
         }
@@ -205,6 +213,7 @@ impl Told {
             "reason": repro.failure.reason,
             "property": repro.failure.property,
             "needed": story,
+            "faults": shrunk.faults_and_calls().0,
             "of": shrunk.of,
             "steps": steps,
             "virtual_seconds": repro.failure.at,

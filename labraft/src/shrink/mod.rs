@@ -45,6 +45,21 @@ pub struct Shrunk {
     pub end: End,
 }
 
+impl Shrunk {
+    /// How many of the needed decisions are faults, and how many are calls that a generated workload makes:
+    /// steps of the protocol, which nobody would call a fault.
+    pub fn faults_and_calls(&self) -> (usize, usize) {
+        let calls = self.needed.iter().filter(|taken| is_call(taken)).count();
+        (self.needed.len() - calls, calls)
+    }
+}
+
+/// Whether a decision is that a client of a generated workload makes a call. The schedule of crashes and
+/// cuts is number 0, those of clients follow.
+fn is_call(taken: &Taken) -> bool {
+    taken.address.kind == Kind::Schedule && taken.address.to > 0
+}
+
 /// Why a search ended.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum End {
@@ -251,7 +266,7 @@ impl Search<'_> {
 
     /// Delays that need not be so long.
     fn make_shorter(&mut self) -> Result<(), Stop> {
-        let is_span = |taken: &Taken| taken.bound > 3 && taken.address.kind != Kind::Schedule;
+        let is_span = |taken: &Taken| taken.bound > 3;
         let spans: Vec<Address> =
             self.best.decisions.iter().filter(|taken| is_span(taken)).map(|t| t.address).collect();
         for address in spans {

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use labrpc::{Event, Kind, Node, Taken, Timed};
 
+use super::is_call;
+
 /// What each of these decisions was about, a sentence each. `events` are those of the run.
 pub fn tell(needed: &[Taken], events: &[Timed]) -> Vec<String> {
     let calls = calls(events);
@@ -75,16 +77,22 @@ fn sentence(taken: &Taken, calls: &Calls<'_>, events: &[Timed]) -> String {
         }
         Kind::CrashAtSave => format!("{from} crashes at a save at {at:.6} s"),
         Kind::Configuration => format!("a rate of faults is {value}"),
+        Kind::Schedule if is_call(taken) => format!("a client makes a call at {at:.6} s"),
         Kind::Schedule => {
-            let is_step = |timed: &&Timed| {
-                timed.at >= taken.at
-                    && matches!(&timed.event, Event::Custom { kind, .. } if kind == "test" || kind == "net")
-            };
-            let step = events.iter().find(is_step).map(|timed| match &timed.event {
-                Event::Custom { text, .. } => text.clone(),
-                _ => String::new(),
+            let steps = events.iter().filter(|timed| timed.at == taken.at);
+            let steps = steps.filter_map(|timed| match &timed.event {
+                Event::Custom { kind, text, .. }
+                    if timed.node == Node::TESTER && kind == "test" =>
+                {
+                    Some(text.as_str())
+                }
+                _ => None,
             });
-            format!("the schedule at {at:.6} s: {}", step.unwrap_or_default())
+            let steps = match steps.collect::<Vec<_>>().join(", ") {
+                none if none.is_empty() => "a step without effect".into(),
+                steps => steps,
+            };
+            format!("the schedule at {at:.6} s: {steps}")
         }
         Kind::Dice | Kind::Workload | Kind::Entropy => format!("{address} is {value}"),
     }
