@@ -11,6 +11,7 @@ use labraft::Part;
 
 use super::points::Points;
 use super::{Bench, Graded, Stopped};
+use crate::course::handout::{Handout, Parts};
 use crate::course::tree::Tree;
 use crate::mutants;
 
@@ -42,6 +43,11 @@ pub(super) fn run(bench: &Bench<'_>, root: &Path, place: &Path) -> Result<bool, 
     let solution = grade(bench, &sources, &place.join("solution"), None)?;
     let is_full = solution.points() == solution.most();
     judge("solution", &solution, (!is_full).then(|| unlike("everything", &solution)))?;
+
+    let handout = Handout::of_sources(root, Parts::default())?;
+    let nothing = grade(bench, &handout.tree, &place.join("handout"), None)?;
+    let is_right = nothing.points() == Points(0) && nothing.status() == "graded";
+    judge("handout", &nothing, (!is_right).then(|| unlike("nothing", &nothing)))?;
 
     for (bug, part) in BUGS.into_iter().filter(|(_, part)| is_graded(*part)) {
         let patch = root.join(format!("tests/mutants/{bug}.patch"));
