@@ -369,7 +369,8 @@ fn is_telling(path: &str) -> bool {
     });
     let is_config =
         path.split('/').any(|piece| piece == ".cargo") || name.starts_with("rust-toolchain");
-    is_config || (is_own && name != "Cargo.toml" && !path.contains("/tests/"))
+    let is_handed_out = ["/tests/", "/skeleton/"].iter().any(|each| path.contains(each));
+    is_config || (is_own && name != "Cargo.toml" && !is_handed_out)
 }
 
 /// Opens what is a file, and never what a link leads to.
