@@ -1,5 +1,5 @@
-//! What `lab handout` writes. That a handout builds and fails as it should takes minutes, and is for
-//! `scripts/test-handout`.
+//! What `lab handout` writes. That all of a handout builds, and that it fails as it should, takes
+//! minutes, and is for `scripts/test-handout`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -130,6 +130,22 @@ fn a_student_gets_what_is_needed_and_nothing_of_the_solution() {
     let within = lab(&["handout", "--check"]).current_dir(directory.join("raft")).output().unwrap();
     let (code, text) = said(&within);
     assert!(code == Some(2) && text.contains("is a handout"), "{code:?} {text}");
+}
+
+/// The contract between the tests and what students write may change; the skeletons must change with it.
+#[test]
+fn the_skeletons_are_what_the_tests_expect() {
+    let directory = fresh("built");
+    let output = handout(&directory, &[]).output().unwrap();
+    assert_eq!(said(&output).0, Some(0), "{output:?}");
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
+    let output = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--offline", "--locked", "--package", "tests", "--lib"])
+        .current_dir(&directory)
+        .env("CARGO_TARGET_DIR", target)
+        .output()
+        .unwrap();
+    assert_eq!(said(&output), (Some(0), String::new()));
 }
 
 #[test]

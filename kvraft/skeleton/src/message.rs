@@ -34,12 +34,6 @@ pub fn show(command: &[u8]) -> String {
     format!("{} bytes", command.len())
 }
 
-/// How a command in the log is shown to people: in logs of runs, and in reports.
-pub fn show(command: &[u8]) -> String {
-    // 3A: decode it, and say what it does.
-    format!("a command of {} bytes", command.len())
-}
-
 /// The key's value, or why there is none.
 pub type GetReply = Result<String, Refusal>;
 /// Whether it is done, or why not.

@@ -67,6 +67,12 @@ impl SubmitArgs {
         fs::write(&self.out, &package).map_err(|error| {
             Stopped::Wrong(format!("{} cannot be written: {error}", self.out.display()))
         })?;
+        let objections = crate::grade::objections(&self.out);
+        if !objections.is_empty() {
+            _ = fs::remove_file(&self.out);
+            writeln!(out, "not packed: the grader would refuse it\n{}", objections.join("\n"))?;
+            return Ok(Ended::Judged(Verdict::Failed));
+        }
         for (path, file) in files.files() {
             writeln!(out, "{:8} bytes  {path}", file.content.len())?;
         }

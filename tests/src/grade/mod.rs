@@ -337,6 +337,14 @@ struct Programs {
     compiler: Vec<String>,
 }
 
+/// Why `lab grade` would refuse this submission, a line each: what its author had better know first.
+pub(crate) fn objections(submission: &Path) -> Vec<String> {
+    match Submission::take(submission, BOUNDS) {
+        Ok(submission) => words::read(&submission.files).forbidden,
+        Err(why) => vec![why],
+    }
+}
+
 impl Bench<'_> {
     fn grade(&self, name: &str, path: &Path, build_only: bool) -> Result<Graded, Stopped> {
         let mut graded = Graded {
