@@ -42,7 +42,7 @@ pub(crate) fn leave(
             spec: RunSpec::seed(record.seed),
             profile: record.profile,
             known: None,
-            is_repro: false,
+            repro: None,
         };
         let settings = commands.settings(out, false);
         let pool = Pool::new(Settings { profile: record.profile, ..settings }, &STOP);

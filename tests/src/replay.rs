@@ -57,7 +57,10 @@ impl Replay {
         let Some(answer) = runs.run(test, spec.clone(), self.show.keep())? else { return Ok(None) };
         self.show.show(&answer)?;
         let mut out = io::stdout().lock();
-        let replay = commands.replay(test.name, spec.seed, *profile);
+        let replay = match &wanted.repro {
+            Some(path) => commands.replay_file(path),
+            None => commands.replay(test.name, spec.seed, *profile),
+        };
         write!(out, "{}", report::course_words(test, &answer, &replay))?;
         writeln!(out, "{}", compare(&answer.record, wanted, &self.common.out))?;
         drop(out);
@@ -76,7 +79,7 @@ fn compare(record: &Record, wanted: &Wanted, out: &Path) -> String {
         let out = out.display();
         return format!("fingerprint {fingerprint}; no earlier run of this seed is kept in {out}");
     };
-    let failure = if wanted.is_repro { compare_failure(record, known) } else { "" };
+    let failure = if wanted.repro.is_some() { compare_failure(record, known) } else { "" };
     let is_same_build = known.build == record.build;
     let earlier = &known.fingerprint;
     let verdict = match (earlier == fingerprint, is_same_build) {

@@ -1,6 +1,6 @@
 //! Which run a person means: a test and a seed, a record, a file of records, or a repro file.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use labraft::records::{self, Build, Problem, Record};
@@ -29,8 +29,8 @@ pub(crate) struct Wanted {
     pub(crate) profile: Profile,
     /// What is known of an earlier run of it.
     pub(crate) known: Option<Known>,
-    /// Whether it comes from a repro file, and must fail.
-    pub(crate) is_repro: bool,
+    /// The repro file that it comes from; then it must fail.
+    pub(crate) repro: Option<PathBuf>,
 }
 
 /// What is known of an earlier run.
@@ -71,7 +71,7 @@ impl Which {
                 let repro = Repro::parse(&text).map_err(|what| {
                     Stopped::Wrong(format!("{} is no repro file to replay: {what}", path.display()))
                 })?;
-                return Ok(vec![of_repro(repro, commands)?]);
+                return Ok(vec![of_repro(repro, path, commands)?]);
             }
             let records = records::read(path).map_err(|error| Stopped::Wrong(error.to_string()))?;
             return self.of_records(records.all, commands);
@@ -89,7 +89,7 @@ impl Which {
             None
         });
         let (spec, known) = (RunSpec::seed(seed), known.map(Known::from));
-        Ok(vec![Wanted { test, spec, profile, known, is_repro: false }])
+        Ok(vec![Wanted { test, spec, profile, known, repro: None }])
     }
 
     /// The one run that is meant.
@@ -128,17 +128,18 @@ impl Which {
             check_implementation(&record.implementation, commands)?;
             let (test, spec) = (the_test(&record.test)?, RunSpec::seed(record.seed));
             let profile = record.profile;
-            Ok(Wanted { test, spec, profile, known: Some(record.into()), is_repro: false })
+            Ok(Wanted { test, spec, profile, known: Some(record.into()), repro: None })
         };
         wanted.into_iter().map(with_test).collect()
     }
 }
 
-fn of_repro(repro: Repro, commands: &Commands<'_>) -> Result<Wanted, Stopped> {
+fn of_repro(repro: Repro, path: &Path, commands: &Commands<'_>) -> Result<Wanted, Stopped> {
     check_implementation(&repro.implementation, commands)?;
     let Repro { test, spec, profile, failure, fingerprint, build, .. } = repro;
     let known = Known { fingerprint, build, problem: Some(failure) };
-    Ok(Wanted { test: the_test(&test)?, spec, profile, known: Some(known), is_repro: true })
+    let (test, repro) = (the_test(&test)?, Some(path.into()));
+    Ok(Wanted { test, spec, profile, known: Some(known), repro })
 }
 
 fn check_implementation(theirs: &str, commands: &Commands<'_>) -> Result<(), Stopped> {
