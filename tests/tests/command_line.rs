@@ -114,3 +114,24 @@ fn a_reader_that_leaves_early_is_no_error() {
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
     assert_eq!(output.status.code(), Some(0));
 }
+
+#[test]
+fn a_run_is_written_for_viewers_and_the_files_are_named() {
+    let directory = out().join("views");
+    std::fs::create_dir_all(&directory).unwrap();
+    let file = |name: &str| directory.join(name).to_string_lossy().into_owned();
+    let (html, perfetto, shiviz) = (file("run.html"), file("run.json"), file("run.log"));
+    let words = ["replay", "ReElection2A", "--seed", "0", "--html", &html, "--perfetto", &perfetto];
+    let (code, out, _) = said(&[&words[..], &["--shiviz", &shiviz, "--only", "vote"]].concat());
+    assert_eq!(code, 0);
+    assert!(out.contains(&format!("page: {html}\n")), "{out}");
+    let read = |path: &str| std::fs::read_to_string(path).unwrap();
+    assert!(read(&html).starts_with("<!doctype html>"));
+    let trace: serde_json::Value = serde_json::from_str(&read(&perfetto)).unwrap();
+    assert!(trace["traceEvents"].as_array().is_some_and(|events| events.len() > 100));
+    let log = read(&shiviz);
+    assert!(log.contains("RequestVote") && !log.contains("AppendEntries"), "{log}");
+    let (code, _, error) = said(&["replay", "ReElection2A", "--seed", "0", "--only", "vote"]);
+    assert_eq!(code, 2);
+    assert!(error.contains("--log"), "{error}");
+}

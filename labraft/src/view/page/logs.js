@@ -66,8 +66,8 @@ class Logs {
     for (let index = this.first; index <= this.last; index++) {
       if (this.parts(index)) { target = index; break; }
     }
-    const ends = known.map((s) => s.state.last_index);
-    if (target === this.last) target = Math.max(...ends);
+    const ends = known.filter((s) => s.runs).map((s) => s.state.last_index);
+    if (target === this.last) target = Math.max(this.first, Math.min(this.last, ...ends));
     this.parting = target;
     const wide = this.scroll.clientWidth || 600;
     const x = (target - this.first) * CELL;

@@ -18,6 +18,7 @@ class Messages extends Rows {
 
   messages() {
     const found = this.messagesInView();
+    this.said = [];
     if (found.length <= MOST_ARROWS) {
       for (const message of found) this.arrow(message);
       return;
@@ -107,20 +108,26 @@ class Messages extends Rows {
         c.font = "11px system-ui, sans-serif";
       }
     } else if (!pending) this.head(x0, y0, x1, y1, onPath ? colours.path : colour, message.isReply);
-    if (message.held && !message.lost && x1 - x0 > 60) {
-      const text = `held ${span(message.end - message.start)}`;
-      c.font = "10px system-ui, sans-serif";
-      const x = Math.min(Math.max((x0 + x1) / 2, GUTTER + 40), this.width - 60), y = y0 + (y1 - y0) * (x - x0) / (x1 - x0);
-      const width = c.measureText(text).width;
-      c.fillStyle = colours.ground;
-      c.fillRect(x - width / 2 - 3, y - 7, width + 6, 14);
-      c.fillStyle = colours.text;
-      c.fillText(text, x - width / 2, y);
-      c.font = "11px system-ui, sans-serif";
-    }
+    if (message.held && !message.lost && x1 - x0 > 60) this.heldLabel(message, x0, y0, x1, y1);
     c.globalAlpha = 1;
     this.drawn.arrows++;
     this.hits.push({ line: [x0, y0, x1, y1], e: message.first, last: message.last, message });
+  }
+
+  // How long a message was held, at the middle of what can be seen of it, where nothing else is said.
+  heldLabel(message, x0, y0, x1, y1) {
+    const { context: c, colours } = this;
+    const x = (Math.max(x0, GUTTER) + Math.min(x1, this.width)) / 2, y = y0 + (y1 - y0) * (x - x0) / (x1 - x0);
+    if (this.said.some((at) => Math.abs(at[0] - x) < 84 && Math.abs(at[1] - y) < 15)) return;
+    this.said.push([x, y]);
+    const text = `held ${span(message.end - message.start)}`;
+    c.font = "10px system-ui, sans-serif";
+    const width = c.measureText(text).width;
+    c.fillStyle = colours.ground;
+    c.fillRect(x - width / 2 - 3, y - 7, width + 6, 14);
+    c.fillStyle = colours.text;
+    c.fillText(text, x - width / 2, y);
+    c.font = "11px system-ui, sans-serif";
   }
 
   pixelsPerEvent() {
