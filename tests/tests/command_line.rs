@@ -95,6 +95,63 @@ fn hints_come_one_at_a_time() {
 }
 
 #[test]
+fn the_log_stays_within_its_width_and_shows_what_is_asked_for() {
+    let log = |more: &[&str]| {
+        let seed = ["replay", "Backup2B", "--seed", "3", "--log"];
+        said(&[&seed[..], more].concat()).1
+    };
+    let all = log(&[]);
+    assert!(all.lines().count() > 1000 && all.lines().all(|line| line.chars().count() <= 120));
+    assert!(all.starts_with("       time  S0    S1    S2    S3    S4\n"), "{}", &all[..200]);
+    let votes = log(&["--only", "vote", "--servers", "1", "--to", "1s"]);
+    let events: Vec<&str> =
+        votes.lines().skip(1).take_while(|line| line.starts_with(' ')).collect();
+    assert!(!events.is_empty(), "{votes}");
+    for event in events {
+        // The column of server 1 begins at 19; its words follow what it is at.
+        let is_of_server_1 = event[25..].starts_with("-> ") || event[25..].starts_with("<- ");
+        assert!(is_of_server_1 && event.contains("RequestVote"), "{event}");
+    }
+    assert!(log(&["--grep", "accepted"]).lines().count() < all.lines().count() / 4);
+}
+
+#[test]
+fn what_is_no_repro_file_is_said() {
+    let path = out().join("repro.json");
+    std::fs::create_dir_all(out()).unwrap();
+    let name = path.to_str().unwrap();
+    for (text, hint) in [
+        ("{\"format\": \"lab repro 0\", \"test\": \"Backup2B\"}", "\"lab repro 0\""),
+        ("{\"format\": \"lab repro 1\", \"test\": \"Backup2B\"}", "missing field"),
+        ("{\"format\": \"lab re", "damaged"),
+        ("anything", "line 1"),
+    ] {
+        std::fs::write(&path, text.to_string() + "\n").unwrap();
+        for command in ["replay", "shrink"] {
+            let output = Command::new(env!("CARGO_BIN_EXE_lab")).args([command, name]).output();
+            let output = output.unwrap();
+            let error = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(2), "{text}: {error}");
+            assert!(error.contains(hint), "{text}: {error}");
+        }
+    }
+}
+
+#[test]
+fn a_run_that_passes_cannot_be_shrunk_and_two_runs_can_be_compared() {
+    let (code, _, error) = said(&["shrink", "BasicAgree2B", "--seed", "1"]);
+    assert_eq!(code, 2, "{error}");
+    assert!(error.contains("nothing to shrink"), "{error}");
+    let saved = out().join("saved.run");
+    let saved = saved.to_str().unwrap();
+    said(&["replay", "InitialElection2A", "--seed", "1", "--save", saved]);
+    let (code, same, _) = said(&["diff", saved, "InitialElection2A:1"]);
+    assert!(code == 0 && same.contains("the two are the same"), "{same}");
+    let (_, other, _) = said(&["diff", saved, "InitialElection2A:2"]);
+    assert!(other.contains("the same up to event"), "{other}");
+}
+
+#[test]
 fn patterns_choose_by_part_name_and_piece() {
     let count = |pattern: &str| said(&["list", pattern]).1.lines().count();
     let patterns = ["2", "3", "2a", "2C", "3B", "backup2b", "Snapshot", "Churn"];
