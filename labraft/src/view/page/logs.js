@@ -60,14 +60,14 @@ class Logs {
     return head;
   }
 
-  // Scrolls to where logs part, or else to their ends.
+  // Scrolls to where logs part, or else to the end of the shortest, as far as the others hold entries there.
   look(known) {
     let target = this.last;
     for (let index = this.first; index <= this.last; index++) {
       if (this.parts(index)) { target = index; break; }
     }
     const ends = known.filter((s) => s.runs).map((s) => s.state.last_index);
-    if (target === this.last) target = Math.max(this.first, Math.min(this.last, ...ends));
+    if (target === this.last) target = Math.min(this.last, Math.max(...known.map((s) => s.state.first_index), Math.min(this.last, ...ends)));
     this.parting = target;
     const wide = this.scroll.clientWidth || 600;
     const x = (target - this.first) * CELL;

@@ -45,7 +45,8 @@ class App {
     byId("theme").onclick = () => this.toggleTheme();
     byId("logs-button").onclick = () => this.toggleLogs();
     byId("help-button").onclick = showHelp;
-    new ResizeObserver(() => this.redraw()).observe(byId("time-box"));
+    // Before the frame of the new size is shown: a stretched picture is never seen.
+    new ResizeObserver(() => this.drawNow()).observe(byId("time-box"));
     this.logs.show(this.moment);
     this.panel.showRun();
     if (this.run.failure) this.showFailure(); else this.showAll();
@@ -128,12 +129,16 @@ class App {
     this.waiting = true;
     requestAnimationFrame(() => {
       this.waiting = false;
-      this.drawing.draw();
-      this.followView();
-      this.drawing.overview(byId("overview"));
-      byId("scale").textContent = this.scale.folded ? "Time folded" : "Time to scale";
-      this.drawnOnce = true;
+      this.drawNow();
     });
+  }
+
+  drawNow() {
+    this.drawing.draw();
+    this.followView();
+    this.drawing.overview(byId("overview"));
+    byId("scale").textContent = this.scale.folded ? "Time folded" : "Time to scale";
+    this.drawnOnce = true;
   }
 
   // Without a chosen event, the moment stays in view: names and logs tell of what can be seen.

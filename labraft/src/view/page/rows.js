@@ -31,7 +31,7 @@ class Rows {
     for (const lane of lanes.filter((l) => l.isFirst)) add({ type: "lane", lane, h: 17, isFixed: true });
     const rest = this.height - rows.at(-1).y - rows.at(-1).h - hidden.size * 16 - (hasClients ? 22 : 0);
     const others = lanes.filter((l) => !l.isFirst);
-    const each = Math.min(120, Math.max(50, (rest - Math.min(others.length * 15, rest * 0.3)) / Math.max(shown, 1)));
+    const each = Math.min(170, Math.max(50, (rest - Math.min(others.length * 15, rest * 0.3)) / Math.max(shown, 1)));
     for (let server = 0; server < run.servers; server++) {
       add({ type: "server", server, h: hidden.has(server) ? 16 : each, hidden: hidden.has(server) });
     }
