@@ -7,7 +7,7 @@ use labrpc::{ClientEnd, Runtime};
 
 use crate::message::{GET, GetArgs, PUT_APPEND, PutAppendArgs};
 
-/// How long a clerk waits before it gives up; a real one never does.
+/// How long this clerk waits before it asks the same server again.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// One client's; it has one operation at a time.
@@ -27,14 +27,13 @@ impl Clerk {
     /// The value of a key; empty when there is none.
     pub async fn get(&mut self, key: &str) -> String {
         let args = GetArgs { key: key.into() };
-        match self.ends[0].call(GET, &args).await {
-            Some(Ok(value)) => value,
-            _ => {
-                // 3A: another server, until one has done it.
-                not_yet(Part::Kv3A, "asking another server for a value");
-                self.rt.sleep(PAUSE).await;
-                String::new()
+        loop {
+            if let Some(Ok(value)) = self.ends[0].call(GET, &args).await {
+                return value;
             }
+            // 3A: ask another server.
+            not_yet(Part::Kv3A, "asking another server for a value");
+            self.rt.sleep(PAUSE).await;
         }
     }
 
@@ -50,8 +49,8 @@ impl Clerk {
 
     async fn put_append(&mut self, key: &str, value: &str, is_append: bool) {
         let args = PutAppendArgs { key: key.into(), value: value.into(), is_append };
-        if self.ends[0].call(PUT_APPEND, &args).await != Some(Ok(())) {
-            // 3A: another server, until one has done it; and it must be done once only.
+        while self.ends[0].call(PUT_APPEND, &args).await != Some(Ok(())) {
+            // 3A: ask another server; and it must be done once only.
             not_yet(Part::Kv3A, "asking another server for a write");
             self.rt.sleep(PAUSE).await;
         }
