@@ -128,3 +128,50 @@ fn settings(program: &Path, course: &Course, limits: Limits) -> Settings {
 fn now() -> Instant {
     Instant::now()
 }
+
+#[cfg(test)]
+mod tests {
+    use labraft::records::Problem;
+
+    use super::*;
+    use crate::SUITE;
+
+    #[test]
+    fn what_was_not_run_has_failed_and_so_has_what_comes_after_too_many_hung_runs() {
+        let test = &SUITE[0];
+        let record = |seed, verdict| {
+            let problem = Problem {
+                reason: String::new(),
+                group: String::new(),
+                property: None,
+                at: None,
+                server: None,
+                details: Vec::new(),
+            };
+            Record::ended((test.name, seed), "", verdict, problem, &Build::default())
+        };
+        let verdicts = [
+            Some(Verdict::Passed),
+            Some(Verdict::Hung),
+            None,
+            Some(Verdict::Unknown),
+            Some(Verdict::Passed),
+            Some(Verdict::Hung),
+            // Begun before it was known that there are enough.
+            Some(Verdict::Passed),
+            Some(Verdict::Hung),
+        ];
+        let mut found = BTreeMap::new();
+        for (seed, verdict) in (0..).zip(verdicts) {
+            if let Some(verdict) = verdict {
+                found.insert((test.name.to_string(), seed), record(seed, verdict));
+            }
+        }
+        let seeds: Vec<Seed> = (0..8).map(|value| Seed { value, is_hidden: false }).collect();
+        let limits = Limits { hung_runs: 2, ..Limits::default() };
+        let outcomes = outcomes(test, &seeds, &mut found, limits);
+        let passed: Vec<bool> = outcomes.iter().map(Outcome::has_passed).collect();
+        assert_eq!(passed, [true, false, false, false, true, false, false, false]);
+        assert!(outcomes[6].record.is_none() && outcomes[7].record.is_none());
+    }
+}
