@@ -22,8 +22,8 @@ use crate::merge::Merge;
 use crate::mutants::Mutants;
 use crate::outputs::Outputs;
 use crate::replay::Replay;
-use crate::run::Sweep;
-use crate::seeds::{Seeds, Shard, parse_span};
+use crate::run::RunArgs;
+use crate::seeds::Seeds;
 use crate::shrink::Shrink;
 
 /// A deterministic simulation lab for Raft: MIT 6.824's tests under a virtual clock.
@@ -98,55 +98,9 @@ enum Command {
     Confined(Confined),
 }
 
+/// How results are written.
 #[derive(Args)]
-struct RunArgs {
-    /// Which tests: a part (2, 2C), a name (Backup2B) or a piece of one; none = all.
-    patterns: Vec<String>,
-    /// Which seeds: N for the first N, from 0; A..B, without B; or @FILE, a seed a line.
-    #[arg(long, conflicts_with = "seed", value_name = "N|A..B|@FILE")]
-    seeds: Option<Seeds>,
-    /// One seed. The default is seed 0.
-    #[arg(long)]
-    seed: Option<u64>,
-    /// Run as many seeds as fit into a time such as 90s, 10m or 2h, all tests alike.
-    #[arg(long = "for", value_name = "TIME", value_parser = parse_span, conflicts_with_all = ["seed", "shard"])]
-    time: Option<Duration>,
-    /// How many worker processes to run at a time [default: one for each processor].
-    #[arg(long, value_parser = parse_jobs)]
-    jobs: Option<usize>,
-    /// Begin no new runs after the first failure.
-    #[arg(long, conflicts_with = "max_failures")]
-    fail_fast: bool,
-    /// Begin no new runs after so many failures.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    max_failures: Option<u64>,
-    /// Begin with the runs that did not pass the last time, the quickest first.
-    #[arg(long, conflicts_with_all = ["shard", "time"])]
-    failed_first: bool,
-    /// Do only what is missing in the results that are there.
-    #[arg(long)]
-    resume: bool,
-    /// Run the Kth of N shares of the work, such as 2/4. The variables of job arrays (Slurm,
-    /// Kubernetes, AWS Batch, GitLab, CircleCI, Buildkite) say the same.
-    #[arg(long, value_name = "K/N")]
-    shard: Option<Shard>,
-    #[command(flatten)]
-    output: OutputArgs,
-    /// Leave failures as they are: no repro files, no pages.
-    #[arg(long)]
-    no_shrink: bool,
-    /// Run each seed in a second process as well, and compare.
-    #[arg(long, conflicts_with_all = ["resume", "time", "shard"])]
-    check_determinism: bool,
-    /// Begin with the last seed: what the second process does.
-    #[arg(long, hide = true)]
-    last_seed_first: bool,
-    #[command(flatten)]
-    common: Common,
-}
-
-#[derive(Args)]
-struct OutputArgs {
+pub(crate) struct OutputArgs {
     /// What to print on the standard output: text, or json, an object a test.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -314,19 +268,15 @@ pub fn lab_main(implementations: &[Implementation]) -> ExitCode {
             }
             listen_to_signals();
             match command {
-                Command::Run(args) => run(args, implementations),
-                Command::Explain(explain) => {
-                    commands(&explain.common, implementations).and_then(|them| explain.run(&them))
-                }
-                Command::Diff(diff) => {
-                    commands(&diff.common, implementations).and_then(|them| diff.run(&them))
-                }
-                Command::Shrink(shrink) => {
-                    commands(&shrink.common, implementations).and_then(|them| shrink.run(&them))
-                }
-                Command::Replay(replay) => {
-                    commands(&replay.common, implementations).and_then(|them| replay.run(&them))
-                }
+                Command::Run(args) => args.run(implementations),
+                Command::Explain(explain) => Commands::new(explain.common.clone(), implementations)
+                    .and_then(|them| explain.run(&them)),
+                Command::Diff(diff) => Commands::new(diff.common.clone(), implementations)
+                    .and_then(|them| diff.run(&them)),
+                Command::Shrink(shrink) => Commands::new(shrink.common.clone(), implementations)
+                    .and_then(|them| shrink.run(&them)),
+                Command::Replay(replay) => Commands::new(replay.common.clone(), implementations)
+                    .and_then(|them| replay.run(&them)),
                 Command::List { patterns } => list(&patterns),
                 Command::Merge(args) => merge(args, implementations),
                 Command::Watch { patterns, seeds, implementation } => {
@@ -380,53 +330,6 @@ fn list(patterns: &[String]) -> Result<Ended, Stopped> {
         writeln!(out, "{name:<width$}  {part}  {points:3} points  {title}")?;
     }
     Ok(Ended::Judged(Verdict::Passed))
-}
-
-fn run(args: RunArgs, implementations: &[Implementation]) -> Result<Ended, Stopped> {
-    let RunArgs { output, common, .. } = args;
-    let seeds = match (args.seeds, args.seed, args.time) {
-        (Some(seeds), ..) => seeds,
-        (None, None, Some(_)) => Seeds::Range(0..u64::MAX),
-        (None, seed, _) => Seeds::one(seed.unwrap_or(0)).map_err(Stopped::Wrong)?,
-    };
-    let shard = match args.shard {
-        Some(shard) => Some(shard),
-        // It is a part of another sweep, which has been shared out already.
-        None if args.last_seed_first => None,
-        None => Shard::from_environment(|name| std::env::var(name).ok()).map_err(Stopped::Wrong)?,
-    };
-    if let Some(shard) = shard
-        && (args.time.is_some() || args.check_determinism)
-    {
-        return Err(Stopped::Wrong(format!(
-            "the variables of a job array say that this is share {shard}, and neither --for nor \
-             --check-determinism can be shared out; unset them, or give --seeds"
-        )));
-    }
-    Sweep {
-        tests: chosen(&args.patterns)?,
-        seeds,
-        shard: shard.unwrap_or(Shard::WHOLE),
-        out: common.out.clone(),
-        commands: Commands::new(common, implementations)?,
-        jobs: args.jobs.unwrap_or_else(default_jobs),
-        resume: args.resume,
-        failed_first: args.failed_first,
-        max_failures: if args.fail_fast { Some(1) } else { args.max_failures },
-        time: args.time,
-        check_determinism: args.check_determinism,
-        last_seed_first: args.last_seed_first,
-        no_shrink: args.no_shrink,
-        outputs: output.into(),
-    }
-    .run()
-}
-
-fn commands<'a>(
-    common: &Common,
-    implementations: &'a [Implementation],
-) -> Result<Commands<'a>, Stopped> {
-    Commands::new(common.clone(), implementations)
 }
 
 fn merge(args: MergeArgs, implementations: &[Implementation]) -> Result<Ended, Stopped> {
@@ -522,7 +425,10 @@ pub(crate) struct Commands<'a> {
 }
 
 impl<'a> Commands<'a> {
-    fn new(common: Common, implementations: &'a [Implementation]) -> Result<Self, Stopped> {
+    pub(crate) fn new(
+        common: Common,
+        implementations: &'a [Implementation],
+    ) -> Result<Self, Stopped> {
         let implementation = common.implementation(implementations)?;
         let build = Build::of_this_program(known_build());
         Ok(Commands { implementation, build, common, implementations })
@@ -604,7 +510,7 @@ pub(crate) fn program() -> String {
 }
 
 /// The tests that any of the patterns means, in the suite's order.
-fn chosen(patterns: &[String]) -> Result<Vec<&'static Test>, Stopped> {
+pub(crate) fn chosen(patterns: &[String]) -> Result<Vec<&'static Test>, Stopped> {
     if patterns.is_empty() {
         return Ok(SUITE.iter().collect());
     }

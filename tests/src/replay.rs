@@ -6,7 +6,7 @@ use std::path::Path;
 use clap::Args;
 use labraft::records::Record;
 use labraft::workers::{Keep, Pool, Settings};
-use labraft::{Verdict, report};
+use labraft::{Verdict, report, shrink};
 use labrpc::RunSpec;
 
 use crate::cli::{Commands, Common, Ended, STOP, Stopped};
@@ -64,7 +64,11 @@ impl Replay {
         write!(out, "{}", report::course_words(test, &answer, &replay))?;
         writeln!(out, "{}", compare(&answer.record, wanted, &self.common.out))?;
         drop(out);
-        self.show.write(&answer, &replay, &[])?;
+        let story = match &wanted.repro {
+            Some(_) => shrink::tell(&answer.decisions, &answer.events),
+            None => Vec::new(),
+        };
+        self.show.write(&answer, &replay, &story)?;
         Ok(Some(answer.record.verdict))
     }
 }

@@ -6,49 +6,145 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use labraft::records::{self, Record};
 use labraft::report::{self, Summary};
 use labraft::workers::{Answer, Pair, Pool};
-use labraft::{Test, Verdict};
+use labraft::{Implementation, Test, Verdict};
 
 use crate::SUITE;
-use crate::cli::{Commands, Ended, STOP, Stopped};
+use crate::cli::{
+    Commands, Common, Ended, OutputArgs, STOP, Stopped, chosen, default_jobs, parse_jobs,
+};
 use crate::failures;
 use crate::outputs::Outputs;
-use crate::seeds::{Seeds, Shard, pairs};
+use crate::seeds::{Seeds, Shard, pairs, parse_span};
 use crate::self_check::{self, OtherProcess};
 
 /// How often a line is printed where there is no terminal to draw on.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
 
+/// What is said on the command line.
+#[derive(Args)]
+pub(crate) struct RunArgs {
+    /// Which tests: a part (2, 2C), a name (Backup2B) or a piece of one; none = all.
+    patterns: Vec<String>,
+    /// Which seeds: N for the first N, from 0; A..B, without B; or @FILE, a seed a line.
+    #[arg(long, conflicts_with = "seed", value_name = "N|A..B|@FILE")]
+    seeds: Option<Seeds>,
+    /// One seed. The default is seed 0.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Run as many seeds as fit into a time such as 90s, 10m or 2h, all tests alike.
+    #[arg(long = "for", value_name = "TIME", value_parser = parse_span, conflicts_with_all = ["seed", "shard"])]
+    time: Option<Duration>,
+    /// How many worker processes to run at a time [default: one for each processor].
+    #[arg(long, value_parser = parse_jobs)]
+    jobs: Option<usize>,
+    /// Begin no new runs after the first failure.
+    #[arg(long, conflicts_with = "max_failures")]
+    fail_fast: bool,
+    /// Begin no new runs after so many failures.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    max_failures: Option<u64>,
+    /// Begin with the runs that did not pass the last time, the quickest first.
+    #[arg(long, conflicts_with_all = ["shard", "time"])]
+    failed_first: bool,
+    /// Do only what is missing in the results that are there.
+    #[arg(long)]
+    resume: bool,
+    /// Run the Kth of N shares of the work, such as 2/4. The variables of job arrays (Slurm,
+    /// Kubernetes, AWS Batch, GitLab, CircleCI, Buildkite) say the same.
+    #[arg(long, value_name = "K/N")]
+    shard: Option<Shard>,
+    #[command(flatten)]
+    output: OutputArgs,
+    /// Leave failures as they are: no repro files, no pages.
+    #[arg(long)]
+    no_shrink: bool,
+    /// Run each seed in a second process as well, and compare.
+    #[arg(long, conflicts_with_all = ["resume", "time", "shard"])]
+    check_determinism: bool,
+    /// Begin with the last seed: what the second process does.
+    #[arg(long, hide = true)]
+    last_seed_first: bool,
+    #[command(flatten)]
+    common: Common,
+}
+
+impl RunArgs {
+    /// Runs what is meant.
+    pub(crate) fn run(self, implementations: &[Implementation]) -> Result<Ended, Stopped> {
+        let RunArgs { output, common, .. } = self;
+        let seeds = match (self.seeds, self.seed, self.time) {
+            (Some(seeds), ..) => seeds,
+            (None, None, Some(_)) => Seeds::Range(0..u64::MAX),
+            (None, seed, _) => Seeds::one(seed.unwrap_or(0)).map_err(Stopped::Wrong)?,
+        };
+        let shard = match self.shard {
+            Some(shard) => Some(shard),
+            // It is a part of another sweep, which has been shared out already.
+            None if self.last_seed_first => None,
+            None => {
+                Shard::from_environment(|name| std::env::var(name).ok()).map_err(Stopped::Wrong)?
+            }
+        };
+        if let Some(shard) = shard
+            && (self.time.is_some() || self.check_determinism)
+        {
+            return Err(Stopped::Wrong(format!(
+                "the variables of a job array say that this is share {shard}, and neither --for nor \
+                 --check-determinism can be shared out; unset them, or give --seeds"
+            )));
+        }
+        Sweep {
+            tests: chosen(&self.patterns)?,
+            seeds,
+            shard: shard.unwrap_or(Shard::WHOLE),
+            out: common.out.clone(),
+            commands: Commands::new(common, implementations)?,
+            jobs: self.jobs.unwrap_or_else(default_jobs),
+            resume: self.resume,
+            failed_first: self.failed_first,
+            max_failures: if self.fail_fast { Some(1) } else { self.max_failures },
+            time: self.time,
+            check_determinism: self.check_determinism,
+            last_seed_first: self.last_seed_first,
+            no_shrink: self.no_shrink,
+            outputs: output.into(),
+        }
+        .run()
+    }
+}
+
 /// Tests, each under the same seeds.
-pub(crate) struct Sweep<'a> {
-    pub(crate) tests: Vec<&'static Test>,
-    pub(crate) seeds: Seeds,
-    pub(crate) shard: Shard,
-    pub(crate) commands: Commands<'a>,
-    pub(crate) jobs: usize,
+struct Sweep<'a> {
+    tests: Vec<&'static Test>,
+    seeds: Seeds,
+    shard: Shard,
+    commands: Commands<'a>,
+    jobs: usize,
     /// Where results are kept.
-    pub(crate) out: PathBuf,
-    pub(crate) resume: bool,
+    out: PathBuf,
+    resume: bool,
     /// Whether to begin with what did not pass the last time.
-    pub(crate) failed_first: bool,
+    failed_first: bool,
     /// After so many failures no new runs are begun.
-    pub(crate) max_failures: Option<u64>,
+    max_failures: Option<u64>,
     /// After so long no new runs are begun.
-    pub(crate) time: Option<Duration>,
-    pub(crate) check_determinism: bool,
-    pub(crate) last_seed_first: bool,
+    time: Option<Duration>,
+    check_determinism: bool,
+    last_seed_first: bool,
     /// Whether failures are left as they are.
-    pub(crate) no_shrink: bool,
-    pub(crate) outputs: Outputs,
+    no_shrink: bool,
+    outputs: Outputs,
 }
 
 impl Sweep<'_> {
     /// Runs it all and says what came of it: the worst verdict. A run that is not the same each time
     /// has failed.
-    pub(crate) fn run(self) -> Result<Ended, Stopped> {
+    fn run(self) -> Result<Ended, Stopped> {
         let cannot_keep = |error: io::Error| {
             let out = self.out.display();
             let what = format!("results cannot be kept in {out}: {error}; see --out");

@@ -11,6 +11,8 @@
 //!
 //! A call is a value in a table, not a task; only the handler is a task, of the server's group.
 
+mod calls;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -20,72 +22,21 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::choice::{CallOnLink, Link};
+use calls::{CallState, End, Phase, State};
+
+use crate::choice::Link;
 use crate::client_end::ClientEnd;
 use crate::codec;
 use crate::event::{Event, Lost, Part, hash_bytes};
-use crate::executor::{Executor, Parked, Waiting};
+use crate::executor::{Executor, Waiting};
 use crate::faults::{self, DEAD_CHECK_EVERY, Mode, ReplyFate, RequestFate};
 use crate::node::Node;
-use crate::server::{Server, ServerState};
+use crate::server::Server;
 use crate::trouble::Trouble;
 
 /// Names a client end.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EndId(u32);
-
-struct End {
-    from: Node,
-    /// The tester, who is no server, until the end is connected.
-    to: Node,
-    link: Link,
-    is_enabled: bool,
-}
-
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-enum Phase {
-    Free,
-    Travelling,
-    Failing(Lost),
-    Handling,
-    Returning,
-    Done(bool),
-}
-
-/// One call. The slot and its buffer serve again after it.
-struct CallState {
-    generation: u32,
-    phase: Phase,
-    /// The how-manieth call of the run.
-    number: u64,
-    /// The how-manieth from there to there.
-    on_link: CallOnLink,
-    end: EndId,
-    from: Node,
-    to: Node,
-    /// The switches at the time of the call: a later change does not touch it.
-    mode: Mode,
-    method: &'static str,
-    server: Option<Rc<ServerState>>,
-    dispatched_at: u64,
-    /// The arguments, then the reply.
-    buffer: Vec<u8>,
-    waiter: Option<Parked>,
-    is_abandoned: bool,
-}
-
-struct State {
-    mode: Mode,
-    is_closed: bool,
-    ends: Vec<End>,
-    servers: BTreeMap<Node, Rc<ServerState>>,
-    calls: Vec<CallState>,
-    free: Vec<u32>,
-    /// Calls made, also those after the network was closed.
-    made: u64,
-    total_count: u64,
-    total_bytes: u64,
-}
 
 /// A call that somebody waits for.
 #[derive(Copy, Clone)]
@@ -98,9 +49,6 @@ pub(crate) struct Shared {
     executor: Rc<Executor>,
     state: RefCell<State>,
 }
-
-/// A buffer that has grown beyond this many bytes is not kept for later calls.
-const KEPT_BUFFER_BYTES: usize = 64 * 1024;
 
 /// The simulated network of one simulation. It starts reliable, without long delays or reordering.
 #[derive(Clone)]
@@ -275,63 +223,6 @@ const DEAD_CHECK: u64 = 1 << 62;
 
 fn message(index: u32, generation: u32) -> u64 {
     u64::from(generation) << 32 | u64::from(index)
-}
-
-impl State {
-    /// Whether no answer may come back to the caller: its end is disabled, or the server is not the
-    /// very one that the request went to.
-    fn is_dead(&self, call: &CallState) -> bool {
-        let is_same = match (&call.server, self.servers.get(&call.to)) {
-            (Some(then), Some(now)) => Rc::ptr_eq(then, now),
-            _ => false,
-        };
-        !is_same || !self.ends[call.end.0 as usize].is_enabled
-    }
-
-    /// A copy of a request that travels: nobody waits for its answer. Returns its message.
-    fn copy_of(&mut self, index: u32) -> u64 {
-        let CallState { number, on_link, end, from, to, mode, method, .. } =
-            self.calls[index as usize];
-        let original = &self.calls[index as usize];
-        let copy = CallState {
-            generation: 0,
-            phase: Phase::Travelling,
-            number,
-            on_link,
-            end,
-            from,
-            to,
-            mode,
-            method,
-            server: original.server.clone(),
-            dispatched_at: 0,
-            buffer: original.buffer.clone(),
-            waiter: None,
-            is_abandoned: true,
-        };
-        match self.free.pop() {
-            Some(place) => {
-                let generation = self.calls[place as usize].generation;
-                self.calls[place as usize] = CallState { generation, ..copy };
-                message(place, generation)
-            }
-            None => {
-                self.calls.push(copy);
-                message(self.calls.len() as u32 - 1, 0)
-            }
-        }
-    }
-
-    fn release(&mut self, index: u32, mut buffer: Vec<u8>) {
-        let call = &mut self.calls[index as usize];
-        call.phase = Phase::Free;
-        call.generation = (call.generation + 1) & GENERATION_MASK;
-        if buffer.capacity() > KEPT_BUFFER_BYTES {
-            buffer = Vec::new();
-        }
-        call.buffer = buffer;
-        self.free.push(index);
-    }
 }
 
 impl Shared {
