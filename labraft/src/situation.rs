@@ -101,19 +101,18 @@ impl Situation {
         now: FollowerProbe,
     ) {
         let search = &mut self.searches[leader][follower];
-        let next = before.next_index;
-        if search.term != term || now.match_index > before.match_index {
-            *search = Search { term, lowest: now.next_index, highest: now.next_index, ..*search };
-            (search.ups, search.downs) = (0, 0);
-            if now.match_index > before.match_index {
-                return;
-            }
-            (search.lowest, search.highest) = (next, next);
+        let (was, is) = (before.next_index, now.next_index);
+        let has_found = now.match_index > before.match_index;
+        if search.term != term || has_found {
+            *search = Search { term, ups: 0, downs: 0, lowest: is, highest: is };
         }
-        search.ups += u64::from(now.next_index > next);
-        search.downs += u64::from(now.next_index < next);
-        search.lowest = search.lowest.min(now.next_index);
-        search.highest = search.highest.max(now.next_index);
+        if has_found {
+            return;
+        }
+        search.ups += u64::from(is > was);
+        search.downs += u64::from(is < was);
+        search.lowest = search.lowest.min(is).min(was);
+        search.highest = search.highest.max(is).max(was);
     }
 
     /// What there is to say, a line each. `reaches` says whether what one server sends gets to another.
