@@ -43,6 +43,10 @@ impl Model for Plain<'_> {
         }
     }
 
+    fn weight(&self, state: &Rc<str>) -> u64 {
+        1 + state.len() as u64 / 16
+    }
+
     fn is_eager(&self, operation: usize) -> bool {
         self.operations[operation].is_get()
     }

@@ -18,6 +18,11 @@ pub trait Model {
     /// The state after an operation, or `None` when it cannot have got its answer at this state.
     fn apply(&self, state: &Self::State, operation: usize) -> Option<Self::State>;
 
+    /// How much room a state takes, beside others: what remembering it costs, in steps.
+    fn weight(&self, _: &Self::State) -> u64 {
+        1
+    }
+
     /// Whether, wherever this operation is possible, nothing is lost by placing it there at once:
     /// each order that places it later would do as well with it placed now. True of reads. Such an
     /// operation is never taken back for trying others.
@@ -79,6 +84,9 @@ pub fn search<M: Model>(model: &M, operations: &[Interval], budget: u64) -> Outc
             let has_choice = !is_eager && line.has_choice();
             line.place(operation);
             // Where there is no choice, nothing is remembered: soon there is one, or it is the end.
+            if has_choice {
+                steps += model.weight(&after);
+            }
             if has_choice && !tried.insert((line.placed(), after.clone())) {
                 line.take_back(operation);
                 from = line.after(operation);

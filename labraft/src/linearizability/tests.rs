@@ -300,3 +300,24 @@ fn one_key_with_fifteen_clients_is_decided_in_few_steps() {
         }
     });
 }
+
+/// As when a service says yes to everything and does nothing: told at once, without a search among
+/// strings.
+#[test]
+fn appends_that_were_never_done_are_noticed_though_the_key_began_with_the_empty_value() {
+    let now = Duration::ZERO;
+    let mut history = History::default();
+    let put = history.call(0, "k", Input::Put(String::new()), now);
+    history.answer(put, "", now);
+    for round in 0..10 {
+        let append = |client| Input::Append(format!("x {client} {round} y"));
+        let calls: Vec<usize> =
+            (0..5).map(|client| history.call(client, "k", append(client), now)).collect();
+        calls.iter().for_each(|&call| history.answer(call, "", now));
+    }
+    let get = history.call(0, "k", Input::Get, now);
+    history.answer(get, "", now);
+    let verdict = check(history.operations(), 10_000);
+    let Linearizability::Violated(story) = verdict else { panic!("{verdict:?}") };
+    assert_eq!(story.operations.len(), 2, "{story:?}");
+}
