@@ -90,3 +90,73 @@ pub fn explain(
     curve.sort_by_key(|point| point.at);
     Ok(Some(Explained { curve, jump }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::Verdict;
+    use crate::records::{Build, Record};
+    use crate::workers::Answer;
+
+    fn problem(group: &str) -> Problem {
+        Problem {
+            reason: group.into(),
+            group: group.into(),
+            property: None,
+            at: Some(1.0),
+            server: None,
+            details: Vec::new(),
+        }
+    }
+
+    /// A run that fails when what was decided until `decisive` is kept, and else in one case of `luck`.
+    fn explained(decisive: Duration, luck: u64) -> Explained {
+        let mut make_run = |spec: &RunSpec, _: Keep| {
+            let (kept_until, seed) = spec.redraw.unwrap();
+            let fails = kept_until > decisive || seed.rotate_left(17).is_multiple_of(luck);
+            let group = if fails { "it broke" } else { "it broke otherwise" };
+            let record = Record::ended(
+                ("Test", 0),
+                "reference",
+                Verdict::Failed,
+                problem(group),
+                &Build::default(),
+            );
+            Ok(Some(Answer {
+                record,
+                chaos: None,
+                begun: None,
+                passed: Vec::new(),
+                warnings: Vec::new(),
+                events: Vec::new(),
+                decisions: Vec::new(),
+                nonce: String::new(),
+            }))
+        };
+        let (spec, failure) = (RunSpec::seed(5), problem("it broke"));
+        let second = Duration::from_secs(1);
+        let found = explain(&spec, &failure, second, 30, &mut make_run, &mut |_| {});
+        found.unwrap().expect("nobody interrupts it")
+    }
+
+    #[test]
+    fn the_moment_that_decides_is_found() {
+        for micros in [300, 123_456, 999_000] {
+            let decisive = Duration::from_micros(micros);
+            let found = explained(decisive, 7);
+            let (before, after) = found.jump.expect("it is not likely at first");
+            assert!(
+                before <= decisive && decisive <= after && after - before <= CLOSE,
+                "{found:?}"
+            );
+            assert!(found.curve.is_sorted_by_key(|point| point.at));
+        }
+    }
+
+    #[test]
+    fn a_failure_that_is_likely_from_the_beginning_has_no_moment() {
+        let found = explained(Duration::MAX, 1);
+        assert_eq!(found.jump, None);
+        assert!(found.curve.iter().all(|point| point.failed == point.of));
+    }
+}

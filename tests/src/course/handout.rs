@@ -28,8 +28,8 @@ const ROOT_FILES: [&str; 9] = [
 /// What a student reads beside the course's own pages.
 const PAGES: [&str; 3] = ["docs/checks.md", "docs/reading-a-run.md", "docs/sweeps.md"];
 /// Directories that are handed out, but for what is below the ones of `KEPT_BACK`.
-const DIRECTORIES: [&str; 6] =
-    ["docs/course/", "kvraft/", "labraft/", "labrpc/", "raft/", "tests/"];
+const DIRECTORIES: [&str; 7] =
+    ["docs/course/", "docs/stories/", "kvraft/", "labraft/", "labrpc/", "raft/", "tests/"];
 /// What tests the lab itself, shows known bugs, or is for the teacher.
 const KEPT_BACK: [&str; 9] = [
     "docs/course/grading.md",

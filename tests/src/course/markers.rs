@@ -97,8 +97,26 @@ pub(super) fn strip(path: &str, text: &str) -> Result<Stripped, MarkerError> {
         Some(line) => {
             Err(MarkerError { line, what: "the solution that begins here has no end".into() })
         }
-        None => Ok(Stripped { text: Some(kept), removed }),
+        None if removed.is_empty() => Ok(Stripped { text: Some(kept), removed }),
+        None => Ok(Stripped { text: Some(without_gaps(&kept)), removed }),
     }
+}
+
+/// The text without the blank lines that stand, now that something between them is gone, beside others,
+/// before a closing brace or at the end: as rustfmt would have it.
+fn without_gaps(text: &str) -> String {
+    let mut kept: Vec<&str> = Vec::new();
+    for line in text.split_inclusive('\n') {
+        let closes = line.trim().is_empty() || line.trim_start().starts_with('}');
+        if closes && kept.last().is_none_or(|last| last.trim().is_empty()) {
+            kept.pop();
+        }
+        kept.push(line);
+    }
+    while kept.last().is_some_and(|last| last.trim().is_empty()) {
+        kept.pop();
+    }
+    kept.concat()
 }
 
 /// Of a file that is not handed out at all: it has no other markers.
@@ -166,6 +184,13 @@ mod tests {
 
     fn stripped(text: &str) -> String {
         strip("raft/src/a.rs", text).unwrap().text.unwrap()
+    }
+
+    #[test]
+    fn what_is_left_has_no_gaps() {
+        let text = "a\n\n// BEGIN SOLUTION\nb\n// END SOLUTION\n\nc {\n\n// BEGIN SOLUTION\nd\n\
+                    // END SOLUTION\n}\n\n// BEGIN SOLUTION\ne\n// END SOLUTION\n";
+        assert_eq!(stripped(text), "a\n\nc {\n}\n");
     }
 
     fn wrong(text: &str) -> (usize, String) {
