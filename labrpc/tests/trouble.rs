@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use common::{CALLER, Lab, TRANSIT, WORK, WORKER, exact, ms, recorded};
 use labrpc::sync::{Notify, rendezvous};
-use labrpc::{Kind, Limits, Method, Node, RunSpec, Service, Simulation, TaskInfo, Trouble};
+use labrpc::{
+    Address, Kind, Limits, Method, Node, RunSpec, Service, Simulation, TaskInfo, Trouble,
+};
 
 /// A line of this file, as reports show it.
 fn place(line: u32) -> String {
@@ -195,7 +197,9 @@ fn tasks_that_wake_one_another_for_ever_are_spinning_too() {
 /// A call may fail at the instant at which it is made, when a delay of 0 ms is drawn.
 #[test]
 fn a_task_that_calls_for_ever_without_time_passing_is_spinning() {
-    let at_once = common::benign(exact(1), &[Kind::Unreachable]);
+    let mut at_once = exact(1);
+    let fails_at_once = |n| (Address::of_call(Kind::Unreachable, CALLER, Node::TESTER, n), 0);
+    at_once.overrides = (0..20_000).map(fails_at_once).collect();
     let outcome = recorded(at_once, |world| async move {
         let end = world.network().make_end(CALLER);
         loop {
