@@ -191,6 +191,7 @@ impl Reason {
         Some(match self {
             Reason::TwoLeaders { .. } => Property::ElectionSafety.to_string(),
             Reason::CommitMismatch { .. } => Property::StateMachineSafety.to_string(),
+            Reason::ApplyOutOfOrder { .. } => Property::ApplyOrder.to_string(),
             Reason::Violation(violation) => violation.property.to_string(),
             Reason::NotLinearizable(_) => "linearizability".into(),
             _ => return None,
@@ -263,17 +264,11 @@ impl fmt::Display for Reason {
                 now.0, now.1, before.0, before.1
             ),
             Reason::ApplyOutOfOrder { index, expected: Some(expected) } => {
-                write!(
-                    f,
-                    "apply order (paper, section 5.3): index {index} came where {expected} was due"
-                )
+                let order = Property::ApplyOrder;
+                write!(f, "{order}: index {index} came where {expected} was due")
             }
             Reason::ApplyOutOfOrder { index, expected: None } => {
-                write!(
-                    f,
-                    "apply order (paper, section 5.3): index {index} came before {}",
-                    index - 1
-                )
+                write!(f, "{}: index {index} came before {}", Property::ApplyOrder, index - 1)
             }
             Reason::BadSnapshot { index, what } => {
                 write!(f, "the snapshot handed up for index {index} {what}")

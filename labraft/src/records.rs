@@ -67,6 +67,14 @@ pub struct Problem {
 }
 
 impl Problem {
+    /// The property by its name alone, without its place in the paper.
+    pub fn property_name(&self) -> Option<&str> {
+        self.property.as_ref().map(|property| match property.split_once(" (paper, ") {
+            Some((name, _)) => name,
+            None => property,
+        })
+    }
+
     /// What two failures must have in common to be the same: the property, or else the expectation.
     pub fn is_same(&self, other: &Problem) -> bool {
         match (&self.property, &other.property) {

@@ -5,9 +5,10 @@ use std::io;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use labraft::Test;
 use labraft::records::{self, Record};
+use labraft::report::event_line;
 use labraft::workers::Pool;
+use labraft::{Test, recording};
 
 use crate::SUITE;
 use crate::cli::Commands;
@@ -110,11 +111,13 @@ impl<'a> OtherProcess<'a> {
 
     /// The events of a run in another process, a line each. That process has run so many other seeds
     /// before: what they leave behind may be what makes the difference.
-    fn log(&self, test: &str, seed: u64, earlier_runs: usize) -> io::Result<String> {
+    fn log(&self, test: &str, seed: u64, earlier_runs: usize) -> io::Result<Vec<String>> {
         let (seed, earlier_runs) = (seed.to_string(), earlier_runs.to_string());
-        let arguments = ["replay", test, "--seed", &seed, "--log", "--earlier-runs", &earlier_runs];
-        let output = self.command(&arguments)?.output()?;
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        std::fs::create_dir_all(&self.directory)?;
+        let file = self.directory.join(format!("{earlier_runs}.run"));
+        let mut command = self.command(&["replay", test, "--seed", &seed])?;
+        command.args(["--earlier-runs", &earlier_runs, "--save"]).arg(&file).output()?;
+        Ok(recording::load(&file)?.events.iter().map(event_line).collect())
     }
 }
 
@@ -125,14 +128,16 @@ impl Drop for OtherProcess<'_> {
 }
 
 /// The number, from 1, and both sides of the first line that differs.
-fn first_difference(one: &str, other: &str) -> Option<(usize, String, String)> {
-    let (mut ones, mut others) = (one.lines(), other.lines());
+fn first_difference(one: &[String], other: &[String]) -> Option<(usize, String, String)> {
+    let (mut ones, mut others) = (one.iter(), other.iter());
     for number in 1.. {
         match (ones.next(), others.next()) {
             (None, None) => return None,
             (a, b) if a == b => {}
             (a, b) => {
-                let side = |line: Option<&str>| line.unwrap_or("(the run is over)").to_string();
+                let side = |line: Option<&String>| {
+                    line.cloned().unwrap_or_else(|| "(the run is over)".into())
+                };
                 return Some((number, side(a), side(b)));
             }
         }
@@ -173,9 +178,10 @@ mod tests {
 
     #[test]
     fn the_first_line_that_differs_is_named_with_both_sides() {
-        let differ = |one, other| first_difference(one, other).map(|found| found.0);
-        assert_eq!(differ("a\nb\nc", "a\nb\nc"), None);
-        assert_eq!(differ("a\nb\nc", "a\nx\nc"), Some(2));
-        assert_eq!(first_difference("a", "a\nb").unwrap().1, "(the run is over)");
+        let lines = |text: &str| text.split(' ').map(String::from).collect::<Vec<_>>();
+        let differ = |one, other| first_difference(&lines(one), &lines(other));
+        assert_eq!(differ("a b c", "a b c"), None);
+        assert_eq!(differ("a b c", "a x c").unwrap().0, 2);
+        assert_eq!(differ("a", "a b").unwrap().1, "(the run is over)");
     }
 }

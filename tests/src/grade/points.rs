@@ -8,7 +8,6 @@ use labraft::{Test, Verdict};
 
 use super::config::Course;
 use super::runs::Outcome;
-use crate::mutants::property;
 
 /// Points in hundredths: the same on every machine.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -143,7 +142,7 @@ fn points(steps: &[(f64, f64)], most: u32, passed: u64, all: u64) -> Points {
 /// The safety property that a run broke.
 fn safety(record: &Record) -> Option<String> {
     let problem = record.problem.as_ref().filter(|_| record.verdict == Verdict::Failed)?;
-    property(&problem.reason).map(String::from)
+    problem.property_name().map(String::from)
 }
 
 /// Why a run has not passed, without anything that is of this run alone.

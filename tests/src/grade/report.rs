@@ -331,9 +331,10 @@ mod tests {
     fn record(test: &Test, seed: u64, verdict: Verdict, reason: &str) -> Record {
         let problem = match verdict {
             Verdict::Passed => json!({}),
-            _ => {
-                json!({"reason": reason, "group": reason, "at": 1.5, "server": null, "details": []})
-            }
+            _ => json!({
+                "reason": reason, "group": reason, "at": 1.5, "server": null, "details": [],
+                "property": reason.split_once("): ").map(|(property, _)| format!("{property})")),
+            }),
         };
         let mut value = json!({
             "test": test.name, "seed": seed, "implementation": "reference", "profile": "go",

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use labraft::Verdict;
-use labraft::records::Record;
+use labraft::records::{Problem, Record};
 
 use super::patch::{Patch, SAFETY};
 
@@ -31,28 +31,18 @@ pub(super) enum How {
 impl How {
     /// `None` when the run shows nothing.
     fn of(record: &Record) -> Option<How> {
-        let reason = record.problem.as_ref().map_or("", |problem| problem.reason.as_str());
+        let problem = record.problem.as_ref();
         Some(match record.verdict {
             Verdict::Passed | Verdict::Missed | Verdict::Unknown => return None,
             Verdict::Crashed => How::Crashed,
             Verdict::Hung => How::Hung,
-            Verdict::Failed => match property(reason) {
-                Some(property) => How::Property(property.into()),
-                None if reason.starts_with("panicked") => How::Panicked,
+            Verdict::Failed => match problem.and_then(Problem::property_name) {
+                Some(name) => How::Property(name.into()),
+                None if problem.is_some_and(|p| p.reason.starts_with("panicked")) => How::Panicked,
                 None => How::Test,
             },
         })
     }
-}
-
-/// The property that a reason begins with, as in "Election Safety (paper, figure 3): ...".
-pub(crate) fn property(reason: &str) -> Option<&str> {
-    if reason.starts_with("history is not linearizable") {
-        return Some("linearizability");
-    }
-    let (before, _) = reason.split_once(':')?;
-    let (property, _) = before.split_once(" (paper, ")?;
-    Some(property)
 }
 
 impl fmt::Display for How {
@@ -272,13 +262,15 @@ fn between<'a>(page: &'a str, profile: &str) -> Option<(&'a str, &'a str, &'a st
 
 #[cfg(test)]
 mod tests {
-    use labraft::records::{Build, Problem};
+    use labraft::records::Build;
 
     use super::*;
 
+    /// As where a reason begins with the property.
     fn record(test: &str, seed: u64, verdict: Verdict, reason: &str) -> Record {
+        let property = reason.split_once("): ").map(|(property, _)| format!("{property})"));
         let problem = Problem {
-            property: None,
+            property,
             reason: reason.into(),
             group: String::new(),
             at: None,
@@ -298,13 +290,9 @@ mod tests {
         let failed = |reason| how(Verdict::Failed, reason);
         let leaders = "Election Safety (paper, figure 3): term 2 has leaders [0, 1]";
         assert_eq!(failed(leaders), property("Election Safety"));
-        assert_eq!(failed("history is not linearizable: key \"9\""), property("linearizability"));
         let order = "apply order (paper, section 5.3): server 1 hands its service ...";
         assert_eq!(failed(order), property("apply order"));
-        assert_eq!(
-            failed("panicked at raft/src/core.rs:1:2: (paper, figure 3)"),
-            Some(How::Panicked)
-        );
+        assert_eq!(failed("panicked at raft/src/core.rs:1:2: what"), Some(How::Panicked));
         assert_eq!(failed("expected one leader, got none"), Some(How::Test));
         assert_eq!(how(Verdict::Crashed, "signal 11"), Some(How::Crashed));
         assert_eq!(how(Verdict::Hung, ""), Some(How::Hung));

@@ -24,7 +24,6 @@ use labraft::{Profile, Test, Verdict, records};
 
 use crate::SUITE;
 use crate::cli::{Ended, STOP, Stopped, default_jobs, parse_jobs, parse_profile};
-pub(crate) use finding::property;
 use finding::{Finding, Table};
 use patch::Patch;
 
