@@ -38,7 +38,7 @@ pub(crate) struct Shrink {
 }
 
 /// Enough for most, and some seconds.
-pub(crate) const DEFAULT_BUDGET: u64 = 500;
+pub(crate) const DEFAULT_BUDGET: u64 = 1000;
 
 impl Shrink {
     /// Shrinks a run.
@@ -83,6 +83,9 @@ pub(crate) struct Told {
     pub(crate) story: Vec<String>,
     steps: usize,
 }
+
+/// How many of the needed decisions are told.
+const SENTENCES_SHOWN: usize = 25;
 
 /// How the reason begins of a run that came to a limit.
 const LIMIT_WORDS: &str = "not finished within the limit";
@@ -191,8 +194,11 @@ impl Told {
         let Repro { test, spec, failure, .. } = repro;
         let mut text = format!("{test}, seed {}: {}\n", spec.seed, failure.reason);
         text += &format!("{}\n", self.needs());
-        for (number, sentence) in (1..).zip(story) {
+        for (number, sentence) in (1..).zip(story).take(SENTENCES_SHOWN) {
             text += &format!("  {number}. {sentence}\n");
+        }
+        if story.len() > SENTENCES_SHOWN {
+            text += &format!("  and {} more; --json has all\n", story.len() - SENTENCES_SHOWN);
         }
         let at = failure.at.unwrap_or(0.0);
         text += &format!("then it fails at {at:.6} s, after {steps} steps of the protocol\n");
