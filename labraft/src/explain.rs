@@ -98,17 +98,6 @@ mod tests {
     use crate::records::{Build, Record};
     use crate::workers::Answer;
 
-    fn problem(group: &str) -> Problem {
-        Problem {
-            reason: group.into(),
-            group: group.into(),
-            property: None,
-            at: Some(1.0),
-            server: None,
-            details: Vec::new(),
-        }
-    }
-
     /// A run that fails when what was decided until `decisive` is kept, and else in one case of `luck`.
     fn explained(decisive: Duration, luck: u64) -> Explained {
         let mut make_run = |spec: &RunSpec, _: Keep| {
@@ -119,21 +108,12 @@ mod tests {
                 ("Test", 0),
                 "reference",
                 Verdict::Failed,
-                problem(group),
+                Problem::new(group),
                 &Build::default(),
             );
-            Ok(Some(Answer {
-                record,
-                chaos: None,
-                begun: None,
-                passed: Vec::new(),
-                warnings: Vec::new(),
-                events: Vec::new(),
-                decisions: Vec::new(),
-                nonce: String::new(),
-            }))
+            Ok(Some(Answer::new(record, "")))
         };
-        let (spec, failure) = (RunSpec::seed(5), problem("it broke"));
+        let (spec, failure) = (RunSpec::seed(5), Problem::new("it broke"));
         let second = Duration::from_secs(1);
         let found = explain(&spec, &failure, second, 30, &mut make_run, &mut |_| {});
         found.unwrap().expect("nobody interrupts it")

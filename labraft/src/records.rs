@@ -67,6 +67,13 @@ pub struct Problem {
 }
 
 impl Problem {
+    /// One of which nothing but the sentence is known.
+    pub fn new(reason: impl Into<String>) -> Problem {
+        let reason = reason.into();
+        let group = reason.clone();
+        Problem { reason, group, property: None, at: None, server: None, details: Vec::new() }
+    }
+
     /// The property by its name alone, without its place in the paper.
     pub fn property_name(&self) -> Option<&str> {
         self.property.as_ref().map(|property| match property.split_once(" (paper, ") {

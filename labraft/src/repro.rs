@@ -100,14 +100,8 @@ mod tests {
 
     fn repro() -> Repro {
         let at = |n| Address { kind: Kind::ReplyHold, from: 2, to: 0, n };
-        let problem = Problem {
-            reason: "it broke".into(),
-            group: "it broke".into(),
-            property: None,
-            at: Some(1.5),
-            server: None,
-            details: vec!["how".into()],
-        };
+        let problem =
+            Problem { at: Some(1.5), details: vec!["how".into()], ..Problem::new("it broke") };
         let record = Record::ended(
             ("Backup2B", 7),
             "reference",

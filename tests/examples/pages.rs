@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use labraft::records::{Build, Record};
+use labraft::records::{Build, Problem, Record};
 use labraft::workers::Answer;
 use labraft::{
     EntryProbe, Env, Fact, Implementation, Probe, Raft, RaftState, Run, Started, select, view,
@@ -103,14 +103,8 @@ fn with_unordered(mut answer: Answer) -> Answer {
     let at = answer.events.last().expect("there are events").at;
     let event = Fact::Unordered { calls: chosen }.event();
     answer.events.push(Timed { at, node: Node::TESTER, event });
-    let problem = labraft::records::Problem {
-        reason: format!("history is not linearizable: key {key:?} (made up for a test)"),
-        group: "linearizability".into(),
-        property: None,
-        at: Some(at.as_secs_f64()),
-        server: None,
-        details: Vec::new(),
-    };
+    let reason = format!("history is not linearizable: key {key:?} (made up for a test)");
+    let problem = Problem { at: Some(at.as_secs_f64()), ..Problem::new(reason) };
     let Record { test, seed, .. } = answer.record;
     let pair = (test.as_str(), seed);
     let build = Build::default();

@@ -113,14 +113,7 @@ mod tests {
     use super::*;
 
     fn problem(reason: &str, server: Option<usize>) -> Problem {
-        Problem {
-            reason: reason.into(),
-            group: String::new(),
-            property: None,
-            at: None,
-            server,
-            details: Vec::new(),
-        }
+        Problem { server, ..Problem::new(reason) }
     }
 
     #[test]

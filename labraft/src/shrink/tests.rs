@@ -33,36 +33,13 @@ fn made_by(spec: &RunSpec) -> Vec<Taken> {
     decisions().into_iter().filter_map(decided).filter(Taken::is_fault).collect()
 }
 
-fn problem(group: &str) -> Problem {
-    Problem {
-        reason: group.into(),
-        group: group.into(),
-        property: None,
-        at: Some(1.0),
-        server: None,
-        details: Vec::new(),
-    }
-}
-
-fn answer(decisions: Vec<Taken>, problem: Option<Problem>) -> Answer {
-    let build = Build::default();
-    let record = match problem {
-        Some(problem) => Record::ended(("Test", 0), "reference", Verdict::Failed, problem, &build),
-        None => Record {
-            problem: None,
-            ..Record::ended(("Test", 0), "reference", Verdict::Passed, self::problem(""), &build)
-        },
-    };
-    Answer {
-        record: Record { fingerprint: "f".into(), ..record },
-        chaos: None,
-        begun: None,
-        passed: Vec::new(),
-        warnings: Vec::new(),
-        events: Vec::new(),
-        decisions,
-        nonce: String::new(),
-    }
+fn answer(decisions: Vec<Taken>, failure: Option<&str>) -> Answer {
+    let verdict = if failure.is_some() { Verdict::Failed } else { Verdict::Passed };
+    let problem = Problem::new(failure.unwrap_or_default());
+    let ended = Record::ended(("Test", 0), "reference", verdict, problem, &Build::default());
+    let problem = ended.problem.clone().filter(|_| failure.is_some());
+    let record = Record { problem, fingerprint: "f".into(), ..ended };
+    Answer { decisions, ..Answer::new(record, "") }
 }
 
 /// Shrinks a run that fails as long as `fails` says so of its decisions; it is interrupted after so many
@@ -76,10 +53,10 @@ fn shrunk(
     let mut make_run = |spec: &RunSpec, _: Keep| {
         runs += 1;
         let made = made_by(spec);
-        let problem = fails(&made).map(problem);
-        Ok((runs <= interrupted).then(|| answer(made, problem)))
+        let failure = fails(&made);
+        Ok((runs <= interrupted).then(|| answer(made, failure)))
     };
-    let (spec, failure) = (RunSpec::seed(0), problem("it broke"));
+    let (spec, failure) = (RunSpec::seed(0), Problem::new("it broke"));
     shrink(&spec, &failure, decisions(), budget, &mut make_run, &mut |_| {}).unwrap()
 }
 

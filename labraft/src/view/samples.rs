@@ -18,25 +18,14 @@ const METHOD: &str = "Raft.RequestVote";
 /// A run that failed, with these events.
 pub(super) fn answer_of(events: Vec<Timed>) -> Answer {
     let problem = Problem {
-        reason: HOSTILE.into(),
-        group: String::new(),
-        property: None,
         at: Some(0.002),
         server: Some(1),
         details: vec![HOSTILE.into()],
+        ..Problem::new(HOSTILE)
     };
     let pair = ("</title><b>", 7);
     let record = Record::ended(pair, "mine", Verdict::Failed, problem, &Build::default());
-    Answer {
-        record,
-        nonce: String::new(),
-        chaos: None,
-        begun: None,
-        passed: Vec::new(),
-        warnings: Vec::new(),
-        events,
-        decisions: Vec::new(),
-    }
+    Answer { events, ..Answer::new(record, "") }
 }
 
 fn sent(call: u64, to: Node) -> Event {

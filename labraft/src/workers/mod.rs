@@ -83,3 +83,19 @@ pub struct Answer {
     /// benign value are not among them.
     pub decisions: Vec<Taken>,
 }
+
+impl Answer {
+    /// One with nothing but the record.
+    pub fn new(record: Record, nonce: impl Into<String>) -> Answer {
+        Answer {
+            record,
+            nonce: nonce.into(),
+            chaos: None,
+            begun: None,
+            passed: Vec::new(),
+            warnings: Vec::new(),
+            events: Vec::new(),
+            decisions: Vec::new(),
+        }
+    }
+}

@@ -178,22 +178,12 @@ impl<'a> Pool<'a> {
             details.push("its last words:".into());
             details.extend(last.iter().map(|line| format!("  {line}")));
         }
-        let group = reason.clone();
-        let problem = Problem { reason, group, property: None, at, server: None, details };
+        let problem = Problem { at, details, ..Problem::new(reason) };
         let name = self.settings.implementation.name;
         let build = &self.settings.build;
         let record = Record::ended((&job.test, job.spec.seed), name, verdict, problem, build);
         let record = Record { profile: job.profile, ..record };
-        Answer {
-            record,
-            nonce: job.nonce.clone(),
-            chaos: None,
-            begun: None,
-            passed: Vec::new(),
-            warnings: Vec::new(),
-            events: Vec::new(),
-            decisions: Vec::new(),
-        }
+        Answer::new(record, &job.nonce)
     }
 
     /// What a process that ended like this has run into: the verdict, and a sentence.

@@ -140,14 +140,7 @@ mod tests {
     fn what_was_not_run_has_failed_and_so_has_what_comes_after_too_many_hung_runs() {
         let test = &SUITE[0];
         let record = |seed, verdict| {
-            let problem = Problem {
-                reason: String::new(),
-                group: String::new(),
-                property: None,
-                at: None,
-                server: None,
-                details: Vec::new(),
-            };
+            let problem = Problem::new("");
             Record::ended((test.name, seed), "", verdict, problem, &Build::default())
         };
         let verdicts = [

@@ -269,14 +269,7 @@ mod tests {
     /// As where a reason begins with the property.
     fn record(test: &str, seed: u64, verdict: Verdict, reason: &str) -> Record {
         let property = reason.split_once("): ").map(|(property, _)| format!("{property})"));
-        let problem = Problem {
-            property,
-            reason: reason.into(),
-            group: String::new(),
-            at: None,
-            server: None,
-            details: Vec::new(),
-        };
+        let problem = Problem { property, ..Problem::new(reason) };
         Record::ended((test, seed), "reference", verdict, problem, &Build::default())
     }
 
