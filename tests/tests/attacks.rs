@@ -198,7 +198,10 @@ const ATTACKS: [(&str, Make, Gain); 23] = [
                 must_fail(File::options().append(true).open(&secret));
                 must_fail(fs::remove_file(&secret));
                 must_fail(fs::rename(&secret, secret.with_extension("gone")));
-                must_fail(std::os::unix::fs::symlink("/", "/tmp/lab-attack-link"));
+                must_fail(std::os::unix::fs::symlink(
+                    "/",
+                    std::env::temp_dir().join("lab-attack-link"),
+                ));
                 must_fail(fs::set_permissions(&secret, PermissionsExt::from_mode(0o777)));
             })
         },
