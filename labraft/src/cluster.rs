@@ -16,6 +16,7 @@ use crate::lab::{Lab, Passed};
 use crate::persister::Persister;
 use crate::property::Violation;
 use crate::raft::{ApplyReceiver, EntryProbe, Env, Probe, Raft, RaftState, Started, apply_channel};
+use crate::suite::Part;
 
 /// The longest that a test may take, in virtual time.
 const LONGEST_TEST: Duration = Duration::from_secs(120);
@@ -90,13 +91,14 @@ struct TestPart {
 impl Cluster {
     /// A cluster of so many servers, none of which runs yet.
     pub fn new(lab: Lab, servers: usize) -> Cluster {
+        let must_save = !matches!(lab.test().part, Part::Raft2A | Part::Raft2B);
         let inner = Rc::new(Inner {
             made: lab.world().tester().now(),
             lab,
             slots: RefCell::new((0..servers).map(|_| Slot::default()).collect()),
             enabled: RefCell::new(vec![vec![false; servers]; servers]),
             restart: RefCell::default(),
-            invariants: RefCell::new(Invariants::new(servers)),
+            invariants: RefCell::new(Invariants::new(servers, must_save)),
             show: Cell::new(crate::command::show),
             part: RefCell::default(),
         });

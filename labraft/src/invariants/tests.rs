@@ -76,7 +76,7 @@ impl Stage {
     fn new() -> Stage {
         let rafts = (0..3).map(|_| Rc::new(Puppet(RefCell::default()))).collect();
         let (traffic, now) = (Traffic::default(), Duration::from_secs(1));
-        let mut stage = Stage { rafts, invariants: Invariants::new(3), traffic, now };
+        let mut stage = Stage { rafts, invariants: Invariants::new(3, true), traffic, now };
         (0..3).for_each(|i| stage.holds(i, |_| ()));
         stage
     }
@@ -309,7 +309,7 @@ fn without_a_probe_two_leaders_are_still_noticed() {
         fn snapshot(&self, _: u64, _: Bytes) {}
         fn kill(&self) {}
     }
-    let mut invariants = Invariants::new(2);
+    let mut invariants = Invariants::new(2, true);
     let mut leads =
         |i, term| invariants.check(i, &Closed(term), Traffic::default(), Duration::ZERO, &|_| None);
     assert_eq!((leads(0, 1), leads(1, 2), leads(0, 1)), (Ok(()), Ok(()), Ok(())));
@@ -381,7 +381,7 @@ fn snapshot(index: u64, text: &'static str) -> ApplyMsg {
 
 #[test]
 fn what_a_service_is_given_out_of_order_or_against_another_is_noticed() {
-    let mut invariants = Invariants::new(2);
+    let mut invariants = Invariants::new(2, true);
     assert_eq!(invariants.applied(0, &command(1, "a")), Ok(()));
     let breaks = |checked: Checked, property, words: &str| {
         let violation = checked.expect_err("it is to be noticed");
