@@ -328,6 +328,11 @@ fn an_answer_that_leaves_before_what_it_says_is_saved_is_noticed() {
         state.log.push((1, "c"));
         state.lowest_written = Some(3);
     });
+    // Nobody saves before lab 2C.
+    let mut stage = Stage::with_leader();
+    stage.invariants.must_save = false;
+    stage.traffic.answers += 1;
+    stage.holds(1, vote);
     // Saved as well; no answer; nothing new.
     let mut stage = Stage::with_leader();
     stage.traffic = Traffic { saves: 1, answers: 1 };
