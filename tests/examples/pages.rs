@@ -75,17 +75,8 @@ fn main() {
 fn answer(name: &str, seed: u64, implementation: Implementation) -> Answer {
     let test = select(tests::SUITE, name).expect("the suite has it")[0];
     let report = Run::new(test, implementation, RunSpec::seed(seed)).record(true).run();
-    let build = Build::default();
-    Answer {
-        record: Record::new(&report, implementation.name, Duration::ZERO, &build),
-        nonce: String::new(),
-        events: report.record,
-        decisions: report.choices,
-        chaos: report.chaos,
-        begun: report.begun,
-        passed: report.passed,
-        warnings: report.warnings,
-    }
+    let record = Record::new(&report, implementation.name, Duration::ZERO, &Build::default());
+    Answer::of(report, record, "")
 }
 
 /// Says of the first two operations of a key that they fit no order.

@@ -24,6 +24,7 @@ pub use worker::serve;
 use crate::failure::Profile;
 use crate::lab::Passed;
 use crate::records::Record;
+use crate::runner::RunReport;
 
 /// What a worker is told to run: one line of JSON.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -85,6 +86,19 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// What became of a run that came to an end; `record` is what is kept of it.
+    pub fn of(report: RunReport, record: Record, nonce: impl Into<String>) -> Answer {
+        Answer {
+            events: report.record,
+            decisions: report.choices,
+            chaos: report.chaos,
+            begun: report.begun,
+            passed: report.passed,
+            warnings: report.warnings,
+            ..Answer::new(record, nonce)
+        }
+    }
+
     /// One with nothing but the record.
     pub fn new(record: Record, nonce: impl Into<String>) -> Answer {
         Answer {

@@ -90,16 +90,8 @@ fn run(
     let before = cpu_time();
     let report = run.run();
     let cpu = cpu_time().saturating_sub(before);
-    Ok(Answer {
-        record: Record::new(&report, implementation.name, cpu, build),
-        nonce: job.nonce.clone(),
-        events: report.record,
-        decisions: report.choices,
-        chaos: report.chaos,
-        begun: report.begun,
-        passed: report.passed,
-        warnings: report.warnings,
-    })
+    let record = Record::new(&report, implementation.name, cpu, build);
+    Ok(Answer::of(report, record, &job.nonce))
 }
 
 /// CPU time of this process so far.
