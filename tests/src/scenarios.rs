@@ -8,6 +8,7 @@
 //! stand still under them, for a server that hears nobody disturbs those that do.
 
 use std::cell::Cell;
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -19,18 +20,22 @@ use crate::kv_generic::appended;
 use crate::steps::{random, spawn_client};
 
 /// How long everything may happen.
-const SAFETY_PHASE: Duration = Duration::from_secs(12);
+const SAFETY_PHASE: Duration = Duration::from_secs(20);
 /// After a step of the schedule, nothing is changed for at least so long, and at most so many times as
 /// long: one of these.
 const STABLE: Duration = Duration::from_millis(80);
 const LONGEST_STABLE: [u32; 3] = [4, 8, 12];
+/// How long the others have to replace a leader that is stranded or deposed, at least and at most.
+const REPLACED: [Duration; 2] = [Duration::from_millis(400), Duration::from_millis(1000)];
+/// How long a leader that was replaced has to hear of it.
+const BACK: [Duration; 2] = [Duration::from_millis(40), Duration::from_millis(160)];
 /// How long a slow service takes for a command or a snapshot, at most.
 const SLOW: Duration = Duration::from_millis(8);
 /// How long the clients of a healed majority may take to get all their answers.
 const HEALED: Duration = Duration::from_secs(30);
 
 fn draw_size(dice: &Dice) -> usize {
-    [3, 5, 7][dice.below(3) as usize]
+    [3, 4, 5, 5, 7, 7][dice.below(6) as usize]
 }
 
 /// Numbers in a drawn order.
@@ -51,6 +56,8 @@ enum Step {
     ConnectAll,
     /// Whoever was cut off is back, and whoever leads is cut off.
     Depose,
+    /// Whoever leads is cut off from most others, with the first of these, as many as make no majority.
+    Strand(Vec<usize>),
 }
 
 /// A server that is named, or whoever leads at that moment.
@@ -85,6 +92,7 @@ struct Style {
     cuts: bool,
     parts: bool,
     deposes: bool,
+    reigns: bool,
     longest: Duration,
 }
 
@@ -96,8 +104,18 @@ impl Style {
             cuts: is_on(),
             parts: is_on(),
             deposes: is_on(),
+            reigns: is_on(),
             longest: LONGEST_STABLE[dice.below(3) as usize] * STABLE,
         }
+    }
+
+    /// What comes next, and how long nothing is changed before each.
+    fn next(&self, dice: &Dice, n: usize) -> Vec<(Duration, Step)> {
+        let stable = dice.span(STABLE, self.longest);
+        if self.reigns && dice.below(3) == 0 {
+            return reigns(dice, n, stable);
+        }
+        vec![(stable, self.step(dice, n))]
     }
 
     fn step(&self, dice: &Dice, n: usize) -> Step {
@@ -116,17 +134,41 @@ impl Style {
     }
 }
 
+/// A leader is replaced while only a few follow it, and its successor before long as well: whoever is
+/// elected then may have led before, and what it knows or still hears from its first reign holds no longer.
+fn reigns(dice: &Dice, n: usize, stable: Duration) -> Vec<(Duration, Step)> {
+    let span = |[shortest, longest]: [Duration; 2]| dice.span(shortest, longest);
+    vec![
+        (stable, Step::Strand(shuffled(dice, n))),
+        (span(REPLACED), Step::ConnectAll),
+        (span(BACK), Step::Depose),
+        (span(REPLACED), Step::ConnectAll),
+    ]
+}
+
 /// Takes drawn steps until the phase is over; `apply` carries one out.
 async fn schedule(cfg: &Cluster, dice: &Dice, apply: impl Fn(Step)) {
     let style = Style::draw(dice);
     let end = cfg.tester().now() + SAFETY_PHASE;
+    let mut coming = VecDeque::new();
     while cfg.tester().now() < end {
-        cfg.sleep(dice.span(STABLE, style.longest)).await;
-        let step = style.step(dice, cfg.n());
+        if coming.is_empty() {
+            coming.extend(style.next(dice, cfg.n()));
+        }
+        let Some((stable, step)) = coming.pop_front() else { return };
+        cfg.sleep(stable).await;
         if cfg.tester().happens(0) {
             apply(step);
         }
     }
+}
+
+/// The leader, and some of the others that are with it, against the rest.
+fn strand(cfg: &Cluster, order: Vec<usize>) {
+    let Some(leader) = Who::Leader.server(cfg) else { return };
+    let (first, others): (Vec<usize>, Vec<usize>) = order.into_iter().partition(|&i| i == leader);
+    let (with, against) = others.split_at((cfg.n() - 1) / 2 - 1);
+    part(cfg, &[first.as_slice(), with].concat(), against);
 }
 
 fn part(cfg: &Cluster, one: &[usize], other: &[usize]) {
@@ -194,6 +236,10 @@ pub(crate) fn chaos_raft(lab: Lab) -> Steps {
             Step::Depose => {
                 connect_all();
                 Who::Leader.server(&cfg).into_iter().for_each(|i| cfg.disconnect(i));
+            }
+            Step::Strand(order) => {
+                connect_all();
+                strand(&cfg, order);
             }
         })
         .await;
@@ -264,6 +310,10 @@ pub(crate) fn chaos_kv(lab: Lab) -> Steps {
             Step::Depose => {
                 cfg.connect_all();
                 Who::Leader.server(cfg).into_iter().for_each(|i| cfg.cut_off(i));
+            }
+            Step::Strand(order) => {
+                cfg.connect_all();
+                strand(cfg, order);
             }
         })
         .await;
