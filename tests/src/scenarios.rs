@@ -167,7 +167,7 @@ async fn schedule(cfg: &Cluster, dice: &Dice, apply: impl Fn(Step)) {
 fn strand(cfg: &Cluster, order: Vec<usize>) {
     let Some(leader) = Who::Leader.server(cfg) else { return };
     let (first, others): (Vec<usize>, Vec<usize>) = order.into_iter().partition(|&i| i == leader);
-    let (with, against) = others.split_at((cfg.n() - 1) / 2 - 1);
+    let (with, against) = others.split_at(cfg.n() / 2 - 1);
     part(cfg, &[first.as_slice(), with].concat(), against);
 }
 
