@@ -1,11 +1,11 @@
 //! Tests beyond the course's of what costs only time or bytes: how elections go, over many of them, and
-//! what it costs to bring a server back that went astray.
+//! what it costs to bring back a server that went astray or lags behind.
 //!
 //! Their bounds are far from what the reference needs, and say what they rest on.
 
 use std::time::Duration;
 
-use labraft::{Checked, Config};
+use labraft::{Checked, Config, SNAPSHOT_INTERVAL};
 
 use crate::steps::{check, random, restart};
 
@@ -110,39 +110,93 @@ const COMMAND_BYTES: usize = 1000;
 /// So many bytes all calls may take until the old leader is back.
 const MOST_BYTES: u64 = IN_COMMON * COMMAND_BYTES as u64 / 2;
 
-/// A leader of three is cut off and takes commands that never commit; when it is back, its log and that of
-/// a leader elected meanwhile part in the middle of a term. Catches a Raft that sends it again what both had before
-/// that: the leader knows the conflict's term, so it can go on behind its own last entry of it.
+/// Twice a leader of three is cut off and takes commands that never commit, and is brought back to a leader
+/// elected meanwhile. Catches a Raft that sends it again what both had before their logs part.
+///
+/// First they part in the middle of a term: the new leader knows the conflict's term, so it can go on behind
+/// its own last entry of it. Then they part at the beginning of one that the new leader has never heard of:
+/// it can go on where the follower's entries of it begin.
 pub(crate) async fn rejoin_bytes(cfg: &Config) -> Checked<()> {
-    let text = |i: u64| {
-        let mut text = format!("{i} {}", random(cfg));
-        text.extend(std::iter::repeat_n('x', COMMAND_BYTES - text.len()));
-        text
-    };
     let leader = cfg.check_one_leader().await?;
-    for i in 0..IN_COMMON {
-        cfg.one(text(i), cfg.n(), false).await?;
+    for _ in 0..IN_COMMON {
+        cfg.one(long(cfg), cfg.n(), false).await?;
     }
+    go_astray_and_rejoin(cfg, leader).await?;
+
+    let leader = cfg.check_one_leader().await?;
+    restart(cfg, leader);
+    let in_new_term = cfg.check_one_leader().await?;
+    go_astray_and_rejoin(cfg, in_new_term).await
+}
+
+/// A random number as a long command.
+fn long(cfg: &Config) -> String {
+    format!("{:x<COMMAND_BYTES$}", random(cfg))
+}
+
+async fn go_astray_and_rejoin(cfg: &Config, leader: usize) -> Checked<()> {
     cfg.disconnect(leader);
-    for i in 0..ASTRAY {
+    for _ in 0..ASTRAY {
         // Short ones: an old leader sends them to everybody until it hears that it is deposed.
-        cfg.start(leader, i);
+        cfg.start(leader, random(cfg));
     }
     let next = cfg.check_one_leader().await?;
-    for i in 0..MEANWHILE {
-        cfg.one(text(i), cfg.n() - 1, true).await?;
+    for _ in 0..MEANWHILE {
+        cfg.one(long(cfg), cfg.n() - 1, true).await?;
     }
     // Another election: whoever wins it knows nothing of the others' logs.
     restart(cfg, next);
     cfg.check_one_leader().await?;
     let before = cfg.bytes_total();
     cfg.connect(leader);
-    cfg.one(text(0), cfg.n(), true).await?;
+    cfg.one(long(cfg), cfg.n(), true).await?;
     let bytes = cfg.bytes_total() - before;
     check(cfg, bytes <= MOST_BYTES, || {
         let lacked = (MEANWHILE + 1) * COMMAND_BYTES as u64;
         format!(
             "it took {bytes} bytes to bring a server back that lacked {lacked}; {MOST_BYTES} are allowed"
+        )
+    })
+}
+
+/// How often a server is brought back by a snapshot ...
+const SNAPSHOTS: usize = 12;
+/// ... how long calls from when it was away may take to fail ...
+const LONGEST_FAILURE: Duration = Duration::from_secs(7);
+/// ... and how many commands it must then help to commit, one after the other ...
+const AFTERWARDS: u32 = 20;
+/// ... in so much time each. One that waits for a heartbeat takes twice as long.
+const PROMPT: Duration = Duration::from_millis(50);
+
+/// A server of three is brought back by the leader's snapshot, twelve times; then the third is cut off, and
+/// commands commit as fast as they did before. Catches a leader that counts what a snapshot has under way
+/// and never takes it off again, until it sends nothing but heartbeats there.
+pub(crate) async fn snapshot_speed(cfg: &Config) -> Checked<()> {
+    let leader = cfg.check_one_leader().await?;
+    let (victim, third) = ((leader + 1) % cfg.n(), (leader + 2) % cfg.n());
+    for _ in 0..SNAPSHOTS {
+        cfg.disconnect(victim);
+        for _ in 0..2 * SNAPSHOT_INTERVAL {
+            cfg.start(leader, random(cfg));
+        }
+        cfg.one(random(cfg), cfg.n() - 1, true).await?;
+        cfg.connect(victim);
+        cfg.one(random(cfg), cfg.n(), true).await?;
+    }
+    cfg.sleep(LONGEST_FAILURE).await;
+    cfg.disconnect(third);
+    let before = cfg.tester().now();
+    for _ in 0..AFTERWARDS {
+        // The leader applies it at once; the follower would, with the next heartbeat.
+        cfg.one(random(cfg), 1, false).await?;
+    }
+    let each = (cfg.tester().now() - before) / AFTERWARDS;
+    check(cfg, each <= PROMPT, || {
+        format!(
+            "after {SNAPSHOTS} snapshots for server {victim}, a command that needs it takes {} ms; {} are \
+             allowed",
+            each.as_millis(),
+            PROMPT.as_millis()
         )
     })
 }

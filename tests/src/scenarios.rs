@@ -8,7 +8,6 @@
 //! stand still under them, for a server that hears nobody disturbs those that do.
 
 use std::cell::Cell;
-use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -25,9 +24,9 @@ const SAFETY_PHASE: Duration = Duration::from_secs(20);
 /// long: one of these.
 const STABLE: Duration = Duration::from_millis(80);
 const LONGEST_STABLE: [u32; 3] = [4, 8, 12];
-/// How long the others have to replace a leader that is stranded or deposed, at least and at most.
+/// How long the others have to replace a leader that was stranded or deposed, at least and at most.
 const REPLACED: [Duration; 2] = [Duration::from_millis(400), Duration::from_millis(1000)];
-/// How long a leader that was replaced has to hear of it.
+/// How long a leader that was replaced has to hear of it, at least and at most.
 const BACK: [Duration; 2] = [Duration::from_millis(40), Duration::from_millis(160)];
 /// How long a slow service takes for a command or a snapshot, at most.
 const SLOW: Duration = Duration::from_millis(8);
@@ -56,7 +55,7 @@ enum Step {
     ConnectAll,
     /// Whoever was cut off is back, and whoever leads is cut off.
     Depose,
-    /// Whoever leads is cut off from most others, with the first of these, as many as make no majority.
+    /// Whoever leads is cut off, and others with it in this order, half of the servers at most.
     Strand(Vec<usize>),
 }
 
@@ -109,7 +108,7 @@ impl Style {
         }
     }
 
-    /// What comes next, and how long nothing is changed before each.
+    /// What comes next; before each step nothing is changed for a time.
     fn next(&self, dice: &Dice, n: usize) -> Vec<(Duration, Step)> {
         let stable = dice.span(STABLE, self.longest);
         if self.reigns && dice.below(3) == 0 {
@@ -150,25 +149,23 @@ fn reigns(dice: &Dice, n: usize, stable: Duration) -> Vec<(Duration, Step)> {
 async fn schedule(cfg: &Cluster, dice: &Dice, apply: impl Fn(Step)) {
     let style = Style::draw(dice);
     let end = cfg.tester().now() + SAFETY_PHASE;
-    let mut coming = VecDeque::new();
     while cfg.tester().now() < end {
-        if coming.is_empty() {
-            coming.extend(style.next(dice, cfg.n()));
-        }
-        let Some((stable, step)) = coming.pop_front() else { return };
-        cfg.sleep(stable).await;
-        if cfg.tester().happens(0) {
-            apply(step);
+        for (stable, step) in style.next(dice, cfg.n()) {
+            cfg.sleep(stable).await;
+            if cfg.tester().happens(0) {
+                apply(step);
+            }
         }
     }
 }
 
-/// The leader, and some of the others that are with it, against the rest.
-fn strand(cfg: &Cluster, order: Vec<usize>) {
+/// See [`Step::Strand`].
+fn strand(cfg: &Cluster, mut order: Vec<usize>) {
     let Some(leader) = Who::Leader.server(cfg) else { return };
-    let (first, others): (Vec<usize>, Vec<usize>) = order.into_iter().partition(|&i| i == leader);
-    let (with, against) = others.split_at(cfg.n() / 2 - 1);
-    part(cfg, &[first.as_slice(), with].concat(), against);
+    order.retain(|&i| i != leader);
+    order.insert(0, leader);
+    let (stranded, others) = order.split_at(cfg.n() / 2);
+    part(cfg, stranded, others);
 }
 
 fn part(cfg: &Cluster, one: &[usize], other: &[usize]) {

@@ -505,6 +505,15 @@ static ALL: &[Test] = &[
         run: |lab| servers(3).run(lab, beyond::rejoin_bytes),
     },
     Test {
+        name: "SnapshotSpeed",
+        part: Part::Chaos,
+        title: "speed after snapshots",
+        points: 0,
+        cost: 1,
+        limits,
+        run: |lab| servers(3).snapshot().run(lab, beyond::snapshot_speed),
+    },
+    Test {
         name: "ChaosRaft",
         part: Part::Chaos,
         title: "generated faults",
@@ -596,12 +605,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn there_are_51_tests_of_the_course_and_four_more_with_names_and_titles_of_their_own_named_for_their_part()
+    fn there_are_51_tests_of_the_course_and_five_more_with_names_and_titles_of_their_own_named_for_their_part()
      {
         let names: BTreeSet<&str> = ALL.iter().map(|test| test.name).collect();
         // The course has one title twice, once in each part of lab 3.
         let titles: BTreeSet<_> = ALL.iter().map(|test| (test.part, test.title)).collect();
-        assert_eq!((ALL.len(), names.len(), titles.len()), (55, 55, 55));
+        assert_eq!((ALL.len(), names.len(), titles.len()), (56, 56, 56));
         for test in ALL.iter().filter(|test| test.part != Part::Chaos) {
             assert!(test.name.ends_with(test.part.name()), "{test:?} is in part {}", test.part);
         }
