@@ -33,6 +33,7 @@ const SLOW: Duration = Duration::from_millis(8);
 /// How long the clients of a healed majority may take to get all their answers.
 const HEALED: Duration = Duration::from_secs(30);
 
+/// More can go wrong among five and seven, so these come up twice as often.
 fn draw_size(dice: &Dice) -> usize {
     [3, 4, 5, 5, 7, 7][dice.below(6) as usize]
 }
