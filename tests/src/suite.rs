@@ -518,7 +518,7 @@ static ALL: &[Test] = &[
         part: Part::Chaos,
         title: "generated faults",
         points: 0,
-        cost: 4,
+        cost: 6,
         limits,
         run: scenarios::chaos_raft,
     },
