@@ -325,6 +325,8 @@ impl Workshop {
             .env("RUSTC", bin.join("rustc"))
             // How it is built does not show in a run, but in how long it takes.
             .env("CARGO_INCREMENTAL", "0")
+            // Where the compiler itself gives up, it would list addresses, which differ each time.
+            .env("RUST_BACKTRACE", "0")
             .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "64")
             .env("CARGO_PROFILE_RELEASE_DEBUG", "0")
             .env("CARGO_PROFILE_RELEASE_LTO", "off");
