@@ -8,6 +8,7 @@
 //! stand still under them, for a server that hears nobody disturbs those that do.
 
 use std::cell::Cell;
+use std::ops::Deref;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -146,16 +147,88 @@ fn reigns(dice: &Dice, n: usize, stable: Duration) -> Vec<(Duration, Step)> {
     ]
 }
 
-/// Takes drawn steps until the phase is over; `apply` carries one out.
-async fn schedule(cfg: &Cluster, dice: &Dice, apply: impl Fn(Step)) {
+/// What a schedule strikes: the servers of a Raft test, or those with a service on them.
+trait Struck: Deref<Target = Cluster> {
+    /// Starts a server from what it had saved.
+    fn start_again(&self, i: usize);
+    fn crash(&self, i: usize);
+    /// Cuts a server off from all others.
+    fn isolate(&self, i: usize);
+    fn reconnect_all(&self);
+
+    /// Those of the servers that do not run are started.
+    fn start_those(&self, servers: impl IntoIterator<Item = usize>) {
+        servers.into_iter().filter(|&i| !self.is_running(i)).for_each(|i| self.start_again(i));
+    }
+}
+
+impl Struck for Config {
+    fn start_again(&self, i: usize) {
+        self.start1(i);
+    }
+
+    fn crash(&self, i: usize) {
+        self.crash1(i);
+    }
+
+    fn isolate(&self, i: usize) {
+        self.disconnect(i);
+    }
+
+    fn reconnect_all(&self) {
+        (0..self.n()).for_each(|i| self.connect(i));
+    }
+}
+
+impl Struck for KvConfig {
+    fn start_again(&self, i: usize) {
+        self.start(i);
+    }
+
+    fn crash(&self, i: usize) {
+        self.shutdown(i);
+    }
+
+    fn isolate(&self, i: usize) {
+        self.cut_off(i);
+    }
+
+    fn reconnect_all(&self) {
+        self.connect_all();
+    }
+}
+
+/// Takes drawn steps until the phase is over.
+async fn schedule(cfg: &impl Struck, dice: &Dice) {
     let style = Style::draw(dice);
     let end = cfg.tester().now() + SAFETY_PHASE;
     while cfg.tester().now() < end {
         for (stable, step) in style.next(dice, cfg.n()) {
             cfg.sleep(stable).await;
             if cfg.tester().happens(0) {
-                apply(step);
+                carry_out(cfg, step);
             }
+        }
+    }
+}
+
+fn carry_out(cfg: &impl Struck, step: Step) {
+    match step {
+        Step::Crash(who) => who.server(cfg).into_iter().for_each(|i| cfg.crash(i)),
+        Step::StartAll => {
+            cfg.start_those(0..cfg.n());
+            cfg.reconnect_all();
+        }
+        Step::CutOff(who) => who.server(cfg).into_iter().for_each(|i| cfg.isolate(i)),
+        Step::Part(one, other) => part(cfg, &one, &other),
+        Step::ConnectAll => cfg.reconnect_all(),
+        Step::Depose => {
+            cfg.reconnect_all();
+            Who::Leader.server(cfg).into_iter().for_each(|i| cfg.isolate(i));
+        }
+        Step::Strand(order) => {
+            cfg.reconnect_all();
+            strand(cfg, order);
         }
     }
 }
@@ -220,27 +293,7 @@ pub(crate) fn chaos_raft(lab: Lab) -> Steps {
             };
             spawn_client(&cfg, "client", work);
         }
-        let start_all = || (0..n).filter(|&i| !cfg.is_running(i)).for_each(|i| cfg.start1(i));
-        let connect_all = || (0..n).for_each(|i| cfg.connect(i));
-        schedule(&cfg, &dice, |step| match step {
-            Step::Crash(who) => who.server(&cfg).into_iter().for_each(|i| cfg.crash1(i)),
-            Step::StartAll => {
-                start_all();
-                connect_all();
-            }
-            Step::CutOff(who) => who.server(&cfg).into_iter().for_each(|i| cfg.disconnect(i)),
-            Step::Part(one, other) => part(&cfg, &one, &other),
-            Step::ConnectAll => connect_all(),
-            Step::Depose => {
-                connect_all();
-                Who::Leader.server(&cfg).into_iter().for_each(|i| cfg.disconnect(i));
-            }
-            Step::Strand(order) => {
-                connect_all();
-                strand(&cfg, order);
-            }
-        })
-        .await;
+        schedule(&cfg, &dice).await;
 
         is_over.set(true);
         heal_network(&cfg);
@@ -253,19 +306,15 @@ pub(crate) fn chaos_raft(lab: Lab) -> Steps {
                 cfg.crash1(i);
             }
         }
-        start_those(&cfg, majority);
+        cfg.start_those(majority.iter().copied());
         majority.iter().for_each(|&i| cfg.connect(i));
         agree(&cfg, majority).await?;
-        start_all();
-        connect_all();
+        cfg.start_those(0..n);
+        cfg.reconnect_all();
         agree(&cfg, &order).await?;
         cfg.end()?;
         cfg.cleanup()
     })
-}
-
-fn start_those(cfg: &Config, servers: &[usize]) {
-    servers.iter().filter(|&&i| !cfg.is_running(i)).for_each(|&i| cfg.start1(i));
 }
 
 /// These servers agree on one command more.
@@ -296,25 +345,7 @@ pub(crate) fn chaos_kv(lab: Lab) -> Steps {
         let clients: Vec<_> = (0..2 + dice.below(5) as usize)
             .map(|i| spawn_client(cfg, "client", client(cfg.clone(), i, keys, is_over.clone())))
             .collect();
-        schedule(cfg, &dice, |step| match step {
-            Step::Crash(who) => who.server(cfg).into_iter().for_each(|i| cfg.shutdown(i)),
-            Step::StartAll => {
-                (0..n).filter(|&i| !cfg.is_running(i)).for_each(|i| cfg.start(i));
-                cfg.connect_all();
-            }
-            Step::CutOff(who) => who.server(cfg).into_iter().for_each(|i| cfg.cut_off(i)),
-            Step::Part(one, other) => part(cfg, &one, &other),
-            Step::ConnectAll => cfg.connect_all(),
-            Step::Depose => {
-                cfg.connect_all();
-                Who::Leader.server(cfg).into_iter().for_each(|i| cfg.cut_off(i));
-            }
-            Step::Strand(order) => {
-                cfg.connect_all();
-                strand(cfg, order);
-            }
-        })
-        .await;
+        schedule(cfg, &dice).await;
 
         is_over.set(true);
         heal_network(cfg);
@@ -326,11 +357,7 @@ pub(crate) fn chaos_kv(lab: Lab) -> Steps {
                 _ => cfg.cut_off(i),
             }
         }
-        for &i in majority {
-            if !cfg.is_running(i) {
-                cfg.start(i);
-            }
-        }
+        cfg.start_those(majority.iter().copied());
         cfg.partition([majority, others]);
         let answers = async {
             for client in clients {
