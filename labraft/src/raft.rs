@@ -13,10 +13,16 @@ use crate::persister::Persister;
 ///
 /// ```
 /// # use std::rc::Rc;
-/// # use labraft::{Env, Implementation, Raft};
-/// # struct MyRaft;
-/// # impl MyRaft { fn start(_: Env) -> Rc<dyn Raft> { unimplemented!() } }
-/// const MINE: Implementation = Implementation::new("mine", MyRaft::start);
+/// # use labraft::{Env, Implementation, Raft, RaftState, Started};
+/// # struct NeverLeads;
+/// # impl Raft for NeverLeads {
+/// #     fn start(&self, _: bytes::Bytes) -> Option<Started> { None }
+/// #     fn state(&self) -> RaftState { RaftState { term: 0, is_leader: false } }
+/// #     fn snapshot(&self, _: u64, _: bytes::Bytes) {}
+/// #     fn kill(&self) {}
+/// # }
+/// # fn make(_: Env) -> Rc<dyn Raft> { Rc::new(NeverLeads) }
+/// const MINE: Implementation = Implementation::new("mine", make);
 /// ```
 #[derive(Copy, Clone)]
 pub struct Implementation {
