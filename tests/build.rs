@@ -1,8 +1,6 @@
-//! Tells the program what it was built from, for the results that it keeps; and gives it the lab pages
-//! that there are.
+//! Tells the program what it was built from, for the results that it keeps.
 
-use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 fn main() {
@@ -21,34 +19,13 @@ fn main() {
     let profile = std::env::var("PROFILE").unwrap_or_default();
     println!("cargo::rustc-env=LAB_PROFILE={profile}");
 
-    list_pages(&workspace.join("docs/course"));
-
     // Whatever changes the sources changes what is said of them.
-    for path in ["Cargo.lock", "labrpc", "labraft", "raft", "kvraft", "tests", ".git/HEAD"] {
+    for path in ["Cargo.lock", "labrpc", "labraft", "raft", "kvraft", "lab", "tests", ".git/HEAD"] {
         println!("cargo::rerun-if-changed={}", workspace.join(path).display());
     }
     if let Some(refs) = git(&["rev-parse", "--git-path", "logs/HEAD"]) {
         println!("cargo::rerun-if-changed={}", workspace.join(refs).display());
     }
-}
-
-/// Writes down which parts have a page, `2a.md` and so on, as a Rust expression: a course need not hand
-/// out all of them.
-fn list_pages(directory: &Path) {
-    println!("cargo::rerun-if-changed={}", directory.display());
-    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
-    let mut pages: Vec<(String, PathBuf)> = entries
-        .map(|entry| (entry.file_name().to_string_lossy().to_uppercase(), entry.path()))
-        .filter_map(|(name, path)| Some((name.strip_suffix(".MD")?.to_string(), path)))
-        .filter(|(part, _)| matches!(part.as_bytes(), [b'0'..=b'9', b'A'..=b'Z']))
-        .collect();
-    pages.sort();
-    let mut list = String::from("&[");
-    for (part, path) in pages {
-        write!(list, "({part:?}, include_str!({path:?})), ").expect("it is a string");
-    }
-    let out = std::env::var("OUT_DIR").expect("cargo says where to write");
-    std::fs::write(Path::new(&out).join("course_pages.rs"), list + "]").expect("it can be written");
 }
 
 /// What a command prints, when it can be run and succeeds.

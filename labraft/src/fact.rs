@@ -170,7 +170,7 @@ impl State {
     }
 
     /// In words, without the entries.
-    pub(crate) fn text(&self) -> String {
+    pub fn text(&self) -> String {
         let State { term, role, first_index, last_index, commit_index, last_applied, .. } = self;
         let vote = self.voted_for.map(|server| format!(", vote {server}")).unwrap_or_default();
         format!(

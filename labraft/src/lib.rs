@@ -20,14 +20,6 @@
 //! | `suite` | tests as values, and patterns that choose among them |
 //! | `runner` | one run |
 //! | `missing` | what an unfinished implementation does not do yet |
-//! | [`workers`] | runs in processes of their own, which may die |
-//! | [`recording`] | a recorded run in a file |
-//! | `records` | the results of runs, kept in a file |
-//! | `repro` | a failing run as a file |
-//! | `report` | what a person reads |
-//! | [`explain`] | when a failure became inevitable |
-//! | [`shrink`] | the fewest decisions that still make a run fail |
-//! | [`view`] | a recorded run, shown |
 //! | `command` | the commands of the course's tests |
 //!
 //! ```
@@ -39,7 +31,6 @@
 mod cluster;
 mod command;
 mod config;
-pub mod explain;
 mod fact;
 mod failure;
 mod invariants;
@@ -49,16 +40,9 @@ mod missing;
 mod persister;
 mod property;
 mod raft;
-pub mod recording;
-pub mod records;
-pub mod report;
-mod repro;
 mod runner;
-pub mod shrink;
 mod situation;
 mod suite;
-pub mod view;
-pub mod workers;
 
 pub use cluster::{Cluster, NewServer, WeakCluster};
 pub use command::{Command, show};
@@ -73,6 +57,5 @@ pub use raft::{
     ApplyMsg, ApplyReceiver, ApplySender, EntryProbe, Env, FollowerProbe, Implementation, Probe,
     Raft, RaftState, ReadSaved, Role, SavedState, Started, apply_channel,
 };
-pub use repro::Repro;
 pub use runner::{Run, RunReport, run_test};
 pub use suite::{NoSuchTest, Part, Steps, Test, select};

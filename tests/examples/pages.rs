@@ -6,8 +6,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use labraft::records::{Build, Problem, Record};
-use labraft::workers::Answer;
+use lab::records::{Build, Problem, Record};
+use lab::workers::Answer;
 use labraft::{
     EntryProbe, Env, Fact, Implementation, Probe, Raft, RaftState, Run, Started, select, view,
 };

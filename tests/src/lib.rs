@@ -1,4 +1,4 @@
-//! The course's tests as one registry, and the lab's command line.
+//! The course's tests as one registry, and the lab's program for any Raft.
 //!
 //! Start here: [`SUITE`] holds every test; [`lab_main`] is the whole `lab` command for any set of
 //! implementations, so that another crate needs no more than this:
@@ -18,54 +18,51 @@
 //! | `kv_3a`, `kv_3b` | the tests of the key/value service |
 //! | `kv_generic` | the test that most of these are, with other parameters |
 //! | `kv` | their cluster, clients and history |
-//! | `beyond` | two tests beyond the course's, of elections and of bytes |
-//! | `scenarios` | generated scenarios: two tests beyond the course's |
+//! | `beyond` | tests beyond the course's, of elections and of bytes |
+//! | `scenarios` | generated scenarios, beyond the course's tests as well |
 //! | `steps` | what the tests of several parts share |
-//! | `cli` | the command line |
-//! | `run` | `lab run`: tests under seeds |
-//! | `replay` | `lab replay`: a run again |
-//! | `watch` | `lab watch`: again, whenever a source changes |
-//! | `merge` | `lab merge`: the results of several machines |
-//! | `course` | what is handed out to a class, and what it hands in |
-//! | `grade` | `lab grade`: submissions of students, which nobody trusts |
-//! | `hint` | `lab hint`: the hints of the lab pages |
-//! | `mutants` | `lab mutants`: known bugs, and what finds them |
-//! | `seeds` | which runs: seeds, and shares of them |
-//! | `outputs` | where summaries go |
-//! | `self_check` | whether the same seed is the same run |
+
+use std::process::ExitCode;
+
+use lab::Program;
+use lab::records::Build;
+use labraft::Implementation;
 
 mod beyond;
-mod cli;
-mod course;
-mod diff;
-mod explain;
-mod failures;
-mod grade;
-mod hint;
 mod kv;
 mod kv_3a;
 mod kv_3b;
 mod kv_generic;
-mod merge;
-mod mutants;
-mod outputs;
 mod parts;
 mod raft_2a;
 mod raft_2b;
 mod raft_2c;
 mod raft_2d;
-mod replay;
-mod run;
 mod scenarios;
-mod seeds;
-mod self_check;
-mod show;
-mod shrink;
 mod steps;
 mod suite;
-mod views;
-mod watch;
-mod which;
 
-pub use cli::lab_main;
 pub use suite::SUITE;
+
+/// The whole command line, for these implementations; the first one is the default. See [`lab::main`].
+///
+/// ```no_run
+/// # const MINE: labraft::Implementation = raft::REFERENCE;
+/// fn main() -> std::process::ExitCode {
+///     tests::lab_main(&[MINE])
+/// }
+/// ```
+pub fn lab_main(implementations: &[Implementation]) -> ExitCode {
+    lab::main(&Program { suite: SUITE, implementations, build: build() })
+}
+
+/// What this was built from, as its build script saw it.
+pub fn build() -> Build {
+    Build {
+        program: String::new(),
+        commit: env!("LAB_COMMIT").into(),
+        lock: format!("{:016x}", labrpc::hash_bytes(include_bytes!("../../Cargo.lock"))),
+        compiler: env!("LAB_COMPILER").into(),
+        profile: env!("LAB_PROFILE").into(),
+    }
+}

@@ -192,3 +192,18 @@ fn a_run_is_written_for_viewers_and_the_files_are_named() {
     assert_eq!(code, 2);
     assert!(error.contains("--log"), "{error}");
 }
+
+#[test]
+fn only_a_handout_can_be_submitted() {
+    let workspace = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let outside = std::env::temp_dir();
+    for (place, hint) in [(outside.as_path(), "not within a lab"), (workspace, "is no handout")] {
+        let output = Command::new(env!("CARGO_BIN_EXE_lab"))
+            .arg("submit")
+            .current_dir(place)
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(2) && text.contains(hint), "{text}");
+    }
+}

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use labraft::records::{self, Record};
+use lab::records::{self, Record};
 use labraft::{Test, run_test, select};
 use labrpc::RunSpec;
 

@@ -125,3 +125,30 @@ fn interfaces_are_shown_as_they_are() {
     }
     assert!(count > 10, "only {count} lines were found");
 }
+
+/// The page of each part and its name.
+fn course_pages() -> Vec<(String, String)> {
+    let folder = workspace().join("docs/course");
+    let names = labraft::Part::COURSE.map(|part| part.name().to_string());
+    let page =
+        |name: &String| fs::read_to_string(folder.join(format!("{}.md", name.to_lowercase())));
+    names.into_iter().filter_map(|name| page(&name).ok().map(|page| (name, page))).collect()
+}
+
+#[test]
+fn pages_name_the_tests_of_their_parts_and_the_overview_their_points() {
+    let overview = fs::read_to_string(workspace().join("docs/course/README.md")).unwrap();
+    for (part, page) in course_pages() {
+        let tests = tests::SUITE.iter().filter(|test| test.part.name() == part);
+        let mut count = 0;
+        let mut points = 0;
+        for test in tests {
+            assert!(page.contains(&format!("`{}`", test.name)), "{part}: {}", test.name);
+            count += 1;
+            points += test.points;
+        }
+        let row = overview.lines().find(|line| line.starts_with(&format!("| [{part}]")));
+        let figures = format!("| {count} | {points} |");
+        assert!(row.is_some_and(|row| row.ends_with(&figures)), "{part}: {figures}");
+    }
+}

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::sync::Mutex;
 
 use bytes::Bytes;
-use labraft::records::{self, Record};
+use lab::records::{self, Record};
 use labraft::{Env, Implementation, Raft, RaftState, Started, Verdict};
 use libtest_mimic::{Arguments, Failed, Trial};
 

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
+use lab::records;
 use labraft::Verdict;
-use labraft::records;
 use rustix::process::{Pid, Signal, kill_process};
 
 fn directory(name: &str) -> PathBuf {

@@ -1,0 +1,53 @@
+//! A submission as a program: a worker like the lab's own, which gives up its rights before any code of the
+//! submission has run.
+//!
+//! The grader builds this crate with the submission's `raft` and `kvraft` in the place of the lab's, and
+//! starts it as it would start a worker. It is a crate of its own, so that nothing of the grader has to be
+//! built again for each submission.
+//!
+//! Start here: [`main`] is the program; [`confine`] has the rights that it gives up.
+
+pub mod confine;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use confine::WorkerRights;
+use lab::outcome::{self, Ended, Stopped};
+use lab::records::Build;
+use lab::workers;
+use labraft::{Implementation, Test, Verdict};
+
+/// Makes the runs that the grader asks for, without the rights that they do not need.
+#[derive(Parser)]
+struct Graded {
+    /// Which implementation to run [default: the first one].
+    #[arg(long, value_name = "NAME")]
+    implementation: Option<String>,
+    /// How much memory the process may use, in MiB.
+    #[arg(long, value_name = "MIB")]
+    memory: u64,
+    #[command(flatten)]
+    rights: WorkerRights,
+}
+
+/// The program, for these tests and implementations.
+pub fn main(suite: &'static [Test], implementations: &[Implementation]) -> ExitCode {
+    outcome::report("graded", Graded::parse().run(suite, implementations))
+}
+
+impl Graded {
+    fn run(self, suite: &'static [Test], known: &[Implementation]) -> Result<Ended, Stopped> {
+        let name = self.implementation.as_deref().unwrap_or(known[0].name);
+        let found = known.iter().find(|implementation| implementation.name == name);
+        let implementation = *found.ok_or_else(|| {
+            Stopped::Wrong(format!("no implementation of this program is called {name:?}"))
+        })?;
+        let build = Build { program: "graded".into(), ..Build::default() };
+        let confine = || self.rights.give_up();
+        match workers::serve(suite, implementation, self.memory << 20, &build, confine) {
+            Ok(()) => Ok(Ended::Judged(Verdict::Passed)),
+            Err(error) => Err(Stopped::Broken(format!("as a worker: {error}"))),
+        }
+    }
+}

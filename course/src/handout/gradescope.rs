@@ -1,0 +1,83 @@
+//! What Gradescope grades with: a script that makes its image, one that grades, and the lab.
+//!
+//! Gradescope unpacks it to `/autograder/source`, runs `setup.sh` there once, as root and with a
+//! network; then for each submission `run_autograder`, which must write
+//! `/autograder/results/results.json`.
+
+use std::fs;
+use std::path::Path;
+
+use lab::outcome::Stopped;
+use lab::submit::manifest::is_plain;
+use lab::submit::tree::Tree;
+
+/// Where the lab's sources are in it.
+const LAB: &str = "lab/";
+
+/// Writes it to a directory, with this configuration of `course grade` and its secret.
+///
+/// # Errors
+/// When something cannot be read or written.
+pub(super) fn write(root: &Path, directory: &Path, config: &Path) -> Result<(), Stopped> {
+    let wrong = |path: &Path, error| Stopped::Wrong(format!("{}: {error}", path.display()));
+    let text = fs::read_to_string(config).map_err(|error| wrong(config, error))?;
+    let name = secret_name(&text)
+        .map_err(|what| Stopped::Wrong(format!("{}: {what}", config.display())))?;
+    let place = config.parent().unwrap_or(Path::new("")).join(&name);
+    let secret = fs::read(&place).map_err(|error| wrong(&place, error))?;
+    let sources = Tree::of_sources(root).map_err(|error| wrong(root, error))?;
+    let compiler = ::tests::build().compiler;
+    let compiler = compiler.split(' ').nth(1).unwrap_or("stable");
+    let mut kit = kit(&sources, text.into_bytes(), compiler);
+    kit.insert(&name, secret);
+    kit.write(directory).map_err(|error| wrong(directory, error))
+}
+
+/// The file with the secret, as the configuration calls it: it must be beside it there as well.
+fn secret_name(config: &str) -> Result<String, String> {
+    let table: toml::Table = config.parse().map_err(|error| format!("{error}"))?;
+    match table.get("secret").and_then(|name| name.as_str()) {
+        Some(name) if is_plain(name) => Ok(name.into()),
+        Some(name) => Err(format!("the secret {name:?} must be a file beside the configuration")),
+        None => Err("it names no file with the secret: secret = \"FILE\"".into()),
+    }
+}
+
+/// All of it but the secret, as files.
+fn kit(sources: &Tree, config: Vec<u8>, compiler: &str) -> Tree {
+    let mut tree = Tree::default();
+    for (path, file) in sources.files() {
+        tree.insert(&format!("{LAB}{path}"), file.content.clone());
+        tree.set_executable(&format!("{LAB}{path}"), file.is_executable);
+    }
+    tree.insert("course.toml", config);
+    tree.insert("setup.sh", include_str!("gradescope/setup.sh").replace("@RUST@", compiler));
+    tree.insert("run_autograder", include_str!("gradescope/run_autograder"));
+    for script in ["setup.sh", "run_autograder"] {
+        tree.set_executable(script, true);
+    }
+    tree
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kit_has_the_two_scripts_the_lab_and_the_configuration() {
+        let mut sources = Tree::default();
+        sources.insert("Cargo.toml", "[workspace]");
+        let kit = kit(&sources, b"secret".to_vec(), "1.95.0");
+        let paths: Vec<_> = kit.files().map(|(path, file)| (path, file.is_executable)).collect();
+        let expected =
+            [("course.toml", false), ("lab/Cargo.toml", false), ("run_autograder", true)];
+        assert_eq!(paths[..3], expected);
+        assert_eq!(paths[3..], [("setup.sh", true)]);
+        assert_eq!(secret_name("secret = \"key\"\n[seeds]\npublic = 1\n").unwrap(), "key");
+        for wrong in ["", "secret = 1", "secret = \"../key\"", "secret = \"/key\""] {
+            assert!(secret_name(wrong).unwrap_err().contains("secret"), "{wrong}");
+        }
+        let setup = String::from_utf8(kit.get("setup.sh").unwrap().to_vec()).unwrap();
+        assert!(setup.contains("--default-toolchain 1.95.0") && !setup.contains('@'), "{setup}");
+    }
+}

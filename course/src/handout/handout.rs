@@ -1,0 +1,284 @@
+//! What is handed out: the lab's sources without the solution and without what only the lab's own
+//! developers need.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::str::FromStr;
+
+use labraft::Part;
+
+use super::links;
+use super::lock;
+use super::markers::{self, Stripped};
+use lab::outcome::Stopped;
+use lab::submit::manifest::{self, Manifest};
+use lab::submit::tree::Tree;
+
+/// Files at the root that are handed out as they are.
+const ROOT_FILES: [&str; 8] = [
+    ".cargo/config.toml",
+    ".gitignore",
+    "Cargo.lock",
+    "Cargo.toml",
+    "LICENSE-APACHE",
+    "LICENSE-MIT",
+    "clippy.toml",
+    "rustfmt.toml",
+];
+/// What a student reads beside the course's own pages.
+const PAGES: [&str; 3] = ["docs/checks.md", "docs/reading-a-run.md", "docs/sweeps.md"];
+/// Directories that are handed out, but for what is below the ones of `KEPT_BACK`.
+const DIRECTORIES: [&str; 8] =
+    ["docs/course/", "docs/stories/", "kvraft/", "lab/", "labraft/", "labrpc/", "raft/", "tests/"];
+/// What tests the lab itself, shows known bugs, or is for the teacher.
+const KEPT_BACK: [&str; 8] = [
+    "docs/course/grading.md",
+    "docs/course/handout.md",
+    "docs/course/instructor.md",
+    "kvraft/skeleton/",
+    "raft/skeleton/",
+    "tests/benches/",
+    "tests/examples/",
+    "tests/tests/",
+];
+/// Of `tests/tests/`, what a student's `cargo test` is to run: every test of the course.
+const STUDENTS_TESTS: &str = "tests/tests/ported.rs";
+/// What becomes the handout's `README.md`, with a list of the parts where this stands.
+const README: &str = "docs/course/handout.md";
+const LIST_OF_PARTS: &str = "<!-- the parts -->\n";
+/// Which parts a lab has, as its tests know it.
+const PARTS_FILE: &str = "tests/src/parts.rs";
+
+/// The parts that are handed out, from the first to the last of these.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Parts {
+    pub(crate) first: Part,
+    pub(crate) last: Part,
+}
+
+impl Parts {
+    /// Whether a part is handed out. The generated scenarios are when the whole course is.
+    pub(crate) fn contain(self, part: Part) -> bool {
+        match part {
+            Part::Chaos => self == Parts::default(),
+            part => (self.first..=self.last).contains(&part),
+        }
+    }
+
+    /// Those that are handed out, in order.
+    pub(crate) fn course(self) -> impl Iterator<Item = Part> {
+        Part::COURSE.into_iter().filter(move |&part| self.contain(part))
+    }
+
+    /// Where a student writes.
+    fn directories(self) -> &'static [&'static str] {
+        if self.last.is_kv() { &["raft/src", "kvraft/src"] } else { &["raft/src"] }
+    }
+}
+
+impl Default for Parts {
+    fn default() -> Parts {
+        Parts { first: Part::Raft2A, last: Part::Kv3B }
+    }
+}
+
+impl FromStr for Parts {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Parts, String> {
+        let part = |name: &str| {
+            let found = Part::COURSE.into_iter().find(|p| p.name().eq_ignore_ascii_case(name));
+            found.ok_or_else(|| format!("{name:?} is no part; they are 2A, 2B, 2C, 2D, 3A and 3B"))
+        };
+        let (first, last) = text.split_once("..").unwrap_or((text, text));
+        let parts = Parts { first: part(first)?, last: part(last)? };
+        match parts.first <= parts.last {
+            true => Ok(parts),
+            false => Err(format!("{first} comes after {last}: give the first part first")),
+        }
+    }
+}
+
+/// A handout, and what must not be in it.
+pub(crate) struct Handout {
+    pub(crate) tree: Tree,
+    pub(crate) parts: Parts,
+    /// How many lines of the solution are left out.
+    pub(crate) removed: usize,
+}
+
+impl Handout {
+    /// Of the lab's sources at `root`: the tree that a student gets, and that a submission is put into.
+    ///
+    /// # Errors
+    /// When the sources cannot be read, or something is wrong with their markers.
+    pub(crate) fn of_sources(root: &Path, parts: Parts) -> Result<Handout, Stopped> {
+        let sources = Tree::of_sources(root).map_err(|error| {
+            Stopped::Wrong(format!("the sources at {} cannot be read: {error}", root.display()))
+        })?;
+        Handout::of(&sources, parts).map_err(Stopped::Wrong)
+    }
+
+    /// Of the lab's sources.
+    ///
+    /// # Errors
+    /// When something is wrong with their markers, in words.
+    pub(crate) fn of(sources: &Tree, parts: Parts) -> Result<Handout, String> {
+        let mut tree = sources.clone();
+        tree.retain(|path| is_handed_out(path, parts));
+        let removed = strip_all(&mut tree, sources)?;
+        tree.insert(PARTS_FILE, parts_file(parts));
+        tree.insert("README.md", readme(sources, parts)?);
+        tree.insert("Cargo.lock", lock_file(&tree)?);
+        cut_links(&mut tree);
+        check_leaks(&tree, &removed)?;
+        let manifest =
+            Manifest::new(&tree, [parts.first.name(), parts.last.name()], parts.directories());
+        tree.insert(manifest::FILE, manifest.to_json());
+        Ok(Handout { tree, parts, removed: removed.len() })
+    }
+}
+
+fn is_handed_out(path: &str, parts: Parts) -> bool {
+    let is_page_of = |part: &Part| path == format!("docs/course/{}.md", part.name().to_lowercase());
+    let begins = |places: &[&str]| places.iter().any(|place| path.starts_with(place));
+    match path {
+        STUDENTS_TESTS => true,
+        _ if ROOT_FILES.contains(&path) || PAGES.contains(&path) => true,
+        _ if begins(&KEPT_BACK) || !begins(&DIRECTORIES) => false,
+        _ => Part::COURSE.iter().find(|part| is_page_of(part)).is_none_or(|&p| parts.contain(p)),
+    }
+}
+
+/// Whether the file may have markers: those of the two crates that a student writes, and what tells
+/// cargo of files that are not handed out.
+fn may_be_marked(path: &str) -> bool {
+    ["raft/", "kvraft/", ".cargo/"].iter().any(|place| path.starts_with(place))
+        || path.ends_with("Cargo.toml")
+}
+
+/// Takes what is marked out of the tree, and puts skeletons in its place: the lines taken out.
+fn strip_all(tree: &mut Tree, sources: &Tree) -> Result<BTreeSet<String>, String> {
+    let mut removed = BTreeSet::new();
+    let mut skeletons: BTreeSet<&str> =
+        sources.files().map(|(path, _)| path).filter(|path| path.contains("/skeleton/")).collect();
+    let marked: Vec<String> =
+        tree.files().map(|(path, _)| path.to_string()).filter(|path| may_be_marked(path)).collect();
+    for path in marked {
+        let text = std::str::from_utf8(tree.get(&path).unwrap_or_default())
+            .map_err(|_| format!("{path} is no text"))?;
+        let Stripped { text, removed: lines } = markers::strip(&path, text)
+            .map_err(|error| format!("{path}:{}: {}", error.line, error.what))?;
+        removed.extend(lines);
+        let skeleton = path.split_once('/').map(|(first, rest)| format!("{first}/skeleton/{rest}"));
+        let skeleton = skeleton.filter(|skeleton| skeletons.remove(skeleton.as_str()));
+        match (text, skeleton) {
+            (Some(text), None) => tree.insert(&path, text),
+            (None, Some(skeleton)) => {
+                tree.insert(&path, sources.get(&skeleton).unwrap_or_default());
+            }
+            (None, None) => tree.remove(&path),
+            (Some(_), Some(skeleton)) => {
+                return Err(format!("{skeleton} is there, but {path} is not marked SOLUTION FILE"));
+            }
+        }
+    }
+    match skeletons.first() {
+        Some(skeleton) => {
+            Err(format!("{skeleton} stands for no file that is marked SOLUTION FILE"))
+        }
+        None => Ok(removed),
+    }
+}
+
+fn parts_file(parts: Parts) -> String {
+    let variant = |part: Part| match part {
+        Part::Raft2A | Part::Raft2B | Part::Raft2C | Part::Raft2D => format!("Raft{part}"),
+        Part::Kv3A | Part::Kv3B => format!("Kv{part}"),
+        Part::Chaos => "Chaos".into(),
+    };
+    let last = if parts.contain(Part::Chaos) { Part::Chaos } else { parts.last };
+    format!(
+        "//! Which parts of the course are handed out.\n\nuse labraft::Part;\n\n\
+         /// The first part.\npub(crate) const FIRST: Part = Part::{};\n\
+         /// The last part.\npub(crate) const LAST: Part = Part::{};\n",
+        variant(parts.first),
+        variant(last)
+    )
+}
+
+fn readme(sources: &Tree, parts: Parts) -> Result<String, String> {
+    let page = sources.get(README).ok_or_else(|| format!("{README} is missing"))?;
+    let page = std::str::from_utf8(page).map_err(|_| format!("{README} is no text"))?;
+    let about = |part: Part| match part {
+        Part::Raft2A => "leader election",
+        Part::Raft2B => "the log",
+        Part::Raft2C => "persistence, and a bad network",
+        Part::Raft2D => "snapshots",
+        Part::Kv3A => "a key/value service",
+        Part::Kv3B => "its snapshots",
+        Part::Chaos => "generated scenarios",
+    };
+    let list: String = parts
+        .course()
+        .map(|part| {
+            let page = part.name().to_lowercase();
+            format!("- [{part}](docs/course/{page}.md): {}\n", about(part))
+        })
+        .collect();
+    match page.contains(LIST_OF_PARTS) {
+        // Its links are to pages beside it.
+        true => Ok(page.replace("](", "](docs/course/").replace(LIST_OF_PARTS, &list)),
+        false => Err(format!("{README} has no line {:?}", LIST_OF_PARTS.trim())),
+    }
+}
+
+/// The lock file of the packages that are left.
+fn lock_file(tree: &Tree) -> Result<String, String> {
+    let text = String::from_utf8_lossy(tree.get("Cargo.lock").unwrap_or_default());
+    let is_member = |name: &str| tree.has(&format!("{name}/Cargo.toml"));
+    lock::without_others(&text, is_member).map_err(|error| format!("Cargo.lock: {error}"))
+}
+
+/// Takes out of the pages the links to what is not handed out.
+fn cut_links(tree: &mut Tree) {
+    let cut: Vec<(String, String)> = tree
+        .files()
+        .filter(|(path, _)| path.ends_with(".md"))
+        .map(|(path, file)| {
+            let page = String::from_utf8_lossy(&file.content);
+            (path.into(), links::without_dangling(path, &page, |target| tree.has(target)))
+        })
+        .collect();
+    for (path, page) in cut {
+        tree.insert(&path, page);
+    }
+}
+
+/// Looks for lines of the solution, and for markers, in what is handed out of the marked crates and in
+/// the pages. A line that stands in the open elsewhere gives nothing away.
+fn check_leaks(tree: &Tree, removed: &BTreeSet<String>) -> Result<(), String> {
+    let text = |content: &[u8]| String::from_utf8_lossy(content).into_owned();
+    // The contract's own lines come back in whoever implements it.
+    let bare = |line: &str| line.trim().trim_end_matches(['{', ';', ',', ' ']).to_string();
+    let is_open = |path: &str| !may_be_marked(path) && path.ends_with(".rs");
+    let open: BTreeSet<String> = tree
+        .files()
+        .filter(|(path, _)| is_open(path))
+        .flat_map(|(_, file)| text(&file.content).lines().map(bare).collect::<Vec<_>>())
+        .collect();
+    let mut leaks = Vec::new();
+    for (path, file) in tree.files().filter(|(path, _)| !is_open(path)) {
+        let content = text(&file.content);
+        if may_be_marked(path) && markers::is_marked(&content) {
+            return Err(format!("{path}: a marker is left in what would be handed out"));
+        }
+        for (i, line) in content.lines().enumerate() {
+            let line = line.trim();
+            if markers::is_telling(line) && removed.contains(line) && !open.contains(&bare(line)) {
+                leaks.push(format!("{path}:{}: a line of the solution: {line}", i + 1));
+            }
+        }
+    }
+    if leaks.is_empty() { Ok(()) } else { Err(leaks.join("\n")) }
+}

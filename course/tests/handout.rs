@@ -1,0 +1,225 @@
+//! What `course handout` writes. That all of a handout builds, and that it fails as it should, takes
+//! minutes, and is for `scripts/test-handout`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
+}
+
+fn fresh(name: &str) -> PathBuf {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("handout-{name}"));
+    _ = fs::remove_dir_all(&directory);
+    directory
+}
+
+fn course(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_course"));
+    command.args(arguments).current_dir(workspace());
+    command
+}
+
+/// Exit code and everything said.
+fn said(output: &Output) -> (Option<i32>, String) {
+    let text = [&output.stdout[..], &output.stderr[..]].concat();
+    (output.status.code(), String::from_utf8_lossy(&text).into_owned())
+}
+
+fn handout(directory: &Path, arguments: &[&str]) -> Command {
+    let mut command = course(&["handout"]);
+    command.arg(directory).arg("--no-proof").args(arguments);
+    command
+}
+
+fn git(directory: &Path, arguments: &[&str]) -> String {
+    let output = Command::new("git").current_dir(directory).args(arguments).output().unwrap();
+    assert!(output.status.success(), "git {arguments:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn all_files(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let (mut found, mut directories) = (BTreeMap::new(), vec![root.to_path_buf()]);
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => directories.push(path),
+                false => {
+                    let content = fs::read(&path).unwrap();
+                    found.insert(path.strip_prefix(root).unwrap().to_path_buf(), content);
+                }
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn made_again_by_somebody_with_other_habits_it_is_the_same_byte_for_byte() {
+    let (first, second) = (fresh("first"), fresh("second"));
+    let output = handout(&first, &[]).output().unwrap();
+    assert_eq!(said(&output).0, Some(0), "{output:?}");
+
+    let config = fresh("gitconfig");
+    let habits = "[user]\nname = Somebody\nemail = somebody@example.org\n[commit]\ngpgSign = true\n\
+                  [core]\nhooksPath = hooks\nautocrlf = true\nexcludesFile = all\n\
+                  [init]\ndefaultBranch = trunk\n";
+    fs::write(&config, habits).unwrap();
+    let output = handout(&second, &[])
+        .env("GIT_CONFIG_GLOBAL", &config)
+        .env("GIT_AUTHOR_NAME", "Somebody")
+        .env("GIT_DIR", "/nowhere")
+        .output()
+        .unwrap();
+    assert_eq!(said(&output).0, Some(0), "{output:?}");
+
+    let (first_files, second_files) = (all_files(&first), all_files(&second));
+    let names = |files: &BTreeMap<PathBuf, Vec<u8>>| files.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&first_files), names(&second_files));
+    for (path, content) in &first_files {
+        assert!(content == &second_files[path], "{} differs", path.display());
+    }
+    assert_eq!(
+        git(&first, &["log", "--format=%an %s %D"]),
+        git(&second, &["log", "--format=%an %s %D"])
+    );
+    assert_eq!(git(&first, &["branch", "--show-current"]), "main\n");
+    assert_eq!(git(&first, &["status", "--porcelain", "--ignored"]), "");
+}
+
+#[test]
+fn a_student_gets_what_is_needed_and_nothing_of_the_solution() {
+    let directory = fresh("contents");
+    let output = handout(&directory, &[]).output().unwrap();
+    assert_eq!(said(&output).0, Some(0), "{output:?}");
+    for path in [
+        "README.md",
+        "handout.json",
+        "docs/course/2a.md",
+        "raft/src/peer.rs",
+        "kvraft/src/server.rs",
+        "tests/tests/ported.rs",
+        ".cargo/config.toml",
+    ] {
+        assert!(directory.join(path).is_file(), "{path} is missing");
+    }
+    for path in [
+        "raft/src/core.rs",
+        "raft/skeleton",
+        "raft/tests",
+        "kvraft/src/store.rs",
+        "course/mutants",
+        "docs/course/instructor.md",
+        "docs/mutants.md",
+    ] {
+        assert!(!directory.join(path).exists(), "{path} is handed out");
+    }
+    for (path, content) in all_files(&directory) {
+        if path.starts_with("raft") || path.starts_with("kvraft") || path.ends_with("Cargo.toml") {
+            let text = String::from_utf8(content).unwrap();
+            assert!(!text.contains("SOLUTION") && !text.contains("stub:"), "{}", path.display());
+        }
+    }
+
+    for (path, content) in all_files(&directory) {
+        let text = String::from_utf8_lossy(&content).to_lowercase();
+        for word in ["landlock", "seccompiler", "hmac"] {
+            assert!(!text.contains(word), "{} is the grader's: {}", word, path.display());
+        }
+    }
+
+    let again = handout(&directory, &[]).output().unwrap();
+    let (code, text) = said(&again);
+    assert!(code == Some(2) && text.contains("is not empty"), "{code:?} {text}");
+    let within =
+        course(&["handout", "--check"]).current_dir(directory.join("raft")).output().unwrap();
+    let (code, text) = said(&within);
+    assert!(code == Some(2) && text.contains("is a handout"), "{code:?} {text}");
+}
+
+/// The contract between the tests and what students write may change; the skeletons must change with it.
+#[test]
+fn the_skeletons_are_what_the_tests_expect() {
+    let directory = fresh("built");
+    let output = handout(&directory, &[]).output().unwrap();
+    assert_eq!(said(&output).0, Some(0), "{output:?}");
+    // Of its own: cargo takes crates of two workspaces for the same if they lie in the same places.
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("handout-target");
+    let output = Command::new(env!("CARGO"))
+        .args(["check", "--quiet", "--offline", "--locked", "--package", "tests", "--lib"])
+        .current_dir(&directory)
+        .env("CARGO_TARGET_DIR", target)
+        .output()
+        .unwrap();
+    assert_eq!(said(&output), (Some(0), String::new()));
+}
+
+#[test]
+fn parts_that_are_not_handed_out_have_no_tests_and_no_pages() {
+    let directory = fresh("parts");
+    let output = handout(&directory, &["--parts", "2A..2C"]).output().unwrap();
+    assert_eq!(said(&output).0, Some(0), "{output:?}");
+    let pages = ["2a", "2b", "2c", "2d", "3a", "3b"]
+        .map(|part| directory.join(format!("docs/course/{part}.md")).exists());
+    assert_eq!(pages, [true, true, true, false, false, false]);
+    let readme = fs::read_to_string(directory.join("README.md")).unwrap();
+    assert!(readme.contains("docs/course/2c.md") && !readme.contains("docs/course/2d.md"));
+    let parts = fs::read_to_string(directory.join("tests/src/parts.rs")).unwrap();
+    assert!(parts.contains("LAST: Part = Part::Raft2C;"), "{parts}");
+    let manifest = fs::read_to_string(directory.join("handout.json")).unwrap();
+    assert!(manifest.contains("\"raft/src/**/*.rs\"") && !manifest.contains("\"kvraft/src/**"));
+}
+
+#[test]
+fn what_cannot_be_done_is_said() {
+    let outside = std::env::temp_dir();
+    let root = workspace().to_string_lossy().into_owned();
+    for (arguments, place, hint) in [
+        (&["handout", "--check"][..], outside.as_path(), "not within a lab"),
+        (&["handout", "x", "--parts", "2B..2A"], Path::new(&root), "2B comes after 2A"),
+        (&["handout", "x", "--parts", "2E"], Path::new(&root), "\"2E\" is no part"),
+        (&["handout"], Path::new(&root), "DIR"),
+    ] {
+        let output = course(arguments).current_dir(place).output().unwrap();
+        let (code, text) = said(&output);
+        assert!(code == Some(2) && text.contains(hint), "{arguments:?}: {code:?} {text}");
+    }
+}
+
+/// With a lab in its place that says what it was told.
+#[cfg(unix)]
+#[test]
+fn gradescope_always_gets_a_result() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let base = fresh("gradescope");
+    let config = fresh("course.toml");
+    fs::write(&config, "secret = \"handout-secret\"\n").unwrap();
+    fs::write(config.with_file_name("handout-secret"), "as long as it must be").unwrap();
+    let source = base.join("source");
+    let mut command = course(&["handout", "--gradescope", "--config"]);
+    let output = command.arg(&config).arg(&source).output().unwrap();
+    assert_eq!(said(&output).0, Some(0), "{output:?}");
+    assert_eq!(fs::read(source.join("course.toml")).unwrap(), fs::read(&config).unwrap());
+    assert!(source.join("handout-secret").is_file());
+    assert!(source.join("lab/raft/src/core.rs").is_file(), "the solution is graded with, too");
+
+    let program = source.join("lab/target/release/course");
+    fs::create_dir_all(program.parent().unwrap()).unwrap();
+    for (script, code, expected) in [
+        ("echo \"$@\" >\"$6\"; exit 1", 0, "--config ../course.toml --gradescope"),
+        ("exit 3", 3, "exit code 3"),
+    ] {
+        _ = fs::remove_dir_all(base.join("results"));
+        fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        let mut command = Command::new(source.join("run_autograder"));
+        let output = command.env("AUTOGRADER", &base).output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{output:?}");
+        let results = fs::read_to_string(base.join("results/results.json")).unwrap();
+        assert!(results.contains(expected), "{results}");
+    }
+}

@@ -1,0 +1,150 @@
+//! The command line: which commands there are, and who carries each out.
+
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use labraft::Verdict;
+
+use crate::commands::diff::Diff;
+use crate::commands::explain::Explain;
+use crate::commands::hint::Hint;
+use crate::commands::list::List;
+use crate::commands::merge::MergeArgs;
+use crate::commands::replay::Replay;
+use crate::commands::run::RunArgs;
+use crate::commands::shrink::Shrink;
+use crate::commands::watch::Watch;
+use crate::outcome::{self, Ended, Stopped, listen_to_signals};
+use crate::records::Build;
+use crate::session::{Commands, Common, Program};
+use crate::submit::SubmitArgs;
+use crate::workers;
+
+/// A deterministic simulation lab for Raft: MIT 6.824's tests under a virtual clock.
+#[derive(Parser)]
+#[command(name = "lab", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run tests, each under one seed or many.
+    Run(RunArgs),
+    /// Run one seed of one test again, bit for bit.
+    Replay(Replay),
+    /// Find the fewest faults with which a run still fails the same way.
+    Shrink(Shrink),
+    /// Find the moment from which on a failing run could hardly do otherwise.
+    Explain(Explain),
+    /// Find the first event in which two runs differ.
+    Diff(Diff),
+    /// List the tests.
+    List(List),
+    /// Put the results of several machines together.
+    Merge(MergeArgs),
+    /// Build and run again whenever a source changes, what failed last first, until Ctrl-C.
+    Watch(Watch),
+    /// Show a hint for a part of the labs, one at a time.
+    Hint(Hint),
+    /// Pack what you have written, to be handed in.
+    Submit(SubmitArgs),
+    /// Print what a shell needs to complete this command's words.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page.
+    Manual,
+    /// Make the runs that the process which started this one asks for.
+    #[command(hide = true)]
+    Worker(Worker),
+}
+
+/// The whole command line of a program.
+///
+/// The exit code is 0 when all tests passed, 1 when one failed, 2 when the command was wrong, 3 when
+/// the lab itself broke, 4 when no test failed but for some it is not known whether they passed, 130
+/// when it was interrupted.
+///
+/// Tests run in processes of their own: this program, started again. So a program calls this before it
+/// does anything else.
+pub fn main(program: &Program<'_>) -> ExitCode {
+    outcome::report("lab", run(Cli::parse().command, program))
+}
+
+fn run(command: Command, program: &Program<'_>) -> Result<Ended, Stopped> {
+    if let Command::Worker(worker) = command {
+        return worker.run(program);
+    }
+    if !labrpc::is_guarded() {
+        eprintln!(
+            "lab: on this system the standard library's clock and the order of its hash maps are not \
+             simulated; code under test that uses them is not repeatable"
+        );
+    }
+    listen_to_signals("lab");
+    let session = |common: &Common| Commands::new(common.clone(), program);
+    match command {
+        Command::Run(args) => args.run(program),
+        Command::Replay(replay) => replay.run(&session(&replay.common)?),
+        Command::Shrink(shrink) => shrink.run(&session(&shrink.common)?),
+        Command::Explain(explain) => explain.run(&session(&explain.common)?),
+        Command::Diff(diff) => diff.run(&session(&diff.common)?),
+        Command::List(list) => list.run(program),
+        Command::Merge(args) => args.run(program),
+        Command::Watch(watch) => watch.run(program),
+        Command::Hint(hint) => hint.run(),
+        Command::Submit(submit) => submit.run(),
+        Command::Completions { shell } => completions(shell),
+        Command::Manual => manual(),
+        Command::Worker(_) => unreachable!("it was carried out above"),
+    }
+}
+
+#[derive(Args)]
+struct Worker {
+    /// A digest of the program, so that it need not be computed again.
+    #[arg(long)]
+    program: String,
+    #[command(flatten)]
+    common: Common,
+}
+
+impl Worker {
+    fn run(self, program: &Program<'_>) -> Result<Ended, Stopped> {
+        let implementation = program.implementation(self.common.implementation.as_deref())?;
+        let build = Build { program: self.program, ..program.build.clone() };
+        let memory_bytes = self.common.memory << 20;
+        match workers::serve(program.suite, implementation, memory_bytes, &build, || Ok(())) {
+            Ok(()) => Ok(Ended::Judged(Verdict::Passed)),
+            Err(error) => Err(Stopped::Broken(format!("as a worker: {error}"))),
+        }
+    }
+}
+
+/// The commands and their options, as clap has them.
+pub fn grammar() -> clap::Command {
+    Cli::command()
+}
+
+fn completions(shell: clap_complete::Shell) -> Result<Ended, Stopped> {
+    clap_complete::generate(shell, &mut grammar(), "lab", &mut std::io::stdout());
+    Ok(Ended::Judged(Verdict::Passed))
+}
+
+fn manual() -> Result<Ended, Stopped> {
+    clap_mangen::Man::new(grammar()).render(&mut std::io::stdout())?;
+    Ok(Ended::Judged(Verdict::Passed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        grammar().debug_assert();
+    }
+}

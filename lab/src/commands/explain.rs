@@ -1,0 +1,92 @@
+//! `lab explain`: when did a failure become inevitable?
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use crate::explain::{Explained, Point, explain};
+use crate::view::{self, Columns, Filter};
+use crate::workers::{Answer, Keep, Pool, Settings};
+use clap::Args;
+use labraft::Verdict;
+use labrpc::RunSpec;
+
+use crate::commands::shrink::{bounds_for, what_fails};
+use crate::outcome::{Ended, STOP, Stopped};
+use crate::session::{Commands, Common};
+use crate::show::{failed_at, usual_width};
+use crate::which::{Wanted, Which};
+
+/// What is said on the command line.
+#[derive(Args)]
+pub(crate) struct Explain {
+    #[command(flatten)]
+    which: Which,
+    /// How often the rest is drawn anew for each time.
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u64).range(4..))]
+    tries: u64,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+impl Explain {
+    /// Looks for the moment, and prints what happened then.
+    pub(crate) fn run(&self, commands: &Commands<'_>) -> Result<Ended, Stopped> {
+        let wanted = self.which.one(commands, &self.common.out)?;
+        let Wanted { test, spec, profile, .. } = &wanted;
+        let settings = commands.settings(&self.common.out, false);
+        let pool = Pool::new(Settings { profile: *profile, ..settings }, &STOP);
+        let mut runs = pool.runs();
+        let Some(answer) = runs.run(test, spec.clone(), Keep::Events)? else {
+            return Ok(Ended::Interrupted);
+        };
+        let failure = what_fails(&answer)?;
+        let failed_at = failed_at(&answer).unwrap_or_default();
+        println!("{}, seed {}: {}", test.name, spec.seed, failure.reason);
+        runs.set_bounds(bounds_for(&answer.record));
+        let found = explain(
+            spec,
+            &failure,
+            failed_at,
+            self.tries,
+            &mut |spec: &RunSpec, keep| runs.run(test, spec.clone(), keep),
+            &mut |_| {},
+        )?;
+        let Some(found) = found else { return Ok(Ended::Interrupted) };
+        tell(&found, &answer)?;
+        Ok(Ended::Judged(Verdict::Passed))
+    }
+}
+
+fn tell(found: &Explained, answer: &Answer) -> Result<(), Stopped> {
+    let mut out = io::stdout().lock();
+    writeln!(
+        out,
+        "\nhow often it fails so, if all is kept up to a time and the rest is drawn anew:"
+    )?;
+    for Point { at, failed, of } in &found.curve {
+        let bar = "#".repeat((40 * failed / of) as usize);
+        writeln!(out, "{:11.6} s  {failed:>3} of {of}  {bar}", at.as_secs_f64())?;
+    }
+    let Some((before, after)) = found.jump else {
+        writeln!(out, "\nit is likely from the beginning: luck has little to do with it")?;
+        return Ok(());
+    };
+    let seconds = |time: Duration| time.as_secs_f64();
+    writeln!(
+        out,
+        "\nit becomes likely between {:.6} s and {:.6} s:",
+        seconds(before),
+        seconds(after)
+    )?;
+    let near = Filter { from: before, to: after, ..Filter::default() };
+    let how = Columns { filter: near, width: usual_width(), colours: false };
+    let shown = view::columns(answer, &how, &mut out)?;
+    if shown == 0 {
+        writeln!(out, "nothing happens then: what is decided is when something will")?;
+    }
+    writeln!(out, "\nthe servers at {:.6} s:", seconds(after))?;
+    for line in view::servers_at(&answer.events, after) {
+        writeln!(out, "  {line}")?;
+    }
+    Ok(())
+}

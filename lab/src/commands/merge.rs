@@ -1,0 +1,202 @@
+//! `lab merge`: the results of several machines put together, if they are of one sweep and whole.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use crate::records::{self, Record};
+use crate::report::Summary;
+use clap::Args;
+use labraft::Test;
+
+use crate::outcome::{Ended, Stopped};
+use crate::outputs::{OutputArgs, Outputs};
+use crate::seeds::Seeds;
+use crate::session::{Program, replay_command};
+
+/// How many runs that are missing or double are named.
+const NAMED: usize = 10;
+
+#[derive(Args)]
+pub(crate) struct MergeArgs {
+    /// The results directories of all shares.
+    #[arg(required = true, value_name = "DIR")]
+    directories: Vec<PathBuf>,
+    /// Which seeds there are to be [default: those that there are of any test].
+    #[arg(long, value_name = "N|A..B|@FILE")]
+    seeds: Option<Seeds>,
+    /// Which tests there are to be [default: those that there are].
+    #[arg(long = "test", value_name = "PATTERN")]
+    patterns: Vec<String>,
+    /// Where the whole is written.
+    #[arg(long, value_name = "DIR", default_value = "target/lab-merged")]
+    out: PathBuf,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+impl MergeArgs {
+    /// Puts the results together.
+    pub(crate) fn run(self, program: &Program<'_>) -> Result<Ended, Stopped> {
+        let tests = match &self.patterns[..] {
+            [] => None,
+            patterns => Some(program.chosen(patterns)?),
+        };
+        let merge = Merge {
+            suite: program.suite,
+            directories: self.directories,
+            seeds: self.seeds,
+            tests,
+            out: self.out,
+            outputs: self.output.outputs(program.suite),
+        };
+        merge.run(program)
+    }
+}
+
+/// Results to be put together.
+struct Merge {
+    suite: &'static [Test],
+    directories: Vec<PathBuf>,
+    /// Which seeds there are to be; those of any test, if that is not said.
+    seeds: Option<Seeds>,
+    /// Which tests there are to be; those that there are, if that is not said.
+    tests: Option<Vec<&'static Test>>,
+    /// Where the whole is written.
+    out: PathBuf,
+    outputs: Outputs,
+}
+
+impl Merge {
+    /// Reads, checks, writes and reports: the worst verdict. `is_default` says whether an
+    /// implementation need not be named in commands.
+    fn run(self, program: &Program<'_>) -> Result<Ended, Stopped> {
+        let mut runs: BTreeMap<(usize, u64), (Record, usize)> = BTreeMap::new();
+        let mut first: Option<(Record, usize)> = None;
+        let mut double = Vec::new();
+        for (from, directory) in self.directories.iter().enumerate() {
+            let path = records::path(directory);
+            let records = records::read(&path)
+                .map_err(|error| Stopped::Wrong(format!("{}: {error}", path.display())))?;
+            if records.torn.is_some() {
+                return Err(Stopped::Wrong(format!(
+                    "the last result in {} is torn: its run was killed; run it again with --resume",
+                    path.display()
+                )));
+            }
+            for record in records.all {
+                let (one, one_from) = first.get_or_insert_with(|| (record.clone(), from));
+                if let Some(what) = foreign(one, &record) {
+                    let (a, b) = (self.directories[*one_from].display(), directory.display());
+                    return Err(Stopped::Wrong(format!(
+                        "results of different sweeps cannot be put together: {a} and {b} differ in \
+                         {what}"
+                    )));
+                }
+                let place = self.suite.iter().position(|test| test.name == record.test);
+                let place = place.ok_or_else(|| {
+                    Stopped::Wrong(format!(
+                        "{}: no test is called {:?}",
+                        path.display(),
+                        record.test
+                    ))
+                })?;
+                let key = (place, record.seed);
+                if let Some((_, earlier)) = runs.get(&key) {
+                    let (a, b) = (self.directories[*earlier].display(), directory.display());
+                    double.push(format!("{} seed {} ({a} and {b})", record.test, record.seed));
+                    continue;
+                }
+                runs.insert(key, (record, from));
+            }
+        }
+        let missing = self.missing(&runs);
+        let named = |what: &str, all: &[String]| match all {
+            [] => None,
+            all => {
+                let shown = all[..all.len().min(NAMED)].join(", ");
+                let more = all.len().saturating_sub(NAMED);
+                let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+                let runs = if all.len() == 1 { "run is" } else { "runs are" };
+                Some(format!("{} {runs} {what}: {shown}{more}", all.len()))
+            }
+        };
+        let wrong: Vec<String> = [named("missing", &missing), named("there twice", &double)]
+            .into_iter()
+            .flatten()
+            .collect();
+        if !wrong.is_empty() {
+            return Err(Stopped::Wrong(wrong.join("; ")));
+        }
+        if runs.is_empty() {
+            return Err(Stopped::Wrong("there are no results".into()));
+        }
+
+        let cannot_keep = |error| {
+            Stopped::Wrong(format!("the whole cannot be kept in {}: {error}", self.out.display()))
+        };
+        let mut writer = records::Writer::begin(&self.out).map_err(cannot_keep)?;
+        let mut summary = Summary::default();
+        for (record, _) in runs.values() {
+            writer.add(record).map_err(cannot_keep)?;
+            summary.add(record);
+        }
+        self.outputs.write(&summary, true, |record| {
+            let named = program.named(&record.implementation);
+            replay_command(&record.test, record.seed, named, record.profile)
+        })?;
+        let count = runs.len();
+        let (from, out) = (self.directories.len(), self.out.display());
+        self.outputs
+            .say(&format!("{count} runs of {from} directories are whole, and in {out}\n"))?;
+        if self.seeds.is_none() || self.tests.is_none() {
+            let tests: BTreeSet<usize> = runs.keys().map(|key| key.0).collect();
+            let seeds: BTreeSet<u64> = runs.keys().map(|key| key.1).collect();
+            self.outputs.say(&format!(
+                "taken for granted: {} tests and {} seeds are all there was to be (see --test, --seeds)\n",
+                tests.len(),
+                seeds.len()
+            ))?;
+        }
+        Ok(Ended::Judged(summary.worst()))
+    }
+
+    /// The runs that ought to be there, and are not.
+    fn missing(&self, runs: &BTreeMap<(usize, u64), (Record, usize)>) -> Vec<String> {
+        let seeds: BTreeSet<u64> = match &self.seeds {
+            Some(seeds) => seeds.iter().collect(),
+            None => runs.keys().map(|key| key.1).collect(),
+        };
+        let places: BTreeSet<usize> = match &self.tests {
+            Some(tests) => (0..self.suite.len())
+                .filter(|&place| tests.iter().any(|test| test.name == self.suite[place].name))
+                .collect(),
+            None => runs.keys().map(|key| key.0).collect(),
+        };
+        let all = places.iter().flat_map(|&place| seeds.iter().map(move |&seed| (place, seed)));
+        let missing = all.filter(|key| !runs.contains_key(key));
+        missing.map(|(place, seed)| format!("{} seed {seed}", self.suite[place].name)).collect()
+    }
+}
+
+/// In what two records of one sweep must not differ, but do.
+fn foreign(one: &Record, other: &Record) -> Option<String> {
+    let pairs = [
+        ("the implementation", one.implementation.as_str(), other.implementation.as_str()),
+        ("the profile of faults", one.profile.name(), other.profile.name()),
+        ("the source", &one.build.commit, &other.build.commit),
+        ("the lock file", &one.build.lock, &other.build.lock),
+        ("the compiler", &one.build.compiler, &other.build.compiler),
+        ("how they were compiled", &one.build.profile, &other.build.profile),
+    ];
+    let differing = pairs.into_iter().find(|(_, a, b)| a != b);
+    if let Some((what, a, b)) = differing {
+        return Some(format!("{what}: {a:?} and {b:?}"));
+    }
+    (!one.build.is_same_source(&other.build)).then(|| {
+        format!(
+            "the program, and the sources were changed since commit {:?}: only one program's results \
+             can be put together then",
+            one.build.commit
+        )
+    })
+}

@@ -1,0 +1,11 @@
+//! A file for each command of the program.
+
+pub(crate) mod diff;
+pub(crate) mod explain;
+pub(crate) mod hint;
+pub(crate) mod list;
+pub(crate) mod merge;
+pub(crate) mod replay;
+pub(crate) mod run;
+pub(crate) mod shrink;
+pub(crate) mod watch;

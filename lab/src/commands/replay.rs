@@ -1,0 +1,116 @@
+//! `lab replay`: a run again, bit for bit, and whether it is the one that was recorded.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use crate::records::Record;
+use crate::workers::{Keep, Pool, Settings};
+use crate::{report, shrink};
+use clap::Args;
+use labraft::Verdict;
+use labrpc::RunSpec;
+
+use crate::outcome::{Ended, STOP, Stopped};
+use crate::session::{Commands, Common};
+use crate::show::Show;
+use crate::which::{Known, Wanted, Which};
+
+/// What is said on the command line.
+#[derive(Args)]
+pub(crate) struct Replay {
+    #[command(flatten)]
+    which: Which,
+    #[command(flatten)]
+    show: Show,
+    /// Run so many other seeds before, for comparing runs.
+    #[arg(long, hide = true, default_value_t = 0)]
+    earlier_runs: u64,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+impl Replay {
+    /// Runs it again: the worst verdict.
+    pub(crate) fn run(&self, commands: &Commands<'_>) -> Result<Ended, Stopped> {
+        let mut worst = Verdict::Passed;
+        for wanted in self.which.all(commands, &self.common.out)? {
+            match self.run_one(&wanted, commands)? {
+                Some(verdict) => worst = worst.max(verdict),
+                None => return Ok(Ended::Interrupted),
+            }
+        }
+        Ok(Ended::Judged(worst))
+    }
+
+    /// `None` when it was interrupted.
+    fn run_one(
+        &self,
+        wanted: &Wanted,
+        commands: &Commands<'_>,
+    ) -> Result<Option<Verdict>, Stopped> {
+        let Wanted { test, spec, profile, .. } = wanted;
+        let settings = commands.settings(&self.common.out, true);
+        let pool = Pool::new(Settings { profile: *profile, ..settings }, &STOP);
+        let mut runs = pool.runs();
+        for earlier in 1..=self.earlier_runs {
+            let spec = RunSpec::seed(spec.seed.wrapping_add(earlier));
+            runs.run(test, spec, Keep::Result)?;
+        }
+        let Some(answer) = runs.run(test, spec.clone(), self.show.keep())? else { return Ok(None) };
+        self.show.show(&answer)?;
+        let mut out = io::stdout().lock();
+        let replay = match &wanted.repro {
+            Some(path) => commands.replay_file(path),
+            None => commands.replay(test.name, spec.seed, *profile),
+        };
+        write!(out, "{}", report::course_words(test, &answer, &replay))?;
+        writeln!(out, "{}", compare(&answer.record, wanted, &self.common.out))?;
+        drop(out);
+        let story = match &wanted.repro {
+            Some(_) => shrink::tell(&answer.decisions, &answer.events),
+            None => Vec::new(),
+        };
+        self.show.write(&answer, &replay, &story)?;
+        Ok(Some(answer.record.verdict))
+    }
+}
+
+/// Whether this is the run that was recorded.
+fn compare(record: &Record, wanted: &Wanted, out: &Path) -> String {
+    if record.fingerprint.is_empty() {
+        return "the run did not come to an end, so it has no fingerprint".into();
+    }
+    let fingerprint = &record.fingerprint;
+    let Some(known) = &wanted.known else {
+        let out = out.display();
+        return format!("fingerprint {fingerprint}; no earlier run of this seed is kept in {out}");
+    };
+    let failure = if wanted.repro.is_some() { compare_failure(record, known) } else { "" };
+    let is_same_build = known.build == record.build;
+    let earlier = &known.fingerprint;
+    let verdict = match (earlier == fingerprint, is_same_build) {
+        (true, true) => "the same run as recorded, bit for bit".to_string(),
+        (true, false) => "the same run as recorded, though by another build".to_string(),
+        (false, false) => {
+            let commit = match known.build.commit.as_str() {
+                "" => "another build",
+                commit => &format!("another build ({commit})"),
+            };
+            format!("not the recorded run, {earlier}: {commit} made that one")
+        }
+        (false, true) => format!(
+            "NOT the recorded run, {earlier}, though the same build made it: something in it is not \
+             deterministic"
+        ),
+    };
+    format!("{failure}fingerprint {fingerprint}: {verdict}")
+}
+
+/// Whether the failure is the one that the file is about, in a line.
+fn compare_failure(record: &Record, known: &Known) -> &'static str {
+    match (&record.problem, &known.problem) {
+        (Some(now), Some(then)) if now.is_same(then) => "it fails as the file says\n",
+        (Some(_), _) => "it fails, but not as the file says\n",
+        (None, _) => "it does NOT fail any more as the file says\n",
+    }
+}

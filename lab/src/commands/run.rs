@@ -1,0 +1,435 @@
+//! `lab run`: tests under seeds, in worker processes; what is kept of each run, and what is said.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use crate::records::{self, Record};
+use crate::report::{self, Summary};
+use crate::workers::{Answer, Pair, Pool};
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use labraft::{Test, Verdict};
+
+use crate::failures;
+use crate::outcome::{Ended, STOP, Stopped};
+use crate::outputs::OutputArgs;
+use crate::outputs::Outputs;
+use crate::seeds::{Seeds, Shard, pairs, parse_span};
+use crate::self_check::{self, OtherProcess};
+use crate::session::{Commands, Common, Program, default_jobs, parse_jobs};
+
+/// How often a line is printed where there is no terminal to draw on.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
+
+/// What is said on the command line.
+#[derive(Args)]
+pub(crate) struct RunArgs {
+    /// Which tests: a part (2, 2C), a name (Backup2B) or a piece of one; none = all.
+    patterns: Vec<String>,
+    /// Which seeds: N for the first N, from 0; A..B, without B; or @FILE, a seed a line.
+    #[arg(long, conflicts_with = "seed", value_name = "N|A..B|@FILE")]
+    seeds: Option<Seeds>,
+    /// One seed. The default is seed 0.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Run as many seeds as fit into a time such as 90s, 10m or 2h, all tests alike.
+    #[arg(long = "for", value_name = "TIME", value_parser = parse_span, conflicts_with_all = ["seed", "shard"])]
+    time: Option<Duration>,
+    /// How many worker processes to run at a time [default: one for each processor].
+    #[arg(long, value_parser = parse_jobs)]
+    jobs: Option<usize>,
+    /// Begin no new runs after the first failure.
+    #[arg(long, conflicts_with = "max_failures")]
+    fail_fast: bool,
+    /// Begin no new runs after so many failures.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    max_failures: Option<u64>,
+    /// Begin with the runs that did not pass the last time, the quickest first.
+    #[arg(long, conflicts_with_all = ["shard", "time"])]
+    failed_first: bool,
+    /// Do only what is missing in the results that are there.
+    #[arg(long)]
+    resume: bool,
+    /// Run the Kth of N shares of the work, such as 2/4. The variables of job arrays (Slurm,
+    /// Kubernetes, AWS Batch, GitLab, CircleCI, Buildkite) say the same.
+    #[arg(long, value_name = "K/N")]
+    shard: Option<Shard>,
+    #[command(flatten)]
+    output: OutputArgs,
+    /// Leave failures as they are: no repro files, no pages.
+    #[arg(long)]
+    no_shrink: bool,
+    /// Run each seed in a second process as well, and compare.
+    #[arg(long, conflicts_with_all = ["resume", "time", "shard"])]
+    check_determinism: bool,
+    /// Begin with the last seed: what the second process does.
+    #[arg(long, hide = true)]
+    last_seed_first: bool,
+    #[command(flatten)]
+    common: Common,
+}
+
+impl RunArgs {
+    /// Runs what is meant.
+    pub(crate) fn run(self, program: &Program<'_>) -> Result<Ended, Stopped> {
+        let RunArgs { output, common, .. } = self;
+        let seeds = match (self.seeds, self.seed, self.time) {
+            (Some(seeds), ..) => seeds,
+            (None, None, Some(_)) => Seeds::Range(0..u64::MAX),
+            (None, seed, _) => Seeds::one(seed.unwrap_or(0)).map_err(Stopped::Wrong)?,
+        };
+        let shard = match self.shard {
+            Some(shard) => Some(shard),
+            // It is a part of another sweep, which has been shared out already.
+            None if self.last_seed_first => None,
+            None => {
+                Shard::from_environment(|name| std::env::var(name).ok()).map_err(Stopped::Wrong)?
+            }
+        };
+        if let Some(shard) = shard
+            && (self.time.is_some() || self.check_determinism)
+        {
+            return Err(Stopped::Wrong(format!(
+                "the variables of a job array say that this is share {shard}, and neither --for nor \
+                 --check-determinism can be shared out; unset them, or give --seeds"
+            )));
+        }
+        Sweep {
+            tests: program.chosen(&self.patterns)?,
+            seeds,
+            shard: shard.unwrap_or(Shard::WHOLE),
+            out: common.out.clone(),
+            commands: Commands::new(common, program)?,
+            jobs: self.jobs.unwrap_or_else(default_jobs),
+            resume: self.resume,
+            failed_first: self.failed_first,
+            max_failures: if self.fail_fast { Some(1) } else { self.max_failures },
+            time: self.time,
+            check_determinism: self.check_determinism,
+            last_seed_first: self.last_seed_first,
+            no_shrink: self.no_shrink,
+            outputs: output.outputs(program.suite),
+        }
+        .run()
+    }
+}
+
+/// Tests, each under the same seeds.
+struct Sweep<'a> {
+    tests: Vec<&'static Test>,
+    seeds: Seeds,
+    shard: Shard,
+    commands: Commands<'a>,
+    jobs: usize,
+    /// Where results are kept.
+    out: PathBuf,
+    resume: bool,
+    /// Whether to begin with what did not pass the last time.
+    failed_first: bool,
+    /// After so many failures no new runs are begun.
+    max_failures: Option<u64>,
+    /// After so long no new runs are begun.
+    time: Option<Duration>,
+    check_determinism: bool,
+    last_seed_first: bool,
+    /// Whether failures are left as they are.
+    no_shrink: bool,
+    outputs: Outputs,
+}
+
+impl Sweep<'_> {
+    /// Runs it all and says what came of it: the worst verdict. A run that is not the same each time
+    /// has failed.
+    fn run(self) -> Result<Ended, Stopped> {
+        let cannot_keep = |error: io::Error| {
+            let out = self.out.display();
+            let what = format!("results cannot be kept in {out}: {error}; see --out");
+            match error.kind() {
+                io::ErrorKind::InvalidData => Stopped::Wrong(what),
+                // A full disk, or another lab at work there: the same command may do later.
+                _ => Stopped::Broken(what),
+            }
+        };
+        let mut summary = Summary::default();
+        let mut done = BTreeSet::new();
+        let first = self.failed_last_time();
+        let mut results = if self.resume {
+            let (writer, records) = records::Writer::resume(&self.out).map_err(cannot_keep)?;
+            if let Some(torn) = &records.torn {
+                let bytes = torn.len();
+                eprintln!("lab: the last result was torn after {bytes} bytes, and is made again");
+            }
+            self.take_up(&records.all, &mut done, &mut summary)?;
+            writer
+        } else {
+            records::Writer::begin(&self.out).map_err(cannot_keep)?
+        };
+
+        if self.shard != Shard::WHOLE {
+            eprintln!("lab: this is share {} of the work", self.shard);
+        }
+        let mut display = Display::new(&self, done.len() as u64);
+        let (mut failures, mut kept) = (summary.totals().1, Ok(()));
+        let mut fingerprints = BTreeMap::new();
+        let pool = Pool::new(self.commands.settings(&self.out, self.is_single()), &STOP);
+        let begun: BTreeSet<_> = first.iter().map(|(test, seed)| (test.name, *seed)).collect();
+        let others = self.pairs().filter(|(test, seed)| !begun.contains(&(test.name, *seed)));
+        let pairs = first.into_iter().chain(others);
+        let pairs = pairs.filter(|(test, seed)| !done.contains(&(test.name, *seed)));
+        pool.run(pairs, self.jobs, |answer| {
+            let record = &answer.record;
+            if kept.is_ok() {
+                kept = results.add(record).map_err(cannot_keep);
+                if kept.is_err() {
+                    STOP.store(true, Ordering::Relaxed);
+                }
+            }
+            failures += u64::from(record.verdict >= Verdict::Failed);
+            if self.max_failures.is_some_and(|most| failures >= most) {
+                display.note("enough failures: no new runs are begun");
+                ENOUGH.store(true, Ordering::Relaxed);
+            }
+            if self.check_determinism {
+                fingerprints.insert((record.test.clone(), record.seed), record.fingerprint.clone());
+            }
+            summary.add(record);
+            display.add(answer, failures);
+        })
+        .map_err(|error| Stopped::Broken(format!("a worker cannot be used: {error}")))?;
+        kept?;
+        display.end()?;
+
+        let interrupted = STOP.load(Ordering::Relaxed);
+        let same = interrupted || self.compare(&summary, &fingerprints)?;
+        let replay =
+            |record: &Record| self.commands.replay(&record.test, record.seed, record.profile);
+        self.outputs.write(&summary, !self.is_single(), replay)?;
+        if !(interrupted || self.no_shrink || self.last_seed_first || self.is_single()) {
+            self.outputs.say(&failures::leave(&summary, &self.commands, &self.out)?)?;
+        }
+        Ok(match interrupted {
+            true => Ended::Interrupted,
+            false if !same => Ended::Judged(Verdict::Failed),
+            false => Ended::Judged(summary.worst()),
+        })
+    }
+
+    /// Whether one run of each test is all: then it is shown in the course's words.
+    fn is_single(&self) -> bool {
+        self.seeds.count() == 1 && self.time.is_none()
+    }
+
+    /// Takes what an earlier sweep has done as done, if it was of the same program.
+    fn take_up(
+        &self,
+        records: &[Record],
+        done: &mut BTreeSet<(&'static str, u64)>,
+        summary: &mut Summary,
+    ) -> Result<(), Stopped> {
+        let (name, build) = (self.commands.implementation.name, &self.commands.build);
+        for record in records {
+            let is_same =
+                record.profile == self.commands.profile() && record.implementation == name;
+            if !is_same || !record.build.is_same_source(build) {
+                let out = self.out.display();
+                return Err(Stopped::Wrong(format!(
+                    "the results in {out} are of another build, implementation or profile ({}, {}); run \
+                     without --resume, or with another --out",
+                    record.build.commit, record.implementation
+                )));
+            }
+            let test = self.tests.iter().find(|test| test.name == record.test);
+            if let Some(test) = test
+                && self.seeds.contains(record.seed)
+                && done.insert((test.name, record.seed))
+            {
+                summary.add(record);
+            }
+        }
+        Ok(())
+    }
+
+    /// The runs that did not pass the last time, if it is to begin with them, the quickest first.
+    fn failed_last_time(&self) -> Vec<Pair> {
+        let path = records::path(&self.out);
+        if !self.failed_first || !path.exists() {
+            return Vec::new();
+        }
+        let mut failed = match records::read(&path) {
+            Ok(records) => records.all,
+            Err(error) => {
+                eprintln!("lab: what failed the last time is not known: {error}");
+                return Vec::new();
+            }
+        };
+        failed.retain(|record| record.verdict > Verdict::Missed);
+        failed.sort_by(|a, b| a.cpu_ms.total_cmp(&b.cpu_ms));
+        let test = |name: &str| self.tests.iter().copied().find(|test| test.name == name);
+        failed.iter().filter_map(|record| Some((test(&record.test)?, record.seed))).collect()
+    }
+
+    fn pairs(&self) -> Box<dyn Iterator<Item = Pair> + Send> {
+        let is_open = || !ENOUGH.load(Ordering::Relaxed);
+        if let Some(time) = self.time {
+            let end = now() + time;
+            let tests = self.tests.clone();
+            let seeds = self.seeds.iter();
+            let all = seeds.flat_map(move |seed| tests.clone().into_iter().map(move |t| (t, seed)));
+            return Box::new(all.take_while(move |_| is_open() && now() < end));
+        }
+        if self.last_seed_first {
+            let (tests, seeds) = (self.tests.clone(), self.seeds.clone());
+            let of_test = move |test| seeds.iter().rev().map(move |seed| (test, seed));
+            return Box::new(tests.into_iter().flat_map(of_test));
+        }
+        Box::new(pairs(&self.tests, &self.seeds, self.shard).take_while(move |_| is_open()))
+    }
+
+    /// Runs again what is to be the same: everything in a second process if that is asked for, else
+    /// the first failures of each test. Whether all were the same.
+    fn compare(
+        &self,
+        summary: &Summary,
+        fingerprints: &BTreeMap<(String, u64), String>,
+    ) -> Result<bool, Stopped> {
+        let cannot = |error| Stopped::Broken(format!("runs cannot be compared: {error}"));
+        let other = OtherProcess::new(&self.commands);
+        let differences = if self.check_determinism {
+            other.compare(&self.tests, &self.seeds, self.jobs, fingerprints).map_err(cannot)?
+        } else {
+            let pool = Pool::new(self.commands.settings(&self.out, false), &STOP);
+            let tests = summary
+                .tests(self.commands.suite())
+                .into_iter()
+                .flat_map(|(_, test)| &test.not_passed);
+            let failed: Vec<&Record> = tests.map(|(_, record)| record).collect();
+            self_check::run_again(&pool, self.commands.suite(), self.jobs, &failed)
+                .map_err(cannot)?
+        };
+        let mut text = String::new();
+        for test in &self.tests {
+            let mut of_test = differences.iter().filter(|difference| difference.test == test.name);
+            if let Some(first) = of_test.next() {
+                text += &other.explain(first).map_err(cannot)?;
+                let more = of_test.count();
+                if more > 0 {
+                    text += &format!("    and {more} more seeds like it\n");
+                }
+            }
+        }
+        if self.check_determinism {
+            let runs = fingerprints.len();
+            let same = runs - differences.len();
+            text += &format!("{same} of {runs} runs were the same in a second process\n");
+        }
+        self.outputs.say(&text)?;
+        Ok(differences.is_empty())
+    }
+}
+
+/// Set when there are enough failures.
+static ENOUGH: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+
+#[expect(clippy::disallowed_methods, reason = "real time, outside of any simulation")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// What a person sees while it runs.
+struct Display<'a> {
+    sweep: &'a Sweep<'a>,
+    bar: ProgressBar,
+    began: Instant,
+    said: Instant,
+    runs: u64,
+    failures: u64,
+    last_note: &'static str,
+    /// Single runs that are not printed yet, by the place of their test.
+    waiting: BTreeMap<usize, Answer>,
+    printed: usize,
+    closed: Result<(), io::Error>,
+}
+
+impl<'a> Display<'a> {
+    fn new(sweep: &'a Sweep<'a>, done: u64) -> Display<'a> {
+        let total = (sweep.tests.len() as u64).saturating_mul(sweep.seeds.count());
+        let total = total / sweep.shard.of() as u64;
+        let bar = match (sweep.is_single(), sweep.time) {
+            (true, _) => ProgressBar::hidden(),
+            (_, Some(_)) => ProgressBar::no_length(),
+            _ => ProgressBar::new(total),
+        };
+        let style = match sweep.time {
+            Some(_) => "{elapsed} {pos} runs, {per_sec}, {msg}",
+            None => "{elapsed} [{bar:30}] {pos}/{len} runs, {per_sec}, {msg}, {eta} left",
+        };
+        bar.set_style(ProgressStyle::with_template(style).unwrap_or(ProgressStyle::default_bar()));
+        bar.set_message("0 failed");
+        bar.set_position(done);
+        Display {
+            sweep,
+            bar,
+            began: now(),
+            said: now(),
+            runs: done,
+            failures: 0,
+            last_note: "",
+            waiting: BTreeMap::new(),
+            printed: 0,
+            closed: Ok(()),
+        }
+    }
+
+    fn add(&mut self, answer: Answer, failures: u64) {
+        self.runs += 1;
+        self.failures = failures;
+        if self.sweep.is_single() && !self.sweep.outputs.json {
+            let place = self.sweep.tests.iter().position(|test| test.name == answer.record.test);
+            self.waiting.insert(place.unwrap_or(usize::MAX), answer);
+            while let Some(answer) = self.waiting.remove(&self.printed) {
+                self.print(&answer);
+            }
+            return;
+        }
+        self.bar.set_message(format!("{failures} failed"));
+        self.bar.inc(1);
+        if !io::stderr().is_terminal() && self.said.elapsed() > PROGRESS_INTERVAL {
+            self.said = now();
+            let (runs, seconds) = (self.runs, self.began.elapsed().as_secs());
+            let rate = runs / seconds.max(1);
+            eprintln!("lab: {runs} runs in {seconds} s, {rate} a second, {failures} failed");
+        }
+    }
+
+    fn print(&mut self, answer: &Answer) {
+        let test = self.sweep.tests[self.printed];
+        let replay =
+            self.sweep.commands.replay(test.name, answer.record.seed, answer.record.profile);
+        let text = report::course_words(test, answer, &replay);
+        if self.closed.is_ok() {
+            self.closed = io::stdout().write_all(text.as_bytes());
+        }
+        self.printed += 1;
+    }
+
+    fn note(&mut self, text: &'static str) {
+        if text != self.last_note {
+            self.last_note = text;
+            self.bar.suspend(|| eprintln!("lab: {text}"));
+        }
+    }
+
+    fn end(mut self) -> Result<(), Stopped> {
+        self.bar.finish_and_clear();
+        // Those behind one that was not run.
+        let left = std::mem::take(&mut self.waiting);
+        for (place, answer) in left {
+            self.printed = place;
+            self.print(&answer);
+        }
+        Ok(self.closed?)
+    }
+}

@@ -1,0 +1,126 @@
+//! `lab watch`: builds and runs again whenever a source changes.
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::Duration;
+
+use clap::Args;
+use labraft::Verdict;
+use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+
+use crate::outcome::{Ended, STOP, Stopped};
+use crate::seeds::Seeds;
+use crate::session::Program;
+
+/// Editors write several files, or one several times: what comes within this time is one change.
+const QUIET: Duration = Duration::from_millis(150);
+/// How often a wait looks whether it is to end.
+const LOOK_INTERVAL: Duration = Duration::from_millis(200);
+
+#[derive(Args)]
+pub(crate) struct Watch {
+    /// Which tests: a part (2, 2C), a name (Backup2B) or a piece of one.
+    #[arg(required = true)]
+    patterns: Vec<String>,
+    /// Which seeds, once those that failed have passed.
+    #[arg(long, value_name = "N|A..B|@FILE", default_value = "20")]
+    seeds: String,
+    /// Which Raft to test [default: the first one that the program has].
+    #[arg(long, value_name = "NAME")]
+    implementation: Option<String>,
+}
+
+impl Watch {
+    /// Runs until it is interrupted.
+    pub(crate) fn run(self, program: &Program<'_>) -> Result<Ended, Stopped> {
+        // A mistake in the command is reported now, and not after each change.
+        program.chosen(&self.patterns)?;
+        self.seeds.parse::<Seeds>().map_err(Stopped::Wrong)?;
+        let mut words = vec!["run".to_string()];
+        words.extend(self.patterns);
+        words.extend(["--failed-first", "--fail-fast", "--no-shrink", "--seeds"].map(String::from));
+        words.push(self.seeds);
+        if let Some(name) = self.implementation {
+            words.extend(["--implementation".into(), name]);
+        }
+        watch(
+            &words.into_iter().map(OsString::from).collect::<Vec<_>>(),
+            program.build.profile == "release",
+        )
+    }
+}
+
+/// Builds this program anew and runs it with these words, now and after each change below the current
+/// directory, until it is interrupted.
+fn watch(words: &[OsString], is_release: bool) -> Result<Ended, Stopped> {
+    let cannot = |error| Stopped::Wrong(format!("the sources cannot be watched: {error}"));
+    let (sender, changes) = channel();
+    let mut watcher = RecommendedWatcher::new(
+        move |event: notify::Result<notify::Event>| {
+            if event.is_ok_and(|event| is_change(&event)) {
+                // Nobody listens any more when it is over.
+                _ = sender.send(());
+            }
+        },
+        notify::Config::default(),
+    )
+    .map_err(cannot)?;
+    watcher.watch(Path::new("."), RecursiveMode::Recursive).map_err(cannot)?;
+    loop {
+        let mut again = build_and_run(is_release)?;
+        let status = again.args(words).status();
+        if STOP.load(Ordering::Relaxed) {
+            return Ok(Ended::Interrupted);
+        }
+        let state = match status {
+            Ok(status) if status.success() => "all passed",
+            Ok(_) => "not yet",
+            Err(error) => return Err(Stopped::Wrong(format!("cargo cannot be run: {error}"))),
+        };
+        writeln!(io::stdout(), "-- {state}; waiting for a change (Ctrl-C ends)")?;
+        if !wait(&changes) {
+            return Ok(Ended::Judged(Verdict::Passed));
+        }
+    }
+}
+
+/// `cargo run` for the program that is running.
+fn build_and_run(is_release: bool) -> Result<Command, Stopped> {
+    let program = std::env::current_exe()?;
+    let name = program.file_stem().unwrap_or_default();
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(["run", "--quiet", "--bin"]).arg(name);
+    if is_release {
+        command.arg("--release");
+    }
+    command.arg("--");
+    Ok(command)
+}
+
+/// Whether it is a source that has changed, and not what was built from one.
+fn is_change(event: &notify::Event) -> bool {
+    let is_source = |path: &Path| {
+        let name = path.extension().and_then(|extension| extension.to_str());
+        let is_built = path.components().any(|part| part.as_os_str() == "target");
+        matches!(name, Some("rs" | "toml")) && !is_built
+    };
+    !event.kind.is_access() && event.paths.iter().any(|path| is_source(path))
+}
+
+/// Waits for a change, and then until nothing more changes. False when it was interrupted instead.
+fn wait(changes: &Receiver<()>) -> bool {
+    // What changed while it was being built may not be in it: that counts as well.
+    loop {
+        match changes.recv_timeout(LOOK_INTERVAL) {
+            Ok(()) => break,
+            Err(RecvTimeoutError::Timeout) if !STOP.load(Ordering::Relaxed) => {}
+            Err(_) => return false,
+        }
+    }
+    while changes.recv_timeout(QUIET).is_ok() {}
+    true
+}

@@ -1,0 +1,69 @@
+//! What a sweep leaves of its failures: of each reason the shortest run, shrunk, as a repro file and as a
+//! page to look at.
+
+use std::fs;
+use std::path::Path;
+
+use crate::report::Summary;
+use crate::view;
+use crate::workers::{Pool, Settings};
+use labraft::{Verdict, select};
+use labrpc::RunSpec;
+
+use crate::commands::shrink::shrink_one;
+use crate::outcome::{STOP, Stopped};
+use crate::outputs::REASONS_SHOWN;
+use crate::session::Commands;
+use crate::which::Wanted;
+
+/// How many runs are made for each reason: who wants less of a failure calls `lab shrink`.
+const BUDGET: u64 = 150;
+
+/// Shrinks them and writes the files: what to tell of them. Runs that did not come to an end are left
+/// out.
+pub(crate) fn leave(
+    summary: &Summary,
+    commands: &Commands<'_>,
+    out: &Path,
+) -> Result<String, Stopped> {
+    let directory = out.join("failures");
+    // What an earlier sweep has left is not of this one.
+    _ = fs::remove_dir_all(&directory);
+    let mut text = String::new();
+    for group in summary.groups().iter().take(REASONS_SHOWN) {
+        let record = &group.shortest;
+        let (verdict, is_whole) = (record.verdict, !record.fingerprint.is_empty());
+        if verdict != Verdict::Failed || !is_whole {
+            continue;
+        }
+        let [test] = select(commands.suite(), &record.test)?[..] else { continue };
+        let wanted = Wanted {
+            test,
+            spec: RunSpec::seed(record.seed),
+            profile: record.profile,
+            known: None,
+            repro: None,
+        };
+        let settings = commands.settings(out, false);
+        let pool = Pool::new(Settings { profile: record.profile, ..settings }, &STOP);
+        let Some(told) = shrink_one(&wanted, &mut pool.runs(), BUDGET, true)? else { break };
+        let name = format!("{}-{}", record.test, record.seed);
+        let (repro, page) =
+            (directory.join(format!("{name}.json")), directory.join(format!("{name}.html")));
+        let replay = commands.replay_file(&repro);
+        let written = told.repro.write(&repro);
+        let written =
+            written.and_then(|()| fs::write(&page, view::page(&told.answer, &replay, &told.story)));
+        written.map_err(|error| {
+            let directory = directory.display();
+            Stopped::Broken(format!("failures cannot be written to {directory}: {error}"))
+        })?;
+        let headline = told.headline();
+        let page = page.display();
+        text += &format!("  {headline}\n    replay: {replay}\n    page:   {page}\n");
+    }
+    Ok(match text.is_empty() {
+        true => text,
+        false => format!("the shortest run of each reason, with the fewest faults:\n{text}"),
+    })
+}

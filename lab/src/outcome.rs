@@ -1,0 +1,108 @@
+//! How a command ends: what it found, why it could not be carried out, and the exit code of each.
+
+use std::io;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use labraft::{NoSuchTest, Verdict};
+
+/// Set by Ctrl-C: everything is to end as soon as possible, and to report what there is.
+pub static STOP: AtomicBool = AtomicBool::new(false);
+
+/// What a command that was carried out came to.
+pub enum Ended {
+    /// The worst verdict over everything that it ran.
+    Judged(Verdict),
+    /// It was interrupted, and reported what there was by then.
+    Interrupted,
+}
+
+/// Why a command was not carried out.
+#[derive(Debug)]
+pub enum Stopped {
+    /// The command or its input is wrong: the message says what would be right.
+    Wrong(String),
+    /// Something broke that is neither the user's nor the code under test's doing.
+    Broken(String),
+    /// The reader of the output has gone, as in `lab list | head`.
+    OutputClosed,
+}
+
+impl From<NoSuchTest> for Stopped {
+    fn from(error: NoSuchTest) -> Stopped {
+        Stopped::Wrong(error.to_string())
+    }
+}
+
+/// For errors in writing to the standard output and in using workers.
+impl From<io::Error> for Stopped {
+    fn from(error: io::Error) -> Stopped {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Stopped::OutputClosed,
+            _ => Stopped::Broken(error.to_string()),
+        }
+    }
+}
+
+/// Everything passed, or there was nothing that could fail.
+const PASSED: u8 = 0;
+/// A test failed.
+const FAILED: u8 = 1;
+/// The command was wrong.
+const WRONG: u8 = 2;
+/// The lab itself broke.
+const BROKEN: u8 = 3;
+/// Nothing failed, but for some runs it is not known whether they passed.
+const UNKNOWN: u8 = 4;
+/// Ended by Ctrl-C or a signal, as shells count it.
+const INTERRUPTED: u8 = 130;
+
+/// Prints what a command has to say about its end, and gives the exit code. `program` is the name that
+/// errors of the program itself begin with.
+pub fn report(program: &str, result: Result<Ended, Stopped>) -> ExitCode {
+    ExitCode::from(match result {
+        Ok(ended) => exit_code(ended),
+        Err(Stopped::OutputClosed) => PASSED,
+        Err(Stopped::Wrong(what)) => {
+            eprintln!("error: {what}");
+            WRONG
+        }
+        Err(Stopped::Broken(what)) => {
+            eprintln!("{program}: this is a fault of the lab or of its machine: {what}");
+            BROKEN
+        }
+    })
+}
+
+fn exit_code(ended: Ended) -> u8 {
+    match ended {
+        Ended::Judged(Verdict::Passed | Verdict::Missed) => PASSED,
+        Ended::Judged(Verdict::Unknown) => UNKNOWN,
+        Ended::Judged(Verdict::Failed | Verdict::Crashed | Verdict::Hung) => FAILED,
+        Ended::Interrupted => INTERRUPTED,
+    }
+}
+
+/// From now on the first Ctrl-C sets [`STOP`], and a second one ends the process at once.
+pub fn listen_to_signals(program: &str) {
+    let listening = ctrlc::set_handler(|| {
+        if STOP.swap(true, Ordering::Relaxed) {
+            std::process::exit(INTERRUPTED.into());
+        }
+    });
+    if let Err(error) = listening {
+        eprintln!("{program}: Ctrl-C will end it without a report: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_known_is_no_success_and_no_failure() {
+        let verdicts = [Verdict::Passed, Verdict::Unknown, Verdict::Failed, Verdict::Hung];
+        assert_eq!(verdicts.map(|verdict| exit_code(Ended::Judged(verdict))), [0, 4, 1, 1]);
+        assert_eq!(exit_code(Ended::Interrupted), 130);
+    }
+}

@@ -1,0 +1,93 @@
+//! Where the summary of many runs goes: to a person, to programs, to GitHub.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use labraft::Test;
+
+use crate::records::Record;
+use crate::report::{self, Summary};
+
+use crate::outcome::Stopped;
+
+/// How results are written.
+#[derive(Args)]
+pub(crate) struct OutputArgs {
+    /// What to print on the standard output: text, or json, an object a test.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// Write a JUnit report.
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+}
+
+impl OutputArgs {
+    /// Outputs for results of these tests.
+    pub(crate) fn outputs(self, suite: &'static [Test]) -> Outputs {
+        Outputs { suite, json: self.format == Format::Json, junit: self.junit }
+    }
+}
+
+#[derive(Copy, Clone, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+/// How many reasons are shown.
+pub(crate) const REASONS_SHOWN: usize = 5;
+
+/// What to write.
+pub(crate) struct Outputs {
+    /// The tests in the order in which they are shown.
+    suite: &'static [Test],
+    /// Whether the standard output is for a program.
+    pub(crate) json: bool,
+    /// Where to write a JUnit report.
+    pub(crate) junit: Option<PathBuf>,
+}
+
+impl Outputs {
+    /// Prints for a person, wherever that does not disturb a program.
+    pub(crate) fn say(&self, text: &str) -> Result<(), Stopped> {
+        match self.json {
+            true => eprint!("{text}"),
+            false => io::stdout().write_all(text.as_bytes())?,
+        }
+        Ok(())
+    }
+
+    /// Writes all of it; for a person only `with_table`.
+    pub(crate) fn write(
+        &self,
+        summary: &Summary,
+        with_table: bool,
+        replay: impl Fn(&Record) -> String,
+    ) -> Result<(), Stopped> {
+        if self.json {
+            write!(io::stdout(), "{}", report::json_lines(summary, self.suite, &replay))?;
+        }
+        if with_table {
+            self.say(&(summary.table(self.suite) + &summary.reasons(REASONS_SHOWN, &replay)))?;
+        }
+        if let Some(path) = &self.junit {
+            std::fs::write(path, report::junit(summary, self.suite, &replay)).map_err(|error| {
+                Stopped::Wrong(format!("{} cannot be written: {error}", path.display()))
+            })?;
+        }
+        if std::env::var_os("GITHUB_ACTIONS").is_some() {
+            self.say(&report::github_annotations(summary, self.suite, &replay))?;
+            if let Some(path) = std::env::var_os("GITHUB_STEP_SUMMARY") {
+                let page = report::github_summary(summary, self.suite, &replay);
+                let file = OpenOptions::new().create(true).append(true).open(&path);
+                let written = file.and_then(|mut file| file.write_all(page.as_bytes()));
+                if let Err(error) = written {
+                    eprintln!("lab: the step summary {path:?} cannot be written: {error}");
+                }
+            }
+        }
+        Ok(())
+    }
+}

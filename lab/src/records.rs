@@ -1,0 +1,398 @@
+//! The results of runs, kept in a file: one JSON object a line, in the order in which they came.
+//!
+//! A directory holds the results of one sweep, `results.jsonl`, and of the one before it,
+//! `previous.jsonl`. Each line is written at once, when its run is over: whoever is killed loses what
+//! was under way, and at most tears the last line.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use labraft::RunReport;
+use labraft::{Failure, Profile, Verdict};
+
+/// What is kept of one run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// The test's name.
+    pub test: String,
+    /// The seed.
+    pub seed: u64,
+    /// Which Raft was tested.
+    pub implementation: String,
+    /// Which faults there were.
+    pub profile: Profile,
+    /// How the run is judged.
+    pub verdict: Verdict,
+    /// Why it has not passed.
+    #[serde(flatten)]
+    pub problem: Option<Problem>,
+    /// Virtual time from beginning to end of the run.
+    pub virtual_seconds: f64,
+    /// Milliseconds of CPU time that the run took. The only figure that differs from run to run.
+    pub cpu_ms: f64,
+    /// Calls handed to the network, in the parts that passed.
+    pub rpcs: u64,
+    /// Bytes sent, in the parts that passed.
+    pub bytes: u64,
+    /// Commands committed, or operations done, in the parts that passed.
+    pub commands: u64,
+    /// Polls of tasks and arrivals of messages.
+    pub events: u64,
+    /// The run's fingerprint, in hexadecimal; empty when it did not come to an end.
+    pub fingerprint: String,
+    /// What made the run.
+    pub build: Build,
+}
+
+/// Why a run has not passed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Problem {
+    /// A sentence.
+    pub reason: String,
+    /// What it has in common with others of its kind.
+    pub group: String,
+    /// The property that was broken, when it is known to be one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub property: Option<String>,
+    /// Virtual seconds since the start of the run; none when that is not known.
+    pub at: Option<f64>,
+    /// The server concerned, when there is one.
+    pub server: Option<usize>,
+    /// What stands behind the sentence, a line each.
+    pub details: Vec<String>,
+}
+
+impl Problem {
+    /// One of which nothing but the sentence is known.
+    pub fn new(reason: impl Into<String>) -> Problem {
+        let reason = reason.into();
+        let group = reason.clone();
+        Problem { reason, group, property: None, at: None, server: None, details: Vec::new() }
+    }
+
+    /// The property by its name alone, without its place in the paper.
+    pub fn property_name(&self) -> Option<&str> {
+        self.property.as_ref().map(|property| match property.split_once(" (paper, ") {
+            Some((name, _)) => name,
+            None => property,
+        })
+    }
+
+    /// What two failures must have in common to be the same: the property, or else the expectation.
+    pub fn is_same(&self, other: &Problem) -> bool {
+        match (&self.property, &other.property) {
+            (None, None) => self.group == other.group,
+            (ours, theirs) => ours == theirs,
+        }
+    }
+}
+
+impl From<&Failure> for Problem {
+    fn from(failure: &Failure) -> Problem {
+        Problem {
+            reason: failure.to_string(),
+            group: failure.reason.group(),
+            property: failure.reason.property(),
+            at: Some(failure.at.as_secs_f64()),
+            server: failure.server,
+            details: [failure.reason.details(), failure.situation.to_vec()].concat(),
+        }
+    }
+}
+
+impl Record {
+    /// What to keep of this run.
+    pub fn new(report: &RunReport, implementation: &str, cpu: Duration, build: &Build) -> Record {
+        Record {
+            problem: report.result.as_ref().err().map(|failure| {
+                let mut problem = Problem::from(failure);
+                let chaos = report.chaos.iter().map(|chaos| format!("faults: {chaos}"));
+                problem.details.splice(0..0, chaos);
+                problem
+            }),
+            verdict: report.verdict(),
+            virtual_seconds: report.elapsed.as_secs_f64(),
+            cpu_ms: (cpu.as_secs_f64() * 1e6).round() / 1e3,
+            rpcs: report.passed.iter().map(|passed| passed.rpcs).sum(),
+            bytes: report.passed.iter().map(|passed| passed.bytes).sum(),
+            commands: report.passed.iter().map(|passed| passed.commands).sum(),
+            events: report.events,
+            fingerprint: format!("{:016x}", report.fingerprint),
+            profile: report.profile,
+            ..Record::empty(report.test.name, report.spec.seed, implementation, build)
+        }
+    }
+
+    /// Of a run that did not come to an end.
+    pub fn ended(
+        (test, seed): (&str, u64),
+        implementation: &str,
+        verdict: Verdict,
+        problem: Problem,
+        build: &Build,
+    ) -> Record {
+        let empty = Record::empty(test, seed, implementation, build);
+        Record { verdict, problem: Some(problem), ..empty }
+    }
+
+    fn empty(test: &str, seed: u64, implementation: &str, build: &Build) -> Record {
+        Record {
+            test: test.into(),
+            seed,
+            implementation: implementation.into(),
+            profile: Profile::Go,
+            verdict: Verdict::Passed,
+            problem: None,
+            virtual_seconds: 0.0,
+            cpu_ms: 0.0,
+            rpcs: 0,
+            bytes: 0,
+            commands: 0,
+            events: 0,
+            fingerprint: String::new(),
+            build: build.clone(),
+        }
+    }
+}
+
+/// What a run was built from. What is not known is empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Build {
+    /// A digest of the program, in hexadecimal: the same for the same build only.
+    pub program: String,
+    /// The commit of the sources, with `-dirty` behind it when they were changed since.
+    pub commit: String,
+    /// A digest of the lock file, in hexadecimal.
+    pub lock: String,
+    /// The compiler's name and version.
+    pub compiler: String,
+    /// The cargo profile: `debug` or `release`.
+    pub profile: String,
+}
+
+impl Build {
+    /// The running program; what it does not know of itself is told by `known`.
+    pub fn of_this_program(known: Build) -> Build {
+        let bytes = std::env::current_exe().and_then(fs::read);
+        let digest = bytes.map(|bytes| format!("{:016x}", labrpc::hash_bytes(&bytes)));
+        Build { program: digest.unwrap_or_default(), ..known }
+    }
+
+    /// Whether runs of both can be put together: another machine may have built the same sources.
+    pub fn is_same_source(&self, other: &Build) -> bool {
+        let without_program = |build: &Build| Build { program: String::new(), ..build.clone() };
+        let is_known = !self.commit.is_empty() && !self.commit.ends_with("-dirty");
+        match is_known {
+            true => without_program(self) == without_program(other),
+            // Only the program itself tells what it was made from.
+            false => self == other,
+        }
+    }
+}
+
+/// Where a directory's results are.
+pub fn path(directory: &Path) -> PathBuf {
+    directory.join("results.jsonl")
+}
+
+fn previous_path(directory: &Path) -> PathBuf {
+    directory.join("previous.jsonl")
+}
+
+/// Where records are added. While it is open, no other process can add any.
+#[derive(Debug)]
+pub struct Writer {
+    file: File,
+}
+
+impl Writer {
+    /// Begins the results of a directory, which is made if it is not there. What was there before
+    /// becomes the previous results.
+    ///
+    /// # Errors
+    /// When the directory or the file cannot be written, or another process is writing to it.
+    pub fn begin(directory: &Path) -> io::Result<Writer> {
+        fs::create_dir_all(directory)?;
+        let path = path(directory);
+        if path.metadata().is_ok_and(|metadata| metadata.len() > 0) {
+            // Whoever writes to it must not lose it.
+            lock(&File::open(&path)?)?;
+            fs::rename(&path, previous_path(directory))?;
+        }
+        Ok(Writer::resume(directory)?.0)
+    }
+
+    /// Goes on with the results of a directory, and says what is there. A torn last line is dropped.
+    ///
+    /// # Errors
+    /// As [`begin`](Self::begin), and when the file holds what is not a record.
+    pub fn resume(directory: &Path) -> io::Result<(Writer, Records)> {
+        fs::create_dir_all(directory)?;
+        let path = path(directory);
+        let mut file = OpenOptions::new().create(true).read(true).append(true).open(&path)?;
+        lock(&file)?;
+        let mut text = String::new();
+        file.seek(SeekFrom::Start(0))?;
+        file.read_to_string(&mut text)?;
+        let records = parse(&text, &path)?;
+        if records.torn.is_some() {
+            let whole = text.rfind('\n').map_or(0, |end| end + 1);
+            file.set_len(whole as u64)?;
+        }
+        Ok((Writer { file }, records))
+    }
+
+    /// Adds a record, in one write.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn add(&mut self, record: &Record) -> io::Result<()> {
+        let mut line = serde_json::to_string(record)?;
+        line.push('\n');
+        self.file.write_all(line.as_bytes())
+    }
+}
+
+/// It is let go when the file is closed, also by the system.
+fn lock(file: &File) -> io::Result<()> {
+    file.try_lock().map_err(|error| match error {
+        TryLockError::WouldBlock => io::Error::other("another lab is writing to it"),
+        TryLockError::Error(error) => error,
+    })
+}
+
+/// The contents of a file of results.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Records {
+    /// The records, in the order in which they came.
+    pub all: Vec<Record>,
+    /// What there is of a last line without an end: its writer was killed.
+    pub torn: Option<String>,
+}
+
+/// Reads a file of results.
+///
+/// # Errors
+/// When it cannot be read, or a line other than a torn last one is not a record.
+pub fn read(path: &Path) -> io::Result<Records> {
+    parse(&fs::read_to_string(path)?, path)
+}
+
+fn parse(text: &str, path: &Path) -> io::Result<Records> {
+    let whole = text.rfind('\n').map_or(0, |end| end + 1);
+    let mut all = Vec::new();
+    for (number, line) in (1..).zip(text[..whole].lines()) {
+        all.push(serde_json::from_str(line).map_err(|error| {
+            let path = path.display();
+            io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("line {number} of {path} is not a result of this version: {error}"),
+            )
+        })?);
+    }
+    let torn = (whole < text.len()).then(|| text[whole..].to_string());
+    Ok(Records { all, torn })
+}
+
+/// The latest record of that run in a directory, be it of the last sweep or of the one before.
+///
+/// # Errors
+/// As [`read`], but for a file that is not there.
+pub fn latest(
+    directory: &Path,
+    test: &str,
+    seed: u64,
+    implementation: &str,
+    profile: Profile,
+) -> io::Result<Option<Record>> {
+    for path in [path(directory), previous_path(directory)] {
+        let records = match read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            records => records?.all.into_iter(),
+        };
+        let found = records.rev().find(|record| {
+            (record.test.as_str(), record.seed, record.profile) == (test, seed, profile)
+                && record.implementation == implementation
+        });
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(seed: u64, fingerprint: &str) -> Record {
+        let empty = Record::empty("Backup2B", seed, "reference", &Build::default());
+        Record { fingerprint: fingerprint.into(), ..empty }
+    }
+
+    /// A directory of one test's own, empty.
+    fn directory(name: &str) -> PathBuf {
+        let directory =
+            std::env::temp_dir().join(format!("lab-records-{name}-{}", std::process::id()));
+        _ = fs::remove_dir_all(&directory);
+        directory
+    }
+
+    #[test]
+    fn a_torn_last_line_is_noticed_and_dropped_and_nothing_else_is_lost() {
+        let directory = directory("torn");
+        let mut writer = Writer::begin(&directory).unwrap();
+        writer.add(&record(3, "a")).unwrap();
+        writer.file.write_all(b"{\"test\":\"Backup2B\",\"se").unwrap();
+        drop(writer);
+        let (mut writer, records) = Writer::resume(&directory).unwrap();
+        assert_eq!(records.all, [record(3, "a")]);
+        assert_eq!(records.torn.as_deref(), Some("{\"test\":\"Backup2B\",\"se"));
+        writer.add(&record(4, "b")).unwrap();
+        let all = read(&path(&directory)).unwrap();
+        assert_eq!(all, Records { all: vec![record(3, "a"), record(4, "b")], torn: None });
+        fs::remove_dir_all(&directory).unwrap();
+    }
+
+    #[test]
+    fn the_results_before_are_kept_and_found() {
+        let directory = directory("before");
+        let find = |seed| latest(&directory, "Backup2B", seed, "reference", Profile::Go).unwrap();
+        assert_eq!(find(3), None, "without a file there are no records");
+        let write = |records: &[Record]| {
+            let mut writer = Writer::begin(&directory).unwrap();
+            records.iter().for_each(|record| writer.add(record).unwrap());
+        };
+        write(&[record(3, "old"), record(4, "other")]);
+        write(&[record(3, "new")]);
+        assert_eq!(find(3), Some(record(3, "new")));
+        assert_eq!(find(4), Some(record(4, "other")));
+        assert_eq!(find(5), None);
+        fs::remove_dir_all(&directory).unwrap();
+    }
+
+    #[test]
+    fn two_writers_do_not_mix_their_results() {
+        let directory = directory("two");
+        let mut one = Writer::begin(&directory).unwrap();
+        one.add(&record(1, "a")).unwrap();
+        for other in [Writer::begin(&directory).err(), Writer::resume(&directory).err()] {
+            assert!(other.unwrap().to_string().contains("another lab"));
+        }
+        fs::remove_dir_all(&directory).unwrap();
+    }
+
+    #[test]
+    fn what_is_no_record_is_named_by_its_line() {
+        let directory = directory("foreign");
+        fs::create_dir_all(&directory).unwrap();
+        fs::write(path(&directory), "{}\n").unwrap();
+        let error = read(&path(&directory)).unwrap_err().to_string();
+        assert!(error.contains("line 1 of"), "{error}");
+        fs::remove_dir_all(&directory).unwrap();
+    }
+}

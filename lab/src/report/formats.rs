@@ -1,0 +1,133 @@
+//! What other programs read: JSON, JUnit's XML, and what GitHub shows.
+
+use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
+use serde_json::json;
+
+use super::summary::{Summary, TestSummary, rate_interval};
+use crate::records::Record;
+use labraft::Verdict;
+use labraft::{Part, Test};
+
+/// An object a test, each in a line.
+pub fn json_lines(summary: &Summary, suite: &[Test], replay: impl Fn(&Record) -> String) -> String {
+    let lines = summary.tests(suite).into_iter().map(|(part, test)| {
+        let (low, high) = rate_interval(test.failures(), test.runs());
+        let failing = test.not_passed.values().map(|record| {
+            let problem = record.problem.as_ref();
+            json!({
+                "seed": record.seed,
+                "verdict": record.verdict,
+                "reason": problem.map(|problem| &problem.reason),
+                "replay": replay(record),
+            })
+        });
+        let object = json!({
+            "test": test.name,
+            "part": part.name(),
+            "seeds": test.runs(),
+            "passed": test.count(Verdict::Passed),
+            "failed": test.count(Verdict::Failed),
+            "unknown": test.count(Verdict::Unknown),
+            "missed": test.count(Verdict::Missed),
+            "crashed": test.count(Verdict::Crashed),
+            "hung": test.count(Verdict::Hung),
+            "failure_rate": test.failures() as f64 / test.runs().max(1) as f64,
+            "failure_rate_95": [low, high],
+            "slowest_ms": test.slowest.0,
+            "slowest_seed": test.slowest.1,
+            "cpu_ms": test.cpu_ms,
+            "virtual_seconds": test.virtual_seconds,
+            "first_failing": failing.collect::<Vec<_>>(),
+        });
+        object.to_string() + "\n"
+    });
+    lines.collect()
+}
+
+/// A file of JUnit's XML, as Jenkins defines it: a test case for each test, a suite for each part.
+pub fn junit(summary: &Summary, suite: &[Test], replay: impl Fn(&Record) -> String) -> String {
+    let mut report = quick_junit::Report::new("lab");
+    let mut suites: Vec<(Part, TestSuite)> = Vec::new();
+    for (part, test) in summary.tests(suite) {
+        if suites.last().is_none_or(|(last, _)| *last != part) {
+            suites.push((part, TestSuite::new(part.name())));
+        }
+        let Some((_, suite)) = suites.last_mut() else { continue };
+        suite.add_test_case(test_case(part, test, &replay));
+    }
+    for (_, mut suite) in suites {
+        let time = suite.test_cases.iter().filter_map(|case| case.time).sum();
+        suite.set_time(time);
+        report.add_test_suite(suite);
+    }
+    report.to_string().unwrap_or_else(|error| format!("<!-- {error} -->\n"))
+}
+
+fn test_case(part: Part, test: &TestSummary, replay: &impl Fn(&Record) -> String) -> TestCase {
+    let first = test.not_passed.values().next();
+    let status = match first {
+        None => TestCaseStatus::success(),
+        Some(first) => {
+            let kind = match test.failures() {
+                0 => NonSuccessKind::Error,
+                _ => NonSuccessKind::Failure,
+            };
+            let mut status = TestCaseStatus::non_success(kind);
+            status.set_message(format!("{}; {}", counts(test), test.seeds()));
+            if let Some(problem) = &first.problem {
+                status.set_type(problem.group.clone());
+            }
+            status.set_description(super::failed(first, &replay(first)));
+            status
+        }
+    };
+    let mut case = TestCase::new(&test.name, status);
+    case.set_classname(part.name());
+    case.set_time(std::time::Duration::from_secs_f64(test.cpu_ms / 1000.0));
+    case
+}
+
+/// Such as `3 of 1000 seeds did not pass: seeds`.
+fn counts(test: &TestSummary) -> String {
+    let not_passed = test.failures() + test.count(Verdict::Unknown);
+    format!("{not_passed} of {} seeds did not pass", test.runs())
+}
+
+/// Lines that GitHub shows as annotations: one for each test that did not pass.
+pub fn github_annotations(
+    summary: &Summary,
+    suite: &[Test],
+    replay: impl Fn(&Record) -> String,
+) -> String {
+    let mut text = String::new();
+    for (_, test) in summary.tests(suite) {
+        let Some(first) = test.not_passed.values().next() else { continue };
+        let kind = if test.failures() > 0 { "error" } else { "warning" };
+        let reason = first.problem.as_ref().map_or("", |problem| problem.reason.as_str());
+        let message = format!("{}: {reason}; {}", counts(test), replay(first));
+        // What would end the message or the line is written as GitHub reads it.
+        let message = message.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
+        text += &format!("::{kind} title={}::{message}\n", test.name);
+    }
+    text
+}
+
+/// A page in Markdown for GitHub's step summary.
+pub fn github_summary(
+    summary: &Summary,
+    suite: &[Test],
+    replay: impl Fn(&Record) -> String,
+) -> String {
+    let (runs, failures) = summary.totals();
+    let mut text = format!("### {runs} runs, {failures} failed\n\n");
+    text += "| test | seeds | failed | first seeds |\n|---|--:|--:|---|\n";
+    for (_, test) in summary.tests(suite) {
+        let (runs, failures, seeds) = (test.runs(), test.failures(), test.seeds());
+        text += &format!("| {} | {runs} | {failures} | {seeds} |\n", test.name);
+    }
+    let reasons = summary.reasons(5, replay);
+    if !reasons.is_empty() {
+        text += &format!("\n```\n{reasons}```\n");
+    }
+    text
+}

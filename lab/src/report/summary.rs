@@ -1,0 +1,303 @@
+//! Many runs: counts, rates with their uncertainty, and failures by their reason.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use crate::records::Record;
+use labraft::Verdict;
+use labraft::{Part, Test};
+
+/// How many runs that did not pass are kept of each test: those with the lowest seeds.
+const KEPT: usize = 10;
+/// How many reasons are told apart.
+const MAX_GROUPS: usize = 100;
+
+/// What the runs of a sweep came to. It does not grow with their number.
+#[derive(Clone, Debug, Default)]
+pub struct Summary {
+    tests: BTreeMap<String, TestSummary>,
+    groups: BTreeMap<String, Group>,
+}
+
+/// What the runs of one test came to.
+#[derive(Clone, Debug)]
+pub struct TestSummary {
+    /// The test's name.
+    pub name: String,
+    /// How many runs were judged so.
+    pub counts: BTreeMap<Verdict, u64>,
+    /// The first ones that did not pass, by their seeds.
+    pub not_passed: BTreeMap<u64, Record>,
+    /// The most CPU time that a run took, in milliseconds, and its seed.
+    pub slowest: (f64, u64),
+    /// CPU time of all runs, in milliseconds.
+    pub cpu_ms: f64,
+    /// Virtual time of all runs, in seconds.
+    pub virtual_seconds: f64,
+}
+
+/// Runs that did not pass for one reason.
+#[derive(Clone, Debug)]
+pub struct Group {
+    /// How many there are of each test.
+    pub tests: BTreeMap<String, u64>,
+    /// The one with the lowest seed.
+    pub first: Record,
+    /// The one that failed soonest, in virtual time.
+    pub shortest: Record,
+}
+
+impl Group {
+    /// How many runs.
+    pub fn count(&self) -> u64 {
+        self.tests.values().sum()
+    }
+}
+
+impl TestSummary {
+    fn new(name: &str) -> TestSummary {
+        TestSummary {
+            name: name.into(),
+            counts: BTreeMap::new(),
+            not_passed: BTreeMap::new(),
+            slowest: (0.0, 0),
+            cpu_ms: 0.0,
+            virtual_seconds: 0.0,
+        }
+    }
+
+    fn add(&mut self, record: &Record) {
+        *self.counts.entry(record.verdict).or_default() += 1;
+        self.cpu_ms += record.cpu_ms;
+        self.virtual_seconds += record.virtual_seconds;
+        if record.cpu_ms > self.slowest.0 {
+            self.slowest = (record.cpu_ms, record.seed);
+        }
+        if record.verdict > Verdict::Missed {
+            self.not_passed.insert(record.seed, record.clone());
+            if self.not_passed.len() > KEPT {
+                self.not_passed.pop_last();
+            }
+        }
+    }
+
+    /// How many runs.
+    pub fn runs(&self) -> u64 {
+        self.counts.values().sum()
+    }
+
+    /// How many runs were judged so.
+    pub fn count(&self, verdict: Verdict) -> u64 {
+        self.counts.get(&verdict).copied().unwrap_or(0)
+    }
+
+    /// How many runs failed, crashed or hung.
+    pub fn failures(&self) -> u64 {
+        [Verdict::Failed, Verdict::Crashed, Verdict::Hung]
+            .map(|verdict| self.count(verdict))
+            .iter()
+            .sum()
+    }
+
+    /// The first seeds that did not pass, as a list; `...` stands for more.
+    pub fn seeds(&self) -> String {
+        let shown: Vec<String> = self.not_passed.keys().map(ToString::to_string).collect();
+        let all = self.failures() + self.count(Verdict::Unknown);
+        let more = if all > shown.len() as u64 { ", ..." } else { "" };
+        shown.join(", ") + more
+    }
+}
+
+/// The 95 % interval of a rate of which `count` of `of` was seen (Wilson's).
+pub fn rate_interval(count: u64, of: u64) -> (f64, f64) {
+    const Z: f64 = 1.959_964;
+    if of == 0 {
+        return (0.0, 1.0);
+    }
+    let (n, p) = (of as f64, count as f64 / of as f64);
+    let middle = p + Z * Z / (2.0 * n);
+    let spread = Z * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt();
+    let whole = 1.0 + Z * Z / n;
+    (((middle - spread) / whole).max(0.0), ((middle + spread) / whole).min(1.0))
+}
+
+impl Summary {
+    /// Adds a run.
+    pub fn add(&mut self, record: &Record) {
+        let test = self.tests.entry(record.test.clone());
+        test.or_insert_with(|| TestSummary::new(&record.test)).add(record);
+        let Some(problem) = record.problem.as_ref().filter(|_| record.verdict > Verdict::Missed)
+        else {
+            return;
+        };
+        let mut key = format!("{}: {}", record.verdict.name(), problem.group);
+        if self.groups.len() >= MAX_GROUPS && !self.groups.contains_key(&key) {
+            key = "for other reasons".into();
+        }
+        let new =
+            || Group { tests: BTreeMap::new(), first: record.clone(), shortest: record.clone() };
+        let group = self.groups.entry(key).or_insert_with(new);
+        *group.tests.entry(record.test.clone()).or_default() += 1;
+        if record.seed < group.first.seed {
+            group.first = record.clone();
+        }
+        // In whatever order runs end, it is the same one.
+        let length = |record: &Record| record.virtual_seconds;
+        let by_name = |a: &Record, b: &Record| (&a.test, a.seed).cmp(&(&b.test, b.seed));
+        let shortest = &group.shortest;
+        if length(record).total_cmp(&length(shortest)).then(by_name(record, shortest)).is_lt() {
+            group.shortest = record.clone();
+        }
+    }
+
+    /// The tests that were run, in the order of the suite.
+    pub fn tests(&self, suite: &[Test]) -> Vec<(Part, &TestSummary)> {
+        let found = suite.iter().filter_map(|test| Some((test.part, self.tests.get(test.name)?)));
+        found.collect()
+    }
+
+    /// The reasons for which runs did not pass, the most frequent first.
+    pub fn groups(&self) -> Vec<&Group> {
+        let mut groups: Vec<&Group> = self.groups.values().collect();
+        groups.sort_by_key(|group| std::cmp::Reverse(group.count()));
+        groups
+    }
+
+    /// The worst verdict.
+    pub fn worst(&self) -> Verdict {
+        let verdicts = self.tests.values().flat_map(|test| test.counts.keys());
+        verdicts.max().copied().unwrap_or(Verdict::Passed)
+    }
+
+    /// How many runs there are, and how many of them failed, crashed or hung.
+    pub fn totals(&self) -> (u64, u64) {
+        let tests = self.tests.values();
+        tests
+            .fold((0, 0), |(runs, failures), test| (runs + test.runs(), failures + test.failures()))
+    }
+
+    /// A table: a line a test.
+    pub fn table(&self, suite: &[Test]) -> String {
+        let tests = self.tests(suite);
+        let width = super::name_width(tests.iter().map(|(_, test)| test.name.as_str())).max(4);
+        let mut text = format!(
+            "{:<width$}  {:>8} {:>8}  {:>8} {:<17}  {}\n",
+            "test", "seeds", "failed", "rate", "(95 % interval)", "slowest"
+        );
+        for (_, test) in &tests {
+            let (runs, failures) = (test.runs(), test.failures());
+            let rate = 100.0 * failures as f64 / runs.max(1) as f64;
+            let (low, high) = rate_interval(failures, runs);
+            let interval = format!("({:.2} to {:.2})", 100.0 * low, 100.0 * high);
+            let (slowest, seed) = test.slowest;
+            let line = format!(
+                "{:<width$}  {runs:8} {failures:8}  {rate:6.2} % {interval:<17}  {slowest:.1} ms, \
+                 seed {seed}",
+                test.name
+            );
+            text += &line;
+            for verdict in [Verdict::Crashed, Verdict::Hung, Verdict::Unknown, Verdict::Missed] {
+                let count = test.count(verdict);
+                if count > 0 {
+                    write!(text, "; {count} {}", verdict.name()).expect("it is a string");
+                }
+            }
+            if !test.not_passed.is_empty() {
+                write!(text, "; seeds {}", test.seeds()).expect("it is a string");
+            }
+            text.push('\n');
+        }
+        text
+    }
+
+    /// The reasons, each with its first run: at most so many.
+    pub fn reasons(&self, most: usize, replay: impl Fn(&Record) -> String) -> String {
+        let groups = self.groups();
+        let mut text = String::new();
+        for group in groups.iter().take(most) {
+            let tests = group.tests.iter().map(|(test, count)| format!("{test} {count}"));
+            let tests: Vec<String> = tests.collect();
+            let count = group.count();
+            let runs = if count == 1 { "run" } else { "runs" };
+            text += &format!("{count} {runs} ({}), such as\n", tests.join(", "));
+            text += &super::failed(&group.first, &replay(&group.first));
+        }
+        if groups.len() > most {
+            text +=
+                &format!("and {} more reasons; the results have them all\n", groups.len() - most);
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use labrpc::Limits;
+
+    use super::*;
+    use crate::records::{Build, Problem};
+
+    static SUITE: [Test; 1] = [Test {
+        name: "Basic3A",
+        part: Part::Kv3A,
+        title: "one client",
+        points: 1,
+        cost: 1,
+        limits: Limits::default,
+        run: |_| Box::pin(async { Ok(()) }),
+    }];
+
+    fn record(seed: u64, verdict: Verdict, reason: &str) -> Record {
+        let problem = Problem {
+            property: None,
+            reason: format!("{reason} {seed}"),
+            group: reason.into(),
+            at: Some(1.5),
+            server: None,
+            details: Vec::new(),
+        };
+        Record::ended(("Basic3A", seed), "reference", verdict, problem, &Build::default())
+    }
+
+    #[test]
+    fn the_interval_of_a_rate_is_wilsons() {
+        let near =
+            |(a, b): (f64, f64), (c, d): (f64, f64)| (a - c).abs() < 1e-3 && (b - d).abs() < 1e-3;
+        assert!(near(rate_interval(0, 1000), (0.0, 0.00383)));
+        assert!(near(rate_interval(5, 10), (0.2366, 0.7634)));
+        assert!(near(rate_interval(10, 10), (0.7225, 1.0)));
+        assert_eq!(rate_interval(0, 0), (0.0, 1.0));
+    }
+
+    #[test]
+    fn failures_are_counted_by_verdict_and_by_reason() {
+        let mut summary = Summary::default();
+        for seed in (0..30).rev() {
+            summary.add(&record(seed, Verdict::Failed, if seed % 3 == 0 { "one" } else { "two" }));
+        }
+        summary.add(&record(40, Verdict::Hung, "one"));
+        summary.add(&record(41, Verdict::Unknown, "three"));
+        assert_eq!(summary.worst(), Verdict::Hung);
+        assert_eq!(summary.totals(), (32, 31));
+        let counts: Vec<u64> = summary.groups().iter().map(|group| group.count()).collect();
+        assert_eq!(counts, [20, 10, 1, 1]);
+        let table = summary.table(&SUITE);
+        assert!(
+            table.contains("1 hung; 1 unknown; seeds 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, ..."),
+            "{table}"
+        );
+        let reasons = summary.reasons(2, |record| format!("replay {}", record.seed));
+        assert!(reasons.contains("20 runs (Basic3A 20), such as\n  FAILED: two 1\n"), "{reasons}");
+        assert!(reasons.contains("and 2 more reasons"), "{reasons}");
+    }
+
+    #[test]
+    fn a_summary_does_not_grow_with_the_number_of_reasons() {
+        let mut summary = Summary::default();
+        for seed in 0..1000 {
+            summary.add(&record(seed, Verdict::Failed, &format!("reason {seed}")));
+        }
+        assert!(summary.groups.len() <= MAX_GROUPS + 1);
+        assert_eq!(summary.groups().iter().map(|group| group.count()).sum::<u64>(), 1000);
+    }
+}

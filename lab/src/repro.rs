@@ -1,0 +1,134 @@
+//! A failing run as a file: what it is made of, and how it must fail.
+
+use std::fs;
+use std::path::Path;
+
+use labrpc::RunSpec;
+use serde::{Deserialize, Serialize};
+
+use crate::records::{Build, Problem, Record};
+use labraft::Profile;
+
+/// What the first line of such a file begins with.
+const FORMAT: &str = "lab repro 1";
+
+/// A failing run: run again with the same build, it is the same bit for bit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Repro {
+    /// What kind of file this is, and of which version.
+    pub format: String,
+    /// The test's name.
+    pub test: String,
+    /// Which Raft is tested.
+    pub implementation: String,
+    /// Which faults there may be.
+    pub profile: Profile,
+    /// What the run is made of.
+    pub spec: RunSpec,
+    /// How it fails.
+    pub failure: Problem,
+    /// Its fingerprint, in hexadecimal.
+    pub fingerprint: String,
+    /// What made it.
+    pub build: Build,
+}
+
+impl Repro {
+    /// The file for a run that failed; `None` when it did not, or did not come to an end.
+    pub fn new(record: &Record, spec: RunSpec) -> Option<Repro> {
+        let Record { test, implementation, profile, problem, fingerprint, build, .. } = record;
+        Some(Repro {
+            format: FORMAT.into(),
+            test: test.clone(),
+            implementation: implementation.clone(),
+            profile: *profile,
+            spec,
+            failure: problem.clone().filter(|_| !fingerprint.is_empty())?,
+            fingerprint: fingerprint.clone(),
+            build: build.clone(),
+        })
+    }
+
+    /// Whether a file's contents claim to be such a file, whole or not.
+    pub fn is_one(text: &str) -> bool {
+        text.trim_start().trim_start_matches('{').trim_start().starts_with("\"format\"")
+    }
+
+    /// Reads a file's contents.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(text: &str) -> Result<Repro, String> {
+        #[derive(Deserialize)]
+        struct Head {
+            format: String,
+        }
+        // An older or newer file is told from a damaged one before anything else of it is understood.
+        let head: Head =
+            serde_json::from_str(text).map_err(|error| format!("it is damaged: {error}"))?;
+        if head.format != FORMAT {
+            let found = head.format;
+            return Err(format!("its format is {found:?}, and this lab reads {FORMAT:?}"));
+        }
+        serde_json::from_str(text).map_err(|error| format!("it is damaged: {error}"))
+    }
+
+    /// Writes it, whole or not at all.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write(&self, path: &Path) -> std::io::Result<()> {
+        if let Some(directory) = path.parent() {
+            fs::create_dir_all(directory)?;
+        }
+        let text = serde_json::to_string_pretty(self)? + "\n";
+        let part = path.with_extension("part");
+        fs::write(&part, text)?;
+        fs::rename(&part, path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use labrpc::{Address, Kind};
+
+    use super::*;
+    use labraft::Verdict;
+
+    fn repro() -> Repro {
+        let at = |n| Address { kind: Kind::ReplyHold, from: 2, to: 0, n };
+        let problem =
+            Problem { at: Some(1.5), details: vec!["how".into()], ..Problem::new("it broke") };
+        let record = Record::ended(
+            ("Backup2B", 7),
+            "reference",
+            Verdict::Failed,
+            problem,
+            &Build::default(),
+        );
+        let record = Record { fingerprint: "0123456789abcdef".into(), ..record };
+        Repro::new(&record, RunSpec::only(7, BTreeMap::from([(at(3), 900)]))).unwrap()
+    }
+
+    #[test]
+    fn a_file_says_all_that_the_run_is_made_of() {
+        let text = serde_json::to_string_pretty(&repro()).unwrap();
+        assert!(Repro::is_one(&text));
+        assert_eq!(Repro::parse(&text), Ok(repro()));
+    }
+
+    #[test]
+    fn a_torn_a_foreign_and_an_older_file_are_told_apart() {
+        let text = serde_json::to_string_pretty(&repro()).unwrap();
+        let error = Repro::parse(&text[..text.len() / 2]).unwrap_err();
+        assert!(error.contains("damaged"), "{error}");
+        let error = Repro::parse(&text.replace("repro 1", "repro 0")).unwrap_err();
+        assert!(error.contains("\"lab repro 0\"") && error.contains("\"lab repro 1\""), "{error}");
+        let error = Repro::parse(&text.replace("ReplyHold 2->0 #3", "Reply 2->0")).unwrap_err();
+        assert!(error.contains("no address"), "{error}");
+        assert!(!Repro::is_one("{\"test\": \"Backup2B\"}"));
+    }
+}

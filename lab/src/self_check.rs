@@ -1,0 +1,188 @@
+//! Whether the same seed really is the same run: in another process, and when it failed.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use crate::recording;
+use crate::records::{self, Record};
+use crate::report::event_line;
+use crate::workers::Pool;
+use labraft::Test;
+
+use crate::seeds::Seeds;
+use crate::session::Commands;
+
+/// How often the two sides of a difference are looked for: it need not show in each pair of runs.
+const TRIES: usize = 5;
+
+/// What makes runs differ, most frequent first.
+const SUSPECTS: &str = "usual suspects: addresses as keys or in comparisons; maps whose hasher is \
+                        not std's (hashbrown, ahash); statics that outlive a run; \
+                        futures::select!; files and other system calls; threads";
+
+/// Runs of one seed that were not the same.
+pub(crate) struct Difference {
+    pub(crate) test: String,
+    pub(crate) seed: u64,
+    /// Their fingerprints.
+    pub(crate) fingerprints: [String; 2],
+}
+
+/// Programs of the same build, in processes of their own.
+pub(crate) struct OtherProcess<'a> {
+    commands: &'a Commands<'a>,
+    /// A place for what they keep, removed in the end.
+    directory: PathBuf,
+}
+
+impl<'a> OtherProcess<'a> {
+    pub(crate) fn new(commands: &'a Commands<'a>) -> OtherProcess<'a> {
+        let name = format!("lab-self-check-{}", std::process::id());
+        OtherProcess { commands, directory: std::env::temp_dir().join(name) }
+    }
+
+    fn command(&self, arguments: &[&str]) -> io::Result<Command> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(arguments).args(self.commands.common_arguments());
+        command.arg("--out").arg(&self.directory).stdin(Stdio::null());
+        Ok(command)
+    }
+
+    /// The seeds whose fingerprints here are not those that another process comes to.
+    pub(crate) fn compare(
+        &self,
+        tests: &[&'static Test],
+        seeds: &Seeds,
+        jobs: usize,
+        here: &BTreeMap<(String, u64), String>,
+    ) -> io::Result<Vec<Difference>> {
+        _ = std::fs::remove_dir_all(&self.directory);
+        std::fs::create_dir_all(&self.directory)?;
+        let (seeds, jobs) = (seeds.to_argument(&self.directory)?, jobs.to_string());
+        let options = ["--seeds", &seeds, "--jobs", &jobs, "--last-seed-first"];
+        let names = tests.iter().map(|test| test.name);
+        let arguments: Vec<&str> = ["run"].into_iter().chain(names).chain(options).collect();
+        let output = self.command(&arguments)?.output()?;
+        let records = records::read(&records::path(&self.directory))?.all;
+        if records.len() != here.len() {
+            let error = String::from_utf8_lossy(&output.stderr);
+            let (ran, wanted) = (records.len(), here.len());
+            return Err(io::Error::other(format!(
+                "the second process made {ran} of {wanted} runs: {error}"
+            )));
+        }
+        let differences = records.into_iter().filter_map(|there| {
+            let key = (there.test, there.seed);
+            let one = here.get(&key)?;
+            difference(key, one, there.fingerprint)
+        });
+        Ok(differences.collect())
+    }
+
+    /// Says what differs: the first event that is not the same in two further processes.
+    pub(crate) fn explain(&self, difference: &Difference) -> io::Result<String> {
+        let Difference { test, seed, fingerprints: [one, other] } = difference;
+        let mut text = format!(
+            "  NOT DETERMINISTIC: {test}, seed {seed}: fingerprint {one} and then {other}\n"
+        );
+        let first = self.log(test, *seed, 0)?;
+        let mut found = None;
+        for earlier_runs in 0..TRIES {
+            let second = self.log(test, *seed, earlier_runs)?;
+            found = first_difference(&first, &second);
+            if found.is_some() {
+                break;
+            }
+        }
+        match found {
+            Some((number, one, other)) => {
+                text += &format!("    first difference: event {number}\n");
+                text += &format!("      one run:  {one}\n      another:  {other}\n");
+            }
+            None => {
+                text += &format!("    the events of {} more runs do not differ\n", TRIES + 1);
+            }
+        }
+        text += &format!("    {SUSPECTS}\n");
+        Ok(text)
+    }
+
+    /// The events of a run in another process, a line each. That process has run so many other seeds
+    /// before: what they leave behind may be what makes the difference.
+    fn log(&self, test: &str, seed: u64, earlier_runs: usize) -> io::Result<Vec<String>> {
+        let (seed, earlier_runs) = (seed.to_string(), earlier_runs.to_string());
+        std::fs::create_dir_all(&self.directory)?;
+        let file = self.directory.join(format!("{earlier_runs}.run"));
+        let mut command = self.command(&["replay", test, "--seed", &seed])?;
+        command.args(["--earlier-runs", &earlier_runs, "--save"]).arg(&file).output()?;
+        Ok(recording::load(&file)?.events.iter().map(event_line).collect())
+    }
+}
+
+impl Drop for OtherProcess<'_> {
+    fn drop(&mut self) {
+        _ = std::fs::remove_dir_all(&self.directory);
+    }
+}
+
+/// The number, from 1, and both sides of the first line that differs.
+fn first_difference(one: &[String], other: &[String]) -> Option<(usize, String, String)> {
+    let (mut ones, mut others) = (one.iter(), other.iter());
+    for number in 1.. {
+        match (ones.next(), others.next()) {
+            (None, None) => return None,
+            (a, b) if a == b => {}
+            (a, b) => {
+                let side = |line: Option<&String>| {
+                    line.cloned().unwrap_or_else(|| "(the run is over)".into())
+                };
+                return Some((number, side(a), side(b)));
+            }
+        }
+    }
+    None
+}
+
+/// Runs once more what did not pass: those that were not the same run. What did not come to an end has
+/// been run twice already.
+pub(crate) fn run_again(
+    pool: &Pool<'_>,
+    suite: &'static [Test],
+    jobs: usize,
+    failed: &[&Record],
+) -> io::Result<Vec<Difference>> {
+    let ended: Vec<&&Record> =
+        failed.iter().filter(|record| !record.fingerprint.is_empty()).collect();
+    let test = |name: &str| suite.iter().find(|test| test.name == name);
+    let pairs = ended.iter().filter_map(|record| Some((test(&record.test)?, record.seed)));
+    let mut differences = Vec::new();
+    pool.run(pairs, jobs, |answer| {
+        let again = answer.record;
+        let is_it = |record: &&&&Record| record.seed == again.seed && record.test == again.test;
+        if let Some(record) = ended.iter().find(is_it) {
+            let key = (again.test.clone(), again.seed);
+            differences.extend(difference(key, &record.fingerprint, again.fingerprint));
+        }
+    })?;
+    Ok(differences)
+}
+
+fn difference((test, seed): (String, u64), one: &str, other: String) -> Option<Difference> {
+    (one != other).then(|| Difference { test, seed, fingerprints: [one.into(), other] })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_line_that_differs_is_named_with_both_sides() {
+        let lines = |text: &str| text.split(' ').map(String::from).collect::<Vec<_>>();
+        let differ = |one, other| first_difference(&lines(one), &lines(other));
+        assert_eq!(differ("a b c", "a b c"), None);
+        assert_eq!(differ("a b c", "a x c").unwrap().0, 2);
+        assert_eq!(differ("a", "a b").unwrap().1, "(the run is over)");
+    }
+}

@@ -1,0 +1,202 @@
+//! What all commands share: the tests and implementations of the program, the options that several commands
+//! have, and how to start this program again.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use labraft::{Implementation, Profile, Test, select};
+
+use crate::outcome::Stopped;
+use crate::records::Build;
+use crate::workers::Settings;
+
+/// What a program of the lab consists of.
+#[derive(Clone, Debug)]
+pub struct Program<'a> {
+    /// The tests.
+    pub suite: &'static [Test],
+    /// The code under test: the first one is the default.
+    pub implementations: &'a [Implementation],
+    /// What the program was built from, as far as its build script knows.
+    pub build: Build,
+}
+
+impl Program<'_> {
+    /// The tests that any of the patterns means, in the suite's order; without patterns all of them.
+    pub(crate) fn chosen(&self, patterns: &[String]) -> Result<Vec<&'static Test>, Stopped> {
+        if patterns.is_empty() {
+            return Ok(self.suite.iter().collect());
+        }
+        let mut names = Vec::new();
+        for pattern in patterns {
+            names.extend(select(self.suite, pattern)?.iter().map(|test| test.name));
+        }
+        Ok(self.suite.iter().filter(|test| names.contains(&test.name)).collect())
+    }
+
+    /// The implementation of this name; without a name the default.
+    pub(crate) fn implementation(&self, name: Option<&str>) -> Result<Implementation, Stopped> {
+        let found = match name {
+            None => self.implementations.first(),
+            Some(name) => self.implementations.iter().find(|known| known.name == name),
+        };
+        found.copied().ok_or_else(|| {
+            let names: Vec<&str> = self.implementations.iter().map(|known| known.name).collect();
+            Stopped::Wrong(format!(
+                "no implementation is called {:?}; there are: {}",
+                name.unwrap_or(""),
+                names.join(", ")
+            ))
+        })
+    }
+
+    /// The name of an implementation as an option needs it: `None` for the default.
+    pub(crate) fn named<'n>(&self, implementation: &'n str) -> Option<&'n str> {
+        let is_default = self.implementations.first().is_some_and(|it| it.name == implementation);
+        (!is_default).then_some(implementation)
+    }
+}
+
+#[derive(Args, Clone)]
+pub(crate) struct Common {
+    /// Which Raft to test [default: the first one that the program has].
+    #[arg(long, value_name = "NAME")]
+    pub(crate) implementation: Option<String>,
+    /// Which faults the world has: go, the course's own network; or chaos, others as well.
+    #[arg(long, value_name = "NAME", value_parser = parse_profile, default_value = "go")]
+    profile: Profile,
+    /// Where the results of runs are kept.
+    #[arg(long, value_name = "DIR", default_value = "target/lab")]
+    pub(crate) out: PathBuf,
+    /// How much memory a worker process may use, in MiB.
+    #[arg(long, value_name = "MIB", default_value_t = 1024, value_parser = clap::value_parser!(u64).range(128..))]
+    pub(crate) memory: u64,
+    /// How many seconds of real time a run may take before it counts as hung. It only ends code that
+    /// never returns; virtual time and events decide everything else.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
+    wall_limit: u64,
+}
+
+/// More worker processes at a time than any machine has processors for.
+const MOST_JOBS: usize = 1024;
+
+/// A profile of faults from the command line.
+///
+/// # Errors
+/// When it is neither `go` nor `chaos`.
+pub fn parse_profile(text: &str) -> Result<Profile, String> {
+    let all = [Profile::Go, Profile::Chaos];
+    let found = all.into_iter().find(|profile| profile.name() == text);
+    found.ok_or_else(|| "there are two profiles, go and chaos".into())
+}
+
+/// A number of jobs from the command line.
+///
+/// # Errors
+/// When it is not a number from 1 to 1024.
+pub fn parse_jobs(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("there must be at least 1 job to get anything done".into()),
+        Ok(jobs) if jobs <= MOST_JOBS => Ok(jobs),
+        Ok(_) => Err(format!("each job is a process; {MOST_JOBS} are the most")),
+        Err(_) => Err("give a whole number of jobs, such as 2".into()),
+    }
+}
+
+/// One command's own: the program, what is tested, and the common options.
+pub(crate) struct Commands<'a> {
+    pub(crate) program: &'a Program<'a>,
+    pub(crate) implementation: Implementation,
+    pub(crate) build: Build,
+    common: Common,
+}
+
+impl<'a> Commands<'a> {
+    pub(crate) fn new(common: Common, program: &'a Program<'a>) -> Result<Self, Stopped> {
+        let implementation = program.implementation(common.implementation.as_deref())?;
+        let build = Build::of_this_program(program.build.clone());
+        Ok(Commands { program, implementation, build, common })
+    }
+
+    /// The tests of the program.
+    pub(crate) fn suite(&self) -> &'static [Test] {
+        self.program.suite
+    }
+
+    /// Which faults runs have.
+    pub(crate) fn profile(&self) -> Profile {
+        self.common.profile
+    }
+
+    /// What a person types to see a run again.
+    pub(crate) fn replay(&self, test: &str, seed: u64, profile: Profile) -> String {
+        replay_command(test, seed, self.program.named(self.implementation.name), profile)
+    }
+
+    /// What a person types to see the run of a repro file.
+    pub(crate) fn replay_file(&self, path: &Path) -> String {
+        let replay = format!("{} replay {}", program(), path.display());
+        match self.program.named(self.implementation.name) {
+            None => replay,
+            Some(name) => format!("{replay} --implementation {name}"),
+        }
+    }
+
+    /// What another process of this program is to be told as well.
+    pub(crate) fn common_arguments(&self) -> [String; 8] {
+        let Common { memory, wall_limit, profile, .. } = &self.common;
+        let (memory, wall_limit) = (memory.to_string(), wall_limit.to_string());
+        let words = ["--implementation", self.implementation.name, "--profile", profile.name()];
+        let [a, b, c, d] = words.map(String::from);
+        [a, b, c, d, "--memory".into(), memory, "--wall-limit".into(), wall_limit]
+    }
+
+    /// What worker processes are started with.
+    pub(crate) fn settings(&self, out: &Path, show_output: bool) -> Settings {
+        let program = std::env::current_exe().unwrap_or_else(|_| "lab".into());
+        let mut command = vec![program.to_string_lossy().into_owned(), "worker".into()];
+        command.extend(self.common_arguments());
+        command.extend(["--program".into(), self.build.program.clone()]);
+        Settings {
+            implementation: self.implementation,
+            command,
+            profile: self.common.profile,
+            memory_bytes: self.common.memory << 20,
+            wall_limit: Duration::from_secs(self.common.wall_limit),
+            traces: out.join("traces"),
+            show_output,
+            build: self.build.clone(),
+            is_distrusted: false,
+        }
+    }
+}
+
+/// What a person types to see a run again, with another implementation than the default.
+pub(crate) fn replay_command(
+    test: &str,
+    seed: u64,
+    implementation: Option<&str>,
+    profile: Profile,
+) -> String {
+    let mut command = format!("{} replay {test} --seed {seed}", program());
+    if let Some(name) = implementation {
+        command += &format!(" --implementation {name}");
+    }
+    if profile != Profile::default() {
+        command += &format!(" --profile {}", profile.name());
+    }
+    command
+}
+
+/// `cargo lab` when it was called so, else the program as it was called.
+pub(crate) fn program() -> String {
+    let called = std::env::args().next().unwrap_or_else(|| "lab".into());
+    let is_lab = Path::new(&called).file_stem().is_some_and(|name| name == "lab");
+    if is_lab && std::env::var_os("CARGO").is_some() { "cargo lab".into() } else { called }
+}
+
+/// One job for each processor.
+pub fn default_jobs() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}

@@ -1,0 +1,178 @@
+//! How a recorded run is shown, as the command line says it.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use crate::view::{self, Columns, EventKind, Filter};
+use crate::workers::{Answer, Keep};
+use clap::{ArgGroup, Args, ValueEnum};
+use regex::Regex;
+
+use crate::outcome::Stopped;
+use crate::views::Views;
+
+/// How wide lines are where nobody says so.
+const USUAL_WIDTH: usize = 120;
+
+/// What to show of a run.
+#[derive(Args, Clone)]
+#[command(group(ArgGroup::new("events").multiple(true)))]
+pub(crate) struct Show {
+    /// Print what happened: one line an event, one column a server.
+    #[arg(long, group = "events")]
+    log: bool,
+    /// Only events of these kinds: vote, append, snapshot, kv, rpc, apply, net, persist, state, test,
+    /// note, timer [default: all but timer].
+    #[arg(long, value_name = "KINDS", value_delimiter = ',', requires = "events")]
+    only: Vec<EventKind>,
+    /// Only events of these servers, and the test's steps.
+    #[arg(long, value_name = "SERVERS", value_delimiter = ',', requires = "events")]
+    servers: Vec<usize>,
+    /// Not what was before, such as 3.2s or 3200ms, in virtual time.
+    #[arg(long, value_name = "TIME", value_parser = parse_time, requires = "events")]
+    from: Option<Duration>,
+    /// Not what was after.
+    #[arg(long, value_name = "TIME", value_parser = parse_time, requires = "events")]
+    to: Option<Duration>,
+    /// Only what was near a time, or near the failure.
+    #[arg(long, value_name = "failure|TIME", value_parser = parse_around, requires = "events",
+          conflicts_with_all = ["from", "to"])]
+    around: Option<Around>,
+    /// How long before and after counts as near.
+    #[arg(long, value_name = "TIME", value_parser = parse_time, default_value = "250ms")]
+    window: Duration,
+    /// Only lines that match a regular expression.
+    #[arg(long, value_name = "REGEX", requires = "events")]
+    grep: Option<Regex>,
+    /// Cut lines off after so many characters; 0 for never [default: the terminal's width, or 120].
+    #[arg(long, value_name = "N", requires = "log")]
+    width: Option<usize>,
+    /// Whether to colour lines.
+    #[arg(long, value_enum, default_value_t = When::Auto)]
+    color: When,
+    #[command(flatten)]
+    views: Views,
+}
+
+#[derive(Copy, Clone, PartialEq, Eq, ValueEnum)]
+enum When {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Copy, Clone)]
+enum Around {
+    Failure,
+    Time(Duration),
+}
+
+fn parse_around(text: &str) -> Result<Around, String> {
+    match text {
+        "failure" => Ok(Around::Failure),
+        _ => parse_time(text).map(Around::Time),
+    }
+}
+
+/// A virtual time: `3.2s`, `3200ms`, `3.2`.
+pub(crate) fn parse_time(text: &str) -> Result<Duration, String> {
+    let (number, unit) = match text.strip_suffix("ms") {
+        Some(number) => (number, 1e-3),
+        None => (text.strip_suffix('s').unwrap_or(text), 1.0),
+    };
+    let seconds = number.parse::<f64>().ok().map(|number| number * unit);
+    seconds
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .ok_or_else(|| format!("{text:?} is no time such as 3.2s or 3200ms"))
+}
+
+impl Show {
+    /// What must be kept of the run.
+    pub(crate) fn keep(&self) -> Keep {
+        if self.log || self.views.any() { Keep::Events } else { Keep::Result }
+    }
+
+    /// Shows it.
+    pub(crate) fn show(&self, answer: &Answer) -> Result<(), Stopped> {
+        if self.log {
+            self.print(answer)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the files that were asked for, and names them.
+    pub(crate) fn write(
+        &self,
+        answer: &Answer,
+        replay: &str,
+        story: &[String],
+    ) -> Result<(), Stopped> {
+        self.views.write(answer, replay, story, || self.filter(answer))
+    }
+
+    fn print(&self, answer: &Answer) -> Result<(), Stopped> {
+        let stdout = io::stdout();
+        let is_terminal = stdout.is_terminal();
+        let width = self.width.unwrap_or_else(usual_width);
+        let colours = match self.color {
+            When::Always => true,
+            When::Never => false,
+            When::Auto => is_terminal && std::env::var_os("NO_COLOR").is_none(),
+        };
+        let how = Columns { filter: self.filter(answer)?, width, colours };
+        let mut out = BufWriter::new(stdout.lock());
+        let shown = view::columns(answer, &how, &mut out)?;
+        out.flush()?;
+        drop(out);
+        if shown < answer.events.len() {
+            eprintln!("{shown} of {} events shown; see --only", answer.events.len());
+        }
+        Ok(())
+    }
+
+    fn filter(&self, answer: &Answer) -> Result<Filter, Stopped> {
+        let mut filter = Filter { grep: self.grep.clone(), ..Filter::default() };
+        if !self.only.is_empty() {
+            filter.kinds = self.only.iter().copied().collect();
+        }
+        if !self.servers.is_empty() {
+            filter.servers = Some(self.servers.iter().copied().collect::<BTreeSet<_>>());
+        }
+        filter.from = self.from.unwrap_or(filter.from);
+        filter.to = self.to.unwrap_or(filter.to);
+        let middle = match self.around {
+            None => return Ok(filter),
+            Some(Around::Time(time)) => time,
+            Some(Around::Failure) => failed_at(answer).ok_or_else(|| {
+                Stopped::Wrong(
+                    "--around failure: the run passed, or it is not known when it failed".into(),
+                )
+            })?,
+        };
+        filter.from = middle.saturating_sub(self.window);
+        filter.to = middle.saturating_add(self.window);
+        Ok(filter)
+    }
+}
+
+/// How wide lines are if nobody says so: as the terminal.
+pub(crate) fn usual_width() -> usize {
+    let is_terminal = io::stdout().is_terminal();
+    let size = if is_terminal { terminal_size::terminal_size() } else { None };
+    size.map_or(USUAL_WIDTH, |(width, _)| usize::from(width.0))
+}
+
+/// When the run failed, in virtual time.
+pub(crate) fn failed_at(answer: &Answer) -> Option<Duration> {
+    let at = answer.record.problem.as_ref()?.at?;
+    Duration::try_from_secs_f64(at).ok()
+}
+
+/// Writes a file that somebody asked for.
+pub(crate) fn write_file(path: &Path, contents: &[u8]) -> Result<(), Stopped> {
+    fs::write(path, contents)
+        .map_err(|error| Stopped::Wrong(format!("{} cannot be written: {error}", path.display())))
+}

@@ -1,0 +1,158 @@
+//! What a failure rests on: the steps of the protocol in its causal past. (Lamport, "Time, clocks, and
+//! the ordering of events in a distributed system", 1978.)
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use labrpc::{Event, Node, Timed};
+
+use crate::records::Problem;
+use labraft::{Fact, State};
+
+/// How many steps of the protocol are in the causal past of a failure: moments at which something of
+/// a server's term, role, vote, log, commitIndex or a leader's matchIndex changed, be it by a message,
+/// a time-out or a command; crashes, and restarts. What the servers are started with is no step.
+pub fn protocol_steps(events: &[Timed], failure: &Problem) -> usize {
+    let at = failure.at.and_then(|at| Duration::try_from_secs_f64(at).ok());
+    // As it is written down, it is rounded.
+    let at = at.map_or(Duration::MAX, |at| at + Duration::from_micros(1));
+    let end = events.partition_point(|timed| timed.at <= at);
+    let events = &events[..end];
+    let named = servers_of(failure);
+    let is_named = |node: Node| match node.as_server() {
+        Some(i) => named.is_empty() || named.contains(&i),
+        None => false,
+    };
+    let mut last: BTreeMap<Node, usize> = BTreeMap::new();
+    for (place, timed) in events.iter().enumerate() {
+        if is_named(timed.node) {
+            last.insert(timed.node, place);
+        }
+    }
+    let past = past_of(events, last.into_values().collect());
+    count_steps(events, &past)
+}
+
+/// The servers that a failure is about: those that its reason names.
+fn servers_of(failure: &Problem) -> BTreeSet<usize> {
+    let mut servers: BTreeSet<usize> = failure.server.into_iter().collect();
+    for after in failure.reason.split("server").skip(1) {
+        let numbers = after.trim_start_matches('s').trim_start_matches([' ', '=', '[']);
+        let leading = |part: &str| {
+            let end = part.find(|c: char| !c.is_ascii_digit()).unwrap_or(part.len());
+            part[..end].parse::<usize>().ok()
+        };
+        servers.extend(numbers.split(", ").map_while(leading));
+    }
+    servers
+}
+
+/// All events that happened before these, and these: each event rests on the one before it at its node,
+/// and what arrives on what was sent.
+fn past_of(events: &[Timed], ends: Vec<usize>) -> Vec<bool> {
+    let (mut sent, mut replied) = (BTreeMap::new(), BTreeMap::new());
+    let mut last_at: BTreeMap<Node, usize> = BTreeMap::new();
+    let mut causes: Vec<[Option<usize>; 2]> = Vec::with_capacity(events.len());
+    for (place, timed) in events.iter().enumerate() {
+        let message = match &timed.event {
+            Event::Sent { call, .. } => {
+                sent.insert(*call, place);
+                None
+            }
+            Event::Replied { call, .. } => {
+                replied.insert(*call, place);
+                None
+            }
+            Event::Delivered { call, .. } => sent.get(call).copied(),
+            Event::Answered { call, .. } => replied.get(call).copied(),
+            _ => None,
+        };
+        causes.push([last_at.insert(timed.node, place), message]);
+    }
+    let mut past = vec![false; events.len()];
+    let mut ahead = ends;
+    while let Some(place) = ahead.pop() {
+        if !std::mem::replace(&mut past[place], true) {
+            ahead.extend(causes[place].into_iter().flatten());
+        }
+    }
+    past
+}
+
+fn count_steps(events: &[Timed], past: &[bool]) -> usize {
+    let mut states: BTreeMap<Node, State> = BTreeMap::new();
+    let mut steps = BTreeSet::new();
+    for (timed, &is_past) in events.iter().zip(past) {
+        let is_step = match Fact::of(timed) {
+            Some(Fact::State(state)) => {
+                let before = states.insert(timed.node, state.clone()).unwrap_or_default();
+                is_change(&before, &state)
+            }
+            Some(Fact::Stopped { .. }) => true,
+            _ => false,
+        };
+        let is_counted = is_past || timed.node == Node::TESTER;
+        if is_step && is_counted && timed.at > Duration::ZERO {
+            steps.insert((timed.node, timed.at));
+        }
+    }
+    steps.len()
+}
+
+fn is_change(before: &State, now: &State) -> bool {
+    let matched = |state: &State| -> Vec<u64> { state.followers.iter().map(|f| f.1).collect() };
+    let of = |state: &State| {
+        let State { term, role, voted_for, first_index, last_index, commit_index, .. } = state;
+        (*term, role.clone(), *voted_for, *first_index, *last_index, *commit_index, matched(state))
+    };
+    !now.written.is_empty() || of(before) != of(now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(reason: &str, server: Option<usize>) -> Problem {
+        Problem { server, ..Problem::new(reason) }
+    }
+
+    #[test]
+    fn a_failure_is_about_the_servers_that_it_names() {
+        let of =
+            |reason: &str| servers_of(&problem(reason, Some(1))).into_iter().collect::<Vec<_>>();
+        assert_eq!(of("commit index=3 server=0 105 != server=2 104"), [0, 1, 2]);
+        assert_eq!(of("only servers [0, 4] of 5 have it"), [0, 1, 4]);
+        assert_eq!(of("entry 2 of term 1 is on servers 0 and 3"), [0, 1]);
+    }
+
+    #[test]
+    fn only_what_came_before_counts() {
+        let state =
+            |term| Fact::State(State { term, role: "follower".into(), ..State::default() }).event();
+        let at = |milliseconds, server, event| Timed {
+            at: Duration::from_millis(milliseconds),
+            node: Node::server(server),
+            event,
+        };
+        let sent = Event::Sent {
+            call: 7,
+            to: Node::server(0),
+            method: "Vote".into(),
+            bytes: 1,
+            content: String::new(),
+        };
+        let delivered = Event::Delivered { call: 7, from: Node::server(1), method: "Vote".into() };
+        let events = [
+            at(0, 0, state(0)),
+            at(1, 1, state(1)),
+            at(2, 1, sent),
+            at(3, 1, state(2)),
+            at(4, 0, delivered),
+            at(4, 0, state(2)),
+            at(5, 2, state(9)),
+        ];
+        assert_eq!(protocol_steps(&events, &problem("it broke", Some(0))), 2);
+        assert_eq!(protocol_steps(&events, &problem("it broke", Some(1))), 2);
+        assert_eq!(protocol_steps(&events, &problem("it broke", None)), 4);
+    }
+}

@@ -1,0 +1,115 @@
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use labrpc::{Address, Kind, RunSpec, Taken};
+
+use super::{End, Shrunk, shrink};
+use crate::records::{Build, Problem, Record};
+use crate::workers::{Answer, Keep};
+use labraft::Verdict;
+
+/// A run with a hundred faults, in the order of their addresses, that fails when some of them are there.
+fn decisions() -> Vec<Taken> {
+    let kinds = [Kind::Order, Kind::RequestDrop, Kind::ReplyHold, Kind::RequestDelay];
+    let taken = |n: u64| Taken {
+        at: Duration::from_millis(n),
+        address: Address { kind: kinds[n as usize % 4], from: 0, to: 1, n },
+        value: 1 + 900 * u64::from(n % 4 == 2),
+        bound: if n % 4 == 1 { 2 } else { 1000 },
+    };
+    (0..100).map(taken).collect()
+}
+
+/// The decisions of the run that a specification makes.
+fn made_by(spec: &RunSpec) -> Vec<Taken> {
+    let is_natural = |kind: &Kind| !spec.benign.contains_key(kind);
+    let decided = |mut taken: Taken| match spec.overrides.get(&taken.address) {
+        Some(&value) => {
+            taken.value = value;
+            Some(taken)
+        }
+        None => is_natural(&taken.address.kind).then_some(taken),
+    };
+    decisions().into_iter().filter_map(decided).filter(Taken::is_fault).collect()
+}
+
+fn answer(decisions: Vec<Taken>, failure: Option<&str>) -> Answer {
+    let verdict = if failure.is_some() { Verdict::Failed } else { Verdict::Passed };
+    let (none, build) = (Problem::new(""), Build::default());
+    let ended = Record::ended(("Test", 0), "reference", verdict, none, &build);
+    let problem = failure.map(Problem::new);
+    let record = Record { problem, fingerprint: "f".into(), ..ended };
+    Answer { decisions, ..Answer::new(record, "") }
+}
+
+/// Shrinks a run that fails as long as `fails` says so of its decisions; it is interrupted after so many
+/// runs.
+fn shrunk(
+    budget: u64,
+    interrupted: u64,
+    fails: impl Fn(&[Taken]) -> Option<&'static str>,
+) -> Shrunk {
+    let mut runs = 0;
+    let mut make_run = |spec: &RunSpec, _: Keep| {
+        runs += 1;
+        let made = made_by(spec);
+        let failure = fails(&made);
+        Ok((runs <= interrupted).then(|| answer(made, failure)))
+    };
+    let (spec, failure) = (RunSpec::seed(0), Problem::new("it broke"));
+    shrink(&spec, &failure, decisions(), budget, &mut make_run, &mut |_| {}).unwrap()
+}
+
+fn needs(wanted: &[u64]) -> impl Fn(&[Taken]) -> Option<&'static str> {
+    let wanted: BTreeSet<u64> = wanted.iter().copied().collect();
+    move |made| {
+        let there: BTreeSet<u64> = made.iter().map(|taken| taken.address.n).collect();
+        wanted.is_subset(&there).then_some("it broke")
+    }
+}
+
+fn numbers(shrunk: &Shrunk) -> Vec<u64> {
+    shrunk.needed.iter().map(|taken| taken.address.n).collect()
+}
+
+#[test]
+fn what_is_needed_is_found_and_nothing_else() {
+    for wanted in [&[][..], &[13], &[0, 99], &[6, 13, 14, 57, 82]] {
+        let shrunk = shrunk(10_000, u64::MAX, needs(wanted));
+        assert_eq!(numbers(&shrunk), wanted);
+        assert_eq!((shrunk.end, shrunk.of), (End::Smallest, 100));
+        assert_eq!(made_by(&shrunk.spec), shrunk.needed, "the specification makes that run");
+    }
+}
+
+#[test]
+fn another_failure_is_not_taken_for_the_same() {
+    let shrunk = shrunk(10_000, u64::MAX, |made| {
+        let is_there = |n: u64| made.iter().any(|taken| taken.address.n == n);
+        Some(if is_there(13) { "it broke" } else { "something else broke" })
+    });
+    assert_eq!(numbers(&shrunk), [13]);
+}
+
+#[test]
+fn delays_are_made_as_short_as_they_may_be() {
+    let shrunk = shrunk(10_000, u64::MAX, |made| {
+        let held = made.iter().find(|taken| taken.address.n == 14)?;
+        (held.value > 100).then_some("it broke")
+    });
+    assert_eq!(numbers(&shrunk), [14]);
+    assert!(shrunk.needed[0].value < 250, "{:?}", shrunk.needed);
+}
+
+#[test]
+fn it_ends_with_the_best_so_far() {
+    let bounded = shrunk(12, u64::MAX, needs(&[6, 13, 14, 57, 82]));
+    assert_eq!((bounded.end, bounded.runs), (End::Budget, 12));
+    let interrupted = shrunk(10_000, 12, needs(&[6, 13, 14, 57, 82]));
+    assert_eq!(interrupted.end, End::Interrupted);
+    for shrunk in [bounded, interrupted] {
+        let left = numbers(&shrunk);
+        assert!((5..100).contains(&left.len()), "{left:?}");
+        assert!([6, 13, 14, 57, 82].iter().all(|n| left.contains(n)), "{left:?}");
+    }
+}

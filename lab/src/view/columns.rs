@@ -1,0 +1,192 @@
+//! One line an event, virtual time on the left, one column a server.
+//!
+//! A column always shows what its server is at: `L4` leads in term 4, `C5` stands in term 5, `f4`
+//! follows in term 4, `--` does not run, `?` has not been seen. An event's words begin in its server's
+//! column; the columns to the right give way to them. Steps of the test and lines about the network go
+//! across, for they are no server's.
+
+use std::io::{self, Write};
+use std::ops::Range;
+use std::time::Duration;
+
+use anstyle::{AnsiColor, Style};
+use labrpc::{Event, Node, Timed};
+
+use super::filter::{EventKind, Filter};
+use super::words::{Words, seconds};
+use crate::workers::Answer;
+use labraft::Fact;
+
+/// The width of a server's column.
+const COLUMN: usize = 6;
+
+/// How to print a run.
+#[derive(Clone, Debug, Default)]
+pub struct Columns {
+    /// Which events.
+    pub filter: Filter,
+    /// Lines are cut off after so many characters; 0 for never.
+    pub width: usize,
+    /// Whether the terminal shows colours.
+    pub colours: bool,
+}
+
+/// Prints the events of a run: how many of them were shown.
+///
+/// # Errors
+/// When writing fails.
+pub fn columns(answer: &Answer, how: &Columns, out: &mut impl Write) -> io::Result<usize> {
+    let events = &answer.events;
+    let mut printer = Printer { how, words: Words::new(events), lanes: lanes(events), shown: 0 };
+    printer.head(out)?;
+    let mut failure = answer.record.problem.as_ref().and_then(|problem| {
+        let at = Duration::try_from_secs_f64(problem.at?).ok()?;
+        // The failure was found when everything of its moment had happened.
+        Some((events.partition_point(|timed| timed.at <= at + Duration::from_nanos(500)), problem))
+    });
+    for (place, timed) in events.iter().enumerate() {
+        if let Some((_, problem)) = failure.take_if(|(end, _)| *end == place) {
+            printer.failure(&problem.reason, out)?;
+        }
+        printer.event(timed, out)?;
+    }
+    if let Some((_, problem)) = failure {
+        printer.failure(&problem.reason, out)?;
+    }
+    Ok(printer.shown)
+}
+
+/// Prints some of the events of a run, by their places, whatever their kinds; each line begins with
+/// `sign`.
+///
+/// # Errors
+/// When writing fails.
+pub fn lines(
+    answer: &Answer,
+    places: Range<usize>,
+    width: usize,
+    sign: &str,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let events = &answer.events;
+    let filter = Filter { kinds: EventKind::ALL.into(), ..Filter::default() };
+    let how = Columns { filter, width, colours: false };
+    let words = Words::new(events);
+    let mut printer = Printer { how: &how, words, lanes: lanes(events), shown: 0 };
+    for (place, timed) in events.iter().enumerate().take(places.end) {
+        // What is not shown is told all the same, for what is shown rests on it.
+        let mut line = Vec::new();
+        printer.event(timed, &mut line)?;
+        if places.contains(&place) && !line.is_empty() {
+            out.write_all(sign.as_bytes())?;
+            out.write_all(&line)?;
+        }
+    }
+    Ok(())
+}
+
+/// Of each server: whether it runs.
+fn lanes(events: &[Timed]) -> Vec<bool> {
+    let servers = events.iter().find_map(|timed| match Fact::of(timed) {
+        Some(Fact::Cluster { servers }) => Some(servers),
+        _ => None,
+    });
+    let seen =
+        || events.iter().filter_map(|timed| timed.node.as_server()).max().map_or(0, |i| i + 1);
+    vec![false; servers.unwrap_or_else(seen)]
+}
+
+struct Printer<'a> {
+    how: &'a Columns,
+    words: Words,
+    lanes: Vec<bool>,
+    shown: usize,
+}
+
+impl Printer<'_> {
+    fn head(&self, out: &mut impl Write) -> io::Result<()> {
+        let names = (0..self.lanes.len()).map(|i| format!("{:<COLUMN$}", format!("S{i}")));
+        writeln!(out, "{:>11}  {}", "time", names.collect::<String>().trim_end())
+    }
+
+    fn event(&mut self, timed: &Timed, out: &mut impl Write) -> io::Result<()> {
+        match Fact::of(timed) {
+            Some(Fact::Started { server }) => self.lanes[server] = true,
+            Some(Fact::Stopped { server }) => self.lanes[server] = false,
+            _ => {}
+        }
+        let Some(words) = self.words.tell(timed) else { return Ok(()) };
+        if !self.how.filter.shows(timed) {
+            return Ok(());
+        }
+        let line = match timed.node.as_server() {
+            Some(i) => {
+                let before: String = (0..i).map(|j| self.lane(j)).collect();
+                format!("{}  {before}{}{words}", seconds(timed.at), self.lane(i))
+            }
+            None if timed.node == Node::TESTER => {
+                format!("{}  == {words}", seconds(timed.at))
+            }
+            None => format!("{}  {}: {words}", seconds(timed.at), timed.node),
+        };
+        if self.how.filter.matches(&line) {
+            self.shown += 1;
+            self.print(&line, style(&timed.event), out)?;
+        }
+        Ok(())
+    }
+
+    fn failure(&mut self, reason: &str, out: &mut impl Write) -> io::Result<()> {
+        let style = AnsiColor::BrightRed.on_default().bold();
+        self.print(&format!("{:>11}  ## {reason}", "FAILURE"), style, out)
+    }
+
+    /// A server's column when it says nothing.
+    fn lane(&self, i: usize) -> String {
+        let text = match (self.lanes[i], self.words.state(i)) {
+            (false, _) => "--".into(),
+            (true, None) => "?".into(),
+            (true, Some(state)) => {
+                let role = match state.role.as_str() {
+                    "leader" => 'L',
+                    "candidate" => 'C',
+                    _ => 'f',
+                };
+                format!("{role}{}", state.term)
+            }
+        };
+        format!("{text:<COLUMN$}")
+    }
+
+    fn print(&self, line: &str, style: Style, out: &mut impl Write) -> io::Result<()> {
+        let line = line.replace('\n', " ");
+        let line = match self.how.width {
+            0 => line.as_str(),
+            width => match line.char_indices().nth(width.saturating_sub(1)) {
+                Some((end, _)) if line.chars().count() > width => &format!("{}~", &line[..end]),
+                _ => line.as_str(),
+            },
+        };
+        match self.how.colours {
+            true => writeln!(out, "{style}{}{style:#}", line.trim_end()),
+            false => writeln!(out, "{}", line.trim_end()),
+        }
+    }
+}
+
+/// The colours of an event's line.
+fn style(event: &Event) -> Style {
+    let arrives = matches!(event, Event::Delivered { .. } | Event::Answered { .. });
+    let colour = match EventKind::of(event) {
+        EventKind::Vote => AnsiColor::Magenta,
+        EventKind::Append => AnsiColor::Blue,
+        EventKind::Snapshot => AnsiColor::Cyan,
+        EventKind::Apply => AnsiColor::Green,
+        EventKind::Net => AnsiColor::Red,
+        EventKind::State => AnsiColor::Yellow,
+        EventKind::Test => return Style::new().bold(),
+        EventKind::Persist | EventKind::Timer => return Style::new().dimmed(),
+        EventKind::Kv | EventKind::Rpc | EventKind::Note => return Style::new(),
+    };
+    if arrives { colour.on_default().dimmed() } else { colour.on_default() }
+}

@@ -1,0 +1,97 @@
+//! What the servers are at, at a moment of a recorded run.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use labrpc::Timed;
+
+use labraft::{Fact, State};
+
+/// How many of a log's last entries are shown.
+const ENTRIES_SHOWN: usize = 6;
+
+/// A server that was started.
+#[derive(Clone, Debug, Default)]
+struct Server {
+    is_running: bool,
+    state: State,
+    /// By index: term and command.
+    log: BTreeMap<u64, (u64, String)>,
+}
+
+/// Each server at a moment, a line each: its state, and the end of its log.
+pub fn servers_at(events: &[Timed], at: Duration) -> Vec<String> {
+    let mut servers: BTreeMap<usize, Server> = BTreeMap::new();
+    for timed in events.iter().take_while(|timed| timed.at <= at) {
+        match (Fact::of(timed), timed.node.as_server()) {
+            (Some(Fact::Started { server }), _) => {
+                servers.insert(server, Server { is_running: true, ..Server::default() });
+            }
+            (Some(Fact::Stopped { server }), _) => {
+                servers.entry(server).or_default().is_running = false;
+            }
+            (Some(Fact::State(state)), Some(i)) => servers.entry(i).or_default().update(state),
+            _ => {}
+        }
+    }
+    servers.iter().map(|(i, server)| format!("S{i}: {}", server.words())).collect()
+}
+
+impl Server {
+    fn update(&mut self, mut state: State) {
+        let written = std::mem::take(&mut state.written);
+        if let Some((first, ..)) = written.first() {
+            self.log.split_off(first);
+        }
+        self.log.extend(written.into_iter().map(|(index, term, command)| (index, (term, command))));
+        self.log.retain(|index, _| (state.first_index..=state.last_index).contains(index));
+        self.state = state;
+    }
+
+    fn words(&self) -> String {
+        if !self.is_running {
+            return "does not run".into();
+        }
+        let entries: Vec<String> = self
+            .log
+            .iter()
+            .map(|(index, (term, command))| format!("{index}:t{term} {command}"))
+            .collect();
+        let hidden = entries.len().saturating_sub(ENTRIES_SHOWN);
+        let before = if hidden > 0 { "... " } else { "" };
+        format!("{}; log [{before}{}]", self.state.text(), entries[hidden..].join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use labrpc::Node;
+
+    use super::*;
+
+    #[test]
+    fn a_log_is_what_was_written_last() {
+        let state = |last_index, written: &[(u64, u64, &str)]| {
+            let written = written.iter().map(|(i, t, c)| (*i, *t, c.to_string())).collect();
+            let role = "follower".into();
+            Fact::State(State { role, first_index: 1, last_index, written, ..State::default() })
+        };
+        let facts = [
+            Fact::Started { server: 0 },
+            state(3, &[(1, 1, "a"), (2, 1, "b"), (3, 1, "c")]),
+            state(2, &[(2, 2, "d")]),
+            Fact::Stopped { server: 0 },
+        ];
+        let events: Vec<Timed> = (0..)
+            .zip(facts)
+            .map(|(second, fact)| Timed {
+                at: Duration::from_secs(second),
+                node: Node::server(0),
+                event: fact.event(),
+            })
+            .collect();
+        let line = servers_at(&events, Duration::from_secs(2)).concat();
+        assert!(line.ends_with("log [1:t1 a, 2:t2 d]"), "{line}");
+        assert_eq!(servers_at(&events, Duration::MAX), ["S0: does not run"]);
+    }
+}

@@ -1,0 +1,372 @@
+//! A run as one HTML page that needs nothing else: no network, no other file.
+//!
+//! The events go into the page as columns of numbers and a table of texts, as JSON, deflated, in base64.
+//! So neither a text of the run nor its length can break the page, and 100,000 events stay small.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use flate2::Compression;
+use flate2::write::DeflateEncoder;
+use labrpc::{Event, Lost, Node, Timed};
+use serde::Serialize;
+
+use crate::records::Record;
+use crate::workers::Answer;
+use labraft::Fact;
+
+/// The parts of the page, which [`page`] puts together.
+const FRAME: &str = include_str!("page/page.html");
+const STYLE: &str = include_str!("page/page.css");
+const SCRIPTS: [&str; 9] = [
+    include_str!("page/model.js"),
+    include_str!("page/logs.js"),
+    include_str!("page/time.js"),
+    include_str!("page/rows.js"),
+    include_str!("page/messages.js"),
+    include_str!("page/draw.js"),
+    include_str!("page/panel.js"),
+    include_str!("page/input.js"),
+    include_str!("page/page.js"),
+];
+
+/// The version of the data's form, which the page's scripts check.
+const VERSION: u32 = 1;
+
+/// The run that was answered, as a page. `replay` is the command that makes the run again. `story` are
+/// sentences about the run that are shown below the reason; there may be none.
+pub fn page(answer: &Answer, replay: &str, story: &[String]) -> String {
+    let data = Data::new(answer, replay, story);
+    let title = format!("{}, seed {}", answer.record.test, answer.record.seed);
+    let data = BASE64.encode(deflated(&data));
+    let mut page = String::with_capacity(data.len() + (1 << 18));
+    let mut rest = FRAME;
+    let parts = [("{{title}}", escaped(&title)), ("{{style}}", STYLE.into()), ("{{data}}", data)];
+    for (mark, text) in parts.into_iter().chain([("{{scripts}}", SCRIPTS.concat())]) {
+        let (before, after) =
+            rest.split_once(mark).expect("the frame has all marks, in this order");
+        page += before;
+        page += &text;
+        rest = after;
+    }
+    page + rest
+}
+
+fn deflated(data: &Data) -> Vec<u8> {
+    let mut encoder = DeflateEncoder::new(Vec::new(), Compression::default());
+    let written = serde_json::to_writer(&mut encoder, data).map_err(std::io::Error::from);
+    let finished = written.and_then(|()| encoder.flush()).and_then(|()| encoder.finish());
+    finished.expect("plain data can be written to memory")
+}
+
+/// A text for HTML.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => escaped += "&amp;",
+            '<' => escaped += "&lt;",
+            '>' => escaped += "&gt;",
+            '"' => escaped += "&quot;",
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}
+
+/// What the page's scripts read.
+#[derive(Debug, Serialize)]
+struct Data<'a> {
+    version: u32,
+    record: &'a Record,
+    /// The name of the verdict.
+    verdict: &'static str,
+    /// The title of the part that was begun last.
+    begun: Option<&'a str>,
+    chaos: Option<&'a str>,
+    warnings: &'a [String],
+    replay: &'a str,
+    story: &'a [String],
+    /// The names of those at whom things happened; the columns count from 0 in it.
+    nodes: Vec<String>,
+    /// The texts of the columns.
+    texts: Vec<&'a str>,
+    columns: Columns,
+    /// What the harness knew: the number of the event, and the fact.
+    facts: Vec<(usize, Fact)>,
+    /// How long replies were held back, in nanoseconds: the number of the event, and the time.
+    held: Vec<(usize, u64)>,
+}
+
+/// The events, a column a field. What an event does not have is -1.
+#[derive(Debug, Default, Serialize)]
+struct Columns {
+    /// Nanoseconds since the event before.
+    after: Vec<u64>,
+    /// Where, a place in `nodes`.
+    node: Vec<i64>,
+    /// What: `sent` 0, `delivered` 1, `lost` 2, `replied` 3, `answered` 4, `woke` 5, `crashed` 6, `note` 7,
+    /// `custom` 8.
+    what: Vec<u8>,
+    /// The number of the call; of `crashed`, how many tasks there were.
+    call: Vec<i64>,
+    /// The other side, a place in `nodes`.
+    peer: Vec<i64>,
+    /// The method, task, or kind, a place in `texts`.
+    name: Vec<i64>,
+    /// The content or text, a place in `texts`; of `lost`, why.
+    text: Vec<i64>,
+    /// The size in bytes.
+    bytes: Vec<i64>,
+}
+
+/// The things of an event that most events do not have.
+struct Row<'a> {
+    what: u8,
+    call: i64,
+    peer: Option<Node>,
+    name: Option<&'a str>,
+    text: Option<&'a str>,
+    bytes: i64,
+}
+
+const NONE: Row<'static> = Row { what: 0, call: -1, peer: None, name: None, text: None, bytes: -1 };
+
+impl<'a> Data<'a> {
+    fn new(answer: &'a Answer, replay: &'a str, story: &'a [String]) -> Data<'a> {
+        let mut data = Data {
+            version: VERSION,
+            record: &answer.record,
+            verdict: answer.record.verdict.name(),
+            begun: answer.begun.as_deref(),
+            chaos: answer.chaos.as_deref(),
+            warnings: &answer.warnings,
+            replay,
+            story,
+            nodes: Vec::new(),
+            texts: Vec::new(),
+            columns: Columns::default(),
+            facts: Vec::new(),
+            held: Vec::new(),
+        };
+        let mut places = Places::default();
+        let mut last = 0;
+        for (number, timed) in answer.events.iter().enumerate() {
+            let at = nanoseconds(timed.at);
+            data.columns.after.push(at.saturating_sub(last));
+            last = at;
+            data.add(number, timed, &mut places);
+        }
+        data
+    }
+
+    fn add(&mut self, number: usize, timed: &'a Timed, places: &mut Places<'a>) {
+        let fact = Fact::of(timed);
+        if let Event::Replied { held, .. } = &timed.event
+            && !held.is_zero()
+        {
+            self.held.push((number, nanoseconds(*held)));
+        }
+        // The words for a state are made anew from what has changed.
+        let row = row(&timed.event, !matches!(fact, Some(Fact::State(_))));
+        self.facts.extend(fact.map(|fact| (number, fact)));
+        let columns = &mut self.columns;
+        columns.node.push(places.node(timed.node, &mut self.nodes));
+        columns.what.push(row.what);
+        columns.call.push(row.call);
+        columns.peer.push(row.peer.map_or(-1, |peer| places.node(peer, &mut self.nodes)));
+        columns.name.push(row.name.map_or(-1, |name| places.text(name, &mut self.texts)));
+        columns.text.push(row.text.map_or(-1, |text| places.text(text, &mut self.texts)));
+        columns.bytes.push(row.bytes);
+    }
+}
+
+fn nanoseconds(span: std::time::Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn row(event: &Event, with_text: bool) -> Row<'_> {
+    let number = |call: &u64| *call as i64;
+    match event {
+        Event::Sent { call, to, method, bytes, content } => Row {
+            call: number(call),
+            peer: Some(*to),
+            name: Some(method),
+            text: Some(content),
+            bytes: *bytes as i64,
+            ..NONE
+        },
+        Event::Delivered { call, from, method } => {
+            Row { what: 1, call: number(call), peer: Some(*from), name: Some(method), ..NONE }
+        }
+        Event::Lost { call, to, method, why } => Row {
+            what: 2,
+            call: number(call),
+            peer: Some(*to),
+            name: Some(method),
+            text: Some(why_lost(*why)),
+            ..NONE
+        },
+        Event::Replied { call, to, method, bytes, content, .. } => Row {
+            what: 3,
+            call: number(call),
+            peer: Some(*to),
+            name: Some(method),
+            text: Some(content),
+            bytes: *bytes as i64,
+        },
+        Event::Answered { call, from, method } => {
+            Row { what: 4, call: number(call), peer: Some(*from), name: Some(method), ..NONE }
+        }
+        Event::Woke { task } => Row { what: 5, name: Some(task), ..NONE },
+        Event::Crashed { tasks } => Row { what: 6, call: *tasks as i64, ..NONE },
+        Event::Note { text } => Row { what: 7, text: Some(text), ..NONE },
+        Event::Custom { kind, text, .. } => {
+            Row { what: 8, name: Some(kind), text: with_text.then_some(text), ..NONE }
+        }
+    }
+}
+
+/// Short enough to stand beside an arrow.
+const fn why_lost(why: Lost) -> &'static str {
+    match why {
+        Lost::Unreachable => "unreachable",
+        Lost::Dropped => "dropped",
+        Lost::Dead => "server or way gone",
+        Lost::Closed => "network closed",
+    }
+}
+
+/// Where nodes and texts stand in their tables.
+#[derive(Default)]
+struct Places<'a> {
+    nodes: BTreeMap<Node, i64>,
+    texts: BTreeMap<&'a str, i64>,
+}
+
+impl<'a> Places<'a> {
+    fn node(&mut self, node: Node, table: &mut Vec<String>) -> i64 {
+        *self.nodes.entry(node).or_insert_with(|| {
+            table.push(node.to_string());
+            table.len() as i64 - 1
+        })
+    }
+
+    fn text(&mut self, text: &'a str, table: &mut Vec<&'a str>) -> i64 {
+        *self.texts.entry(text).or_insert_with(|| {
+            table.push(text);
+            table.len() as i64 - 1
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::time::Duration;
+
+    use serde_json::Value;
+
+    use super::*;
+    use crate::view::samples::{HOSTILE, answer_of as answer};
+
+    fn events() -> Vec<Timed> {
+        let (one, two) = (Node::server(1), Node::server(2));
+        let method = "Raft.RequestVote";
+        let held = Duration::from_millis(900);
+        let fact =
+            Fact::Called { call: 0, client: 3, key: HOSTILE.into(), operation: "Get".into() };
+        let rows = [
+            (
+                one,
+                Event::Sent {
+                    call: 4,
+                    to: two,
+                    method: method.into(),
+                    bytes: 9,
+                    content: HOSTILE.into(),
+                },
+            ),
+            (two, Event::Delivered { call: 4, from: one, method: method.into() }),
+            (
+                two,
+                Event::Replied {
+                    call: 4,
+                    to: one,
+                    method: method.into(),
+                    bytes: 5,
+                    content: "yes".into(),
+                    held,
+                },
+            ),
+            (one, Event::Lost { call: 4, to: two, method: method.into(), why: Lost::Dropped }),
+            (Node::TESTER, fact.event()),
+        ];
+        let timed = |(i, (node, event))| Timed { at: Duration::from_micros(i), node, event };
+        (1..).zip(rows).map(timed).collect()
+    }
+
+    /// The data of a page, as its scripts read it.
+    fn data(page: &str) -> Value {
+        let (_, rest) = page.split_once("<script id=\"data\" type=\"text/plain\">").unwrap();
+        let (base64, _) = rest.split_once("</script>").unwrap();
+        let deflated = BASE64.decode(base64).unwrap();
+        let mut json = String::new();
+        flate2::read::DeflateDecoder::new(&deflated[..]).read_to_string(&mut json).unwrap();
+        serde_json::from_str(&json).unwrap()
+    }
+
+    #[test]
+    fn no_text_of_the_run_breaks_the_page() {
+        let page = page(&answer(events()), HOSTILE, &[HOSTILE.into()]);
+        assert!(!page.contains("alert(1)"), "texts are only in the data");
+        assert!(page.contains("<title>&lt;/title&gt;&lt;b&gt;, seed 7</title>"));
+        assert_eq!(page.matches("<script").count(), 2, "the data and the scripts");
+        assert_eq!(page.matches("</script").count(), 2, "no script ends another");
+        let data = data(&page);
+        assert_eq!(data["replay"], HOSTILE);
+        assert_eq!(data["story"][0], HOSTILE);
+        assert_eq!(data["record"]["reason"], HOSTILE);
+    }
+
+    #[test]
+    fn the_page_loads_nothing() {
+        let page = page(&answer(events()), "", &[]);
+        let loads = ["http:", "https:", "src=", "@import", "url(", "fetch(", "import("];
+        for word in loads {
+            assert!(!page.contains(word), "{word}");
+        }
+        assert_eq!(page.matches("<link").count(), 1);
+        assert!(page.contains("<link rel=\"icon\" href=\"data:,\">"));
+        assert!(!page.contains("{{"), "every mark is replaced");
+    }
+
+    #[test]
+    fn all_events_can_be_read_back_from_the_page() {
+        let data = data(&page(&answer(events()), "", &[]));
+        let columns = &data["columns"];
+        assert_eq!(columns["after"], serde_json::json!([1000, 1000, 1000, 1000, 1000]));
+        assert_eq!(columns["what"], serde_json::json!([0, 1, 3, 2, 8]));
+        assert_eq!(columns["call"], serde_json::json!([4, 4, 4, 4, -1]));
+        assert_eq!(data["nodes"], serde_json::json!(["server 1", "server 2", "tester"]));
+        assert_eq!(columns["node"], serde_json::json!([0, 1, 1, 0, 2]));
+        assert_eq!(columns["peer"], serde_json::json!([1, 0, 0, 1, -1]));
+        let text = |event: usize, column: &str| {
+            let place = columns[column][event].as_u64().unwrap();
+            data["texts"][place as usize].as_str().unwrap()
+        };
+        assert_eq!(text(0, "name"), "Raft.RequestVote");
+        assert_eq!(text(0, "text"), HOSTILE);
+        assert_eq!(text(3, "text"), "dropped");
+        assert_eq!(data["held"], serde_json::json!([[2, 900_000_000]]));
+        assert_eq!(data["facts"][0][1]["key"], HOSTILE);
+    }
+
+    #[test]
+    fn a_run_without_events_has_a_page() {
+        let data = data(&page(&answer(Vec::new()), "", &[]));
+        assert_eq!(data["columns"]["what"], serde_json::json!([]));
+    }
+}

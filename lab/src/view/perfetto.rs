@@ -1,0 +1,398 @@
+//! A run as Chrome's trace JSON, which Perfetto and other viewers open.
+//!
+//! A process is a server (1 on; number 0 means something else to Perfetto), the tester, or the clients.
+//! Messages are slices of a nominal microsecond, tied by flows: `bind_id` with `flow_out` and `flow_in`.
+//! Only what really arrived has a flow, so that every one has both ends.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use labrpc::{Event, Node, Timed};
+use serde_json::{Value, json};
+
+use crate::workers::Answer;
+use labraft::{Fact, State};
+
+/// The processes that are no servers.
+const TESTER: u64 = 900;
+const CLIENTS: u64 = 901;
+
+/// The threads of a process.
+const STEPS: u64 = 1;
+const ROLE: u64 = 2;
+const MESSAGES: u64 = 3;
+const DISK: u64 = 4;
+const APPLY: u64 = 5;
+const TIMERS: u64 = 6;
+const LOG: u64 = 7;
+
+/// How long a slice is that stands for a moment, in nanoseconds.
+const NOMINAL: u64 = 1000;
+
+/// The run as a trace, an event a line; the same run gives the same bytes.
+pub fn perfetto(answer: &Answer) -> String {
+    let mut trace = Trace::new(&answer.events);
+    answer.events.iter().for_each(|timed| trace.add(timed));
+    trace.end(answer);
+    let mut text = String::from("{\"displayTimeUnit\":\"ms\",\"traceEvents\":[\n");
+    for (i, line) in trace.lines.iter().enumerate() {
+        text += if i == 0 { "" } else { ",\n" };
+        text += &line.to_string();
+    }
+    text + "\n]}\n"
+}
+
+/// A message of a call: the request, or its reply.
+type Message = (u64, bool);
+
+#[derive(Default)]
+struct Trace {
+    lines: Vec<Value>,
+    /// The messages that arrive, and have not done so yet.
+    arriving: BTreeSet<Message>,
+    /// The messages whose flow has begun. A request that comes twice has two replies, of which one counts.
+    begun: BTreeSet<Message>,
+    /// For each process, when its messages come and go, in order.
+    moments: BTreeMap<u64, Vec<u64>>,
+    /// The role that a server is in, and since when.
+    roles: BTreeMap<u64, (u64, State)>,
+    /// What each counter showed last.
+    counters: BTreeMap<(u64, &'static str), u64>,
+    /// The ways that are cut.
+    cut: BTreeSet<(usize, usize)>,
+    /// The operations that run.
+    operations: BTreeMap<usize, String>,
+    named: BTreeSet<(u64, u64)>,
+}
+
+fn process(node: Node) -> u64 {
+    match node.as_server() {
+        Some(server) => server as u64 + 1,
+        None if node == Node::TESTER => TESTER,
+        None => CLIENTS,
+    }
+}
+
+fn nanoseconds(timed: &Timed) -> u64 {
+    u64::try_from(timed.at.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Microseconds, as the format has them.
+fn microseconds(ns: u64) -> f64 {
+    ns as f64 / 1e3
+}
+
+impl Trace {
+    fn new(events: &[Timed]) -> Trace {
+        let mut trace = Trace::default();
+        for timed in events {
+            let message = match timed.event {
+                Event::Delivered { call, .. } => Some((call, false)),
+                Event::Answered { call, .. } => Some((call, true)),
+                Event::Sent { .. } | Event::Replied { .. } => None,
+                _ => continue,
+            };
+            trace.arriving.extend(message);
+            let moments = trace.moments.entry(process(timed.node)).or_default();
+            if moments.last() != Some(&nanoseconds(timed)) {
+                moments.push(nanoseconds(timed));
+            }
+        }
+        trace
+    }
+
+    fn add(&mut self, timed: &Timed) {
+        let (pid, at) = (process(timed.node), nanoseconds(timed));
+        match &timed.event {
+            Event::Sent { call, to, method, content, .. } => {
+                let is_tied = self.begin_flow((*call, false));
+                let name = format!("{method} to {to}");
+                self.message(
+                    pid,
+                    at,
+                    &name,
+                    (*call, false),
+                    is_tied.then_some("flow_out"),
+                    content,
+                );
+            }
+            Event::Delivered { call, from, method } => {
+                // A copy that comes later has no flow of its own.
+                let is_tied = self.arriving.remove(&(*call, false));
+                let name = format!("{method} from {from}");
+                self.message(pid, at, &name, (*call, false), is_tied.then_some("flow_in"), "");
+            }
+            Event::Replied { call, to, method, content, .. } => {
+                let is_tied = self.begin_flow((*call, true));
+                let name = format!("reply to {to}: {method}");
+                self.message(pid, at, &name, (*call, true), is_tied.then_some("flow_out"), content);
+            }
+            Event::Answered { call, from, method } => {
+                let is_tied = self.arriving.remove(&(*call, true));
+                let name = format!("reply of {from}: {method}");
+                self.message(pid, at, &name, (*call, true), is_tied.then_some("flow_in"), "");
+            }
+            Event::Lost { method, to, why, .. } => {
+                self.moment(pid, MESSAGES, at, &format!("{method} to {to} lost: {why}"));
+            }
+            Event::Woke { task } => self.moment(pid, TIMERS, at, task),
+            Event::Crashed { .. } => {
+                self.end_role(pid, at);
+                self.moment(pid, STEPS, at, "ends");
+            }
+            Event::Note { text } => self.moment(pid, LOG, at, text),
+            Event::Custom { kind, text, .. } => match Fact::of(timed) {
+                Some(fact) => self.fact(pid, at, &fact, text),
+                None => self.moment(pid, STEPS, at, &format!("{kind}: {text}")),
+            },
+        }
+    }
+
+    /// Whether a message that leaves has a flow.
+    fn begin_flow(&mut self, message: Message) -> bool {
+        self.arriving.contains(&message) && self.begun.insert(message)
+    }
+
+    fn fact(&mut self, pid: u64, at: u64, fact: &Fact, text: &str) {
+        match fact {
+            Fact::State(state) => return self.state(pid, at, state),
+            Fact::Saved { .. } => return self.moment(pid, DISK, at, text),
+            Fact::Applied { .. } | Fact::Restored { .. } => {
+                return self.moment(pid, APPLY, at, text);
+            }
+            Fact::Cluster { servers } => {
+                let all = (0..*servers).flat_map(|i| (0..*servers).map(move |j| (i, j, i == j)));
+                self.links(at, all);
+            }
+            Fact::Links { changed } => return self.links(at, changed.iter().copied()),
+            Fact::Called { call, operation, .. } => {
+                self.operations.insert(*call, operation.clone());
+                return self.span("b", at, "operation", operation, *call as u64, CLIENTS);
+            }
+            Fact::Answered { call, .. } => {
+                if let Some(operation) = self.operations.remove(call) {
+                    self.span("e", at, "operation", &operation, *call as u64, CLIENTS);
+                }
+                return;
+            }
+            Fact::Started { .. } | Fact::Stopped { .. } | Fact::Unordered { .. } => {}
+        }
+        self.moment(pid, STEPS, at, text);
+    }
+
+    fn state(&mut self, pid: u64, at: u64, state: &State) {
+        for (name, value) in [
+            ("term", state.term),
+            ("committed", state.commit_index),
+            ("applied", state.last_applied),
+            ("last index", state.last_index),
+        ] {
+            if self.counters.insert((pid, name), value) == Some(value) {
+                continue;
+            }
+            let line = json!({"ph": "C", "pid": pid, "ts": microseconds(at), "name": name,
+                "args": {name: value}});
+            self.lines.push(line);
+        }
+        let is_same = self
+            .roles
+            .get(&pid)
+            .is_some_and(|(_, last)| last.term == state.term && last.role == state.role);
+        if !is_same {
+            self.end_role(pid, at);
+            self.roles.insert(pid, (at, state.clone()));
+        }
+    }
+
+    fn end_role(&mut self, pid: u64, at: u64) {
+        let Some((since, state)) = self.roles.remove(&pid) else { return };
+        self.name(pid, ROLE);
+        self.lines.push(json!({"ph": "X", "cat": "role", "pid": pid, "tid": ROLE,
+            "name": format!("{} of term {}", state.role, state.term),
+            "ts": microseconds(since), "dur": microseconds(at - since),
+            "args": {"term": state.term, "role": state.role}}));
+    }
+
+    /// Ways between servers that are cut, as slices that may overlap.
+    fn links(&mut self, at: u64, changed: impl Iterator<Item = (usize, usize, bool)>) {
+        for (from, to, is_open) in changed {
+            let has_changed = from != to
+                && if is_open { self.cut.remove(&(from, to)) } else { self.cut.insert((from, to)) };
+            if has_changed {
+                self.cut_span(if is_open { "e" } else { "b" }, at, (from, to));
+            }
+        }
+    }
+
+    fn cut_span(&mut self, phase: &str, at: u64, (from, to): (usize, usize)) {
+        let id = (from * 1000 + to) as u64;
+        self.span(phase, at, "cut", &format!("cut {from} to {to}"), id, TESTER);
+    }
+
+    fn span(&mut self, phase: &str, at: u64, cat: &str, name: &str, id: u64, pid: u64) {
+        self.name(pid, STEPS);
+        self.lines.push(json!({"ph": phase, "cat": cat, "name": name, "id": id, "pid": pid,
+            "tid": STEPS, "ts": microseconds(at)}));
+    }
+
+    fn message(
+        &mut self,
+        pid: u64,
+        at: u64,
+        name: &str,
+        (call, is_reply): Message,
+        flow: Option<&str>,
+        content: &str,
+    ) {
+        self.name(pid, MESSAGES);
+        // It must not reach into the next one on the same thread.
+        let moments = &self.moments[&pid];
+        let next = moments.get(moments.partition_point(|moment| *moment <= at));
+        let long = next.map_or(NOMINAL, |next| NOMINAL.min(next - at));
+        let mut line = json!({"ph": "X", "cat": "rpc", "pid": pid, "tid": MESSAGES, "name": name,
+            "ts": microseconds(at), "dur": microseconds(long), "args": {"call": call}});
+        if !content.is_empty() {
+            line["args"]["content"] = content.into();
+        }
+        if let Some(flow) = flow {
+            line["bind_id"] = format!("0x{:x}", call * 2 + u64::from(is_reply) + 1).into();
+            line[flow] = true.into();
+        }
+        self.lines.push(line);
+    }
+
+    fn moment(&mut self, pid: u64, tid: u64, at: u64, name: &str) {
+        self.name(pid, tid);
+        self.lines.push(json!({"ph": "i", "s": "t", "pid": pid, "tid": tid, "name": name,
+            "ts": microseconds(at)}));
+    }
+
+    /// Says what a process and a thread are called, once.
+    fn name(&mut self, pid: u64, tid: u64) {
+        if self.named.insert((pid, 0)) {
+            let name = match pid {
+                TESTER => "tester and network".into(),
+                CLIENTS => "clients".into(),
+                server => format!("server {}", server - 1),
+            };
+            self.lines.push(json!({"ph": "M", "pid": pid, "tid": 0, "name": "process_name",
+                "args": {"name": name}}));
+        }
+        if self.named.insert((pid, tid)) {
+            let name = match tid {
+                STEPS => "steps",
+                ROLE => "role",
+                MESSAGES => "messages",
+                DISK => "saved",
+                APPLY => "applied",
+                TIMERS => "timers",
+                _ => "log",
+            };
+            self.lines.push(json!({"ph": "M", "pid": pid, "tid": tid, "name": "thread_name",
+                "args": {"name": name}}));
+        }
+    }
+
+    /// Ends what is still open, and marks the failure.
+    fn end(&mut self, answer: &Answer) {
+        let at = answer.events.last().map_or(0, nanoseconds);
+        for pid in self.roles.keys().copied().collect::<Vec<_>>() {
+            self.end_role(pid, at);
+        }
+        for way in std::mem::take(&mut self.cut) {
+            self.cut_span("e", at, way);
+        }
+        for (call, operation) in std::mem::take(&mut self.operations) {
+            self.span("e", at, "operation", &operation, call as u64, CLIENTS);
+        }
+        if let Some(problem) = &answer.record.problem {
+            self.name(TESTER, STEPS);
+            let at = problem.at.map_or(microseconds(at), |at| at * 1e6);
+            self.lines.push(json!({"ph": "i", "s": "g", "pid": TESTER, "tid": STEPS, "ts": at,
+                "name": format!("FAILURE: {}", problem.reason)}));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::view::samples;
+
+    fn lines() -> Vec<Value> {
+        let text = perfetto(&samples::answer());
+        let trace: Value = serde_json::from_str(&text).unwrap();
+        trace["traceEvents"].as_array().unwrap().clone()
+    }
+
+    #[test]
+    fn slices_have_a_length_and_do_not_reach_into_each_other() {
+        let mut threads: BTreeMap<(u64, u64), Vec<(f64, f64)>> = BTreeMap::new();
+        for line in lines().iter().filter(|line| line["ph"] == "X") {
+            let number = |name: &str| line[name].as_f64().unwrap_or_else(|| panic!("{name}"));
+            let thread = (number("pid") as u64, number("tid") as u64);
+            threads.entry(thread).or_default().push((number("ts"), number("dur")));
+        }
+        assert!(threads.len() > 2);
+        for slices in threads.values_mut() {
+            slices.sort_by(|a, b| a.partial_cmp(b).unwrap());
+            for pair in slices.windows(2) {
+                let [(a, long), (b, _)] = pair else { unreachable!() };
+                assert!(a == b || a + long <= b + 1e-6, "{pair:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_flow_has_both_ends_and_the_same_call() {
+        let mut ends: BTreeMap<String, Vec<bool>> = BTreeMap::new();
+        for line in lines() {
+            let Some(id) = line["bind_id"].as_str() else {
+                assert!(line["flow_out"].is_null() && line["flow_in"].is_null());
+                continue;
+            };
+            assert_eq!(line["ph"], "X", "flows are tied to slices");
+            ends.entry(id.into()).or_default().push(line["flow_out"] == true);
+        }
+        assert_eq!(ends.len(), 2, "a request and a reply arrived");
+        assert!(ends.values().all(|ends| *ends == [true, false]), "{ends:?}");
+    }
+
+    #[test]
+    fn what_overlaps_begins_and_ends_under_one_name() {
+        let mut open = BTreeMap::new();
+        let mut spans = 0;
+        for line in lines() {
+            let key = ["cat", "name", "id", "pid"].map(|name| line[name].to_string());
+            match line["ph"].as_str().unwrap() {
+                "b" => assert!(open.insert(key, ()).is_none(), "begun twice"),
+                "e" => {
+                    assert!(open.remove(&key).is_some(), "{key:?} ends and had not begun");
+                    spans += 1;
+                }
+                _ => {}
+            }
+        }
+        assert!(open.is_empty() && spans >= 3, "{open:?}");
+    }
+
+    #[test]
+    fn moments_say_how_wide_they_are_and_threads_have_names() {
+        let lines = lines();
+        let named: BTreeSet<(u64, u64)> = lines
+            .iter()
+            .filter(|line| line["ph"] == "M")
+            .map(|line| (line["pid"].as_u64().unwrap(), line["tid"].as_u64().unwrap()))
+            .collect();
+        for line in lines.iter().filter(|line| line["tid"].is_u64()) {
+            let (pid, tid) = (line["pid"].as_u64().unwrap(), line["tid"].as_u64().unwrap());
+            assert!(named.contains(&(pid, tid)), "{line}");
+            assert!(line["ph"] != "i" || line["s"] == "t" || line["s"] == "g", "{line}");
+        }
+        assert!(lines.last().unwrap()["name"].as_str().unwrap().starts_with("FAILURE: "));
+    }
+
+    #[test]
+    fn the_same_run_gives_the_same_bytes() {
+        assert_eq!(perfetto(&samples::answer()), perfetto(&samples::answer()));
+    }
+}
