@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use lab::records::{Build, Problem, Record};
+use lab::view;
 use lab::workers::Answer;
 use labraft::{
-    EntryProbe, Env, Fact, Implementation, Probe, Raft, RaftState, Run, Started, select, view,
+    EntryProbe, Env, Fact, Implementation, Probe, Raft, RaftState, Run, Started, select,
 };
 use labrpc::{Node, RunSpec, Timed};
 
