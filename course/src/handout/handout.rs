@@ -116,27 +116,26 @@ impl Handout {
         let sources = Tree::of_sources(root).map_err(|error| {
             Stopped::Wrong(format!("the sources at {} cannot be read: {error}", root.display()))
         })?;
-        Handout::of(&sources, parts).map_err(Stopped::Wrong)
-    }
-
-    /// Of the lab's sources.
-    ///
-    /// # Errors
-    /// When something is wrong with their markers, in words.
-    pub(crate) fn of(sources: &Tree, parts: Parts) -> Result<Handout, String> {
-        let mut tree = sources.clone();
-        tree.retain(|path| is_handed_out(path, parts));
-        let removed = strip_all(&mut tree, sources)?;
-        tree.insert(PARTS_FILE, parts_file(parts));
-        tree.insert("README.md", readme(sources, parts)?);
-        tree.insert("Cargo.lock", lock_file(&tree)?);
-        cut_links(&mut tree);
-        check_leaks(&tree, &removed)?;
+        let (mut tree, removed) = files(&sources, parts).map_err(Stopped::Wrong)?;
+        tree.insert("Cargo.lock", lock::reduced(&tree, root)?);
         let manifest =
             Manifest::new(&tree, [parts.first.name(), parts.last.name()], parts.directories());
         tree.insert(manifest::FILE, manifest.to_json());
-        Ok(Handout { tree, parts, removed: removed.len() })
+        Ok(Handout { tree, parts, removed })
     }
+}
+
+/// The files that a student gets, but for the lock file and the manifest; and how many different lines of the
+/// solution are left out of them.
+fn files(sources: &Tree, parts: Parts) -> Result<(Tree, usize), String> {
+    let mut tree = sources.clone();
+    tree.retain(|path| is_handed_out(path, parts));
+    let removed = strip_all(&mut tree, sources)?;
+    tree.insert(PARTS_FILE, parts_file(parts));
+    tree.insert("README.md", readme(sources, parts)?);
+    cut_links(&mut tree);
+    check_leaks(&tree, &removed)?;
+    Ok((tree, removed.len()))
 }
 
 fn is_handed_out(path: &str, parts: Parts) -> bool {
@@ -231,13 +230,6 @@ fn readme(sources: &Tree, parts: Parts) -> Result<String, String> {
         true => Ok(page.replace("](", "](docs/course/").replace(LIST_OF_PARTS, &list)),
         false => Err(format!("{README} has no line {:?}", LIST_OF_PARTS.trim())),
     }
-}
-
-/// The lock file of the packages that are left.
-fn lock_file(tree: &Tree) -> Result<String, String> {
-    let text = String::from_utf8_lossy(tree.get("Cargo.lock").unwrap_or_default());
-    let is_member = |name: &str| tree.has(&format!("{name}/Cargo.toml"));
-    lock::without_others(&text, is_member).map_err(|error| format!("Cargo.lock: {error}"))
 }
 
 /// Takes out of the pages the links to what is not handed out.
