@@ -15,12 +15,20 @@ use lab::submit::tree::Tree;
 /// # Errors
 /// When the tree cannot be written below the workspace at `root`, or cargo cannot resolve it.
 pub(super) fn reduced(tree: &Tree, root: &Path) -> Result<Vec<u8>, Stopped> {
-    let bench = Bench::new(root, "handout-lock");
+    // Of this process alone: another may be making another handout.
+    let bench = Bench::new(root, &format!("handout-lock-{}", std::process::id()));
     bench.put(tree)?;
+    let lock = resolved(&bench.tree);
+    _ = std::fs::remove_dir_all(bench.tree.parent().unwrap_or(&bench.tree));
+    lock
+}
+
+/// The lock file of the workspace in `directory`, once cargo has brought it up to date.
+fn resolved(directory: &Path) -> Result<Vec<u8>, Stopped> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
         .args(["update", "--workspace", "--offline", "--quiet"])
-        .current_dir(&bench.tree)
+        .current_dir(directory)
         .stdin(Stdio::null())
         .output()
         .map_err(|error| Stopped::Wrong(format!("cargo cannot be run: {error}")))?;
@@ -28,7 +36,7 @@ pub(super) fn reduced(tree: &Tree, root: &Path) -> Result<Vec<u8>, Stopped> {
         let said = String::from_utf8_lossy(&output.stderr);
         return Err(Stopped::Broken(format!("cargo cannot write the handout's lock file: {said}")));
     }
-    let path = bench.tree.join("Cargo.lock");
+    let path = directory.join("Cargo.lock");
     std::fs::read(&path)
         .map_err(|error| Stopped::Broken(format!("{} cannot be read: {error}", path.display())))
 }
