@@ -7,15 +7,74 @@
 //! others, nor a lost request that of the replies after it; and a decision can be named, kept, changed
 //! or made harmless from outside: that is a [`RunSpec`].
 //!
-//! Each *(kind, from, to)* is a stream of its own: a SplitMix64 sequence (Steele, Lea and Flood,
-//! OOPSLA 2014) whose starting point is mixed from seed and address. The n-th value is computed from
-//! n directly, so a stream is sixteen bytes of state, and a draw costs a few nanoseconds.
+//! # From a seed to a value
+//!
+//! All randomness comes from [`rand_chacha`], whose values are documented to be the same on every
+//! platform and in every version. `ChaCha8Rng::seed_from_u64(seed)` is the root: its first 32 bytes
+//! are the key of the first [`Kind`], the next 32 bytes that of the second, and so on. A new kind goes
+//! to the end of the list, and the others keep their keys.
+//!
+//! Each *(kind, from, to)* is a stream of its own, and its n-th value is 64 random bits. There are two
+//! sorts of streams:
+//!
+//! - *Sequences* are drawn from one value after the other, as dice are: those of servers and clients,
+//!   the test's workload, the standard library's entropy, and others that [`Kind::is_sequence`]
+//!   names. A sequence is a ChaCha8 generator: its seed is the kind's key, its stream number is
+//!   `from << 32 | to`, and the n-th value is the words 2n and 2n + 1. The generator is kept for the
+//!   run. That takes about 350 bytes, and some 9 ns for a draw; one that is made or sought for a
+//!   single draw takes some 100 ns.
+//! - All other decisions are *computed* from n: about each message, about the order of tasks that are
+//!   ready, and about faults under chaos. There are very many of these streams (one for each task), or
+//!   they are asked out of order (`n` is a second of the run). Their values are those of a SplitMix64
+//!   sequence (Steele, Lea and Flood, OOPSLA 2014) whose starting point is mixed from `from`, `to` and
+//!   the first eight bytes of the kind's key. Such a stream is a few words of state, and a draw
+//!   takes some 4 ns wherever n is.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
 use crate::event::Fingerprint;
 use crate::spec::{Address, KINDS, Kind, RunSpec, Taken};
+
+/// What all streams are made from: the seed in force, which is the second one after its time.
+struct Keys {
+    /// Which of the run's seeds this is, from 0.
+    epoch: u32,
+    of_kinds: [[u8; 32]; KINDS],
+}
+
+impl Keys {
+    fn new(seed: u64, epoch: u32) -> Keys {
+        let mut root = ChaCha8Rng::seed_from_u64(seed);
+        let mut of_kinds = [[0; 32]; KINDS];
+        for key in &mut of_kinds {
+            root.fill_bytes(key);
+        }
+        Keys { epoch, of_kinds }
+    }
+
+    /// The starting point of a computed stream. It stands for a sequence in the fingerprint.
+    fn start(&self, kind: Kind, from: u32, to: u32) -> u64 {
+        let key = &self.of_kinds[kind as usize];
+        let word = u64::from_le_bytes(key[..8].try_into().expect("a key has 32 bytes"));
+        mix(word ^ mix(pair(from, to)))
+    }
+
+    /// The generator of a sequence, about to give the `n`-th value.
+    fn generator(&self, kind: Kind, from: u32, to: u32, n: u64) -> ChaCha8Rng {
+        let mut generator = ChaCha8Rng::from_seed(self.of_kinds[kind as usize]);
+        generator.set_stream(pair(from, to));
+        generator.set_word_pos(2 * u128::from(n));
+        generator
+    }
+}
+
+fn pair(from: u32, to: u32) -> u64 {
+    u64::from(from) << 32 | u64::from(to)
+}
 
 /// The source of one kind of decision between two parties.
 #[derive(Copy, Clone, Debug)]
@@ -23,12 +82,34 @@ pub(crate) struct Stream {
     kind: Kind,
     from: u32,
     to: u32,
-    /// Which of the run's seeds `key` was made from.
+    /// Which of the run's seeds `start` was made from.
     epoch: u32,
-    key: u64,
+    start: u64,
 }
 
-/// A stream whose decisions are numbered as they are drawn.
+impl Stream {
+    fn new(keys: &Keys, kind: Kind, from: u32, to: u32) -> Stream {
+        Stream { kind, from, to, epoch: keys.epoch, start: keys.start(kind, from, to) }
+    }
+
+    /// Makes the stream one of the seed in force, if it is not; then says that it was not.
+    #[inline]
+    fn renew(&mut self, keys: &Keys) -> bool {
+        let is_old = self.epoch != keys.epoch;
+        if is_old {
+            *self = Stream::new(keys, self.kind, self.from, self.to);
+        }
+        is_old
+    }
+
+    /// The `n`-th value of a computed stream.
+    #[inline]
+    fn computed(&self, n: u64) -> u64 {
+        mix(self.start.wrapping_add(n.wrapping_mul(GOLDEN)))
+    }
+}
+
+/// A computed stream whose decisions are numbered as they are drawn.
 #[derive(Copy, Clone, Debug)]
 pub(crate) struct Counted {
     stream: Stream,
@@ -38,11 +119,37 @@ pub(crate) struct Counted {
 impl Counted {
     /// Node and number of a task, from the stream that orders it.
     pub(crate) fn identity(&self) -> u64 {
-        u64::from(self.stream.from) << 32 | u64::from(self.stream.to)
+        pair(self.stream.from, self.stream.to)
     }
 }
 
-/// The place of a stream in the table of [`Choices`].
+/// A stream that is drawn from in sequence, with its generator.
+struct Sequence {
+    stream: Stream,
+    /// How many values were drawn.
+    count: u64,
+    generator: ChaCha8Rng,
+}
+
+impl Sequence {
+    fn new(keys: &Keys, kind: Kind, from: u32, to: u32) -> Sequence {
+        let stream = Stream::new(keys, kind, from, to);
+        Sequence { stream, count: 0, generator: keys.generator(kind, from, to, 0) }
+    }
+
+    /// The next value.
+    #[inline]
+    fn next(&mut self, keys: &Keys) -> u64 {
+        if self.stream.renew(keys) {
+            let Stream { kind, from, to, .. } = self.stream;
+            self.generator = keys.generator(kind, from, to, self.count);
+        }
+        self.count += 1;
+        self.generator.next_u64()
+    }
+}
+
+/// The place of a sequence in the table of [`Choices`].
 #[derive(Copy, Clone, Debug)]
 pub(crate) struct StreamId(u32);
 
@@ -67,13 +174,10 @@ pub(crate) struct Link(u32);
 /// The one place where dice are rolled.
 pub(crate) struct Choices {
     spec: RunSpec,
-    /// What each kind's streams are made from: the seed in force, which is the second one after its
-    /// time.
-    kind_keys: [u64; KINDS],
-    epoch: u32,
+    keys: Keys,
     now: Duration,
-    streams: Vec<Counted>,
-    stream_index: BTreeMap<(Kind, u32, u32), StreamId>,
+    sequences: Vec<Sequence>,
+    sequence_index: BTreeMap<(Kind, u32, u32), StreamId>,
     links: Vec<LinkStreams>,
     link_index: BTreeMap<(u32, u32), Link>,
     /// Nothing but the seed decides: the common case.
@@ -86,11 +190,10 @@ pub(crate) struct Choices {
 impl Choices {
     pub(crate) fn new(spec: RunSpec, record: bool) -> Choices {
         Choices {
-            kind_keys: kind_keys(spec.seed),
-            epoch: 0,
+            keys: Keys::new(spec.seed, 0),
             now: Duration::ZERO,
-            streams: Vec::new(),
-            stream_index: BTreeMap::new(),
+            sequences: Vec::new(),
+            sequence_index: BTreeMap::new(),
             links: Vec::new(),
             link_index: BTreeMap::new(),
             plain: spec.overrides.is_empty() && spec.benign.is_empty(),
@@ -105,35 +208,28 @@ impl Choices {
     pub(crate) fn time_is(&mut self, now: Duration) {
         self.now = now;
         if let Some((from, seed)) = self.spec.redraw
-            && self.epoch == 0
+            && self.keys.epoch == 0
             && now >= from
         {
-            self.kind_keys = kind_keys(seed);
-            self.epoch = 1;
+            self.keys = Keys::new(seed, 1);
         }
     }
 
-    /// A stream that the caller keeps; never make the same one twice.
+    /// A computed stream that the caller keeps; never make the same one twice.
     pub(crate) fn new_stream(&self, kind: Kind, from: u32, to: u32) -> Counted {
-        Counted { stream: self.stream_of(kind, from, to), count: 0 }
+        debug_assert!(!kind.is_sequence(), "{kind:?} is drawn from a sequence");
+        Counted { stream: Stream::new(&self.keys, kind, from, to), count: 0 }
     }
 
-    fn stream_of(&self, kind: Kind, from: u32, to: u32) -> Stream {
-        Stream { kind, from, to, epoch: self.epoch, key: self.stream_key(kind, from, to) }
-    }
-
-    fn stream_key(&self, kind: Kind, from: u32, to: u32) -> u64 {
-        mix(self.kind_keys[kind as usize] ^ mix(u64::from(from) << 32 | u64::from(to)))
-    }
-
-    /// The stream for these three, the same one for each call.
-    pub(crate) fn stream(&mut self, kind: Kind, from: u32, to: u32) -> StreamId {
-        if let Some(&id) = self.stream_index.get(&(kind, from, to)) {
+    /// The sequence for these three, the same one for each call.
+    pub(crate) fn sequence(&mut self, kind: Kind, from: u32, to: u32) -> StreamId {
+        debug_assert!(kind.is_sequence(), "{kind:?} is computed");
+        if let Some(&id) = self.sequence_index.get(&(kind, from, to)) {
             return id;
         }
-        let id = StreamId(self.streams.len() as u32);
-        self.streams.push(self.new_stream(kind, from, to));
-        self.stream_index.insert((kind, from, to), id);
+        let id = StreamId(self.sequences.len() as u32);
+        self.sequences.push(Sequence::new(&self.keys, kind, from, to));
+        self.sequence_index.insert((kind, from, to), id);
         id
     }
 
@@ -143,7 +239,7 @@ impl Choices {
             return link;
         }
         let link = Link(self.links.len() as u32);
-        let streams = Kind::OF_LINK.map(|kind| self.stream_of(kind, from, to));
+        let streams = Kind::OF_LINK.map(|kind| Stream::new(&self.keys, kind, from, to));
         self.links.push(LinkStreams { streams, calls: 0 });
         self.link_index.insert((from, to), link);
         link
@@ -156,33 +252,31 @@ impl Choices {
         CallOnLink { link, n: *calls - 1 }
     }
 
-    /// The next value of a stream in the table, in `0..bound`; a `bound` of 0 stands for 2^64.
+    /// The next value of a sequence, in `0..bound`; a `bound` of 0 stands for 2^64.
     pub(crate) fn draw(&mut self, id: StreamId, bound: u64) -> u64 {
-        let mut stream = self.streams[id.0 as usize];
-        let value = self.draw_from(&mut stream, bound);
-        self.streams[id.0 as usize] = stream;
-        value
+        self.draw_shaped(id, bound, |raw| scale(raw, bound))
     }
 
-    /// The next value of a stream in the table, of which `shape` decides how likely each one is.
+    /// The next value of a sequence, of which `shape` decides how likely each one is.
     pub(crate) fn draw_shaped(
         &mut self,
         id: StreamId,
         bound: u64,
         shape: impl FnOnce(u64) -> u64,
     ) -> u64 {
-        let Counted { mut stream, count } = self.streams[id.0 as usize];
-        let value = self.decide(&mut stream, count, bound, shape);
-        self.streams[id.0 as usize] = Counted { stream, count: count + 1 };
-        value
+        let sequence = &mut self.sequences[id.0 as usize];
+        let n = sequence.count;
+        let value = shape(sequence.next(&self.keys));
+        let stream = sequence.stream;
+        self.decide(&stream, n, bound, value)
     }
 
-    /// The next value of a kept stream, in `0..bound`; a `bound` of 0 stands for 2^64.
+    /// The next value of a computed stream, in `0..bound`; a `bound` of 0 stands for 2^64.
     #[inline]
     pub(crate) fn draw_from(&mut self, counted: &mut Counted, bound: u64) -> u64 {
         let n = counted.count;
         counted.count += 1;
-        self.decide(&mut counted.stream, n, bound, |raw| scale(raw, bound))
+        self.compute(&mut counted.stream, n, bound, |raw| scale(raw, bound))
     }
 
     /// The decision of that kind about a call, in `0..bound`. `shape` turns 64 random bits into a
@@ -196,7 +290,7 @@ impl Choices {
     ) -> u64 {
         let place = kind as usize - Kind::OF_LINK[0] as usize;
         let mut stream = self.links[link.0 as usize].streams[place];
-        let value = self.decide(&mut stream, n, bound, shape);
+        let value = self.compute(&mut stream, n, bound, shape);
         self.links[link.0 as usize].streams[place] = stream;
         value
     }
@@ -216,27 +310,35 @@ impl Choices {
         bound: u64,
         shape: impl FnOnce(u64) -> u64,
     ) -> u64 {
-        self.decide(&mut self.stream_of(kind, from, to), n, bound, shape)
+        let mut stream = Stream::new(&self.keys, kind, from, to);
+        if kind.is_sequence() {
+            let raw = self.keys.generator(kind, from, to, n).next_u64();
+            return self.decide(&stream, n, bound, shape(raw));
+        }
+        self.compute(&mut stream, n, bound, shape)
     }
 
     #[inline]
-    fn decide(
+    fn compute(
         &mut self,
         stream: &mut Stream,
         n: u64,
         bound: u64,
         shape: impl FnOnce(u64) -> u64,
     ) -> u64 {
-        if stream.epoch != self.epoch {
-            stream.epoch = self.epoch;
-            stream.key = self.stream_key(stream.kind, stream.from, stream.to);
-        }
-        let mut value = shape(mix(stream.key.wrapping_add(n.wrapping_mul(GOLDEN))));
+        stream.renew(&self.keys);
+        self.decide(stream, n, bound, shape(stream.computed(n)))
+    }
+
+    /// What becomes of the value that was drawn for an address.
+    #[inline]
+    fn decide(&mut self, stream: &Stream, n: u64, bound: u64, drawn: u64) -> u64 {
+        let mut value = drawn;
         let address = Address { kind: stream.kind, from: stream.from, to: stream.to, n };
         if !self.plain {
             value = self.decided(address, bound, value);
         }
-        self.fingerprint.add(stream.key ^ value.rotate_left(32), n << 8 | stream.kind as u64);
+        self.fingerprint.add(stream.start ^ value.rotate_left(32), n << 8 | stream.kind as u64);
         if let Some(taken) = &mut self.taken {
             taken.push(Taken { at: self.now, address, value, bound });
         }
@@ -290,10 +392,6 @@ pub(crate) fn mix(mut z: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-fn kind_keys(seed: u64) -> [u64; KINDS] {
-    std::array::from_fn(|kind| mix(seed ^ mix(GOLDEN.wrapping_mul(1 + kind as u64))))
-}
-
 /// A value in `0..bound` in proportion to `raw`. For the bounds in use (below 2^33) every value's
 /// chance is right to one part in two thousand million.
 pub(crate) fn scale(raw: u64, bound: u64) -> u64 {
@@ -321,7 +419,7 @@ mod tests {
                 })
                 .collect();
         }
-        let stream = choices.stream(kind, 0, 1);
+        let stream = choices.sequence(kind, 0, 1);
         (0..count).map(|_| choices.draw(stream, bound)).collect()
     }
 
@@ -412,12 +510,27 @@ mod tests {
         let mut spec = RunSpec::seed(1);
         spec.redraw = Some((Duration::from_secs(1), 77));
         let mut choices = Choices::new(spec, false);
-        let stream = choices.stream(Kind::Dice, 0, 1);
+        let stream = choices.sequence(Kind::Dice, 0, 1);
         let before: Vec<u64> = (0..5).map(|_| choices.draw(stream, 0)).collect();
         choices.time_is(Duration::from_secs(1));
         let after: Vec<u64> = (0..5).map(|_| choices.draw(stream, 0)).collect();
         assert_eq!(before, draws_of_dice(1)[..5]);
         assert_eq!(after, draws_of_dice(77)[5..]);
+    }
+
+    #[test]
+    fn a_sequence_and_its_address_give_the_same_values() {
+        let kinds = Kind::ALL.into_iter().filter(|kind| kind.is_sequence());
+        for kind in kinds {
+            let mut kept = Choices::new(RunSpec::seed(4), false);
+            let mut sought = Choices::new(RunSpec::seed(4), false);
+            let sequence = kept.sequence(kind, 3, 7);
+            for n in 0..100 {
+                let value = kept.draw(sequence, 0);
+                assert_eq!(value, sought.decide_at(kind, (3, 7), n, 0, |raw| raw), "{kind:?} {n}");
+            }
+            assert_eq!(kept.fingerprint(), sought.fingerprint());
+        }
     }
 
     fn draws_of_dice(seed: u64) -> Vec<u64> {

@@ -53,9 +53,12 @@ impl std::fmt::Display for Offence {
 mod hooks {
     use std::cell::Cell;
     use std::ffi::CStr;
+    use std::mem::ManuallyDrop;
     use std::sync::atomic::{AtomicPtr, Ordering};
 
     use libc::{c_int, c_uint, c_void, clockid_t, size_t, ssize_t, timespec};
+    use rand::{Rng, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
 
     use super::Offence;
 
@@ -68,22 +71,29 @@ mod hooks {
     /// A task that asks for the time more often than this in one poll waits for it to pass.
     const MOST_READS: u32 = 10_000;
 
+    type Generator = ManuallyDrop<ChaCha8Rng>;
+
+    fn generator(seed: u64) -> Generator {
+        ManuallyDrop::new(ChaCha8Rng::seed_from_u64(seed))
+    }
+
     // Constant values without destructors: reading them never allocates, and is allowed at any time
     // in the life of a thread.
     thread_local! {
         static IS_SIMULATION: Cell<bool> = const { Cell::new(false) };
         static NOW: Cell<u64> = const { Cell::new(0) };
         static READS: Cell<u32> = const { Cell::new(0) };
-        static ENTROPY: Cell<u64> = const { Cell::new(0) };
+        // The destructor of a generator does nothing of use here.
+        static ENTROPY: Cell<Option<Generator>> = const { Cell::new(None) };
         static OFFENCE: Cell<Option<Offence>> = const { Cell::new(None) };
     }
 
-    /// This thread is a simulation's from now on, until the guard is dropped. `entropy` decides all
-    /// random bytes.
+    /// This thread is a simulation's from now on, until the guard is dropped. `entropy` is the
+    /// seed of a ChaCha8 generator that all random bytes come from.
     pub(crate) fn enter(entropy: u64) -> Inside {
         NOW.set(0);
         READS.set(0);
-        ENTROPY.set(entropy);
+        ENTROPY.set(Some(generator(entropy)));
         OFFENCE.set(None);
         IS_SIMULATION.set(true);
         Inside
@@ -120,18 +130,21 @@ mod hooks {
     /// Whether the standard library's clock and entropy really are this file's in this program.
     pub fn is_guarded() -> bool {
         let outside = IS_SIMULATION.replace(true);
-        let (now, entropy) = (NOW.replace(123_456_789), ENTROPY.replace(7));
-        let first = std::time::SystemTime::UNIX_EPOCH
+        let now = NOW.replace(123_456_789);
+        let entropy = ENTROPY.replace(Some(generator(7)));
+        let is_virtual = std::time::SystemTime::UNIX_EPOCH
             .elapsed()
             .is_ok_and(|since| since.as_secs() == EPOCH && since.subsec_nanos() == 123_456_789);
+        let mut expected = [0u8; 8];
+        generator(7).fill_bytes(&mut expected);
         let mut bytes = [0u8; 8];
         // SAFETY: the pointer and the length are those of `bytes`.
         let filled = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
-        let is_ours = filled == 8 && ENTROPY.get() != 7;
+        let is_ours = filled == 8 && bytes == expected;
         NOW.set(now);
         ENTROPY.set(entropy);
         IS_SIMULATION.set(outside);
-        first && is_ours
+        is_virtual && is_ours
     }
 
     /// The C library's own function, looked up once.
@@ -238,14 +251,15 @@ mod hooks {
             let bytes = unsafe {
                 std::slice::from_raw_parts_mut(buffer.cast::<std::mem::MaybeUninit<u8>>(), length)
             };
+            // A simulation's thread always has one; but here nothing may panic.
+            let mut generator = ENTROPY.take().unwrap_or_else(|| generator(0));
             for chunk in bytes.chunks_mut(8) {
-                let next = ENTROPY.get().wrapping_add(crate::choice::GOLDEN);
-                ENTROPY.set(next);
-                let word = crate::choice::mix(next).to_le_bytes();
+                let word = generator.next_u64().to_le_bytes();
                 for (byte, value) in chunk.iter_mut().zip(word) {
                     byte.write(value);
                 }
             }
+            ENTROPY.set(Some(generator));
             return length as ssize_t;
         }
         // SAFETY: this is the C library's function of that name and type, called as we were.

@@ -164,12 +164,12 @@ impl Runtime {
     /// decision, so that a run can be made without the step. `which` tells schedules apart.
     pub fn happens(&self, which: u32) -> bool {
         let mut choices = self.executor.choices.borrow_mut();
-        let stream = choices.stream(Kind::Schedule, self.node.raw(), which);
+        let stream = choices.sequence(Kind::Schedule, self.node.raw(), which);
         choices.draw_shaped(stream, 2, |_| 1) == 1
     }
 
     fn dice_of(&self, kind: Kind, which: u32) -> Dice {
-        let stream = self.executor.choices.borrow_mut().stream(kind, self.node.raw(), which);
+        let stream = self.executor.choices.borrow_mut().sequence(kind, self.node.raw(), which);
         Dice { executor: self.executor.clone(), stream }
     }
 
@@ -205,7 +205,7 @@ impl Runtime {
             return false;
         };
         let mut choices = self.executor.choices.borrow_mut();
-        let stream = choices.stream(Kind::CrashAtSave, self.node.raw(), 0);
+        let stream = choices.sequence(Kind::CrashAtSave, self.node.raw(), 0);
         let does = choices.may_happen(rate)
             && choices
                 .draw_shaped(stream, 2, |raw| u64::from(crate::choice::scale(raw, 20_000) < rate))

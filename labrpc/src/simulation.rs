@@ -186,8 +186,8 @@ impl Simulation {
         set_current(Some(executor.clone()));
         let entropy = {
             let mut choices = executor.choices.borrow_mut();
-            let mut stream = choices.new_stream(Kind::Entropy, Node::TESTER.raw(), 0);
-            choices.draw_from(&mut stream, 0)
+            let sequence = choices.sequence(Kind::Entropy, Node::TESTER.raw(), 0);
+            choices.draw(sequence, 0)
         };
         let inside = guard::enter(entropy);
         let network = Network::new(&executor);

@@ -109,6 +109,15 @@ impl Kind {
         }
     }
 
+    /// Whether decisions of this kind are drawn one after the other, from a generator that is kept; the
+    /// others are computed from their addresses.
+    pub(crate) const fn is_sequence(self) -> bool {
+        matches!(
+            self,
+            Kind::Dice | Kind::Workload | Kind::Entropy | Kind::CrashAtSave | Kind::Schedule
+        )
+    }
+
     /// Whether this kind has a harmless value.
     pub const fn has_benign(self) -> bool {
         !matches!(self, Kind::Dice | Kind::Workload | Kind::Entropy)
