@@ -16,8 +16,8 @@ const ROUND_PAUSE: Duration = Duration::from_millis(20);
 
 /// Asks the service on behalf of one client, one operation at a time.
 ///
-/// Each operation waits for as long as it takes, and is linearizable; each write takes effect exactly
-/// once.
+/// Each operation waits for as long as it takes, and is linearizable; each write takes effect
+/// exactly once.
 pub struct Clerk {
     servers: Vec<ClientEnd>,
     rt: Runtime,

@@ -99,7 +99,7 @@ pub enum Refusal {
     NotLeader,
     /// It was proposed, but this server cannot tell whether it will be committed.
     Unsure,
-    /// It was committed, but without effect, for the session has been dropped. Whether an earlier try
-    /// of it took effect is not known any more.
+    /// It was committed, but without effect, for the session has been dropped. Whether an earlier
+    /// try of it took effect is not known any more.
     SessionExpired,
 }

@@ -18,8 +18,8 @@ use crate::store::Store;
 
 /// How often a waiting handler looks whether its term is over: Raft does not tell by itself.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
-/// After so many looks a handler gives up: a leader that has lost its majority does not notice, and the
-/// clerk had better ask somebody else.
+/// After so many looks a handler gives up: a leader that has lost its majority does not notice, and
+/// the clerk had better ask somebody else.
 const LOOKS: u32 = 5;
 
 /// A server of the key/value service. It lives in its tasks and handlers, until its server crashes.
@@ -36,8 +36,8 @@ pub struct KvServer {
 
 /// A handler that waits for its operation.
 struct Waiter {
-    /// What is applied at the index it waits for is its own exactly when it has this identity: a Raft
-    /// hands up no terms to compare.
+    /// What is applied at the index it waits for is its own exactly when it has this identity: a
+    /// Raft hands up no terms to compare.
     id: OperationId,
     /// Takes the answer; nobody is held up when the handler has given up. Dropping it tells the
     /// handler that something else was applied in its place.
@@ -75,8 +75,8 @@ impl KvServer {
         let command = labrpc::encode(&operation).expect("an operation can be encoded");
         let started = self.raft.start(command.into()).ok_or(Refusal::NotLeader)?;
         let (answer, mut answered) = oneshot::channel();
-        // Whoever waited at this index before did so in an earlier term, and learns by this that its
-        // operation was displaced.
+        // Whoever waited at this index before did so in an earlier term, and learns by this that
+        // its operation was displaced.
         self.waiting.borrow_mut().insert(started.index, Waiter { id, answer });
         for _ in 0..LOOKS {
             if let Some(answer) = self.rt.timeout(LOOK_INTERVAL, &mut answered).await {
@@ -125,7 +125,8 @@ impl KvServer {
         }
     }
 
-    /// Goes on from a snapshot. Whoever waits for an index that it covers cannot be told the answer.
+    /// Goes on from a snapshot. Whoever waits for an index that it covers cannot be told the
+    /// answer.
     fn install(&self, index: u64, snapshot: &Bytes) {
         let store = Store::restore(snapshot);
         let (covered, applied) = (store.applied(), self.store.borrow().applied());

@@ -13,8 +13,8 @@ pub const MAX_SESSIONS: usize = 1000;
 
 /// The state of the service after the log up to some index.
 ///
-/// Two stores that began empty and applied the same operations are equal, whether by way of snapshots
-/// or not.
+/// Two stores that began empty and applied the same operations are equal, whether by way of
+/// snapshots or not.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Store {
     /// The index of the log up to which everything is applied.
@@ -91,7 +91,8 @@ impl Store {
     /// The store that a snapshot holds; the empty one when there is no snapshot.
     ///
     /// # Panics
-    /// When the bytes are not a store's: then a Raft has handed over something else than it was given.
+    /// When the bytes are not a store's: then a Raft has handed over something else than it was
+    /// given.
     pub fn restore(snapshot: &[u8]) -> Store {
         if snapshot.is_empty() {
             return Store::default();
