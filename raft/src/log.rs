@@ -90,7 +90,7 @@ impl Log {
         first
     }
 
-    /// The last index up to `index` whose entry has this term; `None` when there is no such entry.
+    /// The last index up to `index` whose entry has this term, if there is one.
     pub fn last_index_of_term(&self, term: u64, index: u64) -> Option<u64> {
         let mut last = index.min(self.last_index());
         // Terms never fall, so entries of later terms are all behind it.

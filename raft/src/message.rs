@@ -1,5 +1,5 @@
 // BEGIN SOLUTION
-//stub: //! The remote procedures (figures 2 and 13): what servers say to one another.
+//stub: //! The remote procedures (figures 2 and 13): what servers send to one another.
 //stub:
 //! The three remote procedures, in the paper's words (figures 2 and 13).
 

@@ -8,9 +8,9 @@
 //!
 //! To write a script, or after a change of the core that is meant to change the dialogue:
 //!
-//! 1. Write the commands and the `---` lines, and put the script's name into the list below. 2. Run
-//! `UPDATE_GOLDENFILES=1 cargo test -p raft --test golden`: it writes what comes out into the
-//!    files, and passes whatever that is.
+//! 1. Write the commands and the `---` lines, and put the script's name into the list below.
+//! 2. Run `UPDATE_GOLDENFILES=1 cargo test -p raft --test golden`: it writes what comes out into
+//!    the files, and passes whatever that is.
 //! 3. Read the difference (`git diff raft/tests/scripts`) line by line, with the paper beside it.
 //!    Only the reader finds out whether the new dialogue is right: a line that cannot be explained
 //!    is a mistake in the core or in the script.
