@@ -49,7 +49,6 @@
 
 mod chaos;
 mod choice;
-mod client_end;
 mod codec;
 mod event;
 mod executor;
@@ -59,7 +58,6 @@ mod network;
 mod node;
 mod notes;
 mod runtime;
-mod server;
 mod simulation;
 mod spec;
 pub mod sync;
@@ -67,15 +65,13 @@ mod timers;
 mod trouble;
 
 pub use chaos::Chaos;
-pub use client_end::{Call, ClientEnd};
 pub use codec::{CodecError, decode, decode_first, encode, encode_into};
 pub use event::{Event, Lost, Name, Timed, Watch, hash_bytes, nanoseconds};
 pub use executor::Limits;
 pub use guard::{Offence, is_guarded};
-pub use network::{EndId, Network};
+pub use network::{Call, ClientEnd, EndId, Method, Network, Server, Service};
 pub use node::Node;
 pub use runtime::{Dice, JoinHandle, Runtime, Sleep};
-pub use server::{Method, Server, Service};
 pub use simulation::{Outcome, Simulation, World};
 pub use spec::{Address, Kind, RunSpec, Taken};
 pub use trouble::{TaskInfo, Trouble};

@@ -13,11 +13,10 @@ use crate::chaos::Chaos;
 use crate::event::{Fingerprint, Recorder, Timed, Watch};
 use crate::executor::{Executor, Limits, set_current};
 use crate::guard;
-use crate::network::Network;
+use crate::network::{Network, Server, ServerState};
 use crate::node::Node;
 use crate::notes;
 use crate::runtime::Runtime;
-use crate::server::{Server, ServerState};
 use crate::spec::{Address, Kind, RunSpec, Taken};
 use crate::trouble::Trouble;
 

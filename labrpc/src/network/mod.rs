@@ -12,6 +12,8 @@
 //! A call is a value in a table, not a task; only the handler is a task, of the server's group.
 
 mod calls;
+mod client_end;
+mod server;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -24,14 +26,16 @@ use serde::Serialize;
 
 use calls::{CallState, End, Phase, State};
 
+pub use client_end::{Call, ClientEnd};
+pub(crate) use server::ServerState;
+pub use server::{Method, Server, Service};
+
 use crate::choice::Link;
-use crate::client_end::ClientEnd;
 use crate::codec;
 use crate::event::{Event, Lost, Part, hash_bytes};
 use crate::executor::{Executor, Waiting};
 use crate::faults::{self, DEAD_CHECK_EVERY, Mode, ReplyFate, RequestFate};
 use crate::node::Node;
-use crate::server::Server;
 use crate::trouble::Trouble;
 
 /// Names a client end.

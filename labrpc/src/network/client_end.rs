@@ -13,8 +13,7 @@ use serde::de::DeserializeOwned;
 
 use crate::codec;
 use crate::executor::Waiting;
-use crate::network::{EndId, Shared, Ticket};
-use crate::server::Method;
+use crate::network::{EndId, Method, Shared, Ticket};
 
 /// One node's way to one server.
 #[derive(Clone)]
