@@ -36,7 +36,7 @@ use std::time::Duration;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::event::Fingerprint;
+use crate::hash::{Fingerprint, GOLDEN, mix};
 use crate::spec::{Address, KINDS, Kind, RunSpec, Taken};
 
 /// What all streams are made from: the seed in force, which is the second one after its time.
@@ -379,17 +379,6 @@ impl Choices {
     pub(crate) fn take_record(&mut self) -> Vec<Taken> {
         self.taken.take().unwrap_or_default()
     }
-}
-
-/// The step of a SplitMix64 sequence: 2^64 divided by the golden ratio.
-pub(crate) const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
-
-/// SplitMix64's output function: a bijection in which every bit of the input sways every bit of the
-/// output.
-pub(crate) fn mix(mut z: u64) -> u64 {
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 /// A value in `0..bound` in proportion to `raw`. For the bounds in use (below 2^33) every value's

@@ -10,9 +10,10 @@ use std::sync::Once;
 use std::time::Duration;
 
 use crate::chaos::Chaos;
-use crate::event::{Fingerprint, Recorder, Timed, Watch};
+use crate::event::{Recorder, Timed, Watch};
 use crate::executor::{Executor, Limits, set_current};
 use crate::guard;
+use crate::hash::Fingerprint;
 use crate::network::{Network, Server, ServerState};
 use crate::node::Node;
 use crate::notes;
