@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::hash::{Fingerprint, GOLDEN};
 use crate::node::Node;
-use crate::trouble::TaskInfo;
+use crate::task::TaskInfo;
 
 /// A name that the code has, or that was read from elsewhere.
 pub type Name = Cow<'static, str>;

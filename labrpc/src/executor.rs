@@ -6,9 +6,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::panic::Location;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -21,10 +19,9 @@ use crate::event::{Event, Part, Recorder};
 use crate::guard;
 use crate::node::Node;
 use crate::spec::{Kind, RunSpec};
+use crate::task::{BoxFuture, GroupId, Parked, TaskInfo, TaskRef, Waiting};
 use crate::timers::{Due, Timers};
-use crate::trouble::{TaskInfo, Trouble};
-
-pub(crate) type BoxFuture = Pin<Box<dyn Future<Output = ()>>>;
+use crate::trouble::Trouble;
 
 /// When a run is ended from outside. Only counts and virtual time decide, never the wall clock.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,29 +45,12 @@ impl Default for Limits {
     }
 }
 
-/// A task, told apart from earlier ones in the same slot.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub(crate) struct TaskRef {
-    slot: u32,
-    generation: u32,
-}
-
-/// Tasks that end together.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub(crate) struct GroupId(u32);
-
 #[derive(Copy, Clone)]
 struct Group {
     node: Node,
     /// The place of the node's counter of tasks.
     counter: usize,
     alive: bool,
-}
-
-/// Who is to be woken: a task directly where that is possible, for that is cheap.
-pub(crate) enum Parked {
-    Task(TaskRef),
-    Foreign(Waker),
 }
 
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -101,14 +81,6 @@ struct Slot {
     was_polled: bool,
     /// What it waits for, if that is one of our futures.
     waiting: Option<Waiting>,
-}
-
-/// What a leaf future says of its own waiting.
-#[derive(Copy, Clone, Debug)]
-pub(crate) struct Waiting {
-    pub(crate) what: &'static str,
-    pub(crate) detail: &'static str,
-    pub(crate) at: &'static Location<'static>,
 }
 
 /// What a [`Waker`] of ours holds.

@@ -62,6 +62,7 @@ mod runtime;
 mod simulation;
 mod spec;
 pub mod sync;
+mod task;
 mod timers;
 mod trouble;
 
@@ -76,4 +77,5 @@ pub use node::Node;
 pub use runtime::{Dice, JoinHandle, Runtime, Sleep};
 pub use simulation::{Outcome, Simulation, World};
 pub use spec::{Address, Kind, RunSpec, Taken};
-pub use trouble::{TaskInfo, Trouble};
+pub use task::TaskInfo;
+pub use trouble::Trouble;

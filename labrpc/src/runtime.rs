@@ -14,9 +14,10 @@ use rand::TryRng;
 
 use crate::choice::StreamId;
 use crate::event::{Event, Part};
-use crate::executor::{Executor, GroupId, Waiting};
+use crate::executor::Executor;
 use crate::node::Node;
 use crate::spec::Kind;
+use crate::task::{GroupId, Waiting};
 use crate::timers::TimerId;
 use crate::trouble::Trouble;
 

@@ -6,9 +6,9 @@ use std::rc::Rc;
 use super::{EndId, GENERATION_MASK, ServerState, message};
 use crate::choice::{CallOnLink, Link};
 use crate::event::Lost;
-use crate::executor::Parked;
 use crate::faults::Mode;
 use crate::node::Node;
+use crate::task::Parked;
 
 /// A buffer that has grown beyond this many bytes is not kept for later calls.
 const KEPT_BUFFER_BYTES: usize = 64 * 1024;

@@ -12,8 +12,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::codec;
-use crate::executor::Waiting;
 use crate::network::{EndId, Method, Shared, Ticket};
+use crate::task::Waiting;
 
 /// One node's way to one server.
 #[derive(Clone)]

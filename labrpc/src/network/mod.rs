@@ -33,10 +33,11 @@ pub use server::{Method, Server, Service};
 use crate::choice::Link;
 use crate::codec;
 use crate::event::{Event, Lost, Part};
-use crate::executor::{Executor, Waiting};
+use crate::executor::Executor;
 use crate::faults::{self, DEAD_CHECK_EVERY, Mode, ReplyFate, RequestFate};
 use crate::hash::hash_bytes;
 use crate::node::Node;
+use crate::task::Waiting;
 use crate::trouble::Trouble;
 
 /// Names a client end.
