@@ -13,11 +13,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
-use crate::chaos::Chaos;
-use crate::choice::{Choices, Counted};
-use crate::event::{Event, Part, Recorder};
+use crate::decisions::{Choices, Counted};
+use crate::event::Event;
+use crate::faults::chaos::Chaos;
 use crate::guard;
 use crate::node::Node;
+use crate::recorder::{Part, Recorder};
 use crate::spec::{Kind, RunSpec};
 use crate::task::{BoxFuture, GroupId, Parked, TaskInfo, TaskRef, Waiting};
 use crate::timers::{Due, Timers};

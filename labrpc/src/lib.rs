@@ -47,17 +47,18 @@
 //! Left out, and why: there are no streams, sockets or disks, for the labs have none; a message is
 //! never duplicated and only replies are held back long, as in the course's network.
 
-mod chaos;
-mod choice;
 mod codec;
+mod decisions;
 mod event;
 mod executor;
 mod faults;
 mod guard;
 mod hash;
+pub mod nanoseconds;
 mod network;
 mod node;
 mod notes;
+mod recorder;
 mod runtime;
 mod simulation;
 mod spec;
@@ -66,10 +67,10 @@ mod task;
 mod timers;
 mod trouble;
 
-pub use chaos::Chaos;
 pub use codec::{CodecError, decode, decode_first, encode, encode_into};
-pub use event::{Event, Lost, Name, Timed, Watch, nanoseconds};
+pub use event::{Event, Lost, Name, Timed, Watch};
 pub use executor::Limits;
+pub use faults::chaos::Chaos;
 pub use guard::{Offence, is_guarded};
 pub use hash::{derived_seed, hash_bytes};
 pub use network::{Call, ClientEnd, EndId, Method, Network, Server, Service};

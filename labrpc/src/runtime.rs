@@ -12,10 +12,11 @@ use std::time::Duration;
 
 use rand::TryRng;
 
-use crate::choice::StreamId;
-use crate::event::{Event, Part};
+use crate::decisions::StreamId;
+use crate::event::Event;
 use crate::executor::Executor;
 use crate::node::Node;
+use crate::recorder::Part;
 use crate::spec::Kind;
 use crate::task::{GroupId, Waiting};
 use crate::timers::TimerId;
@@ -208,9 +209,9 @@ impl Runtime {
         let mut choices = self.executor.choices.borrow_mut();
         let stream = choices.sequence(Kind::CrashAtSave, self.node.raw(), 0);
         let does = choices.may_happen(rate)
-            && choices
-                .draw_shaped(stream, 2, |raw| u64::from(crate::choice::scale(raw, 20_000) < rate))
-                == 1;
+            && choices.draw_shaped(stream, 2, |raw| {
+                u64::from(crate::decisions::scale(raw, 20_000) < rate)
+            }) == 1;
         drop(choices);
         if does {
             self.executor.is_void.set(true);
@@ -332,7 +333,7 @@ impl<T> Future for JoinHandle<T> {
     }
 }
 
-/// Random numbers whose every draw is a [`choice`](crate::choice) with an address. It is an
+/// Random numbers whose every draw is a [`choice`](crate::decisions) with an address. It is an
 /// [`Rng`](rand::Rng), so all of `rand` works on it; [`below`](Dice::below) is one draw with a bound.
 #[derive(Clone)]
 pub struct Dice {

@@ -9,14 +9,15 @@ use std::rc::{Rc, Weak};
 use std::sync::Once;
 use std::time::Duration;
 
-use crate::chaos::Chaos;
-use crate::event::{Recorder, Timed, Watch};
+use crate::event::{Timed, Watch};
 use crate::executor::{Executor, Limits, set_current};
+use crate::faults::chaos::Chaos;
 use crate::guard;
 use crate::hash::Fingerprint;
 use crate::network::{Network, Server, ServerState};
 use crate::node::Node;
 use crate::notes;
+use crate::recorder::Recorder;
 use crate::runtime::Runtime;
 use crate::spec::{Address, Kind, RunSpec, Taken};
 use crate::trouble::Trouble;

@@ -228,7 +228,7 @@ impl RunSpec {
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Taken {
     /// When, in virtual time since the start of the run.
-    #[serde(with = "crate::event::nanoseconds")]
+    #[serde(with = "crate::nanoseconds")]
     pub at: Duration,
     /// Which decision.
     pub address: Address,

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::{EndId, GENERATION_MASK, ServerState, message};
-use crate::choice::{CallOnLink, Link};
+use crate::decisions::{CallOnLink, Link};
 use crate::event::Lost;
-use crate::faults::Mode;
+use crate::faults::message::Mode;
 use crate::node::Node;
 use crate::task::Parked;
 

@@ -30,13 +30,14 @@ pub use client_end::{Call, ClientEnd};
 pub(crate) use server::ServerState;
 pub use server::{Method, Server, Service};
 
-use crate::choice::Link;
 use crate::codec;
-use crate::event::{Event, Lost, Part};
+use crate::decisions::Link;
+use crate::event::{Event, Lost};
 use crate::executor::Executor;
-use crate::faults::{self, DEAD_CHECK_EVERY, Mode, ReplyFate, RequestFate};
+use crate::faults::message::{self as faults, DEAD_CHECK_EVERY, Mode, ReplyFate, RequestFate};
 use crate::hash::hash_bytes;
 use crate::node::Node;
+use crate::recorder::Part;
 use crate::task::Waiting;
 use crate::trouble::Trouble;
 

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::choice::{Choices, scale, split};
+use crate::decisions::{Choices, scale, split};
 use crate::node::Node;
 use crate::spec::Kind;
 

@@ -5,8 +5,8 @@
 //! takes some tens of microseconds, drawn for each, where Go's takes as long as the scheduler
 //! pleases. So time moves, and messages sent at one instant arrive in any order.
 
-use crate::chaos::{Chaos, LinkState};
-use crate::choice::{CallOnLink, Choices, scale, split};
+use crate::decisions::{CallOnLink, Choices, scale, split};
+use crate::faults::chaos::{Chaos, LinkState};
 use crate::node::Node;
 use crate::spec::Kind;
 
