@@ -47,6 +47,7 @@
 //! Left out, and why: there are no streams, sockets or disks, for the labs have none; a message is
 //! never duplicated and only replies are held back long, as in the course's network.
 
+mod chance;
 mod codec;
 mod decisions;
 mod event;
@@ -58,6 +59,7 @@ pub mod nanoseconds;
 mod network;
 mod node;
 mod notes;
+mod random;
 mod recorder;
 mod runtime;
 mod simulation;
@@ -67,6 +69,7 @@ mod task;
 mod timers;
 mod trouble;
 
+pub use chance::Ratio;
 pub use codec::{CodecError, decode, decode_first, encode, encode_into};
 pub use event::{Event, Lost, Name, Timed, Watch};
 pub use executor::Limits;

@@ -65,17 +65,6 @@ pub enum Kind {
 pub(crate) const KINDS: usize = Kind::Schedule as usize + 1;
 
 impl Kind {
-    /// The kinds that belong to a pair of nodes, in the order of their streams in a link.
-    pub(crate) const OF_LINK: [Kind; 7] = [
-        Kind::RequestTransit,
-        Kind::ReplyTransit,
-        Kind::RequestDelay,
-        Kind::RequestDrop,
-        Kind::ReplyDrop,
-        Kind::ReplyHold,
-        Kind::Unreachable,
-    ];
-
     /// All of them.
     pub const ALL: [Kind; KINDS] = [
         Kind::Order,

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::codec;
-use crate::network::Responder;
+use crate::network::delivery::Responder;
 use crate::runtime::Runtime;
 use crate::task::BoxFuture;
 
