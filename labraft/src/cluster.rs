@@ -11,10 +11,10 @@ use labrpc::{ClientEnd, Dice, Event, Network, Node, Runtime, Server};
 
 use crate::fact::{Fact, Recorded, ShowCommand};
 use crate::failure::{Checked, Failure, Reason};
-use crate::invariants::{Invariants, Traffic};
+use crate::invariants::{Invariants, Persistence, Traffic};
 use crate::lab::{Lab, Passed};
 use crate::persister::Persister;
-use crate::property::Violation;
+use crate::property::Holds;
 use crate::raft::{ApplyReceiver, EntryProbe, Env, Probe, Raft, RaftState, Started, apply_channel};
 use crate::suite::Part;
 
@@ -91,14 +91,17 @@ struct TestPart {
 impl Cluster {
     /// A cluster of so many servers, none of which runs yet.
     pub fn new(lab: Lab, servers: usize) -> Cluster {
-        let must_save = !matches!(lab.test().part, Part::Raft2A | Part::Raft2B);
+        let persistence = match lab.test().part {
+            Part::Raft2A | Part::Raft2B => Persistence::NotYet,
+            _ => Persistence::Required,
+        };
         let inner = Rc::new(Inner {
             made: lab.world().tester().now(),
             lab,
             slots: RefCell::new((0..servers).map(|_| Slot::default()).collect()),
             enabled: RefCell::new(vec![vec![false; servers]; servers]),
             restart: RefCell::default(),
-            invariants: RefCell::new(Invariants::new(servers, must_save)),
+            invariants: RefCell::new(Invariants::new(servers, persistence)),
             show: Cell::new(crate::command::show),
             part: RefCell::default(),
         });
@@ -107,7 +110,7 @@ impl Cluster {
         let weak = cluster.downgrade();
         cluster.lab().world().after_each_poll(move |node| {
             if let (Some(i), Some(cluster)) = (node.as_server(), weak.upgrade()) {
-                cluster.look_at(i);
+                cluster.check_server(i);
             }
         });
         cluster
@@ -125,7 +128,7 @@ impl Cluster {
     }
 
     /// Server `i` has run: it may have been crashed by chaos, or be in a state in which none may be.
-    fn look_at(&self, i: usize) {
+    fn check_server(&self, i: usize) {
         let slots = self.slots();
         let Some(Instance { raft, server }) = slots.get(i).and_then(|slot| slot.instance.as_ref())
         else {
@@ -135,24 +138,23 @@ impl Cluster {
             drop(slots);
             return self.crashed_by_chaos(i);
         }
-        let rafts = |j: usize| Some(slots[j].instance.as_ref()?.raft.clone());
         let now = self.tester().now();
         let saves = slots[i].saved.as_ref().map_or(0, Persister::count);
-        let traffic = Traffic { saves, answers: server.answers() };
-        let checked = self.0.invariants.borrow_mut().check(i, &**raft, traffic, now, &rafts);
+        let traffic = Traffic { saves, replies: server.answers() };
+        let checked = self.0.invariants.borrow_mut().check(i, &**raft, traffic, now);
         if server.runtime().is_recording() {
             let invariants = self.0.invariants.borrow();
             let mut recorded = slots[i].recorded.borrow_mut();
-            let state = recorded.change(&**raft, invariants.last(i), self.0.show.get());
+            let state = recorded.change(&**raft, invariants.last_probe(i), self.0.show.get());
             if let Some(state) = state {
                 server.runtime().record(|| Fact::State(state).event());
             }
         }
-        self.holds(i, checked);
+        self.report_violation(i, checked);
     }
 
     /// Whether a property holds; when it does not, the run ends.
-    fn holds(&self, i: usize, checked: Result<(), Violation>) -> bool {
+    fn report_violation(&self, i: usize, checked: Holds) -> bool {
         if let Err(violation) = checked {
             self.0.lab.fail(Some(i), Reason::Violation(Box::new(violation)));
             return false;
@@ -252,11 +254,11 @@ impl Cluster {
     /// A failure at this moment.
     pub fn failure(&self, server: Option<usize>, reason: Reason) -> Failure {
         let enabled = self.0.enabled.borrow();
-        let situation = self.0.invariants.borrow().situation(
-            self.tester().now(),
-            &|i| self.is_running(i),
-            &|from, to| enabled[from][to],
-        );
+        let situation = self
+            .0
+            .invariants
+            .borrow()
+            .situation(self.tester().now(), &|from, to| enabled[from][to]);
         Failure { situation: situation.into(), ..self.0.lab.failure(server, reason) }
     }
 
@@ -311,12 +313,12 @@ impl Cluster {
         self.slots_mut()[i].instance =
             Some(Instance { raft: raft.clone(), server: server.clone() });
         // How it starts is looked at before anything happens to it.
-        self.look_at(i);
+        self.check_server(i);
         let cluster = self.downgrade();
         let applied = applied.watched(move |message| {
             let Some(cluster) = cluster.upgrade() else { return true };
             let checked = cluster.0.invariants.borrow_mut().applied(i, message);
-            cluster.holds(i, checked)
+            cluster.report_violation(i, checked)
         });
         let raft = Rc::new(Overseen { raft, cluster: self.downgrade(), i });
         NewServer { raft, applied, persister, server }
@@ -336,6 +338,7 @@ impl Cluster {
             slot.instance.take()
         };
         if let Some(instance) = instance {
+            self.0.invariants.borrow_mut().stopped(i);
             self.fact(|| Fact::Stopped { server: i });
             instance.end();
         }
@@ -361,7 +364,7 @@ impl Cluster {
             self.enable(from, to, enabled);
         }
         if !changed.is_empty() {
-            self.0.invariants.borrow_mut().has_changed(self.tester().now());
+            self.0.invariants.borrow_mut().links_changed(self.tester().now());
             self.fact(|| Fact::Links { changed });
         }
     }
@@ -392,7 +395,7 @@ impl Cluster {
     pub fn ask<T>(&self, i: usize, question: impl FnOnce(&dyn Raft) -> T) -> Option<T> {
         let Instance { raft, server } = self.slots()[i].instance.clone()?;
         let answer = server.runtime().act(|| question(&*raft));
-        self.look_at(i);
+        self.check_server(i);
         Some(answer)
     }
 
@@ -467,6 +470,7 @@ impl Cluster {
         for i in 0..self.n() {
             let instance = self.slots_mut()[i].instance.take();
             if let Some(instance) = instance {
+                self.0.invariants.borrow_mut().stopped(i);
                 instance.end();
             }
         }
@@ -524,9 +528,9 @@ impl Raft for Overseen {
     fn snapshot(&self, index: u64, snapshot: Bytes) {
         if let Some(cluster) = self.cluster.upgrade() {
             let mut invariants = cluster.0.invariants.borrow_mut();
-            let checked = invariants.makes_snapshot(self.i, index, &snapshot);
+            let checked = invariants.snapshot_made(self.i, index, &snapshot);
             drop(invariants);
-            if !cluster.holds(self.i, checked) {
+            if !cluster.report_violation(self.i, checked) {
                 return;
             }
         }
@@ -540,7 +544,7 @@ impl Raft for Overseen {
     fn probe(&self) -> Option<Probe> {
         // What a probe says once only, the checks are to hear first.
         if let Some(cluster) = self.cluster.upgrade() {
-            cluster.look_at(self.i);
+            cluster.check_server(self.i);
         }
         self.raft.probe()
     }

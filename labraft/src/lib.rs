@@ -40,6 +40,7 @@ mod missing;
 mod persister;
 mod property;
 mod raft;
+mod role;
 mod runner;
 mod situation;
 mod suite;
