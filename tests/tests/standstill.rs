@@ -114,7 +114,7 @@ fn a_report_tells_of_elections_that_nobody_wins() {
     let words = [
         "servers [0, 1, 2] (a majority) reach one another",
         "nothing was ever committed",
-        "elections: 0 won, 19 split between several candidates, 1 lost by a single candidate",
+        "elections: 0 won, 20 split between several candidates, 0 lost by a single candidate",
     ];
     says(all_stand, "no connected server accepted it as leader", &words);
 }
