@@ -18,7 +18,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use grade::Grade;
 use graded::confine::Confined;
 use handout::command::HandoutArgs;
-use lab::outcome::{self, Ended, Stopped, listen_to_signals};
+use lab::outcome::{self, CommandError, Outcome, listen_to_signals};
 use mutants::Mutants;
 
 /// Hand the lab out as a course, grade what comes back, and try known bugs.
@@ -47,7 +47,7 @@ pub fn main() -> ExitCode {
     outcome::report("course", run(Cli::parse().command))
 }
 
-fn run(command: Command) -> Result<Ended, Stopped> {
+fn run(command: Command) -> Result<Outcome, CommandError> {
     if let Command::Confined(confined) = command {
         return confined.run();
     }

@@ -14,9 +14,9 @@ use crate::commands::replay::Replay;
 use crate::commands::run::RunArgs;
 use crate::commands::shrink::Shrink;
 use crate::commands::watch::Watch;
-use crate::outcome::{self, Ended, Stopped, listen_to_signals};
+use crate::outcome::{self, CommandError, Outcome, listen_to_signals};
 use crate::records::Build;
-use crate::session::{Commands, Common, Program};
+use crate::session::{Common, Program, Session};
 use crate::submit::SubmitArgs;
 use crate::workers;
 
@@ -74,7 +74,7 @@ pub fn main(program: &Program<'_>) -> ExitCode {
     outcome::report("lab", run(Cli::parse().command, program))
 }
 
-fn run(command: Command, program: &Program<'_>) -> Result<Ended, Stopped> {
+fn run(command: Command, program: &Program<'_>) -> Result<Outcome, CommandError> {
     if let Command::Worker(worker) = command {
         return worker.run(program);
     }
@@ -85,7 +85,7 @@ fn run(command: Command, program: &Program<'_>) -> Result<Ended, Stopped> {
         );
     }
     listen_to_signals("lab");
-    let session = |common: &Common| Commands::new(common.clone(), program);
+    let session = |common: &Common| Session::new(common.clone(), program);
     match command {
         Command::Run(args) => args.run(program),
         Command::Replay(replay) => replay.run(&session(&replay.common)?),
@@ -113,13 +113,13 @@ struct Worker {
 }
 
 impl Worker {
-    fn run(self, program: &Program<'_>) -> Result<Ended, Stopped> {
+    fn run(self, program: &Program<'_>) -> Result<Outcome, CommandError> {
         let implementation = program.implementation(self.common.implementation.as_deref())?;
         let build = Build { program: self.program, ..program.build.clone() };
         let memory_bytes = self.common.memory << 20;
         match workers::serve(program.suite, implementation, memory_bytes, &build, || Ok(())) {
-            Ok(()) => Ok(Ended::Judged(Verdict::Passed)),
-            Err(error) => Err(Stopped::Broken(format!("as a worker: {error}"))),
+            Ok(()) => Ok(Outcome::Judged(Verdict::Passed)),
+            Err(error) => Err(CommandError::Internal(format!("as a worker: {error}"))),
         }
     }
 }
@@ -129,14 +129,14 @@ pub fn grammar() -> clap::Command {
     Cli::command()
 }
 
-fn completions(shell: clap_complete::Shell) -> Result<Ended, Stopped> {
+fn completions(shell: clap_complete::Shell) -> Result<Outcome, CommandError> {
     clap_complete::generate(shell, &mut grammar(), "lab", &mut std::io::stdout());
-    Ok(Ended::Judged(Verdict::Passed))
+    Ok(Outcome::Judged(Verdict::Passed))
 }
 
-fn manual() -> Result<Ended, Stopped> {
+fn manual() -> Result<Outcome, CommandError> {
     clap_mangen::Man::new(grammar()).render(&mut std::io::stdout())?;
-    Ok(Ended::Judged(Verdict::Passed))
+    Ok(Outcome::Judged(Verdict::Passed))
 }
 
 #[cfg(test)]

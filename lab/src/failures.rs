@@ -11,10 +11,10 @@ use labraft::{Verdict, select};
 use labrpc::RunSpec;
 
 use crate::commands::shrink::shrink_one;
-use crate::outcome::{STOP, Stopped};
+use crate::outcome::{CommandError, INTERRUPT};
 use crate::outputs::REASONS_SHOWN;
-use crate::session::Commands;
-use crate::which::Wanted;
+use crate::selector::Selection;
+use crate::session::Session;
 
 /// How many runs are made for each reason: who wants less of a failure calls `lab shrink`.
 const BUDGET: u64 = 150;
@@ -23,9 +23,9 @@ const BUDGET: u64 = 150;
 /// out.
 pub(crate) fn leave(
     summary: &Summary,
-    commands: &Commands<'_>,
+    session: &Session<'_>,
     out: &Path,
-) -> Result<String, Stopped> {
+) -> Result<String, CommandError> {
     let directory = out.join("failures");
     // What an earlier sweep has left is not of this one.
     _ = fs::remove_dir_all(&directory);
@@ -36,27 +36,27 @@ pub(crate) fn leave(
         if verdict != Verdict::Failed || !is_whole {
             continue;
         }
-        let [test] = select(commands.suite(), &record.test)?[..] else { continue };
-        let wanted = Wanted {
+        let [test] = select(session.suite(), &record.test)?[..] else { continue };
+        let wanted = Selection {
             test,
             spec: RunSpec::seed(record.seed),
             profile: record.profile,
             known: None,
             repro: None,
         };
-        let settings = commands.settings(out, false);
-        let pool = Pool::new(Settings { profile: record.profile, ..settings }, &STOP);
+        let settings = session.settings(out, false);
+        let pool = Pool::new(Settings { profile: record.profile, ..settings }, &INTERRUPT);
         let Some(told) = shrink_one(&wanted, &mut pool.runs(), BUDGET, true)? else { break };
         let name = format!("{}-{}", record.test, record.seed);
         let (repro, page) =
             (directory.join(format!("{name}.json")), directory.join(format!("{name}.html")));
-        let replay = commands.replay_file(&repro);
+        let replay = session.replay_file(&repro);
         let written = told.repro.write(&repro);
         let written =
             written.and_then(|()| fs::write(&page, view::page(&told.answer, &replay, &told.story)));
         written.map_err(|error| {
             let directory = directory.display();
-            Stopped::Broken(format!("failures cannot be written to {directory}: {error}"))
+            CommandError::Internal(format!("failures cannot be written to {directory}: {error}"))
         })?;
         let headline = told.headline();
         let page = page.display();

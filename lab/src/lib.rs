@@ -14,7 +14,7 @@
 //! | [`report`] | results as people and other programs read them |
 //! | `outputs` | where the summary of many runs goes |
 //! | `seeds` | which runs: seeds, and shares of a sweep |
-//! | `which` | which run a command means |
+//! | `selector` | which run a command means |
 //! | `self_check` | whether the same seed is the same run |
 //! | `failures` | what a sweep leaves of its failures |
 //! | [`recording`] | a recorded run in a file |
@@ -36,6 +36,7 @@ pub mod records;
 pub mod report;
 pub mod repro;
 mod seeds;
+mod selector;
 mod self_check;
 pub mod session;
 mod show;
@@ -43,7 +44,6 @@ pub mod shrink;
 pub mod submit;
 pub mod view;
 mod views;
-mod which;
 pub mod workers;
 
 pub use cli::{grammar, main};

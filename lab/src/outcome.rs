@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use labraft::{NoSuchTest, Verdict};
 
 /// Set by Ctrl-C: everything is to end as soon as possible, and to report what there is.
-pub static STOP: AtomicBool = AtomicBool::new(false);
+pub static INTERRUPT: AtomicBool = AtomicBool::new(false);
 
 /// What a command that was carried out came to.
-pub enum Ended {
+pub enum Outcome {
     /// The worst verdict over everything that it ran.
     Judged(Verdict),
     /// It was interrupted, and reported what there was by then.
@@ -19,27 +19,27 @@ pub enum Ended {
 
 /// Why a command was not carried out.
 #[derive(Debug)]
-pub enum Stopped {
+pub enum CommandError {
     /// The command or its input is wrong: the message says what would be right.
-    Wrong(String),
+    Usage(String),
     /// Something broke that is neither the user's nor the code under test's doing.
-    Broken(String),
+    Internal(String),
     /// The reader of the output has gone, as in `lab list | head`.
     OutputClosed,
 }
 
-impl From<NoSuchTest> for Stopped {
-    fn from(error: NoSuchTest) -> Stopped {
-        Stopped::Wrong(error.to_string())
+impl From<NoSuchTest> for CommandError {
+    fn from(error: NoSuchTest) -> CommandError {
+        CommandError::Usage(error.to_string())
     }
 }
 
 /// For errors in writing to the standard output and in using workers.
-impl From<io::Error> for Stopped {
-    fn from(error: io::Error) -> Stopped {
+impl From<io::Error> for CommandError {
+    fn from(error: io::Error) -> CommandError {
         match error.kind() {
-            io::ErrorKind::BrokenPipe => Stopped::OutputClosed,
-            _ => Stopped::Broken(error.to_string()),
+            io::ErrorKind::BrokenPipe => CommandError::OutputClosed,
+            _ => CommandError::Internal(error.to_string()),
         }
     }
 }
@@ -59,34 +59,34 @@ const INTERRUPTED: u8 = 130;
 
 /// Prints what a command has to say about its end, and gives the exit code. `program` is the name that
 /// errors of the program itself begin with.
-pub fn report(program: &str, result: Result<Ended, Stopped>) -> ExitCode {
+pub fn report(program: &str, result: Result<Outcome, CommandError>) -> ExitCode {
     ExitCode::from(match result {
         Ok(ended) => exit_code(ended),
-        Err(Stopped::OutputClosed) => PASSED,
-        Err(Stopped::Wrong(what)) => {
+        Err(CommandError::OutputClosed) => PASSED,
+        Err(CommandError::Usage(what)) => {
             eprintln!("error: {what}");
             WRONG
         }
-        Err(Stopped::Broken(what)) => {
+        Err(CommandError::Internal(what)) => {
             eprintln!("{program}: this is a fault of the lab or of its machine: {what}");
             BROKEN
         }
     })
 }
 
-fn exit_code(ended: Ended) -> u8 {
+fn exit_code(ended: Outcome) -> u8 {
     match ended {
-        Ended::Judged(Verdict::Passed | Verdict::Missed) => PASSED,
-        Ended::Judged(Verdict::Unknown) => UNKNOWN,
-        Ended::Judged(Verdict::Failed | Verdict::Crashed | Verdict::Hung) => FAILED,
-        Ended::Interrupted => INTERRUPTED,
+        Outcome::Judged(Verdict::Passed | Verdict::Missed) => PASSED,
+        Outcome::Judged(Verdict::Unknown) => UNKNOWN,
+        Outcome::Judged(Verdict::Failed | Verdict::Crashed | Verdict::Hung) => FAILED,
+        Outcome::Interrupted => INTERRUPTED,
     }
 }
 
-/// From now on the first Ctrl-C sets [`STOP`], and a second one ends the process at once.
+/// From now on the first Ctrl-C sets [`INTERRUPT`], and a second one ends the process at once.
 pub fn listen_to_signals(program: &str) {
     let listening = ctrlc::set_handler(|| {
-        if STOP.swap(true, Ordering::Relaxed) {
+        if INTERRUPT.swap(true, Ordering::Relaxed) {
             std::process::exit(INTERRUPTED.into());
         }
     });
@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn what_is_not_known_is_no_success_and_no_failure() {
         let verdicts = [Verdict::Passed, Verdict::Unknown, Verdict::Failed, Verdict::Hung];
-        assert_eq!(verdicts.map(|verdict| exit_code(Ended::Judged(verdict))), [0, 4, 1, 1]);
-        assert_eq!(exit_code(Ended::Interrupted), 130);
+        assert_eq!(verdicts.map(|verdict| exit_code(Outcome::Judged(verdict))), [0, 4, 1, 1]);
+        assert_eq!(exit_code(Outcome::Interrupted), 130);
     }
 }

@@ -10,7 +10,7 @@ use labraft::Test;
 use crate::records::Record;
 use crate::report::{self, Summary};
 
-use crate::outcome::Stopped;
+use crate::outcome::CommandError;
 
 /// How results are written.
 #[derive(Args)]
@@ -51,7 +51,7 @@ pub(crate) struct Outputs {
 
 impl Outputs {
     /// Prints for a person, wherever that does not disturb a program.
-    pub(crate) fn say(&self, text: &str) -> Result<(), Stopped> {
+    pub(crate) fn say(&self, text: &str) -> Result<(), CommandError> {
         match self.json {
             true => eprint!("{text}"),
             false => io::stdout().write_all(text.as_bytes())?,
@@ -65,7 +65,7 @@ impl Outputs {
         summary: &Summary,
         with_table: bool,
         replay: impl Fn(&Record) -> String,
-    ) -> Result<(), Stopped> {
+    ) -> Result<(), CommandError> {
         if self.json {
             write!(io::stdout(), "{}", report::json_lines(summary, self.suite, &replay))?;
         }
@@ -74,7 +74,7 @@ impl Outputs {
         }
         if let Some(path) = &self.junit {
             std::fs::write(path, report::junit(summary, self.suite, &replay)).map_err(|error| {
-                Stopped::Wrong(format!("{} cannot be written: {error}", path.display()))
+                CommandError::Usage(format!("{} cannot be written: {error}", path.display()))
             })?;
         }
         if std::env::var_os("GITHUB_ACTIONS").is_some() {

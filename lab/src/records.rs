@@ -38,7 +38,7 @@ pub struct Record {
     pub rpcs: u64,
     /// Bytes sent, in the parts that passed.
     pub bytes: u64,
-    /// Commands committed, or operations done, in the parts that passed.
+    /// Session committed, or operations done, in the parts that passed.
     pub commands: u64,
     /// Polls of tasks and arrivals of messages.
     pub events: u64,

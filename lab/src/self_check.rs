@@ -12,7 +12,7 @@ use crate::workers::Pool;
 use labraft::Test;
 
 use crate::seeds::Seeds;
-use crate::session::Commands;
+use crate::session::Session;
 
 /// How often the two sides of a difference are looked for: it need not show in each pair of runs.
 const TRIES: usize = 5;
@@ -32,20 +32,20 @@ pub(crate) struct Difference {
 
 /// Programs of the same build, in processes of their own.
 pub(crate) struct OtherProcess<'a> {
-    commands: &'a Commands<'a>,
+    session: &'a Session<'a>,
     /// A place for what they keep, removed in the end.
     directory: PathBuf,
 }
 
 impl<'a> OtherProcess<'a> {
-    pub(crate) fn new(commands: &'a Commands<'a>) -> OtherProcess<'a> {
+    pub(crate) fn new(session: &'a Session<'a>) -> OtherProcess<'a> {
         let name = format!("lab-self-check-{}", std::process::id());
-        OtherProcess { commands, directory: std::env::temp_dir().join(name) }
+        OtherProcess { session, directory: std::env::temp_dir().join(name) }
     }
 
     fn command(&self, arguments: &[&str]) -> io::Result<Command> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.args(arguments).args(self.commands.common_arguments());
+        command.args(arguments).args(self.session.common_arguments());
         command.arg("--out").arg(&self.directory).stdin(Stdio::null());
         Ok(command)
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use labraft::{Implementation, Profile, Test, select};
 
-use crate::outcome::Stopped;
+use crate::outcome::CommandError;
 use crate::records::Build;
 use crate::workers::Settings;
 
@@ -24,7 +24,7 @@ pub struct Program<'a> {
 
 impl Program<'_> {
     /// The tests that any of the patterns means, in the suite's order; without patterns all of them.
-    pub(crate) fn chosen(&self, patterns: &[String]) -> Result<Vec<&'static Test>, Stopped> {
+    pub(crate) fn chosen(&self, patterns: &[String]) -> Result<Vec<&'static Test>, CommandError> {
         if patterns.is_empty() {
             return Ok(self.suite.iter().collect());
         }
@@ -36,14 +36,17 @@ impl Program<'_> {
     }
 
     /// The implementation of this name; without a name the default.
-    pub(crate) fn implementation(&self, name: Option<&str>) -> Result<Implementation, Stopped> {
+    pub(crate) fn implementation(
+        &self,
+        name: Option<&str>,
+    ) -> Result<Implementation, CommandError> {
         let found = match name {
             None => self.implementations.first(),
             Some(name) => self.implementations.iter().find(|known| known.name == name),
         };
         found.copied().ok_or_else(|| {
             let names: Vec<&str> = self.implementations.iter().map(|known| known.name).collect();
-            Stopped::Wrong(format!(
+            CommandError::Usage(format!(
                 "no implementation is called {:?}; there are: {}",
                 name.unwrap_or(""),
                 names.join(", ")
@@ -105,18 +108,18 @@ pub fn parse_jobs(text: &str) -> Result<usize, String> {
 }
 
 /// One command's own: the program, what is tested, and the common options.
-pub(crate) struct Commands<'a> {
+pub(crate) struct Session<'a> {
     pub(crate) program: &'a Program<'a>,
     pub(crate) implementation: Implementation,
     pub(crate) build: Build,
     common: Common,
 }
 
-impl<'a> Commands<'a> {
-    pub(crate) fn new(common: Common, program: &'a Program<'a>) -> Result<Self, Stopped> {
+impl<'a> Session<'a> {
+    pub(crate) fn new(common: Common, program: &'a Program<'a>) -> Result<Self, CommandError> {
         let implementation = program.implementation(common.implementation.as_deref())?;
         let build = Build::of_this_program(program.build.clone());
-        Ok(Commands { program, implementation, build, common })
+        Ok(Session { program, implementation, build, common })
     }
 
     /// The tests of the program.

@@ -11,7 +11,7 @@ use crate::workers::{Answer, Keep};
 use clap::{ArgGroup, Args, ValueEnum};
 use regex::Regex;
 
-use crate::outcome::Stopped;
+use crate::outcome::CommandError;
 use crate::views::Views;
 
 /// How wide lines are where nobody says so.
@@ -96,7 +96,7 @@ impl Show {
     }
 
     /// Shows it.
-    pub(crate) fn show(&self, answer: &Answer) -> Result<(), Stopped> {
+    pub(crate) fn show(&self, answer: &Answer) -> Result<(), CommandError> {
         if self.log {
             self.print(answer)?;
         }
@@ -109,11 +109,11 @@ impl Show {
         answer: &Answer,
         replay: &str,
         story: &[String],
-    ) -> Result<(), Stopped> {
+    ) -> Result<(), CommandError> {
         self.views.write(answer, replay, story, || self.filter(answer))
     }
 
-    fn print(&self, answer: &Answer) -> Result<(), Stopped> {
+    fn print(&self, answer: &Answer) -> Result<(), CommandError> {
         let stdout = io::stdout();
         let is_terminal = stdout.is_terminal();
         let width = self.width.unwrap_or_else(usual_width);
@@ -133,7 +133,7 @@ impl Show {
         Ok(())
     }
 
-    fn filter(&self, answer: &Answer) -> Result<Filter, Stopped> {
+    fn filter(&self, answer: &Answer) -> Result<Filter, CommandError> {
         let mut filter = Filter { grep: self.grep.clone(), ..Filter::default() };
         if !self.only.is_empty() {
             filter.kinds = self.only.iter().copied().collect();
@@ -147,7 +147,7 @@ impl Show {
             None => return Ok(filter),
             Some(Around::Time(time)) => time,
             Some(Around::Failure) => failed_at(answer).ok_or_else(|| {
-                Stopped::Wrong(
+                CommandError::Usage(
                     "--around failure: the run passed, or it is not known when it failed".into(),
                 )
             })?,
@@ -172,7 +172,8 @@ pub(crate) fn failed_at(answer: &Answer) -> Option<Duration> {
 }
 
 /// Writes a file that somebody asked for.
-pub(crate) fn write_file(path: &Path, contents: &[u8]) -> Result<(), Stopped> {
-    fs::write(path, contents)
-        .map_err(|error| Stopped::Wrong(format!("{} cannot be written: {error}", path.display())))
+pub(crate) fn write_file(path: &Path, contents: &[u8]) -> Result<(), CommandError> {
+    fs::write(path, contents).map_err(|error| {
+        CommandError::Usage(format!("{} cannot be written: {error}", path.display()))
+    })
 }

@@ -7,7 +7,7 @@ use crate::view::{self, Filter};
 use crate::workers::Answer;
 use clap::Args;
 
-use crate::outcome::Stopped;
+use crate::outcome::CommandError;
 use crate::show::write_file;
 
 /// Which files to write of a run.
@@ -44,15 +44,15 @@ impl Views {
         answer: &Answer,
         replay: &str,
         story: &[String],
-        filter: impl FnOnce() -> Result<Filter, Stopped>,
-    ) -> Result<(), Stopped> {
+        filter: impl FnOnce() -> Result<Filter, CommandError>,
+    ) -> Result<(), CommandError> {
         if let Some(path) = &self.html {
             write_file(path, view::page(answer, replay, story).as_bytes())?;
             println!("page: {}", path.display());
         }
         if let Some(path) = &self.save {
             recording::save(answer, path).map_err(|error| {
-                Stopped::Wrong(format!("{} cannot be written: {error}", path.display()))
+                CommandError::Usage(format!("{} cannot be written: {error}", path.display()))
             })?;
             println!("run:  {}", path.display());
         }

@@ -18,7 +18,7 @@ use rustix::process::{
 
 use serde::Deserialize;
 
-use lab::outcome::{Ended, Stopped};
+use lab::outcome::{CommandError, Outcome};
 
 /// One of the walls around what is not trusted.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Deserialize)]
@@ -116,17 +116,18 @@ pub struct Confined {
 
 impl Confined {
     /// Returns only when there was nothing to become.
-    pub fn run(self) -> Result<Ended, Stopped> {
-        let broken =
-            |error: io::Error| Stopped::Broken(format!("rights cannot be given up: {error}"));
+    pub fn run(self) -> Result<Outcome, CommandError> {
+        let broken = |error: io::Error| {
+            CommandError::Internal(format!("rights cannot be given up: {error}"))
+        };
         if self.layers {
             let layers = confine_worker(Some(self.user), None).map_err(broken)?;
             let names: Vec<&str> = layers.into_iter().map(Layer::name).collect();
             println!("{}", names.join(" "));
-            return Ok(Ended::Judged(labraft::Verdict::Passed));
+            return Ok(Outcome::Judged(labraft::Verdict::Passed));
         }
         let [program, arguments @ ..] = &self.program[..] else {
-            return Err(Stopped::Wrong("there is no program to become".into()));
+            return Err(CommandError::Usage("there is no program to become".into()));
         };
         limit(Resource::As, self.memory << 20).map_err(broken)?;
         limit(Resource::Fsize, self.file << 20).map_err(broken)?;
@@ -135,7 +136,7 @@ impl Confined {
         system::deny_files(&self.read, &self.write).map_err(broken)?;
         system::deny_network().map_err(broken)?;
         let error = Command::new(program).args(arguments).exec();
-        Err(Stopped::Broken(format!("{program:?} cannot be run: {error}")))
+        Err(CommandError::Internal(format!("{program:?} cannot be run: {error}")))
     }
 }
 

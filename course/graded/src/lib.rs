@@ -13,7 +13,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use confine::WorkerRights;
-use lab::outcome::{self, Ended, Stopped};
+use lab::outcome::{self, CommandError, Outcome};
 use lab::records::Build;
 use lab::workers;
 use labraft::{Implementation, Test, Verdict};
@@ -37,17 +37,21 @@ pub fn main(suite: &'static [Test], implementations: &[Implementation]) -> ExitC
 }
 
 impl Graded {
-    fn run(self, suite: &'static [Test], known: &[Implementation]) -> Result<Ended, Stopped> {
+    fn run(
+        self,
+        suite: &'static [Test],
+        known: &[Implementation],
+    ) -> Result<Outcome, CommandError> {
         let name = self.implementation.as_deref().unwrap_or(known[0].name);
         let found = known.iter().find(|implementation| implementation.name == name);
         let implementation = *found.ok_or_else(|| {
-            Stopped::Wrong(format!("no implementation of this program is called {name:?}"))
+            CommandError::Usage(format!("no implementation of this program is called {name:?}"))
         })?;
         let build = Build { program: "graded".into(), ..Build::default() };
         let confine = || self.rights.give_up();
         match workers::serve(suite, implementation, self.memory << 20, &build, confine) {
-            Ok(()) => Ok(Ended::Judged(Verdict::Passed)),
-            Err(error) => Err(Stopped::Broken(format!("as a worker: {error}"))),
+            Ok(()) => Ok(Outcome::Judged(Verdict::Passed)),
+            Err(error) => Err(CommandError::Internal(format!("as a worker: {error}"))),
         }
     }
 }

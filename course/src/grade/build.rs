@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::config::Limits;
-use lab::outcome::{STOP, Stopped};
+use lab::outcome::{CommandError, INTERRUPT};
 use lab::submit::manifest::sha256;
 use lab::submit::submission::DIRECTORIES;
 use lab::submit::tree::Tree;
@@ -73,9 +73,9 @@ impl Workshop {
         place: &Path,
         limits: Limits,
         jobs: usize,
-    ) -> Result<Workshop, Stopped> {
+    ) -> Result<Workshop, CommandError> {
         let cannot = |what: &Path, error| {
-            Stopped::Broken(format!("{} cannot be prepared: {error}", what.display()))
+            CommandError::Internal(format!("{} cannot be prepared: {error}", what.display()))
         };
         fs::create_dir_all(place).map_err(|error| cannot(place, error))?;
         let place = place.canonicalize().map_err(|error| cannot(place, error))?;
@@ -134,9 +134,9 @@ impl Workshop {
         self.place.join("target")
     }
 
-    fn make_pristine(&self, tree: &Tree, key: &str) -> Result<(), Stopped> {
+    fn make_pristine(&self, tree: &Tree, key: &str) -> Result<(), CommandError> {
         let cannot =
-            |error: io::Error| Stopped::Broken(format!("{}: {error}", self.place.display()));
+            |error: io::Error| CommandError::Internal(format!("{}: {error}", self.place.display()));
         let key_file = self.place.join("pristine.key");
         let home = self.place.join("cargo-home");
         fs::create_dir_all(&home).map_err(cannot)?;
@@ -166,10 +166,12 @@ impl Workshop {
         match self.build_in(&self.own.clone(), &limits)? {
             Ok(_) => {}
             Err(Unbuilt::TooSlow) => {
-                return Err(Stopped::Broken("the lab itself does not build in time".into()));
+                return Err(CommandError::Internal("the lab itself does not build in time".into()));
             }
             Err(Unbuilt::Wrong(words)) => {
-                return Err(Stopped::Wrong(format!("the lab itself does not build:\n{words}")));
+                return Err(CommandError::Usage(format!(
+                    "the lab itself does not build:\n{words}"
+                )));
             }
         }
         // What depends on the lab's own Raft is not to be in anybody's reach.
@@ -185,11 +187,11 @@ impl Workshop {
     }
 
     /// Takes away what is of one submission.
-    fn clear(&self) -> Result<(), Stopped> {
+    fn clear(&self) -> Result<(), CommandError> {
         let own = DIRECTORIES.iter().map(|each| self.tree().join(each));
         for place in own.chain([self.target()]) {
             remove(&place).map_err(|error| {
-                Stopped::Broken(format!("{} cannot be removed: {error}", place.display()))
+                CommandError::Internal(format!("{} cannot be removed: {error}", place.display()))
             })?;
         }
         Ok(())
@@ -200,9 +202,9 @@ impl Workshop {
         &self,
         sources: &Sources,
         program: &Path,
-    ) -> Result<Result<(), Unbuilt>, Stopped> {
+    ) -> Result<Result<(), Unbuilt>, CommandError> {
         let cannot = |error: io::Error| {
-            Stopped::Broken(format!("{} cannot be built in: {error}", self.place.display()))
+            CommandError::Internal(format!("{} cannot be built in: {error}", self.place.display()))
         };
         self.clear()?;
         copy(&self.pristine(), &self.target()).map_err(cannot)?;
@@ -226,9 +228,9 @@ impl Workshop {
         &self,
         sources: &Sources,
         limits: &Limits,
-    ) -> Result<Result<PathBuf, Unbuilt>, Stopped> {
+    ) -> Result<Result<PathBuf, Unbuilt>, CommandError> {
         let cannot = |error: io::Error| {
-            Stopped::Broken(format!("{} cannot be built in: {error}", self.place.display()))
+            CommandError::Internal(format!("{} cannot be built in: {error}", self.place.display()))
         };
         for (path, content) in sources {
             let place = self.tree().join(path);
@@ -255,7 +257,7 @@ impl Workshop {
             if let Some(status) = child.try_wait().map_err(cannot)? {
                 break status;
             }
-            (too_slow, interrupted) = (now() >= deadline, STOP.load(Ordering::Relaxed));
+            (too_slow, interrupted) = (now() >= deadline, INTERRUPT.load(Ordering::Relaxed));
             if (too_slow || interrupted)
                 && let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw)
             {
@@ -265,7 +267,7 @@ impl Workshop {
             pause();
         };
         if interrupted {
-            return Err(Stopped::Broken("it was interrupted while it built".into()));
+            return Err(CommandError::Internal("it was interrupted while it built".into()));
         }
         if status.success() {
             return Ok(Ok(self.target().join("release/graded")));
@@ -282,7 +284,9 @@ impl Workshop {
         let words = String::from_utf8_lossy(&words).into_owned();
         match status.code() {
             // Of the lab's own `confined`: no submission is asked.
-            Some(2 | 3) => Err(Stopped::Broken(format!("builds cannot be confined: {words}"))),
+            Some(2 | 3) => {
+                Err(CommandError::Internal(format!("builds cannot be confined: {words}")))
+            }
             _ => Ok(Err(Unbuilt::Wrong(words))),
         }
     }
@@ -334,12 +338,12 @@ impl Workshop {
 }
 
 /// Makes a package's manifest forbid what the workspace's only denies.
-fn forbid_unsafe(tree: &mut Tree, package: &str) -> Result<(), Stopped> {
+fn forbid_unsafe(tree: &mut Tree, package: &str) -> Result<(), CommandError> {
     let path = format!("{package}/Cargo.toml");
     let text = String::from_utf8_lossy(tree.get(&path).unwrap_or_default()).into_owned();
     let inherited = "[lints]\nworkspace = true\n";
     if !text.contains(inherited) {
-        return Err(Stopped::Wrong(format!("{path} does not inherit the workspace's lints")));
+        return Err(CommandError::Usage(format!("{path} does not inherit the workspace's lints")));
     }
     let own = "[lints.rust]\nunsafe_code = \"forbid\"\n";
     tree.insert(&path, text.replace(inherited, own));
@@ -353,13 +357,13 @@ fn cargo_home() -> PathBuf {
 }
 
 /// What a command prints.
-fn said(command: &mut Command) -> Result<String, Stopped> {
+fn said(command: &mut Command) -> Result<String, CommandError> {
     let output = command
         .output()
-        .map_err(|error| Stopped::Broken(format!("{command:?} cannot be run: {error}")))?;
+        .map_err(|error| CommandError::Internal(format!("{command:?} cannot be run: {error}")))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        return Err(Stopped::Broken(format!("{command:?} failed:\n{said}")));
+        return Err(CommandError::Internal(format!("{command:?} failed:\n{said}")));
     }
     Ok(String::from_utf8_lossy(&output.stdout).trim().into())
 }

@@ -34,14 +34,14 @@ use labraft::{Part, Test, Verdict};
 use build::{Sources, Unbuilt, Workshop};
 use config::Course;
 use graded::confine;
-use lab::outcome::{Ended, STOP, Stopped};
+use lab::outcome::{CommandError, INTERRUPT, Outcome};
 use lab::session::{default_jobs, parse_jobs};
 use lab::submit::submission::{BOUNDS, Submission};
 use lab::submit::tree;
 use lab::submit::words;
 use points::{Points, TestGrade};
 use report::Reader;
-use runs::{Outcome, Plan};
+use runs::{Plan, SeedResult};
 
 /// The parts of a submission.
 const RAFT: &str = "raft/src/";
@@ -124,17 +124,17 @@ impl Graded {
 
 impl Grade {
     /// Grades them all. It is carried out when there is a report on each, whatever it says.
-    pub(crate) fn run(self) -> Result<Ended, Stopped> {
-        let mut course = Course::read(&self.config).map_err(Stopped::Wrong)?;
+    pub(crate) fn run(self) -> Result<Outcome, CommandError> {
+        let mut course = Course::read(&self.config).map_err(CommandError::Usage)?;
         if self.self_test {
             let seeds = &mut course.seeds;
             seeds.public = seeds.public.min(self_test::SEEDS);
             seeds.hidden = seeds.hidden.min(self_test::SEEDS);
         }
-        let secret = course.read_secret().map_err(Stopped::Wrong)?;
+        let secret = course.read_secret().map_err(CommandError::Usage)?;
         let names = names(&self.submissions)?;
         if (self.gradescope.is_some() || self.classroom) && names.len() > 1 {
-            return Err(Stopped::Wrong("such results are of one submission only".into()));
+            return Err(CommandError::Usage("such results are of one submission only".into()));
         }
         let root = tree::sources()?;
         is_kept_apart(&course, &root)?;
@@ -146,7 +146,7 @@ impl Grade {
         if self.self_test {
             let are_right = self_test::run(&bench, &root, &self.work.join("self-test"))?;
             let verdict = if are_right { Verdict::Passed } else { Verdict::Failed };
-            return Ok(Ended::Judged(verdict));
+            return Ok(Outcome::Judged(verdict));
         }
         if let Some(path) = &self.gradescope {
             // What there is if the machine ends it before its end.
@@ -158,8 +158,8 @@ impl Grade {
             let began = now();
             let graded = bench.grade(name, path, self.build_only);
             // What was under way then says nothing.
-            if STOP.load(Ordering::Relaxed) {
-                return Ok(Ended::Interrupted);
+            if INTERRUPT.load(Ordering::Relaxed) {
+                return Ok(Outcome::Interrupted);
             }
             let graded = graded?;
             let seconds = began.elapsed().as_secs_f64();
@@ -168,11 +168,11 @@ impl Grade {
             all.push(graded);
         }
         self.keep(Path::new("class.csv"), &report::class(&all))?;
-        Ok(Ended::Judged(Verdict::Passed))
+        Ok(Outcome::Judged(Verdict::Passed))
     }
 
     /// Everything that is said of one submission.
-    fn write(&self, graded: &Graded, course: &Course, seconds: f64) -> Result<(), Stopped> {
+    fn write(&self, graded: &Graded, course: &Course, seconds: f64) -> Result<(), CommandError> {
         let reader = if self.publish || course.publish { Reader::Teacher } else { Reader::Student };
         let place = Path::new(&graded.name);
         // What is for the teacher is not in the page for the student, published or not.
@@ -190,14 +190,15 @@ impl Grade {
             step_output(&report::classroom(graded, reader).to_string())?;
         }
         let outcomes = graded.tests.iter().flat_map(|test| &test.outcomes);
-        let records = outcomes.filter_map(|outcome: &Outcome| outcome.record.as_ref());
+        let records = outcomes.filter_map(|outcome: &SeedResult| outcome.record.as_ref());
         let lines: Result<String, _> =
             records.map(|record| Ok(serde_json::to_string(record)? + "\n")).collect();
-        let lines = lines.map_err(|error: serde_json::Error| Stopped::Broken(error.to_string()))?;
+        let lines =
+            lines.map_err(|error: serde_json::Error| CommandError::Internal(error.to_string()))?;
         self.keep(&place.join("runs.jsonl"), &lines)
     }
 
-    fn keep(&self, name: &Path, text: &str) -> Result<(), Stopped> {
+    fn keep(&self, name: &Path, text: &str) -> Result<(), CommandError> {
         let path = self.out.join(name);
         let parent = path.parent().unwrap_or(&path);
         fs::create_dir_all(parent)
@@ -207,10 +208,10 @@ impl Grade {
 }
 
 /// Adds to what a step of a GitHub workflow hands on.
-fn step_output(result: &str) -> Result<(), Stopped> {
+fn step_output(result: &str) -> Result<(), CommandError> {
     let path = std::env::var_os("GITHUB_OUTPUT").map(PathBuf::from);
     let path = path.ok_or_else(|| {
-        Stopped::Wrong(
+        CommandError::Usage(
             "--classroom is for a step of a GitHub workflow: GITHUB_OUTPUT is not set".into(),
         )
     })?;
@@ -220,8 +221,8 @@ fn step_output(result: &str) -> Result<(), Stopped> {
         .map_err(|error| cannot_write(&path, &error))
 }
 
-fn cannot_write(path: &Path, error: &io::Error) -> Stopped {
-    Stopped::Wrong(format!("{} cannot be written: {error}", path.display()))
+fn cannot_write(path: &Path, error: &io::Error) -> CommandError {
+    CommandError::Usage(format!("{} cannot be written: {error}", path.display()))
 }
 
 /// What is printed of a submission.
@@ -239,12 +240,12 @@ fn line(graded: &Graded, seconds: f64) -> String {
 }
 
 /// What submissions are called: as their files are, without what says of which kind they are.
-fn names(submissions: &[PathBuf]) -> Result<Vec<String>, Stopped> {
+fn names(submissions: &[PathBuf]) -> Result<Vec<String>, CommandError> {
     let mut seen = BTreeSet::new();
     let mut names = Vec::new();
     for path in submissions {
         if path.symlink_metadata().is_err() {
-            return Err(Stopped::Wrong(format!("there is no submission {}", path.display())));
+            return Err(CommandError::Usage(format!("there is no submission {}", path.display())));
         }
         let whole = path.canonicalize().unwrap_or_else(|_| path.clone());
         let name = whole.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -256,7 +257,7 @@ fn names(submissions: &[PathBuf]) -> Result<Vec<String>, Stopped> {
         let name: String = name.chars().map(|c| if is_fine(c) { c } else { '_' }).collect();
         let name = name.trim_start_matches('.').to_string();
         if name.is_empty() || !seen.insert(name.to_lowercase()) {
-            return Err(Stopped::Wrong(format!(
+            return Err(CommandError::Usage(format!(
                 "two submissions, or none, are called {name:?}: {}; reports need names of their own",
                 path.display()
             )));
@@ -267,15 +268,15 @@ fn names(submissions: &[PathBuf]) -> Result<Vec<String>, Stopped> {
 }
 
 /// Whether the secret is out of the reach of what is built: it is not one of the lab's own files.
-fn is_kept_apart(course: &Course, root: &Path) -> Result<(), Stopped> {
-    let broken = |error: io::Error| Stopped::Broken(format!("{}: {error}", root.display()));
+fn is_kept_apart(course: &Course, root: &Path) -> Result<(), CommandError> {
+    let broken = |error: io::Error| CommandError::Internal(format!("{}: {error}", root.display()));
     let secret = course.secret.canonicalize().map_err(broken)?;
     let root = root.canonicalize().map_err(broken)?;
     let Ok(path) = secret.strip_prefix(&root) else { return Ok(()) };
     let sources = tree::Tree::of_sources(&root).map_err(broken)?;
     match path.to_str().and_then(|path| sources.get(path)) {
         None => Ok(()),
-        Some(_) => Err(Stopped::Wrong(format!(
+        Some(_) => Err(CommandError::Usage(format!(
             "the secret {} is one of the lab's own files, which submissions are built among; keep it \
              elsewhere",
             path.display()
@@ -284,8 +285,9 @@ fn is_kept_apart(course: &Course, root: &Path) -> Result<(), Stopped> {
 }
 
 /// Which walls stand around runs on this machine, in words.
-fn walls(course: &Course) -> Result<String, Stopped> {
-    let broken = |error: io::Error| Stopped::Broken(format!("isolation cannot be tried: {error}"));
+fn walls(course: &Course) -> Result<String, CommandError> {
+    let broken =
+        |error: io::Error| CommandError::Internal(format!("isolation cannot be tried: {error}"));
     let output = Command::new(std::env::current_exe().map_err(broken)?)
         .args(["confined", "--layers", "--user", &course.isolation.user.to_string()])
         .output()
@@ -297,7 +299,7 @@ fn walls(course: &Course) -> Result<String, Stopped> {
         all.into_iter().filter(|layer| !standing.contains(&layer.name())).collect();
     if let Some(layer) = course.isolation.require.iter().find(|layer| missing.contains(layer)) {
         let said = String::from_utf8_lossy(&output.stderr);
-        return Err(Stopped::Broken(format!(
+        return Err(CommandError::Internal(format!(
             "isolation: {layer} is required, and this machine has none{}{}; docs/course/grading.md says \
              what that means",
             if said.is_empty() { "" } else { ": " },
@@ -334,7 +336,7 @@ struct Programs {
 }
 
 impl Bench<'_> {
-    fn grade(&self, name: &str, path: &Path, build_only: bool) -> Result<Graded, Stopped> {
+    fn grade(&self, name: &str, path: &Path, build_only: bool) -> Result<Graded, CommandError> {
         let mut graded = Graded {
             name: name.into(),
             digest: String::new(),
@@ -375,7 +377,7 @@ impl Bench<'_> {
         Graded { tests: tests.collect(), ..graded }
     }
 
-    fn build(&self, submission: &Submission) -> Result<Programs, Stopped> {
+    fn build(&self, submission: &Submission) -> Result<Programs, CommandError> {
         let mut programs = Programs::default();
         let (raft, kv) = (submission.below(RAFT), submission.below(KV));
         let has_kv = self.course.has_kv() && !kv.is_empty();
@@ -412,7 +414,7 @@ impl Bench<'_> {
         name: &str,
         sources: &Sources,
         compiler: &mut Vec<String>,
-    ) -> Result<Option<PathBuf>, Stopped> {
+    ) -> Result<Option<PathBuf>, CommandError> {
         let program = self.workshop.program(name);
         let words = match self.workshop.build(sources, &program)? {
             Ok(()) => return Ok(Some(program)),
@@ -429,7 +431,7 @@ impl Bench<'_> {
         &self,
         submission: &Submission,
         programs: &Programs,
-    ) -> Result<Vec<TestGrade>, Stopped> {
+    ) -> Result<Vec<TestGrade>, CommandError> {
         let plan = |is_kv: bool| -> Plan {
             let tests = self.course.tests().filter(|(test, _)| test.part.is_kv() == is_kv);
             let seeds = |test| seeds::seeds(self.secret, test, self.course.seeds);
@@ -445,7 +447,7 @@ impl Bench<'_> {
         let raft = run(programs.own.as_ref(), &raft_plan)?;
         let kv_own = run(programs.own.as_ref().filter(|_| programs.own_has_kv), &kv_plan)?;
         let kv_lab = run(programs.on_lab.as_ref(), &kv_plan)?;
-        type Outcomes = Option<BTreeMap<&'static str, Vec<Outcome>>>;
+        type Outcomes = Option<BTreeMap<&'static str, Vec<SeedResult>>>;
         let grade = |outcomes: &Outcomes, test: &'static Test, most, directory: &str| match outcomes
             .as_ref()
             .and_then(|outcomes| outcomes.get(test.name))

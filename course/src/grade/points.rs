@@ -7,7 +7,7 @@ use lab::records::Record;
 use labraft::{Test, Verdict};
 
 use super::config::Course;
-use super::runs::Outcome;
+use super::runs::SeedResult;
 
 /// Points in hundredths: the same on every machine.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,7 +53,7 @@ pub(super) struct TestGrade {
     pub(super) test: &'static Test,
     pub(super) most: Points,
     pub(super) points: Points,
-    pub(super) outcomes: Vec<Outcome>,
+    pub(super) outcomes: Vec<SeedResult>,
     /// Of the key/value service, whose Raft gave the better result.
     pub(super) on: Option<RaftOf>,
     /// Why there was nothing to run.
@@ -68,7 +68,7 @@ impl TestGrade {
         course: &Course,
         test: &'static Test,
         most: u32,
-        outcomes: Vec<Outcome>,
+        outcomes: Vec<SeedResult>,
     ) -> TestGrade {
         let passed = outcomes.iter().filter(|outcome| outcome.has_passed()).count();
         let violation = outcomes.iter().find_map(|outcome| safety(outcome.record.as_ref()?));
@@ -108,9 +108,9 @@ impl TestGrade {
     }
 
     /// The outcomes of one kind, or all.
-    pub(super) fn of_kind(&self, is_hidden: Option<bool>) -> impl Iterator<Item = &Outcome> {
+    pub(super) fn of_kind(&self, is_hidden: Option<bool>) -> impl Iterator<Item = &SeedResult> {
         let is_such =
-            move |outcome: &&Outcome| is_hidden.is_none_or(|yes| outcome.seed.is_hidden == yes);
+            move |outcome: &&SeedResult| is_hidden.is_none_or(|yes| outcome.seed.is_hidden == yes);
         self.outcomes.iter().filter(is_such)
     }
 

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::Graded;
 use super::points::{Points, RaftOf, TestGrade};
-use super::runs::Outcome;
+use super::runs::SeedResult;
 
 /// How many failed seeds of a test are shown.
 const SEEDS_SHOWN: usize = 5;
@@ -100,7 +100,7 @@ fn words(test: &TestGrade, reader: Reader) -> Vec<String> {
     if let Some(property) = &test.zeroed_by {
         lines.push(format!("no points: a safety property was broken: {property}"));
     }
-    let failed = |is_hidden| -> Vec<&Outcome> {
+    let failed = |is_hidden| -> Vec<&SeedResult> {
         test.of_kind(Some(is_hidden)).filter(|outcome| !outcome.has_passed()).collect()
     };
     for is_hidden in [false, true] {
@@ -127,7 +127,7 @@ fn words(test: &TestGrade, reader: Reader) -> Vec<String> {
 }
 
 /// One seed that did not pass.
-fn told(test: &str, outcome: &Outcome) -> Vec<String> {
+fn told(test: &str, outcome: &SeedResult) -> Vec<String> {
     let seed = outcome.seed.value;
     let Some(record) = &outcome.record else { return vec![format!("  seed {seed} was not run")] };
     let verdict = record.verdict.name().to_uppercase();
@@ -322,7 +322,7 @@ mod tests {
     use labraft::{Test, Verdict};
 
     use super::super::config::Course;
-    use super::super::runs::Outcome;
+    use super::super::runs::SeedResult;
     use super::super::seeds::Seed;
     use super::*;
     use ::tests::SUITE;
@@ -356,7 +356,7 @@ mod tests {
             format!("secret = \"key\"\nparts = [\"2A\"]\nzero_on_safety = {zero_on_safety}\n");
         let course: Course = toml::from_str(&text).unwrap();
         let test = &SUITE[0];
-        let of = |value, is_hidden, verdict| Outcome {
+        let of = |value, is_hidden, verdict| SeedResult {
             seed: Seed { value, is_hidden },
             record: Some(record(test, value, verdict, reason)),
         };

@@ -13,23 +13,23 @@ use labraft::{Profile, Test, Verdict};
 use super::config::{Course, Limits};
 use super::seeds::Seed;
 use graded::confine::WorkerRights;
-use lab::outcome::{STOP, Stopped};
+use lab::outcome::{CommandError, INTERRUPT};
 
 /// What became of one seed of a test.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Outcome {
+pub(super) struct SeedResult {
     pub(super) seed: Seed,
     /// `None` when it was not run: it has failed.
     pub(super) record: Option<Record>,
 }
 
 impl Seed {
-    pub(super) fn with(self, record: Option<Record>) -> Outcome {
-        Outcome { seed: self, record }
+    pub(super) fn with(self, record: Option<Record>) -> SeedResult {
+        SeedResult { seed: self, record }
     }
 }
 
-impl Outcome {
+impl SeedResult {
     /// Only what was run and found to be right.
     pub(super) fn has_passed(&self) -> bool {
         let verdict = self.record.as_ref().map(|record| record.verdict);
@@ -46,7 +46,7 @@ pub(super) fn run(
     plan: &Plan,
     course: &Course,
     jobs: usize,
-) -> Result<BTreeMap<&'static str, Vec<Outcome>>, Stopped> {
+) -> Result<BTreeMap<&'static str, Vec<SeedResult>>, CommandError> {
     let limits = course.limits;
     let deadline = now() + Duration::from_secs(60 * limits.total_minutes);
     let mut found: BTreeMap<(String, u64), Record> = BTreeMap::new();
@@ -63,7 +63,7 @@ pub(super) fn run(
     // Of its own: a worker that cannot be used ends this grading, and no other.
     let stop = AtomicBool::new(false);
     let pool = Pool::new(settings(program, course, limits), &stop);
-    let pairs = pairs.take_while(|_: &Pair| !STOP.load(Ordering::Relaxed));
+    let pairs = pairs.take_while(|_: &Pair| !INTERRUPT.load(Ordering::Relaxed));
     let ran = pool.run(pairs, jobs, |answer| {
         let record = answer.record;
         if record.verdict == Verdict::Hung {
@@ -73,7 +73,7 @@ pub(super) fn run(
         let key = (record.test.clone(), record.seed);
         found.insert(key, record);
     });
-    ran.map_err(|error| Stopped::Broken(format!("a worker cannot be used: {error}")))?;
+    ran.map_err(|error| CommandError::Internal(format!("a worker cannot be used: {error}")))?;
     Ok(plan
         .iter()
         .map(|(test, seeds)| (test.name, outcomes(test, seeds, &mut found, limits)))
@@ -87,7 +87,7 @@ fn outcomes(
     seeds: &[Seed],
     found: &mut BTreeMap<(String, u64), Record>,
     limits: Limits,
-) -> Vec<Outcome> {
+) -> Vec<SeedResult> {
     let mut hung = 0;
     seeds
         .iter()
@@ -162,7 +162,7 @@ mod tests {
         let seeds: Vec<Seed> = (0..8).map(|value| Seed { value, is_hidden: false }).collect();
         let limits = Limits { hung_runs: 2, ..Limits::default() };
         let outcomes = outcomes(test, &seeds, &mut found, limits);
-        let passed: Vec<bool> = outcomes.iter().map(Outcome::has_passed).collect();
+        let passed: Vec<bool> = outcomes.iter().map(SeedResult::has_passed).collect();
         assert_eq!(passed, [true, false, false, false, true, false, false, false]);
         assert!(outcomes[6].record.is_none() && outcomes[7].record.is_none());
     }

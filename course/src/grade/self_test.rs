@@ -10,7 +10,7 @@ use std::path::Path;
 use labraft::Part;
 
 use super::points::Points;
-use super::{Bench, Graded, Stopped};
+use super::{Bench, CommandError, Graded};
 use crate::handout::handout::{Handout, Parts};
 use crate::mutants;
 use lab::submit::tree::Tree;
@@ -29,7 +29,7 @@ const BUGS: [(&str, Part); 6] = [
 ];
 
 /// Whether all of it is graded as it should be.
-pub(super) fn run(bench: &Bench<'_>, root: &Path, place: &Path) -> Result<bool, Stopped> {
+pub(super) fn run(bench: &Bench<'_>, root: &Path, place: &Path) -> Result<bool, CommandError> {
     let sources = Tree::of_sources(root).map_err(|error| cannot(root, &error))?;
     let is_graded = |part: Part| bench.course.tests().any(|(test, _)| test.part == part);
     let mut are_right = true;
@@ -79,7 +79,7 @@ fn grade(
     sources: &Tree,
     place: &Path,
     bug: Option<&Path>,
-) -> Result<Graded, Stopped> {
+) -> Result<Graded, CommandError> {
     let mut tree = sources.clone();
     tree.retain(|path| path.starts_with(super::RAFT) || path.starts_with(super::KV));
     if place.exists() {
@@ -104,6 +104,6 @@ fn unlike(expected: &str, graded: &Graded) -> String {
     format!("WRONG: expected {expected}; {}{said}", parts.collect::<Vec<_>>().join(", "))
 }
 
-fn cannot(place: &Path, error: &io::Error) -> Stopped {
-    Stopped::Broken(format!("{} cannot be used: {error}", place.display()))
+fn cannot(place: &Path, error: &io::Error) -> CommandError {
+    CommandError::Internal(format!("{} cannot be used: {error}", place.display()))
 }

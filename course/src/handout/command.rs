@@ -10,7 +10,7 @@ use labraft::Verdict;
 
 use super::handout::{Handout, Parts};
 use super::{gradescope, proof};
-use lab::outcome::{Ended, STOP, Stopped};
+use lab::outcome::{CommandError, INTERRUPT, Outcome};
 use lab::submit::manifest::Manifest;
 use lab::submit::{manifest, repository, tree};
 
@@ -39,11 +39,11 @@ pub(crate) struct HandoutArgs {
 
 impl HandoutArgs {
     /// Does it.
-    pub(crate) fn run(self) -> Result<Ended, Stopped> {
+    pub(crate) fn run(self) -> Result<Outcome, CommandError> {
         let root = tree::sources()?;
         let mut out = io::stdout();
         if let Some(directory) = &self.directory {
-            is_free(directory).map_err(Stopped::Wrong)?;
+            is_free(directory).map_err(CommandError::Usage)?;
         }
         if let (true, Some(directory), Some(config)) =
             (self.gradescope, &self.directory, &self.config)
@@ -54,40 +54,40 @@ impl HandoutArgs {
                 "{}: pack what is in it into a zip file for Gradescope",
                 directory.display()
             )?;
-            return Ok(Ended::Judged(Verdict::Passed));
+            return Ok(Outcome::Judged(Verdict::Passed));
         }
 
         let handout = Handout::of_sources(&root, self.parts.unwrap_or_default())?;
         let Some(directory) = &self.directory else {
             writeln!(out, "{}", summary(&handout)?)?;
-            return Ok(Ended::Judged(Verdict::Passed));
+            return Ok(Outcome::Judged(Verdict::Passed));
         };
         if !self.no_proof {
             writeln!(out, "building it and running its tests, which takes a minute or two ...")?;
             let problem = proof::problem(&handout, &root)?;
-            if STOP.load(Ordering::Relaxed) {
-                return Ok(Ended::Interrupted);
+            if INTERRUPT.load(Ordering::Relaxed) {
+                return Ok(Outcome::Interrupted);
             }
             if let Some(problem) = problem {
                 writeln!(out, "this handout is not fit to be given out: {}", problem.trim_end())?;
-                return Ok(Ended::Judged(Verdict::Failed));
+                return Ok(Outcome::Judged(Verdict::Failed));
             }
         }
         handout.tree.write(directory).map_err(|error| {
-            Stopped::Wrong(format!("{} cannot be written: {error}", directory.display()))
+            CommandError::Usage(format!("{} cannot be written: {error}", directory.display()))
         })?;
         let Parts { first, last } = handout.parts;
         let message = format!("Raft lab, parts {first} to {last}");
-        let commit = repository::commit_all(directory, &message).map_err(Stopped::Wrong)?;
+        let commit = repository::commit_all(directory, &message).map_err(CommandError::Usage)?;
         writeln!(out, "{}\n{}: commit {commit}", summary(&handout)?, directory.display())?;
-        Ok(Ended::Judged(Verdict::Passed))
+        Ok(Outcome::Judged(Verdict::Passed))
     }
 }
 
-fn summary(handout: &Handout) -> Result<String, Stopped> {
+fn summary(handout: &Handout) -> Result<String, CommandError> {
     let Handout { tree, parts, removed } = handout;
     let text = tree.get(manifest::FILE).unwrap_or_default();
-    let manifest = Manifest::parse(text).map_err(Stopped::Broken)?;
+    let manifest = Manifest::parse(text).map_err(CommandError::Internal)?;
     let editable = tree.files().filter(|(path, _)| manifest.may_edit(path)).count();
     Ok(format!(
         "parts {} to {}: {} files, {} of them frozen and {editable} a student's; {removed} different \

@@ -7,7 +7,7 @@
 use std::fs;
 use std::path::Path;
 
-use lab::outcome::Stopped;
+use lab::outcome::CommandError;
 use lab::submit::manifest::is_plain;
 use lab::submit::tree::Tree;
 
@@ -18,11 +18,11 @@ const LAB: &str = "lab/";
 ///
 /// # Errors
 /// When something cannot be read or written.
-pub(super) fn write(root: &Path, directory: &Path, config: &Path) -> Result<(), Stopped> {
-    let wrong = |path: &Path, error| Stopped::Wrong(format!("{}: {error}", path.display()));
+pub(super) fn write(root: &Path, directory: &Path, config: &Path) -> Result<(), CommandError> {
+    let wrong = |path: &Path, error| CommandError::Usage(format!("{}: {error}", path.display()));
     let text = fs::read_to_string(config).map_err(|error| wrong(config, error))?;
     let name = secret_name(&text)
-        .map_err(|what| Stopped::Wrong(format!("{}: {what}", config.display())))?;
+        .map_err(|what| CommandError::Usage(format!("{}: {what}", config.display())))?;
     let place = config.parent().unwrap_or(Path::new("")).join(&name);
     let secret = fs::read(&place).map_err(|error| wrong(&place, error))?;
     let sources = Tree::of_sources(root).map_err(|error| wrong(root, error))?;

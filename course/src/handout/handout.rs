@@ -10,7 +10,7 @@ use labraft::Part;
 use super::links;
 use super::lock;
 use super::markers::{self, Stripped};
-use lab::outcome::Stopped;
+use lab::outcome::CommandError;
 use lab::submit::manifest::{self, Manifest};
 use lab::submit::tree::Tree;
 
@@ -112,11 +112,14 @@ impl Handout {
     ///
     /// # Errors
     /// When the sources cannot be read, or something is wrong with their markers.
-    pub(crate) fn of_sources(root: &Path, parts: Parts) -> Result<Handout, Stopped> {
+    pub(crate) fn of_sources(root: &Path, parts: Parts) -> Result<Handout, CommandError> {
         let sources = Tree::of_sources(root).map_err(|error| {
-            Stopped::Wrong(format!("the sources at {} cannot be read: {error}", root.display()))
+            CommandError::Usage(format!(
+                "the sources at {} cannot be read: {error}",
+                root.display()
+            ))
         })?;
-        let (mut tree, removed) = files(&sources, parts).map_err(Stopped::Wrong)?;
+        let (mut tree, removed) = files(&sources, parts).map_err(CommandError::Usage)?;
         tree.insert("Cargo.lock", lock::reduced(&tree, root)?);
         let manifest =
             Manifest::new(&tree, [parts.first.name(), parts.last.name()], parts.directories());

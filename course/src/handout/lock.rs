@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use lab::outcome::Stopped;
+use lab::outcome::CommandError;
 use lab::submit::build::Bench;
 use lab::submit::tree::Tree;
 
@@ -14,7 +14,7 @@ use lab::submit::tree::Tree;
 ///
 /// # Errors
 /// When the tree cannot be written below the workspace at `root`, or cargo cannot resolve it.
-pub(super) fn reduced(tree: &Tree, root: &Path) -> Result<Vec<u8>, Stopped> {
+pub(super) fn reduced(tree: &Tree, root: &Path) -> Result<Vec<u8>, CommandError> {
     // Of this process alone: another may be making another handout.
     let bench = Bench::new(root, &format!("handout-lock-{}", std::process::id()));
     bench.put(tree)?;
@@ -24,19 +24,22 @@ pub(super) fn reduced(tree: &Tree, root: &Path) -> Result<Vec<u8>, Stopped> {
 }
 
 /// The lock file of the workspace in `directory`, once cargo has brought it up to date.
-fn resolved(directory: &Path) -> Result<Vec<u8>, Stopped> {
+fn resolved(directory: &Path) -> Result<Vec<u8>, CommandError> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
         .args(["update", "--workspace", "--offline", "--quiet"])
         .current_dir(directory)
         .stdin(Stdio::null())
         .output()
-        .map_err(|error| Stopped::Wrong(format!("cargo cannot be run: {error}")))?;
+        .map_err(|error| CommandError::Usage(format!("cargo cannot be run: {error}")))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        return Err(Stopped::Broken(format!("cargo cannot write the handout's lock file: {said}")));
+        return Err(CommandError::Internal(format!(
+            "cargo cannot write the handout's lock file: {said}"
+        )));
     }
     let path = directory.join("Cargo.lock");
-    std::fs::read(&path)
-        .map_err(|error| Stopped::Broken(format!("{} cannot be read: {error}", path.display())))
+    std::fs::read(&path).map_err(|error| {
+        CommandError::Internal(format!("{} cannot be read: {error}", path.display()))
+    })
 }

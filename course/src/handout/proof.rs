@@ -8,7 +8,7 @@ use labraft::{Part, Verdict};
 
 use super::handout::Handout;
 use ::tests::SUITE;
-use lab::outcome::Stopped;
+use lab::outcome::CommandError;
 use lab::submit::build::Bench;
 use lab::submit::tree::Tree;
 
@@ -16,7 +16,7 @@ use lab::submit::tree::Tree;
 ///
 /// # Errors
 /// When it cannot be found out.
-pub(super) fn problem(handout: &Handout, root: &Path) -> Result<Option<String>, Stopped> {
+pub(super) fn problem(handout: &Handout, root: &Path) -> Result<Option<String>, CommandError> {
     let bench = Bench::new(root, "handout");
     bench.put(&handout.tree)?;
     // The tests of the other crates are as they were, and know nothing of these.
@@ -51,9 +51,9 @@ pub(super) fn problem(handout: &Handout, root: &Path) -> Result<Option<String>, 
 }
 
 /// The handout with the reference in the place of its Raft.
-fn with_reference(handout: &Handout, root: &Path) -> Result<Tree, Stopped> {
+fn with_reference(handout: &Handout, root: &Path) -> Result<Tree, CommandError> {
     let sources = Tree::of_sources(root)
-        .map_err(|error| Stopped::Wrong(format!("{}: {error}", root.display())))?;
+        .map_err(|error| CommandError::Usage(format!("{}: {error}", root.display())))?;
     let is_raft = |path: &str| path.starts_with("raft/src/");
     let mut tree = handout.tree.clone();
     tree.retain(|path| !is_raft(path));
@@ -69,7 +69,7 @@ fn fails_cleanly(
     bench: &Bench,
     part: Part,
     missing: Option<Part>,
-) -> Result<Option<String>, Stopped> {
+) -> Result<Option<String>, CommandError> {
     let out = bench.out.join(part.name());
     let out_name = out.to_string_lossy().into_owned();
     let output =
@@ -80,8 +80,9 @@ fn fails_cleanly(
         return Ok(Some(format!("lab {part} ended with {}:\n{said}{more}", output.status)));
     }
     let path = records::path(&out);
-    let found = records::read(&path)
-        .map_err(|error| Stopped::Broken(format!("{} cannot be read: {error}", path.display())))?;
+    let found = records::read(&path).map_err(|error| {
+        CommandError::Internal(format!("{} cannot be read: {error}", path.display()))
+    })?;
     for test in SUITE.iter().filter(|test| test.part == part) {
         let record = found.all.iter().find(|record| record.test == test.name);
         match record {

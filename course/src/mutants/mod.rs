@@ -25,7 +25,7 @@ use labraft::{Profile, Test, Verdict};
 
 use ::tests::SUITE;
 use finding::{Finding, Table};
-use lab::outcome::{Ended, STOP, Stopped};
+use lab::outcome::{CommandError, INTERRUPT, Outcome};
 use lab::session::{default_jobs, parse_jobs, parse_profile};
 use patch::Patch;
 
@@ -60,9 +60,9 @@ pub(crate) struct Mutants {
 
 impl Mutants {
     /// Does it all: passed when every bug was found.
-    pub(crate) fn run(self) -> Result<Ended, Stopped> {
+    pub(crate) fn run(self) -> Result<Outcome, CommandError> {
         let root = root()?;
-        let all = patch::read_all(&root.join("course/mutants")).map_err(Stopped::Wrong)?;
+        let all = patch::read_all(&root.join("course/mutants")).map_err(CommandError::Usage)?;
         let patches = chosen(&all, &self.ids)?;
         // All of them first: nobody wants to hear of the last one after an hour.
         for patch in &patches {
@@ -70,10 +70,10 @@ impl Mutants {
         }
         if self.check {
             writeln!(io::stdout(), "{} patches apply", patches.len())?;
-            return Ok(Ended::Judged(Verdict::Passed));
+            return Ok(Outcome::Judged(Verdict::Passed));
         }
         if let Some(path) = &self.markdown {
-            finding::check_page(path, self.profile.name()).map_err(Stopped::Wrong)?;
+            finding::check_page(path, self.profile.name()).map_err(CommandError::Usage)?;
         }
 
         let bench = Bench::new(&root)?;
@@ -92,17 +92,17 @@ impl Mutants {
         if let Some(path) = &self.markdown {
             let is_known = |id: &str| all.iter().any(|patch| patch.id == id);
             let written = table.write_page(path, self.profile.name(), is_known);
-            written.map_err(Stopped::Wrong)?;
+            written.map_err(CommandError::Usage)?;
         }
-        Ok(match STOP.load(Ordering::Relaxed) {
-            true => Ended::Interrupted,
-            false if table.all_found() => Ended::Judged(Verdict::Passed),
-            false => Ended::Judged(Verdict::Failed),
+        Ok(match INTERRUPT.load(Ordering::Relaxed) {
+            true => Outcome::Interrupted,
+            false if table.all_found() => Outcome::Judged(Verdict::Passed),
+            false => Outcome::Judged(Verdict::Failed),
         })
     }
 
     /// Builds with the bug and runs until something finds it; `None` when interrupted.
-    fn try_out(&self, patch: &Patch, bench: &Bench) -> Result<Option<Finding>, Stopped> {
+    fn try_out(&self, patch: &Patch, bench: &Bench) -> Result<Option<Finding>, CommandError> {
         bench.copy_sources()?;
         git_apply(&bench.tree, &patch.path, &[])?;
         let log = bench.out.join("build.log");
@@ -111,7 +111,7 @@ impl Mutants {
             Some(0) => {}
             Some(_) => {
                 let said = fs::read_to_string(&log).unwrap_or_default();
-                return Err(Stopped::Wrong(format!("{} does not build:\n{said}", patch.id)));
+                return Err(CommandError::Usage(format!("{} does not build:\n{said}", patch.id)));
             }
         }
         for seeds in blocks(self.seeds) {
@@ -137,7 +137,7 @@ impl Mutants {
         bench: &Bench,
         is_kv: bool,
         seeds: &Range<u64>,
-    ) -> Result<Option<Finding>, Stopped> {
+    ) -> Result<Option<Finding>, CommandError> {
         let lab = if is_kv { 3 } else { 2 };
         let out = bench.out.join(format!("{}/{}-{lab}", self.profile.name(), patch.id));
         let log = bench.out.join("run.log");
@@ -164,12 +164,14 @@ impl Mutants {
             Some(code) => {
                 let said = fs::read_to_string(&log).unwrap_or_default();
                 let id = &patch.id;
-                return Err(Stopped::Broken(format!("{id} ended with exit code {code}:\n{said}")));
+                return Err(CommandError::Internal(format!(
+                    "{id} ended with exit code {code}:\n{said}"
+                )));
             }
         }
         let path = records::path(&out);
         let records = records::read(&path).map_err(|error| {
-            Stopped::Broken(format!("{} cannot be read: {error}", path.display()))
+            CommandError::Internal(format!("{} cannot be read: {error}", path.display()))
         })?;
         Ok(Some(Finding::of(&records.all)))
     }
@@ -191,11 +193,13 @@ fn blocks(seeds: u64) -> impl Iterator<Item = Range<u64>> {
 }
 
 /// Where the sources are: the nearest directory upwards that has patches.
-fn root() -> Result<PathBuf, Stopped> {
+fn root() -> Result<PathBuf, CommandError> {
     let here = std::env::current_dir()?;
     let found = here.ancestors().find(|directory| directory.join("course/mutants").is_dir());
     found.map(Path::to_path_buf).ok_or_else(|| {
-        Stopped::Wrong("there is no course/mutants here: run it in the lab's own sources".into())
+        CommandError::Usage(
+            "there is no course/mutants here: run it in the lab's own sources".into(),
+        )
     })
 }
 
@@ -212,30 +216,34 @@ fn commit(root: &Path) -> String {
     if is_changed { commit + "-dirty" } else { commit }
 }
 
-fn chosen<'a>(patches: &'a [Patch], ids: &[String]) -> Result<Vec<&'a Patch>, Stopped> {
+fn chosen<'a>(patches: &'a [Patch], ids: &[String]) -> Result<Vec<&'a Patch>, CommandError> {
     if let Some(id) = ids.iter().find(|&id| patches.iter().all(|patch| patch.id != *id)) {
-        return Err(Stopped::Wrong(format!("there is no course/mutants/{id}.patch")));
+        return Err(CommandError::Usage(format!("there is no course/mutants/{id}.patch")));
     }
     let is_chosen = |patch: &&Patch| ids.is_empty() || ids.contains(&patch.id);
     Ok(patches.iter().filter(is_chosen).collect())
 }
 
 /// Puts a bug into the sources in a directory, or whatever else git is told.
-pub(crate) fn git_apply(directory: &Path, patch: &Path, arguments: &[&str]) -> Result<(), Stopped> {
+pub(crate) fn git_apply(
+    directory: &Path,
+    patch: &Path,
+    arguments: &[&str],
+) -> Result<(), CommandError> {
     let mut command = Command::new("git");
     command.current_dir(directory).arg("apply").args(arguments).arg(patch);
     // Below a repository git would take the paths for the repository's, and change nothing.
     if let Some(parent) = directory.parent() {
         command.env("GIT_CEILING_DIRECTORIES", parent);
     }
-    let output = command
-        .output()
-        .map_err(|error| Stopped::Wrong(format!("git cannot be run: {error}; it is needed")))?;
+    let output = command.output().map_err(|error| {
+        CommandError::Usage(format!("git cannot be run: {error}; it is needed"))
+    })?;
     if output.status.success() {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    Err(Stopped::Wrong(format!("{} does not apply:\n{}", patch.display(), said.trim_end())))
+    Err(CommandError::Usage(format!("{} does not apply:\n{}", patch.display(), said.trim_end())))
 }
 
 /// Where bugs are tried out: a copy of the sources, and what is built from it.
@@ -247,7 +255,7 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(root: &Path) -> Result<Bench, Stopped> {
+    fn new(root: &Path) -> Result<Bench, CommandError> {
         let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
         let place = root.join(target.unwrap_or_else(|| "target".into())).join("mutants");
         let bench = Bench {
@@ -258,7 +266,7 @@ impl Bench {
         };
         for directory in [&bench.tree, &bench.out] {
             fs::create_dir_all(directory).map_err(|error| {
-                Stopped::Wrong(format!("{} cannot be made: {error}", directory.display()))
+                CommandError::Usage(format!("{} cannot be made: {error}", directory.display()))
             })?;
         }
         Ok(bench)
@@ -266,9 +274,12 @@ impl Bench {
 
     /// Makes the copy like the sources. What is alike already is not written, so that it is not built
     /// again.
-    fn copy_sources(&self) -> Result<(), Stopped> {
+    fn copy_sources(&self) -> Result<(), CommandError> {
         copy_directory(&self.root, &self.tree, &["target", ".git"]).map_err(|error| {
-            Stopped::Broken(format!("the sources cannot be copied to {:?}: {error}", self.tree))
+            CommandError::Internal(format!(
+                "the sources cannot be copied to {:?}: {error}",
+                self.tree
+            ))
         })
     }
 
@@ -298,8 +309,8 @@ impl Bench {
     }
 
     /// Waits for a command whose words go to a file: its exit code, or `None` when interrupted.
-    fn ended(&self, mut command: Command, log: &Path) -> Result<Option<i32>, Stopped> {
-        let cannot = |error: io::Error| Stopped::Broken(format!("{:?}: {error}", self.tree));
+    fn ended(&self, mut command: Command, log: &Path) -> Result<Option<i32>, CommandError> {
+        let cannot = |error: io::Error| CommandError::Internal(format!("{:?}: {error}", self.tree));
         let log = File::create(log).map_err(cannot)?;
         let said = log.try_clone().map_err(cannot)?;
         let mut child = command.stdin(Stdio::null()).stdout(said).stderr(log).spawn()?;
@@ -307,13 +318,13 @@ impl Bench {
             if let Some(status) = child.try_wait()? {
                 break status;
             }
-            if STOP.load(Ordering::Relaxed) {
+            if INTERRUPT.load(Ordering::Relaxed) {
                 // A terminal has told the child as well, but only a terminal.
                 child.kill()?;
             }
             pause();
         };
-        Ok(if STOP.load(Ordering::Relaxed) { None } else { Some(status.code().unwrap_or(-1)) })
+        Ok(if INTERRUPT.load(Ordering::Relaxed) { None } else { Some(status.code().unwrap_or(-1)) })
     }
 }
 

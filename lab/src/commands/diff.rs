@@ -9,10 +9,10 @@ use clap::Args;
 use labraft::Verdict;
 use labrpc::{Event, Node, Timed};
 
-use crate::outcome::{Ended, STOP, Stopped};
-use crate::session::{Commands, Common};
+use crate::outcome::{CommandError, INTERRUPT, Outcome};
+use crate::selector::{Selection, Selector};
+use crate::session::{Common, Session};
 use crate::show::usual_width;
-use crate::which::{Wanted, Which};
 
 /// What is said on the command line.
 #[derive(Args)]
@@ -39,10 +39,10 @@ fn without_pauses(mut answer: Answer) -> Answer {
 
 impl Diff {
     /// Makes or reads both runs and compares them.
-    pub(crate) fn run(&self, commands: &Commands<'_>) -> Result<Ended, Stopped> {
-        let Some(one) = self.answer(&self.one, commands)? else { return Ok(Ended::Interrupted) };
-        let Some(other) = self.answer(&self.other, commands)? else {
-            return Ok(Ended::Interrupted);
+    pub(crate) fn run(&self, session: &Session<'_>) -> Result<Outcome, CommandError> {
+        let Some(one) = self.answer(&self.one, session)? else { return Ok(Outcome::Interrupted) };
+        let Some(other) = self.answer(&self.other, session)? else {
+            return Ok(Outcome::Interrupted);
         };
         let mut out = io::stdout().lock();
         for (name, answer) in [(&self.one, &one), (&self.other, &other)] {
@@ -55,7 +55,7 @@ impl Diff {
         let same = one.events.iter().zip(&other.events).take_while(is_same).count();
         if same == one.events.len() && same == other.events.len() {
             writeln!(out, "the two are the same, in all {same} events")?;
-            return Ok(Ended::Judged(Verdict::Passed));
+            return Ok(Outcome::Judged(Verdict::Passed));
         }
         writeln!(out, "\nthe same up to event {same}:")?;
         let width = usual_width();
@@ -65,30 +65,32 @@ impl Diff {
             writeln!(out, "then {name}:")?;
             view::lines(answer, same..same + self.context, width, sign, &mut out)?;
         }
-        Ok(Ended::Judged(Verdict::Passed))
+        Ok(Outcome::Judged(Verdict::Passed))
     }
 
     /// The run, with its events.
-    fn answer(&self, what: &str, commands: &Commands<'_>) -> Result<Option<Answer>, Stopped> {
+    fn answer(&self, what: &str, session: &Session<'_>) -> Result<Option<Answer>, CommandError> {
         let path = Path::new(what);
         if recording::is_one(path) {
             return match recording::load(path) {
                 Ok(answer) => Ok(Some(answer)),
-                Err(error) => Err(Stopped::Wrong(error.to_string())),
+                Err(error) => Err(CommandError::Usage(error.to_string())),
             };
         }
         let which = match what.rsplit_once(':') {
             Some((test, seed)) if !path.exists() && !what.starts_with('{') => {
                 let seed = seed.parse().map_err(|_| {
-                    Stopped::Wrong(format!("{what:?}: {seed:?} is no seed; a run is TEST:SEED"))
+                    CommandError::Usage(format!(
+                        "{what:?}: {seed:?} is no seed; a run is TEST:SEED"
+                    ))
                 })?;
-                Which::new(test.into(), Some(seed))
+                Selector::new(test.into(), Some(seed))
             }
-            _ => Which::new(what.into(), None),
+            _ => Selector::new(what.into(), None),
         };
-        let Wanted { test, spec, profile, .. } = which.one(commands, &self.common.out)?;
-        let settings = commands.settings(&self.common.out, false);
-        let pool = Pool::new(Settings { profile, ..settings }, &STOP);
+        let Selection { test, spec, profile, .. } = which.one(session, &self.common.out)?;
+        let settings = session.settings(&self.common.out, false);
+        let pool = Pool::new(Settings { profile, ..settings }, &INTERRUPT);
         Ok(pool.runs().run(test, spec, Keep::Events)?)
     }
 }

@@ -11,16 +11,16 @@ use labraft::Verdict;
 use labrpc::RunSpec;
 
 use crate::commands::shrink::{bounds_for, what_fails};
-use crate::outcome::{Ended, STOP, Stopped};
-use crate::session::{Commands, Common};
+use crate::outcome::{CommandError, INTERRUPT, Outcome};
+use crate::selector::{Selection, Selector};
+use crate::session::{Common, Session};
 use crate::show::{failed_at, usual_width};
-use crate::which::{Wanted, Which};
 
 /// What is said on the command line.
 #[derive(Args)]
 pub(crate) struct Explain {
     #[command(flatten)]
-    which: Which,
+    selector: Selector,
     /// How often the rest is drawn anew for each time.
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u64).range(4..))]
     tries: u64,
@@ -30,14 +30,14 @@ pub(crate) struct Explain {
 
 impl Explain {
     /// Looks for the moment, and prints what happened then.
-    pub(crate) fn run(&self, commands: &Commands<'_>) -> Result<Ended, Stopped> {
-        let wanted = self.which.one(commands, &self.common.out)?;
-        let Wanted { test, spec, profile, .. } = &wanted;
-        let settings = commands.settings(&self.common.out, false);
-        let pool = Pool::new(Settings { profile: *profile, ..settings }, &STOP);
+    pub(crate) fn run(&self, session: &Session<'_>) -> Result<Outcome, CommandError> {
+        let wanted = self.selector.one(session, &self.common.out)?;
+        let Selection { test, spec, profile, .. } = &wanted;
+        let settings = session.settings(&self.common.out, false);
+        let pool = Pool::new(Settings { profile: *profile, ..settings }, &INTERRUPT);
         let mut runs = pool.runs();
         let Some(answer) = runs.run(test, spec.clone(), Keep::Events)? else {
-            return Ok(Ended::Interrupted);
+            return Ok(Outcome::Interrupted);
         };
         let failure = what_fails(&answer)?;
         let failed_at = failed_at(&answer).unwrap_or_default();
@@ -51,13 +51,13 @@ impl Explain {
             &mut |spec: &RunSpec, keep| runs.run(test, spec.clone(), keep),
             &mut |_| {},
         )?;
-        let Some(found) = found else { return Ok(Ended::Interrupted) };
+        let Some(found) = found else { return Ok(Outcome::Interrupted) };
         tell(&found, &answer)?;
-        Ok(Ended::Judged(Verdict::Passed))
+        Ok(Outcome::Judged(Verdict::Passed))
     }
 }
 
-fn tell(found: &Explained, answer: &Answer) -> Result<(), Stopped> {
+fn tell(found: &Explained, answer: &Answer) -> Result<(), CommandError> {
     let mut out = io::stdout().lock();
     writeln!(
         out,

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use clap::Args;
 use labraft::Verdict;
 
-use crate::outcome::{Ended, Stopped};
+use crate::outcome::{CommandError, Outcome};
 use crate::session::program;
 
 /// The lab pages that there are, by their parts. The build script lists them.
@@ -23,10 +23,10 @@ pub(crate) struct Hint {
 
 impl Hint {
     /// Prints one hint, and how to see the next.
-    pub(crate) fn run(self) -> Result<Ended, Stopped> {
-        let text = self.text(&program()).map_err(Stopped::Wrong)?;
+    pub(crate) fn run(self) -> Result<Outcome, CommandError> {
+        let text = self.text(&program()).map_err(CommandError::Usage)?;
         io::stdout().lock().write_all(text.as_bytes())?;
-        Ok(Ended::Judged(Verdict::Passed))
+        Ok(Outcome::Judged(Verdict::Passed))
     }
 
     fn text(&self, program: &str) -> Result<String, String> {

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use clap::Args;
 use labraft::{Test, Verdict};
 
-use crate::outcome::{Ended, Stopped};
+use crate::outcome::{CommandError, Outcome};
 use crate::report;
 use crate::session::Program;
 
@@ -17,7 +17,7 @@ pub(crate) struct List {
 
 impl List {
     /// Prints a line for each test: name, part, points and title.
-    pub(crate) fn run(self, program: &Program<'_>) -> Result<Ended, Stopped> {
+    pub(crate) fn run(self, program: &Program<'_>) -> Result<Outcome, CommandError> {
         let mut out = io::stdout().lock();
         let tests = program.chosen(&self.patterns)?;
         let width = report::name_width(tests.iter().map(|test| test.name));
@@ -25,6 +25,6 @@ impl List {
             let Test { name, part, points, title, .. } = test;
             writeln!(out, "{name:<width$}  {part}  {points:3} points  {title}")?;
         }
-        Ok(Ended::Judged(Verdict::Passed))
+        Ok(Outcome::Judged(Verdict::Passed))
     }
 }

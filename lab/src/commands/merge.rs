@@ -8,7 +8,7 @@ use crate::report::Summary;
 use clap::Args;
 use labraft::Test;
 
-use crate::outcome::{Ended, Stopped};
+use crate::outcome::{CommandError, Outcome};
 use crate::outputs::{OutputArgs, Outputs};
 use crate::seeds::Seeds;
 use crate::session::{Program, replay_command};
@@ -36,7 +36,7 @@ pub(crate) struct MergeArgs {
 
 impl MergeArgs {
     /// Puts the results together.
-    pub(crate) fn run(self, program: &Program<'_>) -> Result<Ended, Stopped> {
+    pub(crate) fn run(self, program: &Program<'_>) -> Result<Outcome, CommandError> {
         let tests = match &self.patterns[..] {
             [] => None,
             patterns => Some(program.chosen(patterns)?),
@@ -69,16 +69,16 @@ struct Merge {
 impl Merge {
     /// Reads, checks, writes and reports: the worst verdict. `is_default` says whether an
     /// implementation need not be named in commands.
-    fn run(self, program: &Program<'_>) -> Result<Ended, Stopped> {
+    fn run(self, program: &Program<'_>) -> Result<Outcome, CommandError> {
         let mut runs: BTreeMap<(usize, u64), (Record, usize)> = BTreeMap::new();
         let mut first: Option<(Record, usize)> = None;
         let mut double = Vec::new();
         for (from, directory) in self.directories.iter().enumerate() {
             let path = records::path(directory);
             let records = records::read(&path)
-                .map_err(|error| Stopped::Wrong(format!("{}: {error}", path.display())))?;
+                .map_err(|error| CommandError::Usage(format!("{}: {error}", path.display())))?;
             if records.torn.is_some() {
-                return Err(Stopped::Wrong(format!(
+                return Err(CommandError::Usage(format!(
                     "the last result in {} is torn: its run was killed; run it again with --resume",
                     path.display()
                 )));
@@ -87,14 +87,14 @@ impl Merge {
                 let (one, one_from) = first.get_or_insert_with(|| (record.clone(), from));
                 if let Some(what) = foreign(one, &record) {
                     let (a, b) = (self.directories[*one_from].display(), directory.display());
-                    return Err(Stopped::Wrong(format!(
+                    return Err(CommandError::Usage(format!(
                         "results of different sweeps cannot be put together: {a} and {b} differ in \
                          {what}"
                     )));
                 }
                 let place = self.suite.iter().position(|test| test.name == record.test);
                 let place = place.ok_or_else(|| {
-                    Stopped::Wrong(format!(
+                    CommandError::Usage(format!(
                         "{}: no test is called {:?}",
                         path.display(),
                         record.test
@@ -125,14 +125,17 @@ impl Merge {
             .flatten()
             .collect();
         if !wrong.is_empty() {
-            return Err(Stopped::Wrong(wrong.join("; ")));
+            return Err(CommandError::Usage(wrong.join("; ")));
         }
         if runs.is_empty() {
-            return Err(Stopped::Wrong("there are no results".into()));
+            return Err(CommandError::Usage("there are no results".into()));
         }
 
         let cannot_keep = |error| {
-            Stopped::Wrong(format!("the whole cannot be kept in {}: {error}", self.out.display()))
+            CommandError::Usage(format!(
+                "the whole cannot be kept in {}: {error}",
+                self.out.display()
+            ))
         };
         let mut writer = records::Writer::begin(&self.out).map_err(cannot_keep)?;
         let mut summary = Summary::default();
@@ -157,7 +160,7 @@ impl Merge {
                 seeds.len()
             ))?;
         }
-        Ok(Ended::Judged(summary.worst()))
+        Ok(Outcome::Judged(summary.worst()))
     }
 
     /// The runs that ought to be there, and are not.

@@ -10,16 +10,16 @@ use clap::Args;
 use labraft::Verdict;
 use labrpc::RunSpec;
 
-use crate::outcome::{Ended, STOP, Stopped};
-use crate::session::{Commands, Common};
+use crate::outcome::{CommandError, INTERRUPT, Outcome};
+use crate::selector::{PreviousRun, Selection, Selector};
+use crate::session::{Common, Session};
 use crate::show::Show;
-use crate::which::{Known, Wanted, Which};
 
 /// What is said on the command line.
 #[derive(Args)]
 pub(crate) struct Replay {
     #[command(flatten)]
-    which: Which,
+    selector: Selector,
     #[command(flatten)]
     show: Show,
     /// Run so many other seeds before, for comparing runs.
@@ -31,26 +31,26 @@ pub(crate) struct Replay {
 
 impl Replay {
     /// Runs it again: the worst verdict.
-    pub(crate) fn run(&self, commands: &Commands<'_>) -> Result<Ended, Stopped> {
+    pub(crate) fn run(&self, session: &Session<'_>) -> Result<Outcome, CommandError> {
         let mut worst = Verdict::Passed;
-        for wanted in self.which.all(commands, &self.common.out)? {
-            match self.run_one(&wanted, commands)? {
+        for wanted in self.selector.all(session, &self.common.out)? {
+            match self.run_one(&wanted, session)? {
                 Some(verdict) => worst = worst.max(verdict),
-                None => return Ok(Ended::Interrupted),
+                None => return Ok(Outcome::Interrupted),
             }
         }
-        Ok(Ended::Judged(worst))
+        Ok(Outcome::Judged(worst))
     }
 
     /// `None` when it was interrupted.
     fn run_one(
         &self,
-        wanted: &Wanted,
-        commands: &Commands<'_>,
-    ) -> Result<Option<Verdict>, Stopped> {
-        let Wanted { test, spec, profile, .. } = wanted;
-        let settings = commands.settings(&self.common.out, true);
-        let pool = Pool::new(Settings { profile: *profile, ..settings }, &STOP);
+        wanted: &Selection,
+        session: &Session<'_>,
+    ) -> Result<Option<Verdict>, CommandError> {
+        let Selection { test, spec, profile, .. } = wanted;
+        let settings = session.settings(&self.common.out, true);
+        let pool = Pool::new(Settings { profile: *profile, ..settings }, &INTERRUPT);
         let mut runs = pool.runs();
         for earlier in 1..=self.earlier_runs {
             let spec = RunSpec::seed(spec.seed.wrapping_add(earlier));
@@ -60,8 +60,8 @@ impl Replay {
         self.show.show(&answer)?;
         let mut out = io::stdout().lock();
         let replay = match &wanted.repro {
-            Some(path) => commands.replay_file(path),
-            None => commands.replay(test.name, spec.seed, *profile),
+            Some(path) => session.replay_file(path),
+            None => session.replay(test.name, spec.seed, *profile),
         };
         write!(out, "{}", report::course_words(test, &answer, &replay))?;
         writeln!(out, "{}", compare(&answer.record, wanted, &self.common.out))?;
@@ -76,7 +76,7 @@ impl Replay {
 }
 
 /// Whether this is the run that was recorded.
-fn compare(record: &Record, wanted: &Wanted, out: &Path) -> String {
+fn compare(record: &Record, wanted: &Selection, out: &Path) -> String {
     if record.fingerprint.is_empty() {
         return "the run did not come to an end, so it has no fingerprint".into();
     }
@@ -107,7 +107,7 @@ fn compare(record: &Record, wanted: &Wanted, out: &Path) -> String {
 }
 
 /// Whether the failure is the one that the file is about, in a line.
-fn compare_failure(record: &Record, known: &Known) -> &'static str {
+fn compare_failure(record: &Record, known: &PreviousRun) -> &'static str {
     match (&record.problem, &known.problem) {
         (Some(now), Some(then)) if now.is_same(then) => "it fails as the file says\n",
         (Some(_), _) => "it fails, but not as the file says\n",

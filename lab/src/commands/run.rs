@@ -14,12 +14,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 use labraft::{Test, Verdict};
 
 use crate::failures;
-use crate::outcome::{Ended, STOP, Stopped};
+use crate::outcome::{CommandError, INTERRUPT, Outcome};
 use crate::outputs::OutputArgs;
 use crate::outputs::Outputs;
 use crate::seeds::{Seeds, Shard, pairs, parse_span};
 use crate::self_check::{self, OtherProcess};
-use crate::session::{Commands, Common, Program, default_jobs, parse_jobs};
+use crate::session::{Common, Program, Session, default_jobs, parse_jobs};
 
 /// How often a line is printed where there is no terminal to draw on.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
@@ -74,25 +74,24 @@ pub(crate) struct RunArgs {
 
 impl RunArgs {
     /// Runs what is meant.
-    pub(crate) fn run(self, program: &Program<'_>) -> Result<Ended, Stopped> {
+    pub(crate) fn run(self, program: &Program<'_>) -> Result<Outcome, CommandError> {
         let RunArgs { output, common, .. } = self;
         let seeds = match (self.seeds, self.seed, self.time) {
             (Some(seeds), ..) => seeds,
             (None, None, Some(_)) => Seeds::Range(0..u64::MAX),
-            (None, seed, _) => Seeds::one(seed.unwrap_or(0)).map_err(Stopped::Wrong)?,
+            (None, seed, _) => Seeds::one(seed.unwrap_or(0)).map_err(CommandError::Usage)?,
         };
         let shard = match self.shard {
             Some(shard) => Some(shard),
             // It is a part of another sweep, which has been shared out already.
             None if self.last_seed_first => None,
-            None => {
-                Shard::from_environment(|name| std::env::var(name).ok()).map_err(Stopped::Wrong)?
-            }
+            None => Shard::from_environment(|name| std::env::var(name).ok())
+                .map_err(CommandError::Usage)?,
         };
         if let Some(shard) = shard
             && (self.time.is_some() || self.check_determinism)
         {
-            return Err(Stopped::Wrong(format!(
+            return Err(CommandError::Usage(format!(
                 "the variables of a job array say that this is share {shard}, and neither --for nor \
                  --check-determinism can be shared out; unset them, or give --seeds"
             )));
@@ -102,7 +101,7 @@ impl RunArgs {
             seeds,
             shard: shard.unwrap_or(Shard::WHOLE),
             out: common.out.clone(),
-            commands: Commands::new(common, program)?,
+            session: Session::new(common, program)?,
             jobs: self.jobs.unwrap_or_else(default_jobs),
             resume: self.resume,
             failed_first: self.failed_first,
@@ -122,7 +121,7 @@ struct Sweep<'a> {
     tests: Vec<&'static Test>,
     seeds: Seeds,
     shard: Shard,
-    commands: Commands<'a>,
+    session: Session<'a>,
     jobs: usize,
     /// Where results are kept.
     out: PathBuf,
@@ -143,14 +142,14 @@ struct Sweep<'a> {
 impl Sweep<'_> {
     /// Runs it all and says what came of it: the worst verdict. A run that is not the same each time
     /// has failed.
-    fn run(self) -> Result<Ended, Stopped> {
+    fn run(self) -> Result<Outcome, CommandError> {
         let cannot_keep = |error: io::Error| {
             let out = self.out.display();
             let what = format!("results cannot be kept in {out}: {error}; see --out");
             match error.kind() {
-                io::ErrorKind::InvalidData => Stopped::Wrong(what),
+                io::ErrorKind::InvalidData => CommandError::Usage(what),
                 // A full disk, or another lab at work there: the same command may do later.
-                _ => Stopped::Broken(what),
+                _ => CommandError::Internal(what),
             }
         };
         let mut summary = Summary::default();
@@ -174,7 +173,7 @@ impl Sweep<'_> {
         let mut display = Display::new(&self, done.len() as u64);
         let (mut failures, mut kept) = (summary.totals().1, Ok(()));
         let mut fingerprints = BTreeMap::new();
-        let pool = Pool::new(self.commands.settings(&self.out, self.is_single()), &STOP);
+        let pool = Pool::new(self.session.settings(&self.out, self.is_single()), &INTERRUPT);
         let begun: BTreeSet<_> = first.iter().map(|(test, seed)| (test.name, *seed)).collect();
         let others = self.pairs().filter(|(test, seed)| !begun.contains(&(test.name, *seed)));
         let pairs = first.into_iter().chain(others);
@@ -184,7 +183,7 @@ impl Sweep<'_> {
             if kept.is_ok() {
                 kept = results.add(record).map_err(cannot_keep);
                 if kept.is_err() {
-                    STOP.store(true, Ordering::Relaxed);
+                    INTERRUPT.store(true, Ordering::Relaxed);
                 }
             }
             failures += u64::from(record.verdict >= Verdict::Failed);
@@ -198,22 +197,22 @@ impl Sweep<'_> {
             summary.add(record);
             display.add(answer, failures);
         })
-        .map_err(|error| Stopped::Broken(format!("a worker cannot be used: {error}")))?;
+        .map_err(|error| CommandError::Internal(format!("a worker cannot be used: {error}")))?;
         kept?;
         display.end()?;
 
-        let interrupted = STOP.load(Ordering::Relaxed);
+        let interrupted = INTERRUPT.load(Ordering::Relaxed);
         let same = interrupted || self.compare(&summary, &fingerprints)?;
         let replay =
-            |record: &Record| self.commands.replay(&record.test, record.seed, record.profile);
+            |record: &Record| self.session.replay(&record.test, record.seed, record.profile);
         self.outputs.write(&summary, !self.is_single(), replay)?;
         if !(interrupted || self.no_shrink || self.last_seed_first || self.is_single()) {
-            self.outputs.say(&failures::leave(&summary, &self.commands, &self.out)?)?;
+            self.outputs.say(&failures::leave(&summary, &self.session, &self.out)?)?;
         }
         Ok(match interrupted {
-            true => Ended::Interrupted,
-            false if !same => Ended::Judged(Verdict::Failed),
-            false => Ended::Judged(summary.worst()),
+            true => Outcome::Interrupted,
+            false if !same => Outcome::Judged(Verdict::Failed),
+            false => Outcome::Judged(summary.worst()),
         })
     }
 
@@ -228,14 +227,13 @@ impl Sweep<'_> {
         records: &[Record],
         done: &mut BTreeSet<(&'static str, u64)>,
         summary: &mut Summary,
-    ) -> Result<(), Stopped> {
-        let (name, build) = (self.commands.implementation.name, &self.commands.build);
+    ) -> Result<(), CommandError> {
+        let (name, build) = (self.session.implementation.name, &self.session.build);
         for record in records {
-            let is_same =
-                record.profile == self.commands.profile() && record.implementation == name;
+            let is_same = record.profile == self.session.profile() && record.implementation == name;
             if !is_same || !record.build.is_same_source(build) {
                 let out = self.out.display();
-                return Err(Stopped::Wrong(format!(
+                return Err(CommandError::Usage(format!(
                     "the results in {out} are of another build, implementation or profile ({}, {}); run \
                      without --resume, or with another --out",
                     record.build.commit, record.implementation
@@ -294,19 +292,19 @@ impl Sweep<'_> {
         &self,
         summary: &Summary,
         fingerprints: &BTreeMap<(String, u64), String>,
-    ) -> Result<bool, Stopped> {
-        let cannot = |error| Stopped::Broken(format!("runs cannot be compared: {error}"));
-        let other = OtherProcess::new(&self.commands);
+    ) -> Result<bool, CommandError> {
+        let cannot = |error| CommandError::Internal(format!("runs cannot be compared: {error}"));
+        let other = OtherProcess::new(&self.session);
         let differences = if self.check_determinism {
             other.compare(&self.tests, &self.seeds, self.jobs, fingerprints).map_err(cannot)?
         } else {
-            let pool = Pool::new(self.commands.settings(&self.out, false), &STOP);
+            let pool = Pool::new(self.session.settings(&self.out, false), &INTERRUPT);
             let tests = summary
-                .tests(self.commands.suite())
+                .tests(self.session.suite())
                 .into_iter()
                 .flat_map(|(_, test)| &test.not_passed);
             let failed: Vec<&Record> = tests.map(|(_, record)| record).collect();
-            self_check::run_again(&pool, self.commands.suite(), self.jobs, &failed)
+            self_check::run_again(&pool, self.session.suite(), self.jobs, &failed)
                 .map_err(cannot)?
         };
         let mut text = String::new();
@@ -407,7 +405,7 @@ impl<'a> Display<'a> {
     fn print(&mut self, answer: &Answer) {
         let test = self.sweep.tests[self.printed];
         let replay =
-            self.sweep.commands.replay(test.name, answer.record.seed, answer.record.profile);
+            self.sweep.session.replay(test.name, answer.record.seed, answer.record.profile);
         let text = report::course_words(test, answer, &replay);
         if self.closed.is_ok() {
             self.closed = io::stdout().write_all(text.as_bytes());
@@ -422,7 +420,7 @@ impl<'a> Display<'a> {
         }
     }
 
-    fn end(mut self) -> Result<(), Stopped> {
+    fn end(mut self) -> Result<(), CommandError> {
         self.bar.finish_and_clear();
         // Those behind one that was not run.
         let left = std::mem::take(&mut self.waiting);

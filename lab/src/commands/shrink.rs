@@ -14,16 +14,16 @@ use indicatif::{ProgressBar, ProgressStyle};
 use labraft::Verdict;
 use labrpc::RunSpec;
 
-use crate::outcome::{Ended, STOP, Stopped};
-use crate::session::{Commands, Common};
+use crate::outcome::{CommandError, INTERRUPT, Outcome};
+use crate::selector::{Selection, Selector};
+use crate::session::{Common, Session};
 use crate::show::Show;
-use crate::which::{Wanted, Which};
 
 /// What is said on the command line.
 #[derive(Args)]
 pub(crate) struct Shrink {
     #[command(flatten)]
-    which: Which,
+    selector: Selector,
     /// At most so many runs are made.
     #[arg(long, value_name = "RUNS", default_value_t = DEFAULT_BUDGET)]
     budget: u64,
@@ -44,33 +44,33 @@ pub(crate) const DEFAULT_BUDGET: u64 = 1000;
 
 impl Shrink {
     /// Shrinks a run.
-    pub(crate) fn run(&self, commands: &Commands<'_>) -> Result<Ended, Stopped> {
-        let wanted = self.which.one(commands, &self.common.out)?;
+    pub(crate) fn run(&self, session: &Session<'_>) -> Result<Outcome, CommandError> {
+        let wanted = self.selector.one(session, &self.common.out)?;
         let path = self.repro.clone().unwrap_or_else(|| {
             let name = format!("{}-{}.json", wanted.test.name, wanted.spec.seed);
             self.common.out.join("repro").join(name)
         });
-        let settings = commands.settings(&self.common.out, false);
-        let pool = Pool::new(Settings { profile: wanted.profile, ..settings }, &STOP);
+        let settings = session.settings(&self.common.out, false);
+        let pool = Pool::new(Settings { profile: wanted.profile, ..settings }, &INTERRUPT);
         let mut runs = pool.runs();
         let Some(told) = shrink_one(&wanted, &mut runs, self.budget, !self.json)? else {
-            return Ok(Ended::Interrupted);
+            return Ok(Outcome::Interrupted);
         };
         told.repro.write(&path).map_err(|error| {
-            Stopped::Wrong(format!("{} cannot be written: {error}", path.display()))
+            CommandError::Usage(format!("{} cannot be written: {error}", path.display()))
         })?;
         self.show.show(&told.answer)?;
         let mut out = io::stdout().lock();
         match self.json {
             true => writeln!(out, "{}", told.json(&path))?,
-            false => write!(out, "{}", told.words(&path, commands))?,
+            false => write!(out, "{}", told.words(&path, session))?,
         }
         drop(out);
-        let replay = commands.replay_file(&path);
+        let replay = session.replay_file(&path);
         self.show.write(&told.answer, &replay, &told.story)?;
         Ok(match told.shrunk.end {
-            End::Interrupted => Ended::Interrupted,
-            End::Smallest | End::Budget => Ended::Judged(Verdict::Passed),
+            End::Interrupted => Outcome::Interrupted,
+            End::Smallest | End::Budget => Outcome::Judged(Verdict::Passed),
         })
     }
 }
@@ -94,12 +94,12 @@ const LIMIT_WORDS: &str = "not finished within the limit";
 
 /// Shrinks a run in a worker; `None` when it was interrupted before it had begun.
 pub(crate) fn shrink_one(
-    wanted: &Wanted,
+    wanted: &Selection,
     runs: &mut Runs<'_>,
     budget: u64,
     show_progress: bool,
-) -> Result<Option<Told>, Stopped> {
-    let Wanted { test, spec, .. } = wanted;
+) -> Result<Option<Told>, CommandError> {
+    let Selection { test, spec, .. } = wanted;
     let Some(first) = runs.run(test, spec.clone(), Keep::Decisions)? else { return Ok(None) };
     let failure = what_fails(&first)?;
     runs.set_bounds(bounds_for(&first.record));
@@ -119,10 +119,10 @@ pub(crate) fn shrink_one(
     runs.set_bounds(None);
     // What is found is kept, also when somebody does not want to wait any longer; a second Ctrl-C ends
     // it at once.
-    STOP.store(false, Ordering::Relaxed);
+    INTERRUPT.store(false, Ordering::Relaxed);
     let record = shrunk.record.as_ref().unwrap_or(&first.record);
     let repro = Repro::new(record, shrunk.spec.clone())
-        .ok_or_else(|| Stopped::Broken("the run that failed has no failure".into()))?;
+        .ok_or_else(|| CommandError::Internal("the run that failed has no failure".into()))?;
     let Some(answer) = runs.run(test, shrunk.spec.clone(), Keep::Events)? else { return Ok(None) };
     let story = shrink::tell(&shrunk.needed, &answer.events);
     let steps = shrink::protocol_steps(&answer.events, &repro.failure);
@@ -140,7 +140,7 @@ pub(crate) fn bounds_for(record: &Record) -> Option<Bounds> {
 }
 
 /// The failure that is to be kept.
-pub(crate) fn what_fails(answer: &Answer) -> Result<Problem, Stopped> {
+pub(crate) fn what_fails(answer: &Answer) -> Result<Problem, CommandError> {
     let record = &answer.record;
     let what = match (&record.problem, record.verdict) {
         (Some(_), Verdict::Crashed | Verdict::Hung) => {
@@ -150,7 +150,7 @@ pub(crate) fn what_fails(answer: &Answer) -> Result<Problem, Stopped> {
         (Some(problem), _) => return Ok(problem.clone()),
         (None, _) => "passes: there is nothing to shrink",
     };
-    Err(Stopped::Wrong(format!("{}, seed {}, {what}", record.test, record.seed)))
+    Err(CommandError::Usage(format!("{}, seed {}, {what}", record.test, record.seed)))
 }
 
 fn progress_bar(budget: u64, show: bool) -> ProgressBar {
@@ -191,7 +191,7 @@ impl Told {
         }
     }
 
-    fn words(&self, path: &Path, commands: &Commands<'_>) -> String {
+    fn words(&self, path: &Path, session: &Session<'_>) -> String {
         let Told { repro, shrunk, story, steps, .. } = self;
         let Repro { test, spec, failure, .. } = repro;
         let mut text = format!("{test}, seed {}: {}\n", spec.seed, failure.reason);
@@ -209,7 +209,7 @@ impl Told {
             End::Budget => "not all was tried (--budget)",
             End::Interrupted => "interrupted: this is the best so far",
         };
-        let replay = commands.replay_file(path);
+        let replay = session.replay_file(path);
         text + &format!("{} runs; {end}\nreplay: {replay}\n", shrunk.runs)
     }
 

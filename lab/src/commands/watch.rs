@@ -12,7 +12,7 @@ use clap::Args;
 use labraft::Verdict;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 
-use crate::outcome::{Ended, STOP, Stopped};
+use crate::outcome::{CommandError, INTERRUPT, Outcome};
 use crate::seeds::Seeds;
 use crate::session::Program;
 
@@ -36,10 +36,10 @@ pub(crate) struct Watch {
 
 impl Watch {
     /// Runs until it is interrupted.
-    pub(crate) fn run(self, program: &Program<'_>) -> Result<Ended, Stopped> {
+    pub(crate) fn run(self, program: &Program<'_>) -> Result<Outcome, CommandError> {
         // A mistake in the command is reported now, and not after each change.
         program.chosen(&self.patterns)?;
-        self.seeds.parse::<Seeds>().map_err(Stopped::Wrong)?;
+        self.seeds.parse::<Seeds>().map_err(CommandError::Usage)?;
         let mut words = vec!["run".to_string()];
         words.extend(self.patterns);
         words.extend(["--failed-first", "--fail-fast", "--no-shrink", "--seeds"].map(String::from));
@@ -56,8 +56,8 @@ impl Watch {
 
 /// Builds this program anew and runs it with these words, now and after each change below the current
 /// directory, until it is interrupted.
-fn watch(words: &[OsString], is_release: bool) -> Result<Ended, Stopped> {
-    let cannot = |error| Stopped::Wrong(format!("the sources cannot be watched: {error}"));
+fn watch(words: &[OsString], is_release: bool) -> Result<Outcome, CommandError> {
+    let cannot = |error| CommandError::Usage(format!("the sources cannot be watched: {error}"));
     let (sender, changes) = channel();
     let mut watcher = RecommendedWatcher::new(
         move |event: notify::Result<notify::Event>| {
@@ -73,23 +73,23 @@ fn watch(words: &[OsString], is_release: bool) -> Result<Ended, Stopped> {
     loop {
         let mut again = build_and_run(is_release)?;
         let status = again.args(words).status();
-        if STOP.load(Ordering::Relaxed) {
-            return Ok(Ended::Interrupted);
+        if INTERRUPT.load(Ordering::Relaxed) {
+            return Ok(Outcome::Interrupted);
         }
         let state = match status {
             Ok(status) if status.success() => "all passed",
             Ok(_) => "not yet",
-            Err(error) => return Err(Stopped::Wrong(format!("cargo cannot be run: {error}"))),
+            Err(error) => return Err(CommandError::Usage(format!("cargo cannot be run: {error}"))),
         };
         writeln!(io::stdout(), "-- {state}; waiting for a change (Ctrl-C ends)")?;
         if !wait(&changes) {
-            return Ok(Ended::Judged(Verdict::Passed));
+            return Ok(Outcome::Judged(Verdict::Passed));
         }
     }
 }
 
 /// `cargo run` for the program that is running.
-fn build_and_run(is_release: bool) -> Result<Command, Stopped> {
+fn build_and_run(is_release: bool) -> Result<Command, CommandError> {
     let program = std::env::current_exe()?;
     let name = program.file_stem().unwrap_or_default();
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
@@ -117,7 +117,7 @@ fn wait(changes: &Receiver<()>) -> bool {
     loop {
         match changes.recv_timeout(LOOK_INTERVAL) {
             Ok(()) => break,
-            Err(RecvTimeoutError::Timeout) if !STOP.load(Ordering::Relaxed) => {}
+            Err(RecvTimeoutError::Timeout) if !INTERRUPT.load(Ordering::Relaxed) => {}
             Err(_) => return false,
         }
     }

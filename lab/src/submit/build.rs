@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use super::tree::Tree;
-use crate::outcome::Stopped;
+use crate::outcome::CommandError;
 
 /// A place for a tree and what is built from it, below the workspace's own `target`.
 pub struct Bench {
@@ -34,9 +34,9 @@ impl Bench {
     }
 
     /// Makes the bench's files these, and no others.
-    pub fn put(&self, tree: &Tree) -> Result<(), Stopped> {
+    pub fn put(&self, tree: &Tree) -> Result<(), CommandError> {
         let cannot = |error: io::Error| {
-            Stopped::Wrong(format!("{} cannot be written: {error}", self.tree.display()))
+            CommandError::Usage(format!("{} cannot be written: {error}", self.tree.display()))
         };
         fs::create_dir_all(&self.tree).map_err(cannot)?;
         remove_others(&self.tree, &self.tree, tree).map_err(cannot)?;
@@ -44,7 +44,7 @@ impl Bench {
     }
 
     /// Builds, from what is on this machine already and with the versions that are locked.
-    pub fn build(&self, arguments: &[&str]) -> Result<Built, Stopped> {
+    pub fn build(&self, arguments: &[&str]) -> Result<Built, CommandError> {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let output = Command::new(cargo)
             .args(["build", "--quiet", "--offline", "--locked", "--message-format=json"])
@@ -53,7 +53,7 @@ impl Bench {
             .env("CARGO_TARGET_DIR", &self.target)
             .stdin(Stdio::null())
             .output()
-            .map_err(|error| Stopped::Wrong(format!("cargo cannot be run: {error}")))?;
+            .map_err(|error| CommandError::Usage(format!("cargo cannot be run: {error}")))?;
         let mut said = diagnostics(&output.stdout);
         if !output.status.success() && said.is_empty() {
             said.push(String::from_utf8_lossy(&output.stderr).into_owned());
@@ -62,13 +62,13 @@ impl Bench {
     }
 
     /// Runs the lab that was built.
-    pub fn lab(&self, arguments: &[&str]) -> Result<Output, Stopped> {
+    pub fn lab(&self, arguments: &[&str]) -> Result<Output, CommandError> {
         let mut command = Command::new(self.target.join("debug/lab"));
         command.args(arguments).current_dir(&self.tree).stdin(Stdio::null());
         // That it fails is nothing for a summary.
         command.env_remove("GITHUB_ACTIONS").env("CARGO", "cargo");
         command.output().map_err(|error| {
-            Stopped::Broken(format!("the lab that was built cannot be run: {error}"))
+            CommandError::Internal(format!("the lab that was built cannot be run: {error}"))
         })
     }
 }

@@ -27,7 +27,7 @@ use labraft::Verdict;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
-use crate::outcome::{Ended, Stopped};
+use crate::outcome::{CommandError, Outcome};
 use build::Bench;
 use manifest::{Manifest, sha256};
 use submission::{BOUNDS, Submission};
@@ -42,10 +42,10 @@ pub(crate) struct SubmitArgs {
 
 impl SubmitArgs {
     /// Does it: failed when what is to be handed in does not build.
-    pub(crate) fn run(self) -> Result<Ended, Stopped> {
+    pub(crate) fn run(self) -> Result<Outcome, CommandError> {
         let root = tree::workspace()?;
-        let Some(manifest) = Manifest::read(&root).map_err(Stopped::Wrong)? else {
-            return Err(Stopped::Wrong(format!(
+        let Some(manifest) = Manifest::read(&root).map_err(CommandError::Usage)? else {
+            return Err(CommandError::Usage(format!(
                 "{} is no handout: it has no {}; submissions are made from a handout",
                 root.display(),
                 manifest::FILE
@@ -53,15 +53,15 @@ impl SubmitArgs {
         };
         let mut out = io::stdout();
         let Found { files, others } = find(&root, &manifest)
-            .map_err(|error| Stopped::Wrong(format!("your files cannot be read: {error}")))?;
+            .map_err(|error| CommandError::Usage(format!("your files cannot be read: {error}")))?;
         if files.files().next().is_none() {
             let places = manifest.editable.join(", ");
-            return Err(Stopped::Wrong(format!("there is nothing to hand in: no {places}")));
+            return Err(CommandError::Usage(format!("there is nothing to hand in: no {places}")));
         }
         for path in others {
             writeln!(out, "not handed in, for it is no plain Rust file: {path}")?;
         }
-        let (mut whole, changed) = originals(&root, &manifest).map_err(Stopped::Wrong)?;
+        let (mut whole, changed) = originals(&root, &manifest).map_err(CommandError::Usage)?;
         for path in changed {
             writeln!(out, "{path} is not the original: it is graded as it was handed out")?;
         }
@@ -76,25 +76,25 @@ impl SubmitArgs {
         if !built.succeeded {
             writeln!(out, "{}", built.said.join("\n").trim_end())?;
             writeln!(out, "not packed: with the originals of all other files it does not build")?;
-            return Ok(Ended::Judged(Verdict::Failed));
+            return Ok(Outcome::Judged(Verdict::Failed));
         }
 
-        let package = pack(&files).map_err(|error| Stopped::Broken(error.to_string()))?;
+        let package = pack(&files).map_err(|error| CommandError::Internal(error.to_string()))?;
         fs::write(&self.out, &package).map_err(|error| {
-            Stopped::Wrong(format!("{} cannot be written: {error}", self.out.display()))
+            CommandError::Usage(format!("{} cannot be written: {error}", self.out.display()))
         })?;
         let objections = objections(&self.out);
         if !objections.is_empty() {
             _ = fs::remove_file(&self.out);
             writeln!(out, "not packed: the grader would refuse it\n{}", objections.join("\n"))?;
-            return Ok(Ended::Judged(Verdict::Failed));
+            return Ok(Outcome::Judged(Verdict::Failed));
         }
         for (path, file) in files.files() {
             writeln!(out, "{:8} bytes  {path}", file.content.len())?;
         }
         writeln!(out, "{}: it builds; hand in this file", self.out.display())?;
         writeln!(out, "SHA-256 {}", sha256(&package))?;
-        Ok(Ended::Judged(Verdict::Passed))
+        Ok(Outcome::Judged(Verdict::Passed))
     }
 }
 

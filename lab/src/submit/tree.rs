@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::manifest;
-use crate::outcome::Stopped;
+use crate::outcome::CommandError;
 
 /// Where sources are when no git says it: all of it below these, but for what is built.
 const SOURCES: [&str; 16] = [
@@ -195,7 +195,7 @@ fn find(root: &Path, path: String, paths: &mut Vec<String>) -> io::Result<()> {
 ///
 /// # Errors
 /// When there is none.
-pub fn workspace() -> Result<PathBuf, Stopped> {
+pub fn workspace() -> Result<PathBuf, CommandError> {
     let here = std::env::current_dir()?;
     let is_lab = |directory: &&Path| {
         ["labrpc", "labraft", "raft", "kvraft", "tests"]
@@ -204,7 +204,10 @@ pub fn workspace() -> Result<PathBuf, Stopped> {
     };
     let found = here.ancestors().find(is_lab);
     found.map(Path::to_path_buf).ok_or_else(|| {
-        Stopped::Wrong(format!("{} is not within a lab: run it among its files", here.display()))
+        CommandError::Usage(format!(
+            "{} is not within a lab: run it among its files",
+            here.display()
+        ))
     })
 }
 
@@ -212,11 +215,11 @@ pub fn workspace() -> Result<PathBuf, Stopped> {
 ///
 /// # Errors
 /// When there is none, or when it is a handout.
-pub fn sources() -> Result<PathBuf, Stopped> {
+pub fn sources() -> Result<PathBuf, CommandError> {
     let root = workspace()?;
     match root.join(manifest::FILE).exists() {
         false => Ok(root),
-        true => Err(Stopped::Wrong(format!(
+        true => Err(CommandError::Usage(format!(
             "{} is a handout, and this needs the lab's own sources: run it there",
             root.display()
         ))),
