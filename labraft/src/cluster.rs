@@ -9,13 +9,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use labrpc::{ClientEnd, Dice, Event, Network, Node, Runtime, Server};
 
-use crate::fact::{Fact, Recorded, ShowCommand};
 use crate::failure::{Checked, Failure, Reason};
+use crate::harness_event::HarnessEvent;
 use crate::invariants::{Invariants, Persistence, Traffic};
 use crate::lab::{Lab, Passed};
 use crate::persister::Persister;
 use crate::property::Holds;
 use crate::raft::{ApplyReceiver, EntryProbe, Env, Probe, Raft, RaftState, Started, apply_channel};
+use crate::state_recorder::{ShowCommand, StateRecorder};
 use crate::suite::Part;
 
 /// The longest that a test may take, in virtual time.
@@ -56,7 +57,7 @@ struct Slot {
     saved: Option<Persister>,
     /// How often it was started or stopped by the test.
     incarnation: u64,
-    recorded: RefCell<Recorded>,
+    recorder: RefCell<StateRecorder>,
 }
 
 /// One incarnation of a server.
@@ -106,7 +107,7 @@ impl Cluster {
             part: RefCell::default(),
         });
         let cluster = Cluster(inner);
-        cluster.fact(|| Fact::Cluster { servers });
+        cluster.record(|| HarnessEvent::Cluster { servers });
         let weak = cluster.downgrade();
         cluster.lab().world().after_each_poll(move |node| {
             if let (Some(i), Some(cluster)) = (node.as_server(), weak.upgrade()) {
@@ -144,10 +145,10 @@ impl Cluster {
         let checked = self.0.invariants.borrow_mut().check(i, &**raft, traffic, now);
         if server.runtime().is_recording() {
             let invariants = self.0.invariants.borrow();
-            let mut recorded = slots[i].recorded.borrow_mut();
-            let state = recorded.change(&**raft, invariants.last_probe(i), self.0.show.get());
+            let mut recorder = slots[i].recorder.borrow_mut();
+            let state = recorder.change(&**raft, invariants.last_probe(i), self.0.show.get());
             if let Some(state) = state {
-                server.runtime().record(|| Fact::State(state).event());
+                server.runtime().record(|| HarnessEvent::State(state).event());
             }
         }
         self.report_violation(i, checked);
@@ -232,8 +233,8 @@ impl Cluster {
     }
 
     /// Records something for programs that read the run.
-    pub fn fact(&self, fact: impl FnOnce() -> Fact) {
-        self.tester().record(|| fact().event());
+    pub fn record(&self, event: impl FnOnce() -> HarnessEvent) {
+        self.tester().record(|| event().event());
     }
 
     /// How commands are shown in the record, where they are not [`Command`](crate::Command)s.
@@ -275,7 +276,7 @@ impl Cluster {
     /// Starts a server that does not run, from what it had saved, with new ends to all servers. None
     /// of them is enabled yet.
     pub fn start_server(&self, i: usize) -> NewServer {
-        self.fact(|| Fact::Started { server: i });
+        self.record(|| HarnessEvent::Started { server: i });
         let ends: Vec<ClientEnd> = (0..self.n())
             .map(|j| {
                 let end = self.network().make_end(Node::server(i));
@@ -290,7 +291,7 @@ impl Cluster {
             assert!(slot.instance.is_none(), "server {i} is started while it runs");
             slot.ends.clone_from(&ends);
             slot.incarnation += 1;
-            slot.recorded.take();
+            slot.recorder.take();
             let persister = match &slot.saved {
                 Some(saved) => saved.copy(rt.clone()),
                 None => Persister::new(rt.clone()),
@@ -339,7 +340,7 @@ impl Cluster {
         };
         if let Some(instance) = instance {
             self.0.invariants.borrow_mut().stopped(i);
-            self.fact(|| Fact::Stopped { server: i });
+            self.record(|| HarnessEvent::Stopped { server: i });
             instance.end();
         }
     }
@@ -365,7 +366,7 @@ impl Cluster {
         }
         if !changed.is_empty() {
             self.0.invariants.borrow_mut().links_changed(self.tester().now());
-            self.fact(|| Fact::Links { changed });
+            self.record(|| HarnessEvent::Links { changed });
         }
     }
 
