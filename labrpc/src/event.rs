@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::node::Node;
 use crate::task::TaskInfo;
@@ -68,19 +69,19 @@ pub enum Event {
     /// A line of the implementation's own logging.
     Note { text: String },
     /// What upper crates record: a kind to filter by, a text for people, and data for programs, which
-    /// may be empty.
+    /// may be null.
     Custom {
         kind: Name,
         text: String,
-        #[serde(default, skip_serializing_if = "String::is_empty")]
-        data: String,
+        #[serde(default, skip_serializing_if = "Value::is_null")]
+        data: Value,
     },
 }
 
 impl Event {
     /// What an upper crate records, without data for programs.
     pub fn custom(kind: impl Into<Name>, text: impl Into<String>) -> Event {
-        Event::Custom { kind: kind.into(), text: text.into(), data: String::new() }
+        Event::Custom { kind: kind.into(), text: text.into(), data: Value::Null }
     }
 }
 
