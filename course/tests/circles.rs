@@ -114,7 +114,7 @@ fn test_modules(module: &Module, text: &str) -> Vec<Module> {
     let lines: Vec<&str> = text.lines().collect();
     let declared = lines.windows(2).filter(|pair| pair[0] == "#[cfg(test)]").filter_map(|pair| {
         let name = pair[1].strip_prefix("mod ")?.strip_suffix(';')?;
-        Some([module.as_slice(), &[name.to_string()]].concat())
+        Some(child_of(module, name))
     });
     declared.collect()
 }
@@ -135,6 +135,12 @@ fn code_only(text: &str) -> String {
     code
 }
 
+fn child_of(module: &Module, name: &str) -> Module {
+    let mut child = module.clone();
+    child.push(name.to_string());
+    child
+}
+
 fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
@@ -151,7 +157,7 @@ fn named_paths(code: &str, module: &Module, modules: &BTreeSet<Module>) -> Vec<N
             rest = &rest[first.len_utf8()..];
             continue;
         }
-        let is_child = modules.contains(&[module.as_slice(), &[word.clone()]].concat());
+        let is_child = modules.contains(&child_of(module, &word));
         let begins = matches!(word.as_str(), "crate" | "super" | "self") || is_child;
         if begins && previous != ':' && previous != '.' && rest[word.len()..].starts_with("::") {
             let before = &code[..code.len() - rest.len()];
@@ -216,7 +222,7 @@ fn resolve(sources: &Sources, module: &Module, segments: &[String], depth: usize
             "super" => _ = place.pop(),
             "self" => {}
             name => {
-                let child = [place.as_slice(), &[name.to_string()]].concat();
+                let child = child_of(&place, name);
                 if !sources.contains_key(&child) {
                     break;
                 }
