@@ -43,9 +43,7 @@ async fn snap_common(cfg: &Config, disruption: Disruption) -> Checked<()> {
 
         let size = cfg.log_size();
         check(cfg, size < MAX_LOG_SIZE_BYTES, || {
-            format!(
-                "Log size too large: {size} bytes are saved; {MAX_LOG_SIZE_BYTES} are too many"
-            )
+            format!("Log size too large: {size} bytes are saved; {MAX_LOG_SIZE_BYTES} are too many")
         })?;
 
         match disruption {
