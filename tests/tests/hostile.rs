@@ -18,15 +18,15 @@ use libtest_mimic::{Arguments, Failed, Trial};
 
 use common::{HookedReference, scratch, show};
 
-/// The reference Raft, but with some seeds server 1 does `deed` 0.7 s after its start.
-fn reference_with(env: Env, deed: fn()) -> Rc<dyn Raft> {
+/// The reference Raft, but with some seeds server 1 calls `misbehave` 0.7 s after its start.
+fn reference_with(env: Env, misbehave: fn()) -> Rc<dyn Raft> {
     let is_chosen = env.me == 1 && env.rt.dice().below(4) == 0;
     let rt = env.rt.clone();
     let raft = (raft::REFERENCE.make)(env);
     if is_chosen {
-        rt.clone().spawn_detached("the deed", async move {
+        rt.clone().spawn_detached("misbehave", async move {
             rt.sleep(std::time::Duration::from_millis(700)).await;
-            deed();
+            misbehave();
         });
     }
     raft
@@ -109,7 +109,7 @@ const fn hostile(
         implementation: Implementation::new(name, make),
         verdict,
         reason,
-        task: "the deed",
+        task: "misbehave",
         frequency: Frequency::SomeSeeds,
         seeds: 0..8,
         wall_limit: "60",
@@ -119,7 +119,7 @@ const fn hostile(
 /// A Raft that never returns. Its runs take as long as the limit, so there are only a few.
 const fn hanging(name: &'static str, make: fn(Env) -> Rc<dyn Raft>) -> Hostile {
     Hostile {
-        seeds: 2..4,
+        seeds: 4..6,
         wall_limit: "5",
         ..hostile(name, make, Verdict::Hung, "did not return within")
     }
@@ -193,7 +193,7 @@ fn lab(hostile: &Hostile, arguments: &[&str]) -> Command {
     command
 }
 
-/// Checks that each run with a misdeed is reported as what it is, that each other run passes, and
+/// Checks that each run in which it misbehaves is reported as what it is, that each other run passes, and
 /// that a replay gives the same report.
 fn check_sweep(hostile: &Hostile) -> Result<(), Failed> {
     let seeds = format!("{}..{}", hostile.seeds.start, hostile.seeds.end);
@@ -216,7 +216,7 @@ fn check_sweep(hostile: &Hostile) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Checks the verdict, the reason and the task that the record of a run with a misdeed names.
+/// Checks the verdict, the reason and the task that the record of such a run names.
 fn check_report(hostile: &Hostile, record: &Record) -> Result<(), Failed> {
     let problem = record.problem.as_ref().ok_or("the record gives no reason")?;
     let text = format!("{}{}", problem.reason, problem.details.join("\n"));
