@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use kvraft::{Clerk, KvServer};
 use labraft::linearizability::{self, History, Input, Linearizability, Operation};
-use labraft::{Checked, Cluster, Fact, Failure, Lab, RAFT_ELECTION_TIMEOUT, Reason, Steps};
+use labraft::{Checked, Cluster, Failure, HarnessEvent, Lab, RAFT_ELECTION_TIMEOUT, Reason, Steps};
 use labrpc::{EndId, Node, Sleep};
 
 /// A cluster of key/value servers and their clients. A clone is a handle to the same cluster.
@@ -250,7 +250,7 @@ impl KvConfig {
         self.lab().world().client(client.number).record(|| {
             let operation = self.history().operations()[call].to_string();
             let (client, key) = (client.number, key.into());
-            Fact::Called { call, client, key, operation }.event()
+            HarnessEvent::Called { call, client, key, operation }.event()
         });
         call
     }
@@ -264,7 +264,7 @@ impl KvConfig {
         self.lab().world().client(operation.client).record(|| {
             let waited = (self.tester().now() - operation.called.at).as_secs_f64() * 1000.0;
             let text = format!("client {} after {waited:.1} ms: {operation}", operation.client);
-            Fact::Answered { call, operation: operation.to_string() }.event_with(text)
+            HarnessEvent::Answered { call, operation: operation.to_string() }.event_with(text)
         });
     }
 
@@ -282,10 +282,10 @@ impl KvConfig {
         let reason = match linearizability::check(history.operations(), budget) {
             Linearizability::Holds => return Ok(()),
             Linearizability::Violated(story) => {
-                self.fact(|| {
+                self.record(|| {
                     let shown = story.operations.iter();
                     let calls = shown.filter_map(|operation| find_call(&history, operation));
-                    Fact::Unordered { calls: calls.collect() }
+                    HarnessEvent::Unordered { calls: calls.collect() }
                 });
                 Reason::NotLinearizable(story)
             }

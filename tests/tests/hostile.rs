@@ -193,8 +193,8 @@ fn lab(hostile: &Hostile, arguments: &[&str]) -> Command {
     command
 }
 
-/// Checks that each run in which it misbehaves is reported as what it is, that each other run passes, and
-/// that a replay gives the same report.
+/// Checks that each run in which it misbehaves is reported as what it is, that each other run
+/// passes, and that a replay gives the same report.
 fn check_sweep(hostile: &Hostile) -> Result<(), Failed> {
     let seeds = format!("{}..{}", hostile.seeds.start, hostile.seeds.end);
     let output = lab(hostile, &["run", "InitialElection2A", "--seeds", &seeds]).output().unwrap();

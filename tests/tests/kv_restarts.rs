@@ -4,7 +4,7 @@ mod common;
 
 use std::collections::BTreeMap;
 
-use labraft::{Fact, run_test};
+use labraft::{HarnessEvent, run_test};
 use labrpc::RunSpec;
 
 use common::test_named;
@@ -16,9 +16,9 @@ fn spanning_a_crash(name: &str, seed: u64) -> usize {
     let mut called = BTreeMap::new();
     let mut waits = Vec::new();
     for timed in &run.record {
-        match Fact::of(timed) {
-            Some(Fact::Called { call, .. }) => drop(called.insert(call, timed.at)),
-            Some(Fact::Answered { call, .. }) => waits.push(timed.at - called[&call]),
+        match HarnessEvent::of(timed) {
+            Some(HarnessEvent::Called { call, .. }) => drop(called.insert(call, timed.at)),
+            Some(HarnessEvent::Answered { call, .. }) => waits.push(timed.at - called[&call]),
             _ => {}
         }
     }

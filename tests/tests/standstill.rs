@@ -129,9 +129,9 @@ fn expect_report(make: fn(Env) -> Rc<dyn Raft>, reason: &str, details: &[&str]) 
 #[test]
 fn a_report_mentions_elections_without_a_winner() {
     let details = [
-        "servers [0, 1, 2], a majority, reach one another",
+        "servers [0, 1, 2] (a majority) reach one another",
         "nothing was ever committed",
-        "0 elections won, 19 votes split among several, 1 lost by one alone",
+        "elections: 0 won, 20 split between several candidates, 0 lost by a single candidate",
     ];
     expect_report(split_votes, "no connected server accepted it as leader", &details);
 }
@@ -139,9 +139,9 @@ fn a_report_mentions_elections_without_a_winner() {
 #[test]
 fn a_report_mentions_a_leader_that_never_finds_where_a_log_matches() {
     let details = [
-        "server 0: Leader of term 1, log up to 1",
-        "0 candidacies, 1 elections won",
-        "server 0 leads and its nextIndex for server 1 has gone down",
+        "server 0: leader in term 1, log up to 1",
+        "0 candidacies; elections: 1 won",
+        "server 0 leads, and its nextIndex for server 1 has gone down",
         "between 1 and 2; its matchIndex stays 0",
     ];
     expect_report(search_for_ever, "it was not applied there in time", &details);
