@@ -72,7 +72,7 @@ fn a_right_history(bencher: Bencher, (clients, keys, operations): (usize, usize,
 }
 
 #[divan::bench(args = LOADS)]
-fn a_wrong_history_and_its_story(
+fn a_wrong_history_and_its_counterexample(
     bencher: Bencher,
     (clients, keys, operations): (usize, usize, usize),
 ) {

@@ -267,16 +267,16 @@ impl KvConfig {
         let budget = linearizability::DEFAULT_BUDGET;
         let reason = match linearizability::check(history.operations(), budget) {
             Linearizability::Holds => return Ok(()),
-            Linearizability::Violated(story) => {
+            Linearizability::Violated(counterexample) => {
                 self.record(|| {
                     let place = |told: &Operation| {
                         history.operations().iter().position(|each| each.called == told.called)
                     };
                     HarnessEvent::Unordered {
-                        calls: story.operations.iter().filter_map(place).collect(),
+                        calls: counterexample.operations.iter().filter_map(place).collect(),
                     }
                 });
-                Reason::NotLinearizable(story)
+                Reason::NotLinearizable(counterexample)
             }
             Linearizability::Unknown { key, operations, steps } => {
                 Reason::Undecided { key, operations, steps }
