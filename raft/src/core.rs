@@ -37,7 +37,7 @@ struct Follower {
 
 /// One server's Raft.
 ///
-/// At the start and at the end of every method,
+/// At the end of every call, compared with the end of the call before,
 /// - `last_included_index <= commit_index <= last_index`, and `last_applied <= commit_index`;
 /// - `current_term`, `commit_index` and `last_applied` have not fallen;
 /// - the vote has not changed, unless the term has or there was none yet;
@@ -431,7 +431,8 @@ impl Core {
     }
 
     /// Where to go on sending after a refusal at `prev`: the fast backup of section 5.3, last
-    /// paragraphs. Without it a leader would go back one entry for each refusal.
+    /// paragraphs. Without it a leader would go back one entry for each refusal. There are three
+    /// cases, of which the first needs no search.
     ///
     /// The follower's log is too short. It names the first index that it lacks, 3 here, and the
     /// leader goes on there:

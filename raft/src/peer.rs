@@ -23,8 +23,8 @@ use crate::message::{APPEND_ENTRIES, INSTALL_SNAPSHOT, REQUEST_VOTE};
 const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(110);
 /// How long a candidate waits before it asks again the servers that have not voted for it.
 const ASK_AGAIN_INTERVAL: Duration = Duration::from_millis(220);
-/// The shortest election time-out: a follower that has missed two heartbeats still waits for a
-/// third.
+/// The shortest election time-out: longer than two heartbeat intervals, so that one lost heartbeat
+/// does not start an election.
 const ELECTION_TIMEOUT_MIN: Duration = Duration::from_millis(300);
 /// The end of the range from which election time-outs are drawn; itself not in it.
 const ELECTION_TIMEOUT_MAX: Duration = Duration::from_millis(600);

@@ -107,6 +107,21 @@ fn a_link_to_nothing_is_noticed() {
     assert_eq!(anchor("## What `rt` offers, in 2A"), "what-rt-offers-in-2a");
 }
 
+/// What a page names in backticks as a path from the root of the workspace.
+fn named_files(text: &str) -> impl Iterator<Item = &str> {
+    let is_path = |word: &&str| word.contains('/') && !word.contains(' ');
+    text.lines().flat_map(|line| line.split('`').skip(1).step_by(2)).filter(is_path)
+}
+
+#[test]
+fn files_that_the_page_on_the_architecture_names_exist() {
+    let page = fs::read_to_string(workspace().join("docs/architecture.md")).unwrap();
+    let missing: Vec<&str> =
+        named_files(&page).filter(|file| !workspace().join(file).exists()).collect();
+    assert!(missing.is_empty(), "docs/architecture.md names {missing:?}");
+    assert!(named_files(&page).count() > 40, "hardly any files were found");
+}
+
 /// A block that begins with ` ```rust,contract` shows lines of the frozen sources, some left out.
 #[test]
 fn interfaces_are_shown_as_they_are() {

@@ -1,4 +1,4 @@
-//! The client's side of the service.
+//! The clerk: a client's way to the service.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::message::{GET, GetArgs, PUT_APPEND, PutAppendArgs};
 /// How long this clerk waits before it asks the same server again.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Asks the service on behalf of one client, one operation at a time.
+/// Asks the service for one client, which has one operation at a time.
 pub struct Clerk {
     /// An end to each server, in any order.
     ends: Vec<ClientEnd>,
@@ -24,7 +24,7 @@ impl Clerk {
         Clerk { ends: servers, rt }
     }
 
-    /// The value of a key; empty when the key is absent.
+    /// The value of a key; an absent key has the empty value.
     pub async fn get(&mut self, key: &str) -> String {
         let args = GetArgs { key: key.into() };
         loop {
@@ -37,12 +37,12 @@ impl Clerk {
         }
     }
 
-    /// Sets the value of a key.
+    /// Makes `value` the value of a key.
     pub async fn put(&mut self, key: &str, value: &str) {
         self.put_append(key, value, false).await;
     }
 
-    /// Appends to the value of a key; an absent key gets this value.
+    /// Appends `value` to the value of a key; an absent key has the empty value.
     pub async fn append(&mut self, key: &str, value: &str) {
         self.put_append(key, value, true).await;
     }

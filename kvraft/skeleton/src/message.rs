@@ -3,15 +3,15 @@
 use labrpc::Method;
 use serde::{Deserialize, Serialize};
 
-/// Reads the value of a key.
+/// Asks for the value of a key.
 pub const GET: Method<GetArgs, GetReply> = Method::new("KVServer.Get");
-/// Replaces the value of a key, or appends to it.
+/// Asks to replace the value of a key, or to append to it.
 pub const PUT_APPEND: Method<PutAppendArgs, PutAppendReply> = Method::new("KVServer.PutAppend");
 
 /// The arguments of [`GET`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GetArgs {
-    /// The key to read. An absent key has the empty value.
+    /// The key to look up; an absent key has the empty value.
     pub key: String,
     // 3A: what tells this operation from all others?
 }

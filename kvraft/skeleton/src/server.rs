@@ -14,7 +14,7 @@ pub struct KvServer {
     raft: Rc<dyn Raft>,
     /// The server's disk: how large Raft's saved state is, and the snapshot to begin with.
     persister: Persister,
-    /// How many bytes of saved Raft state call for a snapshot; `None` for no snapshots at all.
+    /// How many bytes the saved Raft state may have before a snapshot is due; `None`: no snapshots.
     max_raft_state: Option<usize>,
     // 3A: the data; the last write of each clerk; the handler that waits for each index. In a
     // `RefCell`.

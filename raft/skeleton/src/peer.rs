@@ -58,10 +58,10 @@ pub(crate) fn make(env: Env) -> Rc<dyn Raft> {
         something_to_apply: Notify::new(),
     });
     // Handlers: each owns a clone of the `Rc`. One that does not wait answers with a ready future.
-    let voter = peer.clone();
+    let handler = peer.clone();
     env.server.add_service(
         Service::new()
-            .method(REQUEST_VOTE, move |args| std::future::ready(voter.answer_candidate(&args))),
+            .method(REQUEST_VOTE, move |args| std::future::ready(handler.answer_candidate(&args))),
         // 2B: AppendEntries. 2D: InstallSnapshot.
     );
     // Tasks: each lives until the server crashes.

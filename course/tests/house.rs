@@ -1,0 +1,82 @@
+//! House style that no lint can hold: the length of files, and one binding per line.
+//!
+//! What is there already is counted. The limits may only go down.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The crates of the workspace.
+const CRATES: [&str; 8] =
+    ["labrpc", "labraft", "raft", "kvraft", "lab", "tests", "course", "course/graded"];
+/// A source file has at most this many lines, ...
+const MOST_LINES: usize = 500;
+/// ... except for these, which should be divided; and the registry, which is a table.
+const LONGER: [&str; 7] = [
+    "labraft/src/cluster.rs",
+    "labraft/src/invariants.rs",
+    "labrpc/src/choice.rs",
+    "labrpc/src/executor.rs",
+    "labrpc/src/network/mod.rs",
+    "raft/src/core.rs",
+    "tests/src/suite.rs",
+];
+/// How many lines are `let (a, b) = (x, y);`, which is read twice to find out which belongs to which.
+const TUPLE_BINDINGS: usize = 104;
+
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
+}
+
+/// The sources of all crates, by their paths from the root; no tests, benches or examples.
+fn sources() -> Vec<(String, String)> {
+    let root = workspace();
+    let mut found = Vec::new();
+    let mut folders: Vec<PathBuf> = CRATES.iter().map(|name| root.join(name).join("src")).collect();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let name = path.strip_prefix(&root).unwrap().display().to_string();
+                found.push((name, fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn files_are_short_enough_to_be_read() {
+    let sources = sources();
+    let is_long = |text: &str| text.lines().count() > MOST_LINES;
+    let long = sources.iter().filter(|(_, text)| is_long(text)).map(|(name, _)| name.as_str());
+    let long: Vec<&str> = long.filter(|name| !LONGER.contains(name)).collect();
+    assert!(long.is_empty(), "over {MOST_LINES} lines: {long:?}");
+}
+
+/// Whether a line binds several names to the values of a tuple that it spells out.
+fn is_tuple_binding(line: &str) -> bool {
+    let line = line.trim_start();
+    let sides = line.strip_prefix("let (").and_then(|rest| rest.split_once(") = "));
+    sides.is_some_and(|(_, value)| value.starts_with('(') && value.ends_with(");"))
+}
+
+#[test]
+fn a_line_binds_one_name() {
+    let mut found = Vec::new();
+    for (name, text) in sources() {
+        for (number, line) in text.lines().enumerate().filter(|(_, line)| is_tuple_binding(line)) {
+            found.push(format!("{name}:{}: {}", number + 1, line.trim()));
+        }
+    }
+    let count = found.len();
+    assert!(
+        count <= TUPLE_BINDINGS,
+        "{count} tuple bindings, {TUPLE_BINDINGS} are allowed; give each name a line of its own:\n{}",
+        found.join("\n")
+    );
+    assert!(is_tuple_binding("    let (a, b) = (1, 2);"));
+    assert!(!is_tuple_binding("    let (a, b) = f(1, 2);"));
+}
