@@ -6,7 +6,7 @@ use std::time::Duration;
 use labrpc::Trouble;
 use serde::{Deserialize, Serialize};
 
-use crate::linearizability::Story;
+use crate::linearizability::Counterexample;
 use crate::property::{Property, Violation};
 
 /// The first thing that was wrong in a run.
@@ -150,7 +150,7 @@ pub enum Reason {
     /// A property of Raft did not hold.
     Violation(Box<Violation>),
     /// What clients were answered fits no order of their operations.
-    NotLinearizable(Box<Story>),
+    NotLinearizable(Box<Counterexample>),
     /// Whether what clients were answered fits an order could not be found out within the budget. The
     /// run has not failed, and has not passed either.
     Undecided {
@@ -218,7 +218,7 @@ impl Reason {
     pub fn details(&self) -> Vec<String> {
         match self {
             Reason::Trouble(trouble) => trouble.details(),
-            Reason::NotLinearizable(story) => story.lines(),
+            Reason::NotLinearizable(counterexample) => counterexample.lines(),
             _ => Vec::new(),
         }
     }
@@ -293,7 +293,9 @@ impl fmt::Display for Reason {
                 limit.as_secs()
             ),
             Reason::Violation(violation) => violation.fmt(f),
-            Reason::NotLinearizable(story) => write!(f, "history is not linearizable: {story}"),
+            Reason::NotLinearizable(counterexample) => {
+                write!(f, "history is not linearizable: {counterexample}")
+            }
             Reason::Undecided { key, operations, steps } => write!(
                 f,
                 "it is not known whether the history is linearizable: the {operations} operations of \

@@ -281,13 +281,13 @@ impl KvConfig {
         let budget = linearizability::DEFAULT_BUDGET;
         let reason = match linearizability::check(history.operations(), budget) {
             Linearizability::Holds => return Ok(()),
-            Linearizability::Violated(story) => {
+            Linearizability::Violated(counterexample) => {
                 self.record(|| {
-                    let shown = story.operations.iter();
+                    let shown = counterexample.operations.iter();
                     let calls = shown.filter_map(|operation| find_call(&history, operation));
                     HarnessEvent::Unordered { calls: calls.collect() }
                 });
-                Reason::NotLinearizable(story)
+                Reason::NotLinearizable(counterexample)
             }
             Linearizability::Unknown { key, operations, steps } => {
                 Reason::Undecided { key, operations, steps }

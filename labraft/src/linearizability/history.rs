@@ -3,12 +3,15 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::search::Interval;
+
 /// A moment of a run.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct Moment {
     /// Virtual time, for people.
     pub at: Duration,
-    /// Its place among all calls and answers of the history: two moments of one time have an order.
+    /// Its place among all calls and answers of the history, so that two moments at the same time have
+    /// an order.
     pub order: u64,
 }
 
@@ -26,17 +29,17 @@ pub enum Input {
 /// One operation of one client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operation {
-    /// Who asked.
+    /// The client's number.
     pub client: usize,
     /// The key.
     pub key: String,
-    /// What for.
+    /// What it asked for.
     pub input: Input,
-    /// When.
+    /// The moment of the call.
     pub called: Moment,
-    /// When the answer came; `None` when it has not.
+    /// The moment of the answer; `None` when there was none.
     pub answered: Option<Moment>,
-    /// The answer to a Get, when it has come.
+    /// The answer to a Get; empty without one.
     pub output: String,
 }
 
@@ -44,6 +47,12 @@ impl Operation {
     /// Whether this is a Get.
     pub fn is_get(&self) -> bool {
         self.input == Input::Get
+    }
+
+    /// When it was under way, for the search.
+    pub(super) fn interval(&self) -> Interval {
+        let answered = self.answered.map(|moment| moment.order);
+        Interval { called: self.called.order, answered }
     }
 
     /// The value that it wrote, if it is a write.
@@ -63,7 +72,7 @@ pub struct History {
 }
 
 impl History {
-    /// A client calls: what to pass to [`answer`](Self::answer).
+    /// A client calls. Returns the number of the call, for [`answer`](Self::answer).
     pub fn call(&mut self, client: usize, key: &str, input: Input, at: Duration) -> usize {
         let called = self.moment(at);
         let (key, output) = (key.into(), String::new());
@@ -71,10 +80,10 @@ impl History {
         self.operations.len() - 1
     }
 
-    /// The answer to a call has come; `output` is the value that a Get got.
+    /// A call is answered; `output` is the value that a Get got.
     ///
     /// # Panics
-    /// When there is no such call.
+    /// When no call has that number.
     pub fn answer(&mut self, call: usize, output: impl Into<String>, at: Duration) {
         let answered = self.moment(at);
         let operation = &mut self.operations[call];
@@ -87,7 +96,7 @@ impl History {
         Moment { at, order: self.moments }
     }
 
-    /// All of them.
+    /// All operations, in the order of their calls.
     pub fn operations(&self) -> &[Operation] {
         &self.operations
     }

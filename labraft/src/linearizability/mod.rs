@@ -1,4 +1,4 @@
-//! Could the answers of a run have come from one copy of the data, one operation at a time?
+//! Could the answers of a run have come from one copy of the data, one operation after another?
 //! (Herlihy and Wing, "Linearizability: a correctness condition for concurrent objects", 1990.)
 //!
 //! Start here: [`History`] is what clients did and were answered; [`check`] judges it. The verdict is
@@ -7,31 +7,33 @@
 //! | module | what it is |
 //! |---|---|
 //! | `history` | operations with the moments of their calls and answers |
+//! | `key` | the operations of one key |
 //! | `search` | Wing and Gong's search with Lowe's memory of what was tried, for any [`Model`] |
+//! | `counterexample` | of a history that fits no order, the few operations that show it |
 //! | `plain` | the key/value model as it is: a key's state is its value |
-//! | `chains` | the same model where each written value is told apart: no strings, hardly any choice |
-//! | `story` | of a history that fits no order, the few operations that show it |
+//! | `chains` | the same model where each written value is told apart: no strings, hardly any choices |
 //!
 //! A history is checked key by key: it is linearizable exactly when each key's operations are.
 //! A Get without an answer says nothing, and is left out. A write without an answer may have happened
 //! at any time after its call, or not at all.
 
 mod chains;
+mod counterexample;
 mod history;
+mod key;
 mod plain;
 mod search;
-mod story;
 
 use std::collections::BTreeMap;
 
 use chains::{Chains, Unfit};
+pub use counterexample::Counterexample;
 pub use history::{History, Input, Moment, Operation, shortened};
-use plain::Plain;
-pub use search::{Interval, Model, Outcome, search};
-pub use story::Story;
+use key::check_key;
+pub use search::{Interval, Model, SearchResult, search};
 
-/// How many steps a key's operations may take, unless the caller says otherwise: a second or two, and
-/// about 200 MB for what was tried. The course's tests take less than a hundredth of it.
+/// The usual budget, in steps for each key: a second or two, and about 200 MB for what was tried. The
+/// course's tests take less than a hundredth of it.
 pub const DEFAULT_BUDGET: u64 = 5_000_000;
 
 /// Whether a history is linearizable.
@@ -39,9 +41,9 @@ pub const DEFAULT_BUDGET: u64 = 5_000_000;
 pub enum Linearizability {
     /// There is an order that explains all answers.
     Holds,
-    /// There is none; and a key that shows it.
-    Violated(Box<Story>),
-    /// None was found within the budget, and it is not known that there is none. Never a pass.
+    /// There is none, as the operations of one key show.
+    Violated(Box<Counterexample>),
+    /// The budget was used up before either was known. This is never a pass.
     Unknown {
         /// The key.
         key: String,
@@ -65,10 +67,10 @@ fn by_key(operations: &[Operation]) -> BTreeMap<&str, Vec<&Operation>> {
     by_key
 }
 
-/// Judges a history, with so many steps for each key. Operations are in the order of their calls.
+/// Checks a history with at most `budget` steps for each key. Operations are in the order of their calls.
 ///
 /// # Panics
-/// When they are not, or one was answered before it was called: no [`History`] is like that.
+/// When they are not, or one was answered before it was called. No [`History`] is like that.
 ///
 /// ```
 /// use labraft::linearizability::{DEFAULT_BUDGET, History, Input, Linearizability, check};
@@ -94,12 +96,12 @@ pub fn check(operations: &[Operation], budget: u64) -> Linearizability {
     for (key, operations) in by_key(operations) {
         let operations = without_effect_at_first(&operations);
         match check_key(operations, budget) {
-            Outcome::Possible => {}
-            Outcome::Impossible => {
-                return Linearizability::Violated(Box::new(story::tell(key, operations)));
+            SearchResult::Possible => {}
+            SearchResult::Impossible => {
+                return Linearizability::Violated(Box::new(counterexample::find(key, operations)));
             }
             // Another key may still show that the history is wrong.
-            Outcome::Unknown { steps } => {
+            SearchResult::Unknown { steps } => {
                 let operations = operations.len();
                 verdict = Linearizability::Unknown { key: key.into(), operations, steps };
             }
@@ -108,21 +110,9 @@ pub fn check(operations: &[Operation], budget: u64) -> Linearizability {
     verdict
 }
 
-/// Judges the operations of one key.
-fn check_key(operations: &[&Operation], budget: u64) -> Outcome {
-    match Chains::new(operations) {
-        Ok((chains, intervals)) => search(&chains, &intervals, budget),
-        Err(Unfit::Contradiction(_)) => Outcome::Impossible,
-        Err(Unfit::Ambiguous) => {
-            let (plain, intervals) = Plain::new(operations);
-            search(&plain, &intervals, budget)
-        }
-    }
-}
-
-/// The operations but for those at the beginning that put the empty value, one after the other and before
-/// all others: an absent key has the empty value already. Some tests begin so, and an empty value cannot
-/// be told apart.
+/// The operations without those at the beginning that put the empty value, one after another and before all
+/// others: an absent key has the empty value already. Some tests begin with such a Put, and an empty value
+/// cannot be told apart from what follows it.
 fn without_effect_at_first<'a, 'b>(mut operations: &'a [&'b Operation]) -> &'a [&'b Operation] {
     while let [first, rest @ ..] = operations
         && matches!(&first.input, Input::Put(value) if value.is_empty())

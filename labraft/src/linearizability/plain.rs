@@ -12,18 +12,10 @@ pub(super) struct Plain<'a> {
 
 impl<'a> Plain<'a> {
     pub(super) fn new(operations: &[&'a Operation]) -> (Plain<'a>, Vec<Interval>) {
-        let says_something = |each: &&&Operation| !each.is_get() || each.answered.is_some();
-        let operations: Vec<_> = operations.iter().filter(says_something).copied().collect();
-        let intervals = operations.iter().map(|operation| interval(operation)).collect();
+        let matters = |each: &&&Operation| !each.is_get() || each.answered.is_some();
+        let operations: Vec<_> = operations.iter().filter(matters).copied().collect();
+        let intervals = operations.iter().map(|operation| operation.interval()).collect();
         (Plain { operations }, intervals)
-    }
-}
-
-/// When an operation was under way.
-pub(super) fn interval(operation: &Operation) -> Interval {
-    Interval {
-        called: operation.called.order,
-        answered: operation.answered.map(|moment| moment.order),
     }
 }
 

@@ -1,13 +1,13 @@
 //! The search for an order: Wing and Gong's, with Lowe's memory of what was tried before ("Testing
 //! for linearizability", 2017).
 //!
-//! It builds an order from the front. Next can only be an operation that was called before the first
-//! answer among those not yet placed. When none of these is possible, the last one placed is taken
-//! back. What was tried is remembered: the set of placed operations with the state they lead to.
+//! It builds an order from the front. The next operation must have been called before the first answer
+//! among the operations that are not placed yet. When none of these is possible, the last one placed is
+//! taken back. What was tried is remembered: the set of placed operations, with the state they lead to.
 
 use std::collections::BTreeSet;
 
-/// What operations do to the state of one object. Operations are known by their number.
+/// What operations do to the state of one object. Operations are known by their numbers.
 pub trait Model {
     /// The object's state.
     type State: Clone + Ord;
@@ -15,32 +15,32 @@ pub trait Model {
     /// The state before the first operation.
     fn initial(&self) -> Self::State;
 
-    /// The state after an operation, or `None` when it cannot have got its answer at this state.
+    /// The state after an operation, or `None` when it cannot have got its answer in this state.
     fn apply(&self, state: &Self::State, operation: usize) -> Option<Self::State>;
 
-    /// How much room a state takes, beside others: what remembering it costs, in steps.
+    /// What remembering a state costs, in steps: its size in memory, compared with others.
     fn weight(&self, _: &Self::State) -> u64 {
         1
     }
 
-    /// Whether, wherever this operation is possible, nothing is lost by placing it there at once:
-    /// each order that places it later would do as well with it placed now. True of reads. Such an
-    /// operation is never taken back for trying others.
+    /// Whether this operation can be placed at once wherever it is possible, because every order that
+    /// places it later would also do with it placed now. This is true of reads. Such an operation is never
+    /// taken back to try others.
     fn is_eager(&self, operation: usize) -> bool;
 }
 
-/// When an operation was under way, in places of one order of all calls and answers.
+/// When an operation was under way, counted in one order of all calls and answers.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct Interval {
     /// The place of the call.
     pub called: u64,
-    /// The place of the answer; `None` without one: then it may also be left out of the order.
+    /// The place of the answer. An operation without an answer may also be left out of the order.
     pub answered: Option<u64>,
 }
 
 /// Whether there is an order of the operations.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum SearchResult {
     /// There is one.
     Possible,
     /// There is none.
@@ -52,21 +52,21 @@ pub enum Outcome {
     },
 }
 
-/// Searches for an order of the operations that is possible in the model, in which each operation
-/// stands between its call and its answer; in at most `budget` steps. Operations come in the order of
+/// Searches for an order of the operations that is possible in the model and in which each operation
+/// stands between its call and its answer, in at most `budget` steps. Operations come in the order of
 /// their calls.
-pub fn search<M: Model>(model: &M, operations: &[Interval], budget: u64) -> Outcome {
-    let mut line = Line::new(operations);
+pub fn search<M: Model>(model: &M, operations: &[Interval], budget: u64) -> SearchResult {
+    let mut pending = Pending::new(operations);
     let mut state = model.initial();
     let mut tried: BTreeSet<(Placed, M::State)> = BTreeSet::new();
     // What is placed, each with the state before it.
     let mut order: Vec<(usize, M::State)> = Vec::new();
     let mut steps = 0;
     // Where to go on looking for the next operation to place.
-    let mut from = line.first();
-    while line.answered_left > 0 {
+    let mut from = pending.first();
+    while pending.answered_left > 0 {
         let mut possible = |is_eager: bool, from: usize| {
-            line.candidates(from).find_map(|operation| {
+            pending.candidates(from).find_map(|operation| {
                 if model.is_eager(operation) != is_eager {
                     return None;
                 }
@@ -74,55 +74,55 @@ pub fn search<M: Model>(model: &M, operations: &[Interval], budget: u64) -> Outc
                 Some((operation, model.apply(&state, operation)?, is_eager))
             })
         };
-        // Whoever comes back to try others has found no eager one here.
-        let eager = if from == line.first() { possible(true, from) } else { None };
+        // After a step back there is no eager operation here: it would have been placed before.
+        let eager = if from == pending.first() { possible(true, from) } else { None };
         let found = eager.or_else(|| possible(false, from));
         if steps > budget {
-            return Outcome::Unknown { steps };
+            return SearchResult::Unknown { steps };
         }
         if let Some((operation, after, is_eager)) = found {
-            let has_choice = !is_eager && line.has_choice();
-            line.place(operation);
+            let has_choice = !is_eager && pending.has_choice();
+            pending.place(operation);
             // Where there is no choice, nothing is remembered: soon there is one, or it is the end.
             if has_choice {
                 steps += model.weight(&after);
             }
-            if has_choice && !tried.insert((line.placed(), after.clone())) {
-                line.take_back(operation);
-                from = line.after(operation);
+            if has_choice && !tried.insert((pending.placed(), after.clone())) {
+                pending.take_back(operation);
+                from = pending.after(operation);
             } else {
                 order.push((operation, std::mem::replace(&mut state, after)));
-                from = line.first();
+                from = pending.first();
             }
             continue;
         }
         // The last one that was not the only thing to do.
         loop {
-            let Some((operation, before)) = order.pop() else { return Outcome::Impossible };
-            line.take_back(operation);
+            let Some((operation, before)) = order.pop() else { return SearchResult::Impossible };
+            pending.take_back(operation);
             state = before;
             if !model.is_eager(operation) {
-                from = line.after(operation);
+                from = pending.after(operation);
                 break;
             }
         }
     }
-    Outcome::Possible
+    SearchResult::Possible
 }
 
-/// A set of placed operations, for comparing: the words of a bit set from the first one that is not
+/// A set of placed operations, for comparisons: the words of a bit set, from the first word that is not
 /// full to the last one that is not empty.
 type Placed = (usize, Box<[u64]>);
 
-/// The calls and answers of the operations that are not placed, in their order: a list that is linked
-/// both ways, so that what was taken out can be put back.
-struct Line {
-    /// The first one is no event but the list's both ends.
+/// The calls and answers of the operations that are not placed, in their order: a doubly linked list, so
+/// that what was taken out can be put back.
+struct Pending {
+    /// The first element is not an event: it is both ends of the list.
     events: Vec<Event>,
     /// Where each operation's call is.
     calls: Vec<usize>,
     is_placed: Vec<u64>,
-    /// How many answered operations are not placed.
+    /// The number of answered operations that are not placed.
     answered_left: usize,
 }
 
@@ -135,8 +135,8 @@ struct Event {
     is_call: bool,
 }
 
-impl Line {
-    fn new(operations: &[Interval]) -> Line {
+impl Pending {
+    fn new(operations: &[Interval]) -> Pending {
         assert!(operations.is_sorted_by_key(|operation| operation.called), "in order of the calls");
         let mut order: Vec<(u64, bool, usize)> = Vec::new();
         for (i, operation) in operations.iter().enumerate() {
@@ -160,7 +160,7 @@ impl Line {
         events[0].after = usize::from(last > 0);
         let answered_left = operations.iter().filter(|each| each.answered.is_some()).count();
         let is_placed = vec![0; operations.len().div_ceil(64)];
-        Line { events, calls, is_placed, answered_left }
+        Pending { events, calls, is_placed, answered_left }
     }
 
     /// Where the list begins.

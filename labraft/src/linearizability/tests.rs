@@ -3,6 +3,7 @@ use std::time::Duration;
 use labrpc::{RunSpec, Simulation};
 use rand::{Rng, RngExt};
 
+use super::plain::Plain;
 use super::*;
 
 /// A client's operation in a few letters: from and to (places), what.
@@ -97,11 +98,13 @@ fn keys_are_judged_apart_and_a_wrong_one_counts_more_than_an_unknown_one() {
     let get = history.call(0, "wrong", Input::Get, now);
     history.answer(get, "x", now);
     let verdict = check(history.operations(), 0);
-    assert!(matches!(&verdict, Linearizability::Violated(story) if story.key == "wrong"));
+    assert!(
+        matches!(&verdict, Linearizability::Violated(counterexample) if counterexample.key == "wrong")
+    );
 }
 
 #[test]
-fn a_story_keeps_only_what_cannot_be_ordered() {
+fn a_counterexample_keeps_only_what_cannot_be_ordered() {
     let mut operations = vec![
         (10, Some(11), put("p"), ""),
         (20, Some(21), append("q"), ""),
@@ -112,24 +115,29 @@ fn a_story_keeps_only_what_cannot_be_ordered() {
         let at = 100 + 10 * i;
         operations.push((at, Some(at + 5), Input::Get, "pq"));
     }
-    let Linearizability::Violated(story) = check(&history(&operations), DEFAULT_BUDGET) else {
+    let Linearizability::Violated(counterexample) = check(&history(&operations), DEFAULT_BUDGET)
+    else {
         panic!("the stale Get was not found");
     };
-    let texts: Vec<String> = story.operations.iter().map(ToString::to_string).collect();
+    let texts: Vec<String> = counterexample.operations.iter().map(ToString::to_string).collect();
     // The Put counts too: after the Append, it would explain the Get.
     let told = [r#"Put("k", "p")"#, r#"Append("k", "q")"#, r#"Get("k") -> "p""#];
-    assert_eq!(texts, told, "{story}");
-    assert_eq!(story.of, 43);
-    assert!(story.lines()[1].starts_with("client 1   0.020000 to 0.021000 s"), "{story:?}");
+    assert_eq!(texts, told, "{counterexample}");
+    assert_eq!(counterexample.total, 43);
+    assert!(
+        counterexample.lines()[1].starts_with("client 1   0.020000 to 0.021000 s"),
+        "{counterexample:?}"
+    );
 }
 
 #[test]
-fn a_story_says_what_an_answer_has_twice() {
+fn a_counterexample_says_what_an_answer_has_twice() {
     let operations = [(1, Some(2), append("a"), ""), (3, Some(4), Input::Get, "aa")];
-    let Linearizability::Violated(story) = check(&history(&operations), DEFAULT_BUDGET) else {
+    let Linearizability::Violated(counterexample) = check(&history(&operations), DEFAULT_BUDGET)
+    else {
         panic!("an append that happened twice was not found");
     };
-    assert_eq!(story.why, r#"the answer has "a" twice"#);
+    assert_eq!(counterexample.why, r#"the answer has "a" twice"#);
 }
 
 /// Tries all orders, without any cleverness.
@@ -245,13 +253,13 @@ fn all_ways_of_searching_agree_with_trying_every_order() {
             }
             let all: Vec<&Operation> = history.iter().collect();
             let expected = match is_linearizable_by_force("", &all) {
-                true => Outcome::Possible,
-                false => Outcome::Impossible,
+                true => SearchResult::Possible,
+                false => SearchResult::Impossible,
             };
             let (plain, intervals) = Plain::new(&all);
             assert_eq!(search(&plain, &intervals, DEFAULT_BUDGET), expected, "plain: {history:#?}");
             assert_eq!(check_key(&all, DEFAULT_BUDGET), expected, "chains: {history:#?}");
-            counts[usize::from(expected == Outcome::Possible)] += 1;
+            counts[usize::from(expected == SearchResult::Possible)] += 1;
         }
         counts
     });
@@ -260,19 +268,27 @@ fn all_ways_of_searching_agree_with_trying_every_order() {
 }
 
 #[test]
-fn a_story_of_any_wrong_history_is_wrong_in_itself() {
+fn a_counterexample_of_any_wrong_history_is_wrong_in_itself() {
     with_dice(async |mut dice| {
-        let mut stories = 0;
-        while stories < 1_000 {
+        let mut counterexamples = 0;
+        while counterexamples < 1_000 {
             let mut history = random_history(&mut dice, 4, 40, &numbered(40));
             spoil(&mut dice, &mut history);
-            if let Linearizability::Violated(story) = check(&history, DEFAULT_BUDGET) {
-                stories += 1;
-                assert!(story.operations.iter().any(Operation::is_get), "{story:?}");
+            if let Linearizability::Violated(counterexample) = check(&history, DEFAULT_BUDGET) {
+                counterexamples += 1;
+                assert!(
+                    counterexample.operations.iter().any(Operation::is_get),
+                    "{counterexample:?}"
+                );
                 // Its Gets, with all writes of the history, still fit no order.
-                let is_told = |each: &&Operation| !each.is_get() || story.operations.contains(each);
+                let is_told =
+                    |each: &&Operation| !each.is_get() || counterexample.operations.contains(each);
                 let told: Vec<&Operation> = history.iter().filter(is_told).collect();
-                assert_eq!(check_key(&told, DEFAULT_BUDGET), Outcome::Impossible, "{story:?}");
+                assert_eq!(
+                    check_key(&told, DEFAULT_BUDGET),
+                    SearchResult::Impossible,
+                    "{counterexample:?}"
+                );
             }
         }
     });
@@ -318,6 +334,6 @@ fn appends_that_were_never_done_are_noticed_though_the_key_began_with_the_empty_
     let get = history.call(0, "k", Input::Get, now);
     history.answer(get, "", now);
     let verdict = check(history.operations(), 10_000);
-    let Linearizability::Violated(story) = verdict else { panic!("{verdict:?}") };
-    assert_eq!(story.operations.len(), 2, "{story:?}");
+    let Linearizability::Violated(counterexample) = verdict else { panic!("{verdict:?}") };
+    assert_eq!(counterexample.operations.len(), 2, "{counterexample:?}");
 }
