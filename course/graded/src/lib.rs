@@ -5,18 +5,18 @@
 //! starts it as it would start a worker. It is a crate of its own, so that nothing of the grader has to be
 //! built again for each submission.
 //!
-//! Start here: [`main`] is the program; [`confine`] has the rights that it gives up.
+//! Start here: [`main`] is the program; [`sandbox`] has the rights that it gives up.
 
-pub mod confine;
+pub mod sandbox;
 
 use std::process::ExitCode;
 
 use clap::Parser;
-use confine::WorkerRights;
 use lab::outcome::{self, CommandError, Outcome};
 use lab::records::Build;
 use lab::workers;
 use labraft::{Implementation, Test, Verdict};
+use sandbox::WorkerRights;
 
 /// Makes the runs that the grader asks for, without the rights that they do not need.
 #[derive(Parser)]

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use clap::Parser;
-use graded::confine::Confined;
+use graded::sandbox::Confined;
 use lab::outcome;
 use lab::records::{Build, Record};
 use lab::workers::{Pool, Settings};

@@ -35,9 +35,12 @@ const SOURCES: [&str; 18] = [
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tree(BTreeMap<String, File>);
 
+/// A file without its path.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct File {
+    /// Its bytes.
     pub content: Vec<u8>,
+    /// Whether its owner may execute it; always false on systems other than Unix.
     pub is_executable: bool,
 }
 
