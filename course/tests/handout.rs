@@ -1,5 +1,5 @@
-//! What `course handout` writes. That all of a handout builds, and that it fails as it should, takes
-//! minutes, and is for `scripts/test-handout`.
+//! What `course handout` writes. `scripts/test-handout` checks that a handout builds and that its tests fail as
+//! they should, which takes minutes.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -22,8 +22,8 @@ fn course(arguments: &[&str]) -> Command {
     command
 }
 
-/// Exit code and everything said.
-fn said(output: &Output) -> (Option<i32>, String) {
+/// The exit code and all output.
+fn printed(output: &Output) -> (Option<i32>, String) {
     let text = [&output.stdout[..], &output.stderr[..]].concat();
     (output.status.code(), String::from_utf8_lossy(&text).into_owned())
 }
@@ -61,7 +61,7 @@ fn all_files(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 fn made_again_by_somebody_with_other_habits_it_is_the_same_byte_for_byte() {
     let (first, second) = (fresh("first"), fresh("second"));
     let output = handout(&first, &[]).output().unwrap();
-    assert_eq!(said(&output).0, Some(0), "{output:?}");
+    assert_eq!(printed(&output).0, Some(0), "{output:?}");
 
     let config = fresh("gitconfig");
     let habits = "[user]\nname = Somebody\nemail = somebody@example.org\n[commit]\ngpgSign = true\n\
@@ -74,7 +74,7 @@ fn made_again_by_somebody_with_other_habits_it_is_the_same_byte_for_byte() {
         .env("GIT_DIR", "/nowhere")
         .output()
         .unwrap();
-    assert_eq!(said(&output).0, Some(0), "{output:?}");
+    assert_eq!(printed(&output).0, Some(0), "{output:?}");
 
     let (first_files, second_files) = (all_files(&first), all_files(&second));
     let names = |files: &BTreeMap<PathBuf, Vec<u8>>| files.keys().cloned().collect::<Vec<_>>();
@@ -94,7 +94,7 @@ fn made_again_by_somebody_with_other_habits_it_is_the_same_byte_for_byte() {
 fn a_student_gets_what_is_needed_and_nothing_of_the_solution() {
     let directory = fresh("contents");
     let output = handout(&directory, &[]).output().unwrap();
-    assert_eq!(said(&output).0, Some(0), "{output:?}");
+    assert_eq!(printed(&output).0, Some(0), "{output:?}");
     for path in [
         "README.md",
         "handout.json",
@@ -132,11 +132,11 @@ fn a_student_gets_what_is_needed_and_nothing_of_the_solution() {
     }
 
     let again = handout(&directory, &[]).output().unwrap();
-    let (code, text) = said(&again);
+    let (code, text) = printed(&again);
     assert!(code == Some(2) && text.contains("is not empty"), "{code:?} {text}");
     let within =
         course(&["handout", "--check"]).current_dir(directory.join("raft")).output().unwrap();
-    let (code, text) = said(&within);
+    let (code, text) = printed(&within);
     assert!(code == Some(2) && text.contains("is a handout"), "{code:?} {text}");
 }
 
@@ -145,7 +145,7 @@ fn a_student_gets_what_is_needed_and_nothing_of_the_solution() {
 fn the_skeletons_are_what_the_tests_expect() {
     let directory = fresh("built");
     let output = handout(&directory, &[]).output().unwrap();
-    assert_eq!(said(&output).0, Some(0), "{output:?}");
+    assert_eq!(printed(&output).0, Some(0), "{output:?}");
     // Of its own: cargo takes crates of two workspaces for the same if they lie in the same places.
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("handout-target");
     let output = Command::new(env!("CARGO"))
@@ -154,14 +154,14 @@ fn the_skeletons_are_what_the_tests_expect() {
         .env("CARGO_TARGET_DIR", target)
         .output()
         .unwrap();
-    assert_eq!(said(&output), (Some(0), String::new()));
+    assert_eq!(printed(&output), (Some(0), String::new()));
 }
 
 #[test]
 fn parts_that_are_not_handed_out_have_no_tests_and_no_pages() {
     let directory = fresh("parts");
     let output = handout(&directory, &["--parts", "2A..2C"]).output().unwrap();
-    assert_eq!(said(&output).0, Some(0), "{output:?}");
+    assert_eq!(printed(&output).0, Some(0), "{output:?}");
     let pages = ["2a", "2b", "2c", "2d", "3a", "3b"]
         .map(|part| directory.join(format!("docs/course/{part}.md")).exists());
     assert_eq!(pages, [true, true, true, false, false, false]);
@@ -174,17 +174,17 @@ fn parts_that_are_not_handed_out_have_no_tests_and_no_pages() {
 }
 
 #[test]
-fn what_cannot_be_done_is_said() {
+fn what_cannot_be_done_is_printed() {
     let outside = std::env::temp_dir();
     let root = workspace().to_string_lossy().into_owned();
     for (arguments, place, hint) in [
         (&["handout", "--check"][..], outside.as_path(), "not within a lab"),
         (&["handout", "x", "--parts", "2B..2A"], Path::new(&root), "2B comes after 2A"),
-        (&["handout", "x", "--parts", "2E"], Path::new(&root), "\"2E\" is no part"),
+        (&["handout", "x", "--parts", "2E"], Path::new(&root), "no part \"2E\""),
         (&["handout"], Path::new(&root), "DIR"),
     ] {
         let output = course(arguments).current_dir(place).output().unwrap();
-        let (code, text) = said(&output);
+        let (code, text) = printed(&output);
         assert!(code == Some(2) && text.contains(hint), "{arguments:?}: {code:?} {text}");
     }
 }
@@ -202,7 +202,7 @@ fn gradescope_always_gets_a_result() {
     let source = base.join("source");
     let mut command = course(&["handout", "--gradescope", "--config"]);
     let output = command.arg(&config).arg(&source).output().unwrap();
-    assert_eq!(said(&output).0, Some(0), "{output:?}");
+    assert_eq!(printed(&output).0, Some(0), "{output:?}");
     assert_eq!(fs::read(source.join("course.toml")).unwrap(), fs::read(&config).unwrap());
     assert!(source.join("handout-secret").is_file());
     assert!(source.join("lab/raft/src/core.rs").is_file(), "the solution is graded with, too");
