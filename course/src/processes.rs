@@ -14,8 +14,8 @@ use rustix::process::{Pid, Signal, kill_process_group};
 /// How often a process is asked whether it has ended.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Settings of the release profile that make a build quick. The program runs a little slower; its runs are
-/// the same.
+/// Settings of the release profile that make a build quick. The program runs a little slower; its
+/// runs are the same.
 pub(crate) const QUICK_RELEASE: [(&str, &str); 3] = [
     ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "64"),
     ("CARGO_PROFILE_RELEASE_DEBUG", "0"),
@@ -31,8 +31,9 @@ pub(crate) enum Ended {
     Interrupted,
 }
 
-/// Runs a command to its end, with its output in the file `log`. It is killed with all of its children, in
-/// a process group of its own, when the user interrupts, or after `limit` of real time.
+/// Runs a command to its end, with its output in the file `log`. It is killed with all of its
+/// children, in a process group of its own, when the user interrupts, or after `limit` of real
+/// time.
 pub(crate) fn run_logged(
     mut command: Command,
     log: &Path,

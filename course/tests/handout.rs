@@ -1,5 +1,5 @@
-//! What `course handout` writes. `scripts/test-handout` checks that a handout builds and that its tests fail as
-//! they should, which takes minutes.
+//! What `course handout` writes. `scripts/test-handout` checks that a handout builds and that its
+//! tests fail as they should, which takes minutes.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -140,7 +140,8 @@ fn a_student_gets_what_is_needed_and_nothing_of_the_solution() {
     assert!(code == Some(2) && text.contains("is a handout"), "{code:?} {text}");
 }
 
-/// The contract between the tests and what students write may change; the skeletons must change with it.
+/// The contract between the tests and what students write may change; the skeletons must change
+/// with it.
 #[test]
 fn the_skeletons_are_what_the_tests_expect() {
     let directory = fresh("built");

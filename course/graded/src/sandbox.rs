@@ -1,10 +1,12 @@
-//! The sandbox: taking rights away from a process before it runs or compiles code from a submission.
+//! The sandbox: taking rights away from a process before it runs or compiles code from a
+//! submission.
 //!
-//! A process gives up its own rights; setting them up between `fork` and `exec` would need `unsafe`. A worker
-//! does so before any code of the submission runs. `course confined` does so and then becomes cargo.
+//! A process gives up its own rights; setting them up between `fork` and `exec` would need
+//! `unsafe`. A worker does so before any code of the submission runs. `course confined` does so and
+//! then becomes cargo.
 //!
-//! To add a layer: [`Layer`] lists them, `confine_worker` applies them to runs, `Confined` to builds, and
-//! `linux.rs` has what the kernel is asked for.
+//! To add a layer: [`Layer`] lists them, `confine_worker` applies them to runs, `Confined` to
+//! builds, and `linux.rs` has what the kernel is asked for.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -157,8 +159,9 @@ fn limit(resource: Resource, most: u64) -> io::Result<()> {
     Ok(setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) })?)
 }
 
-/// Gives up, for good, every right that a run does not need, and lists the layers that are active then. The
-/// process must have a single thread, because these calls affect only the thread that makes them.
+/// Gives up, for good, every right that a run does not need, and lists the layers that are active
+/// then. The process must have a single thread, because these calls affect only the thread that
+/// makes them.
 fn confine_worker(user: Option<u32>, cpu_seconds: Option<u64>) -> io::Result<Vec<Layer>> {
     let mut active = Vec::new();
     limit(Resource::Core, 0)?;

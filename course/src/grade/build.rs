@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! PLACE/tree        the lab's sources; raft/src and kvraft/src are there only during a build
-//! PLACE/pristine    a target directory with the crates that do not depend on submissions, built once
+//! PLACE/pristine    a target directory with the crates that all submissions share, built once
 //! PLACE/target      a copy of it, in which one submission is built; removed afterwards
 //! PLACE/programs    the programs that were built
 //! ```
@@ -52,8 +52,8 @@ pub(super) struct Builder {
 }
 
 impl Builder {
-    /// Copies the lab's sources from `root` to `place`, and builds the crates that all submissions share
-    /// unless they are there already.
+    /// Copies the lab's sources from `root` to `place`, and builds the crates that all submissions
+    /// share unless they are there already.
     pub(super) fn prepare(
         root: &Path,
         place: &Path,
@@ -96,8 +96,8 @@ impl Builder {
         cannot_use(self.sandbox.place(), error)
     }
 
-    /// Makes the tree and the pristine target directory. `key` identifies the sources and the compiler:
-    /// if the key on disk is the same, there is nothing to do.
+    /// Makes the tree and the pristine target directory. `key` identifies the sources and the
+    /// compiler: if the key on disk is the same, there is nothing to do.
     fn make_pristine(&self, tree: &Tree, key: &str) -> Result<(), CommandError> {
         let cannot_use = |error: io::Error| self.cannot_use(&error);
         let pristine = self.sandbox.pristine();
@@ -220,8 +220,8 @@ fn is_submitted(path: &str) -> bool {
         .any(|directory| path.strip_prefix(directory).is_some_and(|rest| rest.starts_with('/')))
 }
 
-/// Makes a package's manifest forbid `unsafe`: the workspace's only denies it, and sources can allow again
-/// what is denied.
+/// Makes a package's manifest forbid `unsafe`: the workspace's only denies it, and sources can
+/// allow again what is denied.
 fn forbid_unsafe(tree: &mut Tree, package: &str) -> Result<(), CommandError> {
     let path = format!("{package}/Cargo.toml");
     let text = String::from_utf8_lossy(tree.get(&path).unwrap_or_default()).into_owned();

@@ -1,9 +1,10 @@
 //! The cargo that builds submissions: which files it may read and write, and its environment.
 //!
-//! No code of a submission runs while it is built: there is no build script but the lab's own, and no
-//! procedural macro but those of the dependencies. But sources can still make the compiler read files, use
-//! up the memory, or never end. So cargo runs with an environment of its own, without a network, with limits,
-//! and, by Landlock, without any file but the tree, the toolchain and the registry.
+//! No code of a submission runs while it is built: there is no build script but the lab's own, and
+//! no procedural macro but those of the dependencies. But sources can still make the compiler read
+//! files, use up the memory, or never end. So cargo runs with an environment of its own, without a
+//! network, with limits, and, by Landlock, without any file but the tree, the toolchain and the
+//! registry.
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -42,15 +42,16 @@ pub(crate) struct GradeArgs {
     /// Write Gradescope's results for the only submission.
     #[arg(long, value_name = "FILE")]
     gradescope: Option<PathBuf>,
-    /// Write the result of the only submission, as GitHub Classroom's reporter reads it, to the step's
-    /// output `result` (in the file that GITHUB_OUTPUT names).
+    /// Write the result of the only submission, as GitHub Classroom's reporter reads it, to the
+    /// step's output `result` (in the file that GITHUB_OUTPUT names).
     #[arg(long)]
     classroom: bool,
-    /// Check the grader on known sources instead: the solution, the handout, and a few bugs must each
-    /// get the points they deserve.
+    /// Check the grader on known sources instead: the solution, the handout, and a few bugs must
+    /// each get the points they deserve.
     #[arg(long, conflicts_with_all = ["submissions", "publish", "build_only", "gradescope", "classroom"])]
     self_test: bool,
-    /// How many processes to use at a time, for building and for running [default: one per processor].
+    /// How many processes to use at a time, for building and for running [default: one per
+    /// processor].
     #[arg(long, value_parser = parse_jobs)]
     jobs: Option<usize>,
 }

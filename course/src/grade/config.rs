@@ -35,8 +35,8 @@ pub(crate) struct Course {
     /// Whether a single violation of a safety property costs all points of the test.
     #[serde(default = "yes")]
     pub(super) zero_on_safety: bool,
-    /// Pairs, rising: the share of seeds passed from which on there is this share of the points. If there
-    /// are none, the share of the points is the share of the seeds.
+    /// Pairs, rising: the share of seeds passed from which on there is this share of the points. If
+    /// there are none, the share of the points is the share of the seeds.
     #[serde(default)]
     pub(super) steps: Vec<(f64, f64)>,
     #[serde(default)]
@@ -66,8 +66,8 @@ impl Default for SeedCounts {
     }
 }
 
-/// Limits on time and memory for building and running a submission. Those on the size of a submission are
-/// `lab::submit::submission::BOUNDS`.
+/// Limits on time and memory for building and running a submission. Those on the size of a
+/// submission are `lab::submit::submission::BOUNDS`.
 #[derive(Copy, Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Limits {
@@ -81,7 +81,8 @@ pub(super) struct Limits {
     pub(super) run_memory_mib: u64,
     /// Real time of all runs of a program, in minutes; runs that are not done by then have failed.
     pub(super) total_minutes: u64,
-    /// After this number of hung runs of a test, in the order of its seeds, the rest of them have failed.
+    /// After this number of hung runs of a test, in the order of its seeds, the rest of them have
+    /// failed.
     pub(super) hung_runs: usize,
 }
 

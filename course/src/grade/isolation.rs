@@ -55,8 +55,8 @@ pub(super) fn check_secret_is_apart(course: &Course, root: &Path) -> Result<(), 
         return Ok(());
     }
     Err(CommandError::Usage(format!(
-        "the secret {} is one of the lab's own files, which can be read while a submission is built; \
-         keep it elsewhere",
+        "the secret {} is one of the lab's own files, which a submission can read while it is \
+         built; keep it elsewhere",
         path.display()
     )))
 }

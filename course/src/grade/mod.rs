@@ -6,7 +6,7 @@
 //! | `config` | `course.toml`: its keys, their defaults and checks |
 //! | `names` | the names of submissions in reports |
 //! | `grader` | one submission: read, checked, built, run, graded |
-//! | `programs` | which programs are built for a submission: with the student's Raft, or with the lab's |
+//! | `programs` | the programs of a submission: with the student's Raft, and with the lab's |
 //! | `build` | building the lab with a submission in it |
 //! | `build_sandbox` | the cargo that does so: what it may read and write, and its environment |
 //! | `isolation` | which sandbox layers this machine has, and where the secret may be |
@@ -18,8 +18,8 @@
 //! | `self_test` | `--self-test`: whether grading tells right from wrong on this machine |
 //!
 //! Elsewhere: `lab::submit::submission` reads submissions and limits their size, and
-//! `lab::submit::forbidden_words` has the words that they may not use; `graded::sandbox` has the sandbox layers
-//! around runs.
+//! `lab::submit::forbidden_words` has the words that they may not use; `graded::sandbox` has the
+//! sandbox layers around runs.
 
 mod build;
 mod build_sandbox;

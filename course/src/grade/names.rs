@@ -10,7 +10,8 @@ const ARCHIVE_SUFFIXES: [&str; 4] = [".tar.gz", ".tgz", ".tar", ".zip"];
 /// A name for each submission, in order.
 ///
 /// # Errors
-/// When a submission does not exist, or when two have the same name apart from upper and lower case.
+/// When a submission does not exist, or when two have the same name apart from upper and lower
+/// case.
 pub(super) fn submission_names(submissions: &[PathBuf]) -> Result<Vec<String>, CommandError> {
     let mut seen = BTreeSet::new();
     let mut names = Vec::new();
@@ -27,8 +28,8 @@ pub(super) fn submission_names(submissions: &[PathBuf]) -> Result<Vec<String>, C
         }
         if !seen.insert(name.to_lowercase()) {
             return Err(CommandError::Usage(format!(
-                "two submissions are called {name:?}, the second one is {}: give them different names, \
-                 by which reports are called",
+                "two submissions are called {name:?} (the second one is {}): give them different \
+                 names, because reports are called by them",
                 path.display()
             )));
         }
@@ -37,7 +38,8 @@ pub(super) fn submission_names(submissions: &[PathBuf]) -> Result<Vec<String>, C
     Ok(names)
 }
 
-/// The file's name without its archive suffix, and without characters that could harm a path or a page.
+/// The file's name without its archive suffix, and without characters that could harm a path or a
+/// page.
 fn submission_name(path: &Path) -> String {
     let path = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
     let file_name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();

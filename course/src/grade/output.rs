@@ -1,4 +1,5 @@
-//! Where reports are written: a folder for each submission, Gradescope's file, a GitHub step's output.
+//! Where reports are written: a folder for each submission, Gradescope's file, a GitHub step's
+//! output.
 
 use std::fs;
 use std::io::{self, Write};

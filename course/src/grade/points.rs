@@ -125,8 +125,8 @@ impl TestGrade {
         self.points == self.most && self.missing.is_none()
     }
 
-    /// The properties or expectations that failed, and how often. They tell nothing about a single run,
-    /// so that students may see those of hidden seeds.
+    /// The properties or expectations that failed, and how often. They tell nothing about a single
+    /// run, so that students may see those of hidden seeds.
     pub(super) fn reasons(&self, kind: SeedKind) -> BTreeMap<String, usize> {
         let mut reasons = BTreeMap::new();
         for result in self.failed(kind) {

@@ -1,7 +1,8 @@
 //! The programs that are built for one submission.
 //!
-//! A key/value service is run on the student's own Raft and on the lab's, so that mistakes in lab 2 cost no
-//! points in lab 3. If the service does not compile, Raft is still built with the lab's service.
+//! A key/value service is run on the student's own Raft and on the lab's, so that mistakes in lab 2
+//! cost no points in lab 3. If the service does not compile, Raft is still built with the lab's
+//! service.
 
 use std::path::PathBuf;
 
@@ -63,7 +64,8 @@ fn together(raft: &Sources, kv: &Sources) -> Sources {
     raft.iter().chain(kv).map(|(path, bytes)| (path.clone(), bytes.clone())).collect()
 }
 
-/// Builds one program. When it does not build, the result is `None`, and the reason is added to `compiler`.
+/// Builds one program. When it does not build, the result is `None`, and the reason is added to
+/// `compiler`.
 fn program(
     builder: &Builder,
     course: &Course,

@@ -1,8 +1,8 @@
 //! The contents of the reports on a submission: for the student, for the teacher, for programs.
 //!
-//! Until the course publishes its hidden seeds, a student sees how many of them passed, and which properties
-//! or expectations failed under the others. There is no time in a report except where a format asks for
-//! one, so that grading a submission again gives the same reports.
+//! Until the course publishes its hidden seeds, a student sees how many of them passed, and which
+//! properties or expectations failed under the others. There is no time in a report except where a
+//! format asks for one, so that grading a submission again gives the same reports.
 
 use std::fmt::Write;
 
@@ -94,8 +94,8 @@ fn notes(grade: &SubmissionGrade, reader: Reader) -> Vec<Note<'_>> {
     ];
     if reader == Reader::Teacher {
         notes.push(Note {
-            title: "Please look at these places: servers could share state there, or reach out of the \
-                    simulation",
+            title: "Please look at these places, where servers could share state or reach out of \
+                    the simulation",
             lines: &grade.suspicious,
         });
         notes.push(Note {
@@ -343,7 +343,8 @@ mod tests {
 
     const HIDDEN: u64 = 987_654_321_987;
 
-    /// A grade of the first test: under the public seed 0 it passed, and under a hidden one it did not.
+    /// A grade of the first test: under the public seed 0 it passed, and under a hidden one it did
+    /// not.
     fn grade(verdict: Verdict, reason: &str, zero_on_safety: bool) -> SubmissionGrade {
         let text =
             format!("secret = \"key\"\nparts = [\"2A\"]\nzero_on_safety = {zero_on_safety}\n");

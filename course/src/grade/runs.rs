@@ -1,4 +1,5 @@
-//! Runs every test under every one of its seeds with the program that was built, each in a process of its own.
+//! Runs every test under every one of its seeds with the program that was built, each in a process
+//! of its own.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -54,8 +55,8 @@ impl HungRuns {
 
 /// Carries out a plan with a program, in `jobs` processes at a time.
 ///
-/// The rest of a test's seeds are skipped once too many of its runs have hung, and the rest of the plan once
-/// the time is up or the user interrupts.
+/// The rest of a test's seeds are skipped once too many of its runs have hung, and the rest of the
+/// plan once the time is up or the user interrupts.
 pub(super) fn run(
     program: &Path,
     plan: &Plan,
@@ -90,8 +91,8 @@ pub(super) fn run(
     Ok(results)
 }
 
-/// A test's results in the order of its seeds. What comes after too many hung runs counts as not run, even
-/// if it was: how many were begun by then depends on the machine.
+/// A test's results in the order of its seeds. What comes after too many hung runs counts as not
+/// run, even if it was: how many were begun by then depends on the machine.
 fn in_order(
     test: &Test,
     seeds: &[Seed],

@@ -33,8 +33,8 @@ pub(super) struct Seed {
 
 /// All seeds of a test: first the public ones, from 0 on, then the hidden ones.
 ///
-/// The hidden seed `i` is the first eight bytes of HMAC-SHA256(secret, "part/test/i") as a big-endian number.
-/// It cannot be guessed without the secret, and can be verified with it.
+/// The hidden seed `i` is the first eight bytes of HMAC-SHA256(secret, "part/test/i") as a
+/// big-endian number. It cannot be guessed without the secret, and can be verified with it.
 pub(super) fn seeds(secret: &[u8], test: &Test, counts: SeedCounts) -> Vec<Seed> {
     let public = (0..counts.public).map(|value| Seed { value, kind: SeedKind::Public });
     let hidden = (0..counts.hidden).map(|i| Seed {

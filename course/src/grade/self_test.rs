@@ -1,7 +1,7 @@
 //! `course grade --self-test`: whether grading tells right from wrong on this machine.
 //!
-//! The solution must get all points and the handout none; and each of a few known bugs must lose points in
-//! its part, and none in the parts before.
+//! The solution must get all points and the handout none; and each of a few known bugs must lose
+//! points in its part, and none in the parts before.
 
 use std::cmp::Ordering;
 use std::fs;

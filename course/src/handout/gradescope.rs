@@ -1,7 +1,8 @@
-//! The autograder kit for Gradescope: a script that sets up its image, one that grades, and the lab.
+//! The autograder kit for Gradescope: a script that sets up its image, one that grades, and the
+//! lab.
 //!
-//! Gradescope unpacks the kit to `/autograder/source` and runs `setup.sh` once, as root and with a network.
-//! Then it runs `run_autograder` for each submission, which must write
+//! Gradescope unpacks the kit to `/autograder/source` and runs `setup.sh` once, as root and with a
+//! network. Then it runs `run_autograder` for each submission, which must write
 //! `/autograder/results/results.json`.
 
 use std::fs;

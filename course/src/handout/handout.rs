@@ -1,5 +1,5 @@
-//! Which files are handed out: the lab's sources without the solution, the course kit, and the lab's own
-//! tests.
+//! Which files are handed out: the lab's sources without the solution, the course kit, and the
+//! lab's own tests.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -127,8 +127,8 @@ impl Handout {
     }
 }
 
-/// The files of the handout, without the lock file and the manifest; and how many different lines of the
-/// solution are left out.
+/// The files of the handout, without the lock file and the manifest; and how many different lines
+/// of the solution are left out.
 fn files(sources: &Tree, parts: Parts) -> Result<(Tree, usize), String> {
     let mut tree = sources.clone();
     tree.retain(|path| is_handed_out(path, parts));
@@ -152,15 +152,15 @@ fn is_handed_out(path: &str, parts: Parts) -> bool {
     }
 }
 
-/// Whether the file may have markers: the files of the two crates that a student writes, and those that name
-/// crates that are not handed out.
+/// Whether the file may have markers: the files of the two crates that a student writes, and those
+/// that name crates that are not handed out.
 pub(super) fn may_be_marked(path: &str) -> bool {
     ["raft/", "kvraft/", ".cargo/"].iter().any(|place| path.starts_with(place))
         || path.ends_with("Cargo.toml")
 }
 
-/// Removes everything marked from the tree, and puts skeletons in the place of whole files. The result is the
-/// set of lines removed.
+/// Removes everything marked from the tree, and puts skeletons in the place of whole files. The
+/// result is the set of lines removed.
 fn strip_all(tree: &mut Tree, sources: &Tree) -> Result<BTreeSet<String>, String> {
     let mut removed = BTreeSet::new();
     let mut skeletons: BTreeSet<&str> =

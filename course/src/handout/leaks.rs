@@ -44,7 +44,8 @@ fn public_lines(tree: &Tree) -> BTreeSet<String> {
     lines
 }
 
-/// A line without the characters in which the declaration of a trait's method and its implementation differ.
+/// A line without the characters in which the declaration of a trait's method and its
+/// implementation differ.
 fn without_ends(line: &str) -> String {
     line.trim().trim_end_matches(['{', ';', ',', ' ']).to_string()
 }

@@ -1,7 +1,7 @@
 //! Links in pages to files that are not handed out: the link is removed and its text kept.
 
-/// The Markdown page at `path` without its links to files that do not exist. `is_there` tells whether a path
-/// from the root exists.
+/// The Markdown page at `path` without its links to files that do not exist. `is_there` tells
+/// whether a path from the root exists.
 pub(super) fn without_dangling(path: &str, page: &str, is_there: impl Fn(&str) -> bool) -> String {
     let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
     // Every second piece is a block of code.

@@ -1,7 +1,8 @@
 //! `Cargo.lock` for a handout, without the packages that only the crates kept back depend on.
 //!
-//! A handout is built with `--locked`, which refuses a lock file that names more than the workspace needs. Which
-//! packages that are depends on the features that the members ask of each, so cargo itself is asked.
+//! A handout is built with `--locked`, which refuses a lock file that names more than the workspace
+//! needs. Which packages that are depends on the features that the members ask of each, so cargo
+//! itself is asked.
 
 use std::path::Path;
 
@@ -9,7 +10,8 @@ use lab::outcome::CommandError;
 use lab::submit::scratch::Scratch;
 use lab::submit::tree::Tree;
 
-/// The lock file for the workspace `tree`, which contains that of a larger workspace. Versions are kept.
+/// The lock file for the workspace `tree`, which contains that of a larger workspace. Versions are
+/// kept.
 ///
 /// # Errors
 /// When the tree cannot be written below the workspace at `root`, or cargo cannot resolve it.

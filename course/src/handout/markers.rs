@@ -9,12 +9,12 @@
 //! // END SOLUTION
 //! ```
 //!
-//! The name of the part is for readers, and optional. The stub consists of the `//stub:` lines at the
-//! beginning of the region, without that word and one blank. Regions do not nest. In files other than
-//! Rust sources, the markers begin with `#` instead of `//`.
+//! The name of the part is for readers, and optional. The stub consists of the `//stub:` lines at
+//! the beginning of the region, without that word and one blank. Regions do not nest. In files
+//! other than Rust sources, the markers begin with `#` instead of `//`.
 //!
-//! `// SOLUTION FILE` as the first line leaves out the whole file. In the place of `raft/src/peer.rs`, for
-//! instance, `raft/skeleton/src/peer.rs` is handed out, if it exists.
+//! `// SOLUTION FILE` as the first line leaves out the whole file. In the place of
+//! `raft/src/peer.rs`, for instance, `raft/skeleton/src/peer.rs` is handed out, if it exists.
 
 use std::collections::BTreeSet;
 
@@ -124,8 +124,8 @@ impl Stripper {
     }
 }
 
-/// Removes blank lines that follow a blank line, precede a closing brace, or end the file. Removing a region
-/// leaves such lines behind, and rustfmt would complain.
+/// Removes blank lines that follow a blank line, precede a closing brace, or end the file. Removing
+/// a region leaves such lines behind, and rustfmt would complain.
 fn without_gaps(text: &str) -> String {
     let mut kept: Vec<&str> = Vec::new();
     for line in text.split_inclusive('\n') {
@@ -191,8 +191,8 @@ pub(super) fn is_marked(text: &str) -> bool {
     WORDS.iter().any(|word| text.contains(word))
 }
 
-/// Whether a line shows that it was copied from a solution. Lines such as `}`, imports, and the first lines of
-/// public functions are the same in any solution.
+/// Whether a line shows that it was copied from a solution. Lines such as `}`, imports, and the
+/// first lines of public functions are the same in any solution.
 pub(super) fn is_distinctive(line: &str) -> bool {
     let begins = |words: &[&str]| words.iter().any(|word| line.starts_with(word));
     let is_head = line.ends_with('{') && begins(&["pub fn ", "pub async fn ", "pub(crate) fn "]);

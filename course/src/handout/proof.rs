@@ -1,5 +1,5 @@
-//! Proves that a handout is ready for students: it builds without warnings, and every test fails with a
-//! hint at what is still to be written.
+//! Proves that a handout is ready for students: it builds without warnings, and every test fails
+//! with a hint at what is still to be written.
 
 use std::path::Path;
 
@@ -66,8 +66,8 @@ fn with_reference(handout: &Handout, root: &Path) -> Result<Tree, CommandError> 
     Ok(tree)
 }
 
-/// Checks that every test of a part fails and names what is still to be written, in the part `missing` if one
-/// is given. The result says what is wrong.
+/// Checks that every test of a part fails and names what is still to be written, in the part
+/// `missing` if one is given. The result says what is wrong.
 fn check_failures(
     scratch: &Scratch,
     part: Part,

@@ -1,4 +1,5 @@
-//! `course mutants`: applies known bugs to a copy of the sources, one at a time, and reports what finds each.
+//! `course mutants`: applies known bugs to a copy of the sources, one at a time, and reports what
+//! finds each.
 //!
 //! | module | subject |
 //! |---|---|
@@ -31,10 +32,11 @@ use lab::submit::scratch::Scratch;
 use lab::submit::tree::Tree;
 use patch::Patch;
 
-/// The limit on the real time of a run, in seconds. It is short because some bugs make many runs hang.
+/// The limit on the real time of a run, in seconds. It is short because some bugs make many runs
+/// hang.
 const WALL_LIMIT_SECONDS: u64 = 10;
-/// The first seed is given up after this many failures, which are enough to name tests that find the bug.
-/// Under more seeds all failures are needed to know the first seed that finds it.
+/// The first seed is given up after this many failures, which are enough to name tests that find
+/// the bug. Under more seeds all failures are needed to know the first seed that finds it.
 const MAX_FAILURES: u64 = 10;
 
 #[derive(Args)]
@@ -48,7 +50,8 @@ pub(crate) struct MutantsArgs {
     /// Which faults the network has: go, as in the course, or chaos.
     #[arg(long, value_name = "NAME", value_parser = parse_profile, default_value = "go")]
     profile: Profile,
-    /// How many processes to use at a time, for building and for running [default: one per processor].
+    /// How many processes to use at a time, for building and for running [default: one per
+    /// processor].
     #[arg(long, value_parser = parse_jobs)]
     jobs: Option<usize>,
     /// Only check that every patch applies and has a valid header.
@@ -65,7 +68,8 @@ impl MutantsArgs {
         let root = root()?;
         let all = patch::read_all(&root.join("course/mutants")).map_err(CommandError::Usage)?;
         let patches = chosen(&all, &self.ids)?;
-        // Checks all of them first, so that a patch that does not apply is not reported an hour later.
+        // Checks all of them first, so that a patch that does not apply is not reported an hour
+        // later.
         for patch in &patches {
             git_apply(&root, &patch.path, &["--check"])?;
         }
@@ -245,7 +249,8 @@ pub(crate) fn git_apply(
 ) -> Result<(), CommandError> {
     let mut command = Command::new("git");
     command.current_dir(directory).arg("apply").args(arguments).arg(patch);
-    // In a directory below a repository, git would apply the paths to the repository, and change nothing.
+    // In a directory below a repository, git would apply the paths to the repository, and change
+    // nothing.
     if let Some(parent) = directory.parent() {
         command.env("GIT_CEILING_DIRECTORIES", parent);
     }
@@ -259,8 +264,8 @@ pub(crate) fn git_apply(
     Err(CommandError::Usage(format!("{} does not apply:\n{}", patch.display(), said.trim_end())))
 }
 
-/// The command that builds the lab: in release mode, because runs should be quick, but without what makes
-/// such a build slow.
+/// The command that builds the lab: in release mode, because runs should be quick, but without what
+/// makes such a build slow.
 fn build_command(scratch: &Scratch, jobs: usize) -> Command {
     let mut command = scratch.cargo();
     command

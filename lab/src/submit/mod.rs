@@ -1,12 +1,12 @@
-//! `lab submit`: packs a student's files once they are known to build with the original version of every
-//! other file. The grader reads submissions by the same rules.
+//! `lab submit`: packs a student's files once they are known to build with the original version of
+//! every other file. The grader reads submissions by the same rules.
 //!
 //! | module | subject |
 //! |---|---|
 //! | this one | the command: find the files, check them, build, pack |
-//! | [`manifest`] | `handout.json`: which files of a handout are frozen, and which a student may edit |
-//! | [`submission`] | which files are read from a folder or an archive, and how many and how large they may be |
-//! | [`forbidden_words`] | words that a submission may not use, and words that a teacher should look at |
+//! | [`manifest`] | `handout.json`: which files are frozen, and which a student may edit |
+//! | [`submission`] | the files of a folder or an archive, with limits on number and size |
+//! | [`forbidden_words`] | words that a submission may not use, and suspicious ones |
 //! | [`tree`] | a set of files in memory: the lab's sources, a handout, a submission |
 //! | [`scratch`] | a directory where another tree than the present one is built and run |
 //! | [`repository`] | turning a directory into a git repository with one commit |
@@ -198,8 +198,8 @@ fn originals(root: &Path, manifest: &Manifest) -> Result<Originals, String> {
         return Ok(originals);
     }
     Err(format!(
-        "these files differ from the handout, and git's first commit does not have the originals: {}; \
-         copy them from the handout again",
+        "these files differ from the handout, and git's first commit does not have the originals: \
+         {}; copy them from the handout again",
         lost.join(", ")
     ))
 }

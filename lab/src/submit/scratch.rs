@@ -6,8 +6,8 @@ use std::process::{Command, Output, Stdio};
 use super::tree::Tree;
 use crate::outcome::CommandError;
 
-/// Three directories in the workspace's own `target`. They stay between runs, so that cargo builds only
-/// what has changed.
+/// Three directories in the workspace's own `target`. They stay between runs, so that cargo builds
+/// only what has changed.
 pub struct Scratch {
     /// The sources.
     pub tree: PathBuf,

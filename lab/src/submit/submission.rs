@@ -1,8 +1,9 @@
 //! What a student handed in: a folder, a tar archive (plain or gzipped) or a zip archive.
 //!
-//! Only the files that a student may edit are read, into memory; nothing is unpacked to the disk. Anything
-//! else (links, devices, odd names, other files) is ignored, and reported where it could matter. [`BOUNDS`]
-//! limits the number of entries, the size of a file, and how much may come out of an archive.
+//! Only the files that a student may edit are read, into memory; nothing is unpacked to the disk.
+//! Anything else (links, devices, odd names, other files) is ignored, and reported where it could
+//! matter. [`BOUNDS`] limits the number of entries, the size of a file, and how much may come out
+//! of an archive.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -227,7 +228,8 @@ impl Reader {
     fn zip(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
         let broken = |error: zip::result::ZipError| Refusal::Unreadable(error.to_string());
         let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(broken)?;
-        // `ZipArchive` keeps one entry for each name. The archive's directory says how many there are.
+        // `ZipArchive` keeps one entry for each name. The archive's directory says how many there
+        // are.
         if zip_entries(bytes).is_some_and(|count| count != archive.len()) {
             return Err(Refusal::Unreadable(
                 "a name is in it twice, or its directory is wrong".into(),
@@ -334,7 +336,8 @@ impl Reader {
     }
 }
 
-/// The name as a path below the submission; `None` when it names the submission itself, such as `./`.
+/// The name as a path below the submission; `None` when it names the submission itself, such as
+/// `./`.
 fn plain(name: &[u8]) -> Result<Option<String>, &'static str> {
     let name = std::str::from_utf8(name).map_err(|_| "its name is not valid UTF-8")?;
     if name.starts_with('/') || name.contains('\\') || name.get(1..2) == Some(":") {

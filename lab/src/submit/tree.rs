@@ -9,7 +9,8 @@ use std::process::Command;
 use super::manifest;
 use crate::outcome::CommandError;
 
-/// The files and directories at the root that hold the sources, for a copy that is not a git repository.
+/// The files and directories at the root that hold the sources, for a copy that is not a git
+/// repository.
 const SOURCES: [&str; 18] = [
     ".cargo",
     ".gitignore",
@@ -87,8 +88,8 @@ impl Tree {
         self.0.retain(|path, _| is_kept(path));
     }
 
-    /// The lab's sources at `root`: the files that git tracks, as they are on disk now; or, if `root` is
-    /// not a git repository, everything below the places where sources belong.
+    /// The lab's sources at `root`: the files that git tracks, as they are on disk now; or, if
+    /// `root` is not a git repository, everything below the places where sources belong.
     ///
     /// # Errors
     /// When a file cannot be read.
@@ -134,8 +135,8 @@ impl Tree {
         Ok(tree)
     }
 
-    /// Writes these files to `directory`, and leaves the other files there as they are. A file that has
-    /// the right content already is not touched, so that cargo does not build it again.
+    /// Writes these files to `directory`, and leaves the other files there as they are. A file that
+    /// has the right content already is not touched, so that cargo does not build it again.
     ///
     /// # Errors
     /// When a file cannot be written.

@@ -23,8 +23,9 @@ pub(super) fn become_user(user: Uid, group: Gid) -> io::Result<()> {
     Ok(())
 }
 
-/// Denies access to files, except to read and execute what is in `read`, and to do anything in `write`. Also
-/// denies TCP and signals to processes outside, where the kernel can. False where it cannot deny files.
+/// Denies access to files, except to read and execute what is in `read`, and to do anything in
+/// `write`. Also denies TCP and signals to processes outside, where the kernel can. False where it
+/// cannot deny files.
 pub(super) fn deny_files(read: &[PathBuf], write: &[PathBuf]) -> io::Result<bool> {
     let all = AccessFs::from_all(ABI::V5);
     let done = Ruleset::default()
@@ -63,7 +64,8 @@ fn allowed_calls() -> Vec<i64> {
         libc::SYS_madvise,
         libc::SYS_brk,
         libc::SYS_futex,
-        // Allowed here because the other filter fails it with ENOSYS, after which the C library uses `clone`.
+        // Allowed here because the other filter fails it with ENOSYS, after which the C library
+        // uses `clone`.
         libc::SYS_clone3,
         libc::SYS_set_robust_list,
         libc::SYS_set_tid_address,
@@ -97,8 +99,8 @@ fn first_argument(compare: Compare, value: u64, length: Length) -> io::Result<Ve
         .map_err(io::Error::other)
 }
 
-/// Denies every system call that a run does not need. It needs memory, locks, clocks, its threads, and the
-/// files that are open already. False where the kernel has no filters.
+/// Denies every system call that a run does not need. It needs memory, locks, clocks, its threads,
+/// and the files that are open already. False where the kernel has no filters.
 pub(super) fn deny_calls() -> io::Result<bool> {
     let mut rules: Rules = allowed_calls().into_iter().map(|call| (call, Vec::new())).collect();
     let thread = libc::CLONE_THREAD as u64;
@@ -135,8 +137,8 @@ pub(super) fn deny_network() -> io::Result<bool> {
     install(rules, SeccompAction::Allow, SeccompAction::Errno(libc::EPERM as u32))
 }
 
-/// Installs a filter with one action for the calls in `rules`, and another for all others. False where the
-/// kernel has no filters.
+/// Installs a filter with one action for the calls in `rules`, and another for all others. False
+/// where the kernel has no filters.
 fn install(rules: Rules, others: SeccompAction, these: SeccompAction) -> io::Result<bool> {
     let target = std::env::consts::ARCH.try_into().map_err(io::Error::other)?;
     let filter = SeccompFilter::new(rules, others, these, target).map_err(io::Error::other)?;

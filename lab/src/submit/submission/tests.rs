@@ -205,7 +205,8 @@ fn a_submission_with_a_file_twice_is_refused() {
 #[test]
 fn decompression_bombs_are_refused() {
     let zeros = vec![b' '; 80 << 20];
-    // A small archive of much, as one file, as a file of no interest, and in the archive's own talk.
+    // A small archive of much, as one file, as a file of no interest, and in the archive's own
+    // talk.
     let one = zip(&[LIB, ("raft/src/big.rs", &zeros[..3 << 20])]);
     assert!(one.len() < 100_000);
     assert!(read_bytes("bomb", &one).unwrap_err().contains("larger than 1024 KiB"));
