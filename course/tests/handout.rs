@@ -41,16 +41,16 @@ fn git(directory: &Path, arguments: &[&str]) -> String {
 }
 
 fn all_files(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let (mut found, mut directories) = (BTreeMap::new(), vec![root.to_path_buf()]);
+    let mut found = BTreeMap::new();
+    let mut directories = vec![root.to_path_buf()];
     while let Some(directory) = directories.pop() {
         for entry in fs::read_dir(directory).unwrap() {
             let path = entry.unwrap().path();
-            match path.is_dir() {
-                true => directories.push(path),
-                false => {
-                    let content = fs::read(&path).unwrap();
-                    found.insert(path.strip_prefix(root).unwrap().to_path_buf(), content);
-                }
+            if path.is_dir() {
+                directories.push(path);
+            } else {
+                let content = fs::read(&path).unwrap();
+                found.insert(path.strip_prefix(root).unwrap().to_path_buf(), content);
             }
         }
     }
@@ -58,8 +58,9 @@ fn all_files(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 }
 
 #[test]
-fn made_again_by_somebody_with_other_habits_it_is_the_same_byte_for_byte() {
-    let (first, second) = (fresh("first"), fresh("second"));
+fn users_with_different_settings_make_the_same_handout_byte_for_byte() {
+    let first = fresh("first");
+    let second = fresh("second");
     let output = handout(&first, &[]).output().unwrap();
     assert_eq!(printed(&output).0, Some(0), "{output:?}");
 
@@ -76,7 +77,8 @@ fn made_again_by_somebody_with_other_habits_it_is_the_same_byte_for_byte() {
         .unwrap();
     assert_eq!(printed(&output).0, Some(0), "{output:?}");
 
-    let (first_files, second_files) = (all_files(&first), all_files(&second));
+    let first_files = all_files(&first);
+    let second_files = all_files(&second);
     let names = |files: &BTreeMap<PathBuf, Vec<u8>>| files.keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(&first_files), names(&second_files));
     for (path, content) in &first_files {
@@ -140,14 +142,14 @@ fn a_student_gets_what_is_needed_and_nothing_of_the_solution() {
     assert!(code == Some(2) && text.contains("is a handout"), "{code:?} {text}");
 }
 
-/// The contract between the tests and what students write may change; the skeletons must change
-/// with it.
+/// When the contract between the tests and the students' code changes, the skeletons must change with it.
 #[test]
 fn the_skeletons_are_what_the_tests_expect() {
     let directory = fresh("built");
     let output = handout(&directory, &[]).output().unwrap();
     assert_eq!(printed(&output).0, Some(0), "{output:?}");
-    // Of its own: cargo takes crates of two workspaces for the same if they lie in the same places.
+    // A target directory of its own: cargo mistakes crates of two workspaces for each other if their
+    // paths in the workspace are the same.
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("handout-target");
     let output = Command::new(env!("CARGO"))
         .args(["check", "--quiet", "--offline", "--locked", "--package", "tests", "--lib"])
@@ -175,7 +177,7 @@ fn parts_that_are_not_handed_out_have_no_tests_and_no_pages() {
 }
 
 #[test]
-fn what_cannot_be_done_is_printed() {
+fn errors_say_what_is_wrong() {
     let outside = std::env::temp_dir();
     let root = workspace().to_string_lossy().into_owned();
     for (arguments, place, hint) in [
@@ -190,7 +192,7 @@ fn what_cannot_be_done_is_printed() {
     }
 }
 
-/// With a lab in its place that says what it was told.
+/// With a script in the place of `course` that writes its arguments to the results.
 #[cfg(unix)]
 #[test]
 fn gradescope_always_gets_a_result() {

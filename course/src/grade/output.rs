@@ -32,7 +32,7 @@ impl Output<'_> {
             .map_err(|error| cannot_write(path, &error))
     }
 
-    /// Writes all reports on one submission, which took so many seconds to grade.
+    /// Writes all reports on one submission; `seconds` is how long grading took.
     pub(super) fn write(&self, grade: &SubmissionGrade, seconds: f64) -> Result<(), CommandError> {
         let folder = Path::new(&grade.name);
         // Suspicious words are for the teacher, even when hidden seeds are published.
