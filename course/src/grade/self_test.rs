@@ -13,7 +13,7 @@ use labraft::Part;
 use super::grader::{Depth, Grader};
 use super::points::{Points, SubmissionGrade};
 use super::{KV, RAFT};
-use crate::handout::handout::{Handout, Parts};
+use crate::handout::contents::{Handout, Parts};
 use crate::mutants;
 use lab::outcome::CommandError;
 use lab::submit::tree::Tree;

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use clap::Args;
 use labraft::Verdict;
 
-use super::handout::{Handout, Parts};
+use super::contents::{Handout, Parts};
 use super::{gradescope, proof};
 use lab::outcome::{CommandError, INTERRUPT, Outcome};
 use lab::submit::manifest::Manifest;

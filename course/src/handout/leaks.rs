@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::handout::may_be_marked;
+use super::contents::may_be_marked;
 use super::markers;
 use lab::submit::tree::Tree;
 

@@ -32,9 +32,9 @@ fn resolved(scratch: &Scratch) -> Result<Vec<u8>, CommandError> {
         .output()
         .map_err(|error| CommandError::Usage(format!("cannot run cargo: {error}")))?;
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
+        let error = String::from_utf8_lossy(&output.stderr);
         return Err(CommandError::Internal(format!(
-            "cargo cannot write the handout's lock file: {said}"
+            "cargo cannot write the handout's lock file: {error}"
         )));
     }
     let path = scratch.tree.join("Cargo.lock");

@@ -162,8 +162,8 @@ fn kind<'a>(line: &'a str, comment: &str) -> Result<Line<'a>, String> {
     let Some(found) = WORDS.into_iter().find(|word| line.contains(word)) else {
         return Ok(Line::Other);
     };
-    let said = line.trim();
-    let rest = said.strip_prefix(comment).unwrap_or_default();
+    let trimmed = line.trim();
+    let rest = trimmed.strip_prefix(comment).unwrap_or_default();
     let marked = rest.strip_prefix(' ').unwrap_or_default();
     let is_part = |name: &str| Part::COURSE.iter().any(|part| part.name() == name);
     match marked.strip_prefix("BEGIN SOLUTION") {
@@ -183,7 +183,9 @@ fn kind<'a>(line: &'a str, comment: &str) -> Result<Line<'a>, String> {
     }
     let written = if found == "stub:" { "stub: ..." } else { found };
     let blank = if found == "stub:" { "" } else { " " };
-    Err(format!("{said:?} looks like a marker, but must be written \"{comment}{blank}{written}\""))
+    Err(format!(
+        "{trimmed:?} looks like a marker, but must be written \"{comment}{blank}{written}\""
+    ))
 }
 
 /// Whether a text has words of markers.

@@ -3,7 +3,7 @@
 //! | module | subject |
 //! |---|---|
 //! | `command` | the command |
-//! | `handout` | which files are handed out |
+//! | `contents` | which files are handed out |
 //! | `markers` | markers in the reference around what is not handed out |
 //! | `leaks` | that no line of the solution is in the handout |
 //! | `lock` | the handout's `Cargo.lock` |
@@ -12,8 +12,8 @@
 //! | `gradescope` | the autograder kit for Gradescope |
 
 pub(crate) mod command;
+pub(crate) mod contents;
 mod gradescope;
-pub(crate) mod handout;
 mod leaks;
 mod links;
 mod lock;

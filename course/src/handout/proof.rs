@@ -6,7 +6,7 @@ use std::path::Path;
 use lab::records::{self, Record};
 use labraft::{Part, Verdict};
 
-use super::handout::Handout;
+use super::contents::Handout;
 use ::tests::SUITE;
 use lab::outcome::CommandError;
 use lab::submit::scratch::Scratch;
@@ -84,10 +84,10 @@ fn check_failures(
         "--out",
         &out_name,
     ])?;
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     if output.status.code() != Some(1) {
         let more = String::from_utf8_lossy(&output.stderr);
-        return Ok(Some(format!("lab {part} ended with {}:\n{said}{more}", output.status)));
+        return Ok(Some(format!("lab {part} ended with {}:\n{printed}{more}", output.status)));
     }
     let path = records::path(&out);
     let found = records::read(&path).map_err(|error| {
@@ -96,10 +96,10 @@ fn check_failures(
     for test in SUITE.iter().filter(|test| test.part == part) {
         let record = found.all.iter().find(|record| record.test == test.name);
         match record {
-            None => return Ok(Some(format!("{} was not run:\n{said}", test.name))),
+            None => return Ok(Some(format!("{} was not run:\n{printed}", test.name))),
             Some(record) => {
                 if let Some(what) = is_unclean(record, missing) {
-                    return Ok(Some(format!("{} {what}:\n{said}", test.name)));
+                    return Ok(Some(format!("{} {what}:\n{printed}", test.name)));
                 }
             }
         }

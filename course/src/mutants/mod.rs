@@ -223,8 +223,8 @@ fn root() -> Result<PathBuf, CommandError> {
 fn commit(root: &Path) -> String {
     let git = |arguments: &[&str]| {
         let output = Command::new("git").current_dir(root).args(arguments).output().ok()?;
-        let said = String::from_utf8_lossy(&output.stdout).trim().to_string();
-        output.status.success().then_some(said)
+        let printed = String::from_utf8_lossy(&output.stdout).trim().to_string();
+        output.status.success().then_some(printed)
     };
     let commit = git(&["rev-parse", "--short=8", "HEAD"]).unwrap_or_default();
     let changes = git(&["status", "--porcelain", "--", "*.rs", "*.toml", "*.lock", "*.patch"]);
@@ -260,8 +260,8 @@ pub(crate) fn git_apply(
     if output.status.success() {
         return Ok(());
     }
-    let said = String::from_utf8_lossy(&output.stderr);
-    Err(CommandError::Usage(format!("{} does not apply:\n{}", patch.display(), said.trim_end())))
+    let error = String::from_utf8_lossy(&output.stderr);
+    Err(CommandError::Usage(format!("{} does not apply:\n{}", patch.display(), error.trim_end())))
 }
 
 /// The command that builds the lab: in release mode, because runs should be quick, but without what

@@ -57,8 +57,8 @@ fn git(directory: &Path, arguments: &[&str]) -> Result<String, String> {
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).trim().into());
     }
-    let said = String::from_utf8_lossy(&output.stderr);
-    Err(format!("git {} failed: {}", arguments.join(" "), said.trim_end()))
+    let error = String::from_utf8_lossy(&output.stderr);
+    Err(format!("git {} failed: {}", arguments.join(" "), error.trim_end()))
 }
 
 fn command(directory: &Path, arguments: &[&str]) -> Command {
