@@ -1,6 +1,6 @@
 //! Words that a submission's sources may not use, and words that a teacher should look at.
 //!
-//! To forbid another word, add it to [`FORBIDDEN`] with the reason that students are given, and
+//! To forbid another word, add it to `FORBIDDEN` with the reason that students are given, and
 //! name it in `docs/course/grading.md`.
 //!
 //! The compiler forbids `unsafe` too, and a build cannot read anything secret. This check is one
