@@ -17,7 +17,7 @@ use super::report::Reader;
 use super::{isolation, report, self_test};
 use lab::outcome::{CommandError, INTERRUPT, Outcome};
 use lab::session::{default_jobs, parse_jobs};
-use lab::submit::tree;
+use lab::submit::root;
 
 #[derive(Args)]
 pub(crate) struct GradeArgs {
@@ -71,7 +71,7 @@ impl GradeArgs {
                 "--gradescope and --classroom work with one submission at a time".into(),
             ));
         }
-        let root = tree::sources()?;
+        let root = root::sources()?;
         isolation::check_secret_is_apart(&course, &root)?;
         let jobs = self.jobs.unwrap_or_else(default_jobs);
         let isolation = isolation::describe_layers(&course)?;

@@ -12,7 +12,7 @@ use super::contents::{Handout, Parts};
 use super::{gradescope, proof};
 use lab::outcome::{CommandError, INTERRUPT, Outcome};
 use lab::submit::manifest::Manifest;
-use lab::submit::{manifest, repository, tree};
+use lab::submit::{manifest, repository, root};
 
 #[derive(Args)]
 pub(crate) struct HandoutArgs {
@@ -39,7 +39,7 @@ pub(crate) struct HandoutArgs {
 impl HandoutArgs {
     /// The verdict is `Failed` when the handout is not ready for students.
     pub(crate) fn run(self) -> Result<Outcome, CommandError> {
-        let root = tree::sources()?;
+        let root = root::sources()?;
         let mut out = io::stdout();
         if let Some(directory) = &self.directory {
             check_free(directory).map_err(CommandError::Usage)?;

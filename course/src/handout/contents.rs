@@ -152,21 +152,17 @@ fn is_handed_out(path: &str, parts: Parts) -> bool {
     }
 }
 
-/// Whether the file may have markers: the files of the two crates that a student writes, and those
-/// that name crates that are not handed out.
-pub(super) fn may_be_marked(path: &str) -> bool {
-    ["raft/", "kvraft/", ".cargo/"].iter().any(|place| path.starts_with(place))
-        || path.ends_with("Cargo.toml")
-}
-
 /// Removes everything marked from the tree, and puts skeletons in the place of whole files. The
 /// result is the set of lines removed.
 fn strip_all(tree: &mut Tree, sources: &Tree) -> Result<BTreeSet<String>, String> {
     let mut removed = BTreeSet::new();
     let mut skeletons: BTreeSet<&str> =
         sources.files().map(|(path, _)| path).filter(|path| path.contains("/skeleton/")).collect();
-    let marked: Vec<String> =
-        tree.files().map(|(path, _)| path.to_string()).filter(|path| may_be_marked(path)).collect();
+    let marked: Vec<String> = tree
+        .files()
+        .map(|(path, _)| path.to_string())
+        .filter(|path| markers::may_be_marked(path))
+        .collect();
     for path in marked {
         let text = std::str::from_utf8(tree.get(&path).unwrap_or_default())
             .map_err(|_| format!("{path} is not valid UTF-8"))?;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use super::contents::may_be_marked;
 use super::markers;
 use lab::submit::tree::Tree;
 
@@ -17,7 +16,7 @@ pub(super) fn check(tree: &Tree, removed: &BTreeSet<String>) -> Result<(), Strin
     let mut leaks = Vec::new();
     for (path, file) in tree.files().filter(|(path, _)| !is_public_source(path)) {
         let content = String::from_utf8_lossy(&file.content);
-        if may_be_marked(path) && markers::is_marked(&content) {
+        if markers::may_be_marked(path) && markers::is_marked(&content) {
             return Err(format!("{path}: a marker is left in what would be handed out"));
         }
         for (i, line) in content.lines().enumerate() {
@@ -33,7 +32,7 @@ pub(super) fn check(tree: &Tree, removed: &BTreeSet<String>) -> Result<(), Strin
 
 /// Whether the file is source code that is handed out as it is.
 fn is_public_source(path: &str) -> bool {
-    !may_be_marked(path) && path.ends_with(".rs")
+    !markers::may_be_marked(path) && path.ends_with(".rs")
 }
 
 fn public_lines(tree: &Tree) -> BTreeSet<String> {

@@ -9,11 +9,13 @@
 //! | [`forbidden_words`] | words that a submission may not use, and suspicious ones |
 //! | [`tree`] | a set of files in memory: the lab's sources, a handout, a submission |
 //! | [`scratch`] | a directory where another tree than the present one is built and run |
+//! | [`root`] | where the lab is that the current directory is in |
 //! | [`repository`] | turning a directory into a git repository with one commit |
 
 pub mod forbidden_words;
 pub mod manifest;
 pub mod repository;
+pub mod root;
 pub mod scratch;
 pub mod submission;
 pub mod tree;
@@ -43,7 +45,7 @@ pub(crate) struct SubmitArgs {
 impl SubmitArgs {
     /// The verdict is `Failed` when the files do not build, or when the grader would refuse them.
     pub(crate) fn run(self) -> Result<Outcome, CommandError> {
-        let root = tree::workspace()?;
+        let root = root::workspace()?;
         let manifest = read_manifest(&root)?;
         let mut out = io::stdout();
         let StudentFiles { files, others } = find(&root, &manifest)
