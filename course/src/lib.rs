@@ -1,25 +1,27 @@
-//! The lab as a course: what is handed out, how it is graded, and known bugs with what finds them.
+//! The lab as a course: the handout, the grader, and known bugs with what finds them.
 //!
 //! Start here: [`main`] is the command line.
 //!
 //! | module | subject |
 //! |---|---|
 //! | `handout` | `course handout`: the lab's sources without the solution |
-//! | `grade` | `course grade`: submissions built, run where they can do no harm, and what they are worth |
-//! | `mutants` | `course mutants`: known bugs, put into the reference one at a time |
+//! | `grade` | `course grade`: building and running submissions in a sandbox, and their points |
+//! | `mutants` | `course mutants`: known bugs, applied to the reference one at a time |
+//! | `processes` | processes that commands start and wait for |
 
 mod grade;
 mod handout;
 mod mutants;
+mod processes;
 
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
-use grade::Grade;
-use graded::confine::Confined;
+use grade::GradeArgs;
+use graded::sandbox::Confined;
 use handout::command::HandoutArgs;
 use lab::outcome::{self, CommandError, Outcome, listen_to_signals};
-use mutants::Mutants;
+use mutants::MutantsArgs;
 
 /// Hand the lab out as a course, grade what comes back, and try known bugs.
 #[derive(Parser)]
@@ -31,13 +33,13 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Make from the lab's sources what students get: without the solution.
+    /// Make the handout for students from the lab's sources, without the solution.
     Handout(HandoutArgs),
     /// Grade what students handed in.
-    Grade(Grade),
-    /// Put known bugs into the reference, one at a time, and say what finds each.
-    Mutants(Mutants),
-    /// Become a program with fewer rights: what grading starts.
+    Grade(GradeArgs),
+    /// Apply known bugs to the reference, one at a time, and report what finds each.
+    Mutants(MutantsArgs),
+    /// Become a program with fewer rights; used by `course grade`.
     #[command(hide = true)]
     Confined(Confined),
 }
@@ -56,11 +58,11 @@ fn run(command: Command) -> Result<Outcome, CommandError> {
         Command::Handout(handout) => handout.run(),
         Command::Grade(grade) => grade.run(),
         Command::Mutants(mutants) => mutants.run(),
-        Command::Confined(_) => unreachable!("it was carried out above"),
+        Command::Confined(_) => unreachable!("handled above"),
     }
 }
 
-/// The commands and their options, as clap has them.
+/// The grammar of the command line, for tests and documents.
 pub fn grammar() -> clap::Command {
     Cli::command()
 }

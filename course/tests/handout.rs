@@ -1,5 +1,5 @@
-//! What `course handout` writes. That all of a handout builds, and that it fails as it should, takes
-//! minutes, and is for `scripts/test-handout`.
+//! What `course handout` writes. `scripts/test-handout` checks that a handout builds and that its
+//! tests fail as they should, which takes minutes.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -22,8 +22,8 @@ fn course(arguments: &[&str]) -> Command {
     command
 }
 
-/// Exit code and everything said.
-fn said(output: &Output) -> (Option<i32>, String) {
+/// The exit code and all output.
+fn printed(output: &Output) -> (Option<i32>, String) {
     let text = [&output.stdout[..], &output.stderr[..]].concat();
     (output.status.code(), String::from_utf8_lossy(&text).into_owned())
 }
@@ -41,16 +41,16 @@ fn git(directory: &Path, arguments: &[&str]) -> String {
 }
 
 fn all_files(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let (mut found, mut directories) = (BTreeMap::new(), vec![root.to_path_buf()]);
+    let mut found = BTreeMap::new();
+    let mut directories = vec![root.to_path_buf()];
     while let Some(directory) = directories.pop() {
         for entry in fs::read_dir(directory).unwrap() {
             let path = entry.unwrap().path();
-            match path.is_dir() {
-                true => directories.push(path),
-                false => {
-                    let content = fs::read(&path).unwrap();
-                    found.insert(path.strip_prefix(root).unwrap().to_path_buf(), content);
-                }
+            if path.is_dir() {
+                directories.push(path);
+            } else {
+                let content = fs::read(&path).unwrap();
+                found.insert(path.strip_prefix(root).unwrap().to_path_buf(), content);
             }
         }
     }
@@ -58,10 +58,11 @@ fn all_files(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 }
 
 #[test]
-fn made_again_by_somebody_with_other_habits_it_is_the_same_byte_for_byte() {
-    let (first, second) = (fresh("first"), fresh("second"));
+fn users_with_different_settings_make_the_same_handout_byte_for_byte() {
+    let first = fresh("first");
+    let second = fresh("second");
     let output = handout(&first, &[]).output().unwrap();
-    assert_eq!(said(&output).0, Some(0), "{output:?}");
+    assert_eq!(printed(&output).0, Some(0), "{output:?}");
 
     let config = fresh("gitconfig");
     let habits = "[user]\nname = Somebody\nemail = somebody@example.org\n[commit]\ngpgSign = true\n\
@@ -74,9 +75,10 @@ fn made_again_by_somebody_with_other_habits_it_is_the_same_byte_for_byte() {
         .env("GIT_DIR", "/nowhere")
         .output()
         .unwrap();
-    assert_eq!(said(&output).0, Some(0), "{output:?}");
+    assert_eq!(printed(&output).0, Some(0), "{output:?}");
 
-    let (first_files, second_files) = (all_files(&first), all_files(&second));
+    let first_files = all_files(&first);
+    let second_files = all_files(&second);
     let names = |files: &BTreeMap<PathBuf, Vec<u8>>| files.keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(&first_files), names(&second_files));
     for (path, content) in &first_files {
@@ -94,7 +96,7 @@ fn made_again_by_somebody_with_other_habits_it_is_the_same_byte_for_byte() {
 fn a_student_gets_what_is_needed_and_nothing_of_the_solution() {
     let directory = fresh("contents");
     let output = handout(&directory, &[]).output().unwrap();
-    assert_eq!(said(&output).0, Some(0), "{output:?}");
+    assert_eq!(printed(&output).0, Some(0), "{output:?}");
     for path in [
         "README.md",
         "handout.json",
@@ -132,21 +134,22 @@ fn a_student_gets_what_is_needed_and_nothing_of_the_solution() {
     }
 
     let again = handout(&directory, &[]).output().unwrap();
-    let (code, text) = said(&again);
+    let (code, text) = printed(&again);
     assert!(code == Some(2) && text.contains("is not empty"), "{code:?} {text}");
     let within =
         course(&["handout", "--check"]).current_dir(directory.join("raft")).output().unwrap();
-    let (code, text) = said(&within);
+    let (code, text) = printed(&within);
     assert!(code == Some(2) && text.contains("is a handout"), "{code:?} {text}");
 }
 
-/// The contract between the tests and what students write may change; the skeletons must change with it.
+/// When the contract between the tests and the students' code changes, the skeletons must change with it.
 #[test]
 fn the_skeletons_are_what_the_tests_expect() {
     let directory = fresh("built");
     let output = handout(&directory, &[]).output().unwrap();
-    assert_eq!(said(&output).0, Some(0), "{output:?}");
-    // Of its own: cargo takes crates of two workspaces for the same if they lie in the same places.
+    assert_eq!(printed(&output).0, Some(0), "{output:?}");
+    // A target directory of its own: cargo mistakes crates of two workspaces for each other if their
+    // paths in the workspace are the same.
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("handout-target");
     let output = Command::new(env!("CARGO"))
         .args(["check", "--quiet", "--offline", "--locked", "--package", "tests", "--lib"])
@@ -154,14 +157,14 @@ fn the_skeletons_are_what_the_tests_expect() {
         .env("CARGO_TARGET_DIR", target)
         .output()
         .unwrap();
-    assert_eq!(said(&output), (Some(0), String::new()));
+    assert_eq!(printed(&output), (Some(0), String::new()));
 }
 
 #[test]
 fn parts_that_are_not_handed_out_have_no_tests_and_no_pages() {
     let directory = fresh("parts");
     let output = handout(&directory, &["--parts", "2A..2C"]).output().unwrap();
-    assert_eq!(said(&output).0, Some(0), "{output:?}");
+    assert_eq!(printed(&output).0, Some(0), "{output:?}");
     let pages = ["2a", "2b", "2c", "2d", "3a", "3b"]
         .map(|part| directory.join(format!("docs/course/{part}.md")).exists());
     assert_eq!(pages, [true, true, true, false, false, false]);
@@ -174,22 +177,22 @@ fn parts_that_are_not_handed_out_have_no_tests_and_no_pages() {
 }
 
 #[test]
-fn what_cannot_be_done_is_said() {
+fn errors_say_what_is_wrong() {
     let outside = std::env::temp_dir();
     let root = workspace().to_string_lossy().into_owned();
     for (arguments, place, hint) in [
         (&["handout", "--check"][..], outside.as_path(), "not within a lab"),
         (&["handout", "x", "--parts", "2B..2A"], Path::new(&root), "2B comes after 2A"),
-        (&["handout", "x", "--parts", "2E"], Path::new(&root), "\"2E\" is no part"),
+        (&["handout", "x", "--parts", "2E"], Path::new(&root), "no part \"2E\""),
         (&["handout"], Path::new(&root), "DIR"),
     ] {
         let output = course(arguments).current_dir(place).output().unwrap();
-        let (code, text) = said(&output);
+        let (code, text) = printed(&output);
         assert!(code == Some(2) && text.contains(hint), "{arguments:?}: {code:?} {text}");
     }
 }
 
-/// With a lab in its place that says what it was told.
+/// With a script in the place of `course` that writes its arguments to the results.
 #[cfg(unix)]
 #[test]
 fn gradescope_always_gets_a_result() {
@@ -202,7 +205,7 @@ fn gradescope_always_gets_a_result() {
     let source = base.join("source");
     let mut command = course(&["handout", "--gradescope", "--config"]);
     let output = command.arg(&config).arg(&source).output().unwrap();
-    assert_eq!(said(&output).0, Some(0), "{output:?}");
+    assert_eq!(printed(&output).0, Some(0), "{output:?}");
     assert_eq!(fs::read(source.join("course.toml")).unwrap(), fs::read(&config).unwrap());
     assert!(source.join("handout-secret").is_file());
     assert!(source.join("lab/raft/src/core.rs").is_file(), "the solution is graded with, too");

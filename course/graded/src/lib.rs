@@ -1,37 +1,37 @@
-//! A submission as a program: a worker like the lab's own, which gives up its rights before any code of the
-//! submission has run.
+//! A submission as a program: a worker like the lab's own, which gives up its rights before any
+//! code of the submission runs.
 //!
-//! The grader builds this crate with the submission's `raft` and `kvraft` in the place of the lab's, and
-//! starts it as it would start a worker. It is a crate of its own, so that nothing of the grader has to be
-//! built again for each submission.
+//! The grader builds this crate with the submission's `raft` and `kvraft` in the place of the
+//! lab's, and starts it as it would start a worker. It is a crate of its own, so that nothing of
+//! the grader has to be built again for each submission.
 //!
-//! Start here: [`main`] is the program; [`confine`] has the rights that it gives up.
+//! Start here: [`main`] is the program; [`sandbox`] has the rights that it gives up.
 
-pub mod confine;
+pub mod sandbox;
 
 use std::process::ExitCode;
 
 use clap::Parser;
-use confine::WorkerRights;
 use lab::outcome::{self, CommandError, Outcome};
 use lab::records::Build;
 use lab::workers;
 use labraft::{Implementation, Test, Verdict};
+use sandbox::WorkerRights;
 
-/// Makes the runs that the grader asks for, without the rights that they do not need.
+/// Runs tests for the grader, in a sandbox.
 #[derive(Parser)]
 struct Graded {
-    /// Which implementation to run [default: the first one].
+    /// The implementation to run [default: the first one].
     #[arg(long, value_name = "NAME")]
     implementation: Option<String>,
-    /// How much memory the process may use, in MiB.
+    /// Limit on the memory of the process, in MiB.
     #[arg(long, value_name = "MIB")]
     memory: u64,
     #[command(flatten)]
     rights: WorkerRights,
 }
 
-/// The program, for these tests and implementations.
+/// The program, for these tests and implementations; the first implementation is the default.
 pub fn main(suite: &'static [Test], implementations: &[Implementation]) -> ExitCode {
     outcome::report("graded", Graded::parse().run(suite, implementations))
 }
@@ -45,7 +45,7 @@ impl Graded {
         let name = self.implementation.as_deref().unwrap_or(known[0].name);
         let found = known.iter().find(|implementation| implementation.name == name);
         let implementation = *found.ok_or_else(|| {
-            CommandError::Usage(format!("no implementation of this program is called {name:?}"))
+            CommandError::Usage(format!("this program has no implementation called {name:?}"))
         })?;
         let build = Build { program: "graded".into(), ..Build::default() };
         let confine = || self.rights.give_up();

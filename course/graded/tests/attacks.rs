@@ -1,11 +1,10 @@
-//! What a submission could try while it runs or is built, and that it gains nothing.
+//! Attacks by a submission while it runs or is built, none of which may gain anything.
 //!
-//! This program is the lab for Rafts that attack it; and it is the test that runs itself as that lab, in
-//! workers that have given up their rights, as `course grade` does. The attacks on what is taken of a
-//! submission, and on what its sources say, are tested beside that code (`lab/src/submit`); whole
-//! gradings by `scripts/test-grader`.
+//! This program is two things: a worker whose Rafts are attacks, and the test that runs itself as
+//! that worker, in the sandbox of `course grade`. Attacks by the files of a submission and by their
+//! words are tested in `lab/src/submit`, and whole gradings by `scripts/test-grader`.
 
-#![allow(clippy::disallowed_methods, clippy::empty_loop, reason = "they are the subject")]
+#![allow(clippy::disallowed_methods, clippy::empty_loop, reason = "attacks do what a Raft may not")]
 
 use std::fmt::Debug;
 use std::fs::{self, File};
@@ -22,7 +21,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use clap::Parser;
-use graded::confine::Confined;
+use graded::sandbox::Confined;
 use lab::outcome;
 use lab::records::{Build, Record};
 use lab::workers::{Pool, Settings};
@@ -30,15 +29,15 @@ use labraft::{Env, Implementation, Profile, Raft, RaftState, Started, Verdict};
 use libtest_mimic::{Arguments, Failed, Trial};
 use rustix::process::{Pid, Signal};
 
-/// What `course confined` is, for the tests of builds.
+/// The command line of `course confined`, for the tests of builds.
 #[derive(Parser)]
 enum Confining {
     Confined(Confined),
 }
 
-/// What an attack says that succeeded.
+/// The message of an attack that succeeded.
 const BREACH: &str = "the attack succeeded";
-/// What nobody who is tested is to see.
+/// The content of a file that attacks try to read.
 const SECRET: &str = "correct horse battery staple";
 
 /// A Raft that never leads: no test passes with it.
@@ -58,14 +57,14 @@ impl Raft for Idle {
     fn kill(&self) {}
 }
 
-fn idle(deed: fn()) -> Rc<dyn Raft> {
-    deed();
+fn idle(attack: fn()) -> Rc<dyn Raft> {
+    attack();
     Rc::new(Idle)
 }
 
-/// The reference, after a deed that must not succeed: if it does, the run fails.
-fn reference(env: Env, deed: fn()) -> Rc<dyn Raft> {
-    deed();
+/// The reference, after an attack. The run fails if the attack succeeds.
+fn reference(env: Env, attack: fn()) -> Rc<dyn Raft> {
+    attack();
     (raft::REFERENCE.make)(env)
 }
 
@@ -79,19 +78,19 @@ fn secret_path() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("attacks-secret")
 }
 
-/// What the answer of a worker looks like, as far as anybody can know it.
+/// What the answer of a worker looks like, as far as a submission can know.
 fn forged() -> String {
     let record = "{\"test\":\"InitialElection2A\",\"seed\":0,\"implementation\":\"reference\",\
                   \"profile\":\"go\",\"verdict\":\"passed\"}";
     format!("{{\"record\":{record},\"nonce\":\"\",\"passed\":[],\"warnings\":[],\"events\":[]}}\n")
 }
 
-/// How the runs of an attack must be judged.
+/// The verdict that the runs of an attack must get.
 #[derive(Clone, Copy)]
 enum Gain {
-    /// As if nothing had been tried, because it was denied.
+    /// The attack was denied, and the reference passes.
     Denied,
-    /// Like this, and for a reason that says so.
+    /// This verdict, with a reason that contains this text.
     Judged(Verdict, &'static str),
 }
 
@@ -124,7 +123,7 @@ const ATTACKS: [(&str, Make, Gain); 23] = [
         Judged(Verdict::Failed, "expected one leader, got none"),
     ),
     (
-        // All that is open, by name: the socket as well.
+        // Opens the descriptors by name, among them the socket for answers.
         "writing-to-all-that-is-open",
         |_| {
             idle(|| {
@@ -251,7 +250,7 @@ const ATTACKS: [(&str, Make, Gain); 23] = [
         Denied,
     ),
     (
-        // Nobody has these calls without `unsafe` or a dependency; here they stand for both.
+        // A submission could make these calls only with `unsafe` or with a dependency.
         "signals-to-others",
         |env| {
             reference(env, || {
@@ -319,8 +318,11 @@ const ATTACKS: [(&str, Make, Gain); 23] = [
         "a-static-that-outlives-a-run",
         |env| {
             static RUNS: AtomicU64 = AtomicU64::new(0);
-            // Three servers a run, made once each.
-            assert!(RUNS.fetch_add(1, Ordering::Relaxed) < 3, "{BREACH}: an earlier run is seen");
+            // A run makes three servers, each once.
+            assert!(
+                RUNS.fetch_add(1, Ordering::Relaxed) < 3,
+                "{BREACH}: the state of an earlier run is visible"
+            );
             (raft::REFERENCE.make)(env)
         },
         Denied,
@@ -359,7 +361,7 @@ fn runs(implementation: Implementation) -> Result<Vec<Record>, Failed> {
 fn gains_nothing(implementation: Implementation, gain: Gain) -> Result<(), Failed> {
     let records = runs(implementation)?;
     if records.len() != 3 {
-        return Err(format!("{} of 3 runs are answered", records.len()).into());
+        return Err(format!("{} of 3 runs were answered", records.len()).into());
     }
     for record in &records {
         let reason = record.problem.as_ref().map_or("", |problem| problem.reason.as_str());
@@ -375,7 +377,8 @@ fn gains_nothing(implementation: Implementation, gain: Gain) -> Result<(), Faile
     if secret != SECRET { Err("the secret was changed".into()) } else { Ok(()) }
 }
 
-/// What a process that builds may do: `course confined` with some program in the place of cargo.
+/// Runs `course confined` with another program in the place of cargo: whether it succeeded, and its
+/// output.
 fn confined(arguments: &[&str]) -> Result<(bool, String), Failed> {
     let output = Command::new(std::env::current_exe()?)
         .args([
@@ -426,7 +429,7 @@ fn a_build_reads_and_writes_only_what_it_may() -> Result<(), Failed> {
         "count=3",
     ])?;
     if wrote {
-        return Err(format!("a file may be larger than it may: {said}").into());
+        return Err(format!("a file can be larger than the limit: {said}").into());
     }
     Ok(())
 }
@@ -434,13 +437,14 @@ fn a_build_reads_and_writes_only_what_it_may() -> Result<(), Failed> {
 fn a_build_has_no_network() -> Result<(), Failed> {
     let (connected, said) =
         confined(&["--write", "/dev", "--", "/bin/bash", "-c", ": > /dev/tcp/127.0.0.1/9"])?;
-    match !connected && said.contains("Operation not permitted") {
-        true => Ok(()),
-        false => Err(said.into()),
+    if connected || !said.contains("Operation not permitted") {
+        return Err(said.into());
     }
+    Ok(())
 }
 
-/// The manifests of a submission forbid `unsafe`, in all its forms, and nothing takes that back.
+/// `unsafe_code = "forbid"`, as in the manifests that submissions are built with, covers all forms
+/// of unsafe code, and sources cannot allow it again.
 fn the_compiler_takes_no_unsafe_code() -> Result<(), Failed> {
     let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("attacks-unsafe");
     fs::create_dir_all(&place)?;
@@ -471,8 +475,8 @@ fn the_compiler_takes_no_unsafe_code() -> Result<(), Failed> {
     Ok(())
 }
 
-/// Which walls this machine has; without them there is nothing to try.
-fn has_walls() -> bool {
+/// Whether this machine has the sandbox layers that the attacks are to be stopped by.
+fn has_sandbox_layers() -> bool {
     let program = std::env::current_exe().expect("this program has a path");
     let output = Command::new(program).args(["confined", "--layers"]).output();
     let said = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
@@ -492,7 +496,7 @@ fn main() -> ExitCode {
     fs::write(secret_path(), SECRET).expect("the secret can be written");
     let mut trials =
         vec![Trial::test("the compiler takes no unsafe code", the_compiler_takes_no_unsafe_code)];
-    if has_walls() {
+    if has_sandbox_layers() {
         trials.push(Trial::test(
             "a build reads and writes only what it may",
             a_build_reads_and_writes_only_what_it_may,

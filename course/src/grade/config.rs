@@ -1,4 +1,6 @@
-//! What a course wants: `course.toml`. The reference of its keys is docs/course/grading.md.
+//! `course.toml`: its keys, their defaults, and the checks on their values.
+//!
+//! The reference for teachers is in docs/course/grading.md; a new key must be added there too.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,36 +10,38 @@ use labraft::{Part, Test};
 use serde::Deserialize;
 
 use ::tests::SUITE;
-use graded::confine::Layer;
+use graded::sandbox::Layer;
 
-/// The least bytes of a secret: fewer could be tried out.
-const SHORTEST_SECRET: usize = 16;
+/// In bytes. A shorter secret could be found by trying all.
+const MIN_SECRET_BYTES: usize = 16;
+/// Of one kind, for each test.
+const MAX_SEEDS: u64 = 1_000_000;
 
-/// A course, as its file has it. A key that is not one of these is an error.
+/// The keys of the file. Any other key is an error.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Course {
-    /// What reports call it.
+    /// The course's name, for reports.
     #[serde(default = "Course::default_name")]
     pub(crate) name: String,
-    /// The file with the secret that hidden seeds are made from; relative to the configuration's.
+    /// The file with the key of the hidden seeds, relative to the directory of the configuration.
     pub(super) secret: PathBuf,
-    /// Which parts are graded.
+    /// The names of the parts that are graded.
     #[serde(default = "Course::default_parts")]
     pub(super) parts: Vec<String>,
     /// Whether students see which hidden seeds failed, and why.
     #[serde(default)]
     pub(super) publish: bool,
-    /// Whether one violation of a safety property takes all points of its test.
+    /// Whether a single violation of a safety property costs all points of the test.
     #[serde(default = "yes")]
     pub(super) zero_on_safety: bool,
-    /// From which share of seeds passed on there is which share of the points, rising; without any, the
-    /// share of the points is the share of seeds.
+    /// Pairs, rising: the share of seeds passed from which on there is this share of the points. If
+    /// there are none, the share of the points is the share of the seeds.
     #[serde(default)]
     pub(super) steps: Vec<(f64, f64)>,
     #[serde(default)]
     pub(super) seeds: SeedCounts,
-    /// What tests are worth, where that is not what the suite says.
+    /// The points of tests, by name, that differ from those of the suite.
     #[serde(default)]
     pub(super) points: BTreeMap<String, u32>,
     #[serde(default)]
@@ -50,9 +54,9 @@ pub(crate) struct Course {
 #[derive(Copy, Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct SeedCounts {
-    /// Those that everybody knows: 0, 1, 2 and so on.
+    /// Seeds that students know: 0, 1, 2 and so on.
     pub(super) public: u64,
-    /// Those that only the secret gives.
+    /// Seeds that are computed from the secret.
     pub(super) hidden: u64,
 }
 
@@ -62,21 +66,23 @@ impl Default for SeedCounts {
     }
 }
 
-/// What a submission may use up.
+/// Limits on time and memory for building and running a submission. Those on the size of a
+/// submission are `lab::submit::submission::BOUNDS`.
 #[derive(Copy, Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Limits {
-    /// Real seconds that a build may take.
+    /// Real time of a build, in seconds.
     pub(super) build_seconds: u64,
-    /// MiB of memory for each process of a build.
+    /// Memory of each process of a build, in MiB.
     pub(super) build_memory_mib: u64,
-    /// Real seconds that a run may take.
+    /// Real time of a run, in seconds; after that it counts as hung.
     pub(super) run_seconds: u64,
-    /// MiB of memory for a run.
+    /// Memory of a run, in MiB.
     pub(super) run_memory_mib: u64,
-    /// Real minutes for all runs of a submission: what is not done by then has failed.
+    /// Real time of all runs of a program, in minutes; runs that are not done by then have failed.
     pub(super) total_minutes: u64,
-    /// After so many hung runs of a test, in the order of its seeds, the others have failed as well.
+    /// After this number of hung runs of a test, in the order of its seeds, the rest of them have
+    /// failed.
     pub(super) hung_runs: usize,
 }
 
@@ -93,13 +99,31 @@ impl Default for Limits {
     }
 }
 
-/// What must stand between a submission and the machine.
+impl Limits {
+    fn check(&self) -> Result<(), String> {
+        for (name, value, least) in [
+            ("build_seconds", self.build_seconds, 1),
+            ("build_memory_mib", self.build_memory_mib, 512),
+            ("run_seconds", self.run_seconds, 1),
+            ("run_memory_mib", self.run_memory_mib, 128),
+            ("total_minutes", self.total_minutes, 1),
+            ("hung_runs", self.hung_runs as u64, 1),
+        ] {
+            if value < least {
+                return Err(format!("limits: {name} is {value}, but must be at least {least}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is required of the sandbox.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Isolation {
-    /// Without these walls nothing is graded.
+    /// If one of these sandbox layers is missing, nothing is graded.
     pub(super) require: Vec<Layer>,
-    /// The user that runs become when the grader is root's.
+    /// The user ID of runs, when the grader is run by root.
     pub(super) user: u32,
 }
 
@@ -125,15 +149,15 @@ impl Course {
     /// Reads a course's file.
     ///
     /// # Errors
-    /// When it cannot be read, or something in it is not as it should be: what, and where.
+    /// When it cannot be read, or has a wrong key or value. The message names the place.
     pub(crate) fn read(path: &Path) -> Result<Course, String> {
         let text = fs::read_to_string(path)
-            .map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
+            .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
         Course::parse(&text, path.parent().unwrap_or(Path::new("")))
             .map_err(|error| format!("{}: {error}", path.display()))
     }
 
-    /// Of the file's text; `directory` is what the secret's path is relative to.
+    /// Reads the file's text. The secret's path is relative to `directory`.
     fn parse(text: &str, directory: &Path) -> Result<Course, String> {
         let mut course: Course = toml::from_str(text).map_err(|error| error.to_string())?;
         course.secret = directory.join(&course.secret);
@@ -142,10 +166,26 @@ impl Course {
     }
 
     fn check(&self) -> Result<(), String> {
+        self.check_parts_and_points()?;
+        self.check_steps()?;
+        let SeedCounts { public, hidden } = self.seeds;
+        if public + hidden == 0 || public.max(hidden) > MAX_SEEDS {
+            return Err(format!(
+                "seeds: there must be at least 1, and at most {MAX_SEEDS} of a kind"
+            ));
+        }
+        self.limits.check()?;
+        if self.isolation.user == 0 {
+            return Err("isolation: user 0 is root, which has all rights".into());
+        }
+        Ok(())
+    }
+
+    fn check_parts_and_points(&self) -> Result<(), String> {
         let known: Vec<&str> = Part::COURSE.iter().map(|part| part.name()).collect();
         if let Some(part) = self.parts.iter().find(|part| !known.contains(&part.as_str())) {
             return Err(format!(
-                "parts: there is no part {part:?}; there are {}",
+                "parts: there is no part {part:?}; the parts are {}",
                 known.join(", ")
             ));
         }
@@ -154,47 +194,29 @@ impl Course {
                 return Err(format!("points: there is no test {name:?}; see `lab list`"));
             }
             if self.tests().all(|(test, _)| test.name != name) {
-                return Err(format!("points: {name} is of no part that is graded"));
+                return Err(format!("points: {name} is not in a part that is graded"));
             }
         }
         if self.tests().next().is_none() {
-            return Err("parts: there is nothing to grade".into());
-        }
-        let is_share = |share: f64| (0.0..=1.0).contains(&share);
-        if self.steps.iter().any(|&(seeds, points)| !is_share(seeds) || !is_share(points)) {
-            return Err("steps: shares are between 0 and 1".into());
-        }
-        if !self.steps.is_sorted_by(|a, b| a.0 < b.0 && a.1 <= b.1) {
-            return Err(
-                "steps: they are to rise, the share of seeds first: [[0.5, 0.25], [1.0, 1.0]]"
-                    .into(),
-            );
-        }
-        let (seeds, limits) = (self.seeds, self.limits);
-        if seeds.public + seeds.hidden == 0 || seeds.public.max(seeds.hidden) > 1_000_000 {
-            return Err("seeds: there must be 1 at least, and 1000000 of a kind at most".into());
-        }
-        for (name, value, least) in [
-            ("build_seconds", limits.build_seconds, 1),
-            ("build_memory_mib", limits.build_memory_mib, 512),
-            ("run_seconds", limits.run_seconds, 1),
-            ("run_memory_mib", limits.run_memory_mib, 128),
-            ("total_minutes", limits.total_minutes, 1),
-            ("hung_runs", limits.hung_runs as u64, 1),
-        ] {
-            if value < least {
-                return Err(format!(
-                    "limits: {name} is {value}; the least that makes sense is {least}"
-                ));
-            }
-        }
-        if self.isolation.user == 0 {
-            return Err("isolation: user 0 is root, and no other user".into());
+            return Err("parts: at least one part must be graded".into());
         }
         Ok(())
     }
 
-    /// The tests that are graded, with their points, in the suite's order.
+    fn check_steps(&self) -> Result<(), String> {
+        let is_share = |share: f64| (0.0..=1.0).contains(&share);
+        if self.steps.iter().any(|&(seeds, points)| !is_share(seeds) || !is_share(points)) {
+            return Err("steps: shares must be between 0 and 1".into());
+        }
+        if !self.steps.is_sorted_by(|a, b| a.0 < b.0 && a.1 <= b.1) {
+            return Err(
+                "steps: they must rise, the share of seeds first: [[0.5, 0.25], [1.0, 1.0]]".into(),
+            );
+        }
+        Ok(())
+    }
+
+    /// The tests that are graded and the points of each, in the suite's order.
     pub(super) fn tests(&self) -> impl Iterator<Item = (&'static Test, u32)> + '_ {
         let is_graded = |test: &&Test| self.parts.iter().any(|part| part == test.part.name());
         let points = |test: &Test| self.points.get(test.name).copied().unwrap_or(test.points);
@@ -211,21 +233,22 @@ impl Course {
         self.tests().any(|(test, _)| !test.part.is_kv())
     }
 
-    /// The secret's bytes.
+    /// The key of the hidden seeds.
     ///
     /// # Errors
-    /// When there are too few of them, or none that can be read.
+    /// When the file cannot be read, or is too short.
     pub(super) fn read_secret(&self) -> Result<Vec<u8>, String> {
         let path = self.secret.display();
         let hint = "make one with `head -c 32 /dev/urandom > FILE; chmod 600 FILE`";
         let secret = fs::read(&self.secret)
-            .map_err(|error| format!("the secret {path} cannot be read: {error}; {hint}"))?;
-        match secret.len() {
-            SHORTEST_SECRET.. => Ok(secret),
-            short => {
-                Err(format!("the secret {path} has {short} bytes, and 16 are the least; {hint}"))
-            }
+            .map_err(|error| format!("cannot read the secret {path}: {error}; {hint}"))?;
+        if secret.len() < MIN_SECRET_BYTES {
+            return Err(format!(
+                "the secret {path} has {} bytes, but must have at least {MIN_SECRET_BYTES}; {hint}",
+                secret.len()
+            ));
         }
+        Ok(secret)
     }
 }
 
@@ -238,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_out_has_its_default() {
+    fn keys_that_are_missing_have_defaults() {
         let course = parse("").unwrap();
         assert_eq!(course.secret, Path::new("course/key"));
         assert_eq!((course.seeds.public, course.seeds.hidden), (20, 200));
@@ -249,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_and_points_are_the_course_s_own() {
+    fn parts_and_points_can_be_set() {
         let course = parse("parts = [\"2A\"]\n[points]\nInitialElection2A = 50\n").unwrap();
         let tests: Vec<_> = course.tests().map(|(test, points)| (test.name, points)).collect();
         assert_eq!(tests[0], ("InitialElection2A", 50));
@@ -257,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_with_its_place() {
+    fn errors_name_the_key_or_the_line() {
         for (text, hint) in [
             ("publsh = true", "unknown field `publsh`"),
             ("publsh = true", "line 2"),
@@ -265,13 +288,13 @@ mod tests {
             ("[limits]\nrun_seconds = \"3\"", "line 3"),
             ("[limits]\nrun_seconds = 0", "run_seconds is 0"),
             ("parts = [\"2E\"]", "no part \"2E\""),
-            ("parts = []", "nothing to grade"),
+            ("parts = []", "at least one part"),
             ("[points]\nInitialElection2B = 3", "no test \"InitialElection2B\""),
-            ("parts = [\"2A\"]\n[points]\nBackup2B = 3", "of no part that is graded"),
-            ("steps = [[1.0, 1.0], [0.5, 0.5]]", "to rise"),
+            ("parts = [\"2A\"]\n[points]\nBackup2B = 3", "not in a part that is graded"),
+            ("steps = [[1.0, 1.0], [0.5, 0.5]]", "must rise"),
             ("steps = [[0.5, 1.5]]", "between 0 and 1"),
-            ("[seeds]\npublic = 0\nhidden = 0", "1 at least"),
-            ("[isolation]\nrequire = [\"walls\"]", "walls"),
+            ("[seeds]\npublic = 0\nhidden = 0", "at least 1"),
+            ("[isolation]\nrequire = [\"moat\"]", "moat"),
             ("[isolation]\nuser = 0", "root"),
         ] {
             let error = parse(text).unwrap_err();
@@ -281,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_must_not_be_guessable() {
+    fn a_secret_that_is_too_short_is_refused() {
         let place = std::env::temp_dir().join(format!("lab-secret-{}", std::process::id()));
         let course = Course { secret: place.clone(), ..parse("").unwrap() };
         assert!(course.read_secret().unwrap_err().contains("/dev/urandom"));

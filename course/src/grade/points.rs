@@ -1,15 +1,16 @@
-//! What outcomes are worth.
+//! Points of tests and of submissions.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use lab::records::Record;
-use labraft::{Test, Verdict};
+use labraft::{Part, Test, Verdict};
 
 use super::config::Course;
 use super::runs::SeedResult;
+use super::seeds::SeedKind;
 
-/// Points in hundredths: the same on every machine.
+/// Points in hundredths. Whole numbers make sums and comparisons exact.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Points(pub(super) u64);
 
@@ -18,7 +19,7 @@ impl Points {
         Points(u64::from(points) * 100)
     }
 
-    /// As programs read it.
+    /// In points, for reports that programs read.
     pub(super) fn value(self) -> f64 {
         self.0 as f64 / 100.0
     }
@@ -40,92 +41,102 @@ impl fmt::Display for Points {
     }
 }
 
-/// Whose Raft a test of the service ran on.
+/// Whose Raft a test of the key/value service ran on.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(super) enum RaftOf {
     Student,
     Lab,
 }
 
-/// A test with what it is worth.
+/// The results of a test and its points.
 #[derive(Clone, Debug)]
 pub(super) struct TestGrade {
     pub(super) test: &'static Test,
+    /// The points for passing under all seeds.
     pub(super) most: Points,
     pub(super) points: Points,
-    pub(super) outcomes: Vec<SeedResult>,
-    /// Of the key/value service, whose Raft gave the better result.
+    pub(super) results: Vec<SeedResult>,
+    /// For a test of the key/value service: whose Raft gave the better result.
     pub(super) on: Option<RaftOf>,
-    /// Why there was nothing to run.
+    /// Why the test was not run at all.
     pub(super) missing: Option<String>,
-    /// The safety property whose violation takes all points.
+    /// The safety property whose violation took all points.
     pub(super) zeroed_by: Option<String>,
 }
 
 impl TestGrade {
-    /// What outcomes are worth.
+    /// Grades a test that is worth `most` points by its results under all seeds.
     pub(super) fn of(
         course: &Course,
         test: &'static Test,
         most: u32,
-        outcomes: Vec<SeedResult>,
+        results: Vec<SeedResult>,
     ) -> TestGrade {
-        let passed = outcomes.iter().filter(|outcome| outcome.has_passed()).count();
-        let violation = outcomes.iter().find_map(|outcome| safety(outcome.record.as_ref()?));
+        let passed = results.iter().filter(|result| result.has_passed()).count();
+        let violation = results.iter().find_map(|result| safety(result.record.as_ref()?));
         let zeroed_by = violation.filter(|_| course.zero_on_safety);
-        let points = match &zeroed_by {
-            Some(_) => Points(0),
-            None => points(&course.steps, most, passed as u64, outcomes.len() as u64),
+        let points = if zeroed_by.is_some() {
+            Points(0)
+        } else {
+            points(&course.steps, most, passed as u64, results.len() as u64)
         };
         let most = Points::whole(most);
-        TestGrade { test, most, points, outcomes, on: None, missing: None, zeroed_by }
+        TestGrade { test, most, points, results, on: None, missing: None, zeroed_by }
     }
 
-    /// Of a test that could not be run.
+    /// A test that was not run, for the reason given: no points.
     pub(super) fn missing(test: &'static Test, most: u32, why: String) -> TestGrade {
         TestGrade {
             test,
             most: Points::whole(most),
             points: Points(0),
-            outcomes: Vec::new(),
+            results: Vec::new(),
             on: None,
             missing: Some(why),
             zeroed_by: None,
         }
     }
 
-    /// The better one of two; the student's own Raft when they are alike.
+    /// The better of two grades; the one on the student's own Raft when they are equal.
     pub(super) fn better(own: TestGrade, lab: TestGrade) -> TestGrade {
         let own = TestGrade { on: Some(RaftOf::Student), ..own };
         let lab = TestGrade { on: Some(RaftOf::Lab), ..lab };
-        let value = |grade: &TestGrade| (grade.points, grade.passed(None), grade.missing.is_none());
+        let value = |grade: &TestGrade| (grade.points, grade.passed(), grade.missing.is_none());
         if value(&lab) > value(&own) { lab } else { own }
     }
 
-    /// How many seeds passed, of those that are hidden or of those that are not, or of all.
-    pub(super) fn passed(&self, is_hidden: Option<bool>) -> usize {
-        self.of_kind(is_hidden).filter(|outcome| outcome.has_passed()).count()
+    /// How many seeds passed, of both kinds.
+    fn passed(&self) -> usize {
+        self.results.iter().filter(|result| result.has_passed()).count()
     }
 
-    /// The outcomes of one kind, or all.
-    pub(super) fn of_kind(&self, is_hidden: Option<bool>) -> impl Iterator<Item = &SeedResult> {
-        let is_such =
-            move |outcome: &&SeedResult| is_hidden.is_none_or(|yes| outcome.seed.is_hidden == yes);
-        self.outcomes.iter().filter(is_such)
+    /// The results under the public or the hidden seeds.
+    pub(super) fn of_kind(&self, kind: SeedKind) -> impl Iterator<Item = &SeedResult> {
+        self.results.iter().filter(move |result| result.seed.kind == kind)
     }
 
-    /// What the seeds of one kind failed for, and how often: the property or the expectation, and
-    /// nothing of the run.
-    pub(super) fn reasons(&self, is_hidden: bool) -> BTreeMap<String, usize> {
+    /// The failed ones among the results under the public or the hidden seeds.
+    pub(super) fn failed(&self, kind: SeedKind) -> impl Iterator<Item = &SeedResult> {
+        self.of_kind(kind).filter(|result| !result.has_passed())
+    }
+
+    /// Whether it has all of its points.
+    pub(super) fn is_full(&self) -> bool {
+        self.points == self.most && self.missing.is_none()
+    }
+
+    /// The properties or expectations that failed, and how often. They tell nothing about a single
+    /// run, so that students may see those of hidden seeds.
+    pub(super) fn reasons(&self, kind: SeedKind) -> BTreeMap<String, usize> {
         let mut reasons = BTreeMap::new();
-        for outcome in self.of_kind(Some(is_hidden)).filter(|outcome| !outcome.has_passed()) {
-            *reasons.entry(reason(outcome.record.as_ref())).or_default() += 1;
+        for result in self.failed(kind) {
+            *reasons.entry(reason(result.record.as_ref())).or_default() += 1;
         }
         reasons
     }
 }
 
-/// Of so many points, for so many seeds passed.
+/// The points for `passed` of `all` seeds, by the course's steps.
 fn points(steps: &[(f64, f64)], most: u32, passed: u64, all: u64) -> Points {
     let most = Points::whole(most).0;
     if all == 0 {
@@ -135,23 +146,107 @@ fn points(steps: &[(f64, f64)], most: u32, passed: u64, all: u64) -> Points {
         return Points(most * passed / all);
     }
     let share = passed as f64 / all as f64;
+    // The tolerance makes 0.9 of 10 seeds be 9 seeds, although 0.9 is not exact.
     let step = steps.iter().rev().find(|&&(seeds, _)| share >= seeds - 1e-9);
     Points(step.map_or(0, |&(_, points)| (most as f64 * points).round() as u64))
 }
 
-/// The safety property that a run broke.
+/// The safety property that a run violated.
 fn safety(record: &Record) -> Option<String> {
     let problem = record.problem.as_ref().filter(|_| record.verdict == Verdict::Failed)?;
     problem.property_name().map(String::from)
 }
 
-/// Why a run has not passed, without anything that is of this run alone.
+/// Why a run did not pass, without anything specific to this run.
 fn reason(record: Option<&Record>) -> String {
     let Some(record) = record else { return "not run".into() };
     match (record.verdict, safety(record), &record.problem) {
         (_, Some(property), _) => property,
         (Verdict::Failed | Verdict::Unknown, _, Some(problem)) => problem.group.clone(),
         (verdict, ..) => verdict.name().into(),
+    }
+}
+
+/// The grade of a submission: its tests, and what else there is to report.
+#[derive(Clone, Debug)]
+pub(super) struct SubmissionGrade {
+    pub(super) name: String,
+    /// The SHA-256 that identifies the sources; empty when they could not be read.
+    pub(super) digest: String,
+    /// Why it was not graded, a line for each reason.
+    pub(super) refused: Vec<String>,
+    /// Entries of the submission that are not used, with the reason, a line each.
+    pub(super) ignored: Vec<String>,
+    /// The compiler's output, when something does not build.
+    pub(super) compiler: Vec<String>,
+    /// Where the sources have words that a teacher should look at.
+    pub(super) suspicious: Vec<String>,
+    /// Which sandbox layers there were around runs.
+    pub(super) isolation: String,
+    pub(super) tests: Vec<TestGrade>,
+}
+
+impl SubmissionGrade {
+    /// A grade to be filled in.
+    pub(super) fn new(name: &str, isolation: String) -> SubmissionGrade {
+        SubmissionGrade {
+            name: name.into(),
+            digest: String::new(),
+            refused: Vec::new(),
+            ignored: Vec::new(),
+            compiler: Vec::new(),
+            suspicious: Vec::new(),
+            isolation,
+            tests: Vec::new(),
+        }
+    }
+
+    pub(super) fn points(&self) -> Points {
+        self.tests.iter().map(|test| test.points).sum()
+    }
+
+    /// The points of a submission that passes everything.
+    pub(super) fn most(&self) -> Points {
+        self.tests.iter().map(|test| test.most).sum()
+    }
+
+    /// The tests of each part, in order.
+    pub(super) fn parts(&self) -> Vec<PartGrade<'_>> {
+        let mut parts: Vec<PartGrade<'_>> = Vec::new();
+        for test in &self.tests {
+            match parts.last_mut() {
+                Some(part) if part.part == test.test.part => part.tests.push(test),
+                _ => parts.push(PartGrade { part: test.test.part, tests: vec![test] }),
+            }
+        }
+        parts
+    }
+
+    /// As `class.csv` has it.
+    pub(super) fn status(&self) -> &'static str {
+        if !self.refused.is_empty() {
+            "refused"
+        } else if !self.compiler.is_empty() {
+            "does not build"
+        } else {
+            "graded"
+        }
+    }
+}
+
+/// The tests of one part.
+pub(super) struct PartGrade<'a> {
+    pub(super) part: Part,
+    pub(super) tests: Vec<&'a TestGrade>,
+}
+
+impl PartGrade<'_> {
+    pub(super) fn points(&self) -> Points {
+        self.tests.iter().map(|test| test.points).sum()
+    }
+
+    pub(super) fn most(&self) -> Points {
+        self.tests.iter().map(|test| test.most).sum()
     }
 }
 

@@ -1,4 +1,5 @@
-//! Runs what was built: every test under every one of its seeds, each in a process of its own.
+//! Runs every test under every one of its seeds with the program that was built, each in a process
+//! of its own.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,92 +13,103 @@ use labraft::{Profile, Test, Verdict};
 
 use super::config::{Course, Limits};
 use super::seeds::Seed;
-use graded::confine::WorkerRights;
+use graded::sandbox::WorkerRights;
 use lab::outcome::{CommandError, INTERRUPT};
 
-/// What became of one seed of a test.
+/// The result of a test under one seed.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct SeedResult {
     pub(super) seed: Seed,
-    /// `None` when it was not run: it has failed.
+    /// `None` when the test was not run under this seed, which counts as failed.
     pub(super) record: Option<Record>,
 }
 
-impl Seed {
-    pub(super) fn with(self, record: Option<Record>) -> SeedResult {
-        SeedResult { seed: self, record }
-    }
-}
-
 impl SeedResult {
-    /// Only what was run and found to be right.
+    /// Whether it was run and found to be right.
     pub(super) fn has_passed(&self) -> bool {
         let verdict = self.record.as_ref().map(|record| record.verdict);
         verdict.is_some_and(|verdict| matches!(verdict, Verdict::Passed | Verdict::Missed))
     }
 }
 
-/// A test and all of its seeds, in order.
+/// Tests with their seeds, in the order in which they are to be run.
 pub(super) type Plan = Vec<(&'static Test, Vec<Seed>)>;
+/// By a test's name, its results in the order of its seeds.
+pub(super) type ResultsByTest = BTreeMap<&'static str, Vec<SeedResult>>;
 
-/// Runs all of a plan with a program; the outcomes of each test, in the order of its seeds.
+/// How many runs of each test have hung.
+#[derive(Default)]
+struct HungRuns(Mutex<BTreeMap<String, usize>>);
+
+impl HungRuns {
+    fn count(&self, test: &str) -> usize {
+        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.get(test).copied().unwrap_or(0)
+    }
+
+    fn add(&self, test: &str) {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *counts.entry(test.to_string()).or_default() += 1;
+    }
+}
+
+/// Carries out a plan with a program, in `jobs` processes at a time.
+///
+/// The rest of a test's seeds are skipped once too many of its runs have hung, and the rest of the
+/// plan once the time is up or the user interrupts.
 pub(super) fn run(
     program: &Path,
     plan: &Plan,
     course: &Course,
     jobs: usize,
-) -> Result<BTreeMap<&'static str, Vec<SeedResult>>, CommandError> {
+) -> Result<ResultsByTest, CommandError> {
     let limits = course.limits;
     let deadline = now() + Duration::from_secs(60 * limits.total_minutes);
-    let mut found: BTreeMap<(String, u64), Record> = BTreeMap::new();
-    let hung: Mutex<BTreeMap<String, usize>> = Mutex::default();
-    let is_given_up = |test: &Test| {
-        let hung = hung.lock().unwrap_or_else(PoisonError::into_inner);
-        hung.get(test.name).is_some_and(|&count| count >= limits.hung_runs)
-    };
+    let hung = HungRuns::default();
+    let hung = &hung;
     let pairs = plan.iter().flat_map(|(test, seeds)| {
-        let is_given_up = &is_given_up;
-        seeds.iter().map(|seed| (*test, seed.value)).take_while(move |_| !is_given_up(test))
+        let pairs = seeds.iter().map(|seed| (*test, seed.value));
+        pairs.take_while(move |_| hung.count(test.name) < limits.hung_runs)
     });
-    let pairs = pairs.take_while(|_| now() < deadline);
-    // Of its own: a worker that cannot be used ends this grading, and no other.
+    let pairs = pairs.take_while(|_: &Pair| now() < deadline && !INTERRUPT.load(Ordering::Relaxed));
+    // Not `INTERRUPT`: a worker that cannot be used ends this grading, and not the command.
     let stop = AtomicBool::new(false);
     let pool = Pool::new(settings(program, course, limits), &stop);
-    let pairs = pairs.take_while(|_: &Pair| !INTERRUPT.load(Ordering::Relaxed));
+    let mut records: BTreeMap<(String, u64), Record> = BTreeMap::new();
     let ran = pool.run(pairs, jobs, |answer| {
         let record = answer.record;
         if record.verdict == Verdict::Hung {
-            let mut hung = hung.lock().unwrap_or_else(PoisonError::into_inner);
-            *hung.entry(record.test.clone()).or_default() += 1;
+            hung.add(&record.test);
         }
-        let key = (record.test.clone(), record.seed);
-        found.insert(key, record);
+        records.insert((record.test.clone(), record.seed), record);
     });
-    ran.map_err(|error| CommandError::Internal(format!("a worker cannot be used: {error}")))?;
-    Ok(plan
-        .iter()
-        .map(|(test, seeds)| (test.name, outcomes(test, seeds, &mut found, limits)))
-        .collect())
+    ran.map_err(|error| CommandError::Internal(format!("cannot use a worker: {error}")))?;
+    let mut results = ResultsByTest::new();
+    for (test, seeds) in plan {
+        results.insert(test.name, in_order(test, seeds, &mut records, limits));
+    }
+    Ok(results)
 }
 
-/// A test's outcomes in the order of its seeds. What comes after too many hung runs counts as not run,
-/// whether it was or not: how many were begun by then is an accident.
-fn outcomes(
+/// A test's results in the order of its seeds. What comes after too many hung runs counts as not
+/// run, even if it was: how many were begun by then depends on the machine.
+fn in_order(
     test: &Test,
     seeds: &[Seed],
-    found: &mut BTreeMap<(String, u64), Record>,
+    records: &mut BTreeMap<(String, u64), Record>,
     limits: Limits,
 ) -> Vec<SeedResult> {
     let mut hung = 0;
-    seeds
-        .iter()
-        .map(|&seed| {
-            let record = found.remove(&(test.name.to_string(), seed.value));
-            let record = record.filter(|_| hung < limits.hung_runs);
-            hung += usize::from(record.as_ref().is_some_and(|r| r.verdict == Verdict::Hung));
-            seed.with(record)
-        })
-        .collect()
+    let mut results = Vec::new();
+    for &seed in seeds {
+        let record = records.remove(&(test.name.to_string(), seed.value));
+        let record = record.filter(|_| hung < limits.hung_runs);
+        if record.as_ref().is_some_and(|record| record.verdict == Verdict::Hung) {
+            hung += 1;
+        }
+        results.push(SeedResult { seed, record });
+    }
+    results
 }
 
 fn settings(program: &Path, course: &Course, limits: Limits) -> Settings {
@@ -110,7 +122,7 @@ fn settings(program: &Path, course: &Course, limits: Limits) -> Settings {
         2 * limits.run_seconds,
     ));
     Settings {
-        // Its name is for reports only: which one a worker runs is the program's own business.
+        // For its name in records only: the worker runs the implementation that is built into it.
         implementation: raft::REFERENCE,
         command,
         profile: Profile::Go,
@@ -132,11 +144,12 @@ fn now() -> Instant {
 mod tests {
     use lab::records::Problem;
 
+    use super::super::seeds::SeedKind;
     use super::*;
     use ::tests::SUITE;
 
     #[test]
-    fn what_was_not_run_has_failed_and_so_has_what_comes_after_too_many_hung_runs() {
+    fn seeds_not_run_and_seeds_after_too_many_hung_runs_have_failed() {
         let test = &SUITE[0];
         let record = |seed, verdict| {
             let problem = Problem::new("");
@@ -149,7 +162,7 @@ mod tests {
             Some(Verdict::Unknown),
             Some(Verdict::Passed),
             Some(Verdict::Hung),
-            // Begun before it was known that there are enough.
+            // Begun before it was known that too many had hung.
             Some(Verdict::Passed),
             Some(Verdict::Hung),
         ];
@@ -159,11 +172,11 @@ mod tests {
                 found.insert((test.name.to_string(), seed), record(seed, verdict));
             }
         }
-        let seeds: Vec<Seed> = (0..8).map(|value| Seed { value, is_hidden: false }).collect();
+        let seeds: Vec<Seed> = (0..8).map(|value| Seed { value, kind: SeedKind::Public }).collect();
         let limits = Limits { hung_runs: 2, ..Limits::default() };
-        let outcomes = outcomes(test, &seeds, &mut found, limits);
-        let passed: Vec<bool> = outcomes.iter().map(SeedResult::has_passed).collect();
+        let results = in_order(test, &seeds, &mut found, limits);
+        let passed: Vec<bool> = results.iter().map(SeedResult::has_passed).collect();
         assert_eq!(passed, [true, false, false, false, true, false, false, false]);
-        assert!(outcomes[6].record.is_none() && outcomes[7].record.is_none());
+        assert!(results[6].record.is_none() && results[7].record.is_none());
     }
 }

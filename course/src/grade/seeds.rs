@@ -1,4 +1,4 @@
-//! Which seeds a submission is run under.
+//! The seeds that a submission is run under: public ones, and hidden ones that a secret gives.
 
 use hmac::{Hmac, KeyInit, Mac};
 use labraft::Test;
@@ -6,22 +6,41 @@ use sha2::Sha256;
 
 use super::config::SeedCounts;
 
-/// One seed of a test.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) enum SeedKind {
+    /// Known to students.
+    Public,
+    /// Cannot be computed without the secret.
+    Hidden,
+}
+
+impl SeedKind {
+    pub(super) const ALL: [SeedKind; 2] = [SeedKind::Public, SeedKind::Hidden];
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            SeedKind::Public => "public",
+            SeedKind::Hidden => "hidden",
+        }
+    }
+}
+
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(super) struct Seed {
     pub(super) value: u64,
-    pub(super) is_hidden: bool,
+    pub(super) kind: SeedKind,
 }
 
 /// All seeds of a test: first the public ones, from 0 on, then the hidden ones.
 ///
-/// The hidden seed `i` is the first eight bytes, the most significant first, of
-/// HMAC-SHA256(secret, "part/test/i"): nobody can tell it without the secret, and everybody can check it
-/// with it.
+/// The hidden seed `i` is the first eight bytes of HMAC-SHA256(secret, "part/test/i") as a
+/// big-endian number. It cannot be guessed without the secret, and can be verified with it.
 pub(super) fn seeds(secret: &[u8], test: &Test, counts: SeedCounts) -> Vec<Seed> {
-    let public = (0..counts.public).map(|value| Seed { value, is_hidden: false });
-    let hidden = (0..counts.hidden)
-        .map(|i| Seed { value: hidden(secret, test.part.name(), test.name, i), is_hidden: true });
+    let public = (0..counts.public).map(|value| Seed { value, kind: SeedKind::Public });
+    let hidden = (0..counts.hidden).map(|i| Seed {
+        value: hidden(secret, test.part.name(), test.name, i),
+        kind: SeedKind::Hidden,
+    });
     public.chain(hidden).collect()
 }
 
@@ -40,7 +59,7 @@ mod tests {
     use ::tests::SUITE;
 
     #[test]
-    fn a_hidden_seed_is_what_anybody_computes_who_has_the_secret() {
+    fn a_hidden_seed_is_what_openssl_computes_from_the_secret() {
         // printf 2A/InitialElection2A/0 | openssl dgst -sha256 -hmac key
         assert_eq!(hidden(b"key", "2A", "InitialElection2A", 0), 0x3df53f5bf646e88d);
     }

@@ -1,24 +1,27 @@
 //! `course grade --self-test`: whether grading tells right from wrong on this machine.
 //!
-//! The solution is graded, and gets everything; the handout, and gets nothing; and a few known bugs, each
-//! of which loses points in its part and in none before it.
+//! The solution must get all points and the handout none; and each of a few known bugs must lose
+//! points in its part, and none in the parts before.
 
+use std::cmp::Ordering;
 use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
 use labraft::Part;
 
-use super::points::Points;
-use super::{Bench, CommandError, Graded};
-use crate::handout::handout::{Handout, Parts};
+use super::grader::{Depth, Grader};
+use super::points::{Points, SubmissionGrade};
+use super::{KV, RAFT};
+use crate::handout::contents::{Handout, Parts};
 use crate::mutants;
+use lab::outcome::CommandError;
 use lab::submit::tree::Tree;
 
-/// So many seeds of a kind are enough to find these bugs.
+/// This many seeds of a kind are enough to find the bugs.
 pub(super) const SEEDS: u64 = 10;
 
-/// A bug of `course/mutants`, and the first part that it loses points in.
+/// Bugs of `course/mutants`, each with the first part in which it loses points.
 const BUGS: [(&str, Part); 6] = [
     ("candidate-no-restart", Part::Raft2A),
     ("commit-median-wrong-below", Part::Raft2B),
@@ -28,82 +31,109 @@ const BUGS: [(&str, Part); 6] = [
     ("kv-dup-not-in-snapshot", Part::Kv3B),
 ];
 
-/// Whether all of it is graded as it should be.
-pub(super) fn run(bench: &Bench<'_>, root: &Path, place: &Path) -> Result<bool, CommandError> {
-    let sources = Tree::of_sources(root).map_err(|error| cannot(root, &error))?;
-    let is_graded = |part: Part| bench.course.tests().any(|(test, _)| test.part == part);
-    let mut are_right = true;
-    let mut judge = |name: &str, graded: &Graded, wrong: Option<String>| {
-        let (points, most) = (graded.points(), graded.most());
-        are_right &= wrong.is_none();
-        let verdict = wrong.unwrap_or_else(|| "as it should be".into());
-        writeln!(io::stdout(), "{name}: {points} of {most} points: {verdict}")
-    };
+/// Grades them all, and prints each result: whether all are right.
+pub(super) fn run(grader: &Grader<'_>, root: &Path, place: &Path) -> Result<bool, CommandError> {
+    let sources = Tree::of_sources(root).map_err(|error| cannot_use(root, &error))?;
+    let mut all_right = true;
 
-    let solution = grade(bench, &sources, &place.join("solution"), None)?;
+    let solution = grade(grader, &sources, &place.join("solution"), None)?;
     let is_full = solution.points() == solution.most();
-    judge("solution", &solution, (!is_full).then(|| unlike("everything", &solution)))?;
+    let mistake = (!is_full).then(|| describe_mistake("all points", &solution));
+    all_right &= report("solution", &solution, mistake)?;
 
     let handout = Handout::of_sources(root, Parts::default())?;
-    let nothing = grade(bench, &handout.tree, &place.join("handout"), None)?;
+    let nothing = grade(grader, &handout.tree, &place.join("handout"), None)?;
     let is_right = nothing.points() == Points(0) && nothing.status() == "graded";
-    judge("handout", &nothing, (!is_right).then(|| unlike("nothing", &nothing)))?;
+    let mistake = (!is_right).then(|| describe_mistake("no points", &nothing));
+    all_right &= report("handout", &nothing, mistake)?;
 
-    for (bug, part) in BUGS.into_iter().filter(|(_, part)| is_graded(*part)) {
-        let patch = root.join(format!("course/mutants/{bug}.patch"));
-        // What comes after its part is of no interest.
-        let mut course = bench.course.clone();
-        course.parts.retain(|name| name.as_str() <= part.name());
-        let bench = Bench { course: &course, walls: bench.walls.clone(), ..*bench };
-        let graded = grade(&bench, &sources, &place.join(bug), Some(&patch))?;
-        let wrong = graded.parts().into_iter().find_map(|(each, tests)| {
-            let lost: Points = tests.iter().map(|test| Points(test.most.0 - test.points.0)).sum();
-            match each.cmp(&part) {
-                std::cmp::Ordering::Less if lost != Points(0) => {
-                    Some(unlike(&format!("nothing lost in {each}"), &graded))
-                }
-                std::cmp::Ordering::Equal if lost == Points(0) => {
-                    Some(unlike(&format!("points lost in {each}"), &graded))
-                }
-                _ => None,
-            }
-        });
-        judge(bug, &graded, wrong)?;
+    for (bug, part) in BUGS {
+        if grader.course.tests().any(|(test, _)| test.part == part) {
+            let graded = grade_bug(grader, root, &sources, place, bug, part)?;
+            all_right &= report(bug, &graded, bug_mistake(&graded, part))?;
+        }
     }
-    Ok(are_right)
+    Ok(all_right)
 }
 
-/// Grades the lab's own sources, with a bug in them if there is one.
-fn grade(
-    bench: &Bench<'_>,
+/// Prints the result, and tells whether it is right.
+fn report(
+    name: &str,
+    graded: &SubmissionGrade,
+    mistake: Option<String>,
+) -> Result<bool, CommandError> {
+    let is_right = mistake.is_none();
+    let verdict = mistake.unwrap_or_else(|| "right".into());
+    let points = graded.points();
+    writeln!(io::stdout(), "{name}: {points} of {} points: {verdict}", graded.most())?;
+    Ok(is_right)
+}
+
+/// Grades the solution with a bug in it, up to the part in which the bug must show.
+fn grade_bug(
+    grader: &Grader<'_>,
+    root: &Path,
     sources: &Tree,
     place: &Path,
-    bug: Option<&Path>,
-) -> Result<Graded, CommandError> {
-    let mut tree = sources.clone();
-    tree.retain(|path| path.starts_with(super::RAFT) || path.starts_with(super::KV));
-    if place.exists() {
-        fs::remove_dir_all(place).map_err(|error| cannot(place, &error))?;
+    bug: &str,
+    part: Part,
+) -> Result<SubmissionGrade, CommandError> {
+    let patch = root.join(format!("course/mutants/{bug}.patch"));
+    let mut course = grader.course.clone();
+    course.parts.retain(|name| name.as_str() <= part.name());
+    let grader = Grader { course: &course, isolation: grader.isolation.clone(), ..*grader };
+    grade(&grader, sources, &place.join(bug), Some(&patch))
+}
+
+/// What is wrong with the grade of a bug that must lose points in `part` and in none before.
+fn bug_mistake(graded: &SubmissionGrade, part: Part) -> Option<String> {
+    for each in graded.parts() {
+        let has_lost = each.points() != each.most();
+        match each.part.cmp(&part) {
+            Ordering::Less if has_lost => {
+                return Some(describe_mistake(&format!("all points in {}", each.part), graded));
+            }
+            Ordering::Equal if !has_lost => {
+                return Some(describe_mistake(&format!("points lost in {part}"), graded));
+            }
+            _ => {}
+        }
     }
-    tree.write(place).map_err(|error| cannot(place, &error))?;
-    if let Some(patch) = bug {
+    None
+}
+
+/// Grades a tree of sources, with a patch applied if there is one.
+fn grade(
+    grader: &Grader<'_>,
+    sources: &Tree,
+    place: &Path,
+    patch: Option<&Path>,
+) -> Result<SubmissionGrade, CommandError> {
+    let mut tree = sources.clone();
+    tree.retain(|path| path.starts_with(RAFT) || path.starts_with(KV));
+    if place.exists() {
+        fs::remove_dir_all(place).map_err(|error| cannot_use(place, &error))?;
+    }
+    tree.write(place).map_err(|error| cannot_use(place, &error))?;
+    if let Some(patch) = patch {
         mutants::git_apply(place, patch, &[])?;
     }
     let name = place.file_name().unwrap_or_default().to_string_lossy();
-    bench.grade(&name, place, false)
+    grader.grade(&name, place, Depth::Run)
 }
 
-/// What was expected, and what there is to say instead.
-fn unlike(expected: &str, graded: &Graded) -> String {
-    let parts = graded.parts().into_iter().map(|(part, tests)| {
-        let points: Points = tests.iter().map(|test| test.points).sum();
-        format!("{part} {points}")
-    });
-    let said: Vec<&String> = graded.refused.iter().chain(&graded.compiler).take(20).collect();
-    let said = said.into_iter().map(|line| format!("\n  {line}")).collect::<String>();
-    format!("WRONG: expected {expected}; {}{said}", parts.collect::<Vec<_>>().join(", "))
+/// What was expected, what there is instead, and the compiler's first lines.
+fn describe_mistake(expected: &str, graded: &SubmissionGrade) -> String {
+    let parts: Vec<String> =
+        graded.parts().iter().map(|part| format!("{} {}", part.part, part.points())).collect();
+    let mut text = format!("WRONG: expected {expected}, got {}", parts.join(", "));
+    for line in graded.refused.iter().chain(&graded.compiler).take(20) {
+        text += "\n  ";
+        text += line;
+    }
+    text
 }
 
-fn cannot(place: &Path, error: &io::Error) -> CommandError {
-    CommandError::Internal(format!("{} cannot be used: {error}", place.display()))
+fn cannot_use(place: &Path, error: &io::Error) -> CommandError {
+    CommandError::Internal(format!("cannot use {}: {error}", place.display()))
 }

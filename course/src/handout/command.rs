@@ -1,4 +1,4 @@
-//! `course handout`: from the lab's sources to what a student gets.
+//! The `course handout` command.
 
 use std::fs;
 use std::io::{self, Write};
@@ -8,52 +8,47 @@ use std::sync::atomic::Ordering;
 use clap::Args;
 use labraft::Verdict;
 
-use super::handout::{Handout, Parts};
+use super::contents::{Handout, Parts};
 use super::{gradescope, proof};
 use lab::outcome::{CommandError, INTERRUPT, Outcome};
 use lab::submit::manifest::Manifest;
-use lab::submit::{manifest, repository, tree};
+use lab::submit::{manifest, repository, root};
 
-/// What `course handout` is told.
 #[derive(Args)]
 pub(crate) struct HandoutArgs {
-    /// Where to put it: a directory that is empty, or not there yet.
+    /// The directory to write to; it must be empty or not exist yet.
     #[arg(value_name = "DIR", required_unless_present = "check")]
     directory: Option<PathBuf>,
-    /// Which parts to hand out, from the first to the last of these.
+    /// The first and the last part to hand out.
     #[arg(long, value_name = "2A..3B")]
     parts: Option<Parts>,
-    /// Only check the markers in the sources, and that nothing of the solution is left.
+    /// Only check the markers in the sources, and that no line of the solution would be handed out.
     #[arg(long, conflicts_with_all = ["directory", "gradescope"])]
     check: bool,
-    /// Do not build it and run its tests first.
+    /// Skip building the handout and running its tests.
     #[arg(long, conflicts_with_all = ["check", "gradescope"])]
     no_proof: bool,
-    /// Put there what Gradescope grades with, in place of a handout; it contains the solution.
+    /// Write the kit that Gradescope grades with instead of a handout; it contains the solution.
     #[arg(long, requires = "config", conflicts_with = "parts")]
     gradescope: bool,
-    /// What to grade with: see `course grade`.
+    /// The configuration for the kit: see `course grade`.
     #[arg(long, value_name = "FILE", requires = "gradescope")]
     config: Option<PathBuf>,
 }
 
 impl HandoutArgs {
-    /// Does it.
+    /// The verdict is `Failed` when the handout is not ready for students.
     pub(crate) fn run(self) -> Result<Outcome, CommandError> {
-        let root = tree::sources()?;
+        let root = root::sources()?;
         let mut out = io::stdout();
         if let Some(directory) = &self.directory {
-            is_free(directory).map_err(CommandError::Usage)?;
+            check_free(directory).map_err(CommandError::Usage)?;
         }
-        if let (true, Some(directory), Some(config)) =
-            (self.gradescope, &self.directory, &self.config)
-        {
+        // Clap makes sure that there is a configuration only with `--gradescope`.
+        if let (Some(directory), Some(config)) = (&self.directory, &self.config) {
             gradescope::write(&root, directory, config)?;
-            writeln!(
-                out,
-                "{}: pack what is in it into a zip file for Gradescope",
-                directory.display()
-            )?;
+            let directory = directory.display();
+            writeln!(out, "{directory}: pack its contents into a zip file for Gradescope")?;
             return Ok(Outcome::Judged(Verdict::Passed));
         }
 
@@ -63,18 +58,21 @@ impl HandoutArgs {
             return Ok(Outcome::Judged(Verdict::Passed));
         };
         if !self.no_proof {
-            writeln!(out, "building it and running its tests, which takes a minute or two ...")?;
+            writeln!(
+                out,
+                "building the handout and running its tests, which takes a minute or two ..."
+            )?;
             let problem = proof::problem(&handout, &root)?;
             if INTERRUPT.load(Ordering::Relaxed) {
                 return Ok(Outcome::Interrupted);
             }
             if let Some(problem) = problem {
-                writeln!(out, "this handout is not fit to be given out: {}", problem.trim_end())?;
+                writeln!(out, "the handout is not ready for students: {}", problem.trim_end())?;
                 return Ok(Outcome::Judged(Verdict::Failed));
             }
         }
         handout.tree.write(directory).map_err(|error| {
-            CommandError::Usage(format!("{} cannot be written: {error}", directory.display()))
+            CommandError::Usage(format!("cannot write {}: {error}", directory.display()))
         })?;
         let Parts { first, last } = handout.parts;
         let message = format!("Raft lab, parts {first} to {last}");
@@ -84,14 +82,15 @@ impl HandoutArgs {
     }
 }
 
+/// One line on the contents.
 fn summary(handout: &Handout) -> Result<String, CommandError> {
     let Handout { tree, parts, removed } = handout;
     let text = tree.get(manifest::FILE).unwrap_or_default();
     let manifest = Manifest::parse(text).map_err(CommandError::Internal)?;
     let editable = tree.files().filter(|(path, _)| manifest.may_edit(path)).count();
     Ok(format!(
-        "parts {} to {}: {} files, {} of them frozen and {editable} a student's; {removed} different \
-         lines of the solution are left out",
+        "parts {} to {}: {} files, {} of them frozen and {editable} for students to edit; {removed} \
+         different lines of the solution are left out",
         parts.first,
         parts.last,
         tree.files().count(),
@@ -99,13 +98,15 @@ fn summary(handout: &Handout) -> Result<String, CommandError> {
     ))
 }
 
-/// Whether something can be put there without harm.
-fn is_free(directory: &Path) -> Result<(), String> {
+/// Checks that a directory is empty, or does not exist yet.
+fn check_free(directory: &Path) -> Result<(), String> {
     let what = directory.display();
     match fs::read_dir(directory).map(|mut entries| entries.next()) {
         Ok(None) => Ok(()),
-        Ok(Some(_)) => Err(format!("{what} is not empty: give a directory that is, or a new one")),
+        Ok(Some(_)) => Err(format!(
+            "{what} is not empty: give an empty directory, or one that does not exist yet"
+        )),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(format!("{what} cannot be used: {error}")),
+        Err(error) => Err(format!("cannot use {what}: {error}")),
     }
 }

@@ -1,7 +1,8 @@
-//! What Gradescope grades with: a script that makes its image, one that grades, and the lab.
+//! The autograder kit for Gradescope: a script that sets up its image, one that grades, and the
+//! lab.
 //!
-//! Gradescope unpacks it to `/autograder/source`, runs `setup.sh` there once, as root and with a
-//! network; then for each submission `run_autograder`, which must write
+//! Gradescope unpacks the kit to `/autograder/source` and runs `setup.sh` once, as root and with a
+//! network. Then it runs `run_autograder` for each submission, which must write
 //! `/autograder/results/results.json`.
 
 use std::fs;
@@ -11,10 +12,10 @@ use lab::outcome::CommandError;
 use lab::submit::manifest::is_plain;
 use lab::submit::tree::Tree;
 
-/// Where the lab's sources are in it.
+/// The directory of the lab's sources in the kit.
 const LAB: &str = "lab/";
 
-/// Writes it to a directory, with this configuration of `course grade` and its secret.
+/// Writes the kit to a directory, with this configuration of `course grade` and its secret.
 ///
 /// # Errors
 /// When something cannot be read or written.
@@ -33,17 +34,17 @@ pub(super) fn write(root: &Path, directory: &Path, config: &Path) -> Result<(), 
     kit.write(directory).map_err(|error| wrong(directory, error))
 }
 
-/// The file with the secret, as the configuration calls it: it must be beside it there as well.
+/// The name of the file with the secret, which must be in the same directory as the configuration.
 fn secret_name(config: &str) -> Result<String, String> {
     let table: toml::Table = config.parse().map_err(|error| format!("{error}"))?;
     match table.get("secret").and_then(|name| name.as_str()) {
         Some(name) if is_plain(name) => Ok(name.into()),
-        Some(name) => Err(format!("the secret {name:?} must be a file beside the configuration")),
-        None => Err("it names no file with the secret: secret = \"FILE\"".into()),
+        Some(name) => Err(format!("the secret {name:?} must be a file in the same directory")),
+        None => Err("the key for the secret is missing: secret = \"FILE\"".into()),
     }
 }
 
-/// All of it but the secret, as files.
+/// The files of the kit, without the secret.
 fn kit(sources: &Tree, config: Vec<u8>, compiler: &str) -> Tree {
     let mut tree = Tree::default();
     for (path, file) in sources.files() {

@@ -1,13 +1,12 @@
-//! Links of pages to what is not handed out: their words stay, and the link goes.
+//! Links in pages to files that are not handed out: the link is removed and its text kept.
 
-/// A Markdown page without those of its links that point at files which are not there. `path` is where
-/// the page is, and `is_there` knows paths that begin at the same root.
+/// The Markdown page at `path` without its links to files that do not exist. `is_there` tells
+/// whether a path from the root exists.
 pub(super) fn without_dangling(path: &str, page: &str, is_there: impl Fn(&str) -> bool) -> String {
     let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
-    // Every other piece is a block of code.
-    let pieces = page.split("```").enumerate().map(|(i, piece)| match i % 2 {
-        0 => in_prose(directory, piece, &is_there),
-        _ => piece.to_string(),
+    // Every second piece is a block of code.
+    let pieces = page.split("```").enumerate().map(|(i, piece)| {
+        if i % 2 == 0 { in_prose(directory, piece, &is_there) } else { piece.to_string() }
     });
     pieces.collect::<Vec<_>>().join("```")
 }
@@ -31,7 +30,7 @@ fn in_prose(directory: &str, prose: &str, is_there: impl Fn(&str) -> bool) -> St
     text + rest
 }
 
-/// Where a relative path leads from a directory; `None` when it leads out of the tree.
+/// A path relative to a directory, as a path from the root; `None` when it leads out of the tree.
 fn resolve(directory: &str, file: &str) -> Option<String> {
     let mut pieces: Vec<&str> = directory.split('/').filter(|piece| !piece.is_empty()).collect();
     for piece in file.split('/') {
@@ -49,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_links_to_what_is_not_there_go() {
+    fn only_dangling_links_are_removed() {
         let is_there = |path: &str| ["docs/course/2a.md", "labraft/src/raft.rs"].contains(&path);
         let page = "See [2A](2a.md#hints), [the\nstory](../stories/old.md), [a page](#here),\n```\na[0](1)\n```\n\
                     [`Raft`](../../labraft/src/raft.rs), [out](../../../x) and [w](https://e.org).";
@@ -59,14 +58,14 @@ mod tests {
     }
 
     #[test]
-    fn what_only_looks_like_a_link_stays() {
+    fn text_that_only_looks_like_a_link_is_kept() {
         for page in ["", "no link", "a [b] (c)", "[a](b", "](", "a](b)"] {
             assert_eq!(without_dangling("a.md", page, |_| false), page);
         }
     }
 
     #[test]
-    fn a_page_at_the_root_is_at_the_root() {
+    fn links_of_a_page_at_the_root_start_there() {
         let is_there = |path: &str| path == "docs/a.md";
         assert_eq!(without_dangling("R.md", "[a](docs/a.md) [b](b)", is_there), "[a](docs/a.md) b");
     }

@@ -1,6 +1,6 @@
-//! What of the reference is not handed out: markers in its sources, in nbgrader's words.
+//! Markers in the reference around what is not handed out; the words are those of nbgrader.
 //!
-//! A region is left out, and may leave something in its place:
+//! A region is left out, and a stub may take its place:
 //!
 //! ```text
 //! // BEGIN SOLUTION 2A
@@ -9,34 +9,35 @@
 //! // END SOLUTION
 //! ```
 //!
-//! The part is for the reader, and may be missing. The stub is the `//stub:` lines at the region's
-//! beginning, without this word and one blank. Regions do not nest. In files other than Rust's, `#`
-//! stands where `//` does here.
+//! The name of the part is for readers, and optional. The stub consists of the `//stub:` lines at
+//! the beginning of the region, without that word and one blank. Regions do not nest. In files
+//! other than Rust sources, the markers begin with `#` instead of `//`.
 //!
-//! `// SOLUTION FILE` as the first line leaves out the whole file. What is handed out in the place of
-//! `raft/src/peer.rs`, if anything, is `raft/skeleton/src/peer.rs`.
+//! `// SOLUTION FILE` as the first line leaves out the whole file. In the place of
+//! `raft/src/peer.rs`, for instance, `raft/skeleton/src/peer.rs` is handed out, if it exists.
 
 use std::collections::BTreeSet;
 
 use labraft::Part;
 
-/// What the markers' lines say; nothing else in a marked file may say it.
+/// The words of markers, which may not be anywhere else in a marked file.
 const WORDS: [&str; 4] = ["BEGIN SOLUTION", "END SOLUTION", "SOLUTION FILE", "stub:"];
-/// How short a line may be and still tell whose it is.
-const SHORTEST_TELLING_LINE: usize = 24;
+/// A shorter line may well be the same in an independent solution.
+const MIN_DISTINCTIVE_LENGTH: usize = 24;
 
 /// What is left of a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Stripped {
-    /// What is handed out; `None` when the whole file is not.
+    /// The text that is handed out; `None` when the whole file is left out.
     pub(super) text: Option<String>,
-    /// Every line that is not, without the blanks around it.
+    /// The lines that are left out, without leading and trailing blanks.
     pub(super) removed: BTreeSet<String>,
 }
 
-/// Something is wrong with the markers of a file.
+/// A mistake in the markers of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct MarkerError {
+    /// Counted from 1.
     pub(super) line: usize,
     pub(super) what: String,
 }
@@ -46,64 +47,85 @@ enum Line<'a> {
     Begin,
     End,
     WholeFile,
-    /// With the line end.
+    /// The text of the stub with its line end.
     Stub(&'a str),
-    /// Of the file's own text.
+    /// Not a marker.
     Other,
 }
 
-/// What is left of the text when all that is marked is taken out.
+/// Removes everything that is marked from a file's text.
 ///
 /// # Errors
-/// When markers are nested, unclosed, or not quite markers.
+/// When markers are nested, unclosed, or misspelt.
 pub(super) fn strip(path: &str, text: &str) -> Result<Stripped, MarkerError> {
     let comment = if path.ends_with(".rs") { "//" } else { "#" };
-    let (mut kept, mut removed) = (String::new(), BTreeSet::new());
-    let mut begun = None;
-    let mut may_stub = false;
+    if let Some(first) = text.split_inclusive('\n').next()
+        && kind(first, comment) == Ok(Line::WholeFile)
+    {
+        return strip_all(text, comment);
+    }
+    let mut stripper = Stripper::default();
     for (i, line) in text.split_inclusive('\n').enumerate() {
-        let wrong = |what: String| Err(MarkerError { line: i + 1, what });
-        let kind = match kind(line, comment) {
-            Ok(kind) => kind,
-            Err(what) => return wrong(what),
-        };
-        match (kind, begun) {
-            (Line::WholeFile, _) if i == 0 => return strip_all(text, comment),
+        let number = i + 1;
+        kind(line, comment)
+            .and_then(|kind| stripper.add(line, number, kind))
+            .map_err(|what| MarkerError { line: number, what })?;
+    }
+    stripper.finish()
+}
+
+/// The state while a file is stripped line by line.
+#[derive(Default)]
+struct Stripper {
+    kept: String,
+    removed: BTreeSet<String>,
+    /// The number of the line in which the present region began.
+    begun: Option<usize>,
+    /// Whether the line before allows a stub: only the beginning of a region and another stub do.
+    may_stub: bool,
+}
+
+impl Stripper {
+    fn add(&mut self, line: &str, number: usize, kind: Line<'_>) -> Result<(), String> {
+        match (kind, self.begun) {
             (Line::WholeFile, _) => {
-                return wrong("SOLUTION FILE stands in another line than the first".into());
+                return Err("SOLUTION FILE must be the first line of the file".into());
             }
-            (Line::Begin, None) => begun = Some(i + 1),
+            (Line::Begin, None) => self.begun = Some(number),
             (Line::Begin, Some(first)) => {
-                return wrong(format!(
-                    "a solution begins within the one that begins in line {first}"
-                ));
+                return Err(format!("a region begins within the one that begins in line {first}"));
             }
-            (Line::End, Some(_)) => begun = None,
-            (Line::End, None) => return wrong("a solution ends that did not begin".into()),
-            (Line::Stub(stub), Some(_)) if may_stub => {
+            (Line::End, Some(_)) => self.begun = None,
+            (Line::End, None) => return Err("this region has no beginning".into()),
+            (Line::Stub(stub), Some(_)) if self.may_stub => {
                 let indent = &line[..line.len() - line.trim_start().len()];
-                kept += if stub.trim().is_empty() { "" } else { indent };
-                kept += stub;
+                self.kept += if stub.trim().is_empty() { "" } else { indent };
+                self.kept += stub;
             }
             (Line::Stub(_), _) => {
-                return wrong("a stub stands elsewhere than at a solution's beginning".into());
+                return Err("a stub must be at the beginning of a region".into());
             }
-            (Line::Other, Some(_)) => _ = removed.insert(line.trim().to_string()),
-            (Line::Other, None) => kept += line,
+            (Line::Other, Some(_)) => _ = self.removed.insert(line.trim().to_string()),
+            (Line::Other, None) => self.kept += line,
         }
-        may_stub = matches!(kind, Line::Begin | Line::Stub(_));
+        self.may_stub = matches!(kind, Line::Begin | Line::Stub(_));
+        Ok(())
     }
-    match begun {
-        Some(line) => {
-            Err(MarkerError { line, what: "the solution that begins here has no end".into() })
+
+    fn finish(self) -> Result<Stripped, MarkerError> {
+        if let Some(line) = self.begun {
+            return Err(MarkerError {
+                line,
+                what: "the region that begins here has no end".into(),
+            });
         }
-        None if removed.is_empty() => Ok(Stripped { text: Some(kept), removed }),
-        None => Ok(Stripped { text: Some(without_gaps(&kept)), removed }),
+        let text = if self.removed.is_empty() { self.kept } else { without_gaps(&self.kept) };
+        Ok(Stripped { text: Some(text), removed: self.removed })
     }
 }
 
-/// The text without the blank lines that stand, now that something between them is gone, beside others,
-/// before a closing brace or at the end: as rustfmt would have it.
+/// Removes blank lines that follow a blank line, precede a closing brace, or end the file. Removing
+/// a region leaves such lines behind, and rustfmt would complain.
 fn without_gaps(text: &str) -> String {
     let mut kept: Vec<&str> = Vec::new();
     for line in text.split_inclusive('\n') {
@@ -119,14 +141,14 @@ fn without_gaps(text: &str) -> String {
     kept.concat()
 }
 
-/// Of a file that is not handed out at all: it has no other markers.
+/// Strips a file that is left out as a whole. It may have no other markers.
 fn strip_all(text: &str, comment: &str) -> Result<Stripped, MarkerError> {
     let mut removed = BTreeSet::new();
     for (i, line) in text.lines().enumerate().skip(1) {
         match kind(line, comment) {
             Ok(Line::Other) => _ = removed.insert(line.trim().to_string()),
             Ok(_) => {
-                let what = "all of this file is solution already".into();
+                let what = "the whole file is left out already".into();
                 return Err(MarkerError { line: i + 1, what });
             }
             Err(what) => return Err(MarkerError { line: i + 1, what }),
@@ -135,19 +157,19 @@ fn strip_all(text: &str, comment: &str) -> Result<Stripped, MarkerError> {
     Ok(Stripped { text: None, removed })
 }
 
-/// What a line is; what is wrong with it when it looks like a marker and is none.
+/// Which marker a line is, if any. A line that only looks like a marker is an error.
 fn kind<'a>(line: &'a str, comment: &str) -> Result<Line<'a>, String> {
     let Some(found) = WORDS.into_iter().find(|word| line.contains(word)) else {
         return Ok(Line::Other);
     };
-    let said = line.trim();
-    let rest = said.strip_prefix(comment).unwrap_or_default();
+    let trimmed = line.trim();
+    let rest = trimmed.strip_prefix(comment).unwrap_or_default();
     let marked = rest.strip_prefix(' ').unwrap_or_default();
     let is_part = |name: &str| Part::COURSE.iter().any(|part| part.name() == name);
     match marked.strip_prefix("BEGIN SOLUTION") {
         Some("") => return Ok(Line::Begin),
         Some(part) if part.strip_prefix(' ').is_some_and(is_part) => return Ok(Line::Begin),
-        Some(part) => return Err(format!("{:?} is no part of the course", part.trim())),
+        Some(part) => return Err(format!("there is no part {:?} in the course", part.trim())),
         None => {}
     }
     match marked {
@@ -156,26 +178,35 @@ fn kind<'a>(line: &'a str, comment: &str) -> Result<Line<'a>, String> {
         _ => {}
     }
     if rest.starts_with("stub:") {
-        let (_, stub) = line.split_once("stub:").expect("it was just found");
+        let (_, stub) = line.split_once("stub:").expect("the line has this word");
         return Ok(Line::Stub(stub.strip_prefix(' ').unwrap_or(stub)));
     }
     let written = if found == "stub:" { "stub: ..." } else { found };
     let blank = if found == "stub:" { "" } else { " " };
-    Err(format!("{said:?} looks like a marker; one is written \"{comment}{blank}{written}\""))
+    Err(format!(
+        "{trimmed:?} looks like a marker, but must be written \"{comment}{blank}{written}\""
+    ))
 }
 
-/// Whether a text says what only a marker may say.
+/// Whether the file may have markers: the files of the two crates that a student writes, and those
+/// that name crates that are not handed out.
+pub(super) fn may_be_marked(path: &str) -> bool {
+    ["raft/", "kvraft/", ".cargo/"].iter().any(|place| path.starts_with(place))
+        || path.ends_with("Cargo.toml")
+}
+
+/// Whether a text has words of markers.
 pub(super) fn is_marked(text: &str) -> bool {
     WORDS.iter().any(|word| text.contains(word))
 }
 
-/// Whether a line of a solution tells that it is one. Others are anybody's, such as `}`, what is
-/// imported, and the head of a function that others call.
-pub(super) fn is_telling(line: &str) -> bool {
+/// Whether a line shows that it was copied from a solution. Lines such as `}`, imports, and the
+/// first lines of public functions are the same in any solution.
+pub(super) fn is_distinctive(line: &str) -> bool {
     let begins = |words: &[&str]| words.iter().any(|word| line.starts_with(word));
     let is_head = line.ends_with('{') && begins(&["pub fn ", "pub async fn ", "pub(crate) fn "]);
     let is_named = begins(&["use ", "pub use ", "#[", "#!["]);
-    line.len() >= SHORTEST_TELLING_LINE && !is_named && !is_head
+    line.len() >= MIN_DISTINCTIVE_LENGTH && !is_named && !is_head
 }
 
 #[cfg(test)]
@@ -187,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_has_no_gaps() {
+    fn no_gaps_are_left() {
         let text = "a\n\n// BEGIN SOLUTION\nb\n// END SOLUTION\n\nc {\n\n// BEGIN SOLUTION\nd\n\
                     // END SOLUTION\n}\n\n// BEGIN SOLUTION\ne\n// END SOLUTION\n";
         assert_eq!(stripped(text), "a\n\nc {\n}\n");
@@ -199,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_marked_is_left_out_and_its_stub_put_in() {
+    fn a_region_is_replaced_by_its_stub() {
         let text = "fn f() -> u8 {\n    // BEGIN SOLUTION 2A\n    //stub: // Yours.\n    //stub:\n    \
                     //stub:     0\n    let a = 1;\n    a + 1\n    // END SOLUTION\n}\n\
                     // BEGIN SOLUTION\nfn g() {}\n// END SOLUTION\n";
@@ -209,14 +240,14 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_markers_stays_as_it_is() {
+    fn a_text_without_markers_is_unchanged() {
         for text in ["", "fn f() {}", "fn f() {}\n", "a\r\nb\r\n", "// The solution begins\n"] {
             assert_eq!(stripped(text), text);
         }
     }
 
     #[test]
-    fn line_ends_of_windows_stay_as_they_are() {
+    fn windows_line_ends_are_kept() {
         let text = "a\r\n// BEGIN SOLUTION 3B\r\n//stub: b\r\nc\r\n// END SOLUTION\r\nd\r\n";
         assert_eq!(stripped(text), "a\r\nb\r\nd\r\n");
         let removed = strip("raft/src/a.rs", text).unwrap().removed;
@@ -224,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_line_needs_no_end() {
+    fn the_last_line_needs_no_line_end() {
         assert_eq!(stripped("a\n// BEGIN SOLUTION\nb\n// END SOLUTION"), "a\n");
     }
 
@@ -243,21 +274,21 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_with_its_line() {
+    fn errors_name_the_line() {
         let nested = "// BEGIN SOLUTION\n// BEGIN SOLUTION 2A\n// END SOLUTION\n// END SOLUTION\n";
         for (text, line, hint) in [
             (nested, 2, "begins in line 1"),
             ("a\n// BEGIN SOLUTION 2A\nb\n", 2, "no end"),
-            ("a\n// END SOLUTION\n", 2, "did not begin"),
-            ("// BEGIN SOLUTION\n// END SOLUTION\n// END SOLUTION\n", 3, "did not begin"),
-            ("// BEGIN SOLUTION 4A\n", 1, "\"4A\" is no part"),
-            ("// BEGIN SOLUTION2A\n", 1, "\"2A\" is no part"),
+            ("a\n// END SOLUTION\n", 2, "has no beginning"),
+            ("// BEGIN SOLUTION\n// END SOLUTION\n// END SOLUTION\n", 3, "has no beginning"),
+            ("// BEGIN SOLUTION 4A\n", 1, "no part \"4A\""),
+            ("// BEGIN SOLUTION2A\n", 1, "no part \"2A\""),
             ("//BEGIN SOLUTION\n", 1, "\"// BEGIN SOLUTION\""),
             ("f(); // END SOLUTION\n", 1, "\"// END SOLUTION\""),
             ("// stub: a\n", 1, "\"//stub: ...\""),
-            ("//stub: a\n", 1, "elsewhere"),
-            ("// BEGIN SOLUTION\nb\n//stub: a\n// END SOLUTION\n", 3, "elsewhere"),
-            ("a\n// SOLUTION FILE\n", 2, "than the first"),
+            ("//stub: a\n", 1, "must be at the beginning"),
+            ("// BEGIN SOLUTION\nb\n//stub: a\n// END SOLUTION\n", 3, "must be at the beginning"),
+            ("a\n// SOLUTION FILE\n", 2, "must be the first line"),
             ("// SOLUTION FILE\n// BEGIN SOLUTION\n// END SOLUTION\n", 2, "already"),
             ("// SOLUTION FILE\n// SOLUTION FILE\n", 2, "already"),
         ] {
@@ -267,15 +298,15 @@ mod tests {
     }
 
     #[test]
-    fn only_long_lines_of_its_own_tell_whose_they_are() {
-        assert!(is_telling("self.output.must_save = true;"));
+    fn only_long_lines_other_than_imports_and_signatures_are_distinctive() {
+        assert!(is_distinctive("self.output.must_save = true;"));
         for line in [
             "}",
             "use std::cell::{Cell, RefCell};",
             "#[derive(Clone, Debug, Default)]",
             "pub async fn get(&mut self, key: &str) -> String {",
         ] {
-            assert!(!is_telling(line), "{line}");
+            assert!(!is_distinctive(line), "{line}");
         }
     }
 }

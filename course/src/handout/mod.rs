@@ -1,18 +1,20 @@
-//! `course handout`: what is handed out to a class.
+//! `course handout`: makes what students get from the lab's sources.
 //!
 //! | module | subject |
 //! |---|---|
 //! | `command` | the command |
-//! | `handout` | which files a student gets |
-//! | `markers` | what of the reference is left out |
-//! | `lock` | the lock file without what is not handed out |
-//! | `links` | links of pages to what is not handed out |
-//! | `proof` | that a handout builds, and fails as it should |
-//! | `gradescope` | what Gradescope grades with |
+//! | `contents` | which files are handed out |
+//! | `markers` | markers in the reference around what is not handed out |
+//! | `leaks` | that no line of the solution is in the handout |
+//! | `lock` | the handout's `Cargo.lock` |
+//! | `links` | links in pages to what is not handed out |
+//! | `proof` | that the handout builds, and that every test fails with a hint |
+//! | `gradescope` | the autograder kit for Gradescope |
 
 pub(crate) mod command;
+pub(crate) mod contents;
 mod gradescope;
-pub(crate) mod handout;
+mod leaks;
 mod links;
 mod lock;
 mod markers;

@@ -1,56 +1,59 @@
-//! The proof that a handout is fit to be given out: it builds without a warning, and each test of each
-//! part fails, saying what is not there yet.
+//! Proves that a handout is ready for students: it builds without warnings, and every test fails
+//! with a hint at what is still to be written.
 
 use std::path::Path;
 
 use lab::records::{self, Record};
 use labraft::{Part, Verdict};
 
-use super::handout::Handout;
+use super::contents::Handout;
 use ::tests::SUITE;
 use lab::outcome::CommandError;
-use lab::submit::build::Bench;
+use lab::submit::scratch::Scratch;
 use lab::submit::tree::Tree;
 
-/// What is wrong with a handout; `None` when it is fit to be given out.
+/// What is wrong with a handout; `None` when it is ready for students.
 ///
 /// # Errors
-/// When it cannot be found out.
+/// When the handout cannot be built or run at all.
 pub(super) fn problem(handout: &Handout, root: &Path) -> Result<Option<String>, CommandError> {
-    let bench = Bench::new(root, "handout");
-    bench.put(&handout.tree)?;
-    // The tests of the other crates are as they were, and know nothing of these.
+    let scratch = Scratch::new(root, "handout");
+    scratch.put(&handout.tree)?;
+    // The tests of the other crates do not depend on what students write.
     let what = ["--package=raft", "--package=kvraft", "--package=tests", "--all-targets"];
-    let built = bench.build(&what)?;
-    if !built.said.is_empty() || !built.succeeded {
-        return Ok(Some(format!("it does not build without a word:\n{}", built.said.join("\n"))));
+    let built = scratch.build(&what)?;
+    if !built.diagnostics.is_empty() || !built.succeeded {
+        return Ok(Some(format!(
+            "it does not build without warnings:\n{}",
+            built.diagnostics.join("\n")
+        )));
     }
     for part in handout.parts.course() {
-        // With nothing of Raft there, what a test meets first may be of an earlier part.
-        if let Some(problem) = fails_cleanly(&bench, part, None)? {
+        // As long as Raft is missing, the first missing thing may belong to an earlier part.
+        if let Some(problem) = check_failures(&scratch, part, None)? {
             return Ok(Some(problem));
         }
     }
-    let of_service: Vec<Part> = handout.parts.course().filter(|part| part.is_kv()).collect();
-    if of_service.is_empty() {
+    let kv_parts: Vec<Part> = handout.parts.course().filter(|part| part.is_kv()).collect();
+    if kv_parts.is_empty() {
         return Ok(None);
     }
-    // The service alone, on a Raft that works.
-    bench.put(&with_reference(handout, root)?)?;
-    let built = bench.build(&["--package", "tests", "--bin", "lab"])?;
+    // The tests of the service must fail for the service's sake, on a Raft that works.
+    scratch.put(&with_reference(handout, root)?)?;
+    let built = scratch.build(&["--package", "tests", "--bin", "lab"])?;
     if !built.succeeded {
-        let said = built.said.join("\n");
-        return Ok(Some(format!("the service does not build on the reference:\n{said}")));
+        let errors = built.diagnostics.join("\n");
+        return Ok(Some(format!("the service does not build on the reference:\n{errors}")));
     }
-    for part in of_service {
-        if let Some(problem) = fails_cleanly(&bench, part, Some(Part::Kv3A))? {
+    for part in kv_parts {
+        if let Some(problem) = check_failures(&scratch, part, Some(Part::Kv3A))? {
             return Ok(Some(problem));
         }
     }
     Ok(None)
 }
 
-/// The handout with the reference in the place of its Raft.
+/// The handout with the reference in place of its Raft.
 fn with_reference(handout: &Handout, root: &Path) -> Result<Tree, CommandError> {
     let sources = Tree::of_sources(root)
         .map_err(|error| CommandError::Usage(format!("{}: {error}", root.display())))?;
@@ -63,21 +66,28 @@ fn with_reference(handout: &Handout, root: &Path) -> Result<Tree, CommandError> 
     Ok(tree)
 }
 
-/// Whether every test of a part fails, and says what is not there yet, of the part `missing` if one is
-/// given: else, what is wrong.
-fn fails_cleanly(
-    bench: &Bench,
+/// Checks that every test of a part fails and names what is still to be written, in the part
+/// `missing` if one is given. The result says what is wrong.
+fn check_failures(
+    scratch: &Scratch,
     part: Part,
     missing: Option<Part>,
 ) -> Result<Option<String>, CommandError> {
-    let out = bench.out.join(part.name());
+    let out = scratch.out.join(part.name());
     let out_name = out.to_string_lossy().into_owned();
-    let output =
-        bench.lab(&["run", part.name(), "--shard", "1/1", "--no-shrink", "--out", &out_name])?;
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let output = scratch.run_lab(&[
+        "run",
+        part.name(),
+        "--shard",
+        "1/1",
+        "--no-shrink",
+        "--out",
+        &out_name,
+    ])?;
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     if output.status.code() != Some(1) {
         let more = String::from_utf8_lossy(&output.stderr);
-        return Ok(Some(format!("lab {part} ended with {}:\n{said}{more}", output.status)));
+        return Ok(Some(format!("lab {part} ended with {}:\n{printed}{more}", output.status)));
     }
     let path = records::path(&out);
     let found = records::read(&path).map_err(|error| {
@@ -86,10 +96,10 @@ fn fails_cleanly(
     for test in SUITE.iter().filter(|test| test.part == part) {
         let record = found.all.iter().find(|record| record.test == test.name);
         match record {
-            None => return Ok(Some(format!("{} was not run:\n{said}", test.name))),
+            None => return Ok(Some(format!("{} was not run:\n{printed}", test.name))),
             Some(record) => {
                 if let Some(what) = is_unclean(record, missing) {
-                    return Ok(Some(format!("{} {what}:\n{said}", test.name)));
+                    return Ok(Some(format!("{} {what}:\n{printed}", test.name)));
                 }
             }
         }

@@ -9,8 +9,8 @@
 //! }
 //! ```
 //!
-//! `parts` are the first and the last one handed out. Every file of the handout is either frozen or
-//! editable, but for this one. Paths have `/` between their pieces, on every system.
+//! `parts` are the first and the last one handed out. Every file of the handout but this one is
+//! either frozen or editable. Paths have `/` as the separator on every system.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -21,30 +21,30 @@ use sha2::{Digest, Sha256};
 
 use super::tree::Tree;
 
-/// Its name, at the root of a handout.
+/// The name of the manifest, at the root of a handout.
 pub const FILE: &str = "handout.json";
-/// What this program writes and reads.
+/// The version of the format.
 const FORMAT: u32 = 1;
-/// How a pattern ends: any Rust file in the directory before it, or further down.
+/// The end of every pattern: any Rust file in the directory or below.
 const ANY_RUST_FILE: &str = "/**/*.rs";
-/// The most pieces that the path of an editable file may have.
+/// How many components the path of an editable file may have.
 const MAX_DEPTH: usize = 8;
 
-/// What is frozen and what is not.
+/// Which files are frozen, and which are not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
     format: u32,
-    /// The first and the last part that is handed out, by name.
+    /// The names of the first and the last part that are handed out.
     pub parts: [String; 2],
-    /// What a student may edit, add and remove.
+    /// Patterns for the files that a student may edit, add and remove.
     pub editable: Vec<String>,
-    /// The SHA-256 of every other file, in hexadecimal digits.
+    /// The SHA-256 of every other file, in hexadecimal, by path.
     pub frozen: BTreeMap<String, String>,
 }
 
 impl Manifest {
-    /// Of a handout: its files, of which those below these directories may be edited.
+    /// The manifest of a handout with these files. Those below `directories` may be edited.
     pub fn new(tree: &Tree, parts: [&str; 2], directories: &[&str]) -> Manifest {
         let mut manifest = Manifest {
             format: FORMAT,
@@ -57,10 +57,10 @@ impl Manifest {
         manifest
     }
 
-    /// Of the handout at `root`; `None` when it is no handout.
+    /// Reads the manifest of the handout at `root`; `None` when `root` is not a handout.
     ///
     /// # Errors
-    /// When it cannot be read, in words.
+    /// When the file cannot be read, or is not a manifest.
     pub fn read(root: &Path) -> Result<Option<Manifest>, String> {
         let path = root.join(FILE);
         match std::fs::read(&path) {
@@ -68,23 +68,23 @@ impl Manifest {
                 .map(Some)
                 .map_err(|error| format!("{}: {error}", path.display())),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(format!("{} cannot be read: {error}", path.display())),
+            Err(error) => Err(format!("cannot read {}: {error}", path.display())),
         }
     }
 
-    /// Of its own text.
+    /// Parses the text of a manifest.
     ///
     /// # Errors
-    /// When it is not one, in words.
+    /// When it is not valid, or has another format.
     pub fn parse(text: &[u8]) -> Result<Manifest, String> {
         let manifest: Manifest = serde_json::from_slice(text).map_err(|error| error.to_string())?;
         match manifest.format {
             FORMAT => Ok(manifest),
-            other => Err(format!("it is of format {other}, and this program knows {FORMAT}")),
+            other => Err(format!("it has format {other}, but this program reads format {FORMAT}")),
         }
     }
 
-    /// As the file has it.
+    /// The text of the file.
     pub fn to_json(&self) -> String {
         serde_json::to_string_pretty(self).expect("strings and numbers can be written") + "\n"
     }
@@ -106,8 +106,8 @@ impl Manifest {
     }
 }
 
-/// Whether a path stays where it is put, on every system: pieces of letters, digits, `_`, `-` and `.`
-/// with `/` between them, none of which begins with a dot.
+/// Whether a path means the same file on every system and cannot lead elsewhere: components of
+/// letters, digits, `_`, `-` and `.`, separated by `/`, none of which begins with a dot.
 pub fn is_plain(path: &str) -> bool {
     let is_plain = |piece: &str| {
         let known = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
@@ -116,7 +116,7 @@ pub fn is_plain(path: &str) -> bool {
     path.split('/').all(is_plain) && path.split('/').count() <= MAX_DEPTH && path.len() <= 200
 }
 
-/// The SHA-256 in hexadecimal digits.
+/// The SHA-256 in lower-case hexadecimal.
 pub fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().fold(String::new(), |mut text, byte| {
         write!(text, "{byte:02x}").expect("it is a string");
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_read_back_and_another_format_is_refused() {
+    fn a_manifest_is_read_back_and_another_format_is_refused() {
         let text = manifest().to_json();
         assert_eq!(Manifest::parse(text.as_bytes()).unwrap(), manifest());
         let newer = text.replace("\"format\": 1", "\"format\": 2");
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_digest_is_the_one_that_everybody_knows() {
+    fn the_digest_of_nothing_is_the_well_known_one() {
         let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         assert_eq!(sha256(b""), empty);
     }

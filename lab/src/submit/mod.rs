@@ -1,22 +1,24 @@
-//! `lab submit`: packs what a student has written, once it is known to build with the originals of
-//! everything else. The grader takes submissions by the same rules.
+//! `lab submit`: packs a student's files once they are known to build with the original version of
+//! every other file. The grader reads submissions by the same rules.
 //!
 //! | module | subject |
 //! |---|---|
-//! | this one | the command: find, check, build, pack |
-//! | [`manifest`] | which files of a handout are frozen, and which a student may edit |
+//! | this one | the command: find the files, check them, build, pack |
+//! | [`manifest`] | `handout.json`: which files are frozen, and which a student may edit |
+//! | [`submission`] | the files of a folder or an archive, with limits on number and size |
+//! | [`forbidden_words`] | words that a submission may not use, and suspicious ones |
 //! | [`tree`] | a set of files in memory: the lab's sources, a handout, a submission |
-//! | [`build`] | builds and runs of other trees than the present one |
-//! | [`repository`] | a directory as a git repository with one commit |
-//! | [`submission`] | what is taken of a folder or an archive |
-//! | [`words`] | words that a submission may not use |
+//! | [`scratch`] | a directory where another tree than the present one is built and run |
+//! | [`root`] | where the lab is that the current directory is in |
+//! | [`repository`] | turning a directory into a git repository with one commit |
 
-pub mod build;
+pub mod forbidden_words;
 pub mod manifest;
 pub mod repository;
+pub mod root;
+pub mod scratch;
 pub mod submission;
 pub mod tree;
-pub mod words;
 
 use std::fs;
 use std::io::{self, Cursor, Write};
@@ -28,8 +30,8 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
 use crate::outcome::{CommandError, Outcome};
-use build::Bench;
 use manifest::{Manifest, sha256};
+use scratch::{Build, Scratch};
 use submission::{BOUNDS, Submission};
 use tree::Tree;
 
@@ -41,47 +43,43 @@ pub(crate) struct SubmitArgs {
 }
 
 impl SubmitArgs {
-    /// Does it: failed when what is to be handed in does not build.
+    /// The verdict is `Failed` when the files do not build, or when the grader would refuse them.
     pub(crate) fn run(self) -> Result<Outcome, CommandError> {
-        let root = tree::workspace()?;
-        let Some(manifest) = Manifest::read(&root).map_err(CommandError::Usage)? else {
-            return Err(CommandError::Usage(format!(
-                "{} is no handout: it has no {}; submissions are made from a handout",
-                root.display(),
-                manifest::FILE
-            )));
-        };
+        let root = root::workspace()?;
+        let manifest = read_manifest(&root)?;
         let mut out = io::stdout();
-        let Found { files, others } = find(&root, &manifest)
-            .map_err(|error| CommandError::Usage(format!("your files cannot be read: {error}")))?;
+        let StudentFiles { files, others } = find(&root, &manifest)
+            .map_err(|error| CommandError::Usage(format!("cannot read your files: {error}")))?;
         if files.files().next().is_none() {
             let places = manifest.editable.join(", ");
-            return Err(CommandError::Usage(format!("there is nothing to hand in: no {places}")));
+            return Err(CommandError::Usage(format!("nothing to hand in: found no {places}")));
         }
         for path in others {
-            writeln!(out, "not handed in, for it is no plain Rust file: {path}")?;
+            writeln!(out, "not handed in, because it is not a plain Rust file: {path}")?;
         }
-        let (mut whole, changed) = originals(&root, &manifest).map_err(CommandError::Usage)?;
-        for path in changed {
+        let originals = originals(&root, &manifest).map_err(CommandError::Usage)?;
+        for path in &originals.changed {
             writeln!(out, "{path} is not the original: it is graded as it was handed out")?;
         }
 
-        for (path, file) in files.files() {
-            whole.insert(path, file.content.clone());
-        }
-        whole.insert(manifest::FILE, manifest.to_json());
-        let bench = Bench::new(&root, "submit");
-        bench.put(&whole)?;
-        let built = bench.build(&["--package", "tests", "--bin", "lab"])?;
-        if !built.succeeded {
-            writeln!(out, "{}", built.said.join("\n").trim_end())?;
-            writeln!(out, "not packed: with the originals of all other files it does not build")?;
+        let build = build(&root, &manifest, originals.tree, &files)?;
+        if !build.succeeded {
+            writeln!(out, "{}", build.diagnostics.join("\n").trim_end())?;
+            writeln!(
+                out,
+                "not packed: it does not build with the original version of all other files"
+            )?;
             return Ok(Outcome::Judged(Verdict::Failed));
         }
+        self.pack(&files)
+    }
 
-        let package = pack(&files).map_err(|error| CommandError::Internal(error.to_string()))?;
+    /// Writes the package, unless the grader would refuse it, and prints its contents and digest.
+    fn pack(&self, files: &Tree) -> Result<Outcome, CommandError> {
+        let mut out = io::stdout();
+        let package = pack(files).map_err(|error| CommandError::Internal(error.to_string()))?;
         fs::write(&self.out, &package).map_err(|error| {
-            CommandError::Usage(format!("{} cannot be written: {error}", self.out.display()))
+            CommandError::Usage(format!("cannot write {}: {error}", self.out.display()))
         })?;
         let objections = objections(&self.out);
         if !objections.is_empty() {
@@ -98,24 +96,52 @@ impl SubmitArgs {
     }
 }
 
-/// Why the grader would refuse this submission, a line each.
+fn read_manifest(root: &Path) -> Result<Manifest, CommandError> {
+    match Manifest::read(root).map_err(CommandError::Usage)? {
+        Some(manifest) => Ok(manifest),
+        None => Err(CommandError::Usage(format!(
+            "{} is not a handout, because it has no {}; submissions are made from a handout",
+            root.display(),
+            manifest::FILE
+        ))),
+    }
+}
+
+/// Builds the student's files among the originals of all others, in a scratch directory.
+fn build(
+    root: &Path,
+    manifest: &Manifest,
+    originals: Tree,
+    files: &Tree,
+) -> Result<Build, CommandError> {
+    let mut whole = originals;
+    for (path, file) in files.files() {
+        whole.insert(path, file.content.clone());
+    }
+    whole.insert(manifest::FILE, manifest.to_json());
+    let scratch = Scratch::new(root, "submit");
+    scratch.put(&whole)?;
+    scratch.build(&["--package", "tests", "--bin", "lab"])
+}
+
+/// Why the grader would refuse this submission, one reason a line; empty if it would not.
 fn objections(submission: &Path) -> Vec<String> {
-    match Submission::take(submission, BOUNDS) {
-        Ok(submission) => words::read(&submission.files).forbidden,
+    match Submission::read(submission, BOUNDS) {
+        Ok(submission) => forbidden_words::find(&submission.files).forbidden,
         Err(why) => vec![why],
     }
 }
 
-/// What is in the directories that a student writes in.
-struct Found {
-    /// What is handed in.
+/// The contents of the directories in which a student writes.
+struct StudentFiles {
+    /// The files that are handed in.
     files: Tree,
-    /// What is not, for it is no Rust file, no file at all, or has an odd name.
+    /// Paths that are not: other than Rust files, links, and odd names.
     others: Vec<String>,
 }
 
-fn find(root: &Path, manifest: &Manifest) -> io::Result<Found> {
-    let mut found = Found { files: Tree::default(), others: Vec::new() };
+fn find(root: &Path, manifest: &Manifest) -> io::Result<StudentFiles> {
+    let mut found = StudentFiles { files: Tree::default(), others: Vec::new() };
     for directory in manifest.directories() {
         if root.join(directory).is_dir() {
             find_in(root, directory, manifest, &mut found)?;
@@ -125,7 +151,12 @@ fn find(root: &Path, manifest: &Manifest) -> io::Result<Found> {
     Ok(found)
 }
 
-fn find_in(root: &Path, directory: &str, manifest: &Manifest, found: &mut Found) -> io::Result<()> {
+fn find_in(
+    root: &Path,
+    directory: &str,
+    manifest: &Manifest,
+    found: &mut StudentFiles,
+) -> io::Result<()> {
     for entry in fs::read_dir(root.join(directory))? {
         let entry = entry?;
         let path = format!("{directory}/{}", entry.file_name().to_string_lossy());
@@ -141,32 +172,38 @@ fn find_in(root: &Path, directory: &str, manifest: &Manifest, found: &mut Found)
     Ok(())
 }
 
-/// Every frozen file as it was handed out, and which of them are not like that any more.
-fn originals(root: &Path, manifest: &Manifest) -> Result<(Tree, Vec<String>), String> {
-    let (mut tree, mut changed) = (Tree::default(), Vec::new());
+/// The frozen files of a handout.
+#[derive(Debug)]
+struct Originals {
+    /// Every frozen file as it was handed out.
+    tree: Tree,
+    /// The paths whose file on disk is missing or differs from the original.
+    changed: Vec<String>,
+}
+
+/// Finds the original of every frozen file: on disk, or else in git's first commit.
+fn originals(root: &Path, manifest: &Manifest) -> Result<Originals, String> {
+    let mut originals = Originals { tree: Tree::default(), changed: Vec::new() };
     let mut lost = Vec::new();
     for (path, digest) in &manifest.frozen {
         let is_original = |content: &Vec<u8>| sha256(content) == *digest;
         if let Some(content) = fs::read(root.join(path)).ok().filter(is_original) {
-            tree.insert(path, content);
-            continue;
-        }
-        match repository::first_version(root, path).filter(is_original) {
-            Some(content) => {
-                tree.insert(path, content);
-                changed.push(path.clone());
-            }
-            None => lost.push(path.as_str()),
+            originals.tree.insert(path, content);
+        } else if let Some(content) = repository::first_version(root, path).filter(is_original) {
+            originals.tree.insert(path, content);
+            originals.changed.push(path.clone());
+        } else {
+            lost.push(path.as_str());
         }
     }
-    match lost.is_empty() {
-        true => Ok((tree, changed)),
-        false => Err(format!(
-            "these files are not as they were handed out, and git's first commit does not have them \
-             either: {}; take them from the handout again",
-            lost.join(", ")
-        )),
+    if lost.is_empty() {
+        return Ok(originals);
     }
+    Err(format!(
+        "these files differ from the handout, and git's first commit does not have the originals: \
+         {}; copy them from the handout again",
+        lost.join(", ")
+    ))
 }
 
 /// The files as a zip archive: the same bytes for the same files.
@@ -208,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn only_plain_rust_files_are_handed_in_and_what_is_left_is_named() {
+    fn only_plain_rust_files_are_handed_in_and_all_others_are_named() {
         let root = std::env::temp_dir().join(format!("lab-submit-{}", std::process::id()));
         files().write(&root).unwrap();
         for other in ["raft/src/notes.txt", "raft/src/.peer.rs.swp", "raft/tests/mine.rs"] {
@@ -229,13 +266,14 @@ mod tests {
         handout.insert("Cargo.toml", "[workspace]\n");
         handout.write(&root).unwrap();
         let manifest = Manifest::new(&handout, ["2A", "2D"], &["raft/src"]);
-        let (tree, changed) = originals(&root, &manifest).unwrap();
-        assert_eq!((tree.files().count(), changed.len()), (1, 0));
+        let first = originals(&root, &manifest).unwrap();
+        assert_eq!((first.tree.files().count(), first.changed.len()), (1, 0));
 
         repository::commit_all(&root, "handed out").unwrap();
         fs::write(root.join("Cargo.toml"), "[workspace]\nmembers = []\n").unwrap();
-        let (again, changed) = originals(&root, &manifest).unwrap();
-        assert_eq!((again, changed), (tree, vec!["Cargo.toml".to_string()]));
+        let again = originals(&root, &manifest).unwrap();
+        assert_eq!(again.tree, first.tree);
+        assert_eq!(again.changed, ["Cargo.toml"]);
 
         fs::remove_dir_all(root.join(".git")).unwrap();
         let error = originals(&root, &manifest).unwrap_err();

@@ -1,10 +1,11 @@
-//! A directory as a fresh git repository with one commit, the same wherever and whenever it is made.
+//! Turns a directory into a git repository with one commit that is the same on every machine and at
+//! any time.
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// Who is said to have made it, and when: what would differ from one making to the next.
+/// Fixed authors and dates, which would otherwise differ each time.
 const IDENTITY: [(&str, &str); 6] = [
     ("GIT_AUTHOR_NAME", "Raft lab"),
     ("GIT_AUTHOR_EMAIL", "lab@localhost"),
@@ -13,8 +14,8 @@ const IDENTITY: [(&str, &str); 6] = [
     ("GIT_COMMITTER_EMAIL", "lab@localhost"),
     ("GIT_COMMITTER_DATE", "2000-01-01T00:00:00+00:00"),
 ];
-/// Nothing of whoever runs it: no hooks, templates, signatures, ignored files or changed line ends. One
-/// thread, for what is packed by several may be packed otherwise the next time.
+/// Settings that override the user's own: no hooks, templates, signatures, ignored files or changed
+/// line ends. One thread, because several may pack objects differently each time.
 const SETTINGS: [&str; 8] = [
     "commit.gpgSign=false",
     "core.attributesFile=/dev/null",
@@ -26,22 +27,22 @@ const SETTINGS: [&str; 8] = [
     "index.threads=1",
 ];
 
-/// Makes the directory a repository whose branch `main` has all of its files in one commit: the
-/// commit's name.
+/// Makes the directory a repository whose branch `main` has all of its files in one commit, and
+/// returns the hash of that commit.
 ///
 /// # Errors
-/// When git is not there or does not want to, in words.
+/// When git is missing or fails: its message.
 pub fn commit_all(directory: &Path, message: &str) -> Result<String, String> {
     git(directory, &["init", "--quiet", "--initial-branch=main", "--template="])?;
     git(directory, &["add", "--all", "--force"])?;
     git(directory, &["commit", "--quiet", "--no-verify", "--message", message])?;
-    // Git notes of each file when it was last changed. Without that the index is always the same.
+    // The index has the modification time of each file. Made anew from the commit, it has none.
     fs::remove_file(directory.join(".git/index")).map_err(|error| error.to_string())?;
     git(directory, &["read-tree", "HEAD"])?;
     git(directory, &["rev-parse", "HEAD"])
 }
 
-/// A file as the first commit of the repository has it.
+/// The content of a file in the first commit of the repository.
 pub fn first_version(directory: &Path, path: &str) -> Option<Vec<u8>> {
     let first = git(directory, &["rev-list", "--max-parents=0", "HEAD"]).ok()?;
     let first = first.lines().next_back()?;
@@ -52,12 +53,12 @@ pub fn first_version(directory: &Path, path: &str) -> Option<Vec<u8>> {
 fn git(directory: &Path, arguments: &[&str]) -> Result<String, String> {
     let output = command(directory, arguments)
         .output()
-        .map_err(|error| format!("git cannot be run: {error}; it is needed"))?;
+        .map_err(|error| format!("cannot run git, which is needed: {error}"))?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).trim().into());
     }
-    let said = String::from_utf8_lossy(&output.stderr);
-    Err(format!("git {} failed: {}", arguments.join(" "), said.trim_end()))
+    let error = String::from_utf8_lossy(&output.stderr);
+    Err(format!("git {} failed: {}", arguments.join(" "), error.trim_end()))
 }
 
 fn command(directory: &Path, arguments: &[&str]) -> Command {

@@ -1,8 +1,9 @@
-//! What a student handed in: a folder, a tar archive (also compressed with gzip) or a zip archive.
+//! What a student handed in: a folder, a tar archive (plain or gzipped) or a zip archive.
 //!
-//! Only the files that may be edited are taken, into memory; nothing is unpacked. Whatever else there is
-//! (links, devices, odd names, other files) is left out, and said. All of it is bounded: how many entries
-//! there may be, how large one may be, and how much may come out of an archive.
+//! Only the files that a student may edit are read, into memory; nothing is unpacked to the disk.
+//! Anything else (links, devices, odd names, other files) is ignored, and reported where it could
+//! matter. [`BOUNDS`] limits the number of entries, the size of a file, and how much may come out
+//! of an archive.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -14,9 +15,9 @@ use zip::ZipArchive;
 
 use super::manifest::{is_plain, sha256};
 
-/// Where files may be that a student may edit.
+/// The directories with the files that a student may edit.
 pub const DIRECTORIES: [&str; 2] = ["raft/src", "kvraft/src"];
-/// What a submission may have of everything.
+/// The limits for real submissions.
 pub const BOUNDS: Bounds = Bounds {
     entries: 20_000,
     files: 200,
@@ -24,98 +25,103 @@ pub const BOUNDS: Bounds = Bounds {
     archive_bytes: 32 << 20,
     unpacked_bytes: 64 << 20,
 };
-/// How many of the entries that were left out are named.
-const NAMED: usize = 20;
+/// How many ignored entries a report lists.
+const MAX_LISTED: usize = 20;
 
-/// What a submission may have at the most.
+/// Upper limits on the size of a submission.
 #[derive(Copy, Clone, Debug)]
 pub struct Bounds {
-    /// Names of any kind.
+    /// Entries of any kind: files, directories, links.
     entries: usize,
-    /// Files that are taken.
+    /// Source files.
     files: usize,
-    /// Bytes of each of these.
+    /// Bytes of one source file.
     file_bytes: u64,
-    /// Bytes of an archive.
+    /// Bytes of the archive itself.
     archive_bytes: u64,
-    /// Bytes that come out of an archive.
+    /// Bytes that decompression yields, and bytes of all source files together.
     unpacked_bytes: u64,
 }
 
-/// What was taken of it.
+/// The part of it that is graded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Submission {
-    /// The files, by their paths in the lab.
+    /// The source files, by path in the lab.
     pub files: BTreeMap<String, Vec<u8>>,
-    /// What was left out and why, a line each.
-    pub left_out: Vec<String>,
+    /// Ignored entries with the reason, one a line.
+    pub ignored: Vec<String>,
 }
 
 impl Submission {
-    /// Takes what may be taken.
+    /// Reads a submission.
     ///
     /// # Errors
-    /// When nothing of it can be graded: why, in words for the student.
-    pub fn take(path: &Path, bounds: Bounds) -> Result<Submission, String> {
-        let mut taking = Taking { bounds, ..Taking::default() };
-        let cannot = |error: io::Error| format!("it cannot be read: {error}");
-        let found = path.symlink_metadata().map_err(cannot)?;
+    /// When nothing of it can be graded. The message is written for the student.
+    pub fn read(path: &Path, bounds: Bounds) -> Result<Submission, String> {
+        let mut reader = Reader::new(bounds);
+        let found = path.symlink_metadata().map_err(unreadable)?;
         if found.is_dir() {
-            taking.folder(path, "").map_err(Stop::words)?;
+            reader.folder(path, "").map_err(Refusal::message)?;
         } else if found.is_file() {
             if found.len() > bounds.archive_bytes {
                 let most = bounds.archive_bytes >> 20;
-                return Err(format!("the archive has more than {most} MiB; pack the sources only"));
+                return Err(format!(
+                    "the archive is larger than {most} MiB; pack only the sources"
+                ));
             }
-            let bytes = fs::read(path).map_err(cannot)?;
-            taking.archive(&bytes).map_err(Stop::words)?;
+            let bytes = fs::read(path).map_err(unreadable)?;
+            reader.archive(&bytes).map_err(Refusal::message)?;
         } else {
             return Err("it is neither a folder nor a file".into());
         }
-        taking.finish()
+        reader.finish()
     }
 
-    /// Whether there is anything of raft's or of kvraft's.
+    /// Whether there is a source file below the directory.
     pub fn has(&self, directory: &str) -> bool {
         self.files.keys().any(|path| path.starts_with(directory))
     }
 
-    /// The files below one of the directories.
+    /// The source files below the directory.
     pub fn below(&self, directory: &str) -> BTreeMap<String, Vec<u8>> {
         let files = self.files.iter().filter(|(path, _)| path.starts_with(directory));
         files.map(|(path, bytes)| (path.clone(), bytes.clone())).collect()
     }
 
-    /// Tells this submission from any other: the SHA-256 of its files' names and digests.
+    /// Identifies the submission: the SHA-256 of the list of its paths and their digests.
     pub fn digest(&self) -> String {
         let lines = self.files.iter().map(|(path, bytes)| format!("{}  {path}\n", sha256(bytes)));
         sha256(lines.collect::<String>().as_bytes())
     }
 }
 
-/// Why taking ends early.
-enum Stop {
-    /// There is too much of something.
-    Bound(String),
-    Broken(String),
+/// Why a submission is refused as a whole.
+enum Refusal {
+    /// It exceeds one of the [`Bounds`].
+    TooMuch(String),
+    Unreadable(String),
 }
 
-impl Stop {
-    fn words(self) -> String {
+fn unreadable(why: impl std::fmt::Display) -> String {
+    format!("the submission cannot be read: {why}")
+}
+
+impl Refusal {
+    fn message(self) -> String {
         match self {
-            Stop::Bound(what) => format!("there is too much in it: {what}"),
-            Stop::Broken(what) => format!("it cannot be read: {what}"),
+            Refusal::TooMuch(what) => format!("the submission is too large: {what}"),
+            Refusal::Unreadable(what) => unreadable(what),
         }
     }
 }
 
-impl From<io::Error> for Stop {
-    fn from(error: io::Error) -> Stop {
-        Stop::Broken(error.to_string())
+impl From<io::Error> for Refusal {
+    fn from(error: io::Error) -> Refusal {
+        Refusal::Unreadable(error.to_string())
     }
 }
 
-/// What an entry is, whatever it is called.
+/// The type of an entry, whatever its name.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 enum Kind {
     File,
@@ -124,37 +130,46 @@ enum Kind {
     Other,
 }
 
-/// While a submission is taken.
-#[derive(Debug)]
-struct Taking {
-    bounds: Bounds,
-    entries: usize,
-    unpacked: u64,
-    /// By its whole path in the archive, which may begin with a folder of its own.
-    files: BTreeMap<String, Vec<u8>>,
-    twice: BTreeSet<String>,
-    left_out: BTreeSet<String>,
-    /// Files that are of no interest.
-    others: usize,
-}
-
-impl Default for Taking {
-    fn default() -> Taking {
-        Taking {
-            bounds: BOUNDS,
-            entries: 0,
-            unpacked: 0,
-            files: BTreeMap::new(),
-            twice: BTreeSet::new(),
-            left_out: BTreeSet::new(),
-            others: 0,
+impl Kind {
+    fn of(kind: fs::FileType) -> Kind {
+        if kind.is_symlink() {
+            Kind::Link
+        } else if kind.is_dir() {
+            Kind::Directory
+        } else if kind.is_file() {
+            Kind::File
+        } else {
+            Kind::Other
         }
     }
 }
 
-impl Taking {
-    /// A folder, whose path below the submission is `prefix`. Links are never followed.
-    fn folder(&mut self, place: &Path, prefix: &str) -> Result<(), Stop> {
+/// The state while a submission is read.
+#[derive(Debug)]
+struct Reader {
+    bounds: Bounds,
+    entries: usize,
+    unpacked: u64,
+    /// By the whole path in the archive, which may begin with one more folder.
+    files: BTreeMap<String, Vec<u8>>,
+    duplicates: BTreeSet<String>,
+    ignored: BTreeSet<String>,
+}
+
+impl Reader {
+    fn new(bounds: Bounds) -> Reader {
+        Reader {
+            bounds,
+            entries: 0,
+            unpacked: 0,
+            files: BTreeMap::new(),
+            duplicates: BTreeSet::new(),
+            ignored: BTreeSet::new(),
+        }
+    }
+
+    /// Reads a folder, which has the path `prefix` in the submission. Links are never followed.
+    fn folder(&mut self, place: &Path, prefix: &str) -> Result<(), Refusal> {
         let mut entries = fs::read_dir(place)?.collect::<Result<Vec<_>, _>>()?;
         entries.sort_by_key(fs::DirEntry::file_name);
         for entry in entries {
@@ -164,14 +179,8 @@ impl Taking {
                 "" => name.to_vec(),
                 _ => [prefix.as_bytes(), b"/", name].concat(),
             };
-            let kind = entry.file_type()?;
-            let kind = match kind {
-                _ if kind.is_symlink() => Kind::Link,
-                _ if kind.is_dir() => Kind::Directory,
-                _ if kind.is_file() => Kind::File,
-                _ => Kind::Other,
-            };
-            // What cargo and git keep there may be anything, and much.
+            let kind = Kind::of(entry.file_type()?);
+            // Build products and git's objects are not worth counting as entries.
             if kind == Kind::Directory && [&b"target"[..], b".git"].contains(&name) {
                 continue;
             }
@@ -184,7 +193,7 @@ impl Taking {
         Ok(())
     }
 
-    fn archive(&mut self, bytes: &[u8]) -> Result<(), Stop> {
+    fn archive(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
         match bytes {
             [0x1f, 0x8b, ..] => {
                 let most = self.bounds.unpacked_bytes;
@@ -192,11 +201,13 @@ impl Taking {
             }
             [b'P', b'K', ..] => self.zip(bytes),
             _ if bytes.get(257..262) == Some(b"ustar") => self.tar(bytes),
-            _ => Err(Stop::Broken("it is no folder, and no tar, tar.gz or zip archive".into())),
+            _ => Err(Refusal::Unreadable(
+                "it is not a folder, or a tar, tar.gz or zip archive".into(),
+            )),
         }
     }
 
-    fn tar(&mut self, reader: impl Read) -> Result<(), Stop> {
+    fn tar(&mut self, reader: impl Read) -> Result<(), Refusal> {
         let mut archive = tar::Archive::new(reader);
         for entry in archive.entries()? {
             let mut entry = entry?;
@@ -204,7 +215,7 @@ impl Taking {
                 tar::EntryType::Regular | tar::EntryType::Continuous => Kind::File,
                 tar::EntryType::Directory => Kind::Directory,
                 tar::EntryType::Symlink | tar::EntryType::Link => Kind::Link,
-                // What archives say of themselves.
+                // Describes the archive itself.
                 tar::EntryType::XGlobalHeader => continue,
                 _ => Kind::Other,
             };
@@ -214,13 +225,14 @@ impl Taking {
         Ok(())
     }
 
-    fn zip(&mut self, bytes: &[u8]) -> Result<(), Stop> {
-        let broken = |error: zip::result::ZipError| Stop::Broken(error.to_string());
+    fn zip(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
+        let broken = |error: zip::result::ZipError| Refusal::Unreadable(error.to_string());
         let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(broken)?;
-        // The reader knows one entry of each name; the archive's own directory says how many there are.
+        // `ZipArchive` keeps one entry for each name. The archive's directory says how many there
+        // are.
         if zip_entries(bytes).is_some_and(|count| count != archive.len()) {
-            return Err(Stop::Broken(
-                "a name stands in it twice, or its directory is wrong".into(),
+            return Err(Refusal::Unreadable(
+                "a name is in it twice, or its directory is wrong".into(),
             ));
         }
         for i in 0..archive.len() {
@@ -237,22 +249,22 @@ impl Taking {
         Ok(())
     }
 
-    /// Takes one entry or leaves it out. Whether it was no reason to leave it out.
+    /// Handles one entry. False when it is ignored and so must be everything below it.
     fn entry<R: Read>(
         &mut self,
         name: &[u8],
         kind: Kind,
-        open: impl FnOnce() -> Result<R, Stop>,
-    ) -> Result<bool, Stop> {
+        open: impl FnOnce() -> Result<R, Refusal>,
+    ) -> Result<bool, Refusal> {
         self.entries += 1;
         if self.entries > self.bounds.entries {
-            return Err(Stop::Bound(format!("more than {} entries", self.bounds.entries)));
+            return Err(Refusal::TooMuch(format!("more than {} entries", self.bounds.entries)));
         }
         let path = match plain(name) {
             Ok(Some(path)) => path,
             Ok(None) => return Ok(true),
             Err(why) => {
-                self.left_out.insert(format!("{}: {why}", shown(name)));
+                self.ignored.insert(format!("{}: {why}", quoted(name)));
                 return Ok(false);
             }
         };
@@ -260,96 +272,102 @@ impl Taking {
             Kind::Directory => return Ok(true),
             Kind::File => {}
             Kind::Link => {
-                self.left_out.insert(format!("{path}: links are not followed"));
+                self.ignored.insert(format!("{path}: links are not followed"));
                 return Ok(false);
             }
             Kind::Other => {
-                self.left_out.insert(format!("{path}: it is no file"));
+                self.ignored.insert(format!("{path}: not a regular file"));
                 return Ok(false);
             }
         }
-        if !is_wanted(&path) {
-            match is_telling(&path) {
-                true => _ = self.left_out.insert(format!("{path}: it is not to be changed")),
-                false => self.others += 1,
+        if !is_editable_source(&path) {
+            if may_affect_build(&path) {
+                self.ignored.insert(format!("{path}: this file may not be changed"));
             }
             return Ok(true);
         }
-        if self.files.len() >= self.bounds.files {
-            return Err(Stop::Bound(format!("more than {} source files", self.bounds.files)));
-        }
-        let mut content = Vec::new();
-        open()?.take(self.bounds.file_bytes + 1).read_to_end(&mut content)?;
-        self.unpacked += content.len() as u64;
-        if content.len() as u64 > self.bounds.file_bytes {
-            let most = self.bounds.file_bytes >> 10;
-            return Err(Stop::Bound(format!("{path} has more than {most} KiB")));
-        }
-        if self.unpacked > self.bounds.unpacked_bytes {
-            return Err(Stop::Bound("the files together".into()));
-        }
-        if self.files.insert(path.clone(), content).is_some() {
-            self.twice.insert(path);
-        }
+        self.source(path, open()?)?;
         Ok(true)
     }
 
+    /// Reads the content of a source file.
+    fn source(&mut self, path: String, content: impl Read) -> Result<(), Refusal> {
+        if self.files.len() >= self.bounds.files {
+            return Err(Refusal::TooMuch(format!("more than {} source files", self.bounds.files)));
+        }
+        let mut bytes = Vec::new();
+        content.take(self.bounds.file_bytes + 1).read_to_end(&mut bytes)?;
+        self.unpacked += bytes.len() as u64;
+        if bytes.len() as u64 > self.bounds.file_bytes {
+            let most = self.bounds.file_bytes >> 10;
+            return Err(Refusal::TooMuch(format!("{path} is larger than {most} KiB")));
+        }
+        if self.unpacked > self.bounds.unpacked_bytes {
+            return Err(Refusal::TooMuch("the sum of all files".into()));
+        }
+        if self.files.insert(path.clone(), bytes).is_some() {
+            self.duplicates.insert(path);
+        }
+        Ok(())
+    }
+
     fn finish(self) -> Result<Submission, String> {
-        if let Some(path) = self.twice.first() {
-            return Err(format!("{path} is in it twice; which one is meant?"));
+        if let Some(path) = self.duplicates.first() {
+            return Err(format!("{path} is in it twice, and it is not clear which one to grade"));
         }
         let roots: BTreeSet<String> = self.files.keys().map(|path| root(path).into()).collect();
         let root = match roots.first() {
             None => {
-                return Err("there is no raft/src/*.rs and no kvraft/src/*.rs in it".into());
+                return Err("it contains neither raft/src/*.rs nor kvraft/src/*.rs".into());
             }
             Some(_) if roots.len() > 1 => {
                 let roots: Vec<&str> = roots.iter().map(String::as_str).collect();
-                return Err(format!("there is more than one lab in it: {roots:?}"));
+                return Err(format!("it contains more than one lab: {roots:?}"));
             }
             Some(root) => root.clone(),
         };
         let files = self.files.into_iter().map(|(path, file)| (path[root.len()..].into(), file));
-        let count = self.left_out.len();
-        let mut left_out: Vec<String> = self.left_out.into_iter().take(NAMED).collect();
-        if count > NAMED {
-            left_out.push(format!("and {} more", count - NAMED));
+        let count = self.ignored.len();
+        let mut ignored: Vec<String> = self.ignored.into_iter().take(MAX_LISTED).collect();
+        if count > MAX_LISTED {
+            ignored.push(format!("and {} more", count - MAX_LISTED));
         }
-        Ok(Submission { files: files.collect(), left_out })
+        Ok(Submission { files: files.collect(), ignored })
     }
 }
 
-/// A name that stays where it is put; `None` when it means nothing.
+/// The name as a path below the submission; `None` when it names the submission itself, such as
+/// `./`.
 fn plain(name: &[u8]) -> Result<Option<String>, &'static str> {
-    let name = std::str::from_utf8(name).map_err(|_| "its name is no UTF-8")?;
+    let name = std::str::from_utf8(name).map_err(|_| "its name is not valid UTF-8")?;
     if name.starts_with('/') || name.contains('\\') || name.get(1..2) == Some(":") {
-        return Err("its path is absolute, or of another system");
+        return Err("its path is absolute, or written for Windows");
     }
     let pieces: Vec<&str> = name.split('/').filter(|&piece| !["", "."].contains(&piece)).collect();
     if pieces.contains(&"..") {
-        return Err("its path leads out of the submission");
+        return Err("its path contains \"..\"");
     }
     if name.chars().any(char::is_control) {
-        return Err("its name has control characters");
+        return Err("its name contains control characters");
     }
     Ok(Some(pieces.join("/")).filter(|path| !path.is_empty()))
 }
 
-/// A name as it may be shown to a person.
-fn shown(name: &[u8]) -> String {
+/// A name that is safe to print, with control characters escaped.
+fn quoted(name: &[u8]) -> String {
     let name: String = String::from_utf8_lossy(name).chars().take(200).collect();
     format!("{name:?}")
 }
 
-/// The folder that the lab is in, with its slash; empty when it is in none.
+/// The part of the path in front of `raft/` or `kvraft/`: a folder with its slash, or nothing.
 fn root(path: &str) -> &str {
     let place = DIRECTORIES.iter().filter_map(|each| path.find(&format!("{each}/"))).min();
     let kv = path.find("kvraft/src/");
     &path[..kv.or(place).unwrap_or(0)]
 }
 
-/// Whether it is a source file that may be edited, be it in a folder of its own.
-fn is_wanted(path: &str) -> bool {
+/// Whether the path is that of a source file that a student may edit, perhaps in one more folder.
+fn is_editable_source(path: &str) -> bool {
     let is_here = |path: &str| {
         let below = DIRECTORIES.iter().any(|each| {
             path.strip_prefix(each)
@@ -360,8 +378,8 @@ fn is_wanted(path: &str) -> bool {
     is_here(path) || path.split_once('/').is_some_and(|(_, rest)| is_here(rest))
 }
 
-/// Whether somebody would have put it there to change how the lab is built or run.
-fn is_telling(path: &str) -> bool {
+/// Whether a file at this path could change how the lab is built or run, if it were used.
+fn may_affect_build(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     let is_own = DIRECTORIES.iter().any(|each| {
         let member = each.trim_end_matches("/src");
@@ -373,7 +391,7 @@ fn is_telling(path: &str) -> bool {
     is_config || (is_own && name != "Cargo.toml" && !is_handed_out)
 }
 
-/// Opens what is a file, and never what a link leads to.
+/// Opens a file without following a link, and without waiting if it is a FIFO.
 #[cfg(unix)]
 fn open(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt;
@@ -381,7 +399,7 @@ fn open(path: &Path) -> io::Result<File> {
     File::options().read(true).custom_flags(mode.bits() as i32).open(path)
 }
 
-/// How many entries a zip archive's end says there are; `None` when they are too many for it to say.
+/// The number of entries in a zip archive's end record; `None` when the number does not fit in it.
 fn zip_entries(bytes: &[u8]) -> Option<usize> {
     let from = bytes.len().saturating_sub(22 + 65_535);
     let end = bytes[from..].windows(4).rposition(|window| window == b"PK\x05\x06")? + from;
@@ -389,7 +407,7 @@ fn zip_entries(bytes: &[u8]) -> Option<usize> {
     (count != u16::MAX).then_some(usize::from(count))
 }
 
-/// A stream that is an error to read beyond so many bytes.
+/// A stream that gives an error when more than `left` bytes are read.
 struct Bounded<R> {
     inner: R,
     left: u64,
@@ -399,7 +417,7 @@ impl<R: Read> Read for Bounded<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.inner.read(buffer)?;
         self.left = self.left.checked_sub(count as u64).ok_or_else(|| {
-            io::Error::other("more comes out of the archive than a submission may have")
+            io::Error::other("the archive decompresses to more than a submission may have")
         })?;
         Ok(count)
     }

@@ -3,18 +3,18 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
-use super::manifest;
-use crate::outcome::CommandError;
-
-/// Where sources are when no git says it: all of it below these, but for what is built.
-const SOURCES: [&str; 16] = [
+/// The files and directories at the root that hold the sources, for a copy that is not a git
+/// repository.
+const SOURCES: [&str; 18] = [
     ".cargo",
     ".gitignore",
     "Cargo.lock",
     "Cargo.toml",
+    "LICENSE-APACHE",
+    "LICENSE-MIT",
     "README.md",
     "clippy.toml",
     "docs",
@@ -29,26 +29,26 @@ const SOURCES: [&str; 16] = [
     "tests",
 ];
 
-/// Files by their paths, which have `/` between their pieces.
+/// Files by path, with `/` as the separator on every system.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tree(BTreeMap<String, File>);
 
-/// One file.
+/// A file without its path.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct File {
     /// Its bytes.
     pub content: Vec<u8>,
-    /// Whether it is a program or script.
+    /// Whether its owner may execute it; always false on systems other than Unix.
     pub is_executable: bool,
 }
 
 impl Tree {
-    /// All files, by path.
+    /// All files, sorted by path.
     pub fn files(&self) -> impl Iterator<Item = (&str, &File)> {
         self.0.iter().map(|(path, file)| (path.as_str(), file))
     }
 
-    /// Whether there is a file or a directory of this path.
+    /// Whether a file or a directory has this path.
     pub fn has(&self, path: &str) -> bool {
         let is_in = |found: &str| found == path || found.starts_with(&format!("{path}/"));
         self.0
@@ -62,31 +62,31 @@ impl Tree {
         self.0.get(path).map(|file| &file.content[..])
     }
 
-    /// Puts a file in, in the place of one that was there.
+    /// Adds a file or replaces its content. A file that is replaced keeps its executable bit.
     pub fn insert(&mut self, path: &str, content: impl Into<Vec<u8>>) {
         let is_executable = self.0.get(path).is_some_and(|file| file.is_executable);
         self.0.insert(path.into(), File { content: content.into(), is_executable });
     }
 
-    /// Says of a file whether it is a program.
+    /// Sets the executable bit of a file that is in the tree.
     pub fn set_executable(&mut self, path: &str, is_executable: bool) {
         if let Some(file) = self.0.get_mut(path) {
             file.is_executable = is_executable;
         }
     }
 
-    /// Takes a file out.
+    /// Removes a file if it is there.
     pub fn remove(&mut self, path: &str) {
         self.0.remove(path);
     }
 
-    /// Keeps those files of which this holds.
+    /// Keeps only the files whose path `is_kept` accepts.
     pub fn retain(&mut self, mut is_kept: impl FnMut(&str) -> bool) {
         self.0.retain(|path, _| is_kept(path));
     }
 
-    /// The lab's sources at `root`: what git tracks, as it is now; without git, what is where sources
-    /// are.
+    /// The lab's sources at `root`: the files that git tracks, as they are on disk now; or, if
+    /// `root` is not a git repository, everything below the places where sources belong.
     ///
     /// # Errors
     /// When a file cannot be read.
@@ -104,8 +104,7 @@ impl Tree {
         let mut tree = Tree::default();
         for path in paths {
             let place = root.join(&path);
-            // Git still tracks what somebody has just removed; and there are no links among the
-            // sources that would have to be followed.
+            // Git still tracks a file that was just removed. Links are skipped: no source is one.
             if place.symlink_metadata().is_ok_and(|found| found.is_file()) {
                 tree.0.insert(path, File::read(&place)?);
             }
@@ -113,8 +112,28 @@ impl Tree {
         Ok(tree)
     }
 
-    /// Makes `directory` hold these files; others that it has stay. What is alike already is not
-    /// written, so that it is not built again.
+    /// Everything below `root`, tracked by git or not, except for `.git` and each `target`.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn of_directory(root: &Path) -> io::Result<Tree> {
+        let mut paths = Vec::new();
+        for entry in fs::read_dir(root)? {
+            let name = entry?.file_name();
+            if let Some(name) = name.to_str().filter(|name| ![".git", "target"].contains(name)) {
+                find(root, name.into(), &mut paths)?;
+            }
+        }
+        let mut tree = Tree::default();
+        for path in paths {
+            let file = File::read(&root.join(&path))?;
+            tree.0.insert(path, file);
+        }
+        Ok(tree)
+    }
+
+    /// Writes these files to `directory`, and leaves the other files there as they are. A file that
+    /// has the right content already is not touched, so that cargo does not build it again.
     ///
     /// # Errors
     /// When a file cannot be written.
@@ -128,6 +147,34 @@ impl Tree {
                 fs::write(&place, &file.content)?;
             }
             file.set_mode(&place)?;
+        }
+        Ok(())
+    }
+
+    /// Like [`Tree::write`], and removes every other file and every empty directory.
+    ///
+    /// # Errors
+    /// When a file cannot be written or removed.
+    pub fn write_exactly(&self, directory: &Path) -> io::Result<()> {
+        fs::create_dir_all(directory)?;
+        self.remove_others(directory, directory)?;
+        self.write(directory)
+    }
+
+    fn remove_others(&self, root: &Path, directory: &Path) -> io::Result<()> {
+        for entry in fs::read_dir(directory)? {
+            let path = entry?.path();
+            if path.symlink_metadata()?.is_dir() {
+                self.remove_others(root, &path)?;
+                // Fails, as it should, if something in it was kept.
+                _ = fs::remove_dir(&path);
+                continue;
+            }
+            let below = path.strip_prefix(root).expect("entries are below the root");
+            let name = below.to_string_lossy().replace('\\', "/");
+            if self.get(&name).is_none() {
+                fs::remove_file(&path)?;
+            }
         }
         Ok(())
     }
@@ -162,7 +209,7 @@ fn is_executable(_: &Path) -> io::Result<bool> {
     Ok(false)
 }
 
-/// What git tracks below `root`; `None` when `root` is not the root of what git looks after.
+/// The paths that git tracks; `None` when `root` is not the root of a git repository.
 fn tracked(root: &Path) -> Option<Vec<String>> {
     if !root.join(".git").exists() {
         return None;
@@ -191,47 +238,12 @@ fn find(root: &Path, path: String, paths: &mut Vec<String>) -> io::Result<()> {
     Ok(())
 }
 
-/// The nearest directory upwards that is a lab's: its own sources, or a handout.
-///
-/// # Errors
-/// When there is none.
-pub fn workspace() -> Result<PathBuf, CommandError> {
-    let here = std::env::current_dir()?;
-    let is_lab = |directory: &&Path| {
-        ["labrpc", "labraft", "raft", "kvraft", "tests"]
-            .iter()
-            .all(|name| directory.join(name).join("Cargo.toml").is_file())
-    };
-    let found = here.ancestors().find(is_lab);
-    found.map(Path::to_path_buf).ok_or_else(|| {
-        CommandError::Usage(format!(
-            "{} is not within a lab: run it among its files",
-            here.display()
-        ))
-    })
-}
-
-/// The lab's own sources: what the nearest directory upwards must be that is a lab's.
-///
-/// # Errors
-/// When there is none, or when it is a handout.
-pub fn sources() -> Result<PathBuf, CommandError> {
-    let root = workspace()?;
-    match root.join(manifest::FILE).exists() {
-        false => Ok(root),
-        true => Err(CommandError::Usage(format!(
-            "{} is a handout, and this needs the lab's own sources: run it there",
-            root.display()
-        ))),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_tree_is_what_was_written_whether_git_says_so_or_not() {
+    fn a_tree_is_read_back_as_written_with_git_and_without() {
         let place = std::env::temp_dir().join(format!("lab-tree-{}", std::process::id()));
         let mut tree = Tree::default();
         for (path, content) in [("Cargo.toml", "a"), ("raft/src/lib.rs", "b"), ("tests/c.rs", "")] {
@@ -252,6 +264,29 @@ mod tests {
         let paths = Tree::of_sources(&place).unwrap();
         let paths: Vec<&str> = paths.files().map(|(path, _)| path).collect();
         assert_eq!(paths, ["notes.txt", "raft/src/lib.rs"]);
+        fs::remove_dir_all(&place).unwrap();
+    }
+
+    #[test]
+    fn a_directory_holds_exactly_what_was_written_last_and_equal_files_are_not_touched() {
+        let place = std::env::temp_dir().join(format!("lab-tree-exact-{}", std::process::id()));
+        _ = fs::remove_dir_all(&place);
+        let mut tree = Tree::default();
+        tree.insert("a/b/c.rs", "");
+        tree.insert("a/d.rs", "d");
+        tree.insert("a/equal.rs", "equal");
+        tree.write_exactly(&place).unwrap();
+        let changed = || place.join("a/equal.rs").metadata().unwrap().modified().unwrap();
+        let before = changed();
+        fs::write(place.join("a/new.rs"), "").unwrap();
+        tree.remove("a/b/c.rs");
+        tree.insert("a/d.rs", "e");
+        tree.write_exactly(&place).unwrap();
+        assert!(!place.join("a/b").exists() && !place.join("a/new.rs").exists());
+        assert_eq!(changed(), before);
+        fs::create_dir_all(place.join("target")).unwrap();
+        fs::write(place.join("target/built"), "").unwrap();
+        assert_eq!(Tree::of_directory(&place).unwrap(), tree);
         fs::remove_dir_all(&place).unwrap();
     }
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes the image that submissions are graded in: Rust, and the lab with all that it is built from.
-# Gradescope runs it once, as root; later there is no need for a network.
+# Sets up the image that submissions are graded in: Rust, and the lab with all of its dependencies.
+# Gradescope runs it once, as root. Grading then works without a network.
 set -euo pipefail
 
 apt-get update
@@ -14,8 +14,8 @@ curl --proto '=https' --tlsv1.2 --silent --show-error --fail https://sh.rustup.r
 
 cd /autograder/source/lab
 cargo build --locked --release --package course --bin course
-# What the builds of all submissions have in common.
+# Builds the crates that all submissions share.
 target/release/course grade ../lab --config ../course.toml --build-only --out target/first
 
-# Whoever a submission runs as finds neither the solution nor the seeds here.
+# The user that submissions run as must not read the solution or the seeds.
 chmod -R o= /autograder/source

@@ -1,4 +1,4 @@
-//! Submissions that are not what they should be.
+//! Hostile and broken submissions.
 
 use std::io::Write;
 use std::os::unix::fs::symlink;
@@ -20,10 +20,10 @@ fn place(name: &str) -> PathBuf {
     place
 }
 
-fn take_bytes(name: &str, bytes: &[u8]) -> Result<Submission, String> {
+fn read_bytes(name: &str, bytes: &[u8]) -> Result<Submission, String> {
     let place = place(name);
     fs::write(place.join("archive"), bytes).unwrap();
-    let taken = Submission::take(&place.join("archive"), BOUNDS);
+    let taken = Submission::read(&place.join("archive"), BOUNDS);
     fs::remove_dir_all(&place).unwrap();
     taken
 }
@@ -75,7 +75,7 @@ fn paths(submission: &Submission) -> Vec<&str> {
 }
 
 #[test]
-fn a_folder_a_tar_and_a_zip_are_the_same_also_in_a_folder_of_their_own() {
+fn a_folder_a_tar_and_a_zip_are_read_alike_also_with_one_more_folder() {
     let files: [(&str, &[u8]); 3] =
         [LIB, ("raft/src/log/mod.rs", b"//! Log.\n"), ("kvraft/src/lib.rs", b"//! Kv.\n")];
     let folder = place("alike");
@@ -84,23 +84,23 @@ fn a_folder_a_tar_and_a_zip_are_the_same_also_in_a_folder_of_their_own() {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, content).unwrap();
     }
-    let expected = Submission::take(&folder, BOUNDS).unwrap();
+    let expected = Submission::read(&folder, BOUNDS).unwrap();
     fs::remove_dir_all(&folder).unwrap();
     assert_eq!(paths(&expected), ["kvraft/src/lib.rs", "raft/src/lib.rs", "raft/src/log/mod.rs"]);
-    assert!(expected.left_out.is_empty() && expected.has("raft/src/"));
+    assert!(expected.ignored.is_empty() && expected.has("raft/src/"));
     for prefix in ["", "./", "alice/"] {
         let named = files.map(|(path, content)| (format!("{prefix}{path}"), content));
         let named: Vec<_> = named.iter().map(|(path, content)| (path.as_str(), *content)).collect();
         let tarred = tar_of_files(&named);
         for bytes in [gzip(&tarred), tarred, zip(&named)] {
-            let taken = take_bytes("alike", &bytes).unwrap();
+            let taken = read_bytes("alike", &bytes).unwrap();
             assert_eq!((&taken, taken.digest()), (&expected, expected.digest()), "{prefix:?}");
         }
     }
 }
 
 #[test]
-fn build_scripts_cargo_settings_manifests_and_tests_are_not_taken() {
+fn build_scripts_cargo_settings_manifests_and_tests_are_ignored() {
     let bytes = zip(&[
         LIB,
         ("raft/build.rs", b"fn main() { panic!() }"),
@@ -115,16 +115,16 @@ fn build_scripts_cargo_settings_manifests_and_tests_are_not_taken() {
         ("raft/src/.hidden.rs", b""),
         ("raft/src/data.bin", b""),
     ]);
-    let taken = take_bytes("settings", &bytes).unwrap();
+    let taken = read_bytes("settings", &bytes).unwrap();
     assert_eq!(paths(&taken), ["raft/src/lib.rs"]);
     for named in ["raft/build.rs", ".cargo/config.toml", "rust-toolchain.toml", "raft/src/data.bin"]
     {
-        assert!(taken.left_out.iter().any(|line| line.starts_with(named)), "{:?}", taken.left_out);
+        assert!(taken.ignored.iter().any(|line| line.starts_with(named)), "{:?}", taken.ignored);
     }
 }
 
 #[test]
-fn links_and_devices_are_left_out_and_never_followed() {
+fn links_and_devices_are_ignored_and_never_followed() {
     let folder = place("links");
     fs::create_dir_all(folder.join("raft/src")).unwrap();
     fs::write(folder.join("raft/src/lib.rs"), LIB.1).unwrap();
@@ -132,11 +132,13 @@ fn links_and_devices_are_left_out_and_never_followed() {
     symlink("../../secret", folder.join("raft/src/secret.rs")).unwrap();
     symlink("/etc", folder.join("raft/src/etc")).unwrap();
     symlink("/", folder.join("kvraft")).unwrap();
-    let taken = Submission::take(&folder, BOUNDS).unwrap();
+    let taken = Submission::read(&folder, BOUNDS).unwrap();
     assert_eq!(paths(&taken), ["raft/src/lib.rs"]);
-    assert_eq!(taken.left_out.len(), 3);
+    assert_eq!(taken.ignored.len(), 3);
     symlink(&folder, folder.join("whole")).unwrap();
-    assert!(Submission::take(&folder.join("whole"), BOUNDS).unwrap_err().contains("neither"));
+    assert!(
+        Submission::read(&folder.join("whole"), BOUNDS).unwrap_err().contains("neither a folder")
+    );
     fs::remove_dir_all(&folder).unwrap();
 
     let bytes = tar(&[
@@ -146,20 +148,20 @@ fn links_and_devices_are_left_out_and_never_followed() {
         (b"raft/src/c.rs", tar::EntryType::Char, b""),
         (b"raft/src/d.rs", tar::EntryType::Fifo, b""),
     ]);
-    let taken = take_bytes("links", &bytes).unwrap();
+    let taken = read_bytes("links", &bytes).unwrap();
     assert_eq!(paths(&taken), ["raft/src/lib.rs"]);
-    assert_eq!(taken.left_out.len(), 4, "{:?}", taken.left_out);
+    assert_eq!(taken.ignored.len(), 4, "{:?}", taken.ignored);
 
     let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
     writer.start_file(LIB.0, SimpleFileOptions::default()).unwrap();
     writer.add_symlink("raft/src/a.rs", "/etc/passwd", SimpleFileOptions::default()).unwrap();
-    let taken = take_bytes("links", &writer.finish().unwrap().into_inner()).unwrap();
+    let taken = read_bytes("links", &writer.finish().unwrap().into_inner()).unwrap();
     assert_eq!(paths(&taken), ["raft/src/lib.rs"]);
-    assert_eq!(taken.left_out, ["raft/src/a.rs: links are not followed"]);
+    assert_eq!(taken.ignored, ["raft/src/a.rs: links are not followed"]);
 }
 
 #[test]
-fn paths_that_lead_elsewhere_are_left_out_and_named() {
+fn paths_that_lead_elsewhere_are_ignored_and_reported() {
     let tricks: [&str; 9] = [
         "../raft/src/a.rs",
         "raft/src/../../tests/src/lib.rs",
@@ -173,71 +175,72 @@ fn paths_that_lead_elsewhere_are_left_out_and_named() {
     ];
     for trick in tricks {
         let bytes = tar_of_files(&[LIB, (trick, b"fn evil() {}")]);
-        let taken = take_bytes("paths", &bytes).unwrap();
+        let taken = read_bytes("paths", &bytes).unwrap();
         assert_eq!(paths(&taken), ["raft/src/lib.rs"], "{trick:?}");
-        assert_eq!(taken.left_out.len(), 1, "{trick:?}");
-        assert!(!taken.left_out[0].contains(['\n', '\u{1b}']), "{trick:?}");
+        assert_eq!(taken.ignored.len(), 1, "{trick:?}");
+        assert!(!taken.ignored[0].contains(['\n', '\u{1b}']), "{trick:?}");
     }
     let regular = tar::EntryType::Regular;
     let bytes = tar(&[(LIB.0.as_bytes(), regular, LIB.1), (b"raft/src/\xff.rs", regular, b"")]);
-    let taken = take_bytes("paths", &bytes).unwrap();
-    assert!(taken.left_out[0].contains("no UTF-8"), "{:?}", taken.left_out);
+    let taken = read_bytes("paths", &bytes).unwrap();
+    assert!(taken.ignored[0].contains("not valid UTF-8"), "{:?}", taken.ignored);
 }
 
 #[test]
-fn what_stands_in_it_twice_is_not_guessed() {
+fn a_submission_with_a_file_twice_is_refused() {
     let twice = tar_of_files(&[LIB, (LIB.0, b"fn other() {}")]);
-    assert!(take_bytes("twice", &twice).unwrap_err().contains("twice"));
-    assert!(take_bytes("twice", &tar_of_files(&[LIB, ("./raft/src/lib.rs", b"")])).is_err());
+    assert!(read_bytes("twice", &twice).unwrap_err().contains("twice"));
+    assert!(read_bytes("twice", &tar_of_files(&[LIB, ("./raft/src/lib.rs", b"")])).is_err());
     let two = tar_of_files(&[("a/raft/src/lib.rs", b""), ("b/raft/src/lib.rs", b"")]);
-    assert!(take_bytes("twice", &two).unwrap_err().contains("more than one lab"));
+    assert!(read_bytes("twice", &two).unwrap_err().contains("more than one lab"));
     let mut zipped = zip(&[LIB, ("raft/src/lic.rs", b"fn other() {}")]);
     for i in 0..zipped.len() - 15 {
         if &zipped[i..i + 15] == b"raft/src/lic.rs" {
             zipped[i + 11] = b'b';
         }
     }
-    assert!(take_bytes("twice", &zipped).unwrap_err().contains("twice"));
+    assert!(read_bytes("twice", &zipped).unwrap_err().contains("twice"));
 }
 
 #[test]
-fn bombs_do_not_go_off() {
+fn decompression_bombs_are_refused() {
     let zeros = vec![b' '; 80 << 20];
-    // A small archive of much, as one file, as a file of no interest, and in the archive's own talk.
+    // A small archive of much, as one file, as a file of no interest, and in the archive's own
+    // talk.
     let one = zip(&[LIB, ("raft/src/big.rs", &zeros[..3 << 20])]);
     assert!(one.len() < 100_000);
-    assert!(take_bytes("bomb", &one).unwrap_err().contains("more than 1024 KiB"));
+    assert!(read_bytes("bomb", &one).unwrap_err().contains("larger than 1024 KiB"));
     for name in ["raft/src/big.rs", "README.md"] {
         let bytes = gzip(&tar_of_files(&[LIB, (name, &zeros)]));
         assert!(bytes.len() < 1 << 20);
-        let error = take_bytes("bomb", &bytes).unwrap_err();
-        assert!(error.contains("too much") || error.contains("more comes out"), "{error}");
+        let error = read_bytes("bomb", &bytes).unwrap_err();
+        assert!(error.contains("too large") || error.contains("decompresses to more"), "{error}");
     }
     let names: Vec<String> = (0..300).map(|i| format!("raft/src/a{i}.rs")).collect();
     let many: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), &b""[..])).collect();
-    assert!(take_bytes("bomb", &zip(&many)).unwrap_err().contains("more than 200 source files"));
+    assert!(read_bytes("bomb", &zip(&many)).unwrap_err().contains("more than 200 source files"));
     let names: Vec<String> = (0..20_001).map(|i| format!("docs/{i}")).collect();
     let many: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), &b""[..])).collect();
-    assert!(take_bytes("bomb", &zip(&many)).unwrap_err().contains("more than 20000 entries"));
+    assert!(read_bytes("bomb", &zip(&many)).unwrap_err().contains("more than 20000 entries"));
     let big: Vec<(String, &[u8])> =
         (0..70).map(|i| (format!("raft/src/a{i}.rs"), &zeros[..1 << 20])).collect();
     let big: Vec<(&str, &[u8])> = big.iter().map(|(name, bytes)| (name.as_str(), *bytes)).collect();
-    assert!(take_bytes("bomb", &zip(&big)).unwrap_err().contains("the files together"));
+    assert!(read_bytes("bomb", &zip(&big)).unwrap_err().contains("the sum of all files"));
 }
 
 #[test]
-fn what_is_no_archive_is_refused_in_words() {
+fn anything_but_an_archive_is_refused_with_the_reason() {
     let cut = gzip(&tar_of_files(&[LIB]));
     let wrong: [(&[u8], &str); 6] = [
-        (b"", "no tar"),
-        (b"hello", "no tar"),
+        (b"", "or a tar"),
+        (b"hello", "or a tar"),
         (b"PK\x03\x04 and nothing else", "cannot be read"),
         (&[0x1f, 0x8b, 8, 0], "cannot be read"),
         (&cut[..cut.len() / 2], "cannot be read"),
-        (&tar_of_files(&[("README.md", b"hello")]), "there is no raft/src"),
+        (&tar_of_files(&[("README.md", b"hello")]), "neither raft/src"),
     ];
     for (bytes, hint) in wrong {
-        let error = take_bytes("wrong", bytes).unwrap_err();
+        let error = read_bytes("wrong", bytes).unwrap_err();
         assert!(error.contains(hint), "{error}");
     }
 }

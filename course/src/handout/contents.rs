@@ -1,5 +1,5 @@
-//! What is handed out: the lab's sources without the solution and without what only the lab's own
-//! developers need.
+//! Which files are handed out: the lab's sources without the solution, the course kit, and the
+//! lab's own tests.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -7,9 +7,8 @@ use std::str::FromStr;
 
 use labraft::Part;
 
-use super::links;
-use super::lock;
 use super::markers::{self, Stripped};
+use super::{leaks, links, lock};
 use lab::outcome::CommandError;
 use lab::submit::manifest::{self, Manifest};
 use lab::submit::tree::Tree;
@@ -25,12 +24,12 @@ const ROOT_FILES: [&str; 8] = [
     "clippy.toml",
     "rustfmt.toml",
 ];
-/// What a student reads beside the course's own pages.
+/// Pages for students beside those in `docs/course`.
 const PAGES: [&str; 3] = ["docs/checks.md", "docs/reading-a-run.md", "docs/sweeps.md"];
-/// Directories that are handed out, but for what is below the ones of `KEPT_BACK`.
+/// Directories that are handed out, except for the places in `KEPT_BACK`.
 const DIRECTORIES: [&str; 8] =
     ["docs/course/", "docs/stories/", "kvraft/", "lab/", "labraft/", "labrpc/", "raft/", "tests/"];
-/// What tests the lab itself, shows known bugs, or is for the teacher.
+/// The lab's own tests, pages for teachers, and skeletons, which take the place of other files.
 const KEPT_BACK: [&str; 8] = [
     "docs/course/grading.md",
     "docs/course/handout.md",
@@ -41,15 +40,16 @@ const KEPT_BACK: [&str; 8] = [
     "tests/examples/",
     "tests/tests/",
 ];
-/// Of `tests/tests/`, what a student's `cargo test` is to run: every test of the course.
+/// The one file of `tests/tests/` for students: it makes `cargo test` run every test of the course.
 const STUDENTS_TESTS: &str = "tests/tests/ported.rs";
-/// What becomes the handout's `README.md`, with a list of the parts where this stands.
+/// The page that becomes the handout's `README.md`.
 const README: &str = "docs/course/handout.md";
+/// In that page, the place for the list of parts.
 const LIST_OF_PARTS: &str = "<!-- the parts -->\n";
-/// Which parts a lab has, as its tests know it.
+/// The source file that tells the tests which parts there are.
 const PARTS_FILE: &str = "tests/src/parts.rs";
 
-/// The parts that are handed out, from the first to the last of these.
+/// A range of parts.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Parts {
     pub(crate) first: Part,
@@ -57,7 +57,7 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
-    /// Whether a part is handed out. The generated scenarios are when the whole course is.
+    /// Whether a part is in the range. The generated scenarios are if the whole course is.
     pub(crate) fn contain(self, part: Part) -> bool {
         match part {
             Part::Chaos => self == Parts::default(),
@@ -65,12 +65,12 @@ impl Parts {
         }
     }
 
-    /// Those that are handed out, in order.
+    /// The parts of the course in the range, in order.
     pub(crate) fn course(self) -> impl Iterator<Item = Part> {
         Part::COURSE.into_iter().filter(move |&part| self.contain(part))
     }
 
-    /// Where a student writes.
+    /// The directories in which a student may edit files.
     fn directories(self) -> &'static [&'static str] {
         if self.last.is_kv() { &["raft/src", "kvraft/src"] } else { &["raft/src"] }
     }
@@ -88,36 +88,35 @@ impl FromStr for Parts {
     fn from_str(text: &str) -> Result<Parts, String> {
         let part = |name: &str| {
             let found = Part::COURSE.into_iter().find(|p| p.name().eq_ignore_ascii_case(name));
-            found.ok_or_else(|| format!("{name:?} is no part; they are 2A, 2B, 2C, 2D, 3A and 3B"))
+            found.ok_or_else(|| {
+                format!("there is no part {name:?}; the parts are 2A, 2B, 2C, 2D, 3A and 3B")
+            })
         };
         let (first, last) = text.split_once("..").unwrap_or((text, text));
         let parts = Parts { first: part(first)?, last: part(last)? };
-        match parts.first <= parts.last {
-            true => Ok(parts),
-            false => Err(format!("{first} comes after {last}: give the first part first")),
+        if parts.first > parts.last {
+            return Err(format!("{first} comes after {last}: give the first part first"));
         }
+        Ok(parts)
     }
 }
 
-/// A handout, and what must not be in it.
+/// What students get.
 pub(crate) struct Handout {
     pub(crate) tree: Tree,
     pub(crate) parts: Parts,
-    /// How many lines of the solution are left out.
+    /// How many different lines of the solution are left out.
     pub(crate) removed: usize,
 }
 
 impl Handout {
-    /// Of the lab's sources at `root`: the tree that a student gets, and that a submission is put into.
+    /// Makes the handout from the lab's sources at `root`.
     ///
     /// # Errors
     /// When the sources cannot be read, or something is wrong with their markers.
     pub(crate) fn of_sources(root: &Path, parts: Parts) -> Result<Handout, CommandError> {
         let sources = Tree::of_sources(root).map_err(|error| {
-            CommandError::Usage(format!(
-                "the sources at {} cannot be read: {error}",
-                root.display()
-            ))
+            CommandError::Usage(format!("cannot read the sources at {}: {error}", root.display()))
         })?;
         let (mut tree, removed) = files(&sources, parts).map_err(CommandError::Usage)?;
         tree.insert("Cargo.lock", lock::reduced(&tree, root)?);
@@ -128,8 +127,8 @@ impl Handout {
     }
 }
 
-/// The files that a student gets, but for the lock file and the manifest; and how many different lines of the
-/// solution are left out of them.
+/// The files of the handout, without the lock file and the manifest; and how many different lines
+/// of the solution are left out.
 fn files(sources: &Tree, parts: Parts) -> Result<(Tree, usize), String> {
     let mut tree = sources.clone();
     tree.retain(|path| is_handed_out(path, parts));
@@ -137,10 +136,11 @@ fn files(sources: &Tree, parts: Parts) -> Result<(Tree, usize), String> {
     tree.insert(PARTS_FILE, parts_file(parts));
     tree.insert("README.md", readme(sources, parts)?);
     cut_links(&mut tree);
-    check_leaks(&tree, &removed)?;
+    leaks::check(&tree, &removed)?;
     Ok((tree, removed.len()))
 }
 
+/// Whether the lab's file at this path is handed out.
 fn is_handed_out(path: &str, parts: Parts) -> bool {
     let is_page_of = |part: &Part| path == format!("docs/course/{}.md", part.name().to_lowercase());
     let begins = |places: &[&str]| places.iter().any(|place| path.starts_with(place));
@@ -152,23 +152,20 @@ fn is_handed_out(path: &str, parts: Parts) -> bool {
     }
 }
 
-/// Whether the file may have markers: those of the two crates that a student writes, and what tells
-/// cargo of files that are not handed out.
-fn may_be_marked(path: &str) -> bool {
-    ["raft/", "kvraft/", ".cargo/"].iter().any(|place| path.starts_with(place))
-        || path.ends_with("Cargo.toml")
-}
-
-/// Takes what is marked out of the tree, and puts skeletons in its place: the lines taken out.
+/// Removes everything marked from the tree, and puts skeletons in the place of whole files. The
+/// result is the set of lines removed.
 fn strip_all(tree: &mut Tree, sources: &Tree) -> Result<BTreeSet<String>, String> {
     let mut removed = BTreeSet::new();
     let mut skeletons: BTreeSet<&str> =
         sources.files().map(|(path, _)| path).filter(|path| path.contains("/skeleton/")).collect();
-    let marked: Vec<String> =
-        tree.files().map(|(path, _)| path.to_string()).filter(|path| may_be_marked(path)).collect();
+    let marked: Vec<String> = tree
+        .files()
+        .map(|(path, _)| path.to_string())
+        .filter(|path| markers::may_be_marked(path))
+        .collect();
     for path in marked {
         let text = std::str::from_utf8(tree.get(&path).unwrap_or_default())
-            .map_err(|_| format!("{path} is no text"))?;
+            .map_err(|_| format!("{path} is not valid UTF-8"))?;
         let Stripped { text, removed: lines } = markers::strip(&path, text)
             .map_err(|error| format!("{path}:{}: {}", error.line, error.what))?;
         removed.extend(lines);
@@ -181,18 +178,19 @@ fn strip_all(tree: &mut Tree, sources: &Tree) -> Result<BTreeSet<String>, String
             }
             (None, None) => tree.remove(&path),
             (Some(_), Some(skeleton)) => {
-                return Err(format!("{skeleton} is there, but {path} is not marked SOLUTION FILE"));
+                return Err(format!("there is {skeleton}, but {path} is not marked SOLUTION FILE"));
             }
         }
     }
     match skeletons.first() {
         Some(skeleton) => {
-            Err(format!("{skeleton} stands for no file that is marked SOLUTION FILE"))
+            Err(format!("{skeleton} does not belong to a file that is marked SOLUTION FILE"))
         }
         None => Ok(removed),
     }
 }
 
+/// The text of `PARTS_FILE`.
 fn parts_file(parts: Parts) -> String {
     let variant = |part: Part| match part {
         Part::Raft2A | Part::Raft2B | Part::Raft2C | Part::Raft2D => format!("Raft{part}"),
@@ -211,7 +209,7 @@ fn parts_file(parts: Parts) -> String {
 
 fn readme(sources: &Tree, parts: Parts) -> Result<String, String> {
     let page = sources.get(README).ok_or_else(|| format!("{README} is missing"))?;
-    let page = std::str::from_utf8(page).map_err(|_| format!("{README} is no text"))?;
+    let page = std::str::from_utf8(page).map_err(|_| format!("{README} is not valid UTF-8"))?;
     let about = |part: Part| match part {
         Part::Raft2A => "leader election",
         Part::Raft2B => "the log",
@@ -228,14 +226,14 @@ fn readme(sources: &Tree, parts: Parts) -> Result<String, String> {
             format!("- [{part}](docs/course/{page}.md): {}\n", about(part))
         })
         .collect();
-    match page.contains(LIST_OF_PARTS) {
-        // Its links are to pages beside it.
-        true => Ok(page.replace("](", "](docs/course/").replace(LIST_OF_PARTS, &list)),
-        false => Err(format!("{README} has no line {:?}", LIST_OF_PARTS.trim())),
+    if !page.contains(LIST_OF_PARTS) {
+        return Err(format!("{README} has no line {:?}", LIST_OF_PARTS.trim()));
     }
+    // The links are relative to docs/course, and the README is at the root.
+    Ok(page.replace("](", "](docs/course/").replace(LIST_OF_PARTS, &list))
 }
 
-/// Takes out of the pages the links to what is not handed out.
+/// Removes links to files that are not handed out from all pages.
 fn cut_links(tree: &mut Tree) {
     let cut: Vec<(String, String)> = tree
         .files()
@@ -248,32 +246,4 @@ fn cut_links(tree: &mut Tree) {
     for (path, page) in cut {
         tree.insert(&path, page);
     }
-}
-
-/// Looks for lines of the solution, and for markers, in what is handed out of the marked crates and in
-/// the pages. A line that stands in the open elsewhere gives nothing away.
-fn check_leaks(tree: &Tree, removed: &BTreeSet<String>) -> Result<(), String> {
-    let text = |content: &[u8]| String::from_utf8_lossy(content).into_owned();
-    // The contract's own lines come back in whoever implements it.
-    let bare = |line: &str| line.trim().trim_end_matches(['{', ';', ',', ' ']).to_string();
-    let is_open = |path: &str| !may_be_marked(path) && path.ends_with(".rs");
-    let open: BTreeSet<String> = tree
-        .files()
-        .filter(|(path, _)| is_open(path))
-        .flat_map(|(_, file)| text(&file.content).lines().map(bare).collect::<Vec<_>>())
-        .collect();
-    let mut leaks = Vec::new();
-    for (path, file) in tree.files().filter(|(path, _)| !is_open(path)) {
-        let content = text(&file.content);
-        if may_be_marked(path) && markers::is_marked(&content) {
-            return Err(format!("{path}: a marker is left in what would be handed out"));
-        }
-        for (i, line) in content.lines().enumerate() {
-            let line = line.trim();
-            if markers::is_telling(line) && removed.contains(line) && !open.contains(&bare(line)) {
-                leaks.push(format!("{path}:{}: a line of the solution: {line}", i + 1));
-            }
-        }
-    }
-    if leaks.is_empty() { Ok(()) } else { Err(leaks.join("\n")) }
 }

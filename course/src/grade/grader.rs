@@ -1,0 +1,150 @@
+//! Grades one submission: reads it, checks its words, builds it, runs the tests, and counts points.
+
+use std::path::{Path, PathBuf};
+
+use labraft::{Part, Test};
+
+use super::build::Builder;
+use super::config::Course;
+use super::points::{SubmissionGrade, TestGrade};
+use super::programs::Programs;
+use super::runs::{self, Plan, ResultsByTest};
+use super::{KV, RAFT, seeds};
+use lab::outcome::CommandError;
+use lab::submit::forbidden_words;
+use lab::submit::submission::{BOUNDS, Submission};
+
+/// What all submissions of a course are graded with.
+pub(super) struct Grader<'a> {
+    pub(super) course: &'a Course,
+    /// The key of the hidden seeds.
+    pub(super) secret: &'a [u8],
+    pub(super) builder: &'a Builder,
+    /// How many workers run at a time.
+    pub(super) jobs: usize,
+    /// Which sandbox layers there are, for the teacher's report.
+    pub(super) isolation: String,
+}
+
+/// How far grading goes.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) enum Depth {
+    BuildOnly,
+    Run,
+}
+
+/// The results of each program; `None` where the program was not built or there is nothing to run.
+struct Results {
+    raft: Option<ResultsByTest>,
+    kv_on_own_raft: Option<ResultsByTest>,
+    kv_on_lab_raft: Option<ResultsByTest>,
+}
+
+impl Grader<'_> {
+    /// Grades the submission at `path`, which reports call `name`.
+    pub(super) fn grade(
+        &self,
+        name: &str,
+        path: &Path,
+        depth: Depth,
+    ) -> Result<SubmissionGrade, CommandError> {
+        let mut grade = SubmissionGrade::new(name, self.isolation.clone());
+        let submission = match Submission::read(path, BOUNDS) {
+            Ok(submission) => submission,
+            Err(why) => {
+                grade.refused.push(why);
+                return Ok(self.without_runs(grade, "it was refused"));
+            }
+        };
+        grade.digest = submission.digest();
+        grade.ignored.clone_from(&submission.ignored);
+        let words = forbidden_words::find(&submission.files);
+        grade.suspicious = words.suspicious;
+        if !words.forbidden.is_empty() {
+            grade.refused = words.forbidden;
+            return Ok(self.without_runs(grade, "it was refused"));
+        }
+        let programs = Programs::build(self.builder, self.course, &submission)?;
+        grade.compiler.clone_from(&programs.compiler);
+        if depth == Depth::BuildOnly {
+            return Ok(self.without_runs(grade, "it was only built"));
+        }
+        let results = self.run(&programs)?;
+        let tests = self.course.tests();
+        grade.tests =
+            tests.map(|(test, most)| self.grade_test(&submission, &results, test, most)).collect();
+        Ok(grade)
+    }
+
+    /// The grade with no points in any test, for the reason given.
+    fn without_runs(&self, grade: SubmissionGrade, why: &str) -> SubmissionGrade {
+        let tests = self.course.tests();
+        let tests = tests.map(|(test, most)| TestGrade::missing(test, most, why.into()));
+        SubmissionGrade { tests: tests.collect(), ..grade }
+    }
+
+    fn run(&self, programs: &Programs) -> Result<Results, CommandError> {
+        let raft_plan = self.plan(|part| !part.is_kv());
+        let kv_plan = self.plan(Part::is_kv);
+        let own = programs.with_own_raft.as_ref();
+        let own_with_kv = own.filter(|_| programs.has_own_kv);
+        Ok(Results {
+            raft: self.run_program(own, &raft_plan)?,
+            kv_on_own_raft: self.run_program(own_with_kv, &kv_plan)?,
+            kv_on_lab_raft: self.run_program(programs.on_lab_raft.as_ref(), &kv_plan)?,
+        })
+    }
+
+    /// The tests of some parts, each with its seeds.
+    fn plan(&self, is_wanted: fn(Part) -> bool) -> Plan {
+        let tests = self.course.tests().filter(|(test, _)| is_wanted(test.part));
+        tests.map(|(test, _)| (test, seeds::seeds(self.secret, test, self.course.seeds))).collect()
+    }
+
+    fn run_program(
+        &self,
+        program: Option<&PathBuf>,
+        plan: &Plan,
+    ) -> Result<Option<ResultsByTest>, CommandError> {
+        match program {
+            Some(program) if !plan.is_empty() => {
+                runs::run(program, plan, self.course, self.jobs).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Grades a test. For the key/value service the better of the two programs counts.
+    fn grade_test(
+        &self,
+        submission: &Submission,
+        results: &Results,
+        test: &'static Test,
+        most: u32,
+    ) -> TestGrade {
+        if !test.part.is_kv() {
+            return self.grade_results(submission, results.raft.as_ref(), test, most);
+        }
+        let own = self.grade_results(submission, results.kv_on_own_raft.as_ref(), test, most);
+        let lab = self.grade_results(submission, results.kv_on_lab_raft.as_ref(), test, most);
+        TestGrade::better(own, lab)
+    }
+
+    /// Grades a test by the results of one program.
+    fn grade_results(
+        &self,
+        submission: &Submission,
+        results: Option<&ResultsByTest>,
+        test: &'static Test,
+        most: u32,
+    ) -> TestGrade {
+        let directory = if test.part.is_kv() { KV } else { RAFT };
+        match results.and_then(|results| results.get(test.name)) {
+            Some(results) => TestGrade::of(self.course, test, most, results.clone()),
+            None if submission.has(directory) => {
+                TestGrade::missing(test, most, "it does not build".into())
+            }
+            None => TestGrade::missing(test, most, format!("there is no {directory} in it")),
+        }
+    }
+}

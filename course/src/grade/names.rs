@@ -1,0 +1,71 @@
+//! The names of submissions, which reports and their folders are called by.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use lab::outcome::CommandError;
+
+const ARCHIVE_SUFFIXES: [&str; 4] = [".tar.gz", ".tgz", ".tar", ".zip"];
+
+/// A name for each submission, in order.
+///
+/// # Errors
+/// When a submission does not exist, or when two have the same name apart from upper and lower
+/// case.
+pub(super) fn submission_names(submissions: &[PathBuf]) -> Result<Vec<String>, CommandError> {
+    let mut seen = BTreeSet::new();
+    let mut names = Vec::new();
+    for path in submissions {
+        if path.symlink_metadata().is_err() {
+            return Err(CommandError::Usage(format!("submission {} not found", path.display())));
+        }
+        let name = submission_name(path);
+        if name.is_empty() {
+            return Err(CommandError::Usage(format!(
+                "submission {} has no name that a report could be called by",
+                path.display()
+            )));
+        }
+        if !seen.insert(name.to_lowercase()) {
+            return Err(CommandError::Usage(format!(
+                "two submissions are called {name:?} (the second one is {}): give them different \
+                 names, because reports are called by them",
+                path.display()
+            )));
+        }
+        names.push(name);
+    }
+    Ok(names)
+}
+
+/// The file's name without its archive suffix, and without characters that could harm a path or a
+/// page.
+fn submission_name(path: &Path) -> String {
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+    let file_name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let stem = ARCHIVE_SUFFIXES.iter().find_map(|suffix| file_name.strip_suffix(suffix));
+    let name: String = stem.unwrap_or(&file_name).chars().map(harmless).collect();
+    name.trim_start_matches('.').to_string()
+}
+
+fn harmless(c: char) -> char {
+    if c.is_alphanumeric() || "-_.@".contains(c) { c } else { '_' }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_submission_is_called_by_its_file_without_the_suffix() {
+        for (path, name) in [
+            ("in/alice.zip", "alice"),
+            ("in/bob_1.tar.gz", "bob_1"),
+            ("in/.hidden", "hidden"),
+            ("in/a b|c", "a_b_c"),
+            ("in/lab.2", "lab.2"),
+        ] {
+            assert_eq!(submission_name(Path::new(path)), name);
+        }
+    }
+}

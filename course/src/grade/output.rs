@@ -1,0 +1,94 @@
+//! Where reports are written: a folder for each submission, Gradescope's file, a GitHub step's
+//! output.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use base64::prelude::{BASE64_STANDARD, Engine};
+
+use super::points::SubmissionGrade;
+use super::report::{self, Reader};
+use lab::outcome::CommandError;
+
+pub(super) struct Output<'a> {
+    /// Has a folder for each submission.
+    pub(super) directory: &'a Path,
+    /// The course's name.
+    pub(super) course: &'a str,
+    /// How much the student's own reports tell of hidden seeds.
+    pub(super) student_sees: Reader,
+    /// Where Gradescope expects its results.
+    pub(super) gradescope: Option<&'a Path>,
+    /// Whether the result also goes to GitHub Classroom's reporter.
+    pub(super) to_classroom: bool,
+}
+
+impl Output<'_> {
+    /// Writes what Gradescope shows if the machine stops the grader before it is done.
+    pub(super) fn write_unfinished(&self) -> Result<(), CommandError> {
+        let Some(path) = self.gradescope else { return Ok(()) };
+        fs::write(path, format!("{}\n", report::unfinished()))
+            .map_err(|error| cannot_write(path, &error))
+    }
+
+    /// Writes all reports on one submission; `seconds` is how long grading took.
+    pub(super) fn write(&self, grade: &SubmissionGrade, seconds: f64) -> Result<(), CommandError> {
+        let folder = Path::new(&grade.name);
+        // Suspicious words are for the teacher, even when hidden seeds are published.
+        let for_student = SubmissionGrade { suspicious: Vec::new(), ..grade.clone() };
+        let page = report::page(&for_student, self.course, self.student_sees);
+        self.write_file(&folder.join("report.md"), &page)?;
+        let teacher = report::page(grade, self.course, Reader::Teacher);
+        self.write_file(&folder.join("teacher.md"), &teacher)?;
+        self.write_file(&folder.join("junit.xml"), &report::junit(grade, self.student_sees))?;
+        let results = format!("{:#}\n", report::gradescope(grade, self.student_sees, seconds));
+        self.write_file(&folder.join("results.json"), &results)?;
+        if let Some(path) = self.gradescope {
+            fs::write(path, &results).map_err(|error| cannot_write(path, &error))?;
+        }
+        if self.to_classroom {
+            write_step_output(&report::classroom(grade, self.student_sees).to_string())?;
+        }
+        self.write_file(&folder.join("runs.jsonl"), &run_records(grade)?)
+    }
+
+    /// Writes a file below the output directory.
+    pub(super) fn write_file(&self, name: &Path, text: &str) -> Result<(), CommandError> {
+        let path = self.directory.join(name);
+        let parent = path.parent().unwrap_or(&path);
+        fs::create_dir_all(parent)
+            .and_then(|()| fs::write(&path, text))
+            .map_err(|error| cannot_write(&path, &error))
+    }
+}
+
+/// The record of every run as JSON, one a line.
+fn run_records(grade: &SubmissionGrade) -> Result<String, CommandError> {
+    let mut lines = String::new();
+    let results = grade.tests.iter().flat_map(|test| &test.results);
+    for record in results.filter_map(|result| result.record.as_ref()) {
+        let line = serde_json::to_string(record)
+            .map_err(|error| CommandError::Internal(error.to_string()))?;
+        lines += &line;
+        lines.push('\n');
+    }
+    Ok(lines)
+}
+
+/// Adds `result` to the outputs of the step of a GitHub workflow that this process runs in.
+fn write_step_output(result: &str) -> Result<(), CommandError> {
+    let Some(path) = std::env::var_os("GITHUB_OUTPUT").map(PathBuf::from) else {
+        return Err(CommandError::Usage(
+            "--classroom is for a step of a GitHub workflow: GITHUB_OUTPUT is not set".into(),
+        ));
+    };
+    let line = format!("result={}\n", BASE64_STANDARD.encode(result));
+    let file = fs::OpenOptions::new().create(true).append(true).open(&path);
+    file.and_then(|mut file| file.write_all(line.as_bytes()))
+        .map_err(|error| cannot_write(&path, &error))
+}
+
+fn cannot_write(path: &Path, error: &io::Error) -> CommandError {
+    CommandError::Usage(format!("cannot write {}: {error}", path.display()))
+}

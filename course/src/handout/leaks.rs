@@ -1,0 +1,50 @@
+//! Checks that no line of the solution, and no marker, is in a handout.
+
+use std::collections::BTreeSet;
+
+use super::markers;
+use lab::submit::tree::Tree;
+
+/// Searches the crates that students write, and the pages, for the lines that were removed.
+///
+/// A line that is also in the sources that are handed out as they are gives nothing away.
+///
+/// # Errors
+/// When there are such lines: a list of all places.
+pub(super) fn check(tree: &Tree, removed: &BTreeSet<String>) -> Result<(), String> {
+    let public = public_lines(tree);
+    let mut leaks = Vec::new();
+    for (path, file) in tree.files().filter(|(path, _)| !is_public_source(path)) {
+        let content = String::from_utf8_lossy(&file.content);
+        if markers::may_be_marked(path) && markers::is_marked(&content) {
+            return Err(format!("{path}: a marker is left in what would be handed out"));
+        }
+        for (i, line) in content.lines().enumerate() {
+            let line = line.trim();
+            let is_removed = markers::is_distinctive(line) && removed.contains(line);
+            if is_removed && !public.contains(&without_ends(line)) {
+                leaks.push(format!("{path}:{}: a line of the solution: {line}", i + 1));
+            }
+        }
+    }
+    if leaks.is_empty() { Ok(()) } else { Err(leaks.join("\n")) }
+}
+
+/// Whether the file is source code that is handed out as it is.
+fn is_public_source(path: &str) -> bool {
+    !markers::may_be_marked(path) && path.ends_with(".rs")
+}
+
+fn public_lines(tree: &Tree) -> BTreeSet<String> {
+    let mut lines = BTreeSet::new();
+    for (_, file) in tree.files().filter(|(path, _)| is_public_source(path)) {
+        lines.extend(String::from_utf8_lossy(&file.content).lines().map(without_ends));
+    }
+    lines
+}
+
+/// A line without the characters in which the declaration of a trait's method and its
+/// implementation differ.
+fn without_ends(line: &str) -> String {
+    line.trim().trim_end_matches(['{', ';', ',', ' ']).to_string()
+}

@@ -1,0 +1,103 @@
+//! Processes that commands start and wait for: cargo and the lab.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use lab::outcome::INTERRUPT;
+use rustix::process::{Pid, Signal, kill_process_group};
+
+/// How often a process is asked whether it has ended.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Settings of the release profile that make a build quick. The program runs a little slower; its
+/// runs are the same.
+pub(crate) const QUICK_RELEASE: [(&str, &str); 3] = [
+    ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "64"),
+    ("CARGO_PROFILE_RELEASE_DEBUG", "0"),
+    ("CARGO_PROFILE_RELEASE_LTO", "off"),
+];
+
+/// How a process ended.
+pub(crate) enum Ended {
+    Exited(ExitStatus),
+    /// It was killed, because its time was up.
+    TimedOut,
+    /// It was killed if it was still running, because the user wants to stop.
+    Interrupted,
+}
+
+/// Runs a command to its end, with its output in the file `log`. It is killed with all of its
+/// children, in a process group of its own, when the user interrupts, or after `limit` of real
+/// time.
+pub(crate) fn run_logged(
+    mut command: Command,
+    log: &Path,
+    limit: Option<Duration>,
+) -> io::Result<Ended> {
+    let log = File::create(log)?;
+    command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
+    let mut child = command.spawn()?;
+    let deadline = limit.map(|limit| now() + limit);
+    loop {
+        if INTERRUPT.load(Ordering::Relaxed) {
+            kill_group(&mut child)?;
+            return Ok(Ended::Interrupted);
+        }
+        if let Some(status) = child.try_wait()? {
+            return Ok(Ended::Exited(status));
+        }
+        if deadline.is_some_and(|deadline| now() >= deadline) {
+            kill_group(&mut child)?;
+            return Ok(Ended::TimedOut);
+        }
+        pause();
+    }
+}
+
+fn kill_group(child: &mut Child) -> io::Result<()> {
+    if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+        // Fails when all of the group have ended already.
+        _ = kill_process_group(group, Signal::KILL);
+    }
+    child.wait()?;
+    Ok(())
+}
+
+#[expect(clippy::disallowed_methods, reason = "real time, outside of any simulation")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+#[expect(clippy::disallowed_methods, reason = "real time, outside of any simulation")]
+fn pause() {
+    std::thread::sleep(POLL_INTERVAL);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(script: &str, limit: Duration) -> (Ended, String) {
+        let log = std::env::temp_dir().join(format!("lab-processes-{}", std::process::id()));
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", script]);
+        let ended = run_logged(command, &log, Some(limit)).unwrap();
+        let printed = std::fs::read_to_string(&log).unwrap();
+        std::fs::remove_file(&log).unwrap();
+        (ended, printed)
+    }
+
+    #[test]
+    fn a_process_is_logged_and_killed_when_its_time_is_up() {
+        let (ended, printed) = run("echo out; echo err >&2; exit 3", Duration::from_secs(60));
+        assert!(matches!(ended, Ended::Exited(status) if status.code() == Some(3)));
+        assert_eq!(printed, "out\nerr\n");
+        let (ended, _) = run("sleep 1000 & wait", Duration::from_millis(50));
+        assert!(matches!(ended, Ended::TimedOut));
+    }
+}

@@ -1,0 +1,193 @@
+//! Words that a submission's sources may not use, and words that a teacher should look at.
+//!
+//! To forbid another word, add it to `FORBIDDEN` with the reason that students are given, and
+//! name it in `docs/course/grading.md`.
+//!
+//! The compiler forbids `unsafe` too, and a build cannot read anything secret. This check is one
+//! more layer, which needs nothing from the kernel: a macro cannot produce a word that is not in
+//! the sources.
+
+use std::collections::BTreeMap;
+
+use proc_macro2::{Spacing, TokenStream, TokenTree};
+
+const NOT_NEEDED: &str = "a Raft does not need it";
+const NO_OTHER_FILES: &str = "a submission may read no files other than its own modules";
+
+/// The words that a submission may not use, each with the reason.
+const FORBIDDEN: [(&str, &str); 7] = [
+    ("unsafe", NOT_NEEDED),
+    ("asm", NOT_NEEDED),
+    ("global_asm", NOT_NEEDED),
+    ("naked_asm", NOT_NEEDED),
+    ("include", NO_OTHER_FILES),
+    ("include_str", NO_OTHER_FILES),
+    ("include_bytes", NO_OTHER_FILES),
+];
+/// Forbidden only in attributes and macros, where `#[path = ".."]` could be written.
+const FORBIDDEN_IN_ATTRIBUTES: &str = "path";
+/// Names with which the servers of a run could share state, or reach out of the simulation.
+const SUSPICIOUS: [&str; 10] = [
+    "static",
+    "thread_local",
+    "OnceLock",
+    "LazyLock",
+    "fs",
+    "net",
+    "process",
+    "os",
+    "set_hook",
+    "black_box",
+];
+/// How many places of a kind are listed.
+const MAX_LISTED: usize = 20;
+
+/// The places where such words stand.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Words {
+    /// Why the submission is refused, a line for each place.
+    pub forbidden: Vec<String>,
+    /// Places that a teacher should look at, one a line.
+    pub suspicious: Vec<String>,
+}
+
+/// Searches the sources, given by path.
+pub fn find(files: &BTreeMap<String, Vec<u8>>) -> Words {
+    let mut words = Words::default();
+    for (path, content) in files {
+        let Ok(text) = std::str::from_utf8(content) else {
+            words.forbidden.push(format!("{path}: not valid UTF-8"));
+            continue;
+        };
+        // The compiler skips a byte order mark, and the tokenizer does not.
+        match text.trim_start_matches('\u{feff}').parse::<TokenStream>() {
+            Ok(tokens) => find_in_file(path, tokens, &mut words),
+            Err(error) => {
+                let at = error.span().start();
+                let line = at.line;
+                let column = at.column + 1;
+                words.forbidden.push(format!("{path}:{line}:{column}: not valid Rust"));
+            }
+        }
+    }
+    for found in [&mut words.forbidden, &mut words.suspicious] {
+        let count = found.len();
+        found.truncate(MAX_LISTED);
+        if count > MAX_LISTED {
+            found.push(format!("and {} more", count - MAX_LISTED));
+        }
+    }
+    words
+}
+
+/// Keeps a stack of its own: nesting in a submission may be deep enough to overflow the thread's.
+fn find_in_file(path: &str, tokens: TokenStream, words: &mut Words) {
+    // Each stream with whether it is in an attribute or in a macro's arguments.
+    let mut streams = vec![(tokens, false)];
+    while let Some((tokens, in_attribute)) = streams.pop() {
+        // Whether the next group belongs to a `#` or a `!`.
+        let mut is_marked = false;
+        // Whether a macro is being defined: its name then stands between the `!` and the group.
+        let mut is_definition = false;
+        let mut is_lifetime = false;
+        for token in tokens {
+            match token {
+                TokenTree::Group(group) => {
+                    streams.push((group.stream(), in_attribute || is_marked));
+                    is_marked = false;
+                    is_definition = false;
+                }
+                TokenTree::Punct(mark) => {
+                    is_lifetime = mark.as_char() == '\'' && mark.spacing() == Spacing::Joint;
+                    is_marked = matches!(mark.as_char(), '#' | '!');
+                }
+                TokenTree::Ident(ident) => {
+                    let word = ident.to_string();
+                    let word = word.strip_prefix("r#").unwrap_or(&word);
+                    let at = ident.span().start();
+                    let place = format!("{path}:{}:{}: `{word}`", at.line, at.column + 1);
+                    if let Some(why) = why_forbidden(word, in_attribute) {
+                        words.forbidden.push(format!("{place} is not allowed{why}"));
+                    } else if !is_lifetime && SUSPICIOUS.contains(&word) {
+                        words.suspicious.push(place);
+                    }
+                    is_definition = word == "macro_rules" || (is_definition && is_marked);
+                    is_marked = is_definition && is_marked;
+                    is_lifetime = false;
+                }
+                TokenTree::Literal(_) => is_marked = false,
+            }
+        }
+    }
+}
+
+/// The end of the sentence "`word` is not allowed"; `None` when it is allowed.
+fn why_forbidden(word: &str, in_attribute: bool) -> Option<String> {
+    if let Some((_, why)) = FORBIDDEN.iter().find(|(each, _)| *each == word) {
+        return Some(format!(": {why}"));
+    }
+    (in_attribute && word == FORBIDDEN_IN_ATTRIBUTES)
+        .then(|| " in attributes and macros: every module must be in its default place".to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(text: &str) -> Words {
+        find(&BTreeMap::from([("raft/src/lib.rs".to_string(), text.as_bytes().to_vec())]))
+    }
+
+    #[test]
+    fn the_reference_has_no_forbidden_word() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let mut files = BTreeMap::new();
+        for directory in ["raft/src", "kvraft/src"] {
+            for entry in std::fs::read_dir(root.join(directory)).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_file() {
+                    files.insert(path.display().to_string(), std::fs::read(&path).unwrap());
+                }
+            }
+        }
+        assert!(files.len() > 8);
+        assert_eq!(find(&files).forbidden, [""; 0]);
+    }
+
+    #[test]
+    fn a_forbidden_word_is_found_however_it_is_written() {
+        for text in [
+            "fn f() { unsafe { g() } }",
+            "const S: &str = include_str!(\"/etc/passwd\");",
+            "const S: &str = core::include_bytes!(\"../../secret\");",
+            "#![doc = include_str!(\"/etc/passwd\")]",
+            "macro_rules! m { ($a:ident) => { $a!(\"x\") } } m!(include);",
+            "use std::include_str as harmless;",
+            "#[path = \"../../tests/src/lib.rs\"] mod a;",
+            "#[cfg_attr(all(), path = \"/etc/x.rs\")] mod a;",
+            "macro_rules! m { ($a:ident) => { #[$a = \"x\"] mod a; } } m!(path);",
+            "fn f() { r#unsafe(); }",
+            "core::arch::global_asm!(\"nop\");",
+        ] {
+            assert_eq!(words(text).forbidden.len(), 1, "{text}");
+        }
+        assert_eq!(words("fn f( {").forbidden, ["raft/src/lib.rs:1:7: not valid Rust"]);
+        let deep = format!("fn f() {{ {}{} }}", "(".repeat(200_000), ")".repeat(200_000));
+        assert_eq!(words(&deep), Words::default());
+    }
+
+    #[test]
+    fn words_in_strings_and_comments_are_allowed() {
+        let text = "//! unsafe\n/* include */ fn f(path: &'static str) { let path = \"unsafe\"; }";
+        assert_eq!(words(text), Words::default());
+        assert_eq!(words("fn f() { if !done { g(path) } }"), Words::default());
+    }
+
+    #[test]
+    fn state_that_servers_could_share_is_suspicious() {
+        let found = words("static A: u8 = 0;\nthread_local! {}\nfn f() { std::fs::read(\"x\"); }");
+        assert_eq!(found.forbidden, [""; 0]);
+        assert_eq!(found.suspicious.len(), 3);
+        assert_eq!(found.suspicious[0], "raft/src/lib.rs:1:1: `static`");
+    }
+}
