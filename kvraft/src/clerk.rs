@@ -1,5 +1,5 @@
 // SOLUTION FILE
-//! A client's way to the service.
+//! The client's side of the service.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,20 +11,22 @@ use crate::message::{
     Action, Answer, GET, OPEN, Operation, OperationId, PUT_APPEND, Refusal, Reply,
 };
 
-/// How long a clerk waits after nobody among all servers took its operation: elections take longer.
+/// How long a clerk pauses after it has tried every server in vain. An election takes longer, so
+/// the pause costs little.
 const ROUND_PAUSE: Duration = Duration::from_millis(20);
 
 /// Asks the service on behalf of one client, one operation at a time.
 ///
-/// Each operation waits for as long as it takes, and is linearizable; each write takes effect exactly
-/// once.
+/// Each operation waits for as long as it takes, and is linearizable; each write takes effect
+/// exactly once.
 pub struct Clerk {
     servers: Vec<ClientEnd>,
     rt: Runtime,
-    /// Whom to ask first: whoever answered last.
+    /// The place among `servers` of the one to ask first: it answered last.
     leader: usize,
+    /// Tells this clerk's operations from those of other clerks: a random number.
     id: u64,
-    /// None before the first operation.
+    /// The open session; `None` before the first operation, and after a session has expired.
     session: Option<u64>,
     /// The number of the last operation.
     number: u64,
@@ -67,8 +69,8 @@ impl Clerk {
                 Err(Expired { is_first_try }) => {
                     assert!(
                         is_first_try,
-                        "the session of {operation:?} expired between two tries: it cannot be known \
-                         whether it took effect"
+                        "the session of {operation:?} expired between two tries: whether it took \
+                         effect cannot be known"
                     );
                     self.session = None;
                 }
@@ -76,7 +78,8 @@ impl Clerk {
         }
     }
 
-    /// Opens a session. If it is tried several times, there may be others, which nobody uses.
+    /// Opens a session. If that takes several tries, some of them may open sessions that stay
+    /// unused.
     async fn open(&mut self) -> u64 {
         let operation = self.operation(Action::Open);
         match self.until_done(OPEN, &operation).await {
@@ -85,13 +88,15 @@ impl Clerk {
         }
     }
 
+    /// A new operation, with the next number.
     fn operation(&mut self, action: Action) -> Operation {
         self.number += 1;
         let id = OperationId { clerk: self.id, number: self.number };
         Operation { id, session: 0, action }
     }
 
-    /// Tries one server after the other until an operation is done, or refused for good.
+    /// Tries one server after the other, until one has executed the operation or refused it for
+    /// good.
     async fn until_done(
         &mut self,
         method: Method<Operation, Reply>,
@@ -103,7 +108,7 @@ impl Clerk {
             match self.servers[self.leader].call(method, operation).await {
                 Some(Ok(answer)) => return Ok(answer),
                 Some(Err(Refusal::SessionExpired)) => return Err(Expired { is_first_try }),
-                // It was never proposed there.
+                // This try has not put it into a log.
                 Some(Err(Refusal::NotLeader)) => {}
                 Some(Err(Refusal::Unsure)) | None => is_first_try = false,
             }
@@ -116,7 +121,7 @@ impl Clerk {
     }
 }
 
-/// A write was refused: its session has been dropped.
+/// A write was refused, because its session has been dropped.
 #[derive(Debug)]
 struct Expired {
     /// Whether no earlier try can have taken effect.

@@ -1,35 +1,35 @@
 // SOLUTION FILE
-//! What clerks and servers say to one another, and what stands in the log.
+//! What clerks and servers send to one another, and the commands in the log.
 
 use std::fmt;
 
 use labrpc::Method;
 use serde::{Deserialize, Serialize};
 
-/// Opens a session.
+/// Opens a session, for exactly-once writes.
 pub const OPEN: Method<Operation, Reply> = Method::new("KVServer.Open");
-/// Asks for a value.
+/// Reads the value of a key.
 pub const GET: Method<Operation, Reply> = Method::new("KVServer.Get");
-/// Asks for a write.
+/// Replaces the value of a key, or appends to it.
 pub const PUT_APPEND: Method<Operation, Reply> = Method::new("KVServer.PutAppend");
 
 /// One operation of one clerk: the arguments of all procedures, and the command in the log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Operation {
-    /// Tells it from all others.
+    /// Tells it from all other operations.
     pub id: OperationId,
-    /// The session that it is made in: what opening it was answered with. 0 for opening one.
+    /// The number of the clerk's session ([`Answer::Opened`]); 0 in an operation that opens one.
     pub session: u64,
     /// What to do.
     pub action: Action,
 }
 
-/// Tells an operation from all others; the same in each try.
+/// Tells an operation from all others. It stays the same each time the operation is tried.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OperationId {
-    /// The clerk: a random number.
+    /// The clerk's random number.
     pub clerk: u64,
-    /// The operation's number among the clerk's, from 1 on.
+    /// The operation's number, counted from 1 for each clerk.
     pub number: u64,
 }
 
@@ -40,21 +40,21 @@ pub enum Action {
     Open,
     /// Reads the value of a key.
     Get {
-        /// The key.
+        /// The key to read. An absent key has the empty value.
         key: String,
     },
     /// Replaces the value of a key.
     Put {
-        /// The key.
+        /// The key to set, whether it is present or not.
         key: String,
         /// The new value.
         value: String,
     },
-    /// Adds to the end of a key's value; of an absent key, it is the value.
+    /// Appends to the value of a key.
     Append {
-        /// The key.
+        /// The key to append to. An absent key has the empty value.
         key: String,
-        /// What to add.
+        /// What is appended.
         value: String,
     },
 }
@@ -70,36 +70,36 @@ impl fmt::Display for Action {
     }
 }
 
-/// How a command in the log is shown to people.
+/// Describes a command in the log, for reports.
 pub fn show(command: &[u8]) -> String {
     match labrpc::decode::<Operation>(command) {
         Ok(operation) => operation.action.to_string(),
-        Err(_) => format!("{} bytes that are no operation", command.len()),
+        Err(_) => format!("{} bytes that are not an operation", command.len()),
     }
 }
 
 /// The answer of all procedures.
 pub type Reply = Result<Answer, Refusal>;
 
-/// What an operation gives that was done.
+/// The result of an operation that has been executed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Answer {
-    /// A new session has this number.
+    /// The number of the new session.
     Opened(u64),
-    /// The key has this value; an absent one has the empty value.
+    /// The value of the key; empty for an absent key.
     Value(String),
-    /// The write has taken effect, now or in an earlier try.
+    /// The write has taken effect, in this try or an earlier one.
     Written,
 }
 
-/// Why an operation has no answer.
+/// Why a server has no result for an operation.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Refusal {
     /// This server does not lead: the operation was not proposed here.
     NotLeader,
     /// It was proposed, but this server cannot tell whether it will be committed.
     Unsure,
-    /// It was committed, but without effect, for the session has been dropped. Whether an earlier try
-    /// of it took effect is not known any more.
+    /// It was committed without effect, because its session has been dropped. Whether an earlier
+    /// try took effect can no longer be known.
     SessionExpired,
 }

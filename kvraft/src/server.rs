@@ -16,31 +16,32 @@ use tracing::debug;
 use crate::message::{GET, OPEN, Operation, OperationId, PUT_APPEND, Refusal, Reply};
 use crate::store::Store;
 
-/// How often a waiting handler looks whether its term is over: Raft does not tell by itself.
-const LOOK_INTERVAL: Duration = Duration::from_millis(100);
-/// After so many looks a handler gives up: a leader that has lost its majority does not notice, and the
-/// clerk had better ask somebody else.
-const LOOKS: u32 = 5;
+/// How often a waiting handler checks whether its term is over: a Raft does not report that.
+const CHECK_INTERVAL: Duration = Duration::from_millis(100);
+/// How many checks a handler makes before it gives up. A leader that has lost its majority does not
+/// notice that, so the clerk has to try another server.
+const MAX_CHECKS: u32 = 5;
 
-/// A server of the key/value service. It lives in its tasks and handlers, until its server crashes.
+/// A server of the key/value service. Its tasks and handlers keep it alive until its server
+/// crashes.
 pub struct KvServer {
     raft: Rc<dyn Raft>,
     persister: Persister,
     rt: Runtime,
-    /// Bytes of saved Raft state that a snapshot is to prevent; `None` for no snapshots at all.
+    /// How many bytes of saved Raft state call for a snapshot; `None` for no snapshots at all.
     max_raft_state: Option<usize>,
     store: RefCell<Store>,
-    /// Who waits for what is applied at an index.
+    /// The handlers that wait, by the index that they wait for.
     waiting: RefCell<BTreeMap<u64, Waiter>>,
 }
 
 /// A handler that waits for its operation.
 struct Waiter {
-    /// What is applied at the index it waits for is its own exactly when it has this identity: a Raft
-    /// hands up no terms to compare.
+    /// The identity of its operation. Another one at the same index means that its own was
+    /// displaced; the term would tell as well, but a Raft hands up none with a command.
     id: OperationId,
-    /// Takes the answer; nobody is held up when the handler has given up. Dropping it tells the
-    /// handler that something else was applied in its place.
+    /// Takes the answer. Dropping it tells the handler that something else was applied in its
+    /// place.
     answer: oneshot::Sender<Reply>,
 }
 
@@ -58,7 +59,9 @@ impl KvServer {
             max_raft_state,
             waiting: RefCell::default(),
         });
-        let (opener, getter, putter) = (kv.clone(), kv.clone(), kv.clone());
+        let opener = kv.clone();
+        let getter = kv.clone();
+        let putter = kv.clone();
         server.add_service(
             Service::new()
                 .method(OPEN, move |operation| opener.clone().execute(operation))
@@ -69,17 +72,17 @@ impl KvServer {
         kv
     }
 
-    /// Puts an operation through the log, and answers when it is applied here.
+    /// Puts an operation through the log, and answers when it has been applied here.
     async fn execute(self: Rc<KvServer>, operation: Operation) -> Reply {
         let id = operation.id;
         let command = labrpc::encode(&operation).expect("an operation can be encoded");
         let started = self.raft.start(command.into()).ok_or(Refusal::NotLeader)?;
         let (answer, mut answered) = oneshot::channel();
-        // Whoever waited at this index before did so in an earlier term, and learns by this that its
-        // operation was displaced.
+        // A handler that already waits for this index proposed its operation in an earlier term.
+        // Replacing it drops its channel, which tells it that its operation was displaced.
         self.waiting.borrow_mut().insert(started.index, Waiter { id, answer });
-        for _ in 0..LOOKS {
-            if let Some(answer) = self.rt.timeout(LOOK_INTERVAL, &mut answered).await {
+        for _ in 0..MAX_CHECKS {
+            if let Some(answer) = self.rt.timeout(CHECK_INTERVAL, &mut answered).await {
                 return answer.unwrap_or(Err(Refusal::Unsure));
             }
             if self.raft.state().term != started.term {
@@ -90,7 +93,7 @@ impl KvServer {
         Err(Refusal::Unsure)
     }
 
-    /// Forgets a waiter, unless another has taken its place.
+    /// Removes a waiter, unless another has taken its place.
     fn forget(&self, index: u64, id: OperationId) {
         let mut waiting = self.waiting.borrow_mut();
         if waiting.get(&index).is_some_and(|waiter| waiter.id == id) {
@@ -98,7 +101,7 @@ impl KvServer {
         }
     }
 
-    /// Applies what the Raft hands up, for as long as the server lives.
+    /// Applies what the Raft hands up, until the server crashes.
     async fn apply_all(self: Rc<KvServer>, mut applied: ApplyReceiver) {
         while let Some(message) = applied.receive().await {
             match message {
@@ -108,6 +111,8 @@ impl KvServer {
         }
     }
 
+    /// Applies the command at `index`, answers the handler that waits for it, and makes a snapshot
+    /// when the Raft's saved state has grown to the limit.
     fn apply(&self, index: u64, command: &Bytes) {
         let operation: Operation = labrpc::decode(command)
             .unwrap_or_else(|error| panic!("no clerk sent the command at index {index}: {error}"));
@@ -116,7 +121,7 @@ impl KvServer {
         if let Some(waiter) = self.waiting.borrow_mut().remove(&index)
             && waiter.id == id
         {
-            // A handler that has given up meanwhile has no use for it.
+            // An error means that the handler has given up in the meantime.
             let _ = waiter.answer.send(reply);
         }
         if self.max_raft_state.is_some_and(|max| self.persister.state_size_bytes() >= max) {
@@ -125,14 +130,16 @@ impl KvServer {
         }
     }
 
-    /// Goes on from a snapshot. Whoever waits for an index that it covers cannot be told the answer.
+    /// Replaces the store by that of a snapshot. For the indexes that it covers there are no
+    /// answers any more, so the handlers that wait for them are told to give up.
     fn install(&self, index: u64, snapshot: &Bytes) {
         let store = Store::restore(snapshot);
-        let (covered, applied) = (store.applied(), self.store.borrow().applied());
+        let covered = store.applied();
+        let applied = self.store.borrow().applied();
         assert!(
             covered == index && index > applied,
-            "the Raft handed up a snapshot for index {index} that covers all up to {covered}; {applied} \
-             were applied before"
+            "the Raft handed up a snapshot for index {index} that covers all up to {covered}; \
+             {applied} were applied before"
         );
         self.store.replace(store);
         let mut waiting = self.waiting.borrow_mut();
@@ -156,7 +163,7 @@ mod tests {
     use super::*;
     use crate::message::{Action, Answer};
 
-    /// Leads, and commits what the test hands up in its place.
+    /// A Raft that always leads, and leaves committing to the test.
     struct Puppet {
         last_index: Cell<u64>,
         term: Cell<u64>,
@@ -177,7 +184,7 @@ mod tests {
         fn kill(&self) {}
     }
 
-    /// A server on a puppet, with the strings to it.
+    /// A server on a puppet, and what a test needs to move both.
     struct Stage {
         world: World,
         puppet: Rc<Puppet>,
@@ -213,7 +220,7 @@ mod tests {
         operation(number, Action::Append { key: "k".into(), value: "a".into() })
     }
 
-    /// In the session that the first operation of all has opened.
+    /// An operation in session 1, which the operation at index 1 opens.
     fn operation(number: u64, action: Action) -> Operation {
         Operation { id: OperationId { clerk: 7, number }, session: 1, action }
     }
@@ -224,15 +231,15 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_never_returns_leaves_nobody_waiting() {
+    fn a_client_that_never_returns_leaves_no_waiter_behind() {
         on_stage(async |stage: Stage| {
             for number in 1..=100 {
                 // It does not even wait for the answer.
                 drop(stage.end.call(PUT_APPEND, &append(number)));
             }
-            stage.world.tester().sleep(LOOK_INTERVAL).await;
+            stage.world.tester().sleep(CHECK_INTERVAL).await;
             assert_eq!(stage.kv.waiting.borrow().len(), 100);
-            stage.world.tester().sleep(LOOK_INTERVAL * LOOKS).await;
+            stage.world.tester().sleep(CHECK_INTERVAL * MAX_CHECKS).await;
             assert_eq!(stage.kv.waiting.borrow().len(), 0);
         });
     }
@@ -241,11 +248,11 @@ mod tests {
     fn a_handler_is_told_when_another_operation_took_its_place() {
         on_stage(async |mut stage: Stage| {
             let mine = stage.end.call(PUT_APPEND, &append(1));
-            stage.world.tester().sleep(LOOK_INTERVAL).await;
+            stage.world.tester().sleep(CHECK_INTERVAL).await;
             let other = Operation { id: OperationId { clerk: 8, number: 1 }, ..open() };
             stage.apply.send(command(1, &other)).await;
             assert_eq!(mine.await, Some(Err(Refusal::Unsure)));
-            assert!(stage.world.tester().now() < 2 * LOOK_INTERVAL, "it was told at once");
+            assert!(stage.world.tester().now() < 2 * CHECK_INTERVAL, "it was told at once");
         });
     }
 
@@ -253,10 +260,10 @@ mod tests {
     fn a_handler_gives_up_when_the_term_moves_on() {
         on_stage(async |stage: Stage| {
             let call = stage.end.call(PUT_APPEND, &append(1));
-            stage.world.tester().sleep(LOOK_INTERVAL / 2).await;
+            stage.world.tester().sleep(CHECK_INTERVAL / 2).await;
             stage.puppet.term.set(2);
             assert_eq!(call.await, Some(Err(Refusal::Unsure)));
-            assert!(stage.world.tester().now() < 2 * LOOK_INTERVAL);
+            assert!(stage.world.tester().now() < 2 * CHECK_INTERVAL);
         });
     }
 
@@ -264,7 +271,7 @@ mod tests {
     fn a_handler_whose_index_a_snapshot_covers_gives_up() {
         on_stage(async |mut stage: Stage| {
             let call = stage.end.call(PUT_APPEND, &append(1));
-            stage.world.tester().sleep(LOOK_INTERVAL / 2).await;
+            stage.world.tester().sleep(CHECK_INTERVAL / 2).await;
             let mut store = Store::default();
             store.apply(1, open()).unwrap();
             store.apply(2, append(1)).unwrap();
@@ -274,7 +281,7 @@ mod tests {
             // Tried again, it is known to be done.
             stage.puppet.last_index.set(2);
             let again = stage.end.call(PUT_APPEND, &append(1));
-            stage.world.tester().sleep(LOOK_INTERVAL / 2).await;
+            stage.world.tester().sleep(CHECK_INTERVAL / 2).await;
             stage.apply.send(command(3, &append(1))).await;
             assert_eq!(again.await, Some(Ok(Answer::Written)));
             store.apply(3, append(1)).unwrap();

@@ -1,5 +1,5 @@
 // SOLUTION FILE
-//! What is replicated: the data, and the clerks' sessions.
+//! The replicated state: the data, and the clerks' sessions.
 
 use std::collections::BTreeMap;
 
@@ -8,41 +8,41 @@ use serde::{Deserialize, Serialize};
 
 use crate::message::{Action, Answer, Operation, Refusal, Reply};
 
-/// How many sessions are kept, of 24 bytes each.
+/// How many sessions are kept. Each takes 24 bytes in a snapshot.
 pub const MAX_SESSIONS: usize = 1000;
 
 /// The state of the service after the log up to some index.
 ///
-/// Two stores that began empty and applied the same operations are equal, whether by way of snapshots
-/// or not.
+/// Two stores that began empty and applied the same operations are equal, whether by way of
+/// snapshots or not.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Store {
-    /// The index of the log up to which everything is applied.
+    /// The index of the last entry that was applied; 0 before the first.
     applied: u64,
     data: BTreeMap<String, String>,
-    /// By the index at which each was opened: no two sessions ever have the same number.
+    /// By number. That is the index at which a session was opened, so no number is used twice.
     sessions: BTreeMap<u64, Session>,
 }
 
 /// What is remembered of a clerk.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Session {
-    /// The number of the last write; those before it are done.
+    /// The number of the clerk's last write; its earlier writes have taken effect too.
     last_write: u64,
     /// The index at which the session was last used.
     used: u64,
 }
 
 impl Store {
-    /// The index of the log up to which everything is applied.
+    /// The index of the last entry that was applied; 0 before the first.
     pub fn applied(&self) -> u64 {
         self.applied
     }
 
-    /// Applies what stands at `index` of the log: what it answers.
+    /// Applies the operation at `index` of the log, and returns what the clerk is answered.
     ///
     /// # Panics
-    /// When it is not the next index: then a Raft has left something out, or said it twice.
+    /// If `index` is not the next one: then the Raft has left out or repeated an entry.
     pub fn apply(&mut self, index: u64, operation: Operation) -> Reply {
         let due = self.applied + 1;
         assert!(index == due, "the Raft handed up index {index} where {due} was due");
@@ -64,34 +64,37 @@ impl Store {
         // Another copy of it may have been applied before.
         if id.number > session.last_write {
             session.last_write = id.number;
-            match is_append {
-                true => self.data.entry(key).or_default().push_str(&value),
-                false => _ = self.data.insert(key, value),
+            if is_append {
+                self.data.entry(key).or_default().push_str(&value);
+            } else {
+                self.data.insert(key, value);
             }
         }
         Ok(Answer::Written)
     }
 
+    /// Opens the session of this number. If there are too many, the one that has been unused for
+    /// longest is dropped.
     fn open(&mut self, index: u64) -> Answer {
         self.sessions.insert(index, Session { last_write: 0, used: index });
         if self.sessions.len() > MAX_SESSIONS {
-            let longest_at_rest = self.sessions.iter().min_by_key(|(_, session)| session.used);
-            if let Some((&session, _)) = longest_at_rest {
+            let longest_unused = self.sessions.iter().min_by_key(|(_, session)| session.used);
+            if let Some((&session, _)) = longest_unused {
                 self.sessions.remove(&session);
             }
         }
         Answer::Opened(index)
     }
 
-    /// The store as bytes.
+    /// Encodes the store.
     pub fn snapshot(&self) -> Bytes {
         labrpc::encode(self).expect("maps of numbers and strings can be encoded").into()
     }
 
-    /// The store that a snapshot holds; the empty one when there is no snapshot.
+    /// Decodes what [`snapshot`](Self::snapshot) has encoded; without a snapshot, the empty store.
     ///
     /// # Panics
-    /// When the bytes are not a store's: then a Raft has handed over something else than it was given.
+    /// If the bytes are not those of a store: then the Raft has not returned what it was given.
     pub fn restore(snapshot: &[u8]) -> Store {
         if snapshot.is_empty() {
             return Store::default();
@@ -106,7 +109,7 @@ mod tests {
     use super::*;
     use crate::message::OperationId;
 
-    /// A store and its log.
+    /// A store, and the entries that were applied to it one after the other.
     #[derive(Default)]
     struct Log(Store);
 
@@ -159,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_done_is_remembered_through_a_snapshot() {
+    fn a_snapshot_remembers_which_writes_have_taken_effect() {
         let mut log = Log::default();
         let session = log.open();
         log.append(session, 1, "a").unwrap();
@@ -171,9 +174,10 @@ mod tests {
     }
 
     #[test]
-    fn sessions_are_bounded_and_whoever_lost_its_own_is_told_rather_than_served_twice() {
+    fn sessions_are_bounded_and_a_write_in_a_dropped_one_is_refused() {
         let mut log = Log::default();
-        let (dropped, used) = (log.open(), log.open());
+        let dropped = log.open();
+        let used = log.open();
         log.append(dropped, 1, "a").unwrap();
         for number in 1..=MAX_SESSIONS as u64 {
             // A Get keeps its clerk's session, too.
@@ -181,7 +185,7 @@ mod tests {
             log.open();
         }
         assert_eq!(log.0.sessions.len(), MAX_SESSIONS);
-        // Late copies of all that the dropped session ever said.
+        // Late copies of everything that the clerk of the dropped session ever sent.
         log.apply(0, 1, Action::Open).unwrap();
         log.apply(dropped, 2, Action::Get { key: "k".into() }).unwrap();
         for number in [1, 3] {

@@ -61,7 +61,7 @@ pub fn explain(
         let mut point = Point { at, failed: 0, of: tries };
         for n in 0..tries {
             // Other seeds than any that a person would choose, and the same ones for each time.
-            let redraw = Some((at, spec.seed.wrapping_add(n).wrapping_mul(0x9e37_79b9_7f4a_7c15)));
+            let redraw = Some((at, labrpc::derived_seed(spec.seed, n)));
             let answer = make_run(&RunSpec { redraw, ..spec.clone() }, Keep::Result)?;
             let Some(answer) = answer else { return Ok(None) };
             let problem = answer.record.problem.as_ref();

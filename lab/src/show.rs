@@ -6,9 +6,10 @@ use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use crate::view::{self, Columns, EventKind, Filter};
+use crate::view::{self, Columns, Filter};
 use crate::workers::{Answer, Keep};
 use clap::{ArgGroup, Args, ValueEnum};
+use labraft::EventKind;
 use regex::Regex;
 
 use crate::outcome::CommandError;

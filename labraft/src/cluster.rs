@@ -9,13 +9,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use labrpc::{ClientEnd, Dice, Event, Network, Node, Runtime, Server};
 
-use crate::fact::{Fact, Recorded, ShowCommand};
 use crate::failure::{Checked, Failure, Reason};
-use crate::invariants::{Invariants, Traffic};
+use crate::harness_event::HarnessEvent;
+use crate::invariants::{Invariants, Persistence, Traffic};
 use crate::lab::{Lab, Passed};
 use crate::persister::Persister;
-use crate::property::Violation;
+use crate::property::Holds;
 use crate::raft::{ApplyReceiver, EntryProbe, Env, Probe, Raft, RaftState, Started, apply_channel};
+use crate::state_recorder::{ShowCommand, StateRecorder};
 use crate::suite::Part;
 
 /// The longest that a test may take, in virtual time.
@@ -56,7 +57,7 @@ struct Slot {
     saved: Option<Persister>,
     /// How often it was started or stopped by the test.
     incarnation: u64,
-    recorded: RefCell<Recorded>,
+    recorder: RefCell<StateRecorder>,
 }
 
 /// One incarnation of a server.
@@ -91,23 +92,26 @@ struct TestPart {
 impl Cluster {
     /// A cluster of so many servers, none of which runs yet.
     pub fn new(lab: Lab, servers: usize) -> Cluster {
-        let must_save = !matches!(lab.test().part, Part::Raft2A | Part::Raft2B);
+        let persistence = match lab.test().part {
+            Part::Raft2A | Part::Raft2B => Persistence::NotYet,
+            _ => Persistence::Required,
+        };
         let inner = Rc::new(Inner {
             made: lab.world().tester().now(),
             lab,
             slots: RefCell::new((0..servers).map(|_| Slot::default()).collect()),
             enabled: RefCell::new(vec![vec![false; servers]; servers]),
             restart: RefCell::default(),
-            invariants: RefCell::new(Invariants::new(servers, must_save)),
+            invariants: RefCell::new(Invariants::new(servers, persistence)),
             show: Cell::new(crate::command::show),
             part: RefCell::default(),
         });
         let cluster = Cluster(inner);
-        cluster.fact(|| Fact::Cluster { servers });
+        cluster.record(|| HarnessEvent::Cluster { servers });
         let weak = cluster.downgrade();
         cluster.lab().world().after_each_poll(move |node| {
             if let (Some(i), Some(cluster)) = (node.as_server(), weak.upgrade()) {
-                cluster.look_at(i);
+                cluster.check_server(i);
             }
         });
         cluster
@@ -125,7 +129,7 @@ impl Cluster {
     }
 
     /// Server `i` has run: it may have been crashed by chaos, or be in a state in which none may be.
-    fn look_at(&self, i: usize) {
+    fn check_server(&self, i: usize) {
         let slots = self.slots();
         let Some(Instance { raft, server }) = slots.get(i).and_then(|slot| slot.instance.as_ref())
         else {
@@ -135,24 +139,23 @@ impl Cluster {
             drop(slots);
             return self.crashed_by_chaos(i);
         }
-        let rafts = |j: usize| Some(slots[j].instance.as_ref()?.raft.clone());
         let now = self.tester().now();
         let saves = slots[i].saved.as_ref().map_or(0, Persister::count);
-        let traffic = Traffic { saves, answers: server.answers() };
-        let checked = self.0.invariants.borrow_mut().check(i, &**raft, traffic, now, &rafts);
+        let traffic = Traffic { saves, replies: server.answers() };
+        let checked = self.0.invariants.borrow_mut().check(i, &**raft, traffic, now);
         if server.runtime().is_recording() {
             let invariants = self.0.invariants.borrow();
-            let mut recorded = slots[i].recorded.borrow_mut();
-            let state = recorded.change(&**raft, invariants.last(i), self.0.show.get());
+            let mut recorder = slots[i].recorder.borrow_mut();
+            let state = recorder.change(&**raft, invariants.last_probe(i), self.0.show.get());
             if let Some(state) = state {
-                server.runtime().record(|| Fact::State(state).event());
+                server.runtime().record(|| HarnessEvent::State(state).event());
             }
         }
-        self.holds(i, checked);
+        self.report_violation(i, checked);
     }
 
     /// Whether a property holds; when it does not, the run ends.
-    fn holds(&self, i: usize, checked: Result<(), Violation>) -> bool {
+    fn report_violation(&self, i: usize, checked: Holds) -> bool {
         if let Err(violation) = checked {
             self.0.lab.fail(Some(i), Reason::Violation(Box::new(violation)));
             return false;
@@ -230,8 +233,8 @@ impl Cluster {
     }
 
     /// Records something for programs that read the run.
-    pub fn fact(&self, fact: impl FnOnce() -> Fact) {
-        self.tester().record(|| fact().event());
+    pub fn record(&self, event: impl FnOnce() -> HarnessEvent) {
+        self.tester().record(|| event().event());
     }
 
     /// How commands are shown in the record, where they are not [`Command`](crate::Command)s.
@@ -252,11 +255,11 @@ impl Cluster {
     /// A failure at this moment.
     pub fn failure(&self, server: Option<usize>, reason: Reason) -> Failure {
         let enabled = self.0.enabled.borrow();
-        let situation = self.0.invariants.borrow().situation(
-            self.tester().now(),
-            &|i| self.is_running(i),
-            &|from, to| enabled[from][to],
-        );
+        let situation = self
+            .0
+            .invariants
+            .borrow()
+            .situation(self.tester().now(), &|from, to| enabled[from][to]);
         Failure { situation: situation.into(), ..self.0.lab.failure(server, reason) }
     }
 
@@ -273,7 +276,7 @@ impl Cluster {
     /// Starts a server that does not run, from what it had saved, with new ends to all servers. None
     /// of them is enabled yet.
     pub fn start_server(&self, i: usize) -> NewServer {
-        self.fact(|| Fact::Started { server: i });
+        self.record(|| HarnessEvent::Started { server: i });
         let ends: Vec<ClientEnd> = (0..self.n())
             .map(|j| {
                 let end = self.network().make_end(Node::server(i));
@@ -288,7 +291,7 @@ impl Cluster {
             assert!(slot.instance.is_none(), "server {i} is started while it runs");
             slot.ends.clone_from(&ends);
             slot.incarnation += 1;
-            slot.recorded.take();
+            slot.recorder.take();
             let persister = match &slot.saved {
                 Some(saved) => saved.copy(rt.clone()),
                 None => Persister::new(rt.clone()),
@@ -311,12 +314,12 @@ impl Cluster {
         self.slots_mut()[i].instance =
             Some(Instance { raft: raft.clone(), server: server.clone() });
         // How it starts is looked at before anything happens to it.
-        self.look_at(i);
+        self.check_server(i);
         let cluster = self.downgrade();
         let applied = applied.watched(move |message| {
             let Some(cluster) = cluster.upgrade() else { return true };
             let checked = cluster.0.invariants.borrow_mut().applied(i, message);
-            cluster.holds(i, checked)
+            cluster.report_violation(i, checked)
         });
         let raft = Rc::new(Overseen { raft, cluster: self.downgrade(), i });
         NewServer { raft, applied, persister, server }
@@ -336,7 +339,8 @@ impl Cluster {
             slot.instance.take()
         };
         if let Some(instance) = instance {
-            self.fact(|| Fact::Stopped { server: i });
+            self.0.invariants.borrow_mut().stopped(i);
+            self.record(|| HarnessEvent::Stopped { server: i });
             instance.end();
         }
     }
@@ -361,8 +365,8 @@ impl Cluster {
             self.enable(from, to, enabled);
         }
         if !changed.is_empty() {
-            self.0.invariants.borrow_mut().has_changed(self.tester().now());
-            self.fact(|| Fact::Links { changed });
+            self.0.invariants.borrow_mut().links_changed(self.tester().now());
+            self.record(|| HarnessEvent::Links { changed });
         }
     }
 
@@ -392,7 +396,7 @@ impl Cluster {
     pub fn ask<T>(&self, i: usize, question: impl FnOnce(&dyn Raft) -> T) -> Option<T> {
         let Instance { raft, server } = self.slots()[i].instance.clone()?;
         let answer = server.runtime().act(|| question(&*raft));
-        self.look_at(i);
+        self.check_server(i);
         Some(answer)
     }
 
@@ -467,6 +471,7 @@ impl Cluster {
         for i in 0..self.n() {
             let instance = self.slots_mut()[i].instance.take();
             if let Some(instance) = instance {
+                self.0.invariants.borrow_mut().stopped(i);
                 instance.end();
             }
         }
@@ -524,9 +529,9 @@ impl Raft for Overseen {
     fn snapshot(&self, index: u64, snapshot: Bytes) {
         if let Some(cluster) = self.cluster.upgrade() {
             let mut invariants = cluster.0.invariants.borrow_mut();
-            let checked = invariants.makes_snapshot(self.i, index, &snapshot);
+            let checked = invariants.snapshot_made(self.i, index, &snapshot);
             drop(invariants);
-            if !cluster.holds(self.i, checked) {
+            if !cluster.report_violation(self.i, checked) {
                 return;
             }
         }
@@ -540,7 +545,7 @@ impl Raft for Overseen {
     fn probe(&self) -> Option<Probe> {
         // What a probe says once only, the checks are to hear first.
         if let Some(cluster) = self.cluster.upgrade() {
-            cluster.look_at(self.i);
+            cluster.check_server(self.i);
         }
         self.raft.probe()
     }

@@ -7,9 +7,7 @@ use std::time::Duration;
 use labrpc::{Event, World};
 use serde::{Deserialize, Serialize};
 
-use crate::config::Config;
 use crate::failure::{Failure, Reason};
-use crate::missing::Missing;
 use crate::raft::Implementation;
 use crate::suite::Test;
 
@@ -52,8 +50,6 @@ pub(crate) struct Results {
     pub(crate) warnings: Vec<String>,
     /// A failure that a task other than the test itself found.
     pub(crate) failure: Option<Failure>,
-    /// What an unfinished implementation said that it does not do yet.
-    pub(crate) missing: Missing,
 }
 
 impl Lab {
@@ -99,12 +95,6 @@ impl Lab {
     /// The Raft that is being tested.
     pub fn implementation(&self) -> &Implementation {
         &self.implementation
-    }
-
-    /// A cluster of `servers`, all started and connected, on an unreliable network or not, with the
-    /// applier that makes snapshots or the plain one.
-    pub fn make_config(&self, servers: usize, unreliable: bool, snapshot: bool) -> Config {
-        Config::new(self.clone(), servers, unreliable, snapshot)
     }
 
     /// A failure at this moment.

@@ -11,7 +11,9 @@
 //! | `cluster` | servers that are started, crashed, cut off and counted |
 //! | `config` | the Raft tests' cluster: connect, start1, crash1, one, check_one_leader, ... |
 //! | `lab` | what one run of a test is given |
-//! | `fact` | what is recorded of a run for programs |
+//! | `event_kind` | the kinds of events |
+//! | `harness_event` | what the harness records of a run for programs |
+//! | `state_recorder` | what to record of a Raft's state |
 //! | `property` | the properties of Raft that are checked, by name |
 //! | `invariants` | the checks of them, at every moment of every run |
 //! | `situation` | what a cluster is at, for reports of runs in which nothing goes on |
@@ -31,8 +33,9 @@
 mod cluster;
 mod command;
 mod config;
-mod fact;
+mod event_kind;
 mod failure;
+mod harness_event;
 mod invariants;
 mod lab;
 pub mod linearizability;
@@ -40,15 +43,18 @@ mod missing;
 mod persister;
 mod property;
 mod raft;
+mod role;
 mod runner;
 mod situation;
+mod state_recorder;
 mod suite;
 
 pub use cluster::{Cluster, NewServer, WeakCluster};
 pub use command::{Command, show};
 pub use config::{Config, MAX_LOG_SIZE_BYTES, RAFT_ELECTION_TIMEOUT, SNAPSHOT_INTERVAL};
-pub use fact::{Fact, ShowCommand, State};
+pub use event_kind::EventKind;
 pub use failure::{Checked, Failure, Profile, Reason, Verdict};
+pub use harness_event::{HarnessEvent, ServerState, WrittenEntry};
 pub use lab::{Lab, Passed};
 pub use missing::not_yet;
 pub use persister::{Persister, Pieces};
@@ -58,4 +64,5 @@ pub use raft::{
     Raft, RaftState, ReadSaved, Role, SavedState, Started, apply_channel,
 };
 pub use runner::{Run, RunReport, run_test};
+pub use state_recorder::ShowCommand;
 pub use suite::{NoSuchTest, Part, Steps, Test, select};

@@ -1,23 +1,26 @@
-//! What an unfinished implementation does not do yet, said where it would do it.
+//! What an unfinished implementation does not do yet, reported where it would do it.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::panic::Location;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::lab::Results;
 use crate::suite::Part;
 
+/// Something that is not there: the part it belongs to, what it is, and where it should be.
+type MissingPiece = (Part, &'static str, &'static Location<'static>);
+
+/// What was missing in one run. Clones are the same one.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Missing(Arc<Mutex<BTreeSet<MissingPiece>>>);
+
 thread_local! {
-    /// Of the run on this thread. Each run has a thread of its own.
-    static RESULTS: RefCell<Option<Arc<Mutex<Results>>>> = const { RefCell::new(None) };
+    /// That of the run on this thread: each run has a thread of its own.
+    static OF_THIS_RUN: RefCell<Option<Missing>> = const { RefCell::new(None) };
 }
 
-/// Something that was not there: the part it belongs to, what it is, and where it is to be.
-pub(crate) type Missing = BTreeSet<(Part, &'static str, &'static Location<'static>)>;
-
-/// Says that something is not there yet: what stands in a skeleton until somebody writes the real
-/// thing in its place. If the run fails, its report says it, too; otherwise nothing changes.
+/// Reports that something is not there yet: what stands in a skeleton until it is written. If the run
+/// fails, its report lists it; otherwise nothing changes.
 ///
 /// ```
 /// labraft::not_yet(labraft::Part::Raft2A, "elections");
@@ -25,27 +28,32 @@ pub(crate) type Missing = BTreeSet<(Part, &'static str, &'static Location<'stati
 #[track_caller]
 pub fn not_yet(part: Part, what: &'static str) {
     let place = Location::caller();
-    RESULTS.with_borrow(|results| {
-        if let Some(results) = results {
-            let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
-            results.missing.insert((part, what, place));
+    OF_THIS_RUN.with_borrow(|missing| {
+        if let Some(Missing(pieces)) = missing {
+            let mut pieces = pieces.lock().unwrap_or_else(PoisonError::into_inner);
+            pieces.insert((part, what, place));
         }
     });
 }
 
-/// From now on this thread's run is the one with these results.
-pub(crate) fn listen(results: Arc<Mutex<Results>>) {
-    RESULTS.set(Some(results));
-}
+impl Missing {
+    /// From now on, what this thread reports goes here.
+    pub(crate) fn listen(&self) {
+        OF_THIS_RUN.set(Some(self.clone()));
+    }
 
-/// What was missing first: of the earliest part of which anything was, a line each.
-pub(crate) fn lines(missing: &Missing) -> Vec<String> {
-    let Some((first, ..)) = missing.first() else { return Vec::new() };
-    let of_first = missing.iter().filter(|(part, ..)| part == first);
-    let line = |(part, what, place): &(Part, &str, &Location<'_>)| {
-        format!("not there yet: {what} (lab {part}), {}:{}", place.file(), place.line())
-    };
-    of_first.map(line).collect()
+    /// What of the earliest part was missing, a line each: later parts build on it.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let pieces = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some((first, ..)) = pieces.first() else { return Vec::new() };
+        let mut lines = Vec::new();
+        for (part, what, place) in pieces.iter().filter(|(part, ..)| part == first) {
+            let file = place.file();
+            let line = place.line();
+            lines.push(format!("not there yet: {what} (lab {part}), {file}:{line}"));
+        }
+        lines
+    }
 }
 
 #[cfg(test)]
@@ -53,17 +61,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_belongs_to_the_earliest_part_is_said() {
-        let results = Arc::new(Mutex::new(Results::default()));
-        not_yet(Part::Raft2A, "what nobody hears");
-        listen(results.clone());
+    fn what_is_missing_of_the_earliest_part_is_listed() {
+        let missing = Missing::default();
+        not_yet(Part::Raft2A, "before the run");
+        missing.listen();
         for what in ["b", "a", "b"] {
             not_yet(Part::Raft2B, what);
         }
         not_yet(Part::Raft2C, "c");
-        let found = lines(&results.lock().unwrap().missing);
-        let begins: Vec<&str> = found.iter().map(|line| line.split_once(", ").unwrap().0).collect();
+        let lines = missing.lines();
+        let begins: Vec<&str> = lines.iter().map(|line| line.split_once(", ").unwrap().0).collect();
         assert_eq!(begins, ["not there yet: a (lab 2B)", "not there yet: b (lab 2B)"]);
-        assert!(found[0].contains("missing.rs:"), "{found:?}");
+        assert!(lines[0].contains("missing.rs:"), "{lines:?}");
     }
 }

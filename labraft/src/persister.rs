@@ -7,7 +7,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use labrpc::Runtime;
 
-use crate::fact::Fact;
+use crate::harness_event::HarnessEvent;
 
 /// A byte string in shared pieces. Adding a piece and copying cost the same for any length, and
 /// strings that share a beginning share its memory.
@@ -133,7 +133,7 @@ impl Persister {
             }
             let (state, snapshot) = (saved.state.len(), saved.snapshot.len());
             runtime.fingerprint(state as u64, snapshot as u64);
-            runtime.record(|| Fact::Saved { state, snapshot }.event());
+            runtime.record(|| HarnessEvent::Saved { state, snapshot }.event());
         }
         let replaced = self.saved.replace(saved);
         drop(replaced);

@@ -1,84 +1,200 @@
-//! The properties of Raft that are checked, by name, and how a report says that one was broken.
+//! The properties that every run is checked for, by name, and how a report states that one was broken.
 
 use std::fmt;
 
-/// A property of Raft. Figures and sections are those of the extended Raft paper.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+use serde::{Deserialize, Serialize};
+
+/// A property that every run is checked for. Figures and sections are those of the extended Raft paper.
+///
+/// Written down, as in results and in the patches of known bugs, it is its [`name`](Property::name).
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub enum Property {
     /// At most one leader is elected in a term (figure 3).
     ElectionSafety,
     /// A leader never overwrites or deletes entries of its log (figure 3).
     LeaderAppendOnly,
-    /// Logs that have an entry of one index and term in common are the same up to it (figure 3).
+    /// Two logs that contain an entry with the same index and term are identical up to it (figure 3).
     LogMatching,
-    /// Whoever leads has all entries that were committed in earlier terms (figure 3).
+    /// A leader's log contains all entries that were committed in earlier terms (figure 3).
     LeaderCompleteness,
-    /// No two servers take different entries for committed at one index (figure 3).
+    /// No two servers commit or apply different entries at the same index (figure 3).
     StateMachineSafety,
-    /// A leader counts replicas of entries of its own term only, and of a majority (section 5.4.2).
+    /// A leader counts replicas only of entries of its own term, and needs a majority (section 5.4.2).
     CommitRule,
-    /// A server's term never falls, also through restarts (figure 2).
+    /// A server's term never decreases, not even over a restart (figure 2).
     TermMonotone,
-    /// A server votes for one candidate in a term, also through restarts (figure 2).
+    /// A server votes for one candidate in a term, also over a restart (figure 2).
     OneVote,
-    /// While a server is up, what it takes for committed and has applied grows only, in this order:
-    /// applied, committed, in the log (figure 2).
+    /// While a server is up, its commitIndex and lastApplied never decrease, and lastApplied <=
+    /// commitIndex <= the log's last index (figure 2).
     CommitMonotone,
-    /// What a follower acknowledged stays in its log, until a later leader replaces it (section 5.3).
+    /// An entry that a follower acknowledged stays in its log until a later leader replaces it
+    /// (section 5.3).
     Acknowledged,
-    /// What a leader believes to be replicated grows only, and is (figure 2, matchIndex).
+    /// A leader's matchIndex never decreases, and the follower has the entries up to it (figure 2).
     MatchIndex,
     /// A server hands its service each command once, in the order of the log (section 5.3).
     ApplyOrder,
-    /// A snapshot stands for what its service has applied; it is saved together with the log that goes
-    /// on from it, and no older one ever takes its place (section 7).
+    /// A snapshot stands for what its service has applied. It is saved together with the log that
+    /// follows it, and an older snapshot never replaces a newer one (section 7).
     Snapshot,
-    /// Term, vote and entries are saved before an answer leaves (figure 2, persistent state).
+    /// Term, vote and entries are saved before a reply leaves (figure 2, persistent state).
     SavedFirst,
-    /// The election timer starts anew when a vote is given, and with each word of the leader
+    /// The election timer restarts when a vote is granted and whenever the leader is heard
     /// (section 5.2).
     ElectionTimer,
+    /// The replies that clients got fit one order of their operations (section 8).
+    Linearizability,
 }
 
-impl fmt::Display for Property {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Property::ElectionSafety => "Election Safety (paper, figure 3)",
-            Property::LeaderAppendOnly => "Leader Append-Only (paper, figure 3)",
-            Property::LogMatching => "Log Matching (paper, figure 3)",
-            Property::LeaderCompleteness => "Leader Completeness (paper, figure 3)",
-            Property::StateMachineSafety => "State Machine Safety (paper, figure 3)",
-            Property::CommitRule => "the commit rule (paper, section 5.4.2)",
-            Property::TermMonotone => "terms grow only (paper, figure 2)",
-            Property::OneVote => "one vote in a term (paper, figure 2)",
-            Property::CommitMonotone => "commitIndex and lastApplied grow only (paper, figure 2)",
-            Property::Acknowledged => "what was acknowledged stays (paper, section 5.3)",
-            Property::MatchIndex => "matchIndex is what is replicated (paper, figure 2)",
-            Property::ApplyOrder => "apply order (paper, section 5.3)",
-            Property::Snapshot => "what a snapshot covers (paper, section 7)",
-            Property::SavedFirst => "saved before it is answered (paper, figure 2)",
-            Property::ElectionTimer => "the election timer (paper, section 5.2)",
-        })
+/// What is known of a property: the one table that reports, results and patches read.
+struct Row {
+    property: Property,
+    /// Stable, for programs and files.
+    name: &'static str,
+    /// For people.
+    title: &'static str,
+    /// Where it is stated.
+    source: &'static str,
+}
+
+const fn row(
+    property: Property,
+    name: &'static str,
+    title: &'static str,
+    source: &'static str,
+) -> Row {
+    Row { property, name, title, source }
+}
+
+/// One row for each property, in the order of the enum.
+#[rustfmt::skip]
+const TABLE: [Row; 16] = [
+    row(Property::ElectionSafety, "election-safety", "Election Safety", "paper, figure 3"),
+    row(Property::LeaderAppendOnly, "leader-append-only", "Leader Append-Only", "paper, figure 3"),
+    row(Property::LogMatching, "log-matching", "Log Matching", "paper, figure 3"),
+    row(Property::LeaderCompleteness, "leader-completeness", "Leader Completeness", "paper, figure 3"),
+    row(Property::StateMachineSafety, "state-machine-safety", "State Machine Safety", "paper, figure 3"),
+    row(Property::CommitRule, "commit-rule", "commit rule", "paper, section 5.4.2"),
+    row(Property::TermMonotone, "term-monotone", "term never decreases", "paper, figure 2"),
+    row(Property::OneVote, "one-vote", "one vote per term", "paper, figure 2"),
+    row(Property::CommitMonotone, "commit-monotone", "commitIndex and lastApplied never decrease", "paper, figure 2"),
+    row(Property::Acknowledged, "acknowledged", "acknowledged entries stay", "paper, section 5.3"),
+    row(Property::MatchIndex, "match-index", "matchIndex is replicated", "paper, figure 2"),
+    row(Property::ApplyOrder, "apply-order", "apply order", "paper, section 5.3"),
+    row(Property::Snapshot, "snapshot", "snapshot and log fit together", "paper, section 7"),
+    row(Property::SavedFirst, "saved-first", "saved before replying", "paper, figure 2"),
+    row(Property::ElectionTimer, "election-timer", "election timer", "paper, section 5.2"),
+    row(Property::Linearizability, "linearizability", "linearizability", "paper, section 8"),
+];
+
+impl Property {
+    /// All properties, in the order of the table.
+    pub fn all() -> impl Iterator<Item = Property> {
+        TABLE.iter().map(|row| row.property)
+    }
+
+    const fn row(self) -> &'static Row {
+        &TABLE[self as usize]
+    }
+
+    /// The stable name, such as `election-safety`, for files and programs.
+    pub const fn name(self) -> &'static str {
+        self.row().name
+    }
+
+    /// The title, such as `Election Safety`, for people.
+    pub const fn title(self) -> &'static str {
+        self.row().title
+    }
+
+    /// Where it is stated, such as `paper, figure 3`.
+    pub const fn source(self) -> &'static str {
+        self.row().source
+    }
+
+    /// The property with this [`name`](Property::name).
+    pub fn from_name(name: &str) -> Option<Property> {
+        TABLE.iter().find(|row| row.name == name).map(|row| row.property)
+    }
+
+    /// Whether a broken one means that committed data can be lost or contradicted. The election timer is
+    /// about progress only.
+    pub const fn is_safety(self) -> bool {
+        !matches!(self, Property::ElectionTimer)
     }
 }
 
-/// A property that does not hold, and what shows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+impl From<Property> for String {
+    fn from(property: Property) -> String {
+        property.name().into()
+    }
+}
+
+impl TryFrom<String> for Property {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Property, String> {
+        Property::from_name(&name).ok_or_else(|| format!("no property is called {name:?}"))
+    }
+}
+
+impl fmt::Display for Property {
+    /// Its title, and where it is stated.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.title(), self.source())
+    }
+}
+
+/// A property that was broken, and the evidence.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Violation {
-    /// Which.
+    /// The property.
     pub property: Property,
-    /// The facts that contradict one another.
-    pub facts: String,
+    /// The servers that the evidence names.
+    pub servers: Vec<usize>,
+    /// The facts that contradict one another, in a sentence.
+    pub evidence: String,
 }
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.property, self.facts)
+        write!(f, "{}: {}", self.property, self.evidence)
     }
 }
 
-pub(crate) type Checked = Result<(), Violation>;
+/// Whether a property holds.
+pub(crate) type Holds = Result<(), Violation>;
 
-pub(crate) fn violated(property: Property, facts: String) -> Checked {
-    Err(Violation { property, facts })
+/// A broken property, as the result of its check.
+pub(crate) fn violated(
+    property: Property,
+    servers: impl Into<Vec<usize>>,
+    evidence: String,
+) -> Holds {
+    Err(Violation { property, servers: servers.into(), evidence })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_row_of_the_table_stands_at_the_place_of_its_property() {
+        for (place, property) in Property::all().enumerate() {
+            assert_eq!(property as usize, place);
+            assert_eq!(Property::from_name(property.name()), Some(property));
+        }
+        assert_eq!(Property::Linearizability as usize + 1, TABLE.len());
+    }
+
+    #[test]
+    fn a_property_is_written_as_its_name() {
+        let text = serde_json::to_string(&Property::CommitRule).unwrap();
+        assert_eq!(text, "\"commit-rule\"");
+        assert_eq!(serde_json::from_str::<Property>(&text).unwrap(), Property::CommitRule);
+        let error = serde_json::from_str::<Property>("\"safety\"").unwrap_err().to_string();
+        assert!(error.contains("no property is called \"safety\""), "{error}");
+    }
 }

@@ -8,6 +8,7 @@ use labrpc::sync::{RendezvousReceiver, RendezvousSender, rendezvous};
 use labrpc::{ClientEnd, Runtime, Server};
 
 use crate::persister::Persister;
+pub use crate::role::Role;
 
 /// One of the Rafts that the lab can run: a value, chosen at run time.
 ///
@@ -122,15 +123,6 @@ pub struct RaftState {
     pub term: u64,
     /// Whether this server believes that it leads.
     pub is_leader: bool,
-}
-
-/// A server's role (Raft paper, section 5.1).
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the paper's own words")]
-pub enum Role {
-    Follower,
-    Candidate,
-    Leader,
 }
 
 /// The inside of a Raft at one moment.

@@ -8,7 +8,7 @@ use labrpc::{Limits, RunSpec, Simulation, Taken, Timed, Trouble, Watch};
 
 use crate::failure::{Failure, Profile, Reason, Verdict};
 use crate::lab::{Lab, Passed, Results};
-use crate::missing;
+use crate::missing::Missing;
 use crate::raft::Implementation;
 use crate::suite::Test;
 
@@ -111,13 +111,15 @@ impl Run {
             self;
         let results = Arc::new(Mutex::new(Results::default()));
         let results_inside = results.clone();
+        let missing = Missing::default();
+        let missing_inside = missing.clone();
         let mut simulation = Simulation::new(spec.clone()).limits(limits).record(record);
         simulation = simulation.chaos(profile == Profile::Chaos).record_choices(record_choices);
         if let Some(watch) = watch {
             simulation = simulation.watch(watch);
         }
         let outcome = simulation.run(move |world| {
-            missing::listen(results_inside.clone());
+            missing_inside.listen();
             let lab = Lab::new(world, test, implementation, results_inside);
             (test.run)(lab)
         });
@@ -128,8 +130,7 @@ impl Run {
             (None, Err(trouble)) => Err(from_trouble(trouble, outcome.elapsed)),
         };
         let result = result.map_err(|failure| {
-            let missing = missing::lines(&found.missing);
-            let situation = [missing, failure.situation.to_vec()].concat().into();
+            let situation = [missing.lines(), failure.situation.to_vec()].concat().into();
             Failure { situation, ..failure }
         });
         RunReport {

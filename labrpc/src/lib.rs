@@ -47,35 +47,39 @@
 //! Left out, and why: there are no streams, sockets or disks, for the labs have none; a message is
 //! never duplicated and only replies are held back long, as in the course's network.
 
-mod chaos;
-mod choice;
-mod client_end;
+mod chance;
 mod codec;
+mod decisions;
 mod event;
 mod executor;
 mod faults;
 mod guard;
+mod hash;
+pub mod nanoseconds;
 mod network;
 mod node;
 mod notes;
+mod random;
+mod recorder;
 mod runtime;
-mod server;
 mod simulation;
 mod spec;
 pub mod sync;
+mod task;
 mod timers;
 mod trouble;
 
-pub use chaos::Chaos;
-pub use client_end::{Call, ClientEnd};
+pub use chance::Ratio;
 pub use codec::{CodecError, decode, decode_first, encode, encode_into};
-pub use event::{Event, Lost, Name, Timed, Watch, hash_bytes, nanoseconds};
+pub use event::{Event, Lost, Name, Timed, Watch};
 pub use executor::Limits;
+pub use faults::chaos::Chaos;
 pub use guard::{Offence, is_guarded};
-pub use network::{EndId, Network};
+pub use hash::{derived_seed, hash_bytes};
+pub use network::{Call, ClientEnd, EndId, Method, Network, Server, Service};
 pub use node::Node;
 pub use runtime::{Dice, JoinHandle, Runtime, Sleep};
-pub use server::{Method, Server, Service};
 pub use simulation::{Outcome, Simulation, World};
 pub use spec::{Address, Kind, RunSpec, Taken};
-pub use trouble::{TaskInfo, Trouble};
+pub use task::TaskInfo;
+pub use trouble::Trouble;

@@ -12,11 +12,14 @@ use std::time::Duration;
 
 use rand::TryRng;
 
-use crate::choice::StreamId;
-use crate::event::{Event, Part};
-use crate::executor::{Executor, GroupId, Waiting};
+use crate::decisions::SequenceId;
+use crate::event::Event;
+use crate::executor::Executor;
+use crate::faults::server::{ClockSkew, after_pause, crashes_at_save};
 use crate::node::Node;
+use crate::recorder::Part;
 use crate::spec::Kind;
+use crate::task::{GroupId, Waiting};
 use crate::timers::TimerId;
 use crate::trouble::Trouble;
 
@@ -29,14 +32,12 @@ pub struct Runtime {
     pub(crate) executor: Rc<Executor>,
     pub(crate) group: GroupId,
     node: Node,
-    /// By how many parts of 1,000 this node's clock is fast. Zero but for servers under chaos.
-    skew: i64,
+    skew: ClockSkew,
 }
 
 impl Runtime {
     pub(crate) fn new(executor: &Rc<Executor>, node: Node) -> Runtime {
-        let chaos = executor.chaos.get();
-        let skew = chaos.map_or(0, |chaos| chaos.skew_of(&mut executor.choices.borrow_mut(), node));
+        let skew = ClockSkew::of(&mut executor.faults(), node);
         Runtime { executor: executor.clone(), group: executor.new_group(node), node, skew }
     }
 
@@ -47,31 +48,18 @@ impl Runtime {
 
     /// Virtual time since the start of the simulation, as this node's clock shows it.
     pub fn now(&self) -> Duration {
-        let now = self.executor.now();
-        if self.skew == 0 {
-            return Duration::from_nanos(now);
-        }
-        let shown = i128::from(now) * i128::from(1000 + self.skew) / 1000;
-        Duration::from_nanos(shown as u64)
+        Duration::from_nanos(self.skew.shown(self.executor.now()))
     }
 
-    /// The true time at which this node's clock shows that time; and if the node pauses then, the end of
-    /// the pause.
-    fn true_time(&self, shown: u64) -> u64 {
-        let Some(chaos) = self.executor.chaos.get() else {
-            return self.unskewed(shown);
-        };
-        let time = self.unskewed(shown);
-        chaos.after_pause(&mut self.executor.choices.borrow_mut(), self.node, time)
-    }
-
-    fn unskewed(&self, shown: u64) -> u64 {
-        if self.skew == 0 || shown == u64::MAX {
-            return shown;
+    /// The true time, in nanoseconds, at which this node's clock shows that time; and if the node pauses
+    /// then, the end of the pause.
+    fn due(&self, shown: Duration) -> u64 {
+        let time = self.skew.time_of(u64::try_from(shown.as_nanos()).unwrap_or(u64::MAX));
+        if self.executor.chaos.get().is_none() {
+            return time;
         }
-        let rate = i128::from(1000 + self.skew);
-        let time = (i128::from(shown) * 1000 + rate - 1) / rate;
-        u64::try_from(time).unwrap_or(u64::MAX)
+        let time = Duration::from_nanos(time);
+        after_pause(&mut self.executor.faults(), self.node, time).as_nanos() as u64
     }
 
     /// Runs `future` as a task of this group. The name is for reports.
@@ -110,7 +98,7 @@ impl Runtime {
     pub fn sleep_until(&self, time: Duration) -> Sleep {
         Sleep {
             executor: self.executor.clone(),
-            deadline: self.true_time(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)),
+            deadline: self.due(time),
             timer: None,
             at: Location::caller(),
         }
@@ -163,19 +151,19 @@ impl Runtime {
     /// Whether the next step of a schedule is taken that the test has drawn. It always is; but this is a
     /// decision, so that a run can be made without the step. `which` tells schedules apart.
     pub fn happens(&self, which: u32) -> bool {
-        let mut choices = self.executor.choices.borrow_mut();
-        let stream = choices.sequence(Kind::Schedule, self.node.raw(), which);
-        choices.draw_shaped(stream, 2, |_| 1) == 1
+        let mut decisions = self.executor.decisions.borrow_mut();
+        let stream = decisions.sequence(Kind::Schedule, self.node.raw(), which);
+        decisions.draw_shaped(stream, 2, |_| 1) == 1
     }
 
     fn dice_of(&self, kind: Kind, which: u32) -> Dice {
-        let stream = self.executor.choices.borrow_mut().sequence(kind, self.node.raw(), which);
+        let stream = self.executor.decisions.borrow_mut().sequence(kind, self.node.raw(), which);
         Dice { executor: self.executor.clone(), stream }
     }
 
     /// Calls `act` on behalf of this node: what it logs is shown as this node's, whoever calls.
     pub fn act<R>(&self, act: impl FnOnce() -> R) -> R {
-        self.executor.act_as(self.node, act)
+        self.executor.run_as(self.node, act)
     }
 
     /// Adds something to the run's fingerprint: what upper crates want runs to be told apart by.
@@ -201,21 +189,12 @@ impl Runtime {
     /// Whether chaos wants this server to crash at the save that it is about to make. If so, it has: what
     /// it sent before has left, and whatever it does in the rest of this moment is void.
     pub fn crashes_at_save(&self) -> bool {
-        let Some(rate) = self.executor.chaos.get().map(|chaos| chaos.crashes_at_save) else {
-            return false;
-        };
-        let mut choices = self.executor.choices.borrow_mut();
-        let stream = choices.sequence(Kind::CrashAtSave, self.node.raw(), 0);
-        let does = choices.may_happen(rate)
-            && choices
-                .draw_shaped(stream, 2, |raw| u64::from(crate::choice::scale(raw, 20_000) < rate))
-                == 1;
-        drop(choices);
-        if does {
-            self.executor.is_void.set(true);
+        let crashes = crashes_at_save(&mut self.executor.faults(), self.node);
+        if crashes {
+            self.executor.set_void();
             self.crash();
         }
-        does
+        crashes
     }
 
     /// Ends this group: its tasks are dropped now, the running one when its poll returns. What was
@@ -331,12 +310,12 @@ impl<T> Future for JoinHandle<T> {
     }
 }
 
-/// Random numbers whose every draw is a [`choice`](crate::choice) with an address. It is an
+/// Random numbers whose every draw is a [`choice`](crate::decisions) with an address. It is an
 /// [`Rng`](rand::Rng), so all of `rand` works on it; [`below`](Dice::below) is one draw with a bound.
 #[derive(Clone)]
 pub struct Dice {
     executor: Rc<Executor>,
-    stream: StreamId,
+    stream: SequenceId,
 }
 
 impl Dice {
@@ -346,7 +325,7 @@ impl Dice {
     /// If `bound` is 0.
     pub fn below(&self, bound: u64) -> u64 {
         assert!(bound > 0, "there is no number below 0");
-        self.executor.choices.borrow_mut().draw(self.stream, bound)
+        self.executor.decisions.borrow_mut().draw(self.stream, bound)
     }
 
     /// A span in `from..to`, to the nanosecond.
@@ -368,11 +347,11 @@ impl TryRng for Dice {
     type Error = Infallible;
 
     fn try_next_u32(&mut self) -> Result<u32, Infallible> {
-        Ok(self.executor.choices.borrow_mut().draw(self.stream, 1 << 32) as u32)
+        Ok(self.executor.decisions.borrow_mut().draw(self.stream, 1 << 32) as u32)
     }
 
     fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-        Ok(self.executor.choices.borrow_mut().draw(self.stream, 0))
+        Ok(self.executor.decisions.borrow_mut().draw(self.stream, 0))
     }
 
     fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {

@@ -9,15 +9,16 @@ use std::rc::{Rc, Weak};
 use std::sync::Once;
 use std::time::Duration;
 
-use crate::chaos::Chaos;
-use crate::event::{Fingerprint, Recorder, Timed, Watch};
+use crate::event::{Timed, Watch};
 use crate::executor::{Executor, Limits, set_current};
+use crate::faults::chaos::Chaos;
 use crate::guard;
-use crate::network::Network;
+use crate::hash::Fingerprint;
+use crate::network::{Network, Server, ServerState};
 use crate::node::Node;
 use crate::notes;
+use crate::recorder::Recorder;
 use crate::runtime::Runtime;
-use crate::server::{Server, ServerState};
 use crate::spec::{Address, Kind, RunSpec, Taken};
 use crate::trouble::Trouble;
 
@@ -56,7 +57,7 @@ impl World {
 
     /// Draws faults beyond the course's network; they begin now.
     pub fn draw_chaos(&self) {
-        let chaos = Chaos::draw(&mut self.executor.choices.borrow_mut());
+        let chaos = Chaos::draw(&mut self.executor.decisions.borrow_mut());
         self.set_chaos(Some(chaos));
     }
 
@@ -69,7 +70,7 @@ impl World {
     /// Has `observer` called after each poll of a task, with the node that the task runs for. It is to
     /// look, and to change nothing.
     pub fn after_each_poll(&self, observer: impl Fn(Node) + 'static) {
-        self.executor.observer.replace(Some(Rc::new(observer)));
+        self.executor.after_poll.replace(Some(Rc::new(observer)));
     }
 
     /// Tasks, time and dice of client `i`.
@@ -185,7 +186,7 @@ impl Simulation {
             Rc::new(Executor::new(self.spec, self.limits, self.record_choices, recorder));
         set_current(Some(executor.clone()));
         let entropy = {
-            let mut choices = executor.choices.borrow_mut();
+            let mut choices = executor.decisions.borrow_mut();
             let sequence = choices.sequence(Kind::Entropy, Node::TESTER.raw(), 0);
             choices.draw(sequence, 0)
         };
@@ -217,7 +218,7 @@ impl Simulation {
             executor.run(main, |message| network.on_message(message))
         });
         let ended = ended.unwrap_or_else(|panic| Err(panicked(&executor, panic.as_ref())));
-        let mut choices = executor.choices.borrow_mut();
+        let mut choices = executor.decisions.borrow_mut();
         let (taken, unreached) = (choices.take_record(), choices.unreached());
         drop(choices);
         let outcome = Outcome {
@@ -232,7 +233,7 @@ impl Simulation {
         // Tasks, handlers and what they hold point at one another: take them apart. A destructor of
         // tested code that panics here has nothing left to spoil.
         drop(catch(|| {
-            executor.observer.take();
+            executor.after_poll.take();
             executor.kill_all();
             network.clear();
             servers.take().iter().filter_map(Weak::upgrade).for_each(|server| server.clear());
@@ -251,7 +252,7 @@ impl fmt::Debug for Simulation {
 
 fn fingerprint(executor: &Executor) -> u64 {
     let mut whole = Fingerprint::default();
-    whole.add(executor.choices.borrow().fingerprint(), executor.recorder.fingerprint());
+    whole.add(executor.decisions.borrow().fingerprint(), executor.recorder.fingerprint());
     whole.add(executor.now(), executor.events());
     whole.value()
 }

@@ -65,17 +65,6 @@ pub enum Kind {
 pub(crate) const KINDS: usize = Kind::Schedule as usize + 1;
 
 impl Kind {
-    /// The kinds that belong to a pair of nodes, in the order of their streams in a link.
-    pub(crate) const OF_LINK: [Kind; 7] = [
-        Kind::RequestTransit,
-        Kind::ReplyTransit,
-        Kind::RequestDelay,
-        Kind::RequestDrop,
-        Kind::ReplyDrop,
-        Kind::ReplyHold,
-        Kind::Unreachable,
-    ];
-
     /// All of them.
     pub const ALL: [Kind; KINDS] = [
         Kind::Order,
@@ -228,7 +217,7 @@ impl RunSpec {
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Taken {
     /// When, in virtual time since the start of the run.
-    #[serde(with = "crate::event::nanoseconds")]
+    #[serde(with = "crate::nanoseconds")]
     pub at: Duration,
     /// Which decision.
     pub address: Address,

@@ -7,7 +7,8 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use crate::executor::{Waiting, current};
+use crate::executor::current;
+use crate::task::Waiting;
 
 fn note_waiting(what: &'static str, at: &'static Location<'static>) {
     if let Some(executor) = current() {

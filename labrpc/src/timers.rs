@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use crate::executor::Parked;
+use crate::task::Parked;
 
 /// A timer that wakes a task, for cancelling it.
 #[derive(Copy, Clone, Debug)]

@@ -5,26 +5,7 @@ use std::time::Duration;
 
 use crate::guard::Offence;
 use crate::node::Node;
-
-/// A task as a report shows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TaskInfo {
-    /// Whom the task ran for.
-    pub node: Node,
-    /// The name that it was spawned with.
-    pub name: &'static str,
-    /// Where it was spawned, as `file:line`.
-    pub spawned_at: String,
-    /// What it waited for when it was last polled, and where, as far as that is known.
-    pub waiting: String,
-}
-
-impl fmt::Display for TaskInfo {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let TaskInfo { node, name, spawned_at, waiting } = self;
-        write!(f, "{node}: task \"{name}\" (spawned at {spawned_at}) {waiting}")
-    }
-}
+use crate::task::TaskInfo;
 
 /// Why a simulation ended before its main task did.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use labrpc::{Chaos, ClientEnd, Method, Node, RunSpec, Service, Simulation, World};
+use labrpc::{Chaos, ClientEnd, Method, Node, Ratio, RunSpec, Service, Simulation, World};
 
 const ECHO: Method<u64, u64> = Method::new("Test.Echo");
 
@@ -53,61 +53,70 @@ fn each_kind_is_off_in_half_of_the_runs() {
             chaos.clock_skew,
             chaos.crashes_at_save,
         ];
-        assert!(rates.iter().all(|&rate| rate <= 200), "{chaos:?}");
-        on.iter_mut().zip(rates).for_each(|(count, rate)| *count += u64::from(rate > 0));
+        assert!(rates.iter().all(|rate| rate.cases() <= 200), "{chaos:?}");
+        on.iter_mut().zip(rates).for_each(|(count, rate)| *count += u64::from(!rate.is_zero()));
     }
     assert!(on.iter().all(|count| (430..570).contains(count)), "{on:?}");
 }
 
 #[test]
 fn held_requests_arrive_late() {
-    with(Chaos { held_requests: 1000, ..Chaos::default() }, async |world, end, _| {
-        for i in 0..50 {
-            let before = world.tester().now();
-            assert_eq!(end.call(ECHO, &i).await, Some(i));
-            let took = world.tester().now() - before;
-            assert!((ms(200)..ms(2300)).contains(&took), "{took:?}");
-        }
-    });
+    with(
+        Chaos { held_requests: Ratio::per_thousand(1000), ..Chaos::default() },
+        async |world, end, _| {
+            for i in 0..50 {
+                let before = world.tester().now();
+                assert_eq!(end.call(ECHO, &i).await, Some(i));
+                let took = world.tester().now() - before;
+                assert!((ms(200)..ms(2300)).contains(&took), "{took:?}");
+            }
+        },
+    );
 }
 
 #[test]
 fn copied_requests_are_handled_twice_and_answered_once() {
-    with(Chaos { copied_requests: 1000, ..Chaos::default() }, async |world, end, handled| {
-        for i in 0..50 {
-            assert_eq!(end.call(ECHO, &i).await, Some(i));
-        }
-        assert!(handled.get() < 100, "copies come later");
-        world.tester().sleep(ms(3000)).await;
-        assert_eq!(handled.get(), 100);
-        assert_eq!(world.network().total_count(), 50, "a copy is no call");
-    });
+    with(
+        Chaos { copied_requests: Ratio::per_thousand(1000), ..Chaos::default() },
+        async |world, end, handled| {
+            for i in 0..50 {
+                assert_eq!(end.call(ECHO, &i).await, Some(i));
+            }
+            assert!(handled.get() < 100, "copies come later");
+            world.tester().sleep(ms(3000)).await;
+            assert_eq!(handled.get(), 100);
+            assert_eq!(world.network().total_count(), 50, "a copy is no call");
+        },
+    );
 }
 
 #[test]
 fn ways_are_cut_in_one_direction_for_a_while() {
-    with(Chaos { one_way_cuts: 400, ..Chaos::default() }, async |world, end, handled| {
-        let (mut answered, mut lost_there, mut lost_back) = (0, 0, 0);
-        for i in 0..400 {
-            let before = handled.get();
-            let answer = end.call(ECHO, &i).await;
-            match (answer.is_some(), handled.get() > before) {
-                (true, _) => answered += 1,
-                (false, false) => lost_there += 1,
-                (false, true) => lost_back += 1,
+    with(
+        Chaos { one_way_cuts: Ratio::per_thousand(400), ..Chaos::default() },
+        async |world, end, handled| {
+            let (mut answered, mut lost_there, mut lost_back) = (0, 0, 0);
+            for i in 0..400 {
+                let before = handled.get();
+                let answer = end.call(ECHO, &i).await;
+                match (answer.is_some(), handled.get() > before) {
+                    (true, _) => answered += 1,
+                    (false, false) => lost_there += 1,
+                    (false, true) => lost_back += 1,
+                }
+                world.tester().sleep(ms(250)).await;
             }
-            world.tester().sleep(ms(250)).await;
-        }
-        assert!(
-            answered > 50 && lost_there > 50 && lost_back > 20,
-            "{answered} {lost_there} {lost_back}"
-        );
-    });
+            assert!(
+                answered > 50 && lost_there > 50 && lost_back > 20,
+                "{answered} {lost_there} {lost_back}"
+            );
+        },
+    );
 }
 
 #[test]
 fn a_clogged_way_lets_everything_through_at_its_end() {
-    with(Chaos { clogs: 1000, ..Chaos::default() }, async |world, end, _| {
+    with(Chaos { clogs: Ratio::per_thousand(1000), ..Chaos::default() }, async |world, end, _| {
         for i in 0..10 {
             world.tester().sleep(ms(70)).await;
             let second = world.tester().now().as_secs();
@@ -120,7 +129,7 @@ fn a_clogged_way_lets_everything_through_at_its_end() {
 
 #[test]
 fn a_paused_server_does_nothing_and_others_do() {
-    with(Chaos { pauses: 1000, ..Chaos::default() }, async |world, end, _| {
+    with(Chaos { pauses: Ratio::per_thousand(1000), ..Chaos::default() }, async |world, end, _| {
         let server = world.server(1).runtime().clone();
         let mut late = 0;
         for i in 0..40 {
@@ -138,44 +147,50 @@ fn a_paused_server_does_nothing_and_others_do() {
 
 #[test]
 fn a_servers_clock_is_off_and_agrees_with_itself() {
-    with(Chaos { clock_skew: 200, ..Chaos::default() }, async |world, _, _| {
-        let mut rates = Vec::new();
-        for i in 1..20 {
-            let server = world.server(i).runtime().clone();
-            let (before, shown) = (world.tester().now(), server.now());
-            server.sleep(ms(1000)).await;
-            let took = world.tester().now() - before;
-            let shown = server.now() - shown;
-            assert!(shown >= ms(1000) && shown < ms(1001), "{shown:?}");
-            assert!(took > ms(800) && took < ms(1260), "{took:?}");
-            rates.push(took);
-        }
-        assert!(rates.iter().any(|&took| took < ms(980)), "{rates:?}");
-        assert!(rates.iter().any(|&took| took > ms(1020)), "{rates:?}");
-    });
+    with(
+        Chaos { clock_skew: Ratio::per_thousand(200), ..Chaos::default() },
+        async |world, _, _| {
+            let mut rates = Vec::new();
+            for i in 1..20 {
+                let server = world.server(i).runtime().clone();
+                let (before, shown) = (world.tester().now(), server.now());
+                server.sleep(ms(1000)).await;
+                let took = world.tester().now() - before;
+                let shown = server.now() - shown;
+                assert!(shown >= ms(1000) && shown < ms(1001), "{shown:?}");
+                assert!(took > ms(800) && took < ms(1260), "{took:?}");
+                rates.push(took);
+            }
+            assert!(rates.iter().any(|&took| took < ms(980)), "{rates:?}");
+            assert!(rates.iter().any(|&took| took > ms(1020)), "{rates:?}");
+        },
+    );
 }
 
 #[test]
 fn what_a_server_does_after_it_crashed_at_a_save_is_void() {
-    with(Chaos { crashes_at_save: 20_000, ..Chaos::default() }, async |world, _, handled| {
-        let server = world.server(1);
-        let rt = server.runtime().clone();
-        let end = world.network().make_end(Node::server(1));
-        world.network().connect(end.id(), Node::server(0));
-        world.network().enable(end.id(), true);
-        let of_task = rt.clone();
-        rt.spawn_detached("saves", async move {
-            let before = end.call(ECHO, &1);
-            assert!(of_task.crashes_at_save());
-            let after = end.call(ECHO, &2);
-            drop((before, after));
-            of_task.sleep(ms(1)).await;
-            panic!("it is dead");
-        });
-        world.tester().sleep(ms(100)).await;
-        assert!(!rt.is_alive());
-        assert_eq!(handled.get(), 1, "what left before the save arrives, and nothing else");
-    });
+    with(
+        Chaos { crashes_at_save: Ratio::new(1, 1), ..Chaos::default() },
+        async |world, _, handled| {
+            let server = world.server(1);
+            let rt = server.runtime().clone();
+            let end = world.network().make_end(Node::server(1));
+            world.network().connect(end.id(), Node::server(0));
+            world.network().enable(end.id(), true);
+            let of_task = rt.clone();
+            rt.spawn_detached("saves", async move {
+                let before = end.call(ECHO, &1);
+                assert!(of_task.crashes_at_save());
+                let after = end.call(ECHO, &2);
+                drop((before, after));
+                of_task.sleep(ms(1)).await;
+                panic!("it is dead");
+            });
+            world.tester().sleep(ms(100)).await;
+            assert!(!rt.is_alive());
+            assert_eq!(handled.get(), 1, "what left before the save arrives, and nothing else");
+        },
+    );
 }
 
 #[test]

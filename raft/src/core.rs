@@ -1,69 +1,61 @@
 // SOLUTION FILE
 //! Raft itself (paper, figures 2 and 13), as a pure state machine: no clock, no dice, no tasks.
 //!
-//! Messages and time-outs come in through methods; what is to be done in return gathers in
-//! [`Output`], which the caller carries out after each call, in this order: save, then send. So what
-//! is said to others has been saved before.
+//! Messages and time-outs come in through methods. What has to be done in return gathers in
+//! [`Output`], which the caller takes after each call and carries out in this order: save, then
+//! send. So whatever a message says was saved before the message left.
+
+#[cfg(debug_assertions)]
+mod invariants;
+mod output;
+mod probe;
 
 use bytes::Bytes;
-use labraft::{ApplyMsg, FollowerProbe, Pieces, Probe, Role, Started};
+use labraft::{ApplyMsg, Pieces, Role, Started};
 
-use crate::log::{Log, encode_state};
+pub use self::output::{Message, Output, SentEntries, SentSnapshot};
+use crate::log::{Log, PersistentState, encode_state};
 use crate::message::{
     AppendEntriesArgs, AppendEntriesReply, AppendOutcome, Entry, InstallSnapshotArgs,
     InstallSnapshotReply, RequestVoteArgs, RequestVoteReply,
 };
 
-/// What is to be done after a call.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Output {
-    /// Term, vote or log have changed and are to be saved before anything is sent.
-    pub must_save: bool,
-    /// The election timer starts anew, with a time-out drawn anew.
-    pub reset_election_timer: bool,
-    /// This server has become a candidate or a leader: heartbeat time-outs begin.
-    pub start_heartbeats: bool,
-    /// What to send, and to whom.
-    pub messages: Vec<(usize, Message)>,
-}
-
-/// A request to another server.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the types say it")]
-pub enum Message {
-    RequestVote(RequestVoteArgs),
-    AppendEntries(AppendEntriesArgs),
-    InstallSnapshot(InstallSnapshotArgs),
-}
-
-/// While a follower owes this many answers, new entries wait for one of them or for the next
-/// heartbeat, and then travel together.
+/// While a follower has this many requests to answer, new entries wait for one of its answers or
+/// for the next heartbeat, and then travel together.
 const MAX_IN_FLIGHT: usize = 4;
 
-/// What a leader knows of another server's log.
+/// What a leader knows about another server's log.
 #[derive(Clone, Copy, Debug)]
 struct Follower {
-    /// The next index to send. A guess until it has once been right.
+    /// The next index to send. A guess until a first request has succeeded.
     next_index: u64,
-    /// Up to here its log is known to be the leader's.
+    /// Up to this index the log is known to be the same as the leader's.
     match_index: u64,
-    /// How many requests of this reign it has not answered yet.
+    /// How many requests of this term it has not answered yet.
     in_flight: usize,
 }
 
 /// One server's Raft.
 ///
-/// It holds that
+/// At the end of every call, compared with the end of the call before,
 /// - `last_included_index <= commit_index <= last_index`, and `last_applied <= commit_index`;
-/// - `current_term`, `commit_index` and `last_applied` never fall;
-/// - nothing up to `commit_index` is ever removed from the log but by a snapshot;
-/// - for a leader, `match_index < next_index <= last_index + 1` for each other server.
+/// - `current_term`, `commit_index` and `last_applied` have not fallen;
+/// - the vote has not changed, unless the term has or there was none yet;
+/// - the log has no entry of a later term than `current_term` (and its terms never fall: [`Log`]);
+/// - nothing up to `commit_index` has been removed from the log, except by a snapshot;
+/// - a candidate and a leader have voted for themselves, and a leader has the votes of a majority;
+/// - a leader has only added to its log, and has committed by an entry of its own term (figure 8);
+/// - for a leader, `match_index < next_index <= last_index + 1` for each other server;
+/// - if the term, the vote or the log has changed, [`Output::must_save`] is set.
+///
+/// Debug builds check this list at the beginning of each method that changes something. Callers
+/// take the output after a call, so a mistake is found when it is made.
 #[derive(Debug)]
 pub struct Core {
     me: usize,
     servers: usize,
 
-    // Saved before any message leaves.
+    // Persistent: saved before any message leaves.
     current_term: u64,
     voted_for: Option<usize>,
     log: Log,
@@ -72,24 +64,23 @@ pub struct Core {
     role: Role,
     commit_index: u64,
     last_applied: u64,
-    /// A candidate's: who has voted for it in this term.
+    /// A candidate's and a leader's: which servers have voted for it in this term.
     votes: Vec<bool>,
-    /// A leader's: what it knows of each server. Its own place is not used.
+    /// A leader's: what it knows about each server. Its own place is not used.
     followers: Vec<Follower>,
 
+    /// The lowest index that was written or overwritten since the last [`probe`](Self::probe).
     lowest_written: Option<u64>,
     output: Output,
+    #[cfg(debug_assertions)]
+    last_checked: Option<invariants::Moment>,
 }
 
 impl Core {
-    /// A server that goes on from what it had saved: a follower that has applied what its snapshot
-    /// covers.
-    pub fn new(
-        me: usize,
-        servers: usize,
-        (current_term, voted_for, log): (u64, Option<usize>, Log),
-        snapshot: Bytes,
-    ) -> Core {
+    /// A server that goes on from what it saved before it stopped: a follower, whose service has
+    /// been restored from the snapshot.
+    pub fn new(me: usize, servers: usize, saved: PersistentState, snapshot: Bytes) -> Core {
+        let PersistentState { current_term, voted_for, log } = saved;
         let last_included_index = log.last_included_index();
         Core {
             me,
@@ -105,25 +96,34 @@ impl Core {
             followers: Vec::new(),
             lowest_written: None,
             output: Output { reset_election_timer: true, ..Output::default() },
+            #[cfg(debug_assertions)]
+            last_checked: None,
         }
     }
 
-    /// What is to be done now; afterwards there is nothing left to do.
+    /// Panics when something on [`Core`]'s list does not hold. Release builds leave it out.
+    fn check_invariants(&mut self) {
+        #[cfg(debug_assertions)]
+        invariants::check(self);
+    }
+
+    /// What the caller has to do now. What it has taken will not be returned again.
     pub fn take_output(&mut self) -> Output {
+        self.check_invariants();
         std::mem::take(&mut self.output)
     }
 
-    /// What is to be saved: the state, and the service's snapshot.
+    /// What has to survive a crash: the encoded state, and the service's snapshot.
     pub fn saved(&self) -> (Pieces, Bytes) {
         (encode_state(self.current_term, self.voted_for, &self.log), self.snapshot.clone())
     }
 
-    /// The present term.
+    /// The latest term that this server knows of.
     pub fn current_term(&self) -> u64 {
         self.current_term
     }
 
-    /// The present role.
+    /// What this server is in its current term.
     pub fn role(&self) -> Role {
         self.role
     }
@@ -143,8 +143,9 @@ impl Core {
 
     // Terms and elections (sections 5.1, 5.2 and 5.4.1).
 
-    /// No leader has been heard of for a whole election time-out: stand for election.
+    /// A whole election time-out has passed without a word from a leader: start an election.
     pub fn election_timeout(&mut self) {
+        self.check_invariants();
         if self.role == Role::Leader {
             return;
         }
@@ -163,8 +164,8 @@ impl Core {
         }
     }
 
-    /// Asks everybody who has not voted for this candidate. Asking again within the term makes up
-    /// for requests and replies that were lost; a vote that was given is given again.
+    /// Asks every server that has not voted for this candidate. Asking again within the term makes
+    /// up for lost requests and replies: a server that has voted for it says so again.
     fn ask_for_votes(&mut self) {
         let args = RequestVoteArgs {
             term: self.current_term,
@@ -179,8 +180,10 @@ impl Core {
         }
     }
 
-    /// Answers a candidate.
+    /// Answers a candidate: with this server's vote if it is still free in this term and the
+    /// candidate's log is at least as up to date (section 5.4.1).
     pub fn request_vote(&mut self, args: &RequestVoteArgs) -> RequestVoteReply {
+        self.check_invariants();
         self.observe_term(args.term);
         let ours = (self.log.last_term(), self.log.last_index());
         let is_up_to_date = (args.last_log_term, args.last_log_index) >= ours;
@@ -196,8 +199,9 @@ impl Core {
         RequestVoteReply { term: self.current_term, vote_granted }
     }
 
-    /// A voter has answered what this server had asked in term `asked_in`.
+    /// Counts the answer to a request for a vote that this server sent in term `asked_in`.
     pub fn request_vote_reply(&mut self, from: usize, asked_in: u64, reply: &RequestVoteReply) {
+        self.check_invariants();
         self.observe_term(reply.term);
         // An answer to an earlier candidacy says nothing about this one.
         if self.role != Role::Candidate || asked_in != self.current_term || !reply.vote_granted {
@@ -210,7 +214,8 @@ impl Core {
         }
     }
 
-    /// Whoever hears of a newer term is a follower in it, and has not voted yet.
+    /// Every message carries a term. A server that sees a newer one moves to it, as a follower that
+    /// has not voted yet (section 5.1).
     fn observe_term(&mut self, term: u64) {
         if term > self.current_term {
             self.current_term = term;
@@ -222,7 +227,7 @@ impl Core {
 
     fn become_follower(&mut self) {
         if self.role == Role::Leader {
-            // A leader's election timer has long run out.
+            // While it led, its election timer ran out and was not restarted.
             self.output.reset_election_timer = true;
         }
         self.role = Role::Follower;
@@ -238,9 +243,11 @@ impl Core {
 
     // Replication (section 5.3).
 
-    /// A client's command, if this server leads. It is saved and sent on the next
-    /// [`replicate`](Self::replicate): until then nobody has been promised anything.
+    /// Appends a client's command to the log; `None` if this server does not lead. The entry is
+    /// saved and sent by the next [`replicate`](Self::replicate): until then no other server has
+    /// seen it, and this one does not count it towards a majority.
     pub fn start(&mut self, command: Bytes) -> Option<Started> {
+        self.check_invariants();
         if self.role != Role::Leader {
             return None;
         }
@@ -255,12 +262,13 @@ impl Core {
         self.output.must_save = true;
     }
 
-    /// Sends what is new to those who do not owe too many answers.
+    /// Sends new entries to the followers that do not have too many requests to answer.
     pub fn replicate(&mut self) {
+        self.check_invariants();
         if self.role != Role::Leader {
             return;
         }
-        // In a cluster of one, to be saved is to be committed.
+        // In a cluster of one, this server alone is a majority.
         self.advance_commit_index();
         for server in self.others() {
             self.send_new_entries(server);
@@ -274,9 +282,10 @@ impl Core {
         }
     }
 
-    /// The heartbeat interval is over: a leader tells everybody what it thinks they lack, if only to
-    /// show that it is alive; a candidate asks again.
+    /// The heartbeat interval has passed: a leader sends each follower the entries that it seems to
+    /// lack, or an empty request to show that it is alive; a candidate asks again for votes.
     pub fn heartbeat_timeout(&mut self) {
+        self.check_invariants();
         match self.role {
             Role::Leader => self.others().for_each(|server| self.send_append(server)),
             Role::Candidate => self.ask_for_votes(),
@@ -302,8 +311,9 @@ impl Core {
         self.send(to, Message::AppendEntries(args));
     }
 
-    /// A follower obeys a leader of its own term: whoever stands against it gives up.
-    fn obey(&mut self, term: u64) -> bool {
+    /// A request has come from the leader of `term`. If that is the current term, this server
+    /// follows it, even if it was a candidate; an earlier term's leader is turned away: `false`.
+    fn accept_leader(&mut self, term: u64) -> bool {
         self.observe_term(term);
         if term < self.current_term {
             return false;
@@ -314,18 +324,34 @@ impl Core {
         true
     }
 
-    /// Takes a leader's entries, if they go on from what is here.
+    /// Answers a leader, and takes its entries if this log has the entry before them.
     pub fn append_entries(&mut self, args: AppendEntriesArgs) -> AppendEntriesReply {
-        let outcome = match self.obey(args.term) {
-            true => self.take_entries(args),
-            false => AppendOutcome::StaleTerm,
+        self.check_invariants();
+        let outcome = if self.accept_leader(args.term) {
+            self.take_entries(args)
+        } else {
+            AppendOutcome::StaleTerm
         };
         AppendEntriesReply { term: self.current_term, outcome }
     }
 
+    /// The consistency check of section 5.3, and what follows from it.
+    ///
+    /// A refusal says enough for the leader to skip a whole term at once:
+    ///
+    /// ```text
+    /// index              1   2   3   4   5   6
+    /// request                            prev, of term 6
+    /// this log, a      | 4 | 4 |                     TooShort { next_index: 3 }
+    /// this log, b      | 4 | 5 | 5 | 5 | 5 | 5 |     Conflict { term: 5, first_index: 2 }
+    /// ```
+    ///
+    /// [`next_index_after_conflict`](Self::next_index_after_conflict) shows what the leader makes
+    /// of it.
     fn take_entries(&mut self, args: AppendEntriesArgs) -> AppendOutcome {
         let prev = args.prev_log_index;
-        // What is committed here is the same in every leader's log, also where a snapshot hides it.
+        // Up to the commit index every leader's log is the same as this one, so the check would
+        // succeed; it cannot be made where a snapshot has replaced the entries.
         if prev > self.commit_index {
             match self.log.term(prev) {
                 None => {
@@ -344,8 +370,8 @@ impl Core {
                 continue;
             }
             match self.log.term(index) {
-                // Nothing is removed for an entry that is here already: this may be an old message,
-                // and what follows may have been acknowledged since.
+                // An entry that is here already is no reason to remove what follows it: this may be
+                // a late message, and the entries behind may have been acknowledged since.
                 Some(term) if term == entry.term => continue,
                 Some(_) => {
                     self.log.truncate_from(index);
@@ -355,65 +381,142 @@ impl Core {
                 None => self.append(entry),
             }
         }
-        // Up to the last entry sent the logs agree; what follows here may be another leader's.
+        // The logs agree up to the last entry that was sent, and no further: entries that follow in
+        // this log may be from another leader.
         self.commit_index = self.commit_index.max(args.leader_commit.min(last_index));
         AppendOutcome::Success
     }
 
-    /// A follower has answered entries that went up to `last_index` after `prev_log_index`, sent in
-    /// term `sent_in`; or there will be no answer.
+    /// A follower has answered the request `sent`; `None` if no answer will come. Each request is
+    /// answered once, in either way.
     pub fn append_entries_reply(
         &mut self,
         from: usize,
-        (sent_in, prev_log_index, last_index): (u64, u64, u64),
+        sent: SentEntries,
         reply: Option<&AppendEntriesReply>,
     ) {
+        self.check_invariants();
         if let Some(reply) = reply {
             self.observe_term(reply.term);
         }
-        // An answer to an earlier reign says nothing about this one.
-        if self.role != Role::Leader || sent_in != self.current_term {
+        // An answer from an earlier time as leader says nothing about this one.
+        if self.role != Role::Leader || sent.term != self.current_term {
             return;
         }
         let follower = &mut self.followers[from];
         follower.in_flight -= 1;
-        // Without an answer it is sent again at once; to a server that cannot be reached, too much is
-        // in flight for that, and the heartbeats go on trying.
+        // A lost request is replaced at once. For a server that cannot be reached, too many
+        // requests are in flight for that, and only the heartbeats keep trying.
         let Some(reply) = reply else { return self.send_new_entries(from) };
         match reply.outcome {
             AppendOutcome::Success => {
                 // What the request said counts, not what has been appended since.
-                follower.match_index = follower.match_index.max(last_index);
+                follower.match_index = follower.match_index.max(sent.last_index);
                 follower.next_index = follower.next_index.max(follower.match_index + 1);
                 self.advance_commit_index();
             }
             AppendOutcome::StaleTerm => return,
-            // A refusal of anything but the present guess is old.
-            _ if follower.next_index != prev_log_index + 1 => return,
+            // This refuses an earlier guess than the present one: a late answer.
+            _ if follower.next_index != sent.prev_log_index + 1 => return,
             AppendOutcome::TooShort { next_index } => {
-                let (low, high) = (follower.match_index + 1, prev_log_index);
-                follower.next_index = next_index.clamp(low, high.max(low));
+                self.back_up(from, sent.prev_log_index, next_index);
             }
             AppendOutcome::Conflict { term, first_index } => {
-                let (low, high) = (follower.match_index + 1, prev_log_index);
-                let next_index = match self.log.last_index_of_term(term, prev_log_index) {
-                    Some(last) => last + 1,
-                    None => first_index,
-                };
-                follower.next_index = next_index.clamp(low, high.max(low));
+                let next_index =
+                    self.next_index_after_conflict(sent.prev_log_index, term, first_index);
+                self.back_up(from, sent.prev_log_index, next_index);
             }
         }
         self.send_new_entries(from);
     }
 
-    /// An index is committed when a majority has it and it is of the present term; what comes before
-    /// it is committed with it (section 5.4.2, figure 8).
+    /// Where to go on sending after a refusal at `prev`: the fast backup of section 5.3, last
+    /// paragraphs. Without it a leader would go back one entry for each refusal. There are three
+    /// cases, of which the first needs no search.
+    ///
+    /// The follower's log is too short. It names the first index that it lacks, 3 here, and the
+    /// leader goes on there:
+    ///
+    /// ```text
+    /// index              1   2   3   4   5   6
+    /// leader           | 4 | 4 | 6 | 6 | 6 | 6 |     prev = 6
+    /// follower         | 4 | 4 |                     TooShort { next_index: 3 }
+    /// next_index                 ^
+    /// ```
+    ///
+    /// The follower has another term at `prev`, and the leader has entries of that term, too. They
+    /// are of the same leader, so the logs agree up to the leader's last one of them (Log
+    /// Matching); the leader goes on behind it:
+    ///
+    /// ```text
+    /// index              1   2   3   4   5   6
+    /// leader           | 4 | 4 | 4 | 6 | 6 | 6 |     prev = 6
+    /// follower         | 4 | 4 | 4 | 4 | 4 | 4 |     Conflict { term: 4, first_index: 1 }
+    /// next_index                     ^
+    /// ```
+    ///
+    /// The leader has no entry of that term. Then the follower keeps none of them, and the leader
+    /// goes on at the first:
+    ///
+    /// ```text
+    /// index              1   2   3   4   5   6
+    /// leader           | 4 | 4 | 6 | 6 | 6 | 6 |     prev = 6
+    /// follower         | 4 | 5 | 5 | 5 | 5 | 5 |     Conflict { term: 5, first_index: 2 }
+    /// next_index             ^
+    /// ```
+    ///
+    /// The new guess may be wrong as well, and is then refused for an earlier term. So there is
+    /// about one refusal for each term in which the logs differ, and not one for each entry.
+    fn next_index_after_conflict(&self, prev: u64, term: u64, first_index: u64) -> u64 {
+        match self.log.last_index_of_term(term, prev) {
+            Some(last) => last + 1,
+            None => first_index,
+        }
+    }
+
+    /// Takes back the guess of a follower's `next_index` after a refusal at `prev`: by at least one
+    /// entry, or the same refusal would come again, but never below what is known to match.
+    fn back_up(&mut self, server: usize, prev: u64, next_index: u64) {
+        let follower = &mut self.followers[server];
+        let lowest = follower.match_index + 1;
+        let highest = prev.max(lowest);
+        follower.next_index = next_index.clamp(lowest, highest);
+    }
+
+    /// Commits what a majority has, if it is of the current term (section 5.4.2).
+    ///
+    /// How far a majority has come can be read off the sorted match indexes. With five servers it
+    /// is the one in the middle, with four the one before the middle:
+    ///
+    /// ```text
+    /// server           0   1   2   3   4         server           0   1   2   3
+    /// match_index      9   4   7   2   7         match_index      9   4   7   2
+    ///
+    /// sorted           2   4   7   7   9         sorted           2   4   7   9
+    /// place            0   1   2   3   4         place            0   1   2   3
+    ///                          ^                                      ^
+    ///            three of five have index 7              three of four have index 4
+    /// ```
+    ///
+    /// An entry of an earlier term is not committed by counting (figure 8). On the left, server 0
+    /// leads term 4 and has brought its old entry 2 to a majority. Server 4 can still be elected,
+    /// because its last term, 3, is later than that of servers 1 to 3, and would replace the entry.
+    /// On the right, an entry of term 4 is on a majority as well: server 4 can no longer win, so 3
+    /// is committed, and 2 along with it.
+    ///
+    /// ```text
+    /// index              1   2                   index              1   2   3
+    /// server 0         | 1 | 2 |                 server 0         | 1 | 2 | 4 |
+    /// server 1         | 1 | 2 |                 server 1         | 1 | 2 | 4 |
+    /// server 2         | 1 | 2 |                 server 2         | 1 | 2 | 4 |
+    /// server 3         | 1 |                     server 3         | 1 |
+    /// server 4         | 1 | 3 |                 server 4         | 1 | 3 |
+    /// ```
     fn advance_commit_index(&mut self) {
         let mut matches: Vec<u64> =
             self.followers.iter().map(|follower| follower.match_index).collect();
         matches[self.me] = self.log.last_index();
         matches.sort_unstable();
-        // At least half, and so with this one a majority, are as far as the one below the middle.
         let replicated = matches[(self.servers - 1) / 2];
         if replicated > self.commit_index && self.log.term(replicated) == Some(self.current_term) {
             self.commit_index = replicated;
@@ -422,11 +525,13 @@ impl Core {
 
     // Snapshots (section 7).
 
-    /// The service's own snapshot covers everything up to `index`: the log may forget it.
+    /// Takes a snapshot that the service on this server has made of everything up to `index`, and
+    /// lets the log forget what it covers. One that reaches no further than the last is ignored.
     ///
     /// # Panics
-    /// If that has not been applied.
+    /// If the service has not yet been given everything up to `index`.
     pub fn take_snapshot(&mut self, index: u64, snapshot: Bytes) {
+        self.check_invariants();
         assert!(
             index <= self.last_applied,
             "a snapshot up to {index} covers more than the {} applied",
@@ -450,12 +555,14 @@ impl Core {
         self.send(to, Message::InstallSnapshot(args));
     }
 
-    /// Takes a leader's snapshot, unless all that it covers is here.
+    /// Answers a leader that sends its snapshot, and takes the snapshot if it reaches beyond what
+    /// is committed here.
     pub fn install_snapshot(&mut self, args: InstallSnapshotArgs) -> InstallSnapshotReply {
+        self.check_invariants();
         let index = args.last_included_index;
-        if self.obey(args.term) && index > self.commit_index {
+        if self.accept_leader(args.term) && index > self.commit_index {
             if self.log.term(index) == Some(args.last_included_term) {
-                // What follows may have been acknowledged: it stays.
+                // The entries behind it stay: they may have been acknowledged.
                 self.log.compact(index);
             } else {
                 self.log.reset(index, args.last_included_term);
@@ -468,24 +575,25 @@ impl Core {
         InstallSnapshotReply { term: self.current_term }
     }
 
-    /// A follower has answered a snapshot up to `last_included_index`, sent in term `sent_in`; or
-    /// there will be no answer.
+    /// A follower has answered the request `sent`; `None` if no answer will come. Each request is
+    /// answered once, in either way.
     pub fn install_snapshot_reply(
         &mut self,
         from: usize,
-        (sent_in, last_included_index): (u64, u64),
+        sent: SentSnapshot,
         reply: Option<&InstallSnapshotReply>,
     ) {
+        self.check_invariants();
         if let Some(reply) = reply {
             self.observe_term(reply.term);
         }
-        if self.role != Role::Leader || sent_in != self.current_term {
+        if self.role != Role::Leader || sent.term != self.current_term {
             return;
         }
         let follower = &mut self.followers[from];
         follower.in_flight -= 1;
         if reply.is_some() {
-            follower.match_index = follower.match_index.max(last_included_index);
+            follower.match_index = follower.match_index.max(sent.last_included_index);
             follower.next_index = follower.next_index.max(follower.match_index + 1);
             self.advance_commit_index();
             self.send_new_entries(from);
@@ -494,18 +602,21 @@ impl Core {
 
     // Applying (section 5.3, and 7 for snapshots).
 
-    /// Whether the service has something to get.
+    /// Whether something is committed that the service has not been given yet.
     pub fn has_to_apply(&self) -> bool {
         self.last_applied < self.commit_index
     }
 
-    /// The next thing that the service is to get. It counts as applied from now on.
+    /// The next command or snapshot for the service, which counts as applied from now on; `None`
+    /// when the service has been given everything that is committed.
     pub fn next_to_apply(&mut self) -> Option<ApplyMsg> {
+        self.check_invariants();
         if !self.has_to_apply() {
             return None;
         }
-        let (index, term) = (self.log.last_included_index(), self.log.last_included_term());
+        let index = self.log.last_included_index();
         if self.last_applied < index {
+            let term = self.log.last_included_term();
             self.last_applied = index;
             return Some(ApplyMsg::Snapshot { index, term, snapshot: self.snapshot.clone() });
         }
@@ -513,43 +624,5 @@ impl Core {
         let index = self.last_applied;
         let entry = self.log.entry(index).expect("what is committed is in the log");
         Some(ApplyMsg::Command { index, command: entry.command.clone() })
-    }
-
-    // For the lab's checks.
-
-    fn note_written(&mut self, index: u64) {
-        let lowest = self.lowest_written.get_or_insert(index);
-        *lowest = index.min(*lowest);
-    }
-
-    /// See [`labraft::Raft::probe`].
-    pub fn probe(&mut self) -> Probe {
-        let last_index = self.log.last_index();
-        let view = |(server, follower): (usize, &Follower)| match server == self.me {
-            true => FollowerProbe { next_index: last_index + 1, match_index: last_index },
-            false => {
-                FollowerProbe { next_index: follower.next_index, match_index: follower.match_index }
-            }
-        };
-        let followers = match self.role {
-            Role::Leader => self.followers.iter().enumerate().map(view).collect(),
-            Role::Follower | Role::Candidate => Vec::new(),
-        };
-        Probe {
-            term: self.current_term,
-            role: self.role,
-            voted_for: self.voted_for,
-            first_index: self.log.first_index(),
-            last_index,
-            commit_index: self.commit_index,
-            last_applied: self.last_applied,
-            lowest_written: self.lowest_written.take(),
-            followers,
-        }
-    }
-
-    /// The entry at `index`, if the log holds it.
-    pub fn entry(&self, index: u64) -> Option<&Entry> {
-        self.log.entry(index)
     }
 }

@@ -3,9 +3,9 @@
 //! (Extended Version)" by Ongaro and Ousterhout, as far as the course's labs 2A to 2D go. Section
 //! and figure numbers are that paper's.
 //!
-//! Start here: [`core::Core`] is the algorithm. It is a value that messages and time-outs are put
-//! into, and that says what to save and what to send; it has no clock, no dice, no tasks, and its
-//! tests need none. `peer` gives it these: it is the only file that touches the simulated world.
+//! Start here: [`core::Core`] is the algorithm. It is a plain value: messages and time-outs are put
+//! in, and it says what to save and what to send. It has no clock, no dice and no tasks, and its
+//! tests need none. `peer` supplies them: it is the only file that touches the simulated world.
 //!
 //! | module | what it is |
 //! |---|---|
@@ -14,57 +14,64 @@
 //! | [`core`] | elections, replication, commitment, snapshots |
 //! | `peer` | tasks, timers and the network around the core |
 //!
+//! `raft/tests/scripts` shows the core at work: short scripts, each about one rule of the paper,
+//! with every message that the servers of a small cluster exchange.
+//!
 //! # How it works
 //!
-//! A cluster agrees on a *log* of commands, and each server applies the log's commands in order. Time
-//! is divided into *terms*, each of which has at most one *leader*. Only a leader adds to the log; the
-//! others take over what it sends.
+//! A cluster agrees on a *log* of commands, and each server applies the log's commands in order.
+//! Time is divided into *terms*, each of which has at most one *leader*. Only the leader accepts
+//! commands from clients; it appends them to its log, and the other servers copy its log.
 //!
-//! **Election** (5.2). A server that hears of no leader for an election time-out becomes a
-//! *candidate* in a new term, votes for itself, and asks the others. Each server votes once a term,
-//! first come, first served, and saves its vote before it answers; so two candidates cannot both get
-//! a majority. The time-out is drawn anew for each wait, so that votes are rarely split for long. A
-//! candidate asks again, within its term, whoever has not voted for it: on a network that loses or
-//! delays most answers that saves many elections.
+//! **Election** (5.2). A server that hears from no leader for an election time-out becomes a
+//! *candidate* in a new term, votes for itself, and asks the others for their votes. Each server
+//! votes at most once in a term, first come, first served, and saves its vote before it answers; so
+//! no two candidates can both get a majority in the same term. The time-out is drawn anew for each
+//! wait, so that votes are rarely split twice in a row. Within its term a candidate keeps asking
+//! the servers that have not voted for it: on a network that loses or delays most answers, this
+//! saves many elections.
 //!
-//! **Election restriction** (5.4.1). A vote is refused to a candidate whose log is less up to date
-//! than the voter's: the later last term wins, then the longer log. A committed entry is in a
-//! majority of logs, so whoever is elected has it.
+//! **Election restriction** (5.4.1). A server refuses its vote to a candidate whose log is less up
+//! to date than its own: the log with the later last term wins, and of two with the same last term
+//! the longer one. A committed entry is in the logs of a majority, so every elected leader has it.
 //!
-//! **Replication** (5.3). For each follower a leader keeps `next_index`, where to go on sending, and
-//! `match_index`, up to where the logs are known to agree. An AppendEntries names the entry before
-//! the ones it brings; a follower that does not have that entry refuses. By induction two logs that
-//! agree on the term at an index agree on everything before it. A refusal tells where the conflict
-//! begins: the term of the follower's entry and its first index of that term, so that the leader goes
-//! back a whole term at a time. A follower removes entries only where they contradict what it is sent:
-//! an old message must not take back what a newer one has brought.
+//! **Replication** (5.3). For each follower a leader keeps `next_index`, where to go on sending,
+//! and `match_index`, up to which the two logs are known to agree. An AppendEntries request names
+//! the entry before the ones it carries, and a follower that does not have that entry refuses. By
+//! induction, two logs that agree on the term at an index agree on everything before it (Log
+//! Matching). A refusal says where the conflict begins: the term of the follower's entry and its
+//! first index of that term. So the leader goes back a whole term at a time; [`core`] has drawings
+//! of the three cases. A follower removes entries only where they contradict what it is sent,
+//! because a late message must not remove what a newer one has brought.
 //!
-//! **Commitment** (5.4.2). An entry of the leader's own term is committed when a majority has it;
-//! earlier ones are committed along with it, never by counting (figure 8).
+//! **Commitment** (5.4.2). An entry of the leader's own term is committed when a majority has it.
+//! Earlier entries are committed along with it, never by counting (figure 8).
 //!
-//! **Persistence**. Term, vote and log are saved before any message that depends on them leaves. The
-//! log is saved as shared pieces ([`labraft::Pieces`]): a save costs what has changed.
+//! **Persistence**. Term, vote and log are saved before any message that depends on them leaves.
+//! The log is saved as shared pieces ([`labraft::Pieces`]): a save costs only what has changed.
 //!
-//! **Snapshots** (7). The service hands over a snapshot and the log forgets what it covers. A follower
-//! that needs forgotten entries is sent the snapshot, in one piece. It takes it only if it reaches
-//! beyond what it has committed, and keeps the entries that follow if they go on from it.
+//! **Snapshots** (7). The service hands over a snapshot, and the log forgets the entries that it
+//! covers. A follower that needs forgotten entries is sent the snapshot, in one piece. It installs
+//! the snapshot only if that reaches beyond what it has committed, and keeps the entries behind the
+//! snapshot if its log agrees with the snapshot's last entry.
 //!
-//! **Stale news.** Messages arrive late. An answer counts only in the term and the role in which the
-//! question was asked, and for what the question said: `match_index` is taken from the request, not
-//! from what the log has become.
+//! **Late answers.** A network delays messages. An answer counts only if the server still is what
+//! it was, in the same term, when it asked; and only for what the request said: `match_index` is
+//! taken from the request, not from what the log has become since.
 //!
 //! # Three choices beyond the paper
 //!
-//! Commands that are started at one instant travel together. While a follower owes a few answers, new
-//! entries wait for one of them or for the next heartbeat, so that a slow network is not flooded with
-//! the same entries again and again. And a candidate asks again within its term.
+//! Commands that are started at the same instant travel together. While a follower has several
+//! requests to answer, new entries wait for an answer or for the next heartbeat, so that a slow
+//! network is not flooded with copies of the same entries. And a candidate asks again within its
+//! term.
 //!
 //! # What is left out, and where it is described
 //!
 //! Membership changes (section 6), pre-vote and check-quorum (Ongaro's thesis, 9.6 and 6.2),
 //! read-only requests without the log (thesis, 6.4), leadership transfer (thesis, 3.10), pipelining
-//! (thesis, 10.2.1), and snapshots in chunks (figure 13). The labs number commands without gaps, so a
-//! new leader does not commit a no-op (section 8).
+//! (thesis, 10.2.1), and snapshots in chunks (figure 13). The labs expect commands to be numbered
+//! without gaps, so a new leader does not commit a no-op (section 8).
 
 pub mod core;
 pub mod log;
@@ -73,6 +80,6 @@ mod peer;
 
 use labraft::Implementation;
 
-/// This Raft, for the lab.
+/// This Raft, as the lab runs it.
 pub const REFERENCE: Implementation =
     Implementation::new("reference", peer::make).with_read_saved(log::read_saved);

@@ -1,5 +1,6 @@
 // SOLUTION FILE
-//! The log: entries at consecutive indexes, of which a snapshot may have replaced the first ones.
+//! The log: entries at consecutive indexes, of which a snapshot may have replaced the first; and
+//! how it is saved, together with the term and the vote.
 
 use std::collections::VecDeque;
 
@@ -10,15 +11,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::message::Entry;
 
-/// Entries from `last_included_index + 1` on.
+/// The entries from `last_included_index + 1` on.
 ///
-/// It holds that
-/// - the entries have consecutive indexes, the first being `last_included_index + 1`;
+/// At all times,
+/// - the entries have consecutive indexes, beginning with `last_included_index + 1`;
 /// - their terms never fall, and none is below `last_included_term`;
-/// - each slot's `encoded` is the encoding of all entries up to it.
+/// - `encoded` of each slot is the encoding of all entries up to and including that slot's.
 ///
-/// The last point makes saving cheap: an append encodes the new entry only, and a save shares all
-/// the pieces before it.
+/// The last point makes saving cheap: an append encodes only the new entry, and a save shares all
+/// the pieces before it with the save before.
 #[derive(Clone, Debug, Default)]
 pub struct Log {
     last_included_index: u64,
@@ -58,8 +59,9 @@ impl Log {
         self.slots.back().map_or(self.last_included_term, |slot| slot.entry.term)
     }
 
-    /// The term of the entry at `index`; `None` when it is past the end or within the snapshot. The
-    /// snapshot's last index is still known, and index 0, before all entries, has term 0.
+    /// The term of the entry at `index`; `None` past the end of the log and within the snapshot.
+    /// The term of the snapshot's last entry is still known, and index 0, before all entries, has
+    /// term 0.
     pub fn term(&self, index: u64) -> Option<u64> {
         if index == self.last_included_index {
             return Some(self.last_included_term);
@@ -78,7 +80,7 @@ impl Log {
         self.slots.range(start..).map(|slot| slot.entry.clone()).collect()
     }
 
-    /// The first index that the log holds of the term at `index`.
+    /// The first index in the log whose entry has the same term as the entry at `index`.
     pub fn first_index_of_term_at(&self, index: u64) -> u64 {
         let term = self.term(index);
         let mut first = index;
@@ -88,13 +90,17 @@ impl Log {
         first
     }
 
-    /// The last index of an entry of `term`, looking back from `index`.
+    /// The last index up to `index` whose entry has this term, if there is one.
     pub fn last_index_of_term(&self, term: u64, index: u64) -> Option<u64> {
-        let candidates = (self.last_included_index..=index.min(self.last_index())).rev();
-        let mut not_later = candidates.skip_while(|&i| self.term(i).is_some_and(|t| t > term));
-        not_later.next().filter(|&i| self.term(i) == Some(term))
+        let mut last = index.min(self.last_index());
+        // Terms never fall, so entries of later terms are all behind it.
+        while last > self.last_included_index && self.term(last) > Some(term) {
+            last -= 1;
+        }
+        if self.term(last) == Some(term) { Some(last) } else { None }
     }
 
+    /// The place of `index` among the slots; `None` when the snapshot covers it.
     fn place(&self, index: u64) -> Option<usize> {
         index.checked_sub(self.first_index()).map(|place| place as usize)
     }
@@ -117,7 +123,7 @@ impl Log {
     /// Removes all entries from `index` on.
     ///
     /// # Panics
-    /// If some of them are within the snapshot.
+    /// If the snapshot covers `index`.
     pub fn truncate_from(&mut self, index: u64) {
         let place = self.place(index);
         let place = place.unwrap_or_else(|| {
@@ -126,7 +132,7 @@ impl Log {
         self.slots.truncate(place);
     }
 
-    /// Forgets all entries up to `index`, which a snapshot now replaces; those after it stay.
+    /// Forgets all entries up to `index`, because a snapshot replaces them; those after it stay.
     ///
     /// # Panics
     /// If the log does not hold the entry at `index`.
@@ -138,7 +144,7 @@ impl Log {
         self.slots.drain(..forgotten);
         self.last_included_index = index;
         self.last_included_term = term;
-        // What is left begins a new string of pieces.
+        // The pieces of the entries that stay are strung together anew, without those before them.
         let mut encoded = Pieces::new();
         for slot in &mut self.slots {
             encoded = encoded.push(encode(&slot.entry));
@@ -146,7 +152,8 @@ impl Log {
         }
     }
 
-    /// Forgets everything: a snapshot that ends with an entry of this index and term replaces it.
+    /// Forgets all entries, because a snapshot whose last entry has this index and term replaces
+    /// them.
     pub fn reset(&mut self, last_included_index: u64, last_included_term: u64) {
         *self = Log { last_included_index, last_included_term, slots: VecDeque::new() };
     }
@@ -156,8 +163,8 @@ fn encode(entry: &Entry) -> Bytes {
     labrpc::encode(entry).expect("an entry can be encoded").into()
 }
 
-/// What stands behind the entries in a saved state. Its size is always the same, so it is found from
-/// the end: the part that changes most comes last, and the pieces before it can be shared.
+/// What follows the entries in a saved state. The part that changes most often comes last, so that
+/// the pieces before it can be shared; its size is fixed, so that it can be found from the end.
 #[derive(Serialize, Deserialize)]
 struct Trailer {
     current_term: u64,
@@ -168,13 +175,25 @@ struct Trailer {
 }
 
 const TRAILER_BYTES: usize = 5 * 8;
-const NOBODY: u64 = u64::MAX;
+/// Stands for `None` in [`Trailer::voted_for`].
+const NO_VOTE: u64 = u64::MAX;
 
-/// The saved state: the entries, then the trailer.
+/// What a server keeps on its disk (figure 2, "Persistent state on all servers").
+#[derive(Clone, Debug, Default)]
+pub struct PersistentState {
+    /// The latest term that the server knows of.
+    pub current_term: u64,
+    /// The candidate that has the server's vote in that term.
+    pub voted_for: Option<usize>,
+    /// The log, from the end of the snapshot on.
+    pub log: Log,
+}
+
+/// Encodes what a server keeps on its disk: the entries, then the trailer.
 pub fn encode_state(current_term: u64, voted_for: Option<usize>, log: &Log) -> Pieces {
     let trailer = Trailer {
         current_term,
-        voted_for: voted_for.map_or(NOBODY, |candidate| candidate as u64),
+        voted_for: voted_for.map_or(NO_VOTE, |candidate| candidate as u64),
         last_included_index: log.last_included_index,
         last_included_term: log.last_included_term,
         entries: log.slots.len() as u64,
@@ -183,11 +202,11 @@ pub fn encode_state(current_term: u64, voted_for: Option<usize>, log: &Log) -> P
     entries.push(labrpc::encode(&trailer).expect("numbers can be encoded"))
 }
 
-/// Term, vote and log of a saved state.
+/// Reads what [`encode_state`] has written.
 ///
 /// # Errors
-/// When the bytes are not a saved state.
-pub fn decode_state(bytes: &[u8]) -> Result<(u64, Option<usize>, Log), CodecError> {
+/// If the bytes are not a saved state.
+pub fn decode_state(bytes: &[u8]) -> Result<PersistentState, CodecError> {
     let trailer_at = bytes.len().saturating_sub(TRAILER_BYTES);
     let (mut entries, trailer) = bytes.split_at(trailer_at);
     let trailer: Trailer = labrpc::decode(trailer)?;
@@ -196,15 +215,15 @@ pub fn decode_state(bytes: &[u8]) -> Result<(u64, Option<usize>, Log), CodecErro
     for _ in 0..trailer.entries {
         log.append(labrpc::decode_first(&mut entries)?);
     }
-    let voted_for = (trailer.voted_for != NOBODY).then_some(trailer.voted_for as usize);
-    Ok((trailer.current_term, voted_for, log))
+    let voted_for = (trailer.voted_for != NO_VOTE).then_some(trailer.voted_for as usize);
+    Ok(PersistentState { current_term: trailer.current_term, voted_for, log })
 }
 
-/// A saved state for the lab's checks; see [`labraft::Implementation::read_saved`].
+/// Reads a saved state for the lab's checks: [`labraft::Implementation::read_saved`].
 pub fn read_saved(bytes: &[u8]) -> Option<SavedState> {
-    let (term, voted_for, log) = decode_state(bytes).ok()?;
+    let PersistentState { current_term, voted_for, log } = decode_state(bytes).ok()?;
     Some(SavedState {
-        term,
+        term: current_term,
         voted_for,
         last_included_index: log.last_included_index,
         last_included_term: log.last_included_term,
@@ -260,10 +279,10 @@ mod tests {
         log.append(Entry { term: 7, command: Bytes::from_static(b"x") });
         log.compact(2);
         let bytes = encode_state(9, Some(2), &log).to_vec();
-        let (term, voted_for, read) = decode_state(&bytes).unwrap();
-        assert_eq!((term, voted_for), (9, Some(2)));
-        assert_eq!((read.last_included_index(), read.last_included_term()), (2, 1));
-        assert_eq!(read.entries_from(3), log.entries_from(3));
+        let read = decode_state(&bytes).unwrap();
+        assert_eq!((read.current_term, read.voted_for), (9, Some(2)));
+        assert_eq!((read.log.last_included_index(), read.log.last_included_term()), (2, 1));
+        assert_eq!(read.log.entries_from(3), log.entries_from(3));
         assert_eq!(read_saved(&bytes).unwrap().terms, [2, 7]);
         assert!(decode_state(&bytes[..20]).is_err());
     }

@@ -1,5 +1,5 @@
 // BEGIN SOLUTION
-//stub: //! The remote procedures (figures 2 and 13): what servers say to one another.
+//stub: //! The remote procedures (figures 2 and 13): what servers send to one another.
 //stub:
 //! The three remote procedures, in the paper's words (figures 2 and 13).
 
@@ -15,7 +15,7 @@ pub const REQUEST_VOTE: Method<RequestVoteArgs, RequestVoteReply> = Method::new(
 /// A leader replicates entries, or shows that it is alive.
 pub const APPEND_ENTRIES: Method<AppendEntriesArgs, AppendEntriesReply> =
     Method::new("Raft.AppendEntries");
-/// A leader sends its snapshot in the place of entries that it no longer has.
+/// A leader sends its snapshot instead of entries that it no longer has.
 pub const INSTALL_SNAPSHOT: Method<InstallSnapshotArgs, InstallSnapshotReply> =
     Method::new("Raft.InstallSnapshot");
 
@@ -24,7 +24,7 @@ pub const INSTALL_SNAPSHOT: Method<InstallSnapshotArgs, InstallSnapshotReply> =
 pub struct Entry {
     /// The term of the leader that made the entry. It never changes.
     pub term: u64,
-    /// What the service is to do.
+    /// The command, as the service has encoded it.
     pub command: Bytes,
 }
 // END SOLUTION
@@ -45,7 +45,7 @@ pub struct RequestVoteArgs {
     // END SOLUTION
 }
 
-/// The answer to a request for a vote.
+/// The answer to a [`RequestVoteArgs`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestVoteReply {
     /// The voter's term, for a candidate that is behind.
@@ -55,34 +55,35 @@ pub struct RequestVoteReply {
 }
 
 // BEGIN SOLUTION 2B
-/// Replicates entries; without any, a heartbeat. Both are checked alike.
+/// Replicates entries. Without any it is a heartbeat, and the receiver checks it just the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppendEntriesArgs {
     /// The leader's term.
     pub term: u64,
     /// The leader.
     pub leader_id: usize,
-    /// The index of the entry before the first of `entries`; 0 when that is the first of all.
+    /// The index of the entry before `entries`; 0 when there is none.
     pub prev_log_index: u64,
     /// The term of the entry at `prev_log_index`; 0 when there is none.
     pub prev_log_term: u64,
-    /// What the leader has after `prev_log_index`.
+    /// All entries that the leader has after `prev_log_index`.
     pub entries: Vec<Entry>,
     /// The leader's commit index.
     pub leader_commit: u64,
 }
 
 impl AppendEntriesArgs {
-    /// The index of the last of `entries`: up to here the logs agree when the answer is yes.
+    /// The index of the last of `entries`: the logs agree up to it when the answer is
+    /// [`AppendOutcome::Success`].
     pub fn last_index(&self) -> u64 {
         self.prev_log_index + self.entries.len() as u64
     }
 }
 
-/// The answer to entries or a heartbeat.
+/// The answer to an [`AppendEntriesArgs`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppendEntriesReply {
-    /// The follower's term, for a leader that is deposed.
+    /// The follower's term, for a leader that has been replaced.
     pub term: u64,
     /// How the follower's log compares.
     pub outcome: AppendOutcome,
@@ -93,11 +94,11 @@ pub struct AppendEntriesReply {
 pub enum AppendOutcome {
     /// The logs agree up to the last entry that was sent.
     Success,
-    /// The sender's term is over; it says nothing about logs.
+    /// The sender's term is over. The logs were not compared.
     StaleTerm,
     /// The follower's log ends before `prev_log_index`.
     TooShort {
-        /// The first index that it does not have.
+        /// The first index that the follower lacks.
         next_index: u64,
     },
     /// The follower has an entry of another term at `prev_log_index` (section 5.3, the last
@@ -110,25 +111,25 @@ pub enum AppendOutcome {
     },
 }
 
-/// Sends a whole snapshot; the labs do not cut it into chunks.
+/// Sends a whole snapshot: the labs do not cut it into chunks, as figure 13 does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InstallSnapshotArgs {
     /// The leader's term.
     pub term: u64,
     /// The leader.
     pub leader_id: usize,
-    /// The snapshot stands for all entries up to this index.
+    /// The snapshot replaces all entries up to this index.
     pub last_included_index: u64,
     /// The term of the entry at that index.
     pub last_included_term: u64,
-    /// The service's own bytes.
+    /// The snapshot, as the service has encoded it.
     pub data: Bytes,
 }
 
-/// The answer to a snapshot.
+/// The answer to an [`InstallSnapshotArgs`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InstallSnapshotReply {
-    /// The follower's term, for a leader that is deposed.
+    /// The follower's term, for a leader that has been replaced.
     pub term: u64,
 }
 // END SOLUTION

@@ -1,8 +1,9 @@
 // SOLUTION FILE
-//! What makes a [`Core`] live: the only file that knows tasks, time, dice and the network.
+//! The driver around a [`Core`]: the only file that knows tasks, time, dice and the network.
 //!
-//! Every call into the core ends with [`Peer::carry_out`], without any wait between: so whatever a
-//! message says was true, and saved, when it left. Nothing is borrowed while a task waits.
+//! Each call into the core saves and sends what the core asks for before any other task runs. So
+//! whatever a message says was true, and saved, when it left. Nothing is borrowed while a task
+//! waits.
 
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
@@ -14,35 +15,38 @@ use labrpc::sync::Notify;
 use labrpc::{ClientEnd, Dice, Runtime, Service};
 use tracing::debug;
 
-use crate::core::{Core, Message, Output};
-use crate::log::{Log, decode_state};
+use crate::core::{Core, Message, Output, SentEntries, SentSnapshot};
+use crate::log::{PersistentState, decode_state};
 use crate::message::{APPEND_ENTRIES, INSTALL_SNAPSHOT, REQUEST_VOTE};
 
-/// How often a leader shows that it is alive: nine times a second, where the course allows ten.
+/// How often a leader sends heartbeats: nine times a second, where the course allows ten.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(110);
-/// How long a candidate waits before it asks again those who have not voted for it.
+/// How long a candidate waits before it asks again the servers that have not voted for it.
 const ASK_AGAIN_INTERVAL: Duration = Duration::from_millis(220);
-/// The shortest election time-out: two lost heartbeats do not end a reign.
+/// The shortest election time-out: longer than two heartbeat intervals, so that one lost heartbeat
+/// does not start an election.
 const ELECTION_TIMEOUT_MIN: Duration = Duration::from_millis(300);
-/// All election time-outs are below this.
+/// The end of the range from which election time-outs are drawn; itself not in it.
 const ELECTION_TIMEOUT_MAX: Duration = Duration::from_millis(600);
 
-/// One instance of a Raft server.
+/// One instance of a Raft server. Its tasks end when its server crashes; a restart makes a new one.
 struct Peer {
-    /// For the tasks that it spawns.
+    /// Itself, for the tasks that it spawns.
     this: Weak<Peer>,
     core: RefCell<Core>,
     peers: Vec<ClientEnd>,
     persister: Persister,
     rt: Runtime,
     dice: Dice,
+    /// When the election time-out passes, in virtual time.
     election_deadline: Cell<Duration>,
-    /// Commands were started.
+    /// Wakes the replicator: commands were started.
     started: Notify,
-    /// Heartbeat time-outs are to begin.
+    /// Wakes the heartbeat timer: this server has become a candidate or a leader.
     heartbeats: Notify,
-    /// There is something to apply.
+    /// Wakes the applier: something is committed that the service has not been given.
     committed: Notify,
+    /// Set by [`Raft::kill`], after which no commands are taken.
     is_killed: Cell<bool>,
 }
 
@@ -51,7 +55,7 @@ pub(crate) fn make(env: Env) -> Rc<dyn Raft> {
     let Env { me, peers, persister, apply, server, rt } = env;
     let state = persister.read_state();
     let saved = if state.is_empty() {
-        (0, None, Log::default())
+        PersistentState::default()
     } else {
         decode_state(&state).unwrap_or_else(|error| panic!("the saved state is damaged: {error}"))
     };
@@ -80,7 +84,9 @@ pub(crate) fn make(env: Env) -> Rc<dyn Raft> {
 
 /// The handlers of the three remote procedures.
 fn service(peer: &Rc<Peer>) -> Service {
-    let (voter, follower, installer) = (peer.clone(), peer.clone(), peer.clone());
+    let voter = peer.clone();
+    let follower = peer.clone();
+    let installer = peer.clone();
     Service::new()
         .method(REQUEST_VOTE, move |args| {
             std::future::ready(voter.with_core(|core| core.request_vote(&args)))
@@ -94,14 +100,16 @@ fn service(peer: &Rc<Peer>) -> Service {
 }
 
 impl Peer {
-    /// Calls into the core and carries out what it wants done.
-    fn with_core<R>(&self, act: impl FnOnce(&mut Core) -> R) -> R {
+    /// Calls a method of the core, and carries out what the core asks for.
+    fn with_core<R>(&self, call: impl FnOnce(&mut Core) -> R) -> R {
         let mut core = self.core.borrow_mut();
-        let before = (core.current_term(), core.role());
-        let result = act(&mut core);
-        let now = (core.current_term(), core.role());
-        if now != before {
-            debug!("{:?} of term {} (was {:?} of {})", now.1, now.0, before.1, before.0);
+        let old_term = core.current_term();
+        let old_role = core.role();
+        let result = call(&mut core);
+        let term = core.current_term();
+        let role = core.role();
+        if term != old_term || role != old_role {
+            debug!("{role:?} of term {term} (was {old_role:?} of {old_term})");
         }
         let output = core.take_output();
         if output.must_save {
@@ -116,7 +124,7 @@ impl Peer {
         result
     }
 
-    /// The rest of what the core wants: what has been said is saved by now.
+    /// Does the rest of what the core asks for, now that the state is saved.
     fn carry_out(&self, output: Output) {
         if output.reset_election_timer {
             let timeout = self.dice.span(ELECTION_TIMEOUT_MIN, ELECTION_TIMEOUT_MAX);
@@ -130,7 +138,7 @@ impl Peer {
         }
     }
 
-    /// Sends a request now, and has a task wait for the answer.
+    /// Sends a request at once, and spawns a task that waits for the answer.
     fn send(&self, to: usize, message: Message) {
         let Some(peer) = self.this.upgrade() else { return };
         let end = &self.peers[to];
@@ -145,7 +153,7 @@ impl Peer {
             }
             Message::AppendEntries(args) => {
                 let call = end.call(APPEND_ENTRIES, &args);
-                let sent = (args.term, args.prev_log_index, args.last_index());
+                let sent = SentEntries::from(&args);
                 self.rt.spawn_detached("append entries", async move {
                     let reply = call.await;
                     peer.with_core(|core| core.append_entries_reply(to, sent, reply.as_ref()));
@@ -153,7 +161,7 @@ impl Peer {
             }
             Message::InstallSnapshot(args) => {
                 let call = end.call(INSTALL_SNAPSHOT, &args);
-                let sent = (args.term, args.last_included_index);
+                let sent = SentSnapshot::from(&args);
                 self.rt.spawn_detached("install snapshot", async move {
                     let reply = call.await;
                     peer.with_core(|core| core.install_snapshot_reply(to, sent, reply.as_ref()));
@@ -162,9 +170,10 @@ impl Peer {
         }
     }
 
+    /// The election timer.
     async fn watch_for_leader(self: Rc<Peer>) {
         loop {
-            // Each word of a leader moves the deadline on while this task sleeps.
+            // While this task sleeps, every request of a leader moves the deadline.
             self.rt.sleep_until(self.election_deadline.get()).await;
             if self.rt.now() < self.election_deadline.get() {
                 continue;
@@ -177,6 +186,7 @@ impl Peer {
         }
     }
 
+    /// The heartbeat timer of a leader, and of a candidate that asks for votes again.
     async fn send_heartbeats(self: Rc<Peer>) {
         loop {
             let role = self.core.borrow().role();
@@ -188,14 +198,14 @@ impl Peer {
                     continue;
                 }
             };
-            // Whoever becomes a candidate or a leader meanwhile begins a new interval.
+            // Becoming a candidate or a leader in the meantime begins a new interval.
             if self.rt.timeout(interval, self.heartbeats.notified()).await.is_none() {
                 self.with_core(Core::heartbeat_timeout);
             }
         }
     }
 
-    /// Commands started at one instant go out together.
+    /// The replicator: commands that were started at the same instant are sent together.
     async fn replicate_started(self: Rc<Peer>) {
         loop {
             self.started.notified().await;
@@ -203,7 +213,7 @@ impl Peer {
         }
     }
 
-    /// The only place from which anything is applied.
+    /// The applier: the only task that gives anything to the service, so the order is the log's.
     async fn apply_committed(self: Rc<Peer>, mut apply: ApplySender) {
         loop {
             self.committed.notified().await;

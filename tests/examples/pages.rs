@@ -10,7 +10,7 @@ use lab::records::{Build, Problem, Record};
 use lab::view;
 use lab::workers::Answer;
 use labraft::{
-    EntryProbe, Env, Fact, Implementation, Probe, Raft, RaftState, Run, Started, select,
+    EntryProbe, Env, HarnessEvent, Implementation, Probe, Raft, RaftState, Run, Started, select,
 };
 use labrpc::{Node, RunSpec, Timed};
 
@@ -85,15 +85,15 @@ fn with_unordered(mut answer: Answer) -> Answer {
     let calls: Vec<(usize, String)> = answer
         .events
         .iter()
-        .filter_map(|event| match Fact::of(event)? {
-            Fact::Called { call, key, .. } => Some((call, key)),
+        .filter_map(|event| match HarnessEvent::of(event)? {
+            HarnessEvent::Called { call, key, .. } => Some((call, key)),
             _ => None,
         })
         .collect();
     let key = calls.first().expect("there are operations").1.clone();
     let chosen = calls.iter().filter(|(_, of)| *of == key).take(2).map(|&(call, _)| call).collect();
     let at = answer.events.last().expect("there are events").at;
-    let event = Fact::Unordered { calls: chosen }.event();
+    let event = HarnessEvent::Unordered { calls: chosen }.event();
     answer.events.push(Timed { at, node: Node::TESTER, event });
     let reason = format!("history is not linearizable: key {key:?} (made up for a test)");
     let problem = Problem { at: Some(at.as_secs_f64()), ..Problem::new(reason) };

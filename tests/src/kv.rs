@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use kvraft::{Clerk, KvServer};
 use labraft::linearizability::{self, History, Input, Linearizability, Operation};
-use labraft::{Checked, Cluster, Fact, Failure, Lab, RAFT_ELECTION_TIMEOUT, Reason, Steps};
+use labraft::{Checked, Cluster, Failure, HarnessEvent, Lab, RAFT_ELECTION_TIMEOUT, Reason, Steps};
 use labrpc::{EndId, Node, Sleep};
 
 /// A cluster of key/value servers and their clients. Clones are the same one.
@@ -238,7 +238,7 @@ impl KvConfig {
         self.lab().world().client(client.number).record(|| {
             let operation = self.history().operations()[call].to_string();
             let (client, key) = (client.number, key.into());
-            Fact::Called { call, client, key, operation }.event()
+            HarnessEvent::Called { call, client, key, operation }.event()
         });
         call
     }
@@ -251,7 +251,7 @@ impl KvConfig {
         self.lab().world().client(operation.client).record(|| {
             let waited = (self.tester().now() - operation.called.at).as_secs_f64() * 1000.0;
             let text = format!("client {} after {waited:.1} ms: {operation}", operation.client);
-            Fact::Answered { call, operation: operation.to_string() }.event_with(text)
+            HarnessEvent::Answered { call, operation: operation.to_string() }.event_with(text)
         });
     }
 
@@ -268,11 +268,13 @@ impl KvConfig {
         let reason = match linearizability::check(history.operations(), budget) {
             Linearizability::Holds => return Ok(()),
             Linearizability::Violated(story) => {
-                self.fact(|| {
+                self.record(|| {
                     let place = |told: &Operation| {
                         history.operations().iter().position(|each| each.called == told.called)
                     };
-                    Fact::Unordered { calls: story.operations.iter().filter_map(place).collect() }
+                    HarnessEvent::Unordered {
+                        calls: story.operations.iter().filter_map(place).collect(),
+                    }
                 });
                 Reason::NotLinearizable(story)
             }

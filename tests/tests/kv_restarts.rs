@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use labraft::{Fact, run_test, select};
+use labraft::{HarnessEvent, run_test, select};
 use labrpc::RunSpec;
 
 /// How many answers came after so long that all servers had crashed meanwhile.
@@ -13,9 +13,9 @@ fn spanning_a_crash(name: &str, seed: u64) -> usize {
     let mut called = BTreeMap::new();
     let mut waits = Vec::new();
     for timed in &run.record {
-        match Fact::of(timed) {
-            Some(Fact::Called { call, .. }) => drop(called.insert(call, timed.at)),
-            Some(Fact::Answered { call, .. }) => waits.push(timed.at - called[&call]),
+        match HarnessEvent::of(timed) {
+            Some(HarnessEvent::Called { call, .. }) => drop(called.insert(call, timed.at)),
+            Some(HarnessEvent::Answered { call, .. }) => waits.push(timed.at - called[&call]),
             _ => {}
         }
     }

@@ -112,9 +112,9 @@ fn says(make: fn(Env) -> Rc<dyn Raft>, reason: &str, words: &[&str]) {
 #[test]
 fn a_report_tells_of_elections_that_nobody_wins() {
     let words = [
-        "servers [0, 1, 2], a majority, reach one another",
+        "servers [0, 1, 2] (a majority) reach one another",
         "nothing was ever committed",
-        "0 elections won, 19 votes split among several, 1 lost by one alone",
+        "elections: 0 won, 20 split between several candidates, 0 lost by a single candidate",
     ];
     says(all_stand, "no connected server accepted it as leader", &words);
 }
@@ -122,9 +122,9 @@ fn a_report_tells_of_elections_that_nobody_wins() {
 #[test]
 fn a_report_tells_of_a_leader_that_never_finds_the_end_of_a_log() {
     let words = [
-        "server 0: Leader of term 1, log up to 1",
-        "0 candidacies, 1 elections won",
-        "server 0 leads and its nextIndex for server 1 has gone down",
+        "server 0: leader in term 1, log up to 1",
+        "0 candidacies; elections: 1 won",
+        "server 0 leads, and its nextIndex for server 1 has gone down",
         "between 1 and 2; its matchIndex stays 0",
     ];
     says(search_for_ever, "it was not applied there in time", &words);

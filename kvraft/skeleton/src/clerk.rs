@@ -1,4 +1,4 @@
-//! What a client uses.
+//! The clerk: a client's way to the service.
 
 use std::time::Duration;
 
@@ -10,21 +10,21 @@ use crate::message::{GET, GetArgs, PUT_APPEND, PutAppendArgs};
 /// How long this clerk waits before it asks the same server again.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// One client's; it has one operation at a time.
+/// Asks the service for one client, which has one operation at a time.
 pub struct Clerk {
-    /// A way to each server, in some order.
+    /// An end to each server, in any order.
     ends: Vec<ClientEnd>,
     rt: Runtime,
-    // 3A: who answered last; the clerk's own number, and that of its last operation.
+    // 3A: the server that answered last; the clerk's own number, and that of its last operation.
 }
 
 impl Clerk {
-    /// A clerk with a way to each server.
+    /// A clerk with an end to each server, in any order.
     pub fn new(servers: Vec<ClientEnd>, rt: Runtime) -> Clerk {
         Clerk { ends: servers, rt }
     }
 
-    /// The value of a key; empty when there is none.
+    /// The value of a key; an absent key has the empty value.
     pub async fn get(&mut self, key: &str) -> String {
         let args = GetArgs { key: key.into() };
         loop {
@@ -42,7 +42,7 @@ impl Clerk {
         self.put_append(key, value, false).await;
     }
 
-    /// Adds `value` to the value of a key; without one, it is the value.
+    /// Appends `value` to the value of a key; an absent key has the empty value.
     pub async fn append(&mut self, key: &str, value: &str) {
         self.put_append(key, value, true).await;
     }
@@ -50,7 +50,7 @@ impl Clerk {
     async fn put_append(&mut self, key: &str, value: &str, is_append: bool) {
         let args = PutAppendArgs { key: key.into(), value: value.into(), is_append };
         while self.ends[0].call(PUT_APPEND, &args).await != Some(Ok(())) {
-            // 3A: ask another server; and it must be done once only.
+            // 3A: ask another server. The write must take effect exactly once.
             not_yet(Part::Kv3A, "asking another server for a write");
             self.rt.sleep(PAUSE).await;
         }

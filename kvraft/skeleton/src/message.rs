@@ -1,47 +1,47 @@
-//! What clerks and servers say to one another.
+//! What clerks and servers send to one another.
 
 use labrpc::Method;
 use serde::{Deserialize, Serialize};
 
-/// Asks for a value.
+/// Asks for the value of a key.
 pub const GET: Method<GetArgs, GetReply> = Method::new("KVServer.Get");
-/// Asks for a write.
+/// Asks to replace the value of a key, or to append to it.
 pub const PUT_APPEND: Method<PutAppendArgs, PutAppendReply> = Method::new("KVServer.PutAppend");
 
-/// Asks for the value of a key.
+/// The arguments of [`GET`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GetArgs {
-    /// The key.
+    /// The key to look up; an absent key has the empty value.
     pub key: String,
     // 3A: what tells this operation from all others?
 }
 
-/// Sets the value of a key, or adds to it.
+/// The arguments of [`PUT_APPEND`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PutAppendArgs {
-    /// The key.
+    /// The key to write.
     pub key: String,
-    /// The value.
+    /// The new value, or what is appended to the present one.
     pub value: String,
-    /// Whether the value is added to the one that the key has.
+    /// Whether `value` is appended to the present value rather than put in its place.
     pub is_append: bool,
     // 3A: what tells this operation from all others?
 }
 
-/// How a command in the log is shown to people, when the lab shows a run. It keeps its name.
+/// Describes a command in the log, for the lab's reports. The lab calls it by this name.
 pub fn show(command: &[u8]) -> String {
-    // 3A: what it does, if it can be read.
+    // 3A: decode the command, and say what it does.
     format!("{} bytes", command.len())
 }
 
-/// The key's value, or why there is none.
+/// The key's value, or why the server does not give one.
 pub type GetReply = Result<String, Refusal>;
-/// Whether it is done, or why not.
+/// `Ok` once the write has taken effect, or why it has not.
 pub type PutAppendReply = Result<(), Refusal>;
 
-/// Why a server does not do what it is asked.
+/// Why a server does not execute an operation.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Refusal {
-    /// It does not lead.
+    /// The server is not the leader.
     NotLeader,
 }

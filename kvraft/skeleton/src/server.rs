@@ -8,15 +8,16 @@ use tracing::debug;
 
 use crate::message::{GET, GetArgs, GetReply, PUT_APPEND, PutAppendArgs, PutAppendReply, Refusal};
 
-/// A server of the key/value service: it lives in its handlers and tasks, until it crashes.
+/// A server of the key/value service. Its handlers and tasks keep it alive until it crashes.
 pub struct KvServer {
     /// Puts commands into the log: `start`.
     raft: Rc<dyn Raft>,
-    /// Knows how large Raft's saved state is, and has the snapshot to begin with.
+    /// The server's disk: how large Raft's saved state is, and the snapshot to begin with.
     persister: Persister,
-    /// So many bytes of saved state are too many; `None`: no snapshots are wanted.
+    /// How many bytes the saved Raft state may have before a snapshot is due; `None`: no snapshots.
     max_raft_state: Option<usize>,
-    // 3A: the data; what was done for each clerk; who waits for which index. In a `RefCell`.
+    // 3A: the data; the last write of each clerk; the handler that waits for each index. In a
+    // `RefCell`.
 }
 
 impl KvServer {
@@ -24,7 +25,8 @@ impl KvServer {
     pub fn start(new: NewServer, max_raft_state: Option<usize>) -> Rc<KvServer> {
         // 3B: begin with the persister's snapshot, if there is one.
         let kv = Rc::new(KvServer { raft: new.raft, persister: new.persister, max_raft_state });
-        let (for_get, for_put) = (kv.clone(), kv.clone());
+        let for_get = kv.clone();
+        let for_put = kv.clone();
         new.server.add_service(
             Service::new()
                 .method(GET, move |args| for_get.clone().get(args))
@@ -34,7 +36,7 @@ impl KvServer {
         kv
     }
 
-    /// Answers a clerk's question.
+    /// Answers a clerk's Get.
     async fn get(self: Rc<KvServer>, args: GetArgs) -> GetReply {
         // 3A: put it through the log, and answer when it comes out.
         not_yet(Part::Kv3A, "Get");
@@ -42,7 +44,7 @@ impl KvServer {
         Err(Refusal::NotLeader)
     }
 
-    /// Does a clerk's write.
+    /// Answers a clerk's Put or Append.
     async fn put_append(self: Rc<KvServer>, args: PutAppendArgs) -> PutAppendReply {
         // 3A: put it through the log, and answer when it comes out.
         not_yet(Part::Kv3A, "Put and Append");
@@ -50,7 +52,7 @@ impl KvServer {
         Err(Refusal::NotLeader)
     }
 
-    /// Takes what comes out of the log, for as long as the server lives.
+    /// Applies what Raft has committed, until the server crashes.
     async fn apply(self: Rc<KvServer>, mut applied: ApplyReceiver) {
         while let Some(message) = applied.receive().await {
             not_yet(Part::Kv3A, "applying");
@@ -58,12 +60,12 @@ impl KvServer {
                 ApplyMsg::Command { index, command } => {
                     debug!("{} bytes at index {index}", command.len());
                 }
-                // 3B: in the place of everything up to this index.
+                // 3B: it replaces everything up to this index.
                 ApplyMsg::Snapshot { index, .. } => debug!("a snapshot up to index {index}"),
             }
             let saved = self.persister.state_size_bytes();
             if self.max_raft_state.is_some_and(|most| saved >= most) {
-                // 3B: hand to Raft what stands for everything applied so far.
+                // 3B: give Raft a snapshot of everything that was applied so far.
                 not_yet(Part::Kv3B, "making snapshots");
             }
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use labrpc::{Event, Node, Timed};
 
 use crate::records::Problem;
-use labraft::{Fact, State};
+use labraft::{HarnessEvent, ServerState};
 
 /// How many steps of the protocol are in the causal past of a failure: moments at which something of
 /// a server's term, role, vote, log, commitIndex or a leader's matchIndex changed, be it by a message,
@@ -80,15 +80,15 @@ fn past_of(events: &[Timed], ends: Vec<usize>) -> Vec<bool> {
 }
 
 fn count_steps(events: &[Timed], past: &[bool]) -> usize {
-    let mut states: BTreeMap<Node, State> = BTreeMap::new();
+    let mut states: BTreeMap<Node, ServerState> = BTreeMap::new();
     let mut steps = BTreeSet::new();
     for (timed, &is_past) in events.iter().zip(past) {
-        let is_step = match Fact::of(timed) {
-            Some(Fact::State(state)) => {
-                let before = states.insert(timed.node, state.clone()).unwrap_or_default();
-                is_change(&before, &state)
+        let is_step = match HarnessEvent::of(timed) {
+            Some(HarnessEvent::State(state)) => {
+                let before = states.insert(timed.node, state.clone());
+                before.is_none_or(|before| is_change(&before, &state))
             }
-            Some(Fact::Stopped { .. }) => true,
+            Some(HarnessEvent::Stopped { .. }) => true,
             _ => false,
         };
         let is_counted = is_past || timed.node == Node::TESTER;
@@ -99,11 +99,13 @@ fn count_steps(events: &[Timed], past: &[bool]) -> usize {
     steps.len()
 }
 
-fn is_change(before: &State, now: &State) -> bool {
-    let matched = |state: &State| -> Vec<u64> { state.followers.iter().map(|f| f.1).collect() };
-    let of = |state: &State| {
-        let State { term, role, voted_for, first_index, last_index, commit_index, .. } = state;
-        (*term, role.clone(), *voted_for, *first_index, *last_index, *commit_index, matched(state))
+fn is_change(before: &ServerState, now: &ServerState) -> bool {
+    let matched =
+        |state: &ServerState| -> Vec<u64> { state.followers.iter().map(|f| f.1).collect() };
+    let of = |state: &ServerState| {
+        let ServerState { term, role, voted_for, first_index, last_index, commit_index, .. } =
+            state;
+        (*term, *role, *voted_for, *first_index, *last_index, *commit_index, matched(state))
     };
     !now.written.is_empty() || of(before) != of(now)
 }
@@ -128,7 +130,7 @@ mod tests {
     #[test]
     fn only_what_came_before_counts() {
         let state =
-            |term| Fact::State(State { term, role: "follower".into(), ..State::default() }).event();
+            |term| HarnessEvent::State(ServerState { term, ..ServerState::default() }).event();
         let at = |milliseconds, server, event| Timed {
             at: Duration::from_millis(milliseconds),
             node: Node::server(server),

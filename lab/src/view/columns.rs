@@ -12,10 +12,10 @@ use std::time::Duration;
 use anstyle::{AnsiColor, Style};
 use labrpc::{Event, Node, Timed};
 
-use super::filter::{EventKind, Filter};
+use super::filter::Filter;
 use super::words::{Words, seconds};
 use crate::workers::Answer;
-use labraft::Fact;
+use labraft::{EventKind, HarnessEvent, Role};
 
 /// The width of a server's column.
 const COLUMN: usize = 6;
@@ -69,7 +69,7 @@ pub fn lines(
     out: &mut impl Write,
 ) -> io::Result<()> {
     let events = &answer.events;
-    let filter = Filter { kinds: EventKind::ALL.into(), ..Filter::default() };
+    let filter = Filter { kinds: EventKind::all().collect(), ..Filter::default() };
     let how = Columns { filter, width, colours: false };
     let words = Words::new(events);
     let mut printer = Printer { how: &how, words, lanes: lanes(events), shown: 0 };
@@ -87,8 +87,8 @@ pub fn lines(
 
 /// Of each server: whether it runs.
 fn lanes(events: &[Timed]) -> Vec<bool> {
-    let servers = events.iter().find_map(|timed| match Fact::of(timed) {
-        Some(Fact::Cluster { servers }) => Some(servers),
+    let servers = events.iter().find_map(|timed| match HarnessEvent::of(timed) {
+        Some(HarnessEvent::Cluster { servers }) => Some(servers),
         _ => None,
     });
     let seen =
@@ -110,9 +110,9 @@ impl Printer<'_> {
     }
 
     fn event(&mut self, timed: &Timed, out: &mut impl Write) -> io::Result<()> {
-        match Fact::of(timed) {
-            Some(Fact::Started { server }) => self.lanes[server] = true,
-            Some(Fact::Stopped { server }) => self.lanes[server] = false,
+        match HarnessEvent::of(timed) {
+            Some(HarnessEvent::Started { server }) => self.lanes[server] = true,
+            Some(HarnessEvent::Stopped { server }) => self.lanes[server] = false,
             _ => {}
         }
         let Some(words) = self.words.tell(timed) else { return Ok(()) };
@@ -147,10 +147,10 @@ impl Printer<'_> {
             (false, _) => "--".into(),
             (true, None) => "?".into(),
             (true, Some(state)) => {
-                let role = match state.role.as_str() {
-                    "leader" => 'L',
-                    "candidate" => 'C',
-                    _ => 'f',
+                let role = match state.role {
+                    Role::Leader => 'L',
+                    Role::Candidate => 'C',
+                    Role::Follower => 'f',
                 };
                 format!("{role}{}", state.term)
             }

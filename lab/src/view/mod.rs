@@ -22,7 +22,7 @@ mod shiviz;
 mod words;
 
 pub use columns::{Columns, columns, lines};
-pub use filter::{EventKind, Filter};
+pub use filter::Filter;
 pub use moment::servers_at;
 pub use page::page;
 pub use perfetto::perfetto;

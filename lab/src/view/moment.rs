@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use labrpc::Timed;
 
-use labraft::{Fact, State};
+use labraft::{HarnessEvent, ServerState};
 
 /// How many of a log's last entries are shown.
 const ENTRIES_SHOWN: usize = 6;
@@ -14,7 +14,7 @@ const ENTRIES_SHOWN: usize = 6;
 #[derive(Clone, Debug, Default)]
 struct Server {
     is_running: bool,
-    state: State,
+    state: ServerState,
     /// By index: term and command.
     log: BTreeMap<u64, (u64, String)>,
 }
@@ -23,14 +23,16 @@ struct Server {
 pub fn servers_at(events: &[Timed], at: Duration) -> Vec<String> {
     let mut servers: BTreeMap<usize, Server> = BTreeMap::new();
     for timed in events.iter().take_while(|timed| timed.at <= at) {
-        match (Fact::of(timed), timed.node.as_server()) {
-            (Some(Fact::Started { server }), _) => {
+        match (HarnessEvent::of(timed), timed.node.as_server()) {
+            (Some(HarnessEvent::Started { server }), _) => {
                 servers.insert(server, Server { is_running: true, ..Server::default() });
             }
-            (Some(Fact::Stopped { server }), _) => {
+            (Some(HarnessEvent::Stopped { server }), _) => {
                 servers.entry(server).or_default().is_running = false;
             }
-            (Some(Fact::State(state)), Some(i)) => servers.entry(i).or_default().update(state),
+            (Some(HarnessEvent::State(state)), Some(i)) => {
+                servers.entry(i).or_default().update(state)
+            }
             _ => {}
         }
     }
@@ -38,7 +40,7 @@ pub fn servers_at(events: &[Timed], at: Duration) -> Vec<String> {
 }
 
 impl Server {
-    fn update(&mut self, mut state: State) {
+    fn update(&mut self, mut state: ServerState) {
         let written = std::mem::take(&mut state.written);
         if let Some((first, ..)) = written.first() {
             self.log.split_off(first);
@@ -73,14 +75,18 @@ mod tests {
     fn a_log_is_what_was_written_last() {
         let state = |last_index, written: &[(u64, u64, &str)]| {
             let written = written.iter().map(|(i, t, c)| (*i, *t, c.to_string())).collect();
-            let role = "follower".into();
-            Fact::State(State { role, first_index: 1, last_index, written, ..State::default() })
+            HarnessEvent::State(ServerState {
+                first_index: 1,
+                last_index,
+                written,
+                ..ServerState::default()
+            })
         };
         let facts = [
-            Fact::Started { server: 0 },
+            HarnessEvent::Started { server: 0 },
             state(3, &[(1, 1, "a"), (2, 1, "b"), (3, 1, "c")]),
             state(2, &[(2, 2, "d")]),
-            Fact::Stopped { server: 0 },
+            HarnessEvent::Stopped { server: 0 },
         ];
         let events: Vec<Timed> = (0..)
             .zip(facts)

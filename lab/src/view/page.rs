@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::records::Record;
 use crate::workers::Answer;
-use labraft::Fact;
+use labraft::HarnessEvent;
 
 /// The parts of the page, which [`page`] puts together.
 const FRAME: &str = include_str!("page/page.html");
@@ -95,7 +95,7 @@ struct Data<'a> {
     texts: Vec<&'a str>,
     columns: Columns,
     /// What the harness knew: the number of the event, and the fact.
-    facts: Vec<(usize, Fact)>,
+    facts: Vec<(usize, HarnessEvent)>,
     /// How long replies were held back, in nanoseconds: the number of the event, and the time.
     held: Vec<(usize, u64)>,
 }
@@ -163,14 +163,14 @@ impl<'a> Data<'a> {
     }
 
     fn add(&mut self, number: usize, timed: &'a Timed, places: &mut Places<'a>) {
-        let fact = Fact::of(timed);
+        let fact = HarnessEvent::of(timed);
         if let Event::Replied { held, .. } = &timed.event
             && !held.is_zero()
         {
             self.held.push((number, nanoseconds(*held)));
         }
         // The words for a state are made anew from what has changed.
-        let row = row(&timed.event, !matches!(fact, Some(Fact::State(_))));
+        let row = row(&timed.event, !matches!(fact, Some(HarnessEvent::State(_))));
         self.facts.extend(fact.map(|fact| (number, fact)));
         let columns = &mut self.columns;
         columns.node.push(places.node(timed.node, &mut self.nodes));
@@ -276,8 +276,12 @@ mod tests {
         let (one, two) = (Node::server(1), Node::server(2));
         let method = "Raft.RequestVote";
         let held = Duration::from_millis(900);
-        let fact =
-            Fact::Called { call: 0, client: 3, key: HOSTILE.into(), operation: "Get".into() };
+        let fact = HarnessEvent::Called {
+            call: 0,
+            client: 3,
+            key: HOSTILE.into(),
+            operation: "Get".into(),
+        };
         let rows = [
             (
                 one,

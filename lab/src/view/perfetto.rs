@@ -10,7 +10,7 @@ use labrpc::{Event, Node, Timed};
 use serde_json::{Value, json};
 
 use crate::workers::Answer;
-use labraft::{Fact, State};
+use labraft::{HarnessEvent, ServerState};
 
 /// The processes that are no servers.
 const TESTER: u64 = 900;
@@ -54,7 +54,7 @@ struct Trace {
     /// For each process, when its messages come and go, in order.
     moments: BTreeMap<u64, Vec<u64>>,
     /// The role that a server is in, and since when.
-    roles: BTreeMap<u64, (u64, State)>,
+    roles: BTreeMap<u64, (u64, ServerState)>,
     /// What each counter showed last.
     counters: BTreeMap<(u64, &'static str), u64>,
     /// The ways that are cut.
@@ -140,7 +140,7 @@ impl Trace {
                 self.moment(pid, STEPS, at, "ends");
             }
             Event::Note { text } => self.moment(pid, LOG, at, text),
-            Event::Custom { kind, text, .. } => match Fact::of(timed) {
+            Event::Custom { kind, text, .. } => match HarnessEvent::of(timed) {
                 Some(fact) => self.fact(pid, at, &fact, text),
                 None => self.moment(pid, STEPS, at, &format!("{kind}: {text}")),
             },
@@ -152,34 +152,36 @@ impl Trace {
         self.arriving.contains(&message) && self.begun.insert(message)
     }
 
-    fn fact(&mut self, pid: u64, at: u64, fact: &Fact, text: &str) {
+    fn fact(&mut self, pid: u64, at: u64, fact: &HarnessEvent, text: &str) {
         match fact {
-            Fact::State(state) => return self.state(pid, at, state),
-            Fact::Saved { .. } => return self.moment(pid, DISK, at, text),
-            Fact::Applied { .. } | Fact::Restored { .. } => {
+            HarnessEvent::State(state) => return self.state(pid, at, state),
+            HarnessEvent::Saved { .. } => return self.moment(pid, DISK, at, text),
+            HarnessEvent::Applied { .. } | HarnessEvent::Restored { .. } => {
                 return self.moment(pid, APPLY, at, text);
             }
-            Fact::Cluster { servers } => {
+            HarnessEvent::Cluster { servers } => {
                 let all = (0..*servers).flat_map(|i| (0..*servers).map(move |j| (i, j, i == j)));
                 self.links(at, all);
             }
-            Fact::Links { changed } => return self.links(at, changed.iter().copied()),
-            Fact::Called { call, operation, .. } => {
+            HarnessEvent::Links { changed } => return self.links(at, changed.iter().copied()),
+            HarnessEvent::Called { call, operation, .. } => {
                 self.operations.insert(*call, operation.clone());
                 return self.span("b", at, "operation", operation, *call as u64, CLIENTS);
             }
-            Fact::Answered { call, .. } => {
+            HarnessEvent::Answered { call, .. } => {
                 if let Some(operation) = self.operations.remove(call) {
                     self.span("e", at, "operation", &operation, *call as u64, CLIENTS);
                 }
                 return;
             }
-            Fact::Started { .. } | Fact::Stopped { .. } | Fact::Unordered { .. } => {}
+            HarnessEvent::Started { .. }
+            | HarnessEvent::Stopped { .. }
+            | HarnessEvent::Unordered { .. } => {}
         }
         self.moment(pid, STEPS, at, text);
     }
 
-    fn state(&mut self, pid: u64, at: u64, state: &State) {
+    fn state(&mut self, pid: u64, at: u64, state: &ServerState) {
         for (name, value) in [
             ("term", state.term),
             ("committed", state.commit_index),

@@ -7,7 +7,7 @@ use labrpc::{Event, Lost, Node, Timed};
 use crate::records::{Build, Problem, Record};
 use crate::workers::Answer;
 use labraft::Verdict;
-use labraft::{Fact, State};
+use labraft::{HarnessEvent, Role, ServerState};
 
 /// Texts that would break a page, or a log of lines.
 pub(super) const HOSTILE: &str =
@@ -41,38 +41,40 @@ fn replied(call: u64, to: Node) -> Event {
     Event::Replied { call, to, method: METHOD.into(), bytes: 5, content: "yes".into(), held }
 }
 
-fn state(term: u64, role: &str) -> Event {
-    Fact::State(State { term, role: role.into(), ..State::default() }).event()
+fn state(term: u64, role: Role) -> Event {
+    HarnessEvent::State(ServerState { term, role, ..ServerState::default() }).event()
 }
 
 /// Two servers; a request that comes twice and is answered once, and one that is lost.
 pub(super) fn answer() -> Answer {
     let (a, b, tester) = (Node::server(0), Node::server(1), Node::TESTER);
-    let links = |is_open| Fact::Links { changed: vec![(0, 1, is_open), (1, 0, is_open)] }.event();
-    let called = Fact::Called { call: 0, client: 3, key: HOSTILE.into(), operation: "Get".into() };
+    let links =
+        |is_open| HarnessEvent::Links { changed: vec![(0, 1, is_open), (1, 0, is_open)] }.event();
+    let called =
+        HarnessEvent::Called { call: 0, client: 3, key: HOSTILE.into(), operation: "Get".into() };
     let rows = [
-        (0, tester, Fact::Cluster { servers: 2 }.event()),
-        (0, tester, Fact::Started { server: 0 }.event()),
-        (0, tester, Fact::Started { server: 1 }.event()),
+        (0, tester, HarnessEvent::Cluster { servers: 2 }.event()),
+        (0, tester, HarnessEvent::Started { server: 0 }.event()),
+        (0, tester, HarnessEvent::Started { server: 1 }.event()),
         (1, tester, links(true)),
         (2, Node::client(3), called.event()),
         (3, a, Event::Woke { task: "election timer".into() }),
         (3, a, Event::Note { text: HOSTILE.into() }),
-        (3, a, Fact::Saved { state: 40, snapshot: 0 }.event()),
+        (3, a, HarnessEvent::Saved { state: 40, snapshot: 0 }.event()),
         (3, a, sent(4, b)),
         (3, a, sent(5, b)),
-        (3, a, state(1, "candidate")),
+        (3, a, state(1, Role::Candidate)),
         (4, b, delivered(4, a)),
-        (4, b, state(1, "follower")),
+        (4, b, state(1, Role::Follower)),
         (4, b, replied(4, a)),
         (5, b, delivered(4, a)),
         (5, b, replied(4, a)),
         (6, a, Event::Answered { call: 4, from: b, method: METHOD.into() }),
-        (6, a, state(1, "leader")),
+        (6, a, state(1, Role::Leader)),
         (7, tester, links(false)),
         (8, a, Event::Lost { call: 5, to: b, method: METHOD.into(), why: Lost::Dropped }),
         (9, b, Event::Crashed { tasks: 2 }),
-        (9, tester, Fact::Stopped { server: 1 }.event()),
+        (9, tester, HarnessEvent::Stopped { server: 1 }.event()),
     ];
     let timed = |(at, node, event): (u64, Node, Event)| Timed {
         at: Duration::from_nanos(at * 700),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use labrpc::{Event, Timed};
 
-use labraft::{Fact, State};
+use labraft::{HarnessEvent, ServerState};
 
 /// Puts the events of a run into words, in their order: a message that arrives is told with what it
 /// says, and a state with what has changed.
@@ -15,12 +15,13 @@ pub(super) struct Words {
     /// By call: what was asked, and what was replied.
     requests: BTreeMap<u64, String>,
     replies: BTreeMap<u64, String>,
-    states: BTreeMap<usize, State>,
+    states: BTreeMap<usize, ServerState>,
 }
 
 impl Words {
     pub(super) fn new(events: &[Timed]) -> Words {
-        let is_applied = |timed| matches!(Fact::of(timed), Some(Fact::Applied { .. }));
+        let is_applied =
+            |timed| matches!(HarnessEvent::of(timed), Some(HarnessEvent::Applied { .. }));
         Words {
             tells_applied: events.iter().any(is_applied),
             requests: BTreeMap::new(),
@@ -30,7 +31,7 @@ impl Words {
     }
 
     /// The state of a server, when it runs and has been seen.
-    pub(super) fn state(&self, server: usize) -> Option<&State> {
+    pub(super) fn state(&self, server: usize) -> Option<&ServerState> {
         self.states.get(&server)
     }
 
@@ -69,9 +70,9 @@ impl Words {
             Event::Woke { task } => format!("timer of {task:?}"),
             Event::Crashed { tasks } => format!("ends, with {tasks} tasks"),
             Event::Note { text } => format!("| {text}"),
-            Event::Custom { text, .. } => match (Fact::of(timed), timed.node.as_server()) {
-                (Some(Fact::State(state)), Some(i)) => return self.changed(i, state),
-                (Some(Fact::Started { server } | Fact::Stopped { server }), _) => {
+            Event::Custom { text, .. } => match (HarnessEvent::of(timed), timed.node.as_server()) {
+                (Some(HarnessEvent::State(state)), Some(i)) => return self.changed(i, state),
+                (Some(HarnessEvent::Started { server } | HarnessEvent::Stopped { server }), _) => {
                     self.states.remove(&server);
                     text.clone()
                 }
@@ -81,10 +82,12 @@ impl Words {
     }
 
     /// A server's state is now this: what has changed.
-    fn changed(&mut self, i: usize, state: State) -> Option<String> {
-        let before = self.states.insert(i, state.clone()).unwrap_or_default();
+    fn changed(&mut self, i: usize, state: ServerState) -> Option<String> {
+        let seen = self.states.insert(i, state.clone());
+        let is_first = seen.is_none();
+        let before = seen.unwrap_or_default();
         let mut parts = Vec::new();
-        if (before.role.as_str(), before.term) != (&state.role, state.term) {
+        if is_first || (before.role, before.term) != (state.role, state.term) {
             parts.push(format!("{} of term {}", state.role, state.term));
         }
         if let Some(vote) = state.voted_for

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::{Config, SNAPSHOT_INTERVAL, Slot};
 use crate::cluster::NewServer;
 use crate::command::show;
-use crate::fact::Fact;
 use crate::failure::Reason;
+use crate::harness_event::HarnessEvent;
 use crate::raft::{ApplyMsg, Raft};
 
 /// The services' own dice, among those of the test's parallel clients.
@@ -66,7 +66,7 @@ impl Config {
     ) -> Result<(), Reason> {
         match message {
             ApplyMsg::Snapshot { index, snapshot, .. } => {
-                note_applied(server, index, &snapshot, || Fact::Restored { index });
+                note_applied(server, index, &snapshot, || HarnessEvent::Restored { index });
                 self.install(i, Some(index), &snapshot)
             }
             ApplyMsg::Command { index, command } => {
@@ -94,7 +94,10 @@ impl Config {
         index: u64,
         command: Bytes,
     ) -> Result<(), Reason> {
-        note_applied(server, index, &command, || Fact::Applied { index, command: show(&command) });
+        note_applied(server, index, &command, || HarnessEvent::Applied {
+            index,
+            command: show(&command),
+        });
         let mut servers = self.servers_mut();
         let place = index as usize;
         for (j, slot) in servers.iter().enumerate() {
@@ -155,7 +158,7 @@ impl Config {
     }
 }
 
-fn note_applied(server: &Server, index: u64, bytes: &[u8], fact: impl FnOnce() -> Fact) {
+fn note_applied(server: &Server, index: u64, bytes: &[u8], fact: impl FnOnce() -> HarnessEvent) {
     server.runtime().fingerprint(index, labrpc::hash_bytes(bytes));
     server.runtime().record(|| fact().event());
 }

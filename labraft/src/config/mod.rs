@@ -57,8 +57,16 @@ impl Deref for Config {
     }
 }
 
+impl Lab {
+    /// The course's `make_config`: a cluster of `servers`, all started and connected, on an unreliable
+    /// network or not, with the applier that makes snapshots or the plain one.
+    pub fn make_config(&self, servers: usize, unreliable: bool, snapshot: bool) -> Config {
+        Config::new(self.clone(), servers, unreliable, snapshot)
+    }
+}
+
 impl Config {
-    pub(crate) fn new(lab: Lab, servers: usize, unreliable: bool, snapshot: bool) -> Config {
+    fn new(lab: Lab, servers: usize, unreliable: bool, snapshot: bool) -> Config {
         let slots = Rc::new(RefCell::new(vec![Slot::default(); servers]));
         let (cluster, slowness) = (Cluster::new(lab, servers), Rc::default());
         let config = Config { cluster, snapshot, servers: slots, slowness };

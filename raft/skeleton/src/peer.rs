@@ -1,7 +1,7 @@
 //! One server's Raft, and the tasks around it. Begin here.
 //!
-//! What is not there yet says so: a run that fails names the places. Put the real thing where
-//! `not_yet` stands; `docs/course` has a page for each part, with the task and hints.
+//! `not_yet` marks what is missing, and a run that fails names these places. Replace them by the
+//! real thing; `docs/course` has a page for each part, with the task and hints.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -19,7 +19,7 @@ use crate::message::{REQUEST_VOTE, RequestVoteArgs, RequestVoteReply};
 /// wait: `rt.dice().span(from, to)`.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// All that a server knows (figure 2). It is in one `RefCell`: borrow it shortly, and never across an
+/// The state of a server (figure 2). It is in one `RefCell`: borrow it briefly, and never across an
 /// `.await`.
 #[derive(Default)]
 struct State {
@@ -34,14 +34,14 @@ struct State {
 struct Peer {
     /// This server's number: its place among `peers`.
     me: usize,
-    /// A way to each server.
+    /// An end to each server, itself included.
     peers: Vec<ClientEnd>,
     /// This server's disk.
     persister: Persister,
-    /// Tasks, virtual time and dice.
+    /// Spawns tasks, and has virtual time and dice.
     rt: Runtime,
     state: RefCell<State>,
-    /// Set it (`notify`) whenever there is something new to apply.
+    /// Wakes `apply_all`: call `notify` whenever something new is committed.
     something_to_apply: Notify,
 }
 
@@ -57,11 +57,11 @@ pub(crate) fn make(env: Env) -> Rc<dyn Raft> {
         state: RefCell::new(state),
         something_to_apply: Notify::new(),
     });
-    // Handlers: each owns a clone of the `Rc`. One that need not wait answers with a ready value.
-    let voter = peer.clone();
+    // Handlers: each owns a clone of the `Rc`. One that does not wait answers with a ready future.
+    let handler = peer.clone();
     env.server.add_service(
         Service::new()
-            .method(REQUEST_VOTE, move |args| std::future::ready(voter.answer_candidate(&args))),
+            .method(REQUEST_VOTE, move |args| std::future::ready(handler.answer_candidate(&args))),
         // 2B: AppendEntries. 2D: InstallSnapshot.
     );
     // Tasks: each lives until the server crashes.
@@ -71,32 +71,35 @@ pub(crate) fn make(env: Env) -> Rc<dyn Raft> {
     peer
 }
 
-/// The state to begin with: what an earlier incarnation had saved.
+/// The state to begin with: what an earlier incarnation has saved.
 fn read_saved(persister: &Persister) -> State {
     let saved = persister.read_state();
     if !saved.is_empty() {
-        // 2C: the reverse of `Peer::save`; `labrpc::decode` reads what `labrpc::encode` has made.
+        // 2C: the reverse of `Peer::save`; `labrpc::decode` reads what `labrpc::encode` has
+        // written.
         not_yet(Part::Raft2C, "reading what was saved");
     }
     State::default()
 }
 
 impl Peer {
-    /// Saves what must survive a crash. Call it when such a thing has changed, before anything is
-    /// said that depends on it.
+    /// Saves what must survive a crash. Call it when any of that has changed, and before a message
+    /// leaves that depends on it.
     fn save(&self) {
-        // 2C: the term, the vote and the log; `labrpc::encode` makes bytes of any serializable value.
+        // 2C: the term, the vote and the log; `labrpc::encode` makes bytes of any serializable
+        // value.
         not_yet(Part::Raft2C, "saving");
         let nothing: Vec<u8> = Vec::new();
-        // 2D: the snapshot, in the place of the second argument.
+        // 2D: the snapshot, as the second argument.
         self.persister.save(nothing, Bytes::new());
     }
 
-    /// Watches whether a leader is heard of; if not for long enough, this server becomes a candidate.
+    /// The election timer: without a word from a leader for long enough, this server becomes a
+    /// candidate.
     async fn stand_for_election(self: Rc<Peer>) {
         loop {
             self.rt.sleep(PAUSE).await;
-            // 2A: was a leader heard of meanwhile? Else a new term, the own vote, and this.
+            // 2A: unless a leader was heard of meanwhile: a new term, a vote for itself, and this.
             not_yet(Part::Raft2A, "elections");
             let args = RequestVoteArgs { term: self.state.borrow().current_term };
             for to in (0..self.peers.len()).filter(|&to| to != self.me) {
@@ -105,46 +108,49 @@ impl Peer {
         }
     }
 
-    /// Asks another server for its vote. The request leaves at once; a task waits for the answer.
+    /// Asks another server for its vote. The request leaves at once, and a task waits for the
+    /// answer.
     fn ask(self: Rc<Peer>, to: usize, args: RequestVoteArgs) {
         let answer = self.peers[to].call(REQUEST_VOTE, &args);
         self.rt.clone().spawn_detached("asking for a vote", async move {
-            // `None`: there will be no answer. The request may have arrived nevertheless.
+            // `None`: no answer will come. The request may have arrived nevertheless.
             if let Some(reply) = answer.await {
                 self.count_vote(to, &args, &reply);
             }
         });
     }
 
-    /// A server has answered `args`, which may be long ago.
+    /// A server has answered `args`, which may have been sent long ago.
     fn count_vote(&self, from: usize, args: &RequestVoteArgs, reply: &RequestVoteReply) {
-        // 2A: is this server still a candidate, in the term in which it asked? A majority leads.
+        // 2A: is this server still a candidate, in the term in which it asked? With the votes of a
+        // majority it becomes the leader.
         not_yet(Part::Raft2A, "counting votes");
-        let (asked, granted) = (args.term, reply.vote_granted);
-        debug!("{from} is of term {}; asked in term {asked} for its vote: {granted}", reply.term);
+        let asked = args.term;
+        let granted = reply.vote_granted;
+        debug!("{from} is in term {}; asked in term {asked} for its vote: {granted}", reply.term);
     }
 
     /// A candidate asks for this server's vote.
     fn answer_candidate(&self, args: &RequestVoteArgs) -> RequestVoteReply {
-        // 2A: one vote in a term. 2B: to nobody whose log is behind.
+        // 2A: one vote in a term. 2B: none for a candidate whose log is behind.
         not_yet(Part::Raft2A, "voting");
         debug!("a vote is asked for in term {}", args.term);
         self.save();
         RequestVoteReply { term: self.state.borrow().current_term, vote_granted: false }
     }
 
-    /// Hands to the service what is committed, one after the other. Nobody else does.
+    /// Hands the service what is committed, one after the other. It is the only task that does.
     async fn apply_all(self: Rc<Peer>, mut apply: ApplySender) {
         loop {
             self.something_to_apply.notified().await;
             while let Some(message) = self.take_committed() {
-                // The service may call `snapshot` while this waits: nothing is borrowed here.
+                // The service may call `snapshot` while this waits, so nothing is borrowed here.
                 apply.send(message).await;
             }
         }
     }
 
-    /// The next thing that is committed and not applied, if there is any; it counts as applied now.
+    /// The next message for the service, if there is one. It counts as applied from now on.
     fn take_committed(&self) -> Option<ApplyMsg> {
         not_yet(Part::Raft2B, "applying");
         None
@@ -153,7 +159,7 @@ impl Peer {
 
 impl Raft for Peer {
     fn start(&self, _command: Bytes) -> Option<Started> {
-        // 2B: a leader appends it to its log, and tells where it stands and in which term.
+        // 2B: a leader appends it to its log, and returns its index and term.
         not_yet(Part::Raft2B, "taking commands");
         None
     }
@@ -170,6 +176,6 @@ impl Raft for Peer {
 
     fn kill(&self) {}
 
-    // `probe` and `entry` show the inside to the lab's checks. They are optional, and worth it: a
-    // failure then names the moment at which something first went wrong.
+    // `probe` and `entry` show the inside to the lab's checks. They are optional, but worth the
+    // effort: a failure then names the moment at which something first went wrong.
 }

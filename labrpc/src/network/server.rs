@@ -11,9 +11,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::codec;
-use crate::executor::BoxFuture;
-use crate::network::Responder;
+use crate::network::delivery::Responder;
 use crate::runtime::Runtime;
+use crate::task::BoxFuture;
 
 /// The name of a remote procedure, such as `Raft.AppendEntries`, with the types of its arguments
 /// and of its reply. Caller and server share it, so they cannot disagree.

@@ -12,9 +12,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::codec;
-use crate::executor::Waiting;
-use crate::network::{EndId, Shared, Ticket};
-use crate::server::Method;
+use crate::network::calls::CallId;
+use crate::network::delivery::Shared;
+use crate::network::{EndId, Method};
+use crate::task::Waiting;
 
 /// One node's way to one server.
 #[derive(Clone)]
@@ -51,7 +52,7 @@ impl ClientEnd {
     {
         Call {
             network: self.network.clone(),
-            ticket: self.network.send(self.id, method.name(), args),
+            id: self.network.send(self.id, method.name(), args),
             is_taken: false,
             method: method.name(),
             at: Location::caller(),
@@ -70,7 +71,7 @@ impl Debug for ClientEnd {
 #[must_use = "the request has left, but nobody waits for the answer"]
 pub struct Call<Reply> {
     network: Rc<Shared>,
-    ticket: Ticket,
+    id: CallId,
     is_taken: bool,
     method: &'static str,
     at: &'static Location<'static>,
@@ -84,11 +85,11 @@ impl<Reply: DeserializeOwned> Future for Call<Reply> {
         let this = &mut *self;
         assert!(!this.is_taken, "a call was polled after it had answered");
         let waiting = Waiting { what: "the answer to ", detail: this.method, at: this.at };
-        let answer = this.network.poll_answer(this.ticket, context, waiting);
+        let answer = this.network.poll_answer(this.id, context, waiting);
         this.is_taken = answer.is_ready();
         let Poll::Ready(Some(buffer)) = answer else { return answer.map(|_| None) };
         let reply = codec::decode(&buffer);
-        this.network.give_back(this.ticket, buffer);
+        this.network.give_back(this.id, buffer);
         match reply {
             Ok(reply) => Poll::Ready(Some(reply)),
             Err(error) => panic!("the reply of {} cannot be decoded: {error}", this.method),
@@ -99,7 +100,7 @@ impl<Reply: DeserializeOwned> Future for Call<Reply> {
 impl<Reply> Drop for Call<Reply> {
     fn drop(&mut self) {
         if !self.is_taken {
-            self.network.abandon(self.ticket);
+            self.network.abandon(self.id);
         }
     }
 }

@@ -1,0 +1,246 @@
+//! What the harness records of a run for programs, beside the words for people: the data of
+//! [`Event::Custom`].
+
+use labrpc::{Event, Timed};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::event_kind::EventKind;
+use crate::role::Role;
+
+/// The most characters that are kept of a command or a value.
+const SHOWN_CHARACTERS: usize = 48;
+
+/// Something that the harness did or saw.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "fact", rename_all = "snake_case")]
+pub enum HarnessEvent {
+    /// A cluster was made. None of its servers runs yet, and all links are cut.
+    Cluster {
+        /// The number of servers.
+        servers: usize,
+    },
+    /// A server was started.
+    Started {
+        /// The server.
+        server: usize,
+    },
+    /// A server was stopped.
+    Stopped {
+        /// The server.
+        server: usize,
+    },
+    /// Links between servers were opened or cut, each in one direction.
+    Links {
+        /// The links that have changed: from, to, and whether the link is open now.
+        changed: Vec<(usize, usize, bool)>,
+    },
+    /// The state of the server at which this is recorded has changed.
+    State(ServerState),
+    /// The server at which this is recorded applied a command.
+    Applied {
+        /// Its index.
+        index: u64,
+        /// The command.
+        command: String,
+    },
+    /// The service of that server continued from a snapshot that its Raft handed up.
+    Restored {
+        /// The last index that the snapshot covers.
+        index: u64,
+    },
+    /// A server saved.
+    Saved {
+        /// The size of Raft's state in bytes.
+        state: usize,
+        /// The size of the snapshot in bytes.
+        snapshot: usize,
+    },
+    /// A client called a key/value operation.
+    Called {
+        /// The operation's number in the run.
+        call: usize,
+        /// The client's number.
+        client: usize,
+        /// The key.
+        key: String,
+        /// The operation in words.
+        operation: String,
+    },
+    /// The operation of that number was answered.
+    Answered {
+        /// The operation's number.
+        call: usize,
+        /// The operation in words, with its answer.
+        operation: String,
+    },
+    /// Operations that fit no order: the history is not linearizable.
+    Unordered {
+        /// The operations' numbers.
+        calls: Vec<usize>,
+    },
+}
+
+/// An entry that was written to a log: its index, its term, and the command in words.
+pub type WrittenEntry = (u64, u64, String);
+
+/// The state of a server's Raft. Of a Raft without a [`probe`](crate::Raft::probe) only the term is known,
+/// and whether it leads.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerState {
+    /// The current term.
+    pub term: u64,
+    /// The role in it.
+    pub role: Role,
+    /// The candidate that it voted for in this term.
+    pub voted_for: Option<usize>,
+    /// The first index that the log still holds.
+    pub first_index: u64,
+    /// The last index of the log.
+    pub last_index: u64,
+    /// The highest index known to be committed.
+    pub commit_index: u64,
+    /// The highest index handed to the service.
+    pub last_applied: u64,
+    /// For a leader, nextIndex and matchIndex of each server.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub followers: Vec<(u64, u64)>,
+    /// The entries that were written since the last such event. Entries at these indexes before, and
+    /// after `last_index`, are gone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub written: Vec<WrittenEntry>,
+}
+
+impl ServerState {
+    /// In words, without the entries.
+    pub fn text(&self) -> String {
+        let ServerState { term, role, first_index, last_index, commit_index, last_applied, .. } =
+            self;
+        let vote = self.voted_for.map(|server| format!(", vote {server}")).unwrap_or_default();
+        format!(
+            "{role} of term {term}{vote}, log {first_index}..{last_index}, committed {commit_index}, \
+             applied {last_applied}"
+        )
+    }
+}
+
+/// The beginning of a text, if it is long.
+pub(crate) fn shortened(text: &str) -> String {
+    match text.char_indices().nth(SHOWN_CHARACTERS) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.into(),
+    }
+}
+
+impl HarnessEvent {
+    /// The kind of event that it is recorded as.
+    pub const fn kind(&self) -> EventKind {
+        match self {
+            HarnessEvent::Links { .. } => EventKind::Net,
+            HarnessEvent::State(_) => EventKind::State,
+            HarnessEvent::Applied { .. } | HarnessEvent::Restored { .. } => EventKind::Apply,
+            HarnessEvent::Saved { .. } => EventKind::Persist,
+            HarnessEvent::Cluster { .. }
+            | HarnessEvent::Started { .. }
+            | HarnessEvent::Stopped { .. }
+            | HarnessEvent::Called { .. }
+            | HarnessEvent::Answered { .. }
+            | HarnessEvent::Unordered { .. } => EventKind::Test,
+        }
+    }
+
+    /// The event that records it.
+    pub fn event(&self) -> Event {
+        self.event_with(self.text())
+    }
+
+    /// The event that records it, in these words.
+    pub fn event_with(&self, text: String) -> Event {
+        let data = serde_json::to_value(self).expect("harness events can be written as JSON");
+        Event::Custom { kind: self.kind().name().into(), text, data }
+    }
+
+    /// What an event records for programs, if anything.
+    pub fn of(timed: &Timed) -> Option<HarnessEvent> {
+        match &timed.event {
+            Event::Custom { data: Value::Null, .. } => None,
+            Event::Custom { data, .. } => HarnessEvent::deserialize(data).ok(),
+            _ => None,
+        }
+    }
+
+    fn text(&self) -> String {
+        match self {
+            HarnessEvent::Cluster { servers } => format!("{servers} servers"),
+            HarnessEvent::Started { server } => format!("start server {server}"),
+            HarnessEvent::Stopped { server } => format!("crash server {server}"),
+            HarnessEvent::Links { changed } => links_text(changed),
+            HarnessEvent::State(state) => state.text(),
+            HarnessEvent::Applied { index, command } => {
+                format!("applied {command} at index {index}")
+            }
+            HarnessEvent::Restored { index } => format!("applied a snapshot up to index {index}"),
+            HarnessEvent::Saved { state, snapshot } => {
+                format!("saved {state} bytes of state, {snapshot} of snapshot")
+            }
+            HarnessEvent::Called { client, operation, .. } => {
+                format!("client {client}: {operation}")
+            }
+            HarnessEvent::Answered { operation, .. } => operation.clone(),
+            HarnessEvent::Unordered { calls } => {
+                format!("{} operations fit no order", calls.len())
+            }
+        }
+    }
+}
+
+/// `cut 0-1, 0-2; open 1->2`: both directions of a link together.
+fn links_text(changed: &[(usize, usize, bool)]) -> String {
+    let mut parts = Vec::new();
+    for (what, is_open) in [("cut", false), ("open", true)] {
+        let of_kind = changed.iter().filter(|(_, _, open)| *open == is_open);
+        let links: Vec<(usize, usize)> = of_kind.map(|(from, to, _)| (*from, *to)).collect();
+        if !links.is_empty() {
+            parts.push(format!("{what} {}", link_names(&links).join(", ")));
+        }
+    }
+    parts.join("; ")
+}
+
+fn link_names(links: &[(usize, usize)]) -> Vec<String> {
+    let mut names = Vec::new();
+    for &(from, to) in links {
+        let is_both_ways = links.contains(&(to, from));
+        if !is_both_ways {
+            names.push(format!("{from}->{to}"));
+        } else if from < to {
+            names.push(format!("{from}-{to}"));
+        }
+    }
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use labrpc::Node;
+
+    use super::*;
+
+    #[test]
+    fn a_harness_event_can_be_read_back_from_its_event() {
+        let state = ServerState { term: 3, role: Role::Leader, ..ServerState::default() };
+        let event = HarnessEvent::State(state);
+        let timed = Timed { at: Duration::ZERO, node: Node::server(1), event: event.event() };
+        assert_eq!(HarnessEvent::of(&timed), Some(event));
+        let plain = Timed { event: Event::custom("test", "words"), ..timed };
+        assert_eq!(HarnessEvent::of(&plain), None);
+    }
+
+    #[test]
+    fn both_directions_of_a_link_are_named_once() {
+        let changed = vec![(0, 1, false), (1, 0, false), (2, 0, false), (1, 2, true)];
+        assert_eq!(HarnessEvent::Links { changed }.text(), "cut 0-1, 2->0; open 1->2");
+    }
+}

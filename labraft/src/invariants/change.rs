@@ -1,0 +1,57 @@
+//! One change of one server: what every check is given.
+
+use std::time::Duration;
+
+use crate::raft::{Probe, Raft, Role};
+
+/// A server's Raft is not what it was when it was checked last.
+pub(super) struct Change<'a> {
+    /// The server.
+    pub(super) server: usize,
+    /// Its probe at the last check; `None` at the first check after each start.
+    pub(super) before: Option<&'a Probe>,
+    /// Its probe now.
+    pub(super) now: &'a Probe,
+    /// Its Raft, for what the history does not keep, such as the bytes of commands.
+    pub(super) raft: &'a dyn Raft,
+    /// Virtual time.
+    pub(super) at: Duration,
+    /// What has changed in its log.
+    pub(super) log: LogChange,
+    /// Whether it has saved since the last check.
+    pub(super) saved: bool,
+    /// Whether it has replied to another server since the last check.
+    pub(super) replied: bool,
+}
+
+/// What has changed in a server's log since it was checked last.
+#[derive(Copy, Clone)]
+pub(super) struct LogChange {
+    /// What was written; after a start, the whole log.
+    pub(super) written: Option<Written>,
+    /// Whether any entry differs from the entry that was there: an entry may be overwritten by itself.
+    pub(super) has_new_entries: bool,
+}
+
+/// Entries that were written.
+#[derive(Copy, Clone)]
+pub(super) struct Written {
+    /// The first index.
+    pub(super) from: u64,
+    /// The last index; `from - 1` when entries were only removed.
+    pub(super) to: u64,
+    /// The term of the entry before the first one, when that is in the log.
+    pub(super) term_before: Option<u64>,
+}
+
+impl Change<'_> {
+    /// The probe at the last check, if the server was then leader of the term that it is in now.
+    pub(super) fn before_as_leader(&self) -> Option<&Probe> {
+        self.before.filter(|before| before.role == Role::Leader && before.term == self.now.term)
+    }
+
+    /// Whether it has become leader.
+    pub(super) fn is_new_leader(&self) -> bool {
+        self.now.role == Role::Leader && self.before_as_leader().is_none()
+    }
+}

@@ -1,0 +1,241 @@
+//! What was seen in a run, as far as the properties need it. None of it is forgotten over crashes and
+//! restarts, except where it says so.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::change::{LogChange, Written};
+use crate::raft::{Probe, Raft};
+
+/// Everything that was seen.
+pub(super) struct History {
+    pub(super) servers: Vec<ServerHistory>,
+    /// By term: who was seen to lead in it, and since when.
+    pub(super) leaders: BTreeMap<u64, (usize, Duration)>,
+    /// The entries seen in any log.
+    pub(super) entries: KnownEntries,
+    /// By index: the first server seen to take an entry there for committed.
+    pub(super) committed: Vec<Option<Committed>>,
+    /// By index: the command that was applied there first, and on which server.
+    pub(super) applied: Vec<Option<(Bytes, usize)>>,
+    /// By index: the snapshots that services made of everything up to it.
+    pub(super) snapshots: BTreeMap<u64, Vec<Bytes>>,
+}
+
+/// What was seen of one server.
+#[derive(Default)]
+pub(super) struct ServerHistory {
+    pub(super) is_running: bool,
+    /// Its probe at the last check; `None` when it was not checked since it was started.
+    pub(super) last: Option<Probe>,
+    pub(super) highest_term: u64,
+    /// Its last vote: the term, and the candidate.
+    pub(super) vote: Option<(u64, usize)>,
+    /// The last entry that a leader knows it to have.
+    pub(super) acknowledged: Option<Acknowledged>,
+    pub(super) log: LogCopy,
+    /// What it had saved and sent at the last check.
+    pub(super) traffic: Traffic,
+    /// When its election timer should have restarted last, and why. Forgotten at a start.
+    pub(super) timer_restart: Option<(Duration, TimerRestart)>,
+    /// The last index that its service has applied; `None` when it started from a snapshot that no
+    /// service was seen to make.
+    pub(super) applied: Option<u64>,
+    /// The last index of the newest snapshot that its service made itself. Forgotten at a start.
+    pub(super) own_snapshot: u64,
+}
+
+/// How often one incarnation of a server has saved, and replied to other servers.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Traffic {
+    pub(crate) saves: u64,
+    pub(crate) replies: u64,
+}
+
+/// What should restart a server's election timer.
+#[derive(Copy, Clone)]
+pub(super) enum TimerRestart {
+    /// It granted its vote to this server.
+    Vote(usize),
+    /// It installed a leader's snapshot up to this index.
+    Snapshot(u64),
+}
+
+/// An entry that a leader believes to be replicated on a server.
+#[derive(Copy, Clone)]
+pub(super) struct Acknowledged {
+    pub(super) index: u64,
+    pub(super) term: u64,
+    pub(super) leader_term: u64,
+}
+
+/// An entry that was taken for committed. By Log Matching, its term stands for the entry.
+#[derive(Copy, Clone)]
+pub(super) struct Committed {
+    pub(super) term: u64,
+    /// The term that the first server to know of the commit was in.
+    pub(super) known_in: u64,
+    /// That server.
+    pub(super) server: usize,
+}
+
+/// An entry, without its command's bytes.
+#[derive(Copy, Clone, Default, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) term: u64,
+    /// A digest of the command.
+    pub(super) command: u64,
+}
+
+/// An entry as it was first seen in any log.
+#[derive(Copy, Clone)]
+pub(super) struct KnownEntry {
+    pub(super) entry: Entry,
+    /// The term of the entry before it, where that was in the same log.
+    pub(super) term_before: Option<u64>,
+    /// The server in whose log it was seen first.
+    pub(super) server: usize,
+}
+
+/// All entries that were seen in any log, one for each index and term.
+#[derive(Default)]
+pub(super) struct KnownEntries {
+    /// By index: the entry that was seen there first.
+    first: Vec<Option<KnownEntry>>,
+    /// Entries of other terms at the same indexes, by index and term.
+    others: BTreeMap<(u64, u64), KnownEntry>,
+}
+
+impl KnownEntries {
+    /// The entry of this index and of the term of `new`, which is `new` when there was none.
+    pub(super) fn get_or_insert(&mut self, index: u64, new: KnownEntry) -> &mut KnownEntry {
+        let term = new.entry.term;
+        let first = slot(&mut self.first, index);
+        if first.as_ref().is_none_or(|first| first.entry.term == term) {
+            first.get_or_insert(new)
+        } else {
+            self.others.entry((index, term)).or_insert(new)
+        }
+    }
+}
+
+/// The place of an index in a vector that grows as needed.
+pub(super) fn slot<T>(slots: &mut Vec<Option<T>>, index: u64) -> &mut Option<T> {
+    let place = index as usize;
+    if slots.len() <= place {
+        slots.resize_with(place + 1, || None);
+    }
+    &mut slots[place]
+}
+
+/// A copy of a server's log, brought up to date at each check.
+#[derive(Default)]
+pub(super) struct LogCopy {
+    pub(super) first_index: u64,
+    pub(super) last_index: u64,
+    /// By index. What is outside of the two indexes above is out of date.
+    entries: Vec<Entry>,
+}
+
+impl LogCopy {
+    fn entry(&self, index: u64) -> Option<&Entry> {
+        let is_there = (self.first_index..=self.last_index).contains(&index);
+        if is_there { self.entries.get(index as usize) } else { None }
+    }
+
+    /// The term of an entry; `None` where there is no entry, or a snapshot instead.
+    pub(super) fn term_at(&self, index: u64) -> Option<u64> {
+        self.entry(index).map(|entry| entry.term)
+    }
+
+    /// Whether it has the entry of that index and term. What a snapshot covers counts as there.
+    pub(super) fn has(&self, index: u64, term: u64) -> bool {
+        index < self.first_index || self.term_at(index) == Some(term)
+    }
+
+    /// The entries that a change wrote, with their indexes.
+    pub(super) fn written(&self, written: Written) -> impl Iterator<Item = (u64, Entry)> {
+        (written.from..=written.to).map(|index| (index, self.entries[index as usize]))
+    }
+
+    /// Brings the copy up to date with a server that was `before` and is `now`.
+    pub(super) fn update(
+        &mut self,
+        raft: &dyn Raft,
+        before: Option<&Probe>,
+        now: &Probe,
+    ) -> LogChange {
+        let mut has_new_entries = self.last_index != now.last_index;
+        self.first_index = now.first_index;
+        self.last_index = now.last_index;
+        let lowest = match before {
+            None => Some(now.first_index),
+            Some(_) => now.lowest_written.map(|lowest| lowest.max(now.first_index)),
+        };
+        let Some(from) = lowest else { return LogChange { written: None, has_new_entries } };
+        let term_before = match from.checked_sub(1) {
+            None | Some(0) => Some(0),
+            Some(previous) => raft.entry(previous).map(|entry| entry.term),
+        };
+        let mut to = from.saturating_sub(1);
+        for index in from..=now.last_index {
+            let Some(probe) = raft.entry(index) else { break };
+            let entry = Entry { term: probe.term, command: labrpc::hash_bytes(&probe.command) };
+            has_new_entries |= self.write(index, entry);
+            to = index;
+        }
+        LogChange { written: Some(Written { from, to, term_before }), has_new_entries }
+    }
+
+    /// Writes an entry. Says whether one of another term was there, or none.
+    fn write(&mut self, index: u64, entry: Entry) -> bool {
+        let place = index as usize;
+        if self.entries.len() <= place {
+            self.entries.resize(place + 1, Entry::default());
+        }
+        let old = std::mem::replace(&mut self.entries[place], entry);
+        old.term != entry.term
+    }
+}
+
+impl History {
+    /// Nothing was seen yet of this many servers, none of which runs.
+    pub(super) fn new(servers: usize) -> History {
+        History {
+            servers: (0..servers).map(|_| ServerHistory::default()).collect(),
+            leaders: BTreeMap::new(),
+            entries: KnownEntries::default(),
+            committed: Vec::new(),
+            applied: Vec::new(),
+            snapshots: BTreeMap::new(),
+        }
+    }
+
+    /// A server was started, and its service from this snapshot; without one it is empty. What the
+    /// server had only in memory is gone.
+    pub(super) fn started(&mut self, server: usize, snapshot: &Bytes) {
+        let applied = if snapshot.is_empty() { Some(0) } else { self.index_of(snapshot) };
+        let history = &mut self.servers[server];
+        history.is_running = true;
+        history.last = None;
+        history.timer_restart = None;
+        history.applied = applied;
+        history.own_snapshot = 0;
+    }
+
+    /// The last index of a snapshot that a service was seen to make.
+    fn index_of(&self, snapshot: &Bytes) -> Option<u64> {
+        let known = self.snapshots.iter().rev().find(|(_, all)| all.contains(snapshot));
+        known.map(|(&index, _)| index)
+    }
+
+    /// A service was seen to make or to be given this snapshot of everything up to `index`.
+    pub(super) fn add_snapshot(&mut self, index: u64, snapshot: &Bytes) {
+        let known = self.snapshots.entry(index).or_default();
+        if !known.contains(snapshot) {
+            known.push(snapshot.clone());
+        }
+    }
+}

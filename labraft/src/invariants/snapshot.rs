@@ -1,0 +1,144 @@
+//! A snapshot stands for what its service has applied; it is saved together with the log that follows it;
+//! and an older snapshot never replaces a newer one (Raft paper, section 7).
+
+use bytes::Bytes;
+
+use super::change::Change;
+use super::history::History;
+use crate::property::{Holds, Property, violated};
+
+/// How a server's log and its snapshot fit together.
+pub(super) fn check(history: &History, change: &Change<'_>) -> Holds {
+    let server = change.server;
+    let first_index = change.now.first_index;
+    let commit_index = change.now.commit_index;
+    let covered = first_index - 1;
+    if commit_index < covered {
+        return violated(
+            Property::Snapshot,
+            [server],
+            format!(
+                "the log of server {server} begins at {first_index}, after a snapshot of what is \
+                 committed up to {covered}; its commitIndex is {commit_index}"
+            ),
+        );
+    }
+    if let Some(before) = change.before {
+        if first_index >= before.first_index {
+            return Ok(());
+        }
+        return violated(
+            Property::Snapshot,
+            [server],
+            format!(
+                "the log of server {server} begins at {first_index}; before it began at {}: an older \
+                 snapshot has replaced a newer one",
+                before.first_index
+            ),
+        );
+    }
+    match history.servers[server].applied {
+        Some(applied) if applied < covered => violated(
+            Property::Snapshot,
+            [server],
+            format!(
+                "server {server} starts with a log that begins at {first_index} and a snapshot up to \
+                 {applied}: what is between them is lost"
+            ),
+        ),
+        _ => Ok(()),
+    }
+}
+
+/// A server hands its service a snapshot of everything up to `index`.
+pub(super) fn check_handed_up(
+    history: &mut History,
+    server: usize,
+    index: u64,
+    snapshot: &Bytes,
+) -> Holds {
+    let last_applied = history.servers[server].applied;
+    if let Some(applied) = last_applied.filter(|&applied| applied > index) {
+        return violated(
+            Property::Snapshot,
+            [server],
+            format!(
+                "server {server} hands its service a snapshot up to {index}, which takes it back: it \
+                 has applied {applied}"
+            ),
+        );
+    }
+    history.add_snapshot(index, snapshot);
+    history.servers[server].applied = Some(index);
+    Ok(())
+}
+
+/// The service of a server has made a snapshot of everything up to `index`.
+pub(super) fn check_made(
+    history: &mut History,
+    server: usize,
+    index: u64,
+    snapshot: &Bytes,
+) -> Holds {
+    let last_applied = history.servers[server].applied;
+    if let Some(applied) = last_applied.filter(|&applied| applied < index) {
+        return violated(
+            Property::Snapshot,
+            [server],
+            format!(
+                "the service of server {server} makes a snapshot up to {index}, and has applied only \
+                 {applied}"
+            ),
+        );
+    }
+    let own_snapshot = &mut history.servers[server].own_snapshot;
+    *own_snapshot = index.max(*own_snapshot);
+    history.add_snapshot(index, snapshot);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use crate::invariants::stage::{Stage, assert_broken, command, snapshot};
+    use crate::invariants::{Invariants, Persistence};
+    use crate::property::Property;
+
+    #[test]
+    fn a_snapshot_that_takes_its_service_back_is_reported() {
+        let mut invariants = Invariants::new(2, Persistence::Required);
+        assert_eq!(invariants.applied(0, &snapshot(5, "abcde")), Ok(()));
+        assert_eq!(invariants.applied(0, &command(6, "f")), Ok(()));
+        let applied = invariants.applied(0, &snapshot(5, "abcde"));
+        assert_broken(applied, Property::Snapshot, "takes it back");
+    }
+
+    #[test]
+    fn a_snapshot_of_what_is_not_applied_yet_is_reported() {
+        let mut invariants = Invariants::new(2, Persistence::Required);
+        assert_eq!(invariants.applied(0, &snapshot(6, "abcdef")), Ok(()));
+        let made = invariants.snapshot_made(0, 7, &Bytes::from_static(b"abcdefg"));
+        assert_broken(made, Property::Snapshot, "has applied only 6");
+    }
+
+    #[test]
+    fn a_log_that_follows_its_snapshot_is_fine() {
+        assert_eq!(Stage::restart_from("ab", |raft| raft.cover(2, 2, 2)), Ok(()));
+    }
+
+    #[test]
+    fn a_log_that_does_not_follow_its_snapshot_is_reported() {
+        let checked = Stage::restart_from("", |raft| raft.cover(2, 2, 2));
+        assert_broken(checked, Property::Snapshot, "what is between them is lost");
+        let checked = Stage::restart_from("ab", |raft| raft.cover(2, 0, 0));
+        assert_broken(checked, Property::Snapshot, "its commitIndex is 0");
+    }
+
+    #[test]
+    fn an_older_snapshot_that_replaces_a_newer_one_is_reported() {
+        let mut stage = Stage::with_leader();
+        stage.holds(1, |raft| raft.cover(2, 2, 2));
+        stage.breaks(Property::Snapshot, "an older snapshot", 1, |raft| raft.cover(1, 2, 2));
+    }
+}

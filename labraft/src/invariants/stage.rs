@@ -1,0 +1,217 @@
+//! For the tests of the properties: three servers whose Rafts are whatever a test says.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::{Invariants, Persistence, Traffic};
+use crate::property::{Holds, Property};
+use crate::raft::{ApplyMsg, EntryProbe, FollowerProbe, Probe, Raft, RaftState, Role, Started};
+
+/// A Raft that does nothing by itself.
+struct Puppet(RefCell<RaftFields>);
+
+/// What a test can set.
+#[derive(Clone, Default)]
+pub(super) struct RaftFields {
+    pub(super) term: u64,
+    /// `None` is a follower.
+    pub(super) role: Option<Role>,
+    pub(super) voted_for: Option<usize>,
+    /// Terms and commands, from index 1 on.
+    log: Vec<(u64, &'static str)>,
+    /// The last index that a snapshot covers.
+    pub(super) covered: u64,
+    pub(super) lowest_written: Option<u64>,
+    pub(super) commit_index: u64,
+    pub(super) last_applied: u64,
+    pub(super) followers: Vec<FollowerProbe>,
+}
+
+impl RaftFields {
+    /// Becomes a follower without a vote in a newer term.
+    pub(super) fn adopt_term(&mut self, term: u64) {
+        self.term = term;
+        self.role = None;
+        self.voted_for = None;
+    }
+
+    /// Writes an entry, a term and a command, at an index of the log or just after its end.
+    pub(super) fn write(&mut self, index: u64, entry: (u64, &'static str)) {
+        let place = index as usize - 1;
+        if place == self.log.len() {
+            self.log.push(entry);
+        } else {
+            self.log[place] = entry;
+        }
+        self.note_written(index);
+    }
+
+    /// Removes all entries after an index.
+    pub(super) fn truncate(&mut self, last_index: u64) {
+        self.log.truncate(last_index as usize);
+        self.note_written(last_index + 1);
+    }
+
+    fn note_written(&mut self, index: u64) {
+        let lowest = self.lowest_written.unwrap_or(index);
+        self.lowest_written = Some(lowest.min(index));
+    }
+
+    /// Has a snapshot up to an index.
+    pub(super) fn cover(&mut self, covered: u64, commit_index: u64, last_applied: u64) {
+        self.covered = covered;
+        self.commit_index = commit_index;
+        self.last_applied = last_applied;
+    }
+}
+
+impl Raft for Puppet {
+    fn start(&self, _: Bytes) -> Option<Started> {
+        None
+    }
+
+    fn state(&self) -> RaftState {
+        let fields = self.0.borrow();
+        RaftState { term: fields.term, is_leader: fields.role == Some(Role::Leader) }
+    }
+
+    fn snapshot(&self, _: u64, _: Bytes) {}
+
+    fn kill(&self) {}
+
+    fn probe(&self) -> Option<Probe> {
+        let mut fields = self.0.borrow_mut();
+        Some(Probe {
+            term: fields.term,
+            role: fields.role.unwrap_or(Role::Follower),
+            voted_for: fields.voted_for,
+            first_index: fields.covered + 1,
+            last_index: fields.log.len() as u64,
+            commit_index: fields.commit_index,
+            last_applied: fields.last_applied,
+            lowest_written: fields.lowest_written.take(),
+            followers: fields.followers.clone(),
+        })
+    }
+
+    fn entry(&self, index: u64) -> Option<EntryProbe> {
+        let fields = self.0.borrow();
+        if index <= fields.covered {
+            return None;
+        }
+        let &(term, command) = fields.log.get(index as usize - 1)?;
+        Some(EntryProbe { term, command: Bytes::from_static(command.as_bytes()) })
+    }
+}
+
+/// Three servers, and their checks.
+pub(super) struct Stage {
+    rafts: Vec<Rc<Puppet>>,
+    pub(super) invariants: Invariants,
+    pub(super) traffic: Traffic,
+    pub(super) now: Duration,
+}
+
+impl Stage {
+    fn new() -> Stage {
+        let mut stage = Stage {
+            rafts: (0..3).map(|_| Rc::new(Puppet(RefCell::default()))).collect(),
+            invariants: Invariants::new(3, Persistence::Required),
+            traffic: Traffic::default(),
+            now: Duration::from_secs(1),
+        };
+        for server in 0..3 {
+            assert_eq!(stage.restart(server, |_| ()), Ok(()));
+        }
+        stage
+    }
+
+    /// Server 0 leads term 1; all three have its two entries.
+    pub(super) fn with_leader() -> Stage {
+        let mut stage = Stage::new();
+        for server in 0..3 {
+            stage.holds(server, |raft| {
+                raft.term = 1;
+                raft.voted_for = Some(0);
+                raft.write(1, (1, "a"));
+                raft.write(2, (1, "b"));
+                if server == 0 {
+                    raft.role = Some(Role::Leader);
+                    raft.followers = vec![FollowerProbe { next_index: 3, match_index: 0 }; 3];
+                }
+            });
+        }
+        stage
+    }
+
+    /// Changes a server, and checks it.
+    fn change(&mut self, server: usize, change: impl FnOnce(&mut RaftFields)) -> Holds {
+        let raft = &self.rafts[server];
+        change(&mut raft.0.borrow_mut());
+        self.invariants.check(server, &**raft, self.traffic, self.now)
+    }
+
+    /// After this change all properties hold.
+    #[track_caller]
+    pub(super) fn holds(&mut self, server: usize, change: impl FnOnce(&mut RaftFields)) {
+        assert_eq!(self.change(server, change), Ok(()));
+    }
+
+    /// After this change that property is broken, and the evidence has these words.
+    #[track_caller]
+    pub(super) fn breaks(
+        &mut self,
+        property: Property,
+        words: &str,
+        server: usize,
+        change: impl FnOnce(&mut RaftFields),
+    ) {
+        assert_broken(self.change(server, change), property, words);
+    }
+
+    /// A server crashes, and starts again like this.
+    pub(super) fn restart(&mut self, server: usize, change: impl FnOnce(&mut RaftFields)) -> Holds {
+        self.invariants.stopped(server);
+        self.invariants.started(server, &Bytes::new());
+        self.change(server, change)
+    }
+
+    /// Server 1 restarts with this saved snapshot, after another server was seen to have the snapshot
+    /// `ab` of everything up to index 2.
+    pub(super) fn restart_from(
+        saved_snapshot: &'static str,
+        change: impl FnOnce(&mut RaftFields),
+    ) -> Holds {
+        let mut stage = Stage::with_leader();
+        assert_eq!(stage.invariants.applied(0, &snapshot(2, "ab")), Ok(()));
+        stage.invariants.stopped(1);
+        stage.invariants.started(1, &Bytes::from_static(saved_snapshot.as_bytes()));
+        stage.change(1, change)
+    }
+
+    /// The leader's matchIndex for a follower becomes this.
+    pub(super) fn matched(&mut self, follower: usize, match_index: u64) -> Holds {
+        self.change(0, |raft| raft.followers[follower].match_index = match_index)
+    }
+}
+
+/// That property is broken, and the evidence has these words.
+#[track_caller]
+pub(super) fn assert_broken(checked: Holds, property: Property, words: &str) {
+    let violation = checked.expect_err("a violation should be reported");
+    assert_eq!(violation.property, property, "{violation}");
+    assert!(violation.evidence.contains(words), "{violation}");
+}
+
+/// A command as it is handed to a service.
+pub(super) fn command(index: u64, text: &'static str) -> ApplyMsg {
+    ApplyMsg::Command { index, command: Bytes::from_static(text.as_bytes()) }
+}
+
+/// A snapshot as it is handed to a service.
+pub(super) fn snapshot(index: u64, text: &'static str) -> ApplyMsg {
+    ApplyMsg::Snapshot { index, term: 1, snapshot: Bytes::from_static(text.as_bytes()) }
+}

@@ -1,0 +1,317 @@
+//! Every random decision of a run, each with an address.
+//!
+//! A decision is addressed by *(kind, from, to, n)*: the n-th of that kind between those two parties,
+//! counted over the whole run. For what is decided about a message, n is the number of its call among
+//! all from there to there, whether or not an earlier call needed that decision. A value depends on
+//! the seed and the address alone (`random.rs` says how). So one message more on one link does
+//! not reshuffle the luck of the others, nor a lost request that of the replies after it; and a
+//! decision can be named, kept, changed or made harmless from outside: that is a [`RunSpec`].
+//!
+//! There are two ways to ask:
+//!
+//! - [`decide`](Decisions::decide), with the subject: about a message, a task that is ready, or a second
+//!   of the run. The caller does the counting.
+//! - [`draw`](Decisions::draw): the next value of a sequence, such as a server's dice.
+//!
+//! Both choose evenly from `0..bound`, where a `bound` of 0 stands for 2^64. Their `_shaped` forms
+//! leave it to a function of 64 random bits how likely each value is.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+
+use crate::chance::scale;
+use crate::hash::Fingerprint;
+use crate::random::{Keys, Subject, computed};
+use crate::spec::{Address, Kind, RunSpec, Taken};
+
+/// The place of a sequence in the table of [`Decisions`].
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct SequenceId(u32);
+
+/// A stream that is drawn from in sequence.
+struct Sequence {
+    kind: Kind,
+    /// What the next value is about.
+    next: Subject,
+    /// Whether the generator is of the second seed.
+    is_redrawn: bool,
+    generator: ChaCha8Rng,
+}
+
+/// Where all decisions of a run are taken.
+pub(crate) struct Decisions {
+    spec: RunSpec,
+    /// Those of the seed in force, which is the second one after its time.
+    keys: Keys,
+    /// Whether the second seed is in force.
+    is_redrawn: bool,
+    now: Duration,
+    sequences: Vec<Sequence>,
+    sequence_index: BTreeMap<(Kind, u32, u32), SequenceId>,
+    /// Whether the seed alone decides: the common case.
+    is_plain: bool,
+    reached: BTreeSet<Address>,
+    record: Option<Vec<Taken>>,
+    fingerprint: Fingerprint,
+}
+
+impl Decisions {
+    pub(crate) fn new(spec: RunSpec, is_recorded: bool) -> Decisions {
+        Decisions {
+            keys: Keys::new(spec.seed),
+            is_redrawn: false,
+            now: Duration::ZERO,
+            sequences: Vec::new(),
+            sequence_index: BTreeMap::new(),
+            is_plain: spec.overrides.is_empty() && spec.benign.is_empty(),
+            reached: BTreeSet::new(),
+            record: is_recorded.then(Vec::new),
+            fingerprint: Fingerprint::default(),
+            spec,
+        }
+    }
+
+    /// Virtual time has come to `now`: the second seed may begin.
+    pub(crate) fn time_is(&mut self, now: Duration) {
+        self.now = now;
+        if let Some((from, seed)) = self.spec.redraw
+            && !self.is_redrawn
+            && now >= from
+        {
+            self.keys = Keys::new(seed);
+            self.is_redrawn = true;
+        }
+    }
+
+    /// The decision about a subject, in `0..bound`.
+    #[inline]
+    pub(crate) fn decide(&mut self, kind: Kind, subject: Subject, bound: u64) -> u64 {
+        self.decide_shaped(kind, subject, bound, |bits| scale(bits, bound))
+    }
+
+    /// The decision about a subject, in `0..bound`; `shape` makes it from random bits.
+    #[inline]
+    pub(crate) fn decide_shaped(
+        &mut self,
+        kind: Kind,
+        subject: Subject,
+        bound: u64,
+        shape: impl FnOnce(u64) -> u64,
+    ) -> u64 {
+        debug_assert!(!kind.is_sequence(), "{kind:?} is drawn from a sequence");
+        let start = self.keys.start(kind, subject.parties);
+        let drawn = shape(computed(start, subject.n));
+        self.take(subject.address(kind), bound, drawn, start)
+    }
+
+    /// The sequence for these three, the same one for each call.
+    pub(crate) fn sequence(&mut self, kind: Kind, from: u32, to: u32) -> SequenceId {
+        debug_assert!(kind.is_sequence(), "{kind:?} is computed");
+        if let Some(&id) = self.sequence_index.get(&(kind, from, to)) {
+            return id;
+        }
+        let id = SequenceId(self.sequences.len() as u32);
+        let next = Subject::new(from, to, 0);
+        self.sequences.push(Sequence {
+            kind,
+            next,
+            is_redrawn: self.is_redrawn,
+            generator: self.keys.sequence(kind, next.parties, 0),
+        });
+        self.sequence_index.insert((kind, from, to), id);
+        id
+    }
+
+    /// The next value of a sequence, in `0..bound`.
+    pub(crate) fn draw(&mut self, id: SequenceId, bound: u64) -> u64 {
+        self.draw_shaped(id, bound, |bits| scale(bits, bound))
+    }
+
+    /// The next value of a sequence, in `0..bound`; `shape` makes it from random bits.
+    pub(crate) fn draw_shaped(
+        &mut self,
+        id: SequenceId,
+        bound: u64,
+        shape: impl FnOnce(u64) -> u64,
+    ) -> u64 {
+        let sequence = &mut self.sequences[id.0 as usize];
+        let kind = sequence.kind;
+        let subject = sequence.next;
+        if sequence.is_redrawn != self.is_redrawn {
+            sequence.generator = self.keys.sequence(kind, subject.parties, subject.n);
+            sequence.is_redrawn = self.is_redrawn;
+        }
+        sequence.next.n += 1;
+        let drawn = shape(sequence.generator.next_u64());
+        let start = self.keys.start(kind, subject.parties);
+        self.take(subject.address(kind), bound, drawn, start)
+    }
+
+    /// Takes the decision at an address: it is the drawn value, unless the specification says
+    /// otherwise. Records it.
+    #[inline]
+    fn take(&mut self, address: Address, bound: u64, drawn: u64, start: u64) -> u64 {
+        let mut value = drawn;
+        if !self.is_plain {
+            value = self.specified(address, bound, drawn);
+        }
+        self.fingerprint.add(start ^ value.rotate_left(32), address.n << 8 | address.kind as u64);
+        if let Some(record) = &mut self.record {
+            record.push(Taken { at: self.now, address, value, bound });
+        }
+        value
+    }
+
+    /// What the specification makes of a drawn value.
+    #[cold]
+    fn specified(&mut self, address: Address, bound: u64, drawn: u64) -> u64 {
+        if let Some(&value) = self.spec.overrides.get(&address) {
+            self.reached.insert(address);
+            return if bound == 0 { value } else { value.min(bound - 1) };
+        }
+        match self.spec.benign.get(&address.kind) {
+            Some(kept) if address.kind.has_benign() && !kept.contains(&address) => {
+                address.kind.benign(bound)
+            }
+            _ => drawn,
+        }
+    }
+
+    /// Whether to ask about a fault that is switched on or not: where it is off there is none, unless the
+    /// specification wants one all the same.
+    pub(crate) fn may_happen(&self, is_on: bool) -> bool {
+        is_on || !self.is_plain
+    }
+
+    /// The overrides that the run never came to.
+    pub(crate) fn unreached(&self) -> Vec<Address> {
+        self.spec.overrides.keys().filter(|a| !self.reached.contains(a)).copied().collect()
+    }
+
+    pub(crate) fn fingerprint(&self) -> u64 {
+        self.fingerprint.value()
+    }
+
+    /// The decisions taken so far, when they are recorded.
+    pub(crate) fn take_record(&mut self) -> Vec<Taken> {
+        self.record.take().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The first decisions of a kind between 0 and 1.
+    fn draws(spec: RunSpec, kind: Kind, count: u64, bound: u64) -> Vec<u64> {
+        let mut decisions = Decisions::new(spec, false);
+        if kind.is_sequence() {
+            let sequence = decisions.sequence(kind, 0, 1);
+            return (0..count).map(|_| decisions.draw(sequence, bound)).collect();
+        }
+        (0..count).map(|n| decisions.decide(kind, Subject::new(0, 1, n), bound)).collect()
+    }
+
+    #[test]
+    fn a_value_depends_on_seed_and_address_alone() {
+        let alone = draws(RunSpec::seed(5), Kind::RequestDelay, 100, 1000);
+        let mut decisions = Decisions::new(RunSpec::seed(5), false);
+        let mut among_others = Vec::new();
+        for n in 0..100 {
+            for other in 0..n % 3 {
+                decisions.decide(Kind::RequestDelay, Subject::new(1, 0, other), 1000);
+                decisions.decide(Kind::ReplyDrop, Subject::new(0, 1, n), 1000);
+            }
+            among_others.push(decisions.decide(Kind::RequestDelay, Subject::new(0, 1, n), 1000));
+        }
+        assert_eq!(alone, among_others);
+        assert_ne!(alone, draws(RunSpec::seed(6), Kind::RequestDelay, 100, 1000));
+        assert_ne!(alone, draws(RunSpec::seed(5), Kind::ReplyDrop, 100, 1000));
+    }
+
+    #[test]
+    fn values_are_spread_evenly_within_and_across_streams() {
+        // Chi-squared over 27 cells (26 degrees of freedom): above 65 has a chance of 3 in 100,000.
+        let chi = |values: &[u64]| {
+            let mut cells = [0f64; 27];
+            values.iter().for_each(|&v| cells[v as usize] += 1.0);
+            let expected = values.len() as f64 / 27.0;
+            cells.iter().map(|c| (c - expected).powi(2) / expected).sum::<f64>()
+        };
+        for seed in 0..20 {
+            let within = draws(RunSpec::seed(seed), Kind::RequestDelay, 27_000, 27);
+            assert!(chi(&within) < 65.0, "seed {seed}, one stream: {}", chi(&within));
+            let mut decisions = Decisions::new(RunSpec::seed(seed), false);
+            let across: Vec<u64> = (0..27_000)
+                .map(|to| decisions.decide(Kind::Order, Subject::new(2, to, 0), 27))
+                .collect();
+            assert!(chi(&across) < 65.0, "seed {seed}, first of each: {}", chi(&across));
+        }
+        let first_of_each_seed: Vec<u64> =
+            (0..27_000).map(|s| draws(RunSpec::seed(s), Kind::RequestDelay, 1, 27)[0]).collect();
+        assert!(chi(&first_of_each_seed) < 65.0, "{}", chi(&first_of_each_seed));
+    }
+
+    #[test]
+    fn an_override_changes_one_decision_and_is_reported_when_never_reached() {
+        let at = |n| Address { kind: Kind::RequestDelay, from: 0, to: 1, n };
+        let mut spec = RunSpec::seed(9);
+        spec.overrides = BTreeMap::from([(at(3), 26), (at(4), 99), (at(1000), 1)]);
+        let plain = draws(RunSpec::seed(9), Kind::RequestDelay, 10, 27);
+        let changed = draws(spec.clone(), Kind::RequestDelay, 10, 27);
+        assert_eq!(changed[3..5], [26, 26], "99 is out of range and becomes the largest");
+        assert_eq!((&plain[..3], &plain[5..]), (&changed[..3], &changed[5..]));
+
+        let mut decisions = Decisions::new(spec, false);
+        for n in 0..10 {
+            decisions.decide(Kind::RequestDelay, Subject::new(0, 1, n), 27);
+        }
+        assert_eq!(decisions.unreached(), [at(1000)]);
+    }
+
+    #[test]
+    fn a_benign_kind_is_zero_but_where_it_is_kept() {
+        let kept = Address { kind: Kind::RequestDelay, from: 0, to: 1, n: 2 };
+        let mut spec = RunSpec::seed(1);
+        spec.benign.insert(Kind::RequestDelay, BTreeSet::from([kept]));
+        spec.benign.insert(Kind::Dice, BTreeSet::new());
+        let plain = draws(RunSpec::seed(1), Kind::RequestDelay, 6, 27);
+        let calm = draws(spec.clone(), Kind::RequestDelay, 6, 27);
+        assert_eq!(calm, [0, 0, plain[2], 0, 0, 0]);
+        assert_eq!(draws(spec, Kind::Dice, 6, 0), draws(RunSpec::seed(1), Kind::Dice, 6, 0));
+    }
+
+    #[test]
+    fn draws_after_the_redraw_time_come_from_the_second_seed() {
+        let mut spec = RunSpec::seed(1);
+        spec.redraw = Some((Duration::from_secs(1), 77));
+        let mut decisions = Decisions::new(spec, false);
+        let sequence = decisions.sequence(Kind::Dice, 0, 1);
+        let before: Vec<u64> = (0..5).map(|_| decisions.draw(sequence, 0)).collect();
+        decisions.time_is(Duration::from_secs(1));
+        let after: Vec<u64> = (0..5).map(|_| decisions.draw(sequence, 0)).collect();
+        assert_eq!(before, draws_of_dice(1)[..5]);
+        assert_eq!(after, draws_of_dice(77)[5..]);
+    }
+
+    #[test]
+    fn the_nth_value_of_a_sequence_is_the_one_at_its_address() {
+        let kinds = Kind::ALL.into_iter().filter(|kind| kind.is_sequence());
+        for kind in kinds {
+            let drawn = draws(RunSpec::seed(4), kind, 100, 0);
+            let keys = Keys::new(4);
+            for (n, value) in (0..).zip(drawn) {
+                let subject = Subject::new(0, 1, n);
+                let sought = keys.sequence(kind, subject.parties, n).next_u64();
+                assert_eq!(value, sought, "{kind:?} {n}");
+            }
+        }
+    }
+
+    fn draws_of_dice(seed: u64) -> Vec<u64> {
+        draws(RunSpec::seed(seed), Kind::Dice, 10, 0)
+    }
+}

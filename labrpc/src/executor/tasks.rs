@@ -1,0 +1,250 @@
+//! The table of tasks and of the groups that they belong to.
+
+use std::collections::BTreeMap;
+use std::panic::Location;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::Waker;
+
+use crate::node::Node;
+use crate::random::{Parties, Subject};
+use crate::task::{BoxFuture, GroupId, TaskInfo, TaskRef, Waiting};
+
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) enum TaskState {
+    /// The slot is free.
+    Free,
+    /// Waits to be woken.
+    Idle,
+    Ready,
+    Running,
+    /// Running, and to run again.
+    Woken,
+    /// Running, and to be dropped when this poll returns.
+    Killed,
+}
+
+/// A task in its slot of the table.
+pub(super) struct Task {
+    pub(super) generation: u32,
+    pub(super) state: TaskState,
+    pub(super) group: GroupId,
+    /// What its next place among the ready tasks is decided about: its node, its number there, and how
+    /// often it was woken.
+    pub(super) next_wake: Subject,
+    /// Absent while it runs.
+    pub(super) future: Option<BoxFuture>,
+    /// Absent while it runs.
+    pub(super) waker: Option<Waker>,
+    shared: Arc<TaskWaker>,
+    pub(super) name: &'static str,
+    spawned_at: &'static Location<'static>,
+    pub(super) was_polled: bool,
+    /// What it waits for, if that is one of our futures.
+    pub(super) waiting: Option<Waiting>,
+}
+
+/// What a [`Waker`] of ours holds.
+pub(super) struct TaskWaker {
+    slot: u32,
+    generation: AtomicU32,
+}
+
+impl TaskWaker {
+    pub(super) fn task(&self) -> TaskRef {
+        TaskRef { slot: self.slot, generation: self.generation.load(Ordering::Relaxed) }
+    }
+}
+
+struct Group {
+    node: Node,
+    /// The place of the node's counter of tasks.
+    counter: usize,
+    is_alive: bool,
+}
+
+/// What is spawned.
+pub(super) struct NewTask {
+    pub(super) name: &'static str,
+    pub(super) spawned_at: &'static Location<'static>,
+    pub(super) future: BoxFuture,
+}
+
+/// A group that has been ended.
+pub(super) struct Ended {
+    pub(super) node: Node,
+    /// How many tasks there were.
+    pub(super) tasks: usize,
+    /// To be dropped when nothing is borrowed any more: destructors may call back.
+    pub(super) futures: Vec<Option<BoxFuture>>,
+}
+
+/// All tasks and groups of a simulation. Slots of tasks that have ended serve again.
+#[derive(Default)]
+pub(super) struct Tasks {
+    slots: Vec<Task>,
+    free: Vec<u32>,
+    groups: Vec<Group>,
+    /// How many tasks each node has had; never restarts with an incarnation.
+    counters: Vec<u32>,
+    counter_of: BTreeMap<Node, usize>,
+}
+
+impl Tasks {
+    pub(super) fn new_group(&mut self, node: Node) -> GroupId {
+        let counters = &mut self.counters;
+        let counter = *self.counter_of.entry(node).or_insert_with(|| {
+            counters.push(0);
+            counters.len() - 1
+        });
+        self.groups.push(Group { node, counter, is_alive: true });
+        GroupId(self.groups.len() as u32 - 1)
+    }
+
+    /// The `i`-th group that was made.
+    pub(super) fn group(&self, i: usize) -> Option<GroupId> {
+        (i < self.groups.len()).then_some(GroupId(i as u32))
+    }
+
+    pub(super) fn is_alive(&self, group: GroupId) -> bool {
+        self.groups[group.0 as usize].is_alive
+    }
+
+    pub(super) fn node_of_group(&self, group: GroupId) -> Node {
+        self.groups[group.0 as usize].node
+    }
+
+    /// The node of a task, also of one that has just ended.
+    pub(super) fn node_of(&self, task: TaskRef) -> Node {
+        self.node_of_group(self.slots[task.slot as usize].group)
+    }
+
+    /// A task that has not ended.
+    #[inline]
+    pub(super) fn get_mut(&mut self, task: TaskRef) -> Option<&mut Task> {
+        let slot = &mut self.slots[task.slot as usize];
+        (slot.generation == task.generation).then_some(slot)
+    }
+
+    /// A task that is known to be in its slot.
+    #[inline]
+    pub(super) fn at(&mut self, task: TaskRef) -> &mut Task {
+        &mut self.slots[task.slot as usize]
+    }
+
+    /// Puts a task into a group that is alive.
+    pub(super) fn insert(&mut self, group: GroupId, new: NewTask) -> TaskRef {
+        let NewTask { name, spawned_at, future } = new;
+        let Group { node, counter, .. } = self.groups[group.0 as usize];
+        let count = &mut self.counters[counter];
+        let next_wake = Subject { parties: Parties::new(node.raw(), *count), n: 0 };
+        *count += 1;
+        let Some(slot) = self.free.pop() else {
+            let slot = self.slots.len() as u32;
+            let (shared, waker) = new_waker(slot, 0);
+            self.slots.push(Task {
+                generation: 0,
+                state: TaskState::Idle,
+                group,
+                next_wake,
+                future: Some(future),
+                waker,
+                shared,
+                name,
+                spawned_at,
+                was_polled: false,
+                waiting: None,
+            });
+            return TaskRef { slot, generation: 0 };
+        };
+        let task = &mut self.slots[slot as usize];
+        if Arc::strong_count(&task.shared) == 2 {
+            // Nothing else has kept the last task's waker: it can serve again.
+            task.shared.generation.store(task.generation, Ordering::Relaxed);
+        } else {
+            (task.shared, task.waker) = new_waker(slot, task.generation);
+        }
+        task.state = TaskState::Idle;
+        task.group = group;
+        task.next_wake = next_wake;
+        task.future = Some(future);
+        task.name = name;
+        task.spawned_at = spawned_at;
+        task.was_polled = false;
+        task.waiting = None;
+        TaskRef { slot, generation: task.generation }
+    }
+
+    /// Frees the slot of a task.
+    pub(super) fn release(&mut self, slot: u32) {
+        let task = &mut self.slots[slot as usize];
+        task.state = TaskState::Free;
+        task.generation = task.generation.wrapping_add(1);
+        self.free.push(slot);
+    }
+
+    /// Ends a group, if it is alive. Its tasks end now, the running one when its poll returns.
+    pub(super) fn kill(&mut self, group: GroupId) -> Option<Ended> {
+        let of_tasks = &mut self.groups[group.0 as usize];
+        if !of_tasks.is_alive {
+            return None;
+        }
+        of_tasks.is_alive = false;
+        let mut ended = Ended { node: of_tasks.node, tasks: 0, futures: Vec::new() };
+        for slot in 0..self.slots.len() {
+            let task = &mut self.slots[slot];
+            if task.group != group {
+                continue;
+            }
+            match task.state {
+                TaskState::Idle | TaskState::Ready => {
+                    ended.futures.push(task.future.take());
+                    ended.tasks += 1;
+                    self.release(slot as u32);
+                }
+                TaskState::Running | TaskState::Woken => {
+                    task.state = TaskState::Killed;
+                    ended.tasks += 1;
+                }
+                TaskState::Free | TaskState::Killed => {}
+            }
+        }
+        Some(ended)
+    }
+
+    /// A task for a report, if it has not ended.
+    pub(super) fn info(&self, task: TaskRef) -> Option<TaskInfo> {
+        let slot = &self.slots[task.slot as usize];
+        (slot.generation == task.generation).then(|| self.describe(slot))
+    }
+
+    /// The tasks for which `is_meant` holds, for a report.
+    pub(super) fn list(&self, is_meant: impl Fn(&Task) -> bool) -> Vec<TaskInfo> {
+        let there = self.slots.iter().filter(|task| task.state != TaskState::Free);
+        there.filter(|task| is_meant(task)).map(|task| self.describe(task)).collect()
+    }
+
+    fn describe(&self, task: &Task) -> TaskInfo {
+        TaskInfo {
+            node: self.node_of_group(task.group),
+            name: task.name,
+            spawned_at: file_and_line(task.spawned_at),
+            waiting: match task.waiting {
+                Some(Waiting { what, detail, at }) => {
+                    format!("waits at {} for {what}{detail}", file_and_line(at))
+                }
+                None if task.was_polled => "waits for something of its own".into(),
+                None => "has not run yet".into(),
+            },
+        }
+    }
+}
+
+fn file_and_line(at: &Location<'_>) -> String {
+    format!("{}:{}", at.file(), at.line())
+}
+
+fn new_waker(slot: u32, generation: u32) -> (Arc<TaskWaker>, Option<Waker>) {
+    let shared = Arc::new(TaskWaker { slot, generation: AtomicU32::new(generation) });
+    (shared.clone(), Some(Waker::from(shared)))
+}

@@ -1,0 +1,431 @@
+//! The fate of a message: whether it arrives, and when.
+//!
+//! A message goes through the rules for its direction, one after the other. Each rule may delay it or
+//! end its way; it asks [`Decisions`](crate::decisions::Decisions) for what is random. The order of the
+//! rules is the order of these decisions, and so part of what a run is.
+//!
+//! The figures are those of the course's labrpc (2022). One is ours: a message on a reliable network
+//! takes some tens of microseconds, drawn for each, where Go's takes as long as the scheduler
+//! pleases. So time moves, and messages sent at one instant arrive in any order.
+
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use crate::chance::{Ratio, scale, split};
+use crate::event::Lost;
+use crate::faults::chaos::Chaos;
+use crate::faults::{CHAOS_SPREAD, Faults, server, start_of_window, whole_milliseconds, window_of};
+use crate::node::Node;
+use crate::random::Subject;
+use crate::spec::Kind;
+
+/// The shortest time that a message is under way.
+const TRANSIT_SHORTEST: Duration = Duration::from_micros(10);
+/// The time varies by less than this.
+const TRANSIT_SPREAD: Duration = Duration::from_micros(40);
+/// A request on an unreliable network is delayed by less than this, in whole milliseconds.
+const SHORT_DELAY: Duration = Duration::from_millis(27);
+/// How many requests, and how many replies, an unreliable network loses.
+const DROPPED: Ratio = Ratio::per_thousand(100);
+/// How many replies are held back under long reordering ...
+const REORDERED: Ratio = Ratio::new(600, 900);
+/// ... for at least this long ...
+const REORDERED_SHORTEST: Duration = Duration::from_millis(200);
+/// ... and a time that is drawn below a drawn bound, which is at most this.
+const REORDERED_SPREAD: Duration = Duration::from_millis(2000);
+/// A call to a server that cannot be reached fails before this time ...
+const UNREACHABLE: Duration = Duration::from_millis(100);
+/// ... or this one under long delays.
+const UNREACHABLE_UNDER_LONG_DELAYS: Duration = Duration::from_millis(7000);
+/// Under chaos a request is held back for at least this long.
+const CHAOS_HOLD_SHORTEST: Duration = Duration::from_millis(200);
+
+/// The network's switches.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Mode {
+    pub(crate) reliable: bool,
+    pub(crate) long_delays: bool,
+    pub(crate) long_reordering: bool,
+}
+
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Direction {
+    Request,
+    Reply,
+}
+
+/// A message that is about to leave.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Message {
+    pub(crate) direction: Direction,
+    /// Which call of the link it belongs to.
+    pub(crate) call: Subject,
+    pub(crate) from: Node,
+    pub(crate) to: Node,
+    pub(crate) mode: Mode,
+    /// Of a request: whether its end is enabled and leads to a server. Of a reply: whether the end still
+    /// is, and the server still the one that the request went to.
+    pub(crate) has_way: bool,
+}
+
+/// What a link is like at a moment, in one direction.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+enum LinkState {
+    Open,
+    /// Nothing gets through.
+    Cut,
+    /// What leaves now sets out at this time.
+    Clogged {
+        until: Duration,
+    },
+}
+
+/// What becomes of a message; times from now.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It never arrives. Its caller hears so after this time.
+    Lost { why: Lost, after: Duration },
+    /// It arrives.
+    Arrives {
+        after: Duration,
+        /// The part of that time for which it was held back, so that later ones could overtake it.
+        held: Duration,
+        /// When a copy of it arrives, if there is one.
+        copy_after: Option<Duration>,
+    },
+}
+
+/// A message on its way through the rules, and what they have made of it.
+struct Journey<'a, 'b> {
+    message: Message,
+    faults: &'a mut Faults<'b>,
+    link: LinkState,
+    transit: Duration,
+    short_delay: Duration,
+    held: Duration,
+    /// How much later than itself a copy of it sets out.
+    copy_later: Option<Duration>,
+}
+
+/// Goes on to the next rule, or breaks with the fate of a message that is lost.
+type Rule = fn(&mut Journey<'_, '_>) -> ControlFlow<Fate>;
+
+/// What a request goes through.
+const FOR_REQUESTS: [Rule; 8] = [
+    unreachable_without_way,
+    look_at_link,
+    unreachable_through_cut,
+    take_transit,
+    delay_shortly,
+    drop_at_times,
+    hold_request,
+    copy_request,
+];
+
+/// What a reply goes through.
+const FOR_REPLIES: [Rule; 6] =
+    [dead_without_way, look_at_link, drop_at_times, take_transit, reorder, unreachable_through_cut];
+
+/// Decides what becomes of a message.
+pub(crate) fn decide(message: Message, faults: &mut Faults<'_>) -> Fate {
+    let rules: &[Rule] = match message.direction {
+        Direction::Request => &FOR_REQUESTS,
+        Direction::Reply => &FOR_REPLIES,
+    };
+    let mut journey = Journey {
+        message,
+        faults,
+        link: LinkState::Open,
+        transit: Duration::ZERO,
+        short_delay: Duration::ZERO,
+        held: Duration::ZERO,
+        copy_later: None,
+    };
+    for rule in rules {
+        if let ControlFlow::Break(fate) = rule(&mut journey) {
+            return fate;
+        }
+    }
+    journey.arrive()
+}
+
+impl Journey<'_, '_> {
+    /// The decision of a kind about this message, in `0..bound`.
+    fn decide(&mut self, kind: Kind, bound: u64) -> u64 {
+        self.faults.decisions.decide(kind, self.message.call, bound)
+    }
+
+    /// The same; `shape` makes it from random bits.
+    fn decide_shaped(&mut self, kind: Kind, bound: u64, shape: impl FnOnce(u64) -> u64) -> u64 {
+        self.faults.decisions.decide_shaped(kind, self.message.call, bound, shape)
+    }
+
+    /// The kind of a decision that is taken about requests and about replies.
+    fn kind(&self, of_request: Kind, of_reply: Kind) -> Kind {
+        match self.message.direction {
+            Direction::Request => of_request,
+            Direction::Reply => of_reply,
+        }
+    }
+
+    /// Nothing has stopped it: it arrives, after a clogged link has opened and a pause has ended.
+    fn arrive(mut self) -> Fate {
+        let travel = self.transit + self.short_delay + self.held;
+        let after = self.arrival_after(travel);
+        let copy_after = self.copy_later.map(|later| self.arrival_after(travel + later));
+        Fate::Arrives { after, held: self.held, copy_after }
+    }
+
+    fn arrival_after(&mut self, travel: Duration) -> Duration {
+        if self.faults.chaos.is_none() {
+            return travel;
+        }
+        let now = self.faults.now;
+        let departure = match self.link {
+            LinkState::Clogged { until } => until,
+            LinkState::Open | LinkState::Cut => now,
+        };
+        server::after_pause(self.faults, self.message.to, departure + travel) - now
+    }
+
+    /// The caller waits, and then hears that the server cannot be reached.
+    fn unreachable(&mut self) -> ControlFlow<Fate> {
+        let longest =
+            if self.message.mode.long_delays { UNREACHABLE_UNDER_LONG_DELAYS } else { UNREACHABLE };
+        let after = self.decide(Kind::Unreachable, whole_milliseconds(longest));
+        ControlFlow::Break(Fate::Lost {
+            why: Lost::Unreachable,
+            after: Duration::from_millis(after),
+        })
+    }
+}
+
+/// A request through an end that is disabled or leads nowhere.
+fn unreachable_without_way(journey: &mut Journey<'_, '_>) -> ControlFlow<Fate> {
+    if journey.message.has_way {
+        return ControlFlow::Continue(());
+    }
+    journey.unreachable()
+}
+
+/// A reply that the caller would not take any more.
+fn dead_without_way(journey: &mut Journey<'_, '_>) -> ControlFlow<Fate> {
+    if journey.message.has_way {
+        return ControlFlow::Continue(());
+    }
+    ControlFlow::Break(Fate::Lost { why: Lost::Dead, after: Duration::ZERO })
+}
+
+/// Under chaos, finds out what the link is like now, in this direction.
+fn look_at_link(journey: &mut Journey<'_, '_>) -> ControlFlow<Fate> {
+    let faults = &mut *journey.faults;
+    let Some(chaos) = faults.chaos else { return ControlFlow::Continue(()) };
+    let cuts = u64::from(chaos.one_way_cuts.cases());
+    let clogs = u64::from(chaos.clogs.cases());
+    if !faults.decisions.may_happen(cuts + clogs > 0) {
+        return ControlFlow::Continue(());
+    }
+    let window = window_of(faults.now);
+    let Message { from, to, .. } = journey.message;
+    let link = Subject::new(from.raw(), to.raw(), window);
+    let state = faults.decisions.decide_shaped(Kind::LinkFault, link, 3, |bits| {
+        let case = scale(bits, u64::from(Chaos::WHOLE));
+        if case < cuts {
+            1
+        } else if case < cuts + clogs {
+            2
+        } else {
+            0
+        }
+    });
+    journey.link = match state {
+        0 => LinkState::Open,
+        1 => LinkState::Cut,
+        _ => LinkState::Clogged { until: start_of_window(window + 1) },
+    };
+    ControlFlow::Continue(())
+}
+
+/// Under chaos, a link may be cut in one direction.
+fn unreachable_through_cut(journey: &mut Journey<'_, '_>) -> ControlFlow<Fate> {
+    if journey.link == LinkState::Cut {
+        return journey.unreachable();
+    }
+    ControlFlow::Continue(())
+}
+
+/// What every message takes.
+fn take_transit(journey: &mut Journey<'_, '_>) -> ControlFlow<Fate> {
+    let kind = journey.kind(Kind::RequestTransit, Kind::ReplyTransit);
+    let beyond = journey.decide(kind, TRANSIT_SPREAD.as_nanos() as u64);
+    journey.transit = TRANSIT_SHORTEST + Duration::from_nanos(beyond);
+    ControlFlow::Continue(())
+}
+
+/// The short delay of a request on an unreliable network.
+fn delay_shortly(journey: &mut Journey<'_, '_>) -> ControlFlow<Fate> {
+    if !journey.message.mode.reliable {
+        let delay = journey.decide(Kind::RequestDelay, whole_milliseconds(SHORT_DELAY));
+        journey.short_delay = Duration::from_millis(delay);
+    }
+    ControlFlow::Continue(())
+}
+
+/// An unreliable network loses messages. The caller of a lost request hears of it after the short delay.
+fn drop_at_times(journey: &mut Journey<'_, '_>) -> ControlFlow<Fate> {
+    if journey.message.mode.reliable {
+        return ControlFlow::Continue(());
+    }
+    let kind = journey.kind(Kind::RequestDrop, Kind::ReplyDrop);
+    let is_dropped = journey.decide_shaped(kind, 2, |bits| u64::from(DROPPED.contains(bits)));
+    if is_dropped == 1 {
+        let after = journey.short_delay;
+        return ControlFlow::Break(Fate::Lost { why: Lost::Dropped, after });
+    }
+    ControlFlow::Continue(())
+}
+
+/// Long reordering holds a reply back.
+fn reorder(journey: &mut Journey<'_, '_>) -> ControlFlow<Fate> {
+    if journey.message.mode.long_reordering {
+        let bound = whole_milliseconds(REORDERED_SHORTEST + REORDERED_SPREAD);
+        let held = journey.decide_shaped(Kind::ReplyHold, bound, reordered_milliseconds);
+        journey.held = Duration::from_millis(held);
+    }
+    ControlFlow::Continue(())
+}
+
+/// For how long a reply is held back, in milliseconds; 0 for one in three.
+fn reordered_milliseconds(bits: u64) -> u64 {
+    let (is_reordered, rest) = REORDERED.split(bits);
+    if !is_reordered {
+        return 0;
+    }
+    let (most, rest) = split(rest, whole_milliseconds(REORDERED_SPREAD));
+    whole_milliseconds(REORDERED_SHORTEST) + scale(rest, 1 + most)
+}
+
+/// Under chaos, a request may be held back.
+fn hold_request(journey: &mut Journey<'_, '_>) -> ControlFlow<Fate> {
+    if let Some(chaos) = journey.faults.chaos {
+        let call = journey.message.call;
+        journey.held =
+            journey.faults.at_times(chaos.held_requests, Kind::RequestHold, call, |bits| {
+                CHAOS_HOLD_SHORTEST
+                    + Duration::from_millis(scale(bits, whole_milliseconds(CHAOS_SPREAD)))
+            });
+    }
+    ControlFlow::Continue(())
+}
+
+/// Under chaos, a request may arrive a second time.
+fn copy_request(journey: &mut Journey<'_, '_>) -> ControlFlow<Fate> {
+    if let Some(chaos) = journey.faults.chaos {
+        let call = journey.message.call;
+        let later =
+            journey.faults.at_times(chaos.copied_requests, Kind::RequestCopy, call, |bits| {
+                Duration::from_millis(1 + scale(bits, whole_milliseconds(CHAOS_SPREAD)))
+            });
+        journey.copy_later = (!later.is_zero()).then_some(later);
+    }
+    ControlFlow::Continue(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+    use crate::decisions::Decisions;
+    use crate::spec::RunSpec;
+
+    const UNRELIABLE: Mode = Mode { reliable: false, long_delays: true, long_reordering: true };
+    const DRAWS: u64 = 100_000;
+
+    /// The fates of many messages of one link.
+    fn fates(direction: Direction, mode: Mode, has_way: bool) -> Vec<Fate> {
+        let decisions = RefCell::new(Decisions::new(RunSpec::seed(3), false));
+        let mut faults =
+            Faults { decisions: decisions.borrow_mut(), chaos: None, now: Duration::ZERO };
+        let from = Node::server(0);
+        let to = Node::server(1);
+        (0..DRAWS)
+            .map(|n| {
+                let call = Subject::new(0, 1, n);
+                decide(Message { direction, call, from, to, mode, has_way }, &mut faults)
+            })
+            .collect()
+    }
+
+    fn mean_ms(spans: &[Duration]) -> f64 {
+        spans.iter().sum::<Duration>().as_secs_f64() * 1000.0 / spans.len() as f64
+    }
+
+    #[test]
+    fn an_unreliable_request_is_delayed_by_13_ms_and_lost_in_one_of_ten_cases() {
+        let mut delays = Vec::new();
+        for fate in fates(Direction::Request, UNRELIABLE, true) {
+            match fate {
+                Fate::Arrives { after, held: Duration::ZERO, copy_after: None } => {
+                    delays.push(after)
+                }
+                Fate::Lost { why: Lost::Dropped, after } => assert!(after < SHORT_DELAY),
+                other => panic!("{other:?}"),
+            }
+        }
+        let lost = 1.0 - delays.len() as f64 / DRAWS as f64;
+        assert!((lost - 0.1).abs() < 0.005, "lost {lost}");
+        assert!((mean_ms(&delays) - 13.03).abs() < 0.2, "mean {} ms", mean_ms(&delays));
+        assert!(*delays.iter().max().unwrap() < SHORT_DELAY);
+    }
+
+    #[test]
+    fn long_reordering_holds_two_of_three_replies_for_200_to_2199_ms_about_700_on_average() {
+        let mut holds = Vec::new();
+        let mut prompt = 0;
+        let mut dropped = 0;
+        for fate in fates(Direction::Reply, UNRELIABLE, true) {
+            match fate {
+                Fate::Lost { why, after } => {
+                    assert_eq!((why, after), (Lost::Dropped, Duration::ZERO));
+                    dropped += 1;
+                }
+                Fate::Arrives { after, held: Duration::ZERO, .. } => {
+                    assert!(after < TRANSIT_SHORTEST + TRANSIT_SPREAD);
+                    prompt += 1;
+                }
+                Fate::Arrives { held, .. } => holds.push(held),
+            }
+        }
+        let share = holds.len() as f64 / (holds.len() + prompt) as f64;
+        assert!((share - 2.0 / 3.0).abs() < 0.01, "held {share}");
+        assert!((f64::from(dropped) / DRAWS as f64 - 0.1).abs() < 0.005, "dropped {dropped}");
+        assert!((mean_ms(&holds) - 699.75).abs() < 10.0, "mean {} ms", mean_ms(&holds));
+        let shortest = *holds.iter().min().unwrap();
+        let longest = *holds.iter().max().unwrap();
+        assert_eq!(shortest, REORDERED_SHORTEST);
+        assert!(longest < REORDERED_SHORTEST + REORDERED_SPREAD, "{longest:?}");
+    }
+
+    #[test]
+    fn an_unreachable_server_takes_up_to_100_ms_or_7_s_to_fail() {
+        for (long_delays, expected) in [(false, 49.5), (true, 3499.5)] {
+            let mode = Mode { long_delays, ..UNRELIABLE };
+            let waits: Vec<Duration> = fates(Direction::Request, mode, false)
+                .into_iter()
+                .map(|fate| match fate {
+                    Fate::Lost { why: Lost::Unreachable, after } => after,
+                    other => panic!("{other:?}"),
+                })
+                .collect();
+            assert!((mean_ms(&waits) / expected - 1.0).abs() < 0.02, "mean {} ms", mean_ms(&waits));
+        }
+    }
+
+    #[test]
+    fn a_reply_that_has_no_way_back_is_lost_at_once() {
+        for fate in fates(Direction::Reply, UNRELIABLE, false) {
+            assert_eq!(fate, Fate::Lost { why: Lost::Dead, after: Duration::ZERO });
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Faults of servers, all of them under chaos only: pauses, clocks that are off, crashes at a save.
+
+use std::time::Duration;
+
+use crate::chance::scale;
+use crate::faults::chaos::Chaos;
+use crate::faults::{CHAOS_WINDOW, Faults, start_of_window, whole_milliseconds, window_of};
+use crate::node::Node;
+use crate::random::Subject;
+use crate::spec::Kind;
+
+/// A pause ends this long after its window began, or later.
+const PAUSE_SHORTEST: Duration = Duration::from_millis(100);
+
+/// When something that is due at a node at `time` happens: later, if it is a server that pauses then.
+pub(crate) fn after_pause(faults: &mut Faults<'_>, node: Node, time: Duration) -> Duration {
+    let Some(chaos) = faults.chaos else { return time };
+    if node.as_server().is_none() || time == Duration::from_nanos(u64::MAX) {
+        return time;
+    }
+    let window = window_of(time);
+    let place = Subject::new(node.raw(), 0, window);
+    let pause = faults.at_times(chaos.pauses, Kind::Pause, place, |bits| {
+        let spread = whole_milliseconds(CHAOS_WINDOW - PAUSE_SHORTEST);
+        PAUSE_SHORTEST + Duration::from_millis(scale(bits, spread))
+    });
+    time.max(start_of_window(window) + pause)
+}
+
+/// Whether a server crashes at the save that it is about to make.
+pub(crate) fn crashes_at_save(faults: &mut Faults<'_>, node: Node) -> bool {
+    let Some(chaos) = faults.chaos else { return false };
+    let rate = chaos.crashes_at_save;
+    let decisions = &mut faults.decisions;
+    let saves = decisions.sequence(Kind::CrashAtSave, node.raw(), 0);
+    decisions.may_happen(!rate.is_zero())
+        && decisions.draw_shaped(saves, 2, |bits| u64::from(rate.contains(bits))) == 1
+}
+
+/// By how many parts of 1,000 a clock is fast; negative if it is slow.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ClockSkew(i64);
+
+impl ClockSkew {
+    /// That of a node. Clocks are right but those of servers under chaos.
+    pub(crate) fn of(faults: &mut Faults<'_>, node: Node) -> ClockSkew {
+        let Some(chaos) = faults.chaos else { return ClockSkew(0) };
+        let rate = chaos.clock_skew;
+        if !faults.decisions.may_happen(!rate.is_zero()) || node.as_server().is_none() {
+            return ClockSkew(0);
+        }
+        // Whatever the rate: a decision has the same range in all runs.
+        let bound = 2 * u64::from(Chaos::LARGEST_CLOCK_SKEW.cases()) + 1;
+        let clock = Subject::new(node.raw(), 0, 0);
+        let drawn = faults.decisions.decide_shaped(Kind::ClockSkew, clock, bound, |bits| {
+            scale(bits, 2 * u64::from(rate.cases()) + 1)
+        }) as i64;
+        // 0 is a right clock, odd values are fast ones, even values slow ones.
+        ClockSkew(if drawn % 2 == 0 { -(drawn / 2) } else { drawn / 2 + 1 })
+    }
+
+    /// What the clock shows at a time, in nanoseconds from the start.
+    pub(crate) fn shown(self, time: u64) -> u64 {
+        if self.0 == 0 {
+            return time;
+        }
+        (i128::from(time) * i128::from(1000 + self.0) / 1000) as u64
+    }
+
+    /// The first time at which the clock shows `shown`, in nanoseconds from the start.
+    pub(crate) fn time_of(self, shown: u64) -> u64 {
+        if self.0 == 0 || shown == u64::MAX {
+            return shown;
+        }
+        let rate = i128::from(1000 + self.0);
+        let time = (i128::from(shown) * 1000 + rate - 1) / rate;
+        u64::try_from(time).unwrap_or(u64::MAX)
+    }
+}

@@ -1,0 +1,333 @@
+//! The life of a request, step by step.
+
+use std::cell::RefCell;
+use std::fmt::Debug;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::EndId;
+use super::calls::{Answer, Call, CallId, Phase, Tables, Wakeup};
+use crate::codec;
+use crate::event::{Event, Lost};
+use crate::executor::Executor;
+use crate::faults::message::{self, Direction, Fate, Message};
+use crate::hash::hash_bytes;
+use crate::node::Node;
+use crate::recorder::Part;
+use crate::task::Waiting;
+use crate::trouble::Trouble;
+
+/// While a handler runs, its caller looks at each multiple of this time, in nanoseconds, whether the
+/// server is dead.
+const DEAD_CHECK_EVERY: u64 = 100_000_000;
+
+/// What all handles of a network share.
+pub(crate) struct Shared {
+    pub(super) executor: Rc<Executor>,
+    pub(super) tables: RefCell<Tables>,
+}
+
+impl Shared {
+    /// Steps 1 to 5: counts, takes a snapshot of the world, and decides what becomes of the request.
+    pub(super) fn send(
+        &self,
+        end: EndId,
+        method: &'static str,
+        args: &(impl Serialize + Debug),
+    ) -> CallId {
+        let (id, mut buffer) = self.tables.borrow_mut().new_call(end, method);
+        // Nothing is borrowed here: encoding runs tested code.
+        codec::encode_into(args, &mut buffer)
+            .unwrap_or_else(|error| panic!("the arguments of {method} cannot be encoded: {error}"));
+        let tables = &mut *self.tables.borrow_mut();
+        let call = tables.call(id);
+        call.buffer = buffer;
+        self.record_request(call, args);
+        if self.executor.is_void() {
+            // Its server crashed a moment ago: nothing leaves any more.
+            call.phase = Phase::Done(Answer::Failed);
+        } else if tables.is_closed {
+            let call = tables.call(id);
+            self.record_loss(call, Lost::Closed);
+            call.phase = Phase::Done(Answer::Failed);
+        } else {
+            self.send_request(tables, id);
+        }
+        id
+    }
+
+    fn record_request(&self, call: &Call, args: &impl Debug) {
+        let recorder = &self.executor.recorder;
+        recorder.mix(Part::Request, hash_bytes(&call.buffer), both(call.from, call.to));
+        recorder.push(self.executor.now(), call.from, || Event::Sent {
+            call: call.number,
+            to: call.to,
+            method: call.method.into(),
+            bytes: call.buffer.len(),
+            content: format!("{args:?}"),
+        });
+    }
+
+    fn record_loss(&self, call: &Call, why: Lost) {
+        self.executor.recorder.push(self.executor.now(), call.from, || Event::Lost {
+            call: call.number,
+            to: call.to,
+            method: call.method.into(),
+            why,
+        });
+    }
+
+    /// The request leaves.
+    fn send_request(&self, tables: &mut Tables, id: CallId) {
+        let Call { end, to, .. } = *tables.call(id);
+        let is_enabled = tables.end(end).is_enabled;
+        let server = tables.servers.get(&to).filter(|_| is_enabled).cloned();
+        tables.total_count += 1;
+        tables.total_bytes += tables.call(id).buffer.len() as u64;
+        let call = tables.call(id);
+        call.server = server;
+        let request = Message {
+            direction: Direction::Request,
+            call: call.on_link,
+            from: call.from,
+            to: call.to,
+            mode: call.mode,
+            has_way: call.server.is_some(),
+        };
+        match message::decide(request, &mut self.executor.faults()) {
+            Fate::Lost { why, after } => {
+                call.phase = Phase::Failing(why);
+                self.wake_after(after, id);
+            }
+            Fate::Arrives { after, copy_after, .. } => {
+                call.phase = Phase::Travelling;
+                self.wake_after(after, id);
+                if let Some(after) = copy_after {
+                    let copy = tables.copy_call(id);
+                    self.wake_after(after, copy);
+                }
+            }
+        }
+    }
+
+    /// Has the clock come back to a call after some time.
+    fn wake_after(&self, after: Duration, call: CallId) {
+        let at = self.executor.now() + after.as_nanos() as u64;
+        self.executor.timers.borrow_mut().message_at(at, Wakeup::Message(call).pack());
+    }
+
+    /// The clock has come back to a call.
+    pub(super) fn on_wakeup(self: &Rc<Self>, number: u64) {
+        let wakeup = Wakeup::unpack(number);
+        let (Wakeup::Message(id) | Wakeup::DeadCheck(id)) = wakeup;
+        let Some(phase) = self.tables.borrow_mut().get_mut(id).map(|call| call.phase) else {
+            return;
+        };
+        match (wakeup, phase) {
+            (Wakeup::Message(_), Phase::Failing(why)) => self.fail(id, why),
+            (Wakeup::Message(_), Phase::Travelling) => self.dispatch(id),
+            (Wakeup::Message(_), Phase::Returning) => self.deliver_reply(id),
+            (Wakeup::DeadCheck(_), Phase::Handling) if self.tables.borrow().is_dead(id) => {
+                self.fail(id, Lost::Dead);
+            }
+            _ => {}
+        }
+    }
+
+    /// Step 6: the request is at the server, and its handler starts as a task there.
+    fn dispatch(self: &Rc<Self>, id: CallId) {
+        let now = self.executor.now();
+        let mut tables = self.tables.borrow_mut();
+        let is_dead = tables.is_dead(id);
+        let call = tables.call(id);
+        call.phase = Phase::Handling;
+        call.dispatched_at = now;
+        let server = call.server.clone().expect("a request travels to a server");
+        let buffer = std::mem::take(&mut call.buffer);
+        let Call { method, from, to, number, .. } = *call;
+        drop(tables);
+        if is_dead {
+            self.set_dead_check(id);
+        }
+        server.count.set(server.count.get() + 1);
+        if !server.runtime.is_alive() {
+            // The request has reached an incarnation that has crashed: it is not handled.
+            return;
+        }
+        let delivered = || Event::Delivered { call: number, from, method: method.into() };
+        self.executor.recorder.push(now, to, delivered);
+        let handlers = server.handlers.borrow();
+        let Some(handler) = handlers.iter().find(|handler| handler.method == method) else {
+            let known = handlers.iter().map(|handler| handler.method).collect();
+            self.executor.end(Err(Trouble::UnknownMethod { server: to, method, known }));
+            return;
+        };
+        let task = (handler.make)(buffer, Responder { network: self.clone(), call: id });
+        self.executor.spawn(server.runtime.group, method, handler.registered_at, task);
+    }
+
+    /// Step 7: the caller looks at the next multiple of 100 ms after the request was dispatched.
+    pub(super) fn set_dead_check(&self, id: CallId) {
+        let dispatched_at = self.tables.borrow_mut().call(id).dispatched_at;
+        let looks = (self.executor.now() - dispatched_at) / DEAD_CHECK_EVERY + 1;
+        let at = dispatched_at + looks * DEAD_CHECK_EVERY;
+        self.executor.timers.borrow_mut().message_at(at, Wakeup::DeadCheck(id).pack());
+    }
+
+    /// Steps 8 to 10: the handler has answered.
+    fn reply(&self, id: CallId, buffer: Vec<u8>, content: &dyn Debug) {
+        let tables = &mut *self.tables.borrow_mut();
+        let Some(Phase::Handling) = tables.get_mut(id).map(|call| call.phase) else {
+            return; // The caller has given the server up.
+        };
+        if self.executor.is_void() {
+            return; // Its server crashed a moment ago, in the middle of this.
+        }
+        let has_way = !tables.is_dead(id);
+        let call = tables.call(id);
+        if let (Some(server), Some(_)) = (&call.server, call.from.as_server()) {
+            server.answers.set(server.answers.get() + 1);
+        }
+        call.buffer = buffer;
+        self.executor.recorder.mix(Part::Reply, hash_bytes(&call.buffer), both(call.to, call.from));
+        let reply = Message {
+            direction: Direction::Reply,
+            call: call.on_link,
+            from: call.to,
+            to: call.from,
+            mode: call.mode,
+            has_way,
+        };
+        let fate = message::decide(reply, &mut self.executor.faults());
+        self.record_reply(call, fate, content);
+        match fate {
+            Fate::Lost { why, after } => {
+                call.phase = Phase::Failing(why);
+                self.wake_after(after, id);
+            }
+            Fate::Arrives { after, .. } => {
+                call.phase = Phase::Returning;
+                self.wake_after(after, id);
+            }
+        }
+    }
+
+    fn record_reply(&self, call: &Call, fate: Fate, content: &dyn Debug) {
+        self.executor.recorder.push(self.executor.now(), call.to, || Event::Replied {
+            call: call.number,
+            to: call.from,
+            method: call.method.into(),
+            bytes: call.buffer.len(),
+            content: format!("{content:?}"),
+            held: match fate {
+                Fate::Arrives { held, .. } => held,
+                Fate::Lost { .. } => Duration::ZERO,
+            },
+        });
+    }
+
+    /// Step 11: the reply is there. Nothing is checked any more: it arrives even from the dead.
+    fn deliver_reply(&self, id: CallId) {
+        let mut tables = self.tables.borrow_mut();
+        let bytes = tables.call(id).buffer.len();
+        tables.total_bytes += bytes as u64;
+        let call = tables.call(id);
+        self.executor.recorder.push(self.executor.now(), call.from, || Event::Answered {
+            call: call.number,
+            from: call.to,
+            method: call.method.into(),
+        });
+        drop(tables);
+        self.finish(id, Answer::Reply);
+    }
+
+    /// The caller hears that there will be no reply.
+    fn fail(&self, id: CallId, why: Lost) {
+        self.record_loss(self.tables.borrow_mut().call(id), why);
+        self.finish(id, Answer::Failed);
+    }
+
+    fn finish(&self, id: CallId, answer: Answer) {
+        // The server may be the last of its incarnation: it is dropped outside of the borrow.
+        let (waiter, _server) = {
+            let tables = &mut *self.tables.borrow_mut();
+            let call = tables.call(id);
+            let is_answered = u64::from(answer == Answer::Reply);
+            self.executor.recorder.mix(Part::Answer, call.number, is_answered);
+            call.phase = Phase::Done(answer);
+            let taken = (call.waiter.take(), call.server.take());
+            if call.is_abandoned {
+                let buffer = std::mem::take(&mut call.buffer);
+                tables.release(id, buffer);
+            }
+            taken
+        };
+        if let Some(waiter) = waiter {
+            self.executor.unpark(waiter);
+        }
+    }
+
+    /// Step 12: the answer, if it is there: the bytes of a reply, to be given back, or `None`. If it is
+    /// not there, the running task will be woken.
+    pub(super) fn poll_answer(
+        &self,
+        id: CallId,
+        context: &Context<'_>,
+        waiting: Waiting,
+    ) -> Poll<Option<Vec<u8>>> {
+        let tables = &mut *self.tables.borrow_mut();
+        let call = tables.call(id);
+        let Phase::Done(answer) = call.phase else {
+            let previous = call.waiter.replace(self.executor.park(context, waiting));
+            drop(previous);
+            return Poll::Pending;
+        };
+        let buffer = std::mem::take(&mut call.buffer);
+        match answer {
+            Answer::Reply => Poll::Ready(Some(buffer)),
+            Answer::Failed => {
+                tables.release(id, buffer);
+                Poll::Ready(None)
+            }
+        }
+    }
+
+    /// The reply has been read: its slot and buffer serve again.
+    pub(super) fn give_back(&self, id: CallId, buffer: Vec<u8>) {
+        self.tables.borrow_mut().release(id, buffer);
+    }
+
+    /// The caller does not wait for this answer any more.
+    pub(super) fn abandon(&self, id: CallId) {
+        let tables = &mut *self.tables.borrow_mut();
+        // When the run is over, its calls have been forgotten.
+        let Some(call) = tables.get_mut(id) else { return };
+        if matches!(call.phase, Phase::Done(_)) {
+            let buffer = std::mem::take(&mut call.buffer);
+            tables.release(id, buffer);
+        } else {
+            call.is_abandoned = true;
+            call.waiter = None;
+        }
+    }
+}
+
+/// Two nodes as one number, for the fingerprint.
+fn both(from: Node, to: Node) -> u64 {
+    u64::from(from.raw()) << 32 | u64::from(to.raw())
+}
+
+/// How a handler answers its request.
+pub(crate) struct Responder {
+    network: Rc<Shared>,
+    call: CallId,
+}
+
+impl Responder {
+    pub(crate) fn reply(self, buffer: Vec<u8>, reply: &dyn Debug) {
+        self.network.reply(self.call, buffer, reply);
+    }
+}
