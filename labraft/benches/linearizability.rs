@@ -1,4 +1,4 @@
-//! How long a verdict takes: `cargo bench -p labraft`.
+//! `cargo bench -p labraft`: how long the check of a history takes.
 
 use std::time::Duration;
 
@@ -11,12 +11,13 @@ fn main() {
     divan::main();
 }
 
-/// What clients of a true service see who all ask at a time, each for one operation after the other:
-/// half of them Appends, a twentieth Puts, the rest Gets, as in the course's test.
+/// A history of concurrent clients of a correct service, each with one operation at a time: half of
+/// them Appends, a twentieth Puts and the rest Gets, as in the course's test.
 fn history(clients: usize, keys: usize, operations: usize) -> Vec<Operation> {
     let mut dice = SmallRng::seed_from_u64(7);
     let mut history = History::default();
     let mut states = vec![String::new(); keys];
+    // For each client the place of its operation, the key, and the output once it has taken effect.
     let mut under_way: Vec<Option<(usize, usize, Option<String>)>> = vec![None; clients];
     let mut calls = 0;
     while calls < operations || under_way.iter().any(Option::is_some) {
@@ -53,8 +54,8 @@ fn history(clients: usize, keys: usize, operations: usize) -> Vec<Operation> {
     history.operations().to_vec()
 }
 
-/// The same with one stale Get near the end.
-fn spoilt(mut history: Vec<Operation>) -> Vec<Operation> {
+/// The same history with one stale Get near the end.
+fn with_stale_get(mut history: Vec<Operation>) -> Vec<Operation> {
     let last = history.iter().rposition(Operation::is_get).expect("there is a Get");
     let key = history[last].key.clone();
     let mut early = history.iter().take(last / 2);
@@ -63,20 +64,21 @@ fn spoilt(mut history: Vec<Operation>) -> Vec<Operation> {
     history
 }
 
+/// Clients, keys and operations.
 const LOADS: [(usize, usize, usize); 2] = [(15, 15, 2000), (15, 1, 600)];
 
 #[divan::bench(args = LOADS)]
-fn a_right_history(bencher: Bencher, (clients, keys, operations): (usize, usize, usize)) {
+fn a_linearizable_history(bencher: Bencher, (clients, keys, operations): (usize, usize, usize)) {
     let history = history(clients, keys, operations);
     bencher.bench(|| assert_eq!(check(&history, DEFAULT_BUDGET), Linearizability::Holds));
 }
 
 #[divan::bench(args = LOADS)]
-fn a_wrong_history_and_its_story(
+fn a_violation_and_its_counterexample(
     bencher: Bencher,
     (clients, keys, operations): (usize, usize, usize),
 ) {
-    let history = spoilt(history(clients, keys, operations));
+    let history = with_stale_get(history(clients, keys, operations));
     bencher.bench(|| {
         assert!(matches!(check(&history, DEFAULT_BUDGET), Linearizability::Violated(_)));
     });

@@ -1,4 +1,4 @@
-// Opens the pages in a directory as a person would, and checks what they show.
+// Opens the pages in a directory, uses them as a person would, and checks what they show.
 
 import assert from "node:assert/strict";
 import { resolve } from "node:path";
@@ -6,7 +6,7 @@ import { pathToFileURL } from "node:url";
 import { chromium } from "playwright-core";
 
 const directory = resolve(process.argv[2]);
-// Inside containers Chromium has no sandbox of its own.
+// Chromium cannot use its sandbox inside a container.
 const browser = await chromium.launch({ executablePath: process.env.CHROMIUM, args: ["--no-sandbox"] });
 const problems = [];
 
@@ -26,7 +26,7 @@ async function open(name, colorScheme = "light") {
 
 const look = (page, what) => page.evaluate((what) => JSON.parse(JSON.stringify(window.lab[what])), what);
 const shoot = (page, name) => page.screenshot({ path: `${directory}/${name}.png` });
-// The page draws before the next frame.
+// Waits for the page to draw, which it does before the next frame.
 const drawn = (page) => page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
 
 async function press(page, ...keys) {
@@ -55,7 +55,7 @@ const tests = {
     await shoot(page, "failed-light");
     return page;
   },
-  async "zoom and pan, by keys and by wheel"() {
+  async "keys and wheel zoom and pan"() {
     const page = await open("failed");
     const width = async () => { const { from, to } = await look(page, "view"); return to - from; };
     const before = await width();
@@ -81,7 +81,7 @@ const tests = {
     await page.mouse.move(box.x + 700, box.y + 200, { steps: 4 });
     await page.mouse.up();
     await drawn(page);
-    assert.ok((await look(page, "view")).from < still.from, "dragging to the right shows what was before");
+    assert.ok((await look(page, "view")).from < still.from, "dragging to the right shows earlier events");
     await press(page, "x");
     assert.equal((await look(page, "view")).folded, false);
     await press(page, "Home");
@@ -90,7 +90,7 @@ const tests = {
     assert.equal((await look(page, "failure")).isInView, true);
     return page;
   },
-  async "a click shows an event whole, and its causes and effects lead on"() {
+  async "a click shows an event in full, with its causes and effects to follow"() {
     const page = await open("failed", "dark");
     assert.equal(await look(page, "theme"), "dark");
     const panel = page.locator("#panel");
@@ -100,7 +100,7 @@ const tests = {
     assert.ok(selected >= 0);
     assert.notEqual(await panel.innerText(), before);
     assert.match(await panel.innerText(), /Causes/);
-    assert.equal(await look(page, "moment"), selected, "the logs are those of its moment");
+    assert.equal(await look(page, "moment"), selected, "the logs shown are those of that moment");
     await shoot(page, "failed-selected-dark");
     await panel.locator(".event").first().click();
     assert.notEqual(await look(page, "selected"), selected);
@@ -141,7 +141,7 @@ const tests = {
     await shoot(page, "help");
     return page;
   },
-  async "operations without an order are marked and come first"() {
+  async "operations that are not linearizable are marked and come first"() {
     const page = await open("kv");
     assert.equal(await look(page, "bad"), 2);
     assert.ok((await look(page, "lanes")) > 1);
@@ -161,7 +161,7 @@ const tests = {
     const events = await look(page, "events");
     assert.ok(events > 100_000);
     const first = await look(page, "firstDraw");
-    assert.ok((await look(page, "drawn")).density, "too much for arrows");
+    assert.ok((await look(page, "drawn")).density, "there are too many events for arrows");
     await shoot(page, "long-dark");
     const times = await page.evaluate(async () => {
       const times = [];

@@ -1,4 +1,4 @@
-//! One load at a time, in CPU time: what `scripts/bench-peers` puts beside the peers.
+//! Measures the CPU time of one load, for `scripts/bench-peers` to compare with the peers.
 //!
 //! usage: loads rpc NODES IN_FLIGHT CALLS | raftish NODES _ ROUNDS | sleep _ TASKS SLEEPS |
 //! yield _ TASKS YIELDS | crash _ TASKS CRASHES | suite LAB _ SEEDS | log _ SERVERS COMMANDS
@@ -13,20 +13,20 @@ use labraft::{Lab, Part, Steps, Test, run_test, select};
 use labrpc::{Limits, RunSpec};
 use rustix::time::{ClockId, clock_gettime};
 
-/// CPU time of this process so far.
+/// The CPU time that this process has used so far.
 fn cpu() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
-/// The most memory that this process has held, in KiB.
+/// The peak memory of this process in KiB, where `/proc` tells it.
 fn peak_memory_kib() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.trim().trim_end_matches(" kB").parse().ok()
 }
 
-/// All tests of lab 2 or 3, each under so many seeds. Returns the number of seeds.
+/// All tests of lab 2 or 3, each with the seeds from 0 up to `seeds`. Returns the number of seeds.
 fn suite(lab: u64, seeds: u64) -> u64 {
     let tests = select(tests::SUITE, &lab.to_string()).expect("there are labs 2 and 3");
     for seed in 0..seeds {
@@ -38,8 +38,8 @@ fn suite(lab: u64, seeds: u64) -> u64 {
     seeds
 }
 
-/// A cluster that agrees on so many commands, a hundred at a time, without snapshots. Returns how
-/// many.
+/// A cluster agrees on `commands` commands, a hundred at a time, without snapshots. Returns the
+/// number of commands.
 fn log(servers: usize, commands: u64) -> u64 {
     fn steps(lab: Lab) -> Steps {
         Box::pin(async move {
@@ -92,7 +92,7 @@ fn main() -> ExitCode {
         "suite" => suite(first, third),
         "log" => log(second as usize, third),
         _ => {
-            eprintln!("no load is called {load:?}; the file's first lines name them");
+            eprintln!("there is no load {load:?}; the file's first lines name the loads");
             return ExitCode::from(2);
         }
     };

@@ -1,5 +1,6 @@
-//! Writes pages of three runs into a directory, for `scripts/test-page` to open: one that fails, one of
-//! the key/value service with operations marked as if no order explained them, and a long one.
+//! Writes the pages of three runs into a directory, for `scripts/test-page` to open: a run that
+//! fails, a run of the key/value service with operations marked as not linearizable, and a long
+//! run.
 
 use std::path::Path;
 use std::rc::Rc;
@@ -14,7 +15,7 @@ use labraft::{
 };
 use labrpc::{Node, RunSpec, Timed};
 
-/// The reference, but server 1 says that it leads as soon as two entries are committed.
+/// The reference, but server 1 claims to lead as soon as two entries are committed.
 struct Boaster {
     me: usize,
     raft: Rc<dyn Raft>,
@@ -72,7 +73,7 @@ fn main() {
     }
 }
 
-/// A run made in this process, as a worker would answer it.
+/// A run made in this process, in the form in which a worker returns it.
 fn answer(name: &str, seed: u64, implementation: Implementation) -> Answer {
     let test = select(tests::SUITE, name).expect("the suite has it")[0];
     let report = Run::new(test, implementation, RunSpec::seed(seed)).record(true).run();
@@ -80,7 +81,7 @@ fn answer(name: &str, seed: u64, implementation: Implementation) -> Answer {
     Answer::of(report, record, "")
 }
 
-/// Says of the first two operations of a key that they fit no order.
+/// Marks the first two operations of a key as not linearizable.
 fn with_unordered(mut answer: Answer) -> Answer {
     let calls: Vec<(usize, String)> = answer
         .events
@@ -95,7 +96,7 @@ fn with_unordered(mut answer: Answer) -> Answer {
     let at = answer.events.last().expect("there are events").at;
     let event = HarnessEvent::Unordered { calls: chosen }.event();
     answer.events.push(Timed { at, node: Node::TESTER, event });
-    let reason = format!("history is not linearizable: key {key:?} (made up for a test)");
+    let reason = format!("history is not linearizable: key {key:?} (made up for this example)");
     let problem = Problem { at: Some(at.as_secs_f64()), ..Problem::new(reason) };
     let Record { test, seed, .. } = answer.record;
     let pair = (test.as_str(), seed);

@@ -1,8 +1,8 @@
-//! The course's `config` of the key/value tests: servers of the service, clerks, partitions, and what
-//! the clerks did.
+//! The course's `config` of the key/value tests: servers with the service, clerks, partitions, and
+//! the history of what the clerks did.
 //!
-//! Unlike the Raft tests' one, a call to a server that cannot be reached fails within 100 ms, and who
-//! can reach whom is set server by server.
+//! It differs from the `config` of the Raft tests in two ways: a call to an unreachable server
+//! fails within 100 ms, and links are enabled server by server.
 
 use std::cell::{Cell, Ref, RefCell};
 use std::ops::Deref;
@@ -13,27 +13,32 @@ use labraft::linearizability::{self, History, Input, Linearizability, Operation}
 use labraft::{Checked, Cluster, Failure, HarnessEvent, Lab, RAFT_ELECTION_TIMEOUT, Reason, Steps};
 use labrpc::{EndId, Node, Sleep};
 
-/// A cluster of key/value servers and their clients. Clones are the same one.
+/// A cluster of key/value servers and their clients. A clone is a handle to the same cluster.
+///
+/// It dereferences to its [`Cluster`] so that tests can write `cfg.n()` and `cfg.sleep()` as the
+/// course's tests do.
 #[derive(Clone)]
 pub(crate) struct KvConfig {
     cluster: Cluster,
     max_raft_state: Option<usize>,
+    /// The ends of each client, one to each server.
     clients: Rc<RefCell<Vec<Vec<EndId>>>>,
-    /// How many operations were done.
+    /// The number of completed operations.
     operations: Rc<Cell<u64>>,
     history: Rc<RefCell<History>>,
 }
 
-/// What a test's cluster is like: what the course's `make_config` is told.
+/// The cluster that a test runs on: the parameters of the course's `make_config`.
 #[derive(Copy, Clone)]
 pub(crate) struct KvSetup {
     pub(crate) servers: usize,
     pub(crate) unreliable: bool,
-    /// Bytes of saved state from which on servers make snapshots; `None` where the course has -1.
+    /// The size of the saved state, in bytes, at which servers make a snapshot; `None` for no
+    /// snapshots, where the course has -1.
     pub(crate) max_raft_state: Option<usize>,
 }
 
-/// So many servers on a reliable network, without snapshots.
+/// A reliable network, and no snapshots.
 pub(crate) fn kv_servers(servers: usize) -> KvSetup {
     KvSetup { servers, unreliable: false, max_raft_state: None }
 }
@@ -44,12 +49,13 @@ impl KvSetup {
         KvSetup { unreliable: true, ..self }
     }
 
-    /// Snapshots are made when the saved state reaches 1000 bytes.
+    /// Servers make a snapshot when their saved state reaches 1000 bytes.
     pub(crate) fn snapshots(self) -> KvSetup {
         KvSetup { max_raft_state: Some(1000), ..self }
     }
 
-    /// A whole test: makes the cluster, begins, takes the test's steps, ends and cleans up.
+    /// A whole test: makes the cluster, announces the test, runs `body`, notes the statistics and
+    /// cleans up.
     pub(crate) fn run<Body>(self, lab: Lab, body: Body) -> Steps
     where
         Body: AsyncFnOnce(&KvConfig) -> Checked<()> + 'static,
@@ -65,14 +71,14 @@ impl KvSetup {
     }
 }
 
-/// A client of the test: a clerk whose operations are counted and written down.
+/// A client of the test: a clerk whose operations are counted and added to the history.
 pub(crate) struct Client {
     number: usize,
     pub(crate) clerk: Clerk,
 }
 
 impl Client {
-    /// For connecting it while it is in use.
+    /// The number by which [`KvConfig::link_client`] knows it.
     pub(crate) fn number(&self) -> usize {
         self.number
     }
@@ -87,7 +93,7 @@ impl Deref for KvConfig {
 }
 
 impl KvConfig {
-    /// So many servers, all running and connected: the course's `make_config`.
+    /// A cluster whose servers all run and are connected: the course's `make_config`.
     fn new(lab: Lab, setup: KvSetup) -> KvConfig {
         let KvSetup { servers, unreliable, max_raft_state } = setup;
         let config = KvConfig {
@@ -112,17 +118,17 @@ impl KvConfig {
         config
     }
 
-    /// Bytes of saved state from which on servers make snapshots.
+    /// See [`KvSetup::max_raft_state`].
     pub(crate) fn max_raft_state(&self) -> Option<usize> {
         self.max_raft_state
     }
 
-    /// Starts a server from what it had saved. It is not connected to the others: `StartServer`.
+    /// Starts a server from its saved state, without connecting it: the course's `StartServer`.
     pub(crate) fn start(&self, i: usize) {
         start_service(self, i, self.max_raft_state);
     }
 
-    /// Cuts a server off and stops it: `ShutdownServer`. Clients can no longer find it.
+    /// Cuts a server off and stops it: the course's `ShutdownServer`. Calls of clients to it fail.
     pub(crate) fn shutdown(&self, i: usize) {
         self.crash_server(i);
     }
@@ -135,7 +141,7 @@ impl KvConfig {
         }
     }
 
-    /// Parts the servers into two groups. Clients reach whom they reached before.
+    /// Partitions the servers into two groups. The links of clients stay as they are.
     pub(crate) fn partition(&self, groups: [&[usize]; 2]) {
         let [one, other] = groups;
         self.step(|| format!("partition {one:?} | {other:?}"));
@@ -147,21 +153,25 @@ impl KvConfig {
         }
     }
 
-    /// A majority without the leader, and the rest, the leader last. It may be an old leader; without
-    /// one it is server 0.
+    /// A majority of the servers without the leader, and a minority that ends with the leader. As
+    /// in the course, the leader is the first server that claims to lead, even if it has been
+    /// replaced; if none does, it is server 0.
     pub(crate) fn make_partition(&self) -> [Vec<usize>; 2] {
-        let leads = |i: &usize| self.state(*i).is_some_and(|state| state.is_leader);
-        let leader = (0..self.n()).find(leads).unwrap_or(0);
+        let leader = (0..self.n()).find(|&i| self.claims_to_lead(i)).unwrap_or(0);
         let mut majority: Vec<usize> = (0..self.n()).filter(|&i| i != leader).collect();
         let mut minority = majority.split_off(self.n() / 2 + 1);
         minority.push(leader);
         [majority, minority]
     }
 
+    fn claims_to_lead(&self, i: usize) -> bool {
+        self.state(i).is_some_and(|state| state.is_leader)
+    }
+
     // Clients.
 
-    /// A client with an end to each server, handed to its clerk in a drawn order. Only the servers in
-    /// the list can be reached.
+    /// A client with an end to each server, which its clerk gets in a random order. Only the ends
+    /// to the given servers are enabled.
     pub(crate) fn make_client(&self, servers: impl IntoIterator<Item = usize>) -> Client {
         let number = self.clients.borrow().len();
         let node = Node::client(number);
@@ -181,12 +191,13 @@ impl KvConfig {
         Client { number, clerk: Clerk::new(ends, self.lab().world().client(number)) }
     }
 
-    /// A client that reaches all servers.
+    /// A client that can reach all servers.
     pub(crate) fn make_client_of_all(&self) -> Client {
         self.make_client(0..self.n())
     }
 
-    /// Lets a client reach these servers, or no longer: `ConnectClient` and `DisconnectClient`.
+    /// Enables or disables a client's ends to these servers: the course's `ConnectClient` and
+    /// `DisconnectClient`.
     pub(crate) fn link_client(
         &self,
         client: usize,
@@ -194,36 +205,36 @@ impl KvConfig {
         enabled: bool,
     ) {
         let servers: Vec<usize> = servers.into_iter().collect();
-        let what = if enabled { "reaches" } else { "no longer reaches" };
+        let what = if enabled { "can reach" } else { "can no longer reach" };
         self.step(|| format!("client {client} {what} servers {servers:?}"));
         for i in servers {
             self.network().enable(self.clients.borrow()[client][i], enabled);
         }
     }
 
-    // Operations that are counted.
+    // Operations, which are counted and added to the history.
 
-    /// The value of a key.
+    /// The value of a key; empty when the key does not exist.
     pub(crate) async fn get(&self, client: &mut Client, key: &str) -> String {
-        let call = self.called(client, key, Input::Get);
+        let call = self.record_call(client, key, Input::Get);
         let value = client.clerk.get(key).await;
-        self.answered(call, &value);
+        self.record_answer(call, &value);
         value
     }
 
     pub(crate) async fn put(&self, client: &mut Client, key: &str, value: &str) {
-        let call = self.called(client, key, Input::Put(value.into()));
+        let call = self.record_call(client, key, Input::Put(value.into()));
         client.clerk.put(key, value).await;
-        self.answered(call, "");
+        self.record_answer(call, "");
     }
 
     pub(crate) async fn append(&self, client: &mut Client, key: &str, value: &str) {
-        let call = self.called(client, key, Input::Append(value.into()));
+        let call = self.record_call(client, key, Input::Append(value.into()));
         client.clerk.append(key, value).await;
-        self.answered(call, "");
+        self.record_answer(call, "");
     }
 
-    /// A Get that must get this value.
+    /// A Get that must return this value.
     pub(crate) async fn check(&self, client: &mut Client, key: &str, value: &str) -> Checked<()> {
         let got = self.get(client, key).await;
         if got == value {
@@ -232,7 +243,8 @@ impl KvConfig {
         Err(self.wrong(format!("Get({key:?}): expected {value:?}, received {got:?}")))
     }
 
-    fn called(&self, client: &Client, key: &str, input: Input) -> usize {
+    /// Adds an operation to the history when a client begins it. Returns its place there.
+    fn record_call(&self, client: &Client, key: &str, input: Input) -> usize {
         let now = self.tester().now();
         let call = self.history.borrow_mut().call(client.number, key, input, now);
         self.lab().world().client(client.number).record(|| {
@@ -243,7 +255,8 @@ impl KvConfig {
         call
     }
 
-    fn answered(&self, call: usize, output: &str) {
+    /// Completes an operation in the history with what the service returned.
+    fn record_answer(&self, call: usize, output: &str) {
         self.operations.set(self.operations.get() + 1);
         self.history.borrow_mut().answer(call, output, self.tester().now());
         let history = self.history();
@@ -255,13 +268,14 @@ impl KvConfig {
         });
     }
 
-    /// What the clients did.
+    /// All operations of all clients so far.
     pub(crate) fn history(&self) -> Ref<'_, History> {
         self.history.borrow()
     }
 
-    /// Checks that all answers fit one order of all operations. Unlike in Go, a search that takes too
-    /// long is no pass; and it is counted in steps, so that it takes too long everywhere or nowhere.
+    /// Checks that the history is linearizable. In Go, a search that runs out of time passes. Here
+    /// it does not, and its budget is counted in steps, so that the result is the same on every
+    /// machine.
     pub(crate) fn check_linearizable(&self) -> Checked<()> {
         let history = self.history();
         let budget = linearizability::DEFAULT_BUDGET;
@@ -269,12 +283,9 @@ impl KvConfig {
             Linearizability::Holds => return Ok(()),
             Linearizability::Violated(story) => {
                 self.record(|| {
-                    let place = |told: &Operation| {
-                        history.operations().iter().position(|each| each.called == told.called)
-                    };
-                    HarnessEvent::Unordered {
-                        calls: story.operations.iter().filter_map(place).collect(),
-                    }
+                    let shown = story.operations.iter();
+                    let calls = shown.filter_map(|operation| find_call(&history, operation));
+                    HarnessEvent::Unordered { calls: calls.collect() }
                 });
                 Reason::NotLinearizable(story)
             }
@@ -285,8 +296,9 @@ impl KvConfig {
         Err(self.failure(None, reason))
     }
 
-    /// A wrong answer. That the answers fit no order of all operations says more than that one of them
-    /// is not what was expected, so it is looked for first.
+    /// The failure of a test whose service gave a wrong answer. When the history is not
+    /// linearizable, that is the failure instead, because it explains more than one unexpected
+    /// value does.
     pub(crate) fn wrong(&self, what: impl Into<String>) -> Failure {
         match self.check_linearizable() {
             Err(failure) if matches!(failure.reason, Reason::NotLinearizable(_)) => failure,
@@ -296,8 +308,8 @@ impl KvConfig {
 
     // The test.
 
-    /// Takes a test's steps, for as long as a test may take: clerks try for ever, so without this a
-    /// test whose service is stuck would not end.
+    /// Runs a test's steps until the test's time is up. Clerks retry for ever, so without a limit a
+    /// test whose service is stuck would never end.
     async fn in_time(&self, steps: impl Future<Output = Checked<()>>) -> Checked<()> {
         let left = self.deadline().saturating_sub(self.tester().now());
         if let Some(result) = self.tester().timeout(left, steps).await {
@@ -306,30 +318,39 @@ impl KvConfig {
         let history = self.history();
         let waiting = history.operations().iter().find(|each| each.answered.is_none());
         let who = waiting.map(|each| {
-            let (client, since) = (each.client, each.called.at.as_secs_f64());
-            format!(": client {client} has waited for {each} since {since:.3} s")
+            let client = each.client;
+            let since = each.called.at.as_secs_f64();
+            format!(": client {client} has been waiting for {each} since {since:.3} s")
         });
-        let (limit, who) = (self.deadline().as_secs(), who.unwrap_or_default());
-        Err(self.expected(format!("the test was not over after {limit} s{who}")))
+        let who = who.unwrap_or_default();
+        let limit = self.deadline().as_secs();
+        Err(self.expected(format!("the test was still running after {limit} s{who}")))
     }
 
-    /// The time that the course allows for an election.
+    /// Waits for as long as the course allows for an election.
     #[track_caller]
     pub(crate) fn sleep_election_timeout(&self) -> Sleep {
         self.sleep(RAFT_ELECTION_TIMEOUT)
     }
 
-    /// Begins a test, or a part of it with figures of its own.
+    /// Announces a test, or a part of one that has statistics of its own.
     pub(crate) fn begin(&self, title: &str) {
         self.begin_at(title, self.operations.get());
     }
 
-    /// Ends what [`begin`](Self::begin) began: notes seconds, servers, RPCs and operations.
+    /// Ends what [`begin`](Self::begin) announced, and notes its statistics: virtual seconds,
+    /// servers, RPCs and operations.
     pub(crate) fn end(&self) -> Checked<()> {
         self.end_at(self.operations.get())
     }
 }
 
+/// The place of an operation in the history.
+fn find_call(history: &History, operation: &Operation) -> Option<usize> {
+    history.operations().iter().position(|each| each.called == operation.called)
+}
+
+/// Starts a server with a Raft and the service on top. It must not be running.
 fn start_service(cluster: &Cluster, i: usize, max_raft_state: Option<usize>) {
     let new = cluster.start_server(i);
     let rt = new.server.runtime().clone();

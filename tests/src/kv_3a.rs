@@ -10,16 +10,16 @@ use crate::kv::{Client, KvConfig};
 use crate::kv_generic::{appended, check_appends};
 use crate::steps::{check, spawn_client};
 
-/// How many operations the speed test makes.
+/// The number of operations in the speed test.
 const SPEED_OPERATIONS: u64 = 1000;
-/// What one of them may take: a third of a heartbeat interval of 100 ms.
+/// How long each of them may take on average: a third of a heartbeat interval of 100 ms.
 const SPEED_LIMIT: Duration = Duration::from_nanos(33_333_333);
 
-/// One client after the other appends, on a reliable network. Catches a service whose operations wait
-/// for the next heartbeat.
+/// One client appends again and again on a reliable network. Catches a service whose operations
+/// wait for the next heartbeat.
 pub(crate) async fn speed(cfg: &KvConfig) -> Checked<()> {
     let mut client = cfg.make_client_of_all();
-    // Waits for a leader. These operations are not counted; in the course neither.
+    // Waits for a leader. As in the course, these operations are not counted.
     client.clerk.get("x").await;
     let began = cfg.tester().now();
     for i in 0..SPEED_OPERATIONS {
@@ -31,13 +31,13 @@ pub(crate) async fn speed(cfg: &KvConfig) -> Checked<()> {
     check(cfg, took <= SPEED_LIMIT * SPEED_OPERATIONS as u32, || {
         let each = took.as_secs_f64() * 1000.0 / SPEED_OPERATIONS as f64;
         let limit = SPEED_LIMIT.as_secs_f64() * 1000.0;
-        format!("operations completed too slowly: {each:.1} ms each, {limit:.1} ms are allowed")
+        format!("operations completed too slowly: {each:.1} ms each; the limit is {limit:.1} ms")
     })?;
     Ok(())
 }
 
-/// Several clients append to one key on an unreliable network: each append must be there once, and
-/// those of one client in order.
+/// Five clients append to one key on an unreliable network. Each append must take effect exactly
+/// once, and those of one client in order.
 pub(crate) async fn unreliable_one_key(cfg: &KvConfig) -> Checked<()> {
     const CLIENTS: usize = 5;
     const APPENDS: u64 = 10;
@@ -65,11 +65,11 @@ pub(crate) async fn unreliable_one_key(cfg: &KvConfig) -> Checked<()> {
     Ok(())
 }
 
-/// A partition with the leader in the smaller group: the larger one works on, the smaller one must
-/// not answer, and after the heal everything is answered.
+/// The leader is in the minority of a partition. The majority goes on, the minority must not
+/// answer, and after the partition has healed every operation completes.
 ///
-/// In Go the Get that waits in the minority is not really waited for after the heal. Here it is, and
-/// all answers must fit one order.
+/// After the heal, Go's test does not really wait for the Get that was stuck in the minority. This
+/// one does, and it also checks that the history is linearizable.
 pub(crate) async fn one_partition(cfg: &KvConfig) -> Checked<()> {
     const IN_MINORITY: Duration = Duration::from_secs(1);
     const AFTER_HEAL: Duration = Duration::from_secs(3);

@@ -8,8 +8,9 @@ use crate::kv::KvConfig;
 use crate::kv_generic::check_sizes;
 use crate::steps::check;
 
-/// A minority server misses what the others have already forgotten from their logs. Catches a leader
-/// that does not send snapshots, and one that keeps its log for whoever does not answer.
+/// A server in a minority misses entries that the others have already discarded from their logs.
+/// Catches a leader that does not send snapshots, and one that keeps its log for servers that do
+/// not answer.
 pub(crate) async fn snapshot_rpc(cfg: &KvConfig) -> Checked<()> {
     let mut all = cfg.make_client_of_all();
     cfg.put(&mut all, "a", "A").await;
@@ -25,7 +26,7 @@ pub(crate) async fn snapshot_rpc(cfg: &KvConfig) -> Checked<()> {
     cfg.put(&mut client, "b", "B").await;
     check_sizes(cfg)?;
 
-    // Now server 2 is needed for a majority.
+    // Now a majority needs server 2, which has to catch up by a snapshot.
     cfg.partition([&[0, 2], &[1]]);
     let mut client = cfg.make_client([0, 2]);
     cfg.put(&mut client, "c", "C").await;
@@ -42,7 +43,7 @@ pub(crate) async fn snapshot_rpc(cfg: &KvConfig) -> Checked<()> {
     Ok(())
 }
 
-/// Many writes of one small value: neither the log nor the snapshot may grow.
+/// Small values are written to one key many times. Neither the log nor the snapshot may grow.
 pub(crate) async fn snapshot_size(cfg: &KvConfig) -> Checked<()> {
     const MAX_SNAPSHOT_BYTES: usize = 500;
     let mut client = cfg.make_client_of_all();

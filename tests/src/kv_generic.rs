@@ -1,5 +1,5 @@
-//! The course's `GenericTest`: clients at work while the network loses messages, the servers are
-//! parted, or all of them crash.
+//! The course's `GenericTest`: clients work while the network loses messages, the servers are
+//! partitioned, or all of them crash.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -13,26 +13,28 @@ use labrpc::sync::Notify;
 use crate::kv::{Client, KvConfig, KvSetup, kv_servers};
 use crate::steps::{check, spawn_client};
 
-/// How often clients begin to work, to be stopped after [`WORK`].
+/// The number of rounds. In each, clients are started, work, and are stopped again.
 const ITERATIONS: u32 = 3;
-/// For how long clients work undisturbed before partitions begin.
+/// How long clients work undisturbed before partitions begin.
 const BEFORE_PARTITIONS: Duration = Duration::from_secs(1);
-/// For how long clients work after that.
+/// How long clients work after that.
 const WORK: Duration = Duration::from_secs(5);
-/// For how long a partition lasts at least; up to [`PARTITION_SPREAD_MS`] more are drawn.
+/// The shortest time that a partition lasts.
 const PARTITION: Duration = Duration::from_secs(1);
+/// A partition lasts longer than [`PARTITION`] by fewer milliseconds than this.
 const PARTITION_SPREAD_MS: u64 = 200;
-/// Servers crash so long after clients were told to stop, at most: about as long as an operation takes
-/// on a reliable network, so that it is hit at any of its moments.
+/// The longest time between the clients' signal to stop and the crash of the servers. It is about
+/// the time that an operation takes on a reliable network, so that a crash can hit any moment of
+/// one.
 const BEFORE_CRASH: Duration = Duration::from_micros(150);
-/// Thousandths of the operations that are Appends.
+/// How many of a thousand operations are Appends.
 const APPENDS: u64 = 500;
-/// Of the others, thousandths that are Puts, where keys are random.
+/// With random keys, how many of a thousand other operations are Puts.
 const PUTS: u64 = 100;
-/// How many times the snapshot threshold the saved state may be large.
+/// The saved state may be this many times as large as the snapshot threshold.
 const LOG_SIZE_FACTOR: usize = 8;
 
-/// What a test is made of: the course's parameters, and the pause.
+/// A test of the service: the parameters of the course's function, and the clients' pause.
 #[derive(Copy, Clone)]
 pub(crate) struct GenericTest {
     clients: usize,
@@ -40,14 +42,14 @@ pub(crate) struct GenericTest {
     crash: bool,
     partitions: bool,
     random_keys: bool,
-    /// How long all clients together pause for each operation, on average.
+    /// The average pause between the operations of all clients together.
     ///
-    /// Go's clients ask again at once, and their own work and the servers' takes time. Here it takes
-    /// none, so that without a pause they would do fifty times as much as in Go.
+    /// Go's clients do not pause, but computing takes time there. In virtual time it takes none,
+    /// and without a pause clients would do fifty times as many operations as in Go.
     pause: Duration,
 }
 
-/// So many clients of five servers that do not fail, on a reliable network, without snapshots.
+/// A test with five servers that do not fail, on a reliable network, without snapshots.
 pub(crate) fn clients(clients: usize) -> GenericTest {
     GenericTest {
         clients,
@@ -65,28 +67,29 @@ impl GenericTest {
         GenericTest { cluster: self.cluster.unreliable(), ..self }
     }
 
-    /// All servers crash and start again after each iteration.
+    /// All servers crash and restart at the end of each round.
     pub(crate) fn crash(self) -> GenericTest {
         GenericTest { crash: true, ..self }
     }
 
-    /// The servers are parted into two groups, others every second.
+    /// The servers are partitioned into two groups, which are drawn anew about every second.
     pub(crate) fn partitions(self) -> GenericTest {
         GenericTest { partitions: true, ..self }
     }
 
-    /// Snapshots are made when the saved state reaches 1000 bytes.
+    /// Servers make a snapshot when their saved state reaches 1000 bytes.
     pub(crate) fn snapshots(self) -> GenericTest {
         GenericTest { cluster: self.cluster.snapshots(), ..self }
     }
 
-    /// Seven servers, and any client writes to any key. Its many clients wait more than they pause.
+    /// Seven servers, and clients that write to each other's keys. The pause is halved, because
+    /// with as many clients as this test has, they mostly wait for the service.
     pub(crate) fn random_keys(self) -> GenericTest {
         let cluster = KvSetup { servers: 7, ..self.cluster };
         GenericTest { cluster, random_keys: true, pause: self.pause / 2, ..self }
     }
 
-    /// Three times as many operations.
+    /// Clients do three times as many operations.
     pub(crate) fn busy(self) -> GenericTest {
         GenericTest { pause: self.pause / 3, ..self }
     }
@@ -105,9 +108,9 @@ impl GenericTest {
         })
     }
 
-    /// One of three. `written` is how many values each client has written, where keys are random: there
-    /// the numbers run on, so that no two writes to a key are alike, and the search for an order is
-    /// easy. In Go they begin anew.
+    /// One round. With random keys, `written` counts the values that each client has written so
+    /// far: the numbering continues from round to round, whereas in Go it starts again at 0. Thus
+    /// no two writes to a key are alike, which makes the search for an order easy.
     async fn iteration(
         self,
         cfg: &KvConfig,
@@ -133,7 +136,7 @@ impl GenericTest {
         if let Some(partitioner) = partitioner {
             partitioner.await;
             cfg.connect_all();
-            // For the operations that are stuck in a minority.
+            // Lets operations that are stuck in a minority complete.
             cfg.sleep_election_timeout().await;
         }
         if self.crash {
@@ -141,7 +144,7 @@ impl GenericTest {
             for i in 0..cfg.n() {
                 cfg.shutdown(i);
             }
-            // For calls under way to fail.
+            // Lets the calls under way fail.
             cfg.sleep_election_timeout().await;
             for i in 0..cfg.n() {
                 cfg.start(i);
@@ -160,8 +163,9 @@ impl GenericTest {
         check_sizes(cfg)
     }
 
-    /// Works until it is to stop, and for one operation more: in Go, too, there is one under way then.
-    /// Returns how many values it has written, but for the first.
+    /// Works until it is told to stop, and then for one more operation: in Go, too, an operation is
+    /// under way at that moment. Returns `count` plus the number of values written, where the empty
+    /// value that a client first puts under its own key does not count.
     async fn client(self, cfg: KvConfig, i: usize, mut count: u64, stop: Rc<Stop>) -> Checked<u64> {
         let mut client = cfg.make_client_of_all();
         let dice = cfg.client_dice(i as u32);
@@ -196,7 +200,8 @@ impl GenericTest {
         Ok(count)
     }
 
-    /// Parts the servers anew about every second. One of the groups is always a majority.
+    /// Partitions the servers into two new groups about every second. One of the two is always a
+    /// majority.
     async fn partitioner(self, cfg: KvConfig, stop: Rc<Stop>) {
         let dice = cfg.client_dice(self.clients as u32);
         while !stop.is_set.get() {
@@ -209,7 +214,7 @@ impl GenericTest {
     }
 }
 
-/// Tells clients and partitioner that it is time.
+/// The signal for clients and partitioner to stop.
 struct Stop {
     is_set: Cell<bool>,
     /// Wakes each client from its pause.
@@ -228,9 +233,11 @@ impl Stop {
     }
 }
 
-/// The saved state must have been kept small by snapshots; without a threshold there must be none.
+/// Checks that snapshots have kept the saved state small, or, in a test without snapshots, that
+/// there is no snapshot.
 pub(crate) fn check_sizes(cfg: &KvConfig) -> Checked<()> {
-    let (log, snapshot) = (cfg.log_size(), cfg.snapshot_size());
+    let log = cfg.log_size();
+    let snapshot = cfg.snapshot_size();
     match cfg.max_raft_state() {
         Some(max) => check(cfg, log <= LOG_SIZE_FACTOR * max, || {
             format!("logs were not trimmed ({log} > {LOG_SIZE_FACTOR}*{max})")
@@ -241,24 +248,30 @@ pub(crate) fn check_sizes(cfg: &KvConfig) -> Checked<()> {
     }
 }
 
-/// Where two values part, with a little of what is before.
+/// Describes where two values begin to differ, with a little context.
 fn difference(wanted: &str, got: &str) -> String {
     const BEFORE: usize = 8;
     let alike = wanted.bytes().zip(got.bytes()).take_while(|(a, b)| a == b).count();
-    // What clients write is ASCII; what a broken service answers may be anything.
-    let from = |text: &str| {
-        let rest = text.as_bytes().get(alike.saturating_sub(BEFORE)..).unwrap_or_default();
-        shortened(&String::from_utf8_lossy(rest))
-    };
-    format!("after {alike} equal bytes wanted ..{}, got ..{}", from(wanted), from(got))
+    let start = alike.saturating_sub(BEFORE);
+    let wanted = shortened_from(wanted, start);
+    let got = shortened_from(got, start);
+    format!("after {alike} equal bytes wanted ..{wanted}, got ..{got}")
 }
 
-/// The value that a client writes.
+/// A short piece of `text` from this byte on. The byte may be inside of a character: clients write
+/// ASCII, but a broken service may return anything.
+fn shortened_from(text: &str, start: usize) -> String {
+    let rest = text.as_bytes().get(start..).unwrap_or_default();
+    shortened(&String::from_utf8_lossy(rest))
+}
+
+/// The value that a client appends, where `count` is the number of its earlier appends.
 pub(crate) fn appended(client: usize, count: u64) -> String {
     format!("x {client} {count} y")
 }
 
-/// Checks that a value has all that a client appended: each once, and in order.
+/// Checks that a value contains everything that a client has appended, each element once and in
+/// order.
 pub(crate) fn check_appends(cfg: &KvConfig, client: usize, value: &str, count: u64) -> Checked<()> {
     match wrong_append(client, value, count) {
         None => Ok(()),
@@ -269,7 +282,8 @@ pub(crate) fn check_appends(cfg: &KvConfig, client: usize, value: &str, count: u
     }
 }
 
-/// The first of a client's appends that is missing, or there twice, or too early; and where.
+/// The first of a client's appends that is missing, duplicate or too early: what is wrong with it,
+/// the element, and its place in the value in bytes.
 fn wrong_append(client: usize, value: &str, count: u64) -> Option<(&'static str, String, usize)> {
     let beginning = format!("x {client} ");
     let listed = value.match_indices(&beginning).map(|(at, _)| &value[at + beginning.len()..]);
@@ -297,7 +311,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wrong_value_is_shown_from_where_it_is_wrong() {
+    fn the_difference_of_two_values_is_shown_from_where_it_begins() {
         let right: String = (0..50).map(|j| appended(3, j)).collect();
         let wrong = right.replace("x 3 40 y", "x 3 40 yx 3 40 y");
         let text = difference(&right, &wrong);
@@ -306,10 +320,10 @@ mod tests {
     }
 
     #[test]
-    fn appends_must_be_there_once_each_and_in_order() {
+    fn each_append_must_be_there_once_and_in_order() {
         let value: String = (0..12).map(|j| appended(3, j)).collect();
         assert_eq!(wrong_append(3, &value, 12), None);
-        // Other clients' values between them do not matter, nor what comes after.
+        // Other clients' values in between do not matter, nor does what comes after.
         let among_others = format!("{}{value}{}", appended(1, 0), appended(3, 12));
         assert_eq!(wrong_append(3, &among_others, 12), None);
         for (wrong, expected) in [

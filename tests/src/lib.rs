@@ -1,7 +1,7 @@
 //! The course's tests as one registry, and the lab's program for any Raft.
 //!
-//! Start here: [`SUITE`] holds every test; [`lab_main`] is the whole `lab` command for any set of
-//! implementations, so that another crate needs no more than this:
+//! Start here: [`SUITE`] holds every test, and [`lab_main`] is the whole `lab` command for any set
+//! of implementations. Another crate needs only this:
 //!
 //! ```no_run
 //! # const MINE: labraft::Implementation = raft::REFERENCE;
@@ -10,17 +10,17 @@
 //! }
 //! ```
 //!
-//! | module | what it is |
+//! | module | contents |
 //! |---|---|
-//! | `suite` | the registry |
-//! | `parts` | which parts of it a handout has |
-//! | `raft_2a` ... `raft_2d` | the tests of each part |
-//! | `kv_3a`, `kv_3b` | the tests of the key/value service |
-//! | `kv_generic` | the test that most of these are, with other parameters |
-//! | `kv` | their cluster, clients and history |
-//! | `beyond` | tests beyond the course's, of elections and of bytes |
-//! | `scenarios` | generated scenarios, beyond the course's tests as well |
-//! | `steps` | what the tests of several parts share |
+//! | `suite` | the registry: every test with its title, points and cluster |
+//! | `parts` | which parts of the registry this lab has; a handout has fewer |
+//! | `raft_2a` to `raft_2d` | the course's tests of lab 2, a file for each part |
+//! | `kv_3a`, `kv_3b` | those tests of lab 3 that have steps of their own |
+//! | `kv_generic` | the parametrised test that all others of lab 3 are instances of |
+//! | `kv` | the cluster of the key/value tests, their clients and the clients' history |
+//! | `beyond` | tests of election time-outs, of bytes sent, and of speed after snapshots |
+//! | `scenarios` | `ChaosRaft` and `ChaosKv`: faults and workloads drawn from the seed |
+//! | `steps` | steps and checks that tests of several parts share |
 
 use std::process::ExitCode;
 
@@ -44,19 +44,14 @@ mod suite;
 
 pub use suite::SUITE;
 
-/// The whole command line, for these implementations; the first one is the default. See [`lab::main`].
-///
-/// ```no_run
-/// # const MINE: labraft::Implementation = raft::REFERENCE;
-/// fn main() -> std::process::ExitCode {
-///     tests::lab_main(&[MINE])
-/// }
-/// ```
+/// The whole `lab` command for these implementations, of which the first is the default. Returns
+/// the exit code of the program. See [`lab::main`].
 pub fn lab_main(implementations: &[Implementation]) -> ExitCode {
     lab::main(&Program { suite: SUITE, implementations, build: build() })
 }
 
-/// What this was built from, as its build script saw it.
+/// Identifies this build in stored results: commit, lock file, compiler and profile, as the build
+/// script saw them. The digest of the program is left empty for [`lab::main`] to fill in.
 pub fn build() -> Build {
     Build {
         program: String::new(),

@@ -1,5 +1,5 @@
-//! Which parts of the course this lab has: all of them, and the generated scenarios. A handout of some
-//! parts has another file in this one's place.
+//! Which parts of the course this lab has: all of them, and what goes beyond. A handout of only
+//! some parts comes with another version of this file.
 
 use labraft::Part;
 

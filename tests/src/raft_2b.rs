@@ -1,4 +1,4 @@
-//! Part 2B, log: commands are agreed on, in one order, by a majority, and at a reasonable price.
+//! Part 2B, log: a majority agrees on the commands and their order, at a reasonable cost.
 
 use std::time::Duration;
 
@@ -6,8 +6,8 @@ use labraft::{Checked, Config, RAFT_ELECTION_TIMEOUT, Started, show};
 
 use crate::steps::{as_int, check, random};
 
-/// Three commands are committed at indexes 1 to 3, and none before it was started. Catches indexes
-/// that count from 0, and a last entry that is not applied before the next one comes.
+/// Three commands are committed at the indexes 1 to 3, and none before it is started. Catches
+/// indexes that begin at 0, and a last entry that is applied only when another one follows.
 pub(crate) async fn basic_agree(cfg: &Config) -> Checked<()> {
     for index in 1..=3 {
         let (applied, _) = cfg.n_committed(index)?;
@@ -20,8 +20,8 @@ pub(crate) async fn basic_agree(cfg: &Config) -> Checked<()> {
     Ok(())
 }
 
-/// A command is sent to each peer just once. Catches a Raft that sends its whole log each time, or
-/// sends again what is still under way.
+/// Each command is sent to each peer just once. Catches a Raft that always sends its whole log, or
+/// sends entries again while they are still under way.
 pub(crate) async fn rpc_bytes(cfg: &Config) -> Checked<()> {
     const COMMANDS: u64 = 10;
     const LENGTH: u64 = 5000;
@@ -35,35 +35,38 @@ pub(crate) async fn rpc_bytes(cfg: &Config) -> Checked<()> {
     let expected = cfg.n() as u64 * COMMANDS * LENGTH;
     let allowed = expected + 50_000;
     check(cfg, got <= allowed, || {
-        format!("too many RPC bytes; got {got}, expected {expected}; {allowed} are allowed")
+        format!("too many RPC bytes; got {got}, expected {expected}; the limit is {allowed}")
     })
 }
 
-/// A text of random letters, digits and two signs: six random bits are one of them, and eight of
-/// them one draw.
+/// A random text of letters, digits, `-` and `_`. Each character takes six random bits, and each
+/// draw gives eight characters.
 fn random_text(cfg: &Config, length: u64) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let dice = cfg.dice();
-    let eight = (0..length.div_ceil(8)).map(|_| dice.below(1 << 48));
-    let letters =
-        eight.flat_map(|bits| (0..8).map(move |i| LETTERS[(bits >> (6 * i)) as usize % 64]));
-    letters.take(length as usize).map(char::from).collect()
+    let mut text = String::new();
+    for _ in 0..length.div_ceil(8) {
+        let bits = dice.below(1 << 48);
+        text.extend((0..8).map(|i| char::from(LETTERS[(bits >> (6 * i)) as usize % 64])));
+    }
+    text.truncate(length as usize);
+    text
 }
 
 /// Followers fail one after the other: two of three servers agree, one alone does not. Catches a
-/// leader that counts too few servers, or counts those that do not answer.
+/// leader that requires too few servers for a majority, or counts servers that do not answer.
 pub(crate) async fn follower_failure(cfg: &Config) -> Checked<()> {
     let n = cfg.n();
     cfg.one(101, n, false).await?;
 
-    // Without one follower, the leader and the other one agree.
+    // Without one follower, the leader and the other follower agree.
     let leader1 = cfg.check_one_leader().await?;
     cfg.disconnect((leader1 + 1) % n);
     cfg.one(102, n - 1, false).await?;
     cfg.sleep(RAFT_ELECTION_TIMEOUT).await;
     cfg.one(103, n - 1, false).await?;
 
-    // Without both, the leader accepts a command and does not commit it.
+    // Without both followers, the leader accepts a command but does not commit it.
     let leader2 = cfg.check_one_leader().await?;
     cfg.disconnect((leader2 + 1) % n);
     cfg.disconnect((leader2 + 2) % n);
@@ -76,7 +79,7 @@ pub(crate) async fn follower_failure(cfg: &Config) -> Checked<()> {
 }
 
 /// Leaders fail one after the other: two of three servers go on, one alone does not. Catches a
-/// server that takes the lead or commits on its own.
+/// server that becomes leader or commits without a majority.
 pub(crate) async fn leader_failure(cfg: &Config) -> Checked<()> {
     let n = cfg.n();
     cfg.one(101, n, false).await?;
@@ -88,7 +91,7 @@ pub(crate) async fn leader_failure(cfg: &Config) -> Checked<()> {
     cfg.sleep(RAFT_ELECTION_TIMEOUT).await;
     cfg.one(103, n - 1, false).await?;
 
-    // Without the second one too, nobody commits anything, whoever is asked.
+    // Without the second leader too, no server commits anything, whichever gets the command.
     let leader2 = cfg.check_one_leader().await?;
     cfg.disconnect(leader2);
     for i in 0..n {
@@ -98,13 +101,14 @@ pub(crate) async fn leader_failure(cfg: &Config) -> Checked<()> {
     check_none_committed(cfg, 4)
 }
 
+/// Checks that no server has applied a command at this index.
 fn check_none_committed(cfg: &Config, index: u64) -> Checked<()> {
     let (applied, _) = cfg.n_committed(index)?;
     check(cfg, applied == 0, || format!("{applied} committed but no majority: at index {index}"))
 }
 
-/// A follower that was cut off catches up. Catches a leader that stops trying, that needs all
-/// servers to commit, or that waits for the one that does not answer.
+/// A follower that was cut off catches up. Catches a leader that gives up on a server, needs all
+/// servers to commit, or waits for the one that does not answer.
 pub(crate) async fn fail_agree(cfg: &Config) -> Checked<()> {
     let n = cfg.n();
     cfg.one(101, n, false).await?;
@@ -119,15 +123,15 @@ pub(crate) async fn fail_agree(cfg: &Config) -> Checked<()> {
     cfg.one(105, n - 1, false).await?;
 
     cfg.connect(follower);
-    // All three agree, on what came meanwhile as well.
+    // All three agree, including on what was committed in the meantime.
     cfg.one(106, n, true).await?;
     cfg.sleep(RAFT_ELECTION_TIMEOUT).await;
     cfg.one(107, n, true).await?;
     Ok(())
 }
 
-/// Two of five servers commit nothing, and five agree again. Catches a majority that is counted
-/// wrongly.
+/// Two of five servers commit nothing, and all five agree once they are connected again. Catches a
+/// wrongly computed majority.
 pub(crate) async fn fail_no_agree(cfg: &Config) -> Checked<()> {
     let n = cfg.n();
     cfg.one(10, n, false).await?;
@@ -147,27 +151,27 @@ pub(crate) async fn fail_no_agree(cfg: &Config) -> Checked<()> {
     for i in followers {
         cfg.connect(i);
     }
-    // The three may have elected a leader among themselves, who never heard of command 20.
+    // The three may have elected one of themselves as leader, which never received command 20.
     let leader2 = cfg.check_one_leader().await?;
     let Some(Started { index: index2, .. }) = cfg.start(leader2, 30) else {
         return Err(cfg.expected("leader2 rejected Start()"));
     };
     check(cfg, (2..=3).contains(&index2), || {
-        format!("unexpected index {index2}; 2 and 3 are possible")
+        format!("unexpected index {index2}; it must be 2 or 3")
     })?;
     cfg.one(1000, n, true).await?;
     Ok(())
 }
 
-/// Tries up to five times what can only be judged while one leader stays in one term. `attempt`
-/// gives `None` when that one has not.
+/// Makes up to five attempts at something that can only be judged while one leader stays in one
+/// term. `attempt` returns `None` when the leader or its term has changed.
 async fn in_one_term<T>(
     cfg: &Config,
     attempt: impl AsyncFn(&Config) -> Checked<Option<T>>,
 ) -> Checked<T> {
     for round in 0..5 {
         if round > 0 {
-            // A while for things to settle.
+            // Gives the cluster time to settle.
             cfg.sleep(Duration::from_secs(3)).await;
         }
         if let Some(value) = attempt(cfg).await? {
@@ -182,12 +186,13 @@ fn all_in_term(cfg: &Config, term: u64) -> bool {
     (0..cfg.n()).all(|i| cfg.state(i).is_some_and(|state| state.term == term))
 }
 
-/// Five commands at a time are all committed. Catches a Raft that gives one index to two commands,
-/// or applies from several tasks in any order.
+/// Five commands that are started concurrently are all committed. Catches a Raft that gives one
+/// index to two commands, or applies commands from several tasks in arbitrary order.
 pub(crate) async fn concurrent_starts(cfg: &Config) -> Checked<()> {
     in_one_term(cfg, start_five).await
 }
 
+/// One attempt: the leader is given one command, and then five from a task each.
 async fn start_five(cfg: &Config) -> Checked<Option<()>> {
     let leader = cfg.check_one_leader().await?;
     let Some(Started { term, .. }) = cfg.start(leader, 1) else { return Ok(None) };
@@ -222,14 +227,14 @@ async fn start_five(cfg: &Config) -> Checked<Option<()>> {
     Ok(Some(()))
 }
 
-/// A leader that was cut off comes back with entries that nobody else has, and loses them. Values
-/// 103 and 104 are used on both sides. Catches an old leader that keeps or commits its own entries,
-/// and heartbeats that are accepted without a look at the log.
+/// A leader that was cut off comes back with entries that no other server has, and must give them
+/// up. Both sides of the partition use the values 103 and 104. Catches an old leader that keeps or
+/// commits such entries, and heartbeats that are accepted without the consistency check of the log.
 pub(crate) async fn rejoin(cfg: &Config) -> Checked<()> {
     let n = cfg.n();
     cfg.one(101, n, true).await?;
 
-    // The leader is cut off, and tries to get some entries agreed on.
+    // The leader is cut off, and accepts commands that it cannot commit.
     let leader1 = cfg.check_one_leader().await?;
     cfg.disconnect(leader1);
     for command in [102, 103, 104] {
@@ -238,63 +243,65 @@ pub(crate) async fn rejoin(cfg: &Config) -> Checked<()> {
     // A new leader commits at index 2 as well.
     cfg.one(103, 2, true).await?;
 
-    // The new leader is cut off, and the old one is back.
+    // Now the new leader is cut off, and the old one is back.
     let leader2 = cfg.check_one_leader().await?;
     cfg.disconnect(leader2);
     cfg.connect(leader1);
     cfg.one(104, 2, true).await?;
 
-    // All are together again.
+    // All servers are connected again.
     cfg.connect(leader2);
     cfg.one(105, n, true).await?;
     Ok(())
 }
 
-/// Servers with long runs of entries that were never committed come together, twice. Catches a
-/// leader that goes back by one entry per round trip, one that sends one entry per request, and a
-/// vote without a look at the candidate's log.
+/// Servers with many uncommitted entries are connected to servers with other entries, twice.
+/// Catches a leader that backs up by one entry per round trip or sends one entry per request, and
+/// servers that vote without comparing the candidate's log to theirs.
 pub(crate) async fn backup(cfg: &Config) -> Checked<()> {
     let n = cfg.n();
     cfg.one(random(cfg), n, true).await?;
 
-    // The leader and one follower are alone, with many commands that cannot be committed.
+    // The leader and one follower are alone with many commands that they cannot commit.
     let leader1 = cfg.check_one_leader().await?;
-    let next = |k: usize| (leader1 + k) % n;
-    for k in [2, 3, 4] {
-        cfg.disconnect(next(k));
+    let leader_side = [leader1, (leader1 + 1) % n];
+    let majority = [2, 3, 4].map(|k| (leader1 + k) % n);
+    for i in majority {
+        cfg.disconnect(i);
     }
     for _ in 0..50 {
         cfg.start(leader1, random(cfg));
     }
     cfg.sleep(RAFT_ELECTION_TIMEOUT / 2).await;
 
-    // The other three alone commit as many.
-    for k in [0, 1] {
-        cfg.disconnect(next(k));
+    // The other three, on their own, commit as many.
+    for i in leader_side {
+        cfg.disconnect(i);
     }
-    for k in [2, 3, 4] {
-        cfg.connect(next(k));
+    for i in majority {
+        cfg.connect(i);
     }
     for _ in 0..50 {
         cfg.one(random(cfg), 3, true).await?;
     }
 
-    // Their leader and one of them alone, again with many commands that cannot be committed.
+    // Their leader and one of its followers get many commands that they cannot commit either.
     let leader2 = cfg.check_one_leader().await?;
-    let other = if leader2 == next(2) { (leader2 + 1) % n } else { next(2) };
+    let other = if leader2 == majority[0] { (leader2 + 1) % n } else { majority[0] };
     cfg.disconnect(other);
     for _ in 0..50 {
         cfg.start(leader2, random(cfg));
     }
     cfg.sleep(RAFT_ELECTION_TIMEOUT / 2).await;
 
-    // The first two come back, with the one that has all that is committed.
+    // The first two are back, together with a server that has every committed entry.
     for i in 0..n {
         cfg.disconnect(i);
     }
-    for i in [next(0), next(1), other] {
+    for i in leader_side {
         cfg.connect(i);
     }
+    cfg.connect(other);
     for _ in 0..50 {
         cfg.one(random(cfg), 3, true).await?;
     }
@@ -306,13 +313,13 @@ pub(crate) async fn backup(cfg: &Config) -> Checked<()> {
     Ok(())
 }
 
-/// Election, agreement and idleness take few requests. Catches one request per command and peer,
-/// busy retries, and heartbeats that are too frequent.
+/// An election, an agreement and an idle second take few requests. Catches one request per command
+/// and peer, retries without a pause, and heartbeats that are too frequent.
 pub(crate) async fn count(cfg: &Config) -> Checked<()> {
     cfg.check_one_leader().await?;
     let total1 = rpcs(cfg);
     check(cfg, (1..=30).contains(&total1), || {
-        format!("too many or few RPCs ({total1}) to elect initial leader; 1 to 30 are allowed")
+        format!("too many or few RPCs ({total1}) to elect initial leader; the limits are 1 and 30")
     })?;
 
     let total2 = in_one_term(cfg, count_agreement).await?;
@@ -320,16 +327,17 @@ pub(crate) async fn count(cfg: &Config) -> Checked<()> {
     cfg.sleep(RAFT_ELECTION_TIMEOUT).await;
     let idle = rpcs(cfg) - total2;
     check(cfg, idle <= 3 * 20, || {
-        format!("too many RPCs ({idle}) for 1 second of idleness; 60 are allowed")
+        format!("too many RPCs ({idle}) for 1 second of idleness; the limit is 60")
     })
 }
 
-/// Requests that came to any server.
+/// The number of requests that all servers have received.
 fn rpcs(cfg: &Config) -> u64 {
     (0..cfg.n()).map(|i| cfg.rpc_count(i)).sum()
 }
 
-/// Twelve commands at once. Gives the number of requests up to the commit of all but the last.
+/// One attempt: twelve commands at once. Returns the number of requests since the beginning of the
+/// test when all commands but the last are committed.
 async fn count_agreement(cfg: &Config) -> Checked<Option<u64>> {
     const WAITED_FOR: u64 = 10;
     const ALLOWED: u64 = (WAITED_FOR + 1 + 3) * 3;
@@ -346,7 +354,7 @@ async fn count_agreement(cfg: &Config) -> Checked<Option<u64>> {
             return Ok(None);
         }
         check(cfg, started.index == index, || {
-            format!("Start() failed: it gave index {} where {index} was due", started.index)
+            format!("Start() failed: it returned index {}, expected {index}", started.index)
         })?;
     }
     for &(index, expected) in &commands[..WAITED_FOR as usize] {
@@ -366,7 +374,7 @@ async fn count_agreement(cfg: &Config) -> Checked<Option<u64>> {
     let used = total2 - total1;
     check(cfg, used <= ALLOWED, || {
         let entries = commands.len() + 1;
-        format!("too many RPCs ({used}) for {entries} entries; {ALLOWED} are allowed")
+        format!("too many RPCs ({used}) for {entries} entries; the limit is {ALLOWED}")
     })?;
     Ok(Some(total2))
 }

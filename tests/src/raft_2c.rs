@@ -1,4 +1,4 @@
-//! Part 2C, persistence: what was promised outlives a crash, on bad networks too.
+//! Part 2C, persistence: what a server has promised survives a crash, on bad networks too.
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -11,13 +11,13 @@ use crate::steps::{RANDOM_INTS, as_int, check, random, restart, spawn_client};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
-/// All servers crash, then the leader, then a leader that missed something, then a follower; nothing
-/// is lost. Catches a log, term or vote that is not saved or not read again.
+/// All servers crash, then the leader, then a leader while an entry is committed without it, then a
+/// follower; nothing may be lost. Catches a log, term or vote that is not saved or not restored.
 pub(crate) async fn persist1(cfg: &Config) -> Checked<()> {
     let n = cfg.n();
     cfg.one(11, n, true).await?;
 
-    // All crash, one after the other, and are connected when all are up again.
+    // All crash and restart, one after the other, and are connected when all are up again.
     for i in 0..n {
         cfg.start1(i);
     }
@@ -36,7 +36,7 @@ pub(crate) async fn persist1(cfg: &Config) -> Checked<()> {
     cfg.disconnect(leader2);
     cfg.one(14, n - 1, true).await?;
     restart(cfg, leader2);
-    // It has caught up before the next one goes.
+    // The server must catch up before the next one is cut off.
     cfg.wait(4, n, None).await?;
 
     let i3 = (cfg.check_one_leader().await? + 1) % n;
@@ -47,8 +47,9 @@ pub(crate) async fn persist1(cfg: &Config) -> Checked<()> {
     Ok(())
 }
 
-/// Servers come and go so that each majority has just one server in common with the last. Catches
-/// entries that were acknowledged and not saved, and a vote without a look at the candidate's log.
+/// Servers come and go so that each majority has just one server in common with the one before.
+/// Catches entries that are acknowledged but not saved, and servers that vote without comparing the
+/// candidate's log to theirs.
 pub(crate) async fn persist2(cfg: &Config) -> Checked<()> {
     let n = cfg.n();
     let mut index = 1;
@@ -67,14 +68,14 @@ pub(crate) async fn persist2(cfg: &Config) -> Checked<()> {
         cfg.disconnect(next(3));
         cfg.disconnect(next(4));
 
-        // Two of five: not enough.
+        // Two of five are no majority.
         cfg.start1(next(1));
         cfg.start1(next(2));
         cfg.connect(next(1));
         cfg.connect(next(2));
         cfg.sleep(RAFT_ELECTION_TIMEOUT).await;
 
-        // The third one has the entry that those two lack.
+        // The third one has the entry that the other two lack.
         restart(cfg, next(3));
         cfg.one(10 + index, n - 2, true).await?;
         index += 1;
@@ -86,8 +87,9 @@ pub(crate) async fn persist2(cfg: &Config) -> Checked<()> {
     Ok(())
 }
 
-/// Of the two that committed an entry, the restarted leader meets the server that lacks it, and must
-/// win. Catches a log that is saved by followers or by the leader only.
+/// Two servers commit an entry and crash. The leader among them restarts, meets the server that
+/// lacks the entry, and must win the election. Catches a log that only leaders or only followers
+/// save.
 pub(crate) async fn persist3(cfg: &Config) -> Checked<()> {
     let n = cfg.n();
     cfg.one(101, 3, true).await?;
@@ -108,9 +110,9 @@ pub(crate) async fn persist3(cfg: &Config) -> Checked<()> {
     Ok(())
 }
 
-/// The story of figure 8 of the Raft paper, a thousand times: leaders crash soon after they have
-/// accepted a command, before or after it has reached somebody. Catches a leader that commits an
-/// entry of an older term because a majority holds it.
+/// The scenario of figure 8 of the Raft paper, a thousand times: leaders crash soon after they have
+/// accepted a command, whether or not it has reached another server. Catches a leader that commits
+/// an entry of an earlier term because a majority stores it.
 pub(crate) async fn figure8(cfg: &Config) -> Checked<()> {
     let n = cfg.n();
     cfg.one(random(cfg), 1, true).await?;
@@ -142,8 +144,8 @@ pub(crate) async fn figure8(cfg: &Config) -> Checked<()> {
     Ok(())
 }
 
-/// Mostly a few milliseconds, sometimes up to half an election time-out: so a command may reach
-/// nobody, some, or all, and be committed or not. Now and then it is no time at all.
+/// Waits for a few milliseconds in most cases, and for up to half an election time-out in some, so
+/// that a command may reach none, some or all of the servers, and may be committed or not.
 async fn figure8_pause(cfg: &Config) {
     let half_election = RAFT_ELECTION_TIMEOUT.as_millis() as u64 / 2;
     let bound = if cfg.dice().chance(100) { half_election } else { 13 };
@@ -154,9 +156,8 @@ fn random_server(cfg: &Config) -> usize {
     cfg.dice().below(cfg.n() as u64) as usize
 }
 
-/// Five commands at a time on a network that delays and loses messages: 246 in all. Catches requests
-/// that are not sent again when they are lost, and answers that are taken for those of another
-/// request.
+/// 246 commands, five at a time, on a network that delays and loses messages. Catches lost requests
+/// that are not sent again, and replies that are taken for replies to another request.
 pub(crate) async fn unreliable_agree(cfg: &Config) -> Checked<()> {
     let mut clients = Vec::new();
     for round in 1..50 {
@@ -175,11 +176,11 @@ pub(crate) async fn unreliable_agree(cfg: &Config) -> Checked<()> {
     Ok(())
 }
 
-/// Figure 8 with leaders that are cut off and come back in place of crashes, on an unreliable network
-/// which, after a fifth of the test, also holds back replies for up to 2.2 s. The commands go to
-/// those that are cut off too, so wrong entries pile up everywhere. In the end, with the network as
-/// bad as ever, all five must agree within ten seconds. Catches slow backing up, stale replies that
-/// are believed, and elections that keep one another from succeeding.
+/// Figure 8 on an unreliable network, where leaders are cut off and come back instead of crashing.
+/// After a fifth of the test the network also delays replies, by up to 2.2 s. Servers that are cut
+/// off get commands too, so conflicting entries pile up everywhere. At the end, on the same bad
+/// network, all five servers must agree within ten seconds. Catches a leader that backs up slowly,
+/// stale replies that are acted upon, and elections that keep each other from succeeding.
 pub(crate) async fn figure8_unreliable(cfg: &Config) -> Checked<()> {
     const VALUES: u64 = 10_000;
     let n = cfg.n();
@@ -218,9 +219,9 @@ pub(crate) async fn figure8_unreliable(cfg: &Config) -> Checked<()> {
     Ok(())
 }
 
-/// Three clients start commands while servers are cut off, crash and come back at random. What a
-/// client has seen committed must be there in the end. Catches a committed entry that is lost or
-/// replaced, by whatever bug.
+/// Three clients start commands while random servers are cut off, crash and come back. At the end,
+/// the log must contain every command that a client has seen committed. Catches committed entries
+/// that are lost or replaced, whatever the bug.
 pub(crate) async fn churn(cfg: &Config) -> Checked<()> {
     let n = cfg.n();
     let stop = Rc::new(Cell::new(false));
@@ -230,7 +231,8 @@ pub(crate) async fn churn(cfg: &Config) -> Checked<()> {
 
     for _ in 0..20 {
         churn_servers(cfg);
-        // Rare enough that the servers can often keep up, and too frequent for all to settle down.
+        // Long enough for the servers to keep up most of the time, and too short for them to
+        // settle.
         cfg.sleep(RAFT_ELECTION_TIMEOUT * 7 / 10).await;
     }
 
@@ -262,14 +264,14 @@ pub(crate) async fn churn(cfg: &Config) -> Checked<()> {
     for (index, x) in confirmed {
         if !values.contains(&x) {
             return Err(cfg.wrong(format!(
-                "didn't find a value: {x}, once seen committed at index {index}, is lost"
+                "didn't find a value: {x} is lost, which was seen committed at index {index}"
             )));
         }
     }
     Ok(())
 }
 
-/// One round of trouble: perhaps one server is cut off, one comes back, one crashes.
+/// One round of random faults: a server may be cut off, one may come back, one may crash.
 fn churn_servers(cfg: &Config) {
     if cfg.dice().chance(200) {
         cfg.disconnect(random_server(cfg));
@@ -289,8 +291,8 @@ fn churn_servers(cfg: &Config) {
     }
 }
 
-/// Starts one random number after the other until told to stop. Gives those that it has seen
-/// committed, each with its index.
+/// Starts random commands until it is told to stop. Returns those that it has seen committed, each
+/// with its index.
 async fn churn_client(cfg: Config, me: u32, stop: Rc<Cell<bool>>) -> Checked<Vec<(u64, u64)>> {
     let dice = cfg.client_dice(me);
     let mut confirmed = Vec::new();
@@ -298,7 +300,7 @@ async fn churn_client(cfg: Config, me: u32, stop: Rc<Cell<bool>>) -> Checked<Vec
         let x = dice.below(RANDOM_INTS);
         let mut accepted = None;
         for i in 0..cfg.n() {
-            // Connected or not; a server that does not run accepts nothing.
+            // Disconnected servers are tried as well. A crashed one accepts nothing.
             if let Some(Started { index, .. }) = cfg.start(i, x) {
                 accepted = Some(index);
             }
@@ -310,15 +312,16 @@ async fn churn_client(cfg: Config, me: u32, stop: Rc<Cell<bool>>) -> Checked<Vec
         } else {
             cfg.sleep((79 + me * 17) * MILLISECOND).await;
         }
-        // A leader that was cut off long ago accepts at indexes where others already have another
-        // command. Then no time passes in this round, here as in Go, and others have their turn.
+        // A leader that was cut off long ago accepts commands at indexes where the others have
+        // already committed another. As in Go, no time passes in such a round, so other tasks must
+        // get a turn.
         cfg.tester().yield_now().await;
     }
     Ok(confirmed)
 }
 
-/// Whether it is `x` that is committed at this index: the leader may keep the command or not, so this
-/// does not wait for ever.
+/// Whether `x` is committed at this index. The command may never be, so this gives up after a
+/// while.
 async fn sees_committed(cfg: &Config, index: u64, x: u64) -> Checked<bool> {
     for pause in [10, 20, 50, 100, 200] {
         if let (1.., Some(command)) = cfg.n_committed(index)? {

@@ -1,4 +1,5 @@
-//! Part 2D, snapshots: the log is trimmed, and who lacks what was trimmed is given the snapshot.
+//! Part 2D, snapshots: the log is trimmed, and a server that lacks trimmed entries is sent the
+//! snapshot.
 
 use labraft::{Checked, Config, MAX_LOG_SIZE_BYTES, SNAPSHOT_INTERVAL};
 
@@ -6,15 +7,15 @@ use crate::steps::{check, random, restart};
 
 /// What happens to one server in each round of [`snap_common`].
 #[derive(Copy, Clone, PartialEq, Eq)]
-enum Victim {
-    Stays,
-    IsCutOff,
-    Crashes,
+enum Disruption {
+    None,
+    Disconnect,
+    Crash,
 }
 
-/// Thirty rounds of commands with snapshots, in each of which one server may be away for a while:
-/// a follower in two rounds of three, the leader in the third.
-async fn snap_common(cfg: &Config, what: Victim) -> Checked<()> {
+/// Thirty rounds of commands with snapshots. With a disruption, one server misses a part of each
+/// round: a follower in two rounds of three, the leader in the third.
+async fn snap_common(cfg: &Config, disruption: Disruption) -> Checked<()> {
     let n = cfg.n();
     cfg.one(random(cfg), n, true).await?;
     let mut leader1 = cfg.check_one_leader().await?;
@@ -23,21 +24,21 @@ async fn snap_common(cfg: &Config, what: Victim) -> Checked<()> {
         let follower = (leader1 + 1) % n;
         let (sender, victim) =
             if round % 3 == 1 { (follower, leader1) } else { (leader1, follower) };
-        match what {
-            Victim::Stays => {}
-            Victim::IsCutOff => cfg.disconnect(victim),
-            Victim::Crashes => cfg.crash1(victim),
+        match disruption {
+            Disruption::None => {}
+            Disruption::Disconnect => cfg.disconnect(victim),
+            Disruption::Crash => cfg.crash1(victim),
         }
-        if what != Victim::Stays {
+        if disruption != Disruption::None {
             cfg.one(random(cfg), n - 1, true).await?;
         }
 
-        // Perhaps enough for a snapshot. If the sender does not lead, nothing comes of it.
+        // Perhaps enough for a snapshot. A sender that does not lead rejects them all.
         for _ in 0..random_count(cfg) {
             cfg.start(sender, random(cfg));
         }
-        // If all are there, all must have caught up, so that nobody needs to be sent a snapshot.
-        let expected = if what == Victim::Stays { n } else { n - 1 };
+        // Without a disruption all must have caught up, so that none has to be sent a snapshot.
+        let expected = if disruption == Disruption::None { n } else { n - 1 };
         cfg.one(random(cfg), expected, true).await?;
 
         let size = cfg.log_size();
@@ -45,10 +46,10 @@ async fn snap_common(cfg: &Config, what: Victim) -> Checked<()> {
             format!("Log size too large: {size} bytes are saved; {MAX_LOG_SIZE_BYTES} are too many")
         })?;
 
-        match what {
-            Victim::Stays => continue, // The leader is not looked up again.
-            Victim::IsCutOff => cfg.connect(victim),
-            Victim::Crashes => restart(cfg, victim),
+        match disruption {
+            Disruption::None => continue, // As in the course, the leader is not looked up again.
+            Disruption::Disconnect => cfg.connect(victim),
+            Disruption::Crash => restart(cfg, victim),
         }
         // The victim may have to be sent a snapshot to catch up.
         cfg.one(random(cfg), n, true).await?;
@@ -57,32 +58,33 @@ async fn snap_common(cfg: &Config, what: Victim) -> Checked<()> {
     Ok(())
 }
 
-/// How many commands: 5 to 14.
+/// A random number of commands, 5 to 14, where ten lead to a snapshot.
 fn random_count(cfg: &Config) -> u64 {
     SNAPSHOT_INTERVAL / 2 + cfg.dice().below(SNAPSHOT_INTERVAL)
 }
 
-/// The log is trimmed while all servers keep up. Catches a log that is not trimmed or is indexed
-/// wrongly once it is, and a Raft that holds its lock while it applies.
+/// The log is trimmed while all servers keep up. Catches a log that is not trimmed, indexes that
+/// are wrong in a trimmed log, and a Raft that holds its lock while it applies commands.
 pub(crate) async fn snapshot_basic(cfg: &Config) -> Checked<()> {
-    snap_common(cfg, Victim::Stays).await
+    snap_common(cfg, Disruption::None).await
 }
 
-/// A server that was cut off finds the log trimmed beyond its own end. Catches a leader that does
-/// not send its snapshot, and a follower that installs an old one, or forgets the entries that
-/// follow it. On an unreliable network, also what is installed twice or late.
+/// A server that was cut off needs entries that the leader has already trimmed. Catches a leader
+/// that does not send its snapshot, and a follower that installs an outdated one or discards the
+/// entries after it. On an unreliable network it also catches snapshots that are installed twice or
+/// too late.
 pub(crate) async fn snapshot_install(cfg: &Config) -> Checked<()> {
-    snap_common(cfg, Victim::IsCutOff).await
+    snap_common(cfg, Disruption::Disconnect).await
 }
 
-/// The same with a server that crashes in place of being cut off. Catches a snapshot that is not
-/// saved with the state that goes with it, and a restart that does not begin after the snapshot.
+/// The same with a server that crashes instead of being cut off. Catches a snapshot that is not
+/// saved together with Raft's state, and a restart that does not continue from the snapshot.
 pub(crate) async fn snapshot_install_crash(cfg: &Config) -> Checked<()> {
-    snap_common(cfg, Victim::Crashes).await
+    snap_common(cfg, Disruption::Crash).await
 }
 
-/// All servers crash and restart, five times, and indexes go on from where they were. Catches a
-/// position in the log that is lost with the entries that the snapshot has replaced.
+/// All servers crash and restart, five times, and indexes continue from where they were. Catches a
+/// Raft that forgets how many entries the snapshot has replaced.
 pub(crate) async fn snapshot_all_crash(cfg: &Config) -> Checked<()> {
     let n = cfg.n();
     cfg.one(random(cfg), n, true).await?;
@@ -99,8 +101,8 @@ pub(crate) async fn snapshot_all_crash(cfg: &Config) -> Checked<()> {
     Ok(())
 }
 
-/// All servers crash, save something after the restart, and crash again. Catches a Raft that saves
-/// its state without the snapshot: the second restart meets a trimmed log and no snapshot.
+/// All servers crash, save their state after the restart, and crash again. Catches a Raft that
+/// saves its state without the snapshot: the second restart finds a trimmed log and no snapshot.
 pub(crate) async fn snapshot_init(cfg: &Config) -> Checked<()> {
     let n = cfg.n();
     cfg.one(random(cfg), n, true).await?;
@@ -109,7 +111,7 @@ pub(crate) async fn snapshot_init(cfg: &Config) -> Checked<()> {
         cfg.one(random(cfg), n, true).await?;
     }
     crash_and_restart_all(cfg);
-    // One command, so that every server saves its state.
+    // One command makes every server save its state.
     cfg.one(random(cfg), n, true).await?;
     crash_and_restart_all(cfg);
     cfg.one(random(cfg), n, true).await?;

@@ -1,35 +1,36 @@
-//! What the tests of several parts share.
+//! Steps and checks that the tests of several parts share.
 
 use std::future::pending;
 
 use labraft::{Checked, Cluster, Command, Config, Failure};
 use labrpc::JoinHandle;
 
-/// How many values Go's `rand.Int()` has: it is a number of 63 bits.
+/// The number of values of Go's `rand.Int()`, which has 63 bits.
 pub(crate) const RANDOM_INTS: u64 = 1 << 63;
 
-/// A random number as a command: as good as unique.
+/// A random command. With 63 bits it is unique for all practical purposes.
 pub(crate) fn random(cfg: &Config) -> u64 {
     cfg.dice().below(RANDOM_INTS)
 }
 
-/// The number that a command is, if it is one.
+/// The number in a command; `None` when the command is not a number.
 pub(crate) fn as_int(command: &[u8]) -> Option<u64> {
     Command::from_bytes(command)?.as_int()
 }
 
-/// Fails the test in its own words unless `holds`.
+/// Fails the test unless `holds`, with the message that `otherwise` gives.
 pub(crate) fn check(cfg: &Cluster, holds: bool, otherwise: impl FnOnce() -> String) -> Checked<()> {
     if holds { Ok(()) } else { Err(cfg.expected(otherwise())) }
 }
 
-/// Starts a server from what it had saved, crashing it first if it runs, and connects it.
+/// Starts a server from its saved state and connects it. A server that is running crashes first.
 pub(crate) fn restart(cfg: &Config, i: usize) {
     cfg.start1(i);
     cfg.connect(i);
 }
 
-/// Runs a client of the test beside it. What the client finds wrong ends the run at that moment.
+/// Runs a client in parallel with the test. A failure that the client finds ends the run at once,
+/// so the client's task then stays pending.
 #[track_caller]
 pub(crate) fn spawn_client<T: 'static>(
     cfg: &Cluster,

@@ -1,5 +1,5 @@
-//! The registry: every test of the course, in the course's order. The command line, `cargo test`,
-//! the grader and the reports are views of this table.
+//! The registry: every test of the course in the course's order, and the tests beyond the course.
+//! The command line, `cargo test`, the grader and the reports are views of this table.
 
 use std::time::Duration;
 
@@ -12,11 +12,21 @@ use crate::{beyond, kv_3a, kv_3b, parts, raft_2a, raft_2b, raft_2c, raft_2d, sce
 
 /// Every test of the parts that this lab has.
 ///
-/// Points: lab 2 is worth 100, of which 20 for 2A, 30 each for 2B and 2C, 20 for 2D; lab 3 is worth
-/// 100, of which 60 for 3A and 40 for 3B. Within a part the tests that take more understanding weigh
-/// more. Costs are those of the reference Raft in a
-/// release build.
+/// Lab 2 is worth 100 points: 20 for 2A, 30 each for 2B and 2C, 20 for 2D. Lab 3 is worth 100 as
+/// well: 60 for 3A and 40 for 3B. Within a part, tests that take more understanding are worth more.
+/// Costs were measured with the reference Raft in a release build.
 pub static SUITE: &[Test] = between(ALL, parts::FIRST, parts::LAST);
+
+/// What the tests have in common. Every entry of [`ALL`] gives all other fields.
+const DEFAULT: Test = Test {
+    name: "",
+    part: Part::Chaos,
+    title: "",
+    points: 0,
+    cost: 0,
+    limits,
+    run: |_| panic!("an entry of the suite does not say how it is run"),
+};
 
 /// The tests of all parts, in the order of the parts.
 static ALL: &[Test] = &[
@@ -27,8 +37,8 @@ static ALL: &[Test] = &[
         title: "initial election",
         points: 6,
         cost: 1,
-        limits,
         run: |lab| servers(3).run(lab, raft_2a::initial_election),
+        ..DEFAULT
     },
     Test {
         name: "ReElection2A",
@@ -36,8 +46,8 @@ static ALL: &[Test] = &[
         title: "election after network failure",
         points: 7,
         cost: 1,
-        limits,
         run: |lab| servers(3).run(lab, raft_2a::re_election),
+        ..DEFAULT
     },
     Test {
         name: "ManyElections2A",
@@ -45,8 +55,8 @@ static ALL: &[Test] = &[
         title: "multiple elections",
         points: 7,
         cost: 1,
-        limits,
         run: |lab| servers(7).run(lab, raft_2a::many_elections),
+        ..DEFAULT
     },
     // Part 2B: log.
     Test {
@@ -55,8 +65,8 @@ static ALL: &[Test] = &[
         title: "basic agreement",
         points: 2,
         cost: 1,
-        limits,
         run: |lab| servers(3).run(lab, raft_2b::basic_agree),
+        ..DEFAULT
     },
     Test {
         name: "RPCBytes2B",
@@ -64,8 +74,8 @@ static ALL: &[Test] = &[
         title: "RPC byte count",
         points: 2,
         cost: 1,
-        limits,
         run: |lab| servers(3).run(lab, raft_2b::rpc_bytes),
+        ..DEFAULT
     },
     Test {
         name: "FollowerFailure2B",
@@ -73,8 +83,8 @@ static ALL: &[Test] = &[
         title: "test progressive failure of followers",
         points: 3,
         cost: 1,
-        limits,
         run: |lab| servers(3).run(lab, raft_2b::follower_failure),
+        ..DEFAULT
     },
     Test {
         name: "LeaderFailure2B",
@@ -82,8 +92,8 @@ static ALL: &[Test] = &[
         title: "test failure of leaders",
         points: 3,
         cost: 1,
-        limits,
         run: |lab| servers(3).run(lab, raft_2b::leader_failure),
+        ..DEFAULT
     },
     Test {
         name: "FailAgree2B",
@@ -91,8 +101,8 @@ static ALL: &[Test] = &[
         title: "agreement after follower reconnects",
         points: 3,
         cost: 1,
-        limits,
         run: |lab| servers(3).run(lab, raft_2b::fail_agree),
+        ..DEFAULT
     },
     Test {
         name: "FailNoAgree2B",
@@ -100,8 +110,8 @@ static ALL: &[Test] = &[
         title: "no agreement if too many followers disconnect",
         points: 3,
         cost: 1,
-        limits,
         run: |lab| servers(5).run(lab, raft_2b::fail_no_agree),
+        ..DEFAULT
     },
     Test {
         name: "ConcurrentStarts2B",
@@ -109,8 +119,8 @@ static ALL: &[Test] = &[
         title: "concurrent Start()s",
         points: 3,
         cost: 1,
-        limits,
         run: |lab| servers(3).run(lab, raft_2b::concurrent_starts),
+        ..DEFAULT
     },
     Test {
         name: "Rejoin2B",
@@ -118,8 +128,8 @@ static ALL: &[Test] = &[
         title: "rejoin of partitioned leader",
         points: 4,
         cost: 1,
-        limits,
         run: |lab| servers(3).run(lab, raft_2b::rejoin),
+        ..DEFAULT
     },
     Test {
         name: "Backup2B",
@@ -127,8 +137,8 @@ static ALL: &[Test] = &[
         title: "leader backs up quickly over incorrect follower logs",
         points: 4,
         cost: 2,
-        limits,
         run: |lab| servers(5).run(lab, raft_2b::backup),
+        ..DEFAULT
     },
     Test {
         name: "Count2B",
@@ -136,8 +146,8 @@ static ALL: &[Test] = &[
         title: "RPC counts aren't too high",
         points: 3,
         cost: 1,
-        limits,
         run: |lab| servers(3).run(lab, raft_2b::count),
+        ..DEFAULT
     },
     // Part 2C: persistence.
     Test {
@@ -146,8 +156,8 @@ static ALL: &[Test] = &[
         title: "basic persistence",
         points: 3,
         cost: 1,
-        limits,
         run: |lab| servers(3).run(lab, raft_2c::persist1),
+        ..DEFAULT
     },
     Test {
         name: "Persist22C",
@@ -155,8 +165,8 @@ static ALL: &[Test] = &[
         title: "more persistence",
         points: 3,
         cost: 1,
-        limits,
         run: |lab| servers(5).run(lab, raft_2c::persist2),
+        ..DEFAULT
     },
     Test {
         name: "Persist32C",
@@ -164,8 +174,8 @@ static ALL: &[Test] = &[
         title: "partitioned leader and one follower crash, leader restarts",
         points: 3,
         cost: 1,
-        limits,
         run: |lab| servers(3).run(lab, raft_2c::persist3),
+        ..DEFAULT
     },
     Test {
         name: "Figure82C",
@@ -173,8 +183,8 @@ static ALL: &[Test] = &[
         title: "Figure 8",
         points: 5,
         cost: 2,
-        limits,
         run: |lab| servers(5).run(lab, raft_2c::figure8),
+        ..DEFAULT
     },
     Test {
         name: "UnreliableAgree2C",
@@ -182,8 +192,8 @@ static ALL: &[Test] = &[
         title: "unreliable agreement",
         points: 3,
         cost: 1,
-        limits,
         run: |lab| servers(5).unreliable().run(lab, raft_2c::unreliable_agree),
+        ..DEFAULT
     },
     Test {
         name: "Figure8Unreliable2C",
@@ -191,8 +201,8 @@ static ALL: &[Test] = &[
         title: "Figure 8 (unreliable)",
         points: 5,
         cost: 8,
-        limits,
         run: |lab| servers(5).unreliable().run(lab, raft_2c::figure8_unreliable),
+        ..DEFAULT
     },
     Test {
         name: "ReliableChurn2C",
@@ -200,8 +210,8 @@ static ALL: &[Test] = &[
         title: "churn",
         points: 4,
         cost: 17,
-        limits,
         run: |lab| servers(5).run(lab, raft_2c::churn),
+        ..DEFAULT
     },
     Test {
         name: "UnreliableChurn2C",
@@ -209,8 +219,8 @@ static ALL: &[Test] = &[
         title: "unreliable churn",
         points: 4,
         cost: 9,
-        limits,
         run: |lab| servers(5).unreliable().run(lab, raft_2c::churn),
+        ..DEFAULT
     },
     // Part 2D: snapshots.
     Test {
@@ -219,8 +229,8 @@ static ALL: &[Test] = &[
         title: "snapshots basic",
         points: 3,
         cost: 1,
-        limits,
         run: |lab| servers(3).snapshot().run(lab, raft_2d::snapshot_basic),
+        ..DEFAULT
     },
     Test {
         name: "SnapshotInstall2D",
@@ -228,8 +238,8 @@ static ALL: &[Test] = &[
         title: "install snapshots (disconnect)",
         points: 3,
         cost: 2,
-        limits,
         run: |lab| servers(3).snapshot().run(lab, raft_2d::snapshot_install),
+        ..DEFAULT
     },
     Test {
         name: "SnapshotInstallUnreliable2D",
@@ -237,8 +247,8 @@ static ALL: &[Test] = &[
         title: "install snapshots (disconnect+unreliable)",
         points: 3,
         cost: 2,
-        limits,
         run: |lab| servers(3).snapshot().unreliable().run(lab, raft_2d::snapshot_install),
+        ..DEFAULT
     },
     Test {
         name: "SnapshotInstallCrash2D",
@@ -246,8 +256,8 @@ static ALL: &[Test] = &[
         title: "install snapshots (crash)",
         points: 3,
         cost: 2,
-        limits,
         run: |lab| servers(3).snapshot().run(lab, raft_2d::snapshot_install_crash),
+        ..DEFAULT
     },
     Test {
         name: "SnapshotInstallUnCrash2D",
@@ -255,8 +265,8 @@ static ALL: &[Test] = &[
         title: "install snapshots (unreliable+crash)",
         points: 3,
         cost: 2,
-        limits,
         run: |lab| servers(3).snapshot().unreliable().run(lab, raft_2d::snapshot_install_crash),
+        ..DEFAULT
     },
     Test {
         name: "SnapshotAllCrash2D",
@@ -264,8 +274,8 @@ static ALL: &[Test] = &[
         title: "crash and restart all servers",
         points: 3,
         cost: 1,
-        limits,
         run: |lab| servers(3).snapshot().run(lab, raft_2d::snapshot_all_crash),
+        ..DEFAULT
     },
     Test {
         name: "SnapshotInit2D",
@@ -273,8 +283,8 @@ static ALL: &[Test] = &[
         title: "snapshot initialization after crash",
         points: 2,
         cost: 1,
-        limits,
         run: |lab| servers(3).snapshot().run(lab, raft_2d::snapshot_init),
+        ..DEFAULT
     },
     // Part 3A: the key/value service.
     Test {
@@ -283,8 +293,8 @@ static ALL: &[Test] = &[
         title: "one client",
         points: 3,
         cost: 15,
-        limits,
         run: |lab| clients(1).run(lab),
+        ..DEFAULT
     },
     Test {
         name: "Speed3A",
@@ -292,8 +302,8 @@ static ALL: &[Test] = &[
         title: "ops complete fast enough",
         points: 3,
         cost: 5,
-        limits,
         run: |lab| kv_servers(3).run(lab, kv_3a::speed),
+        ..DEFAULT
     },
     Test {
         name: "Concurrent3A",
@@ -301,8 +311,8 @@ static ALL: &[Test] = &[
         title: "many clients",
         points: 4,
         cost: 16,
-        limits,
         run: |lab| clients(5).run(lab),
+        ..DEFAULT
     },
     Test {
         name: "Unreliable3A",
@@ -310,8 +320,8 @@ static ALL: &[Test] = &[
         title: "unreliable net, many clients",
         points: 4,
         cost: 12,
-        limits,
         run: |lab| clients(5).unreliable().run(lab),
+        ..DEFAULT
     },
     Test {
         name: "UnreliableOneKey3A",
@@ -319,8 +329,8 @@ static ALL: &[Test] = &[
         title: "concurrent append to same key, unreliable",
         points: 4,
         cost: 1,
-        limits,
         run: |lab| kv_servers(3).unreliable().run(lab, kv_3a::unreliable_one_key),
+        ..DEFAULT
     },
     Test {
         name: "OnePartition3A",
@@ -328,8 +338,8 @@ static ALL: &[Test] = &[
         title: "progress in majority",
         points: 5,
         cost: 1,
-        limits,
         run: |lab| kv_servers(5).run(lab, kv_3a::one_partition),
+        ..DEFAULT
     },
     Test {
         name: "ManyPartitionsOneClient3A",
@@ -337,8 +347,8 @@ static ALL: &[Test] = &[
         title: "partitions, one client",
         points: 4,
         cost: 17,
-        limits,
         run: |lab| clients(1).partitions().run(lab),
+        ..DEFAULT
     },
     Test {
         name: "ManyPartitionsManyClients3A",
@@ -346,8 +356,8 @@ static ALL: &[Test] = &[
         title: "partitions, many clients",
         points: 4,
         cost: 19,
-        limits,
         run: |lab| clients(5).partitions().run(lab),
+        ..DEFAULT
     },
     Test {
         name: "PersistOneClient3A",
@@ -355,8 +365,8 @@ static ALL: &[Test] = &[
         title: "restarts, one client",
         points: 4,
         cost: 23,
-        limits,
         run: |lab| clients(1).crash().run(lab),
+        ..DEFAULT
     },
     Test {
         name: "PersistConcurrent3A",
@@ -364,8 +374,8 @@ static ALL: &[Test] = &[
         title: "restarts, many clients",
         points: 4,
         cost: 25,
-        limits,
         run: |lab| clients(5).crash().run(lab),
+        ..DEFAULT
     },
     Test {
         name: "PersistConcurrentUnreliable3A",
@@ -373,8 +383,8 @@ static ALL: &[Test] = &[
         title: "unreliable net, restarts, many clients",
         points: 5,
         cost: 18,
-        limits,
         run: |lab| clients(5).unreliable().crash().run(lab),
+        ..DEFAULT
     },
     Test {
         name: "PersistPartition3A",
@@ -382,8 +392,8 @@ static ALL: &[Test] = &[
         title: "restarts, partitions, many clients",
         points: 5,
         cost: 28,
-        limits,
         run: |lab| clients(5).crash().partitions().run(lab),
+        ..DEFAULT
     },
     Test {
         name: "PersistPartitionUnreliable3A",
@@ -391,8 +401,8 @@ static ALL: &[Test] = &[
         title: "unreliable net, restarts, partitions, many clients",
         points: 5,
         cost: 17,
-        limits,
         run: |lab| clients(5).unreliable().crash().partitions().run(lab),
+        ..DEFAULT
     },
     Test {
         name: "PersistPartitionUnreliableLinearizable3A",
@@ -400,8 +410,8 @@ static ALL: &[Test] = &[
         title: "unreliable net, restarts, partitions, random keys, many clients",
         points: 6,
         cost: 54,
-        limits,
         run: |lab| clients(15).unreliable().crash().partitions().random_keys().run(lab),
+        ..DEFAULT
     },
     // Part 3B: its snapshots.
     Test {
@@ -410,8 +420,8 @@ static ALL: &[Test] = &[
         title: "InstallSnapshot RPC",
         points: 5,
         cost: 1,
-        limits,
         run: |lab| kv_servers(3).snapshots().run(lab, kv_3b::snapshot_rpc),
+        ..DEFAULT
     },
     Test {
         name: "SnapshotSize3B",
@@ -419,8 +429,8 @@ static ALL: &[Test] = &[
         title: "snapshot size is reasonable",
         points: 4,
         cost: 4,
-        limits,
         run: |lab| kv_servers(3).snapshots().run(lab, kv_3b::snapshot_size),
+        ..DEFAULT
     },
     Test {
         name: "Speed3B",
@@ -428,8 +438,8 @@ static ALL: &[Test] = &[
         title: "ops complete fast enough",
         points: 3,
         cost: 5,
-        limits,
         run: |lab| kv_servers(3).snapshots().run(lab, kv_3a::speed),
+        ..DEFAULT
     },
     Test {
         name: "SnapshotRecover3B",
@@ -437,8 +447,8 @@ static ALL: &[Test] = &[
         title: "restarts, snapshots, one client",
         points: 4,
         cost: 50,
-        limits,
         run: |lab| clients(1).crash().snapshots().busy().run(lab),
+        ..DEFAULT
     },
     Test {
         name: "SnapshotRecoverManyClients3B",
@@ -446,8 +456,8 @@ static ALL: &[Test] = &[
         title: "restarts, snapshots, many clients",
         points: 4,
         cost: 48,
-        limits,
         run: |lab| clients(20).crash().snapshots().busy().run(lab),
+        ..DEFAULT
     },
     Test {
         name: "SnapshotUnreliable3B",
@@ -455,8 +465,8 @@ static ALL: &[Test] = &[
         title: "unreliable net, snapshots, many clients",
         points: 4,
         cost: 12,
-        limits,
         run: |lab| clients(5).unreliable().snapshots().run(lab),
+        ..DEFAULT
     },
     Test {
         name: "SnapshotUnreliableRecover3B",
@@ -464,8 +474,8 @@ static ALL: &[Test] = &[
         title: "unreliable net, restarts, snapshots, many clients",
         points: 5,
         cost: 13,
-        limits,
         run: |lab| clients(5).unreliable().crash().snapshots().run(lab),
+        ..DEFAULT
     },
     Test {
         name: "SnapshotUnreliableRecoverConcurrentPartition3B",
@@ -473,8 +483,8 @@ static ALL: &[Test] = &[
         title: "unreliable net, restarts, partitions, snapshots, many clients",
         points: 5,
         cost: 11,
-        limits,
         run: |lab| clients(5).unreliable().crash().partitions().snapshots().run(lab),
+        ..DEFAULT
     },
     Test {
         name: "SnapshotUnreliableRecoverConcurrentPartitionLinearizable3B",
@@ -482,8 +492,8 @@ static ALL: &[Test] = &[
         title: "unreliable net, restarts, partitions, snapshots, random keys, many clients",
         points: 6,
         cost: 32,
-        limits,
         run: |lab| clients(15).unreliable().crash().partitions().snapshots().random_keys().run(lab),
+        ..DEFAULT
     },
     // Beyond the course: what costs only time or bytes, and generated scenarios.
     Test {
@@ -492,8 +502,8 @@ static ALL: &[Test] = &[
         title: "many leader changes",
         points: 0,
         cost: 10,
-        limits,
         run: |lab| servers(7).run(lab, beyond::elections),
+        ..DEFAULT
     },
     Test {
         name: "RejoinBytes",
@@ -501,8 +511,8 @@ static ALL: &[Test] = &[
         title: "bytes to bring a server back",
         points: 0,
         cost: 3,
-        limits,
         run: |lab| servers(3).run(lab, beyond::rejoin_bytes),
+        ..DEFAULT
     },
     Test {
         name: "SnapshotSpeed",
@@ -510,8 +520,8 @@ static ALL: &[Test] = &[
         title: "speed after snapshots",
         points: 0,
         cost: 1,
-        limits,
         run: |lab| servers(3).snapshot().run(lab, beyond::snapshot_speed),
+        ..DEFAULT
     },
     Test {
         name: "ChaosRaft",
@@ -519,8 +529,8 @@ static ALL: &[Test] = &[
         title: "generated faults",
         points: 0,
         cost: 6,
-        limits,
         run: scenarios::chaos_raft,
+        ..DEFAULT
     },
     Test {
         name: "ChaosKv",
@@ -528,22 +538,22 @@ static ALL: &[Test] = &[
         title: "generated faults, key/value service",
         points: 0,
         cost: 4,
-        limits,
         run: scenarios::chaos_kv,
+        ..DEFAULT
     },
 ];
 
-/// When a run is given up. No verdict is meant to depend on these: each wait of a test has its own
-/// bound, and 120 s of virtual time fail a test at its end.
+/// When a run is aborted. No verdict should depend on these limits: every wait in a test has a
+/// bound of its own, and a test that took more than 120 s of virtual time fails when it ends.
 ///
-/// 600 s is what the course allows for all tests together. The reference Raft takes less than 0.2
-/// million events in any test (the most in ReliableChurn2C), so 5 million leave room for one that
-/// ticks every millisecond and sends far too much, and still end a wild run within seconds.
+/// The course allows 600 s for all tests together. No test takes the reference Raft more than 0.2
+/// million events (ReliableChurn2C takes the most), so 5 million leave room for a Raft that ticks
+/// every millisecond and sends far too much, yet end a runaway run within seconds.
 fn limits() -> Limits {
     Limits { virtual_time: Duration::from_secs(600), events: 5_000_000, ..Limits::default() }
 }
 
-/// The cluster that a Raft test is run on: what the course's `make_config` is told.
+/// The cluster that a Raft test runs on: the parameters of the course's `make_config`.
 #[derive(Copy, Clone)]
 struct RaftSetup {
     servers: usize,
@@ -551,24 +561,24 @@ struct RaftSetup {
     snapshot: bool,
 }
 
-/// So many servers on a reliable network, with the plain applier.
+/// A reliable network, and an applier that makes no snapshots.
 fn servers(servers: usize) -> RaftSetup {
     RaftSetup { servers, unreliable: false, snapshot: false }
 }
 
 impl RaftSetup {
-    /// The same on an unreliable network.
+    /// The network loses and delays messages.
     fn unreliable(self) -> RaftSetup {
         RaftSetup { unreliable: true, ..self }
     }
 
-    /// The same with the applier that makes snapshots.
+    /// The applier makes a snapshot every [`labraft::SNAPSHOT_INTERVAL`] commands.
     fn snapshot(self) -> RaftSetup {
         RaftSetup { snapshot: true, ..self }
     }
 
-    /// A whole test: makes the cluster, begins, takes the test's steps, ends and cleans up. After a
-    /// failure there is nothing to clean up: the run ends, and its world with it.
+    /// A whole test: makes the cluster, announces the test, runs `body`, notes the statistics and
+    /// cleans up. After a failure there is nothing to clean up: the world ends with the run.
     fn run<Body>(self, lab: Lab, body: Body) -> Steps
     where
         Body: AsyncFnOnce(&Config) -> Checked<()> + 'static,
@@ -583,7 +593,8 @@ impl RaftSetup {
     }
 }
 
-/// Of tests in the order of their parts, those from one part to another.
+/// The tests from the part `first` to the part `last`. The tests must be in the order of their
+/// parts.
 const fn between(mut tests: &'static [Test], first: Part, last: Part) -> &'static [Test] {
     while let [test, rest @ ..] = tests
         && (test.part as u8) < first as u8
@@ -605,20 +616,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn there_are_51_tests_of_the_course_and_five_more_with_names_and_titles_of_their_own_named_for_their_part()
-     {
+    fn the_56_entries_have_distinct_names_and_titles_and_course_tests_are_named_after_their_part() {
         let names: BTreeSet<&str> = ALL.iter().map(|test| test.name).collect();
-        // The course has one title twice, once in each part of lab 3.
+        // The course uses one title twice, once in each part of lab 3.
         let titles: BTreeSet<_> = ALL.iter().map(|test| (test.part, test.title)).collect();
         assert_eq!((ALL.len(), names.len(), titles.len()), (56, 56, 56));
         for test in ALL.iter().filter(|test| test.part != Part::Chaos) {
             assert!(test.name.ends_with(test.part.name()), "{test:?} is in part {}", test.part);
         }
-        assert!(ALL.is_sorted_by_key(|test| test.part), "the parts follow one another");
+        assert!(ALL.is_sorted_by_key(|test| test.part), "the tests are in the order of the parts");
+        assert!(ALL.iter().all(|test| test.cost > 0), "every test has a cost");
     }
 
     #[test]
-    fn each_part_is_worth_what_the_table_says() {
+    fn the_points_of_each_part_are_those_of_the_course() {
         let mut points: BTreeMap<Part, u32> = BTreeMap::new();
         for test in ALL {
             *points.entry(test.part).or_default() += test.points;
@@ -627,7 +638,7 @@ mod tests {
     }
 
     #[test]
-    fn some_parts_are_those_between_the_first_and_the_last() {
+    fn a_range_of_parts_includes_its_first_and_its_last() {
         let parts = |first, last| -> Vec<Part> {
             let mut parts: Vec<_> = between(ALL, first, last).iter().map(|t| t.part).collect();
             parts.dedup();

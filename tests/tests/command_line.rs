@@ -1,55 +1,68 @@
-//! What `lab` says and how it ends, seen from outside.
+//! What `lab` prints and how it exits, seen from outside.
+
+mod common;
 
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
+
+use common::{lab, scratch, show, workspace};
 
 fn out() -> PathBuf {
-    PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("command_line")
+    scratch("command_line")
 }
 
-fn lab(args: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_lab"));
+/// Runs `lab`. Returns its exit code, standard output and standard error.
+fn run_lab(args: &[&str]) -> (i32, String, String) {
+    let mut command = lab();
     command.args(args);
     if !["list", "hint"].contains(&args[0]) {
-        // Tests of this file run side by side, and each is about other tests of the suite.
+        // The tests of this file run in parallel, and each uses other tests of the suite.
         command.arg("--out").arg(out().join(args[1]));
     }
-    command.output().unwrap()
+    texts(command.output().unwrap())
 }
 
-/// Exit code, standard output, standard error.
-fn said(args: &[&str]) -> (i32, String, String) {
-    let output = lab(args);
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+/// Exit code, standard output and standard error.
+fn texts(output: Output) -> (i32, String, String) {
+    let code = output.status.code().unwrap();
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    (code, stdout, stderr)
+}
+
+/// The log of seed 3 of `Backup2B`.
+fn log_of_backup(more: &[&str]) -> String {
+    let replay = ["replay", "Backup2B", "--seed", "3", "--log"];
+    let (_, log, _) = run_lab(&[&replay[..], more].concat());
+    log
 }
 
 #[test]
-fn a_run_prints_the_course_words_and_the_seed() {
-    let (code, out, _) = said(&["run", "InitialElection2A"]);
+fn a_run_prints_what_the_course_prints_and_the_seed() {
+    let (code, out, _) = run_lab(&["run", "InitialElection2A"]);
     assert_eq!(code, 0);
     assert!(out.starts_with("Test (2A): initial election ...\n  ... Passed --"), "{out}");
     assert!(out.trim_end().ends_with("seed 0"), "{out}");
 }
 
 #[test]
-fn a_sweep_prints_a_line_a_test() {
-    let (code, out, _) = said(&["run", "2A", "--seeds", "3..5"]);
+fn a_sweep_prints_a_line_for_each_test() {
+    let (code, out, _) = run_lab(&["run", "2A", "--seeds", "3..5"]);
     assert_eq!(code, 0);
     let lines: Vec<&str> = out.lines().collect();
-    assert_eq!(lines.len(), 4, "a head and three tests: {out}");
+    assert_eq!(lines.len(), 4, "a heading and three tests: {out}");
     let words: Vec<&str> = lines[1].split_whitespace().take(3).collect();
     assert_eq!(words, ["InitialElection2A", "2", "0"], "{out}");
 }
 
 #[test]
-fn a_replay_knows_the_recorded_run() {
-    // What an earlier `cargo test` has kept is not this build's.
+fn a_replay_recognises_the_recorded_run() {
+    // Results of an earlier `cargo test` are of another build.
     _ = std::fs::remove_dir_all(out().join("BasicAgree2B"));
-    let (_, unknown, _) = said(&["replay", "BasicAgree2B", "--seed", "12345678"]);
+    let (_, unknown, _) = run_lab(&["replay", "BasicAgree2B", "--seed", "12345678"]);
     assert!(unknown.contains("no earlier run"), "{unknown}");
-    said(&["run", "BasicAgree2B", "--seed", "12345678"]);
-    let (code, out, _) = said(&["replay", "BasicAgree2B", "--seed", "12345678", "--log"]);
+    run_lab(&["run", "BasicAgree2B", "--seed", "12345678"]);
+    let (code, out, _) = run_lab(&["replay", "BasicAgree2B", "--seed", "12345678", "--log"]);
     assert_eq!(code, 0);
     assert!(out.contains("the same run as recorded, bit for bit"), "{out}");
     assert!(out.contains("Leader of term"), "the implementation's own lines are in the log");
@@ -60,7 +73,7 @@ fn a_replay_knows_the_recorded_run() {
 }
 
 #[test]
-fn what_is_wrong_with_a_command_is_said_with_exit_code_2() {
+fn a_wrong_command_is_explained_and_exits_with_code_2() {
     for (args, hint) in [
         (&["run", "Backup2C"][..], "did you mean Backup2B?"),
         (&["run", "Figure9"], "did you mean Figure8"),
@@ -75,7 +88,7 @@ fn what_is_wrong_with_a_command_is_said_with_exit_code_2() {
         (&["replay", "Backup2B"], "--seed"),
         (&["list", "nothing"], "no test is called"),
     ] {
-        let (code, out, error) = said(args);
+        let (code, out, error) = run_lab(args);
         assert_eq!(code, 2, "{args:?}: {out}{error}");
         assert!(error.contains(hint), "{args:?}: {error}");
         assert!(!error.contains("panicked"), "{args:?}: {error}");
@@ -84,39 +97,35 @@ fn what_is_wrong_with_a_command_is_said_with_exit_code_2() {
 
 #[test]
 fn hints_come_one_at_a_time() {
-    let (code, out, _) = said(&["hint", "2b", "2"]);
+    let (code, out, _) = run_lab(&["hint", "2b", "2"]);
     assert_eq!(code, 0, "{out}");
     assert!(out.starts_with("Part 2B, hint 2 of ") && out.contains(" hint 2B 3\n"), "{out}");
     for wrong in [["hint", "2E", "1"], ["hint", "2A", "0"], ["hint", "2A", "two"]] {
-        let (code, out, error) = said(&wrong);
+        let (code, out, error) = run_lab(&wrong);
         assert_eq!((code, out.as_str()), (2, ""), "{wrong:?}");
         assert!(error.starts_with("error: "), "{wrong:?}: {error}");
     }
 }
 
 #[test]
-fn the_log_stays_within_its_width_and_shows_what_is_asked_for() {
-    let log = |more: &[&str]| {
-        let seed = ["replay", "Backup2B", "--seed", "3", "--log"];
-        said(&[&seed[..], more].concat()).1
-    };
-    let all = log(&[]);
+fn the_log_stays_within_its_width_and_shows_only_what_is_selected() {
+    let all = log_of_backup(&[]);
     assert!(all.lines().count() > 1000 && all.lines().all(|line| line.chars().count() <= 120));
     assert!(all.starts_with("       time  S0    S1    S2    S3    S4\n"), "{}", &all[..200]);
-    let votes = log(&["--only", "vote", "--servers", "1", "--to", "1s"]);
+    let votes = log_of_backup(&["--only", "vote", "--servers", "1", "--to", "1s"]);
     let events: Vec<&str> =
         votes.lines().skip(1).take_while(|line| line.starts_with(' ')).collect();
     assert!(!events.is_empty(), "{votes}");
     for event in events {
-        // The column of server 1 begins at 19; its words follow what it is at.
+        // The column of server 1 begins at 19, and its text follows the server's role and term.
         let is_of_server_1 = event[25..].starts_with("-> ") || event[25..].starts_with("<- ");
         assert!(is_of_server_1 && event.contains("RequestVote"), "{event}");
     }
-    assert!(log(&["--grep", "accepted"]).lines().count() < all.lines().count() / 4);
+    assert!(log_of_backup(&["--grep", "accepted"]).lines().count() < all.lines().count() / 4);
 }
 
 #[test]
-fn what_is_no_repro_file_is_said() {
+fn a_file_that_is_not_a_repro_file_is_explained() {
     let path = out().join("repro.json");
     std::fs::create_dir_all(out()).unwrap();
     let name = path.to_str().unwrap();
@@ -128,10 +137,8 @@ fn what_is_no_repro_file_is_said() {
     ] {
         std::fs::write(&path, text.to_string() + "\n").unwrap();
         for command in ["replay", "shrink"] {
-            let output = Command::new(env!("CARGO_BIN_EXE_lab")).args([command, name]).output();
-            let output = output.unwrap();
-            let error = String::from_utf8(output.stderr).unwrap();
-            assert_eq!(output.status.code(), Some(2), "{text}: {error}");
+            let (code, _, error) = texts(lab().args([command, name]).output().unwrap());
+            assert_eq!(code, 2, "{text}: {error}");
             assert!(error.contains(hint), "{text}: {error}");
         }
     }
@@ -139,28 +146,38 @@ fn what_is_no_repro_file_is_said() {
 
 #[test]
 fn a_run_that_passes_cannot_be_shrunk_and_two_runs_can_be_compared() {
-    let (code, _, error) = said(&["shrink", "BasicAgree2B", "--seed", "1"]);
+    let (code, _, error) = run_lab(&["shrink", "BasicAgree2B", "--seed", "1"]);
     assert_eq!(code, 2, "{error}");
     assert!(error.contains("nothing to shrink"), "{error}");
     let saved = out().join("saved.run");
     let saved = saved.to_str().unwrap();
-    said(&["replay", "InitialElection2A", "--seed", "1", "--save", saved]);
-    let (code, same, _) = said(&["diff", saved, "InitialElection2A:1"]);
+    run_lab(&["replay", "InitialElection2A", "--seed", "1", "--save", saved]);
+    let (code, same, _) = run_lab(&["diff", saved, "InitialElection2A:1"]);
     assert!(code == 0 && same.contains("the two are the same"), "{same}");
-    let (_, other, _) = said(&["diff", saved, "InitialElection2A:2"]);
+    let (_, other, _) = run_lab(&["diff", saved, "InitialElection2A:2"]);
     assert!(other.contains("the same up to event"), "{other}");
 }
 
 #[test]
-fn patterns_choose_by_part_name_and_piece() {
-    let count = |pattern: &str| said(&["list", pattern]).1.lines().count();
-    let patterns = ["2", "3", "2a", "2C", "3B", "backup2b", "Snapshot", "Churn"];
-    assert_eq!(patterns.map(count), [28, 23, 3, 8, 9, 1, 16, 2]);
+fn a_pattern_selects_tests_by_part_by_name_or_by_a_piece_of_the_name() {
+    for (pattern, count) in [
+        ("2", 28),
+        ("3", 23),
+        ("2a", 3),
+        ("2C", 8),
+        ("3B", 9),
+        ("backup2b", 1),
+        ("Snapshot", 16),
+        ("Churn", 2),
+    ] {
+        let (_, list, _) = run_lab(&["list", pattern]);
+        assert_eq!(list.lines().count(), count, "{pattern}: {list}");
+    }
 }
 
 #[test]
-fn a_reader_that_leaves_early_is_no_error() {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_lab"))
+fn it_is_not_an_error_when_the_reader_of_the_output_closes_it() {
+    let mut child = lab()
         .args(["replay", "Backup2B", "--seed", "1", "--log"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -173,37 +190,33 @@ fn a_reader_that_leaves_early_is_no_error() {
 }
 
 #[test]
-fn a_run_is_written_for_viewers_and_the_files_are_named() {
+fn a_replay_writes_files_for_viewers_and_prints_their_names() {
     let directory = out().join("views");
     std::fs::create_dir_all(&directory).unwrap();
-    let file = |name: &str| directory.join(name).to_string_lossy().into_owned();
-    let (html, perfetto, shiviz) = (file("run.html"), file("run.json"), file("run.log"));
+    let [html, perfetto, shiviz] = ["run.html", "run.json", "run.log"]
+        .map(|name| directory.join(name).to_string_lossy().into_owned());
     let words = ["replay", "ReElection2A", "--seed", "0", "--html", &html, "--perfetto", &perfetto];
-    let (code, out, _) = said(&[&words[..], &["--shiviz", &shiviz, "--only", "vote"]].concat());
+    let (code, out, _) = run_lab(&[&words[..], &["--shiviz", &shiviz, "--only", "vote"]].concat());
     assert_eq!(code, 0);
     assert!(out.contains(&format!("page: {html}\n")), "{out}");
-    let read = |path: &str| std::fs::read_to_string(path).unwrap();
-    assert!(read(&html).starts_with("<!doctype html>"));
-    let trace: serde_json::Value = serde_json::from_str(&read(&perfetto)).unwrap();
+    let page = std::fs::read_to_string(html).unwrap();
+    assert!(page.starts_with("<!doctype html>"));
+    let trace = std::fs::read_to_string(perfetto).unwrap();
+    let trace: serde_json::Value = serde_json::from_str(&trace).unwrap();
     assert!(trace["traceEvents"].as_array().is_some_and(|events| events.len() > 100));
-    let log = read(&shiviz);
+    let log = std::fs::read_to_string(shiviz).unwrap();
     assert!(log.contains("RequestVote") && !log.contains("AppendEntries"), "{log}");
-    let (code, _, error) = said(&["replay", "ReElection2A", "--seed", "0", "--only", "vote"]);
+    let (code, _, error) = run_lab(&["replay", "ReElection2A", "--seed", "0", "--only", "vote"]);
     assert_eq!(code, 2);
     assert!(error.contains("--log"), "{error}");
 }
 
 #[test]
 fn only_a_handout_can_be_submitted() {
-    let workspace = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let outside = std::env::temp_dir();
-    for (place, hint) in [(outside.as_path(), "not within a lab"), (workspace, "is no handout")] {
-        let output = Command::new(env!("CARGO_BIN_EXE_lab"))
-            .arg("submit")
-            .current_dir(place)
-            .output()
-            .unwrap();
-        let text = String::from_utf8_lossy(&output.stderr);
+    for (directory, hint) in [(outside, "not within a lab"), (workspace(), "is no handout")] {
+        let output = lab().arg("submit").current_dir(directory).output().unwrap();
+        let text = show(&output);
         assert!(output.status.code() == Some(2) && text.contains(hint), "{text}");
     }
 }

@@ -1,13 +1,14 @@
-//! The same seed is the same run: however often, wherever, beside whatever else.
+//! The same seed gives the same run: repeated, recorded, in another process, or beside other runs.
 
-use std::path::PathBuf;
-use std::process::Command;
+mod common;
 
 use lab::records::{self, Record};
-use labraft::{Test, run_test, select};
+use labraft::{Test, run_test};
 use labrpc::RunSpec;
 
-/// One test of each part, with every fault that the course's network has among them.
+use common::{lab, scratch, test_named};
+
+/// One test of each part, two of 2C. Between them they have every fault of the course's network.
 const SAMPLE: [&str; 7] = [
     "ManyElections2A",
     "Backup2B",
@@ -19,7 +20,7 @@ const SAMPLE: [&str; 7] = [
 ];
 
 fn sample() -> impl Iterator<Item = &'static Test> {
-    SAMPLE.into_iter().map(|name| select(tests::SUITE, name).unwrap()[0])
+    SAMPLE.into_iter().map(test_named)
 }
 
 fn fingerprint(test: &'static Test, seed: u64, record: bool) -> u64 {
@@ -27,7 +28,7 @@ fn fingerprint(test: &'static Test, seed: u64, record: bool) -> u64 {
 }
 
 #[test]
-fn twice_in_one_process_and_recorded_or_not() {
+fn a_run_is_the_same_when_it_is_repeated_or_recorded() {
     for test in sample() {
         for seed in [0, 17] {
             let first = fingerprint(test, seed, false);
@@ -35,25 +36,24 @@ fn twice_in_one_process_and_recorded_or_not() {
             assert_eq!(first, fingerprint(test, seed, true), "{} seed {seed}", test.name);
         }
         let [one, other] = [0, 17].map(|seed| fingerprint(test, seed, false));
-        assert_ne!(one, other, "{}: two seeds are two runs", test.name);
+        assert_ne!(one, other, "{}: two seeds give two different runs", test.name);
     }
 }
 
 #[test]
-fn a_record_is_the_same_record_each_time() {
-    let test = select(tests::SUITE, "Rejoin2B").unwrap()[0];
+fn the_recorded_events_are_the_same_each_time() {
+    let test = test_named("Rejoin2B");
     let record = || run_test(test, raft::REFERENCE, RunSpec::seed(3), true).record;
     let first = record();
     assert!(first.len() > 500, "{} events", first.len());
     assert_eq!(first, record());
 }
 
-/// What `lab` found in processes of its own, ordered: all but how long it took.
-fn records_of(name: &str, arguments: &[&str]) -> Vec<Record> {
-    let out = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
-    let output =
-        Command::new(env!("CARGO_BIN_EXE_lab")).args(arguments).arg("--out").arg(&out).output();
-    assert!(output.unwrap().status.success());
+/// The results of a sweep that `lab` makes in processes of its own, in order and without CPU times.
+fn sweep(name: &str, arguments: &[&str]) -> Vec<Record> {
+    let out = scratch(name);
+    let output = lab().args(arguments).arg("--out").arg(&out).output().unwrap();
+    assert!(output.status.success(), "{}", common::show(&output));
     let mut records = records::read(&records::path(&out)).unwrap().all;
     records.iter_mut().for_each(|record| record.cpu_ms = 0.0);
     records.sort_by(|a, b| (&a.test, a.seed).cmp(&(&b.test, b.seed)));
@@ -61,27 +61,22 @@ fn records_of(name: &str, arguments: &[&str]) -> Vec<Record> {
 }
 
 #[test]
-fn alone_and_as_the_last_of_a_hundred_with_one_worker_or_two() {
-    let sweep =
-        |name, jobs| records_of(name, &["run", "ReElection2A", "--seeds", "100", "--jobs", jobs]);
-    let with_one = sweep("hundred-1", "1");
+fn a_run_is_the_same_alone_and_as_the_last_of_a_hundred_with_one_worker_or_two() {
+    const HUNDRED: [&str; 5] = ["run", "ReElection2A", "--seeds", "100", "--jobs"];
+    let with_one = sweep("hundred-1", &[&HUNDRED[..], &["1"]].concat());
     assert_eq!(with_one.len(), 100);
-    assert_eq!(with_one, sweep("hundred-2", "2"));
-    assert_eq!(records_of("alone", &["run", "ReElection2A", "--seed", "99"]), with_one[99..]);
+    assert_eq!(with_one, sweep("hundred-2", &[&HUNDRED[..], &["2"]].concat()));
+    assert_eq!(sweep("alone", &["run", "ReElection2A", "--seed", "99"]), with_one[99..]);
 }
 
 #[test]
-fn in_other_processes_and_in_this_one() {
-    let names: Vec<&str> = sample().map(|test| test.name).collect();
-    let sweep = |name, jobs| {
-        records_of(name, &[&["run", "--seeds", "4..6", "--jobs", jobs], &names[..]].concat())
-    };
-    let first = sweep("first", "1");
+fn a_run_is_the_same_in_other_processes_and_in_this_one() {
+    let arguments = [&["run", "--seeds", "4..6"], &SAMPLE[..], &["--jobs"]].concat();
+    let first = sweep("first", &[&arguments[..], &["1"]].concat());
     assert_eq!(first.len(), 2 * SAMPLE.len());
-    assert_eq!(first, sweep("second", "2"));
+    assert_eq!(first, sweep("second", &[&arguments[..], &["2"]].concat()));
     for record in first {
-        let test = select(tests::SUITE, &record.test).unwrap()[0];
-        let here = fingerprint(test, record.seed, false);
+        let here = fingerprint(test_named(&record.test), record.seed, false);
         assert_eq!(record.fingerprint, format!("{here:016x}"), "{}", record.test);
     }
 }

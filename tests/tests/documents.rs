@@ -1,12 +1,12 @@
-//! What the documents point at exists: files, headings, and the interfaces that they show.
+//! Whatever the documents refer to exists: files, headings, and the interfaces that they show.
+
+mod common;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-fn workspace() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
-}
+use common::workspace;
 
 /// `README.md` and everything in `docs/`.
 fn documents() -> Vec<PathBuf> {
@@ -26,9 +26,11 @@ fn documents() -> Vec<PathBuf> {
     found
 }
 
-/// A document's lines: those outside of code blocks, and the code blocks with what follows their fence.
+/// The lines of a document that are outside of code blocks, and its code blocks, each with the
+/// words that follow the opening fence.
 fn parts(text: &str) -> (Vec<&str>, Vec<(&str, Vec<&str>)>) {
-    let (mut prose, mut blocks) = (Vec::new(), Vec::new());
+    let mut prose = Vec::new();
+    let mut blocks = Vec::new();
     let mut block: Option<(&str, Vec<&str>)> = None;
     for line in text.lines() {
         match (&mut block, line.trim_start().strip_prefix("```")) {
@@ -42,20 +44,23 @@ fn parts(text: &str) -> (Vec<&str>, Vec<(&str, Vec<&str>)>) {
     (prose, blocks)
 }
 
-/// What the links of a line of prose point at.
+/// The targets of the links in a line of prose.
 fn targets(line: &str) -> impl Iterator<Item = &str> {
     line.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target)
 }
 
-/// The name under which a heading can be linked to.
+/// The anchor that GitHub makes of a heading.
 fn anchor(heading: &str) -> String {
-    let keep = |c: char| match c {
-        ' ' => Some('-'),
-        '-' | '_' => Some(c),
-        c if c.is_alphanumeric() => Some(c.to_ascii_lowercase()),
-        _ => None,
-    };
-    heading.trim_start_matches('#').trim().chars().filter_map(keep).collect()
+    let mut anchor = String::new();
+    for c in heading.trim_start_matches('#').trim().chars() {
+        match c {
+            ' ' => anchor.push('-'),
+            '-' | '_' => anchor.push(c),
+            c if c.is_alphanumeric() => anchor.push(c.to_ascii_lowercase()),
+            _ => {}
+        }
+    }
+    anchor
 }
 
 fn anchors(path: &Path) -> BTreeSet<String> {
@@ -64,15 +69,17 @@ fn anchors(path: &Path) -> BTreeSet<String> {
     prose.iter().filter(|line| line.starts_with('#')).map(|line| anchor(line)).collect()
 }
 
-/// What is wrong with a link of a document.
-fn wrong_with(document: &Path, target: &str) -> Option<String> {
+/// What is wrong with a link in a document; `None` when its target exists. Links to other sites are
+/// not checked.
+fn broken_link(document: &Path, target: &str) -> Option<String> {
     if target.contains("://") || target.starts_with("mailto:") {
         return None;
     }
     let (file, heading) = target.split_once('#').unwrap_or((target, ""));
-    let path = match file {
-        "" => document.to_path_buf(),
-        file => document.parent().unwrap().join(file),
+    let path = if file.is_empty() {
+        document.to_path_buf()
+    } else {
+        document.parent().unwrap().join(file)
     };
     if !path.exists() {
         return Some(format!("{}: no file {target}", document.display()));
@@ -84,14 +91,14 @@ fn wrong_with(document: &Path, target: &str) -> Option<String> {
 }
 
 #[test]
-fn links_point_at_files_and_headings_that_exist() {
+fn all_links_lead_to_files_and_headings_that_exist() {
     let mut wrong = Vec::new();
     let mut count = 0;
     for document in documents() {
         let text = fs::read_to_string(&document).unwrap();
         for target in parts(&text).0.into_iter().flat_map(targets) {
             count += 1;
-            wrong.extend(wrong_with(&document, target));
+            wrong.extend(broken_link(&document, target));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -99,11 +106,11 @@ fn links_point_at_files_and_headings_that_exist() {
 }
 
 #[test]
-fn a_link_to_nothing_is_noticed() {
+fn a_broken_link_is_reported() {
     let readme = workspace().join("README.md");
-    assert!(wrong_with(&readme, "docs/no-such-page.md").is_some());
-    assert!(wrong_with(&readme, "docs/sweeps.md#no-such-heading").is_some());
-    assert_eq!(wrong_with(&readme, "docs/sweeps.md#what-is-kept"), None);
+    assert!(broken_link(&readme, "docs/no-such-page.md").is_some());
+    assert!(broken_link(&readme, "docs/sweeps.md#no-such-heading").is_some());
+    assert_eq!(broken_link(&readme, "docs/sweeps.md#what-is-kept"), None);
     assert_eq!(anchor("## What `rt` offers, in 2A"), "what-rt-offers-in-2a");
 }
 
@@ -122,7 +129,8 @@ fn files_that_the_page_on_the_architecture_names_exist() {
     assert!(named_files(&page).count() > 40, "hardly any files were found");
 }
 
-/// A block that begins with ` ```rust,contract` shows lines of the frozen sources, some left out.
+/// A block that begins with ` ```rust,contract` may leave out lines of the interfaces' sources, but
+/// every line that it shows must be one of theirs.
 #[test]
 fn interfaces_are_shown_as_they_are() {
     let sources = ["labraft/src/raft.rs", "labraft/src/persister.rs", "labraft/src/cluster.rs"];
@@ -141,17 +149,21 @@ fn interfaces_are_shown_as_they_are() {
     assert!(count > 10, "only {count} lines were found");
 }
 
-/// The page of each part and its name.
+/// The name of each part that has a page, and the page's text.
 fn course_pages() -> Vec<(String, String)> {
     let folder = workspace().join("docs/course");
-    let names = labraft::Part::COURSE.map(|part| part.name().to_string());
-    let page =
-        |name: &String| fs::read_to_string(folder.join(format!("{}.md", name.to_lowercase())));
-    names.into_iter().filter_map(|name| page(&name).ok().map(|page| (name, page))).collect()
+    let mut pages = Vec::new();
+    for part in labraft::Part::COURSE {
+        let file = format!("{}.md", part.name().to_lowercase());
+        if let Ok(page) = fs::read_to_string(folder.join(file)) {
+            pages.push((part.name().to_string(), page));
+        }
+    }
+    pages
 }
 
 #[test]
-fn pages_name_the_tests_of_their_parts_and_the_overview_their_points() {
+fn pages_name_the_tests_of_their_parts_and_the_overview_has_their_points() {
     let overview = fs::read_to_string(workspace().join("docs/course/README.md")).unwrap();
     for (part, page) in course_pages() {
         let tests = tests::SUITE.iter().filter(|test| test.part.name() == part);

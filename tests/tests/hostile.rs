@@ -1,58 +1,72 @@
-//! Nothing that the code under test does stops a sweep, or is reported as something else.
+//! Whatever the code under test does, it costs one run of a sweep and is reported as what it is.
 //!
-//! This program is the lab for Rafts that do the worst on one seed of four, and behave on the others;
-//! and it is the test that runs itself as that lab.
+//! This program is two things: the lab for Rafts that misbehave with about one seed in four, and
+//! the test, which runs itself as that lab.
 
-#![allow(clippy::disallowed_methods, clippy::empty_loop, reason = "they are the subject")]
+#![allow(clippy::disallowed_methods, clippy::empty_loop, reason = "they are what is tested")]
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Output, Stdio};
+mod common;
+
+use std::path::PathBuf;
+use std::process::{Command, ExitCode, Stdio};
 use std::rc::Rc;
 use std::sync::Mutex;
 
-use bytes::Bytes;
 use lab::records::{self, Record};
-use labraft::{Env, Implementation, Raft, RaftState, Started, Verdict};
+use labraft::{Env, Implementation, Raft, Verdict};
 use libtest_mimic::{Arguments, Failed, Trial};
 
-/// The reference Raft, but on some seeds server 1 does this, 0.7 s after its start.
-fn reference_with(env: Env, deed: fn()) -> Rc<dyn Raft> {
+use common::{HookedReference, scratch, show};
+
+/// The reference Raft, but with some seeds server 1 calls `misbehave` 0.7 s after its start.
+fn reference_with(env: Env, misbehave: fn()) -> Rc<dyn Raft> {
     let is_chosen = env.me == 1 && env.rt.dice().below(4) == 0;
     let rt = env.rt.clone();
     let raft = (raft::REFERENCE.make)(env);
     if is_chosen {
-        rt.clone().spawn_detached("the deed", async move {
+        rt.clone().spawn_detached("misbehave", async move {
             rt.sleep(std::time::Duration::from_millis(700)).await;
-            deed();
+            misbehave();
         });
     }
     raft
 }
 
-/// Panics when it is dropped.
-struct Trap(Rc<dyn Raft>);
+/// The reference Raft, but it panics when it is killed and when it is dropped.
+fn panic_in_kill(env: Env) -> Rc<dyn Raft> {
+    HookedReference::new(env, |_| panic!("a panic in kill"), || panic!("a panic in a drop"))
+}
 
-impl Drop for Trap {
-    fn drop(&mut self) {
-        panic!("a panic in a drop");
+/// Aborts the process by a panic during a panic.
+fn panic_while_panicking() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("and another");
+        }
+    }
+    let _bomb = Bomb;
+    panic!("one panic");
+}
+
+/// Waits for ever for a lock that it holds itself.
+fn lock_twice() {
+    let lock = Mutex::new(0);
+    let one = lock.lock();
+    let two = lock.lock();
+    drop((one, two));
+}
+
+fn exhaust_memory() {
+    let mut hoard = Vec::new();
+    loop {
+        hoard.push(vec![1u8; 1 << 20]);
     }
 }
 
-impl Raft for Trap {
-    fn start(&self, command: Bytes) -> Option<Started> {
-        self.0.start(command)
-    }
-
-    fn state(&self) -> RaftState {
-        self.0.state()
-    }
-
-    fn snapshot(&self, index: u64, snapshot: Bytes) {
-        self.0.snapshot(index, snapshot);
-    }
-
-    fn kill(&self) {
-        panic!("a panic in kill");
+fn print_for_ever() {
+    loop {
+        println!("{}", "x".repeat(1000));
     }
 }
 
@@ -61,17 +75,28 @@ fn recurse(depth: u64) -> u64 {
     if std::hint::black_box(depth) == u64::MAX { 0 } else { recurse(depth + 1) + 1 }
 }
 
-/// What each does, how its runs are judged, and what their reports say.
+/// A Raft that misbehaves, and what the lab must report of it.
 struct Hostile {
     implementation: Implementation,
+    /// The verdict of the runs in which it misbehaves.
     verdict: Verdict,
+    /// A part of the reason that the report gives.
     reason: &'static str,
-    /// What the details say of where it was.
-    place: &'static str,
-    /// Some that are bad, and some that are not.
+    /// The task that the reason or the details must name.
+    task: &'static str,
+    /// Whether it misbehaves with some of the seeds or with all.
+    frequency: Frequency,
+    /// Seeds to run. If it misbehaves with some, then with at least one of these but not with all.
     seeds: std::ops::Range<u64>,
-    /// Far more than a run takes that comes to its end, even on a busy machine.
+    /// The limit of real time for each run, in seconds: far more than a run takes that ends, even
+    /// on a busy machine.
     wall_limit: &'static str,
+}
+
+#[derive(Copy, Clone, PartialEq, Eq)]
+enum Frequency {
+    SomeSeeds,
+    AllSeeds,
 }
 
 const fn hostile(
@@ -84,16 +109,17 @@ const fn hostile(
         implementation: Implementation::new(name, make),
         verdict,
         reason,
-        place: "the deed",
+        task: "misbehave",
+        frequency: Frequency::SomeSeeds,
         seeds: 0..8,
         wall_limit: "60",
     }
 }
 
-/// Of these it takes as long as the limit to know.
+/// A Raft that never returns. Its runs take as long as the limit, so there are only a few.
 const fn hanging(name: &'static str, make: fn(Env) -> Rc<dyn Raft>) -> Hostile {
     Hostile {
-        seeds: 2..4,
+        seeds: 4..6,
         wall_limit: "5",
         ..hostile(name, make, Verdict::Hung, "did not return within")
     }
@@ -107,13 +133,9 @@ const ALL: [Hostile; 10] = [
         "a panic in a task",
     ),
     Hostile {
-        place: "",
-        ..hostile(
-            "panic-in-kill",
-            |env| Rc::new(Trap((raft::REFERENCE.make)(env))),
-            Verdict::Failed,
-            "a panic in",
-        )
+        task: "",
+        frequency: Frequency::AllSeeds,
+        ..hostile("panic-in-kill", panic_in_kill, Verdict::Failed, "a panic in")
     },
     hostile(
         "abort",
@@ -128,36 +150,16 @@ const ALL: [Hostile; 10] = [
         "stack overflow",
     ),
     hanging("loop", |env| reference_with(env, || loop {})),
-    hanging("lock-twice", |env| {
-        reference_with(env, || {
-            let lock = Mutex::new(0);
-            let one = lock.lock();
-            let two = lock.lock();
-            drop((one, two));
-        })
-    }),
+    hanging("lock-twice", |env| reference_with(env, lock_twice)),
     hostile(
         "memory",
-        |env| {
-            reference_with(env, || {
-                let mut hoard = Vec::new();
-                loop {
-                    hoard.push(vec![1u8; 1 << 20]);
-                }
-            })
-        },
+        |env| reference_with(env, exhaust_memory),
         Verdict::Crashed,
         "needs more than 256 MiB",
     ),
     hostile(
         "flood",
-        |env| {
-            reference_with(env, || {
-                loop {
-                    println!("{}", "x".repeat(1000));
-                }
-            })
-        },
+        |env| reference_with(env, print_for_ever),
         Verdict::Crashed,
         "printed more than 64 MiB",
     ),
@@ -169,75 +171,70 @@ const ALL: [Hostile; 10] = [
     ),
     hostile(
         "panic-while-panicking",
-        |env| {
-            reference_with(env, || {
-                struct Bomb;
-                impl Drop for Bomb {
-                    fn drop(&mut self) {
-                        panic!("and another");
-                    }
-                }
-                let _bomb = Bomb;
-                panic!("one panic");
-            })
-        },
+        |env| reference_with(env, panic_while_panicking),
         Verdict::Crashed,
         "signal 6 (abort)",
     ),
 ];
 
-fn directory(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("hostile-{name}"))
+fn directory(hostile: &Hostile) -> PathBuf {
+    scratch(&format!("hostile-{}", hostile.implementation.name))
 }
 
+/// This program as the lab, with the hostile Raft.
 fn lab(hostile: &Hostile, arguments: &[&str]) -> Command {
-    let name = hostile.implementation.name;
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
         .args(arguments)
-        .args(["--implementation", name, "--memory", "256", "--out"])
-        .arg(directory(name))
+        .args(["--implementation", hostile.implementation.name, "--memory", "256", "--out"])
+        .arg(directory(hostile))
         .args(["--wall-limit", hostile.wall_limit])
         .stdin(Stdio::null());
     command
 }
 
-fn texts(output: &Output) -> String {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    format!("{:?}\n{}{}", output.status, text(&output.stdout), text(&output.stderr))
-}
-
-/// Each bad run is reported as what it is, and each of the others as if nothing had been.
-fn is_survived(hostile: &Hostile) -> Result<(), Failed> {
-    let name = hostile.implementation.name;
+/// Checks that each run in which it misbehaves is reported as what it is, that each other run
+/// passes, and that a replay gives the same report.
+fn check_sweep(hostile: &Hostile) -> Result<(), Failed> {
     let seeds = format!("{}..{}", hostile.seeds.start, hostile.seeds.end);
     let output = lab(hostile, &["run", "InitialElection2A", "--seeds", &seeds]).output().unwrap();
     if output.status.code() != Some(1) {
-        return Err(texts(&output).into());
+        return Err(show(&output).into());
     }
-    let records = records::read(&records::path(&directory(name)))?.all;
+    let records = records::read(&records::path(&directory(hostile)))?.all;
     let (bad, good): (Vec<&Record>, Vec<&Record>) =
         records.iter().partition(|record| record.verdict != Verdict::Passed);
-    let is_panic_in_kill = hostile.place.is_empty();
-    let are_all_there = records.len() as u64 == hostile.seeds.end - hostile.seeds.start;
-    if bad.is_empty() || good.is_empty() != is_panic_in_kill || !are_all_there {
+    let is_always_bad = hostile.frequency == Frequency::AllSeeds;
+    let is_complete = records.len() as u64 == hostile.seeds.end - hostile.seeds.start;
+    if bad.is_empty() || good.is_empty() != is_always_bad || !is_complete {
         return Err(format!("{} bad, {} good", bad.len(), good.len()).into());
     }
     for record in bad {
-        let problem = record.problem.as_ref().ok_or("no problem is named")?;
-        let details = problem.details.join("\n");
-        if record.verdict != hostile.verdict
-            || !problem.reason.contains(hostile.reason)
-            || !format!("{}{details}", problem.reason).contains(hostile.place)
-        {
-            return Err(format!("{record:#?}").into());
-        }
-        // The same, by itself.
-        let seed = record.seed.to_string();
-        let replayed = lab(hostile, &["replay", "InitialElection2A", "--seed", &seed]).output()?;
-        if replayed.status.code() != Some(1) || !texts(&replayed).contains(hostile.reason) {
-            return Err(texts(&replayed).into());
-        }
+        check_report(hostile, record)?;
+        check_replay(hostile, record.seed)?;
+    }
+    Ok(())
+}
+
+/// Checks the verdict, the reason and the task that the record of such a run names.
+fn check_report(hostile: &Hostile, record: &Record) -> Result<(), Failed> {
+    let problem = record.problem.as_ref().ok_or("the record gives no reason")?;
+    let text = format!("{}{}", problem.reason, problem.details.join("\n"));
+    if record.verdict != hostile.verdict
+        || !problem.reason.contains(hostile.reason)
+        || !text.contains(hostile.task)
+    {
+        return Err(format!("{record:#?}").into());
+    }
+    Ok(())
+}
+
+/// Checks that a run gives the same reason when it is replayed on its own.
+fn check_replay(hostile: &Hostile, seed: u64) -> Result<(), Failed> {
+    let seed = seed.to_string();
+    let replayed = lab(hostile, &["replay", "InitialElection2A", "--seed", &seed]).output()?;
+    if replayed.status.code() != Some(1) || !show(&replayed).contains(hostile.reason) {
+        return Err(show(&replayed).into());
     }
     Ok(())
 }
@@ -247,10 +244,10 @@ fn main() -> ExitCode {
     if ["run", "replay", "worker"].contains(&command.as_str()) {
         return tests::lab_main(&ALL.map(|hostile| hostile.implementation));
     }
-    let trials = ALL.iter().map(|hostile| {
-        Trial::test(format!("{} costs one run", hostile.implementation.name), || {
-            is_survived(hostile)
-        })
-    });
-    libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit_code()
+    let mut trials = Vec::new();
+    for hostile in &ALL {
+        let name = format!("{} costs one run", hostile.implementation.name);
+        trials.push(Trial::test(name, || check_sweep(hostile)));
+    }
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }

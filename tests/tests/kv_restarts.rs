@@ -1,14 +1,17 @@
-//! The restarts of the key/value tests hit operations under way: what they are for.
+//! The restarts of the key/value tests hit operations that are under way, which is their purpose.
+
+mod common;
 
 use std::collections::BTreeMap;
 
-use labraft::{HarnessEvent, run_test, select};
+use labraft::{HarnessEvent, run_test};
 use labrpc::RunSpec;
 
-/// How many answers came after so long that all servers had crashed meanwhile.
+use common::test_named;
+
+/// The number of operations that took so long that all servers crashed while they were under way.
 fn spanning_a_crash(name: &str, seed: u64) -> usize {
-    let test = select(tests::SUITE, name).expect("the test is there")[0];
-    let run = run_test(test, raft::REFERENCE, RunSpec::seed(seed), true);
+    let run = run_test(test_named(name), raft::REFERENCE, RunSpec::seed(seed), true);
     assert_eq!(run.result, Ok(()));
     let mut called = BTreeMap::new();
     let mut waits = Vec::new();
@@ -19,7 +22,7 @@ fn spanning_a_crash(name: &str, seed: u64) -> usize {
             _ => {}
         }
     }
-    // Between crash and restart there is a second.
+    // Servers are down for one second.
     waits.iter().filter(|wait| wait.as_secs_f64() > 1.0).count()
 }
 

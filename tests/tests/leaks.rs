@@ -1,50 +1,28 @@
-//! Nothing of a run outlives it: thousands of them in one process need no more memory than one.
+//! Nothing of a run outlives it, so that thousands of runs in one process need no more memory than
+//! one.
+
+mod common;
 
 use std::rc::Rc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use bytes::Bytes;
-use labraft::{Env, Implementation, Profile, Raft, RaftState, Run, Started};
+use labraft::{Env, Implementation, Profile, Raft, Run};
 use labrpc::RunSpec;
 
-/// How many Rafts there are.
+use common::HookedReference;
+
+/// The number of Rafts that have been made and not yet dropped.
 static ALIVE: AtomicI64 = AtomicI64::new(0);
 
-/// The reference Raft, counted.
-struct Counted(Rc<dyn Raft>);
-
-fn make(env: Env) -> Rc<dyn Raft> {
+/// The reference Raft, counted in [`ALIVE`].
+fn make_counted(env: Env) -> Rc<dyn Raft> {
     ALIVE.fetch_add(1, Ordering::SeqCst);
-    Rc::new(Counted((raft::REFERENCE.make)(env)))
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        ALIVE.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
-impl Raft for Counted {
-    fn start(&self, command: Bytes) -> Option<Started> {
-        self.0.start(command)
-    }
-
-    fn state(&self) -> RaftState {
-        self.0.state()
-    }
-
-    fn snapshot(&self, index: u64, snapshot: Bytes) {
-        self.0.snapshot(index, snapshot);
-    }
-
-    fn kill(&self) {
-        self.0.kill();
-    }
+    HookedReference::new(env, |raft| raft.kill(), || _ = ALIVE.fetch_sub(1, Ordering::SeqCst))
 }
 
 #[test]
 fn no_raft_outlives_its_run() {
-    let counted = Implementation::new("counted", make);
+    let counted = Implementation::new("counted", make_counted);
     for profile in [Profile::Go, Profile::Chaos] {
         for test in tests::SUITE {
             let run = Run::new(test, counted, RunSpec::seed(2)).profile(profile).run();

@@ -1,9 +1,13 @@
-//! Another crate puts a Raft of its own under the whole command line in a few lines.
+//! Another crate can run the whole `lab` command with a Raft of its own in a few lines.
 
-use std::path::{Path, PathBuf};
+mod common;
+
+use std::path::Path;
 use std::process::{Command, Output};
 
-/// A Raft that never leads, and the command line for it.
+use common::{scratch, show, workspace};
+
+/// A program with a Raft that never leads, and the `lab` command for it.
 const MAIN: &str = r#"
 use std::rc::Rc;
 use labraft::{Env, Implementation, Raft, RaftState, Started};
@@ -24,25 +28,24 @@ fn main() -> std::process::ExitCode {
 }
 "#;
 
-fn workspace() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
+/// A line of a manifest: a dependency on a crate of the workspace.
+fn dependency(name: &str) -> String {
+    format!("{name} = {{ path = {:?} }}\n", workspace().join(name))
 }
 
 fn write_crate(directory: &Path) {
-    let root = workspace();
-    let path = |name: &str| format!("{name} = {{ path = {:?} }}\n", root.join(name));
     let manifest = format!(
         "[package]\nname = \"outside\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n[workspace]\n\n\
          [dependencies]\nbytes = \"1\"\n{}{}{}",
-        path("labraft"),
-        path("raft"),
-        path("tests"),
+        dependency("labraft"),
+        dependency("raft"),
+        dependency("tests"),
     );
     std::fs::create_dir_all(directory.join("src")).unwrap();
     std::fs::write(directory.join("Cargo.toml"), manifest).unwrap();
     std::fs::write(directory.join("src/main.rs"), MAIN).unwrap();
-    // The workspace's own versions: all of them are on this machine already.
-    std::fs::copy(root.join("Cargo.lock"), directory.join("Cargo.lock")).unwrap();
+    // With the workspace's own lock file, every dependency is already on this machine.
+    std::fs::copy(workspace().join("Cargo.lock"), directory.join("Cargo.lock")).unwrap();
 }
 
 fn cargo_run(directory: &Path, args: &[&str]) -> Output {
@@ -56,16 +59,16 @@ fn cargo_run(directory: &Path, args: &[&str]) -> Output {
 }
 
 #[test]
-fn a_raft_of_ones_own_gets_the_whole_command_line() {
-    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("outside");
+fn another_crate_can_run_the_whole_command_with_its_own_raft() {
+    let directory = scratch("outside");
     write_crate(&directory);
 
     let failed = cargo_run(&directory, &["run", "InitialElection2A", "--seeds", "2"]);
-    let text = String::from_utf8_lossy(&failed.stdout);
-    assert_eq!(failed.status.code(), Some(1), "{text}{}", String::from_utf8_lossy(&failed.stderr));
+    let text = show(&failed);
+    assert_eq!(failed.status.code(), Some(1), "{text}");
     assert!(text.contains("expected one leader, got none"), "{text}");
     assert!(text.contains("replay InitialElection2A --seed 0"), "{text}");
 
     let passed = cargo_run(&directory, &["run", "2A", "--implementation", "reference"]);
-    assert_eq!(passed.status.code(), Some(0), "{}", String::from_utf8_lossy(&passed.stdout));
+    assert_eq!(passed.status.code(), Some(0), "{}", show(&passed));
 }

@@ -1,18 +1,18 @@
-//! Every ported test as a named test of `cargo test`, each on a few seeds.
+//! Every test of the suite as a named test of `cargo test`, each with a few seeds.
 //!
-//! `cargo test --test ported Backup2B` runs one. More seeds are for `cargo lab run`, and for
-//! scripts/cargo-mutants, which can only ask for them as `PORTED_SEEDS=30`.
+//! `cargo test --test ported Backup2B` runs one of them. Use `cargo lab run` for more seeds. Where
+//! only `cargo test` can be run, as in `scripts/cargo-mutants`, `PORTED_SEEDS=30` asks for more.
 
 use labraft::run_test;
 use labrpc::RunSpec;
 use libtest_mimic::{Arguments, Failed, Trial};
 
-/// Enough to see that a test runs and passes; finding rare failures is what sweeps are for.
+/// Enough to see that a test runs and passes. Rare failures are found by sweeps of many seeds.
 const SEEDS: u64 = 3;
 
 fn main() {
     let seeds = std::env::var("PORTED_SEEDS").map_or(SEEDS, |seeds| {
-        seeds.parse().unwrap_or_else(|_| panic!("PORTED_SEEDS is a number, not {seeds:?}"))
+        seeds.parse().unwrap_or_else(|_| panic!("PORTED_SEEDS must be a number, not {seeds:?}"))
     });
     let trials = tests::SUITE.iter().map(|test| {
         Trial::test(format!("{}::{}", test.part, test.name), move || {

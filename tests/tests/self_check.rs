@@ -1,9 +1,12 @@
-//! `lab run --check-determinism` finds what differs from run to run, and nothing else.
+//! `lab run --check-determinism` reports implementations that differ from run to run, and no
+//! others.
 //!
-//! This program is the lab for Rafts that do what no simulation can repeat, or seem to; and it is the
-//! test that runs itself as that lab.
+//! This program is two things: the lab for Rafts that are not deterministic, or only seem not to
+//! be, and the test, which runs itself as that lab.
 
-#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "they are the subject")]
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "they are what is tested")]
+
+mod common;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, DefaultHasher};
@@ -16,14 +19,18 @@ use std::time::{Instant, SystemTime};
 use labraft::{Env, Implementation, Raft};
 use libtest_mimic::{Arguments, Failed, Trial};
 
-/// The reference Raft, after some draws whose number `odd` decides: so its time-outs depend on it.
-fn reference_after(env: Env, odd: u64) -> Rc<dyn Raft> {
+use common::{scratch, show};
+
+/// The reference Raft, whose election time-outs depend on `number`, because some draws come first.
+fn reference_after(env: Env, number: u64) -> Rc<dyn Raft> {
     let dice = env.rt.dice();
-    (0..odd % 16).for_each(|_| _ = dice.below(2));
+    for _ in 0..number % 16 {
+        dice.below(2);
+    }
     (raft::REFERENCE.make)(env)
 }
 
-/// What differs from run to run, and is to be caught.
+/// Rafts that differ from run to run, and must be reported.
 const SUSPECTS: [Implementation; 3] = [
     Implementation::new("address-as-key", |env| {
         let boxes: Vec<Box<u64>> = (0..16).map(Box::new).collect();
@@ -43,7 +50,7 @@ const SUSPECTS: [Implementation; 3] = [
     }),
 ];
 
-/// What the guard makes repeatable.
+/// Rafts that look suspicious, but that the guard makes deterministic.
 const INNOCENT: [Implementation; 3] = [
     Implementation::new("hash-map", |env| {
         let map: HashMap<u64, ()> = (0..16).map(|key| (key, ())).collect();
@@ -51,39 +58,41 @@ const INNOCENT: [Implementation; 3] = [
     }),
     Implementation::new("clock", |env| {
         let began = SystemTime::UNIX_EPOCH.elapsed().unwrap();
-        let odd = began.as_nanos() as u64 / 1000 + Instant::now().elapsed().as_nanos() as u64;
-        reference_after(env, odd)
+        let number = began.as_nanos() as u64 / 1000 + Instant::now().elapsed().as_nanos() as u64;
+        reference_after(env, number)
     }),
     Implementation::new("rand", |env| reference_after(env, rand::random())),
 ];
 
-fn check(name: &str) -> Output {
+/// This program as the lab, checking one of the Rafts for determinism.
+fn run_check(name: &str) -> Output {
     Command::new(std::env::current_exe().unwrap())
         .args(["run", "ReElection2A", "Persist12C", "--seeds", "4", "--check-determinism"])
         .args(["--implementation", name, "--out"])
-        .arg(std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("self_check-{name}")))
+        .arg(scratch(&format!("self_check-{name}")))
         .output()
         .unwrap()
 }
 
-fn is_caught(name: &str) -> Result<(), Failed> {
-    let output = check(name);
+/// Checks that a Raft is reported, with the first event that differs.
+fn check_reported(name: &str) -> Result<(), Failed> {
+    let output = run_check(name);
     let text = String::from_utf8_lossy(&output.stdout);
     let is_located = text.contains("first difference: event")
         && text.contains("one run:")
         && text.contains("server")
         && text.contains("usual suspects");
     if output.status.code() != Some(1) || !text.contains("NOT DETERMINISTIC") || !is_located {
-        return Err(format!("{:?}\n{text}", output.status).into());
+        return Err(show(&output).into());
     }
     Ok(())
 }
 
-fn is_cleared(name: &str) -> Result<(), Failed> {
-    let output = check(name);
+/// Checks that a Raft passes.
+fn check_cleared(name: &str) -> Result<(), Failed> {
+    let output = run_check(name);
     if output.status.code() != Some(0) {
-        let text = String::from_utf8_lossy(&output.stdout);
-        return Err(format!("{:?}\n{text}", output.status).into());
+        return Err(show(&output).into());
     }
     Ok(())
 }
@@ -95,11 +104,15 @@ fn main() -> ExitCode {
     }
     let mut trials = Vec::new();
     for Implementation { name, .. } in SUSPECTS {
-        trials.push(Trial::test(format!("{name} is caught and located"), || is_caught(name)));
+        trials.push(Trial::test(format!("{name} is reported with its first difference"), || {
+            check_reported(name)
+        }));
     }
-    // Elsewhere there is no guard.
-    for Implementation { name, .. } in INNOCENT.into_iter().filter(|_| cfg!(target_os = "linux")) {
-        trials.push(Trial::test(format!("{name} is deterministic"), || is_cleared(name)));
+    // There is a guard on Linux only.
+    if cfg!(target_os = "linux") {
+        for Implementation { name, .. } in INNOCENT {
+            trials.push(Trial::test(format!("{name} is deterministic"), || check_cleared(name)));
+        }
     }
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }

@@ -1,4 +1,7 @@
-//! What a report says when nothing goes on: two Rafts that never agree on anything, each in its own way.
+//! What a failure report says about a cluster that makes no progress. The subjects are two Rafts
+//! that never agree on anything, each in a way of its own.
+
+mod common;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -6,11 +9,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use labraft::{
-    Env, FollowerProbe, Implementation, Probe, Raft, RaftState, Role, Started, run_test, select,
+    Env, FollowerProbe, Implementation, Probe, Raft, RaftState, Role, Started, run_test,
 };
 use labrpc::RunSpec;
 
-/// It tells what it is at, and never says a word to another server.
+use common::test_named;
+
+/// A Raft that shows its state to the lab but never sends a message.
 struct Mute {
     me: usize,
     n: usize,
@@ -30,6 +35,20 @@ impl Mute {
             next_index: Cell::new(1),
             log: RefCell::default(),
         })
+    }
+}
+
+impl Mute {
+    /// A leader leads from the first term on; another server is a candidate once its term has
+    /// changed.
+    fn role(&self) -> Role {
+        if self.is_leader {
+            Role::Leader
+        } else if self.term.get() > 1 {
+            Role::Candidate
+        } else {
+            Role::Follower
+        }
     }
 }
 
@@ -55,11 +74,7 @@ impl Raft for Mute {
         let follower = FollowerProbe { next_index: self.next_index.get(), match_index: 0 };
         Some(Probe {
             term: self.term.get(),
-            role: match self.is_leader {
-                true => Role::Leader,
-                false if self.term.get() > 1 => Role::Candidate,
-                false => Role::Follower,
-            },
+            role: self.role(),
             voted_for: (self.term.get() > 1).then_some(self.me),
             first_index: 1,
             last_index,
@@ -71,11 +86,12 @@ impl Raft for Mute {
     }
 }
 
-/// All stand for election at the same moments, and each votes for itself.
-fn all_stand(env: Env) -> Rc<dyn Raft> {
+/// All servers become candidates at the same time, and each votes for itself.
+fn split_votes(env: Env) -> Rc<dyn Raft> {
     let raft = Mute::make(&env, false);
-    let (each, rt) = (raft.clone(), env.rt.clone());
-    env.rt.spawn_detached("stand for election", async move {
+    let each = raft.clone();
+    let rt = env.rt.clone();
+    env.rt.spawn_detached("become a candidate", async move {
         loop {
             rt.sleep(Duration::from_millis(500)).await;
             each.term.set(each.term.get() + 1);
@@ -84,11 +100,12 @@ fn all_stand(env: Env) -> Rc<dyn Raft> {
     raft
 }
 
-/// Server 0 leads, and looks for the end of the others' logs without ever finding it.
+/// Server 0 leads, and searches for the point where the other logs match without ever finding it.
 fn search_for_ever(env: Env) -> Rc<dyn Raft> {
     let raft = Mute::make(&env, env.me == 0);
-    let (each, rt) = (raft.clone(), env.rt.clone());
-    env.rt.spawn_detached("look for it", async move {
+    let each = raft.clone();
+    let rt = env.rt.clone();
+    env.rt.spawn_detached("search", async move {
         loop {
             rt.sleep(Duration::from_millis(100)).await;
             each.next_index.set(if each.next_index.get() == 1 { 2 } else { 1 });
@@ -98,34 +115,34 @@ fn search_for_ever(env: Env) -> Rc<dyn Raft> {
 }
 
 #[track_caller]
-fn says(make: fn(Env) -> Rc<dyn Raft>, reason: &str, words: &[&str]) {
-    let test = select(tests::SUITE, "BasicAgree2B").expect("the test is there")[0];
+fn expect_report(make: fn(Env) -> Rc<dyn Raft>, reason: &str, details: &[&str]) {
+    let test = test_named("BasicAgree2B");
     let report = run_test(test, Implementation::new("mute", make), RunSpec::seed(0), false);
-    let failure = report.result.expect_err("it agrees on nothing");
+    let failure = report.result.expect_err("the servers never agree");
     assert!(failure.to_string().contains(reason), "{failure}");
-    for words in words {
-        let is_said = failure.situation.iter().any(|line| line.contains(words));
-        assert!(is_said, "{words:?} is not in {:#?}", failure.situation);
+    for detail in details {
+        let is_reported = failure.situation.iter().any(|line| line.contains(detail));
+        assert!(is_reported, "{detail:?} is not in {:#?}", failure.situation);
     }
 }
 
 #[test]
-fn a_report_tells_of_elections_that_nobody_wins() {
-    let words = [
+fn a_report_mentions_elections_without_a_winner() {
+    let details = [
         "servers [0, 1, 2] (a majority) reach one another",
         "nothing was ever committed",
         "elections: 0 won, 20 split between several candidates, 0 lost by a single candidate",
     ];
-    says(all_stand, "no connected server accepted it as leader", &words);
+    expect_report(split_votes, "no connected server accepted it as leader", &details);
 }
 
 #[test]
-fn a_report_tells_of_a_leader_that_never_finds_the_end_of_a_log() {
-    let words = [
+fn a_report_mentions_a_leader_that_never_finds_where_a_log_matches() {
+    let details = [
         "server 0: leader in term 1, log up to 1",
         "0 candidacies; elections: 1 won",
         "server 0 leads, and its nextIndex for server 1 has gone down",
         "between 1 and 2; its matchIndex stays 0",
     ];
-    says(search_for_ever, "it was not applied there in time", &words);
+    expect_report(search_for_ever, "it was not applied there in time", &details);
 }

@@ -1,4 +1,6 @@
-//! Sweeps that are interrupted, killed, resumed, shared out and put together again.
+//! Sweeps that are interrupted, killed, resumed, split into shares and merged.
+
+mod common;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,16 +11,19 @@ use lab::records;
 use labraft::Verdict;
 use rustix::process::{Pid, Signal, kill_process};
 
+use common::{scratch, show};
+
+/// A directory that does not exist yet.
 fn directory(name: &str) -> PathBuf {
-    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("sweeps-{name}"));
+    let directory = scratch(&format!("sweeps-{name}"));
     _ = std::fs::remove_dir_all(&directory);
     directory
 }
 
 fn lab(arguments: &[&str], out: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_lab"));
+    let mut command = common::lab();
     command.args(arguments).arg("--out").arg(out).stdin(Stdio::null());
-    // Where these tests themselves are shared out, the runs inside of them are not.
+    // These tests may themselves be one share of several; the sweeps that they start are not.
     for variable in
         ["SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT", "CI_NODE_INDEX", "CI_NODE_TOTAL"]
     {
@@ -27,12 +32,14 @@ fn lab(arguments: &[&str], out: &Path) -> Command {
     command
 }
 
-fn text(output: &Output) -> String {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    format!("{:?}\n{}{}", output.status, text(&output.stdout), text(&output.stderr))
+/// Runs a sweep that must pass.
+fn pass(arguments: &[&str], out: &Path) -> Output {
+    let output = lab(arguments, out).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", show(&output));
+    output
 }
 
-/// What was found in each run; the same for each sweep of the same runs.
+/// The verdict and the fingerprint of each run, which are the same in every sweep of the same runs.
 fn found(out: &Path) -> BTreeMap<(String, u64), (Verdict, String)> {
     let records = records::read(&records::path(out)).unwrap();
     assert_eq!(records.torn, None);
@@ -42,7 +49,7 @@ fn found(out: &Path) -> BTreeMap<(String, u64), (Verdict, String)> {
         .into_iter()
         .map(|record| ((record.test, record.seed), (record.verdict, record.fingerprint)))
         .collect();
-    assert_eq!(found.len(), count, "each run is there once");
+    assert_eq!(found.len(), count, "each run has one record");
     found
 }
 
@@ -51,18 +58,18 @@ fn pause(milliseconds: u64) {
     std::thread::sleep(Duration::from_millis(milliseconds));
 }
 
-/// Waits for something that is sure to come.
-fn until(what: &str, is_so: impl Fn() -> bool) {
+/// Waits up to a minute for something to become true.
+fn wait_until(what: &str, is_true: impl Fn() -> bool) {
     for _ in 0..6000 {
-        if is_so() {
+        if is_true() {
             return;
         }
         pause(10);
     }
-    panic!("waited in vain: {what}");
+    panic!("waited in vain until {what}");
 }
 
-/// The processes that a process has started.
+/// The child processes of a process.
 fn children(parent: u32) -> Vec<u32> {
     let mut children = Vec::new();
     for task in std::fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().flatten() {
@@ -73,7 +80,7 @@ fn children(parent: u32) -> Vec<u32> {
 }
 
 fn is_running(pid: u32) -> bool {
-    // A zombie is none: it waits for its parent.
+    // A zombie has ended, and waits for its parent.
     let status = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let state = status.rsplit(") ").next().and_then(|rest| rest.chars().next());
     state.is_some_and(|state| state != 'Z')
@@ -87,9 +94,10 @@ fn signal(child: &Child, signal: Signal) {
 const SWEEP: [&str; 7] = ["run", "2A", "2B", "--seeds", "40", "--jobs", "2"];
 
 #[test]
-fn a_sweep_that_is_killed_ten_times_and_resumed_is_as_if_nothing_had_been() {
-    let (whole, torn) = (directory("whole"), directory("torn"));
-    assert_eq!(lab(&SWEEP, &whole).output().unwrap().status.code(), Some(0));
+fn a_sweep_that_is_killed_ten_times_and_resumed_finds_the_same_as_an_undisturbed_one() {
+    let whole = directory("whole");
+    let torn = directory("torn");
+    pass(&SWEEP, &whole);
     let resume = [&SWEEP[..], &["--resume"]].concat();
     for time in 1..=10 {
         let mut child =
@@ -98,18 +106,17 @@ fn a_sweep_that_is_killed_ten_times_and_resumed_is_as_if_nothing_had_been() {
         let workers = children(child.id());
         child.kill().unwrap();
         child.wait().unwrap();
-        until("no orphan is left behind", || !workers.iter().copied().any(is_running));
+        wait_until("no worker is left", || !workers.iter().copied().any(is_running));
     }
-    let last = lab(&resume, &torn).output().unwrap();
-    assert_eq!(last.status.code(), Some(0), "{}", text(&last));
+    let last = show(&pass(&resume, &torn));
     assert_eq!(found(&torn), found(&whole));
-    // The table is of all runs, not of the last ones.
-    let line = text(&last).lines().find(|line| line.starts_with("Backup2B")).unwrap().to_string();
+    // The table counts all runs, not just those of the last attempt.
+    let line = last.lines().find(|line| line.starts_with("Backup2B")).unwrap();
     assert!(line.contains(" 40 "), "{line}");
 }
 
 #[test]
-fn ctrl_c_ends_a_sweep_with_what_there_is() {
+fn ctrl_c_ends_a_sweep_and_keeps_its_results() {
     let out = directory("interrupted");
     let child = lab(&["run", "2", "--seeds", "100000"], &out)
         .stdout(Stdio::piped())
@@ -117,24 +124,25 @@ fn ctrl_c_ends_a_sweep_with_what_there_is() {
         .spawn()
         .unwrap();
     let results = records::path(&out);
-    until("some results", || results.metadata().is_ok_and(|file| file.len() > 10_000));
+    wait_until("there are results", || results.metadata().is_ok_and(|file| file.len() > 10_000));
     let workers = children(child.id());
     assert!(!workers.is_empty());
     signal(&child, Signal::INT);
     let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(130), "{}", text(&output));
-    assert!(text(&output).contains("InitialElection2A"), "{}", text(&output));
+    assert_eq!(output.status.code(), Some(130), "{}", show(&output));
+    assert!(show(&output).contains("InitialElection2A"), "{}", show(&output));
     assert!(!found(&out).is_empty());
-    until("no orphan is left behind", || !workers.iter().copied().any(is_running));
+    wait_until("no worker is left", || !workers.iter().copied().any(is_running));
 }
 
 #[test]
-fn shares_make_a_whole_again_and_nothing_else_does() {
+fn merge_accepts_all_shares_of_one_sweep_and_nothing_else() {
     let whole = directory("unshared");
     let sweep = ["run", "2A", "3B", "--seeds", "5"];
-    assert_eq!(lab(&sweep, &whole).output().unwrap().status.code(), Some(0));
+    pass(&sweep, &whole);
     let shares: Vec<PathBuf> = (1..=3).map(|k| directory(&format!("share-{k}"))).collect();
-    // One by the option, the others as schedulers do it.
+    // The option says the first share. Variables say the others, as in jobs of Slurm and
+    // Kubernetes.
     let mut commands = [1, 2, 3].map(|k| lab(&sweep, &shares[k - 1]));
     commands[0].args(["--shard", "1/3"]);
     commands[1].env("SLURM_ARRAY_TASK_ID", "8").env("SLURM_ARRAY_TASK_COUNT", "3");
@@ -142,55 +150,52 @@ fn shares_make_a_whole_again_and_nothing_else_does() {
     commands[2].env("JOB_COMPLETION_INDEX", "2").env("JOB_COMPLETION_COUNT", "3");
     for mut command in commands {
         let output = command.output().unwrap();
-        assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+        assert_eq!(output.status.code(), Some(0), "{}", show(&output));
     }
-    let merge = |directories: &[&PathBuf], more: &[&str], name: &str| {
-        let out = directory(name);
-        let mut command = Command::new(env!("CARGO_BIN_EXE_lab"));
-        command.arg("merge").args(directories).args(more).arg("--out").arg(&out);
-        let output = command.output().unwrap();
-        (output.status.code(), text(&output), out)
-    };
     let [one, two, three] = &shares[..] else { panic!("there are three shares") };
-    let (code, said, out) = merge(&[one, two, three], &["--seeds", "5", "--test", "2A"], "merged");
-    assert_eq!(code, Some(0), "{said}");
+    let out = directory("merged");
+    let merged = merge(&[one, two, three], &["--seeds", "5", "--test", "2A"], &out);
+    assert_eq!(merged.status.code(), Some(0), "{}", show(&merged));
     assert_eq!(found(&out), found(&whole));
 
-    let (code, said, _) = merge(&[one, two], &["--seeds", "5"], "missing");
-    assert_eq!(code, Some(2), "{said}");
-    assert!(said.contains("are missing: "), "{said}");
-    let (code, said, _) = merge(&[one, two, three], &["--seeds", "6"], "more-seeds");
-    assert_eq!(code, Some(2));
-    assert!(said.contains("InitialElection2A seed 5"), "{said}");
-    let (code, said, _) = merge(&[one, two, three, one], &[], "double");
-    assert_eq!(code, Some(2));
-    assert!(said.contains("there twice"), "{said}");
+    expect_refusal(&[one, two], &["--seeds", "5"], "are missing: ");
+    expect_refusal(&[one, two, three], &["--seeds", "6"], "InitialElection2A seed 5");
+    expect_refusal(&[one, two, three, one], &[], "there twice");
 
     let foreign = directory("foreign");
     std::fs::create_dir_all(&foreign).unwrap();
     let text = std::fs::read_to_string(records::path(one)).unwrap();
     let other = text.replace("\"implementation\":\"reference\"", "\"implementation\":\"mine\"");
     std::fs::write(records::path(&foreign), other).unwrap();
-    let (code, said, _) = merge(&[&foreign, two, three], &[], "mixed");
-    assert_eq!(code, Some(2));
-    assert!(said.contains("differ in the implementation"), "{said}");
+    expect_refusal(&[&foreign, two, three], &[], "differ in the implementation");
+}
+
+fn merge(shares: &[&PathBuf], more: &[&str], out: &Path) -> Output {
+    common::lab().arg("merge").args(shares).args(more).arg("--out").arg(out).output().unwrap()
+}
+
+/// Checks that shares are not merged, and that `reason` is in the message.
+fn expect_refusal(shares: &[&PathBuf], more: &[&str], reason: &str) {
+    let output = merge(shares, more, &directory("refused"));
+    let text = show(&output);
+    assert!(output.status.code() == Some(2) && text.contains(reason), "{reason}: {text}");
 }
 
 #[test]
-fn a_half_set_share_is_no_whole() {
+fn a_share_of_which_only_one_variable_is_set_is_refused() {
     let output =
         lab(&["run", "2A"], &directory("half")).env("CI_NODE_INDEX", "1").output().unwrap();
     assert_eq!(output.status.code(), Some(2));
-    assert!(text(&output).contains("CI_NODE_TOTAL is not"), "{}", text(&output));
+    assert!(show(&output).contains("CI_NODE_TOTAL is not"), "{}", show(&output));
 }
 
 #[test]
-fn programs_get_json_and_junit() {
+fn a_sweep_writes_json_and_junit_for_other_programs() {
     let out = directory("formats");
     let junit = out.with_extension("xml");
     let mut command = lab(&["run", "2A", "3A", "--seeds", "2", "--format", "json"], &out);
     let output = command.arg("--junit").arg(&junit).env("GITHUB_ACTIONS", "true").output().unwrap();
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    assert_eq!(output.status.code(), Some(0), "{}", show(&output));
     let lines = String::from_utf8(output.stdout).unwrap();
     let objects: Vec<serde_json::Value> =
         lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -202,45 +207,36 @@ fn programs_get_json_and_junit() {
 }
 
 #[test]
-fn a_sweep_for_a_time_ends() {
+fn a_sweep_for_a_given_time_ends_and_has_results() {
     let out = directory("for");
-    let output = lab(&["run", "2A", "--for", "2s"], &out).output().unwrap();
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
-    assert!(!found(&out).is_empty(), "some run fits");
+    pass(&["run", "2A", "--for", "2s"], &out);
+    assert!(!found(&out).is_empty(), "two seconds are enough for some runs");
 }
 
 #[test]
 fn results_of_another_build_are_not_resumed() {
     let out = directory("other-build");
-    assert_eq!(lab(&["run", "2A"], &out).output().unwrap().status.code(), Some(0));
+    pass(&["run", "2A"], &out);
     let path = records::path(&out);
     let text_before = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, text_before.replace("\"lock\":\"", "\"lock\":\"0")).unwrap();
     let output = lab(&["run", "2A", "--resume"], &out).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
-    assert!(text(&output).contains("of another build"), "{}", text(&output));
+    assert!(show(&output).contains("of another build"), "{}", show(&output));
 }
 
 #[test]
 fn a_record_or_a_file_of_records_can_be_replayed() {
     let out = directory("replayed");
-    assert_eq!(
-        lab(&["run", "ReElection2A", "--seed", "5"], &out).output().unwrap().status.code(),
-        Some(0)
-    );
+    pass(&["run", "ReElection2A", "--seed", "5"], &out);
     let path = records::path(&out);
     let line = std::fs::read_to_string(&path).unwrap();
     for what in [line.trim(), path.to_str().unwrap()] {
-        let output = lab(&["replay", what], &directory("elsewhere")).output().unwrap();
-        assert_eq!(output.status.code(), Some(0), "{}", text(&output));
-        assert!(
-            text(&output).contains("the same run as recorded, bit for bit"),
-            "{}",
-            text(&output)
-        );
+        let text = show(&pass(&["replay", what], &directory("elsewhere")));
+        assert!(text.contains("the same run as recorded, bit for bit"), "{text}");
     }
     std::fs::write(&path, line.replace("\"fingerprint\":\"", "\"fingerprint\":\"0")).unwrap();
-    let output =
-        lab(&["replay", path.to_str().unwrap()], &directory("elsewhere")).output().unwrap();
-    assert!(text(&output).contains("NOT the recorded run"), "{}", text(&output));
+    let replay = ["replay", path.to_str().unwrap()];
+    let text = show(&lab(&replay, &directory("elsewhere")).output().unwrap());
+    assert!(text.contains("NOT the recorded run"), "{text}");
 }

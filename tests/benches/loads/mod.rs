@@ -1,9 +1,11 @@
-//! Loads on the simulated world: the same as those of the peers' benchmark programs.
+//! Loads on the simulated world, the same as those of the peers' benchmark programs.
 
 use std::future::Future;
 use std::time::Duration;
 
-use labrpc::{ClientEnd, Limits, Method, Node, RunSpec, Server, Service, Simulation, World};
+use labrpc::{
+    ClientEnd, Limits, Method, Network, Node, RunSpec, Server, Service, Simulation, World,
+};
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize, Debug)]
@@ -14,9 +16,10 @@ struct Pong(u64);
 
 const PING: Method<Ping, Pong> = Method::new("Bench.Ping");
 
-/// Servers on a reliable network, each with an end to every other and the PING method.
+/// Servers on a reliable network with the method [`PING`].
 struct Cluster {
     servers: Vec<Server>,
+    /// The end from each server to each server.
     ends: Vec<Vec<ClientEnd>>,
 }
 
@@ -29,17 +32,23 @@ impl Cluster {
                 .add_service(Service::new().method(PING, |ping: Ping| async move { Pong(ping.0) }));
             network.add_server(Node::server(i), server);
         }
-        let end = |i, j| {
-            let end = network.make_end(Node::server(i));
-            network.connect(end.id(), Node::server(j));
-            network.enable(end.id(), true);
-            end
-        };
-        let ends = (0..nodes).map(|i| (0..nodes).map(|j| end(i, j)).collect()).collect();
+        let mut ends = Vec::new();
+        for i in 0..nodes {
+            ends.push((0..nodes).map(|j| make_end(network, i, j)).collect());
+        }
         Cluster { servers, ends }
     }
 }
 
+/// An enabled end from one server to another.
+fn make_end(network: &Network, from: usize, to: usize) -> ClientEnd {
+    let end = network.make_end(Node::server(from));
+    network.connect(end.id(), Node::server(to));
+    network.enable(end.id(), true);
+    end
+}
+
+/// Runs `main` in a world of its own, without limits.
 fn simulate<Main, Future_>(main: Main)
 where
     Main: FnOnce(World) -> Future_ + Send + 'static,
@@ -54,7 +63,8 @@ where
         .expect("a load runs to its end");
 }
 
-/// Each node keeps `in_flight` requests under way, `calls` times. Returns how many messages that is.
+/// Each node keeps `in_flight` requests under way until it has made `calls` times as many. Returns
+/// the number of messages.
 pub(crate) fn request_response(nodes: usize, in_flight: usize, calls: u64) -> u64 {
     simulate(move |world| async move {
         let cluster = Cluster::new(&world, nodes);
@@ -78,8 +88,8 @@ pub(crate) fn request_response(nodes: usize, in_flight: usize, calls: u64) -> u6
     2 * (nodes * in_flight) as u64 * calls
 }
 
-/// Node 0 sends to all others every 10 ms, each call raced with a time-out. Returns how many messages
-/// that is.
+/// Node 0 sends to all other nodes every 10 ms, each call with a time-out. Returns the number of
+/// messages.
 pub(crate) fn heartbeats(nodes: usize, rounds: u64) -> u64 {
     simulate(move |world| async move {
         let cluster = Cluster::new(&world, nodes);
@@ -98,7 +108,7 @@ pub(crate) fn heartbeats(nodes: usize, rounds: u64) -> u64 {
     2 * (nodes as u64 - 1) * rounds
 }
 
-/// Tasks that each sleep so many times, 1 to 10 ms. Returns how many timers fired.
+/// Each task sleeps `sleeps` times, for 1 to 10 ms. Returns the number of timers.
 pub(crate) fn timers(tasks: usize, sleeps: u64) -> u64 {
     simulate(move |world| async move {
         let rt = world.tester();
@@ -120,7 +130,7 @@ pub(crate) fn timers(tasks: usize, sleeps: u64) -> u64 {
     tasks as u64 * sleeps
 }
 
-/// Tasks that each yield so many times. Returns how many polls that is.
+/// Each task yields `count` times. Returns the number of polls.
 pub(crate) fn yields(tasks: usize, count: u64) -> u64 {
     simulate(move |world| async move {
         let rt = world.tester();
@@ -141,8 +151,8 @@ pub(crate) fn yields(tasks: usize, count: u64) -> u64 {
     tasks as u64 * count
 }
 
-/// A server with so many waiting tasks that crashes and starts again, so many times. Returns how many
-/// tasks were spawned and dropped.
+/// A server with `tasks` waiting tasks crashes and starts again, `crashes` times. Returns the
+/// number of tasks that were spawned and dropped.
 pub(crate) fn spawn_and_crash(tasks: usize, crashes: u64) -> u64 {
     simulate(move |world| async move {
         for _ in 0..crashes {

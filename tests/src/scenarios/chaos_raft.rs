@@ -1,0 +1,106 @@
+//! `ChaosRaft`: a Raft on its own, whose clients start commands on every server they can reach.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use labraft::{Checked, Config, Lab, Reason, Steps};
+use labrpc::Dice;
+
+use super::fault_target::{FaultTarget, inject_faults, work_of_client};
+use super::schedule::{draw_bool, draw_cluster_size, draw_order};
+use super::{heal_network, standstill};
+use crate::steps::{random, spawn_client};
+
+/// How many clients start commands.
+const CLIENTS: u32 = 2;
+/// The shortest pause of a client between two rounds of commands.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
+/// The longest one.
+const LONGEST_PAUSE: Duration = Duration::from_millis(60);
+/// The longest time that a slow service takes for a command or a snapshot.
+const SLOW_SERVICE: Duration = Duration::from_millis(8);
+
+/// Raft under generated faults.
+pub(crate) fn chaos_raft(lab: Lab) -> Steps {
+    Box::pin(async move {
+        lab.draw_chaos();
+        let dice = lab.world().tester().workload(0);
+        let cfg = draw_cluster(&lab, &dice);
+        cfg.begin(lab.test().title);
+        let is_over = Rc::new(Cell::new(false));
+        for client in 0..CLIENTS {
+            spawn_client(&cfg, "client", start_commands(cfg.clone(), client, is_over.clone()));
+        }
+        inject_faults(&cfg, &dice).await;
+        is_over.set(true);
+
+        heal_network(&cfg);
+        cfg.slow_service(Duration::ZERO);
+        let order = draw_order(&dice, cfg.n());
+        let majority = heal_majority(&cfg, &dice, &order);
+        agree(&cfg, majority).await?;
+        cfg.start_stopped(0..cfg.n());
+        cfg.reconnect_all();
+        agree(&cfg, &order).await?;
+        cfg.end()?;
+        cfg.cleanup()
+    })
+}
+
+/// A cluster of a drawn size, with a drawn network and a service of a drawn speed.
+fn draw_cluster(lab: &Lab, dice: &Dice) -> Config {
+    let servers = draw_cluster_size(dice);
+    let unreliable = draw_bool(dice);
+    let snapshot = draw_bool(dice);
+    let cfg = lab.make_config(servers, unreliable, snapshot);
+    cfg.network().long_reordering(draw_bool(dice));
+    cfg.slow_service(if draw_bool(dice) { SLOW_SERVICE } else { Duration::ZERO });
+    cfg
+}
+
+/// Starts a command on each server, round after round, whether the server leads or not.
+async fn start_commands(cfg: Config, client: u32, is_over: Rc<Cell<bool>>) -> Checked<()> {
+    let dice = cfg.client_dice(client);
+    while !is_over.get() {
+        // They are drawn even if the round is left out, so that later rounds stay the same.
+        let commands: Vec<u64> = (0..cfg.n()).map(|_| dice.below(u64::MAX)).collect();
+        if cfg.tester().happens(work_of_client(client)) {
+            for (i, command) in commands.into_iter().enumerate() {
+                cfg.start(i, command);
+            }
+        }
+        cfg.sleep(dice.span(SHORTEST_PAUSE, LONGEST_PAUSE)).await;
+    }
+    Ok(())
+}
+
+/// Starts and connects the majority that comes first in this order. The other servers stay
+/// disconnected, and some of them are crashed. Returns the majority.
+fn heal_majority<'a>(cfg: &Config, dice: &Dice, order: &'a [usize]) -> &'a [usize] {
+    let (majority, others) = order.split_at(cfg.n() / 2 + 1);
+    for i in 0..cfg.n() {
+        cfg.disconnect(i);
+    }
+    for &i in others {
+        if !draw_bool(dice) {
+            cfg.crash1(i);
+        }
+    }
+    cfg.start_stopped(majority.iter().copied());
+    for &i in majority {
+        cfg.connect(i);
+    }
+    majority
+}
+
+/// These servers must agree on one more command.
+async fn agree(cfg: &Config, servers: &[usize]) -> Checked<()> {
+    match cfg.one(random(cfg), servers.len(), true).await {
+        Ok(_) => Ok(()),
+        Err(failure) if matches!(failure.reason, Reason::NoAgreement { .. }) => {
+            Err(standstill(cfg, servers, failure))
+        }
+        Err(failure) => Err(failure),
+    }
+}
