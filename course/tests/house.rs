@@ -11,17 +11,9 @@ const CRATES: [&str; 8] =
 /// A source file has at most this many lines, ...
 const MOST_LINES: usize = 500;
 /// ... except for these, which should be divided; and the registry, which is a table.
-const LONGER: [&str; 7] = [
-    "labraft/src/cluster.rs",
-    "labraft/src/invariants.rs",
-    "labrpc/src/choice.rs",
-    "labrpc/src/executor.rs",
-    "labrpc/src/network/mod.rs",
-    "raft/src/core.rs",
-    "tests/src/suite.rs",
-];
+const LONGER: [&str; 3] = ["labraft/src/cluster.rs", "raft/src/core.rs", "tests/src/suite.rs"];
 /// How many lines are `let (a, b) = (x, y);`, which is read twice to find out which belongs to which.
-const TUPLE_BINDINGS: usize = 104;
+const TUPLE_BINDINGS: usize = 84;
 
 fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
