@@ -1,23 +1,33 @@
 //! Servers with their disks and their ends to one another: what the Raft harness and the key/value
 //! harness share.
 
+mod overseen;
+mod slot;
+mod test_part;
+
 use std::cell::{Cell, Ref, RefCell, RefMut};
 use std::fmt;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
-use labrpc::{ClientEnd, Dice, Event, Network, Node, Runtime, Server};
+use labrpc::{ClientEnd, Dice, Event, Network, Node, Runtime};
 
 use crate::failure::{Checked, Failure, Reason};
 use crate::harness_event::HarnessEvent;
 use crate::invariants::{Invariants, Persistence, Traffic};
-use crate::lab::{Lab, Passed};
+use crate::lab::Lab;
 use crate::persister::Persister;
 use crate::property::Holds;
-use crate::raft::{ApplyReceiver, EntryProbe, Env, Probe, Raft, RaftState, Started, apply_channel};
-use crate::state_recorder::{ShowCommand, StateRecorder};
+use crate::raft::{Env, Raft, RaftState, apply_channel};
+use crate::state_recorder::ShowCommand;
 use crate::suite::Part;
+
+use overseen::Overseen;
+use slot::{Instance, Slot};
+use test_part::{Figures, TestPart};
+
+pub use slot::NewServer;
 
 /// The longest that a test may take, in virtual time.
 const LONGEST_TEST: Duration = Duration::from_secs(120);
@@ -47,47 +57,6 @@ type Restart = Rc<dyn Fn(usize)>;
 
 /// For at most so long a server stays down that chaos has crashed.
 const LONGEST_DOWN: Duration = Duration::from_secs(1);
-
-/// What is known of one server.
-#[derive(Default)]
-struct Slot {
-    instance: Option<Instance>,
-    /// Its ends to each server; new ones for each incarnation.
-    ends: Vec<ClientEnd>,
-    saved: Option<Persister>,
-    /// How often it was started or stopped by the test.
-    incarnation: u64,
-    recorder: RefCell<StateRecorder>,
-}
-
-/// One incarnation of a server.
-#[derive(Clone)]
-struct Instance {
-    raft: Rc<dyn Raft>,
-    server: Server,
-}
-
-/// What a service is made from: a Raft that was just started, and its server.
-pub struct NewServer {
-    /// The Raft.
-    pub raft: Rc<dyn Raft>,
-    /// Where the Raft's committed commands and snapshots come out.
-    pub applied: ApplyReceiver,
-    /// What survives a crash: the Raft's state, and the service's snapshot.
-    pub persister: Persister,
-    /// Where the service registers its handlers, and spawns its tasks.
-    pub server: Server,
-}
-
-/// The figures at the beginning of a test, or of a part of it.
-#[derive(Default)]
-struct TestPart {
-    title: String,
-    began: Duration,
-    rpcs: u64,
-    bytes: u64,
-    commands: u64,
-}
 
 impl Cluster {
     /// A cluster of so many servers, none of which runs yet.
@@ -321,8 +290,25 @@ impl Cluster {
             let checked = cluster.0.invariants.borrow_mut().applied(i, message);
             cluster.report_violation(i, checked)
         });
-        let raft = Rc::new(Overseen { raft, cluster: self.downgrade(), i });
+        let raft = Rc::new(self.overseen(i, raft));
         NewServer { raft, applied, persister, server }
+    }
+
+    /// Server `i`'s Raft as its service gets it.
+    fn overseen(&self, i: usize, raft: Rc<dyn Raft>) -> Overseen {
+        let cluster = self.downgrade();
+        let check_snapshot = Box::new(move |index, snapshot: &Bytes| {
+            let Some(cluster) = cluster.upgrade() else { return true };
+            let checked = cluster.0.invariants.borrow_mut().snapshot_made(i, index, snapshot);
+            cluster.report_violation(i, checked)
+        });
+        let cluster = self.downgrade();
+        let check_state = Box::new(move || {
+            if let Some(cluster) = cluster.upgrade() {
+                cluster.check_server(i);
+            }
+        });
+        Overseen { raft, check_snapshot, check_state }
     }
 
     /// Stops a server at once, if it runs, and cuts it off from the others. What it had saved stays;
@@ -427,6 +413,15 @@ impl Cluster {
         self.largest(Persister::snapshot_size_bytes)
     }
 
+    fn figures(&self, commands: u64) -> Figures {
+        Figures {
+            now: self.tester().now(),
+            rpcs: self.rpc_total(),
+            bytes: self.bytes_total(),
+            commands,
+        }
+    }
+
     fn largest(&self, size: impl Fn(&Persister) -> usize) -> usize {
         self.slots().iter().flat_map(|slot| &slot.saved).map(size).max().unwrap_or(0)
     }
@@ -436,13 +431,7 @@ impl Cluster {
     pub fn begin_at(&self, title: &str, commands: u64) {
         self.step(|| format!("begin: {title}"));
         self.0.lab.begun(title);
-        *self.0.part.borrow_mut() = TestPart {
-            title: title.into(),
-            began: self.tester().now(),
-            rpcs: self.rpc_total(),
-            bytes: self.bytes_total(),
-            commands,
-        };
+        *self.0.part.borrow_mut() = TestPart { title: title.into(), began: self.figures(commands) };
     }
 
     /// Ends what [`begin_at`](Self::begin_at) began: notes its figures.
@@ -451,15 +440,8 @@ impl Cluster {
     /// When the test has taken more than the course's 120 s.
     pub fn end_at(&self, commands: u64) -> Checked<()> {
         self.check_timeout()?;
-        let part = self.0.part.borrow();
-        self.0.lab.passed(Passed {
-            title: part.title.clone(),
-            took: self.tester().now() - part.began,
-            servers: self.n(),
-            rpcs: self.rpc_total() - part.rpcs,
-            bytes: self.bytes_total() - part.bytes,
-            commands: commands - part.commands,
-        });
+        let passed = self.0.part.borrow().passed(self.figures(commands), self.n());
+        self.0.lab.passed(passed);
         Ok(())
     }
 
@@ -510,66 +492,8 @@ impl fmt::Debug for WeakCluster {
     }
 }
 
-/// A Raft as its service has it: what the service asks of it is looked at as well.
-struct Overseen {
-    raft: Rc<dyn Raft>,
-    cluster: WeakCluster,
-    i: usize,
-}
-
-impl Raft for Overseen {
-    fn start(&self, command: Bytes) -> Option<Started> {
-        self.raft.start(command)
-    }
-
-    fn state(&self) -> RaftState {
-        self.raft.state()
-    }
-
-    fn snapshot(&self, index: u64, snapshot: Bytes) {
-        if let Some(cluster) = self.cluster.upgrade() {
-            let mut invariants = cluster.0.invariants.borrow_mut();
-            let checked = invariants.snapshot_made(self.i, index, &snapshot);
-            drop(invariants);
-            if !cluster.report_violation(self.i, checked) {
-                return;
-            }
-        }
-        self.raft.snapshot(index, snapshot);
-    }
-
-    fn kill(&self) {
-        self.raft.kill();
-    }
-
-    fn probe(&self) -> Option<Probe> {
-        // What a probe says once only, the checks are to hear first.
-        if let Some(cluster) = self.cluster.upgrade() {
-            cluster.check_server(self.i);
-        }
-        self.raft.probe()
-    }
-
-    fn entry(&self, index: u64) -> Option<EntryProbe> {
-        self.raft.entry(index)
-    }
-}
-
-impl Instance {
-    fn end(self) {
-        self.server.runtime().act(|| self.raft.kill());
-        self.server.crash();
-    }
-}
-
 impl fmt::Debug for Cluster {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Cluster({} servers)", self.n())
-    }
-}
-
-impl fmt::Debug for NewServer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "NewServer({})", self.server.runtime().node())
     }
 }
