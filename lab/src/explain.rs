@@ -96,24 +96,25 @@ mod tests {
     use super::*;
     use crate::records::{Build, Record};
     use crate::workers::Answer;
-    use labraft::Verdict;
+    use labraft::{CauseKind, Verdict};
 
     /// A run that fails when what was decided until `decisive` is kept, and else in one case of `luck`.
     fn explained(decisive: Duration, luck: u64) -> Explained {
         let mut make_run = |spec: &RunSpec, _: Keep| {
             let (kept_until, seed) = spec.redraw.unwrap();
             let fails = kept_until > decisive || seed.rotate_left(17).is_multiple_of(luck);
-            let group = if fails { "it broke" } else { "it broke otherwise" };
+            let reason = if fails { "it broke" } else { "it broke otherwise" };
             let record = Record::ended(
                 ("Test", 0),
                 "reference",
                 Verdict::Failed,
-                Problem::new(group),
+                Problem::new(reason, CauseKind::expectation(reason)),
                 &Build::default(),
             );
             Ok(Some(Answer::new(record, "")))
         };
-        let (spec, failure) = (RunSpec::seed(5), Problem::new("it broke"));
+        let (spec, failure) =
+            (RunSpec::seed(5), Problem::new("it broke", CauseKind::expectation("it broke")));
         let second = Duration::from_secs(1);
         let found = explain(&spec, &failure, second, 30, &mut make_run, &mut |_| {});
         found.unwrap().expect("nobody interrupts it")

@@ -8,12 +8,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::workers::Answer;
 
-const FORMAT: &str = "lab run 1";
+const FORMAT: &str = "lab run 2";
 
 #[derive(Serialize, Deserialize)]
 struct Head {
     format: String,
     answer: Answer,
+}
+
+#[derive(Deserialize)]
+struct Format {
+    format: String,
 }
 
 /// Writes a recorded run.
@@ -52,10 +57,12 @@ pub fn load(path: &Path) -> io::Result<Answer> {
     };
     let mut lines = BufReader::new(File::open(path)?).lines();
     let head = lines.next().transpose()?.unwrap_or_default();
-    let head: Head = serde_json::from_str(&head).map_err(|error| wrong(1, &error))?;
-    if head.format != FORMAT {
-        return Err(wrong(1, &format!("its format is {:?}, not {FORMAT:?}", head.format)));
+    // A file of another version is recognized before anything else in it is understood.
+    let Format { format } = serde_json::from_str(&head).map_err(|error| wrong(1, &error))?;
+    if format != FORMAT {
+        return Err(wrong(1, &format!("its format is {format:?}, and this lab reads {FORMAT:?}")));
     }
+    let head: Head = serde_json::from_str(&head).map_err(|error| wrong(1, &error))?;
     let mut answer = head.answer;
     for (number, line) in (2..).zip(lines) {
         answer.events.push(serde_json::from_str(&line?).map_err(|error| wrong(number, &error))?);

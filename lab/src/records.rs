@@ -11,12 +11,17 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use labraft::RunReport;
-use labraft::{Failure, Profile, Verdict};
+use labraft::{Cause, CauseKind, Failure, MissingPiece, Profile, Property, RunReport, Verdict};
+
+/// The version of a result's format. Results of version 1, which had no `version`, lack the cause.
+const VERSION: u32 = 2;
 
 /// What is kept of one run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
+    /// The version of this format.
+    #[serde(default = "first_version")]
+    pub version: u32,
     /// The test's name.
     pub test: String,
     /// The seed.
@@ -38,7 +43,7 @@ pub struct Record {
     pub rpcs: u64,
     /// Bytes sent, in the parts that passed.
     pub bytes: u64,
-    /// Session committed, or operations done, in the parts that passed.
+    /// Commands committed, or operations done, in the parts that passed.
     pub commands: u64,
     /// Polls of tasks and arrivals of messages.
     pub events: u64,
@@ -48,46 +53,58 @@ pub struct Record {
     pub build: Build,
 }
 
+/// The version of a result that names none.
+const fn first_version() -> u32 {
+    1
+}
+
 /// Why a run has not passed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Problem {
-    /// A sentence.
+    /// The sentence for people.
     pub reason: String,
-    /// What it has in common with others of its kind.
-    pub group: String,
-    /// The property that was broken, when it is known to be one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub property: Option<String>,
-    /// Virtual seconds since the start of the run; none when that is not known.
+    /// The cause for programs: runs are compared and grouped by its kind.
+    pub cause: Cause,
+    /// Virtual seconds since the start of the run; `None` when the time is not known.
     pub at: Option<f64>,
-    /// The server concerned, when there is one.
+    /// The server at which the failure was found, if it was found at one.
     pub server: Option<usize>,
-    /// What stands behind the sentence, a line each.
+    /// The evidence and the state of the servers, in lines of text.
     pub details: Vec<String>,
+    /// What the implementation reported as not written yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<MissingPiece>,
 }
 
 impl Problem {
-    /// One of which nothing but the sentence is known.
-    pub fn new(reason: impl Into<String>) -> Problem {
-        let reason = reason.into();
-        let group = reason.clone();
-        Problem { reason, group, property: None, at: None, server: None, details: Vec::new() }
-    }
-
-    /// The property by its name alone, without its place in the paper.
-    pub fn property_name(&self) -> Option<&str> {
-        self.property.as_ref().map(|property| match property.split_once(" (paper, ") {
-            Some((name, _)) => name,
-            None => property,
-        })
-    }
-
-    /// What two failures must have in common to be the same: the property, or else the expectation.
-    pub fn is_same(&self, other: &Problem) -> bool {
-        match (&self.property, &other.property) {
-            (None, None) => self.group == other.group,
-            (ours, theirs) => ours == theirs,
+    /// A problem of which only the sentence and the kind are known.
+    pub fn new(reason: impl Into<String>, kind: CauseKind) -> Problem {
+        Problem {
+            reason: reason.into(),
+            cause: Cause::new(kind, Vec::new()),
+            at: None,
+            server: None,
+            details: Vec::new(),
+            missing: Vec::new(),
         }
+    }
+
+    /// In a few words: the property, the place of a panic, or else the sentence.
+    pub fn headline(&self) -> String {
+        match &self.cause.kind {
+            kind @ (CauseKind::Property { .. } | CauseKind::Panic { .. }) => kind.to_string(),
+            _ => self.reason.clone(),
+        }
+    }
+
+    /// The property that was broken, if that is the cause.
+    pub fn property(&self) -> Option<Property> {
+        self.cause.kind.property()
+    }
+
+    /// Whether both failed in the same way: by the same property, expectation, limit or panic.
+    pub fn is_same(&self, other: &Problem) -> bool {
+        self.cause.kind == other.cause.kind
     }
 }
 
@@ -95,11 +112,11 @@ impl From<&Failure> for Problem {
     fn from(failure: &Failure) -> Problem {
         Problem {
             reason: failure.to_string(),
-            group: failure.reason.group(),
-            property: failure.reason.property(),
+            cause: failure.cause(),
             at: Some(failure.at.as_secs_f64()),
             server: failure.server,
-            details: [failure.reason.details(), failure.situation.to_vec()].concat(),
+            details: failure.details(),
+            missing: failure.missing.to_vec(),
         }
     }
 }
@@ -141,6 +158,7 @@ impl Record {
 
     fn empty(test: &str, seed: u64, implementation: &str, build: &Build) -> Record {
         Record {
+            version: VERSION,
             test: test.into(),
             seed,
             implementation: implementation.into(),
@@ -282,17 +300,34 @@ pub fn read(path: &Path) -> io::Result<Records> {
     parse(&fs::read_to_string(path)?, path)
 }
 
+/// Reads one line of a file of results.
+///
+/// # Errors
+/// When it is not a result, or one in another version of the format.
+pub fn parse_line(line: &str) -> Result<Record, String> {
+    let record: Record =
+        serde_json::from_str(line).map_err(|error| format!("not a result of a run: {error}"))?;
+    if record.version != VERSION {
+        let found = record.version;
+        return Err(format!(
+            "a result in version {found} of the format; this lab reads version {VERSION}"
+        ));
+    }
+    if record.verdict != Verdict::Passed && record.problem.is_none() {
+        return Err(format!("a run that {} without a cause", record.verdict.name()));
+    }
+    Ok(record)
+}
+
 fn parse(text: &str, path: &Path) -> io::Result<Records> {
     let whole = text.rfind('\n').map_or(0, |end| end + 1);
     let mut all = Vec::new();
     for (number, line) in (1..).zip(text[..whole].lines()) {
-        all.push(serde_json::from_str(line).map_err(|error| {
-            let path = path.display();
-            io::Error::new(
-                io::ErrorKind::InvalidData,
-                format!("line {number} of {path} is not a result of this version: {error}"),
-            )
-        })?);
+        let record = parse_line(line).map_err(|error| {
+            let what = format!("line {number} of {} is {error}", path.display());
+            io::Error::new(io::ErrorKind::InvalidData, what)
+        })?;
+        all.push(record);
     }
     let torn = (whole < text.len()).then(|| text[whole..].to_string());
     Ok(Records { all, torn })
@@ -390,9 +425,12 @@ mod tests {
     fn what_is_no_record_is_named_by_its_line() {
         let directory = directory("foreign");
         fs::create_dir_all(&directory).unwrap();
-        fs::write(path(&directory), "{}\n").unwrap();
-        let error = read(&path(&directory)).unwrap_err().to_string();
-        assert!(error.contains("line 1 of"), "{error}");
+        let old = serde_json::to_string(&record(3, "a")).unwrap().replace("\"version\":2,", "");
+        for (line, hint) in [("{}", "not a result of a run"), (old.as_str(), "in version 1")] {
+            fs::write(path(&directory), format!("{line}\n")).unwrap();
+            let error = read(&path(&directory)).unwrap_err().to_string();
+            assert!(error.contains("line 1 of") && error.contains(hint), "{error}");
+        }
         fs::remove_dir_all(&directory).unwrap();
     }
 }

@@ -10,7 +10,7 @@ use crate::records::{Build, Problem, Record};
 use labraft::Profile;
 
 /// What the first line of such a file begins with.
-const FORMAT: &str = "lab repro 1";
+const FORMAT: &str = "lab repro 2";
 
 /// A failing run: run again with the same build, it is the same bit for bit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -96,12 +96,15 @@ mod tests {
     use labrpc::{Address, Kind};
 
     use super::*;
-    use labraft::Verdict;
+    use labraft::{CauseKind, Verdict};
 
     fn repro() -> Repro {
         let at = |n| Address { kind: Kind::ReplyHold, from: 2, to: 0, n };
-        let problem =
-            Problem { at: Some(1.5), details: vec!["how".into()], ..Problem::new("it broke") };
+        let problem = Problem {
+            at: Some(1.5),
+            details: vec!["how".into()],
+            ..Problem::new("it broke", CauseKind::Stuck)
+        };
         let record = Record::ended(
             ("Backup2B", 7),
             "reference",
@@ -125,8 +128,8 @@ mod tests {
         let text = serde_json::to_string_pretty(&repro()).unwrap();
         let error = Repro::parse(&text[..text.len() / 2]).unwrap_err();
         assert!(error.contains("damaged"), "{error}");
-        let error = Repro::parse(&text.replace("repro 1", "repro 0")).unwrap_err();
-        assert!(error.contains("\"lab repro 0\"") && error.contains("\"lab repro 1\""), "{error}");
+        let error = Repro::parse(&text.replace("repro 2", "repro 1")).unwrap_err();
+        assert!(error.contains("\"lab repro 1\"") && error.contains("\"lab repro 2\""), "{error}");
         let error = Repro::parse(&text.replace("ReplyHold 2->0 #3", "Reply 2->0")).unwrap_err();
         assert!(error.contains("no address"), "{error}");
         assert!(!Repro::is_one("{\"test\": \"Backup2B\"}"));

@@ -63,8 +63,8 @@ impl Selector {
     ) -> Result<Vec<Selection>, CommandError> {
         let path = Path::new(&self.test);
         if self.test.trim_start().starts_with('{') {
-            let record = serde_json::from_str(&self.test).map_err(|error| {
-                CommandError::Usage(format!("what looks like a record is none: {error}"))
+            let record = records::parse_line(&self.test).map_err(|error| {
+                CommandError::Usage(format!("the line of results given as TEST is {error}"))
             })?;
             return self.of_records(vec![record], session);
         }

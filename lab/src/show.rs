@@ -1,9 +1,7 @@
 //! How a recorded run is shown, as the command line says it.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::io::{self, BufWriter, IsTerminal, Write};
-use std::path::Path;
 use std::time::Duration;
 
 use crate::view::{self, Columns, Filter};
@@ -170,11 +168,4 @@ pub(crate) fn usual_width() -> usize {
 pub(crate) fn failed_at(answer: &Answer) -> Option<Duration> {
     let at = answer.record.problem.as_ref()?.at?;
     Duration::try_from_secs_f64(at).ok()
-}
-
-/// Writes a file that somebody asked for.
-pub(crate) fn write_file(path: &Path, contents: &[u8]) -> Result<(), CommandError> {
-    fs::write(path, contents).map_err(|error| {
-        CommandError::Usage(format!("{} cannot be written: {error}", path.display()))
-    })
 }

@@ -1,6 +1,7 @@
 //! `--html`, `--save`, `--perfetto`, `--shiviz`: a run as a file.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use crate::recording;
 use crate::view::{self, Filter};
@@ -8,7 +9,6 @@ use crate::workers::Answer;
 use clap::Args;
 
 use crate::outcome::CommandError;
-use crate::show::write_file;
 
 /// Which files to write of a run.
 #[derive(Args, Clone, Debug)]
@@ -67,4 +67,11 @@ impl Views {
         }
         Ok(())
     }
+}
+
+/// Writes a file that somebody asked for.
+pub(crate) fn write_file(path: &Path, contents: &[u8]) -> Result<(), CommandError> {
+    fs::write(path, contents).map_err(|error| {
+        CommandError::Usage(format!("{} cannot be written: {error}", path.display()))
+    })
 }

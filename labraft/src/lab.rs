@@ -7,8 +7,9 @@ use std::time::Duration;
 use labrpc::{Event, World};
 use serde::{Deserialize, Serialize};
 
-use crate::failure::{Failure, Reason};
+use crate::failure::Failure;
 use crate::raft::Implementation;
+use crate::reason::Reason;
 use crate::suite::Test;
 
 /// The figures that the course prints after a test has passed.
@@ -97,9 +98,9 @@ impl Lab {
         &self.implementation
     }
 
-    /// A failure at this moment.
+    /// A failure at the current time.
     pub fn failure(&self, server: Option<usize>, reason: Reason) -> Failure {
-        Failure { reason, at: self.world.tester().now(), server, situation: Box::default() }
+        Failure::new(reason, self.world.tester().now(), server)
     }
 
     /// Ends the run with a failure, from any task. The first one counts.

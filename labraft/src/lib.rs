@@ -18,7 +18,11 @@
 //! | `invariants` | the checks of them, at every moment of every run |
 //! | `situation` | what a cluster is at, for reports of runs in which nothing goes on |
 //! | [`linearizability`] | whether what clients were answered fits one order of their operations |
-//! | `failure` | what can be wrong, as values that render themselves |
+//! | `reason` | what can be wrong, with the evidence, and the sentences for people |
+//! | `cause` | the cause of a failure as data, for programs |
+//! | `failure` | the first thing that was wrong in a run |
+//! | `verdict` | how a run is judged, and under which faults |
+//! | `part` | the parts of the course's labs |
 //! | `suite` | tests as values, and patterns that choose among them |
 //! | `runner` | one run |
 //! | `missing` | what an unfinished implementation does not do yet |
@@ -30,6 +34,7 @@
 //! assert_eq!(Command::from_bytes(&Command::from(17).to_bytes()), Some(Command::Int(17)));
 //! ```
 
+mod cause;
 mod cluster;
 mod command;
 mod config;
@@ -40,29 +45,36 @@ mod invariants;
 mod lab;
 pub mod linearizability;
 mod missing;
+mod part;
 mod persister;
 mod property;
 mod raft;
+mod reason;
 mod role;
 mod runner;
 mod situation;
 mod state_recorder;
 mod suite;
+mod verdict;
 
+pub use cause::{Cause, CauseKind, Crash, Limit};
 pub use cluster::{Cluster, NewServer, WeakCluster};
 pub use command::{Command, show};
 pub use config::{Config, MAX_LOG_SIZE_BYTES, RAFT_ELECTION_TIMEOUT, SNAPSHOT_INTERVAL};
 pub use event_kind::EventKind;
-pub use failure::{Checked, Failure, Profile, Reason, Verdict};
+pub use failure::{Checked, Failure};
 pub use harness_event::{HarnessEvent, ServerState, WrittenEntry};
 pub use lab::{Lab, Passed};
-pub use missing::not_yet;
+pub use missing::{MissingPiece, not_yet};
+pub use part::Part;
 pub use persister::{Persister, Pieces};
 pub use property::{Property, Violation};
 pub use raft::{
     ApplyMsg, ApplyReceiver, ApplySender, EntryProbe, Env, FollowerProbe, Implementation, Probe,
     Raft, RaftState, ReadSaved, Role, SavedState, Started, apply_channel,
 };
+pub use reason::{Expectation, Reason};
 pub use runner::{Run, RunReport, run_test};
 pub use state_recorder::ShowCommand;
-pub use suite::{NoSuchTest, Part, Steps, Test, select};
+pub use suite::{NoSuchTest, Steps, Test, select};
+pub use verdict::{Profile, Verdict};

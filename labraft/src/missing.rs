@@ -2,20 +2,31 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::fmt;
 use std::panic::Location;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::suite::Part;
+use serde::{Deserialize, Serialize};
 
-/// Something that is not there: the part it belongs to, what it is, and where it should be.
-type MissingPiece = (Part, &'static str, &'static Location<'static>);
+use crate::part::Part;
 
-/// What was missing in one run. Clones are the same one.
+/// A piece of an implementation that is not written yet.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct MissingPiece {
+    /// The part of the labs that it belongs to.
+    pub part: Part,
+    /// What it is, such as `elections`.
+    pub what: String,
+    /// Where it should be, as `file:line`.
+    pub place: String,
+}
+
+/// The pieces that were found missing in one run. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Missing(Arc<Mutex<BTreeSet<MissingPiece>>>);
 
 thread_local! {
-    /// That of the run on this thread: each run has a thread of its own.
+    /// The missing pieces of the run on this thread: each run has its own thread.
     static OF_THIS_RUN: RefCell<Option<Missing>> = const { RefCell::new(None) };
 }
 
@@ -27,32 +38,33 @@ thread_local! {
 /// ```
 #[track_caller]
 pub fn not_yet(part: Part, what: &'static str) {
-    let place = Location::caller();
+    let caller = Location::caller();
     OF_THIS_RUN.with_borrow(|missing| {
         if let Some(Missing(pieces)) = missing {
             let mut pieces = pieces.lock().unwrap_or_else(PoisonError::into_inner);
-            pieces.insert((part, what, place));
+            let place = format!("{}:{}", caller.file(), caller.line());
+            pieces.insert(MissingPiece { part, what: what.into(), place });
         }
     });
 }
 
 impl Missing {
-    /// From now on, what this thread reports goes here.
+    /// Collects from now on what is reported on this thread.
     pub(crate) fn listen(&self) {
         OF_THIS_RUN.set(Some(self.clone()));
     }
 
-    /// What of the earliest part was missing, a line each: later parts build on it.
-    pub(crate) fn lines(&self) -> Vec<String> {
+    /// The missing pieces of the earliest part, on which later parts build.
+    pub(crate) fn earliest(&self) -> Box<[MissingPiece]> {
         let pieces = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some((first, ..)) = pieces.first() else { return Vec::new() };
-        let mut lines = Vec::new();
-        for (part, what, place) in pieces.iter().filter(|(part, ..)| part == first) {
-            let file = place.file();
-            let line = place.line();
-            lines.push(format!("not there yet: {what} (lab {part}), {file}:{line}"));
-        }
-        lines
+        let Some(first) = pieces.first() else { return Box::default() };
+        pieces.iter().filter(|piece| piece.part == first.part).cloned().collect()
+    }
+}
+
+impl fmt::Display for MissingPiece {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "not there yet: {} (lab {}), {}", self.what, self.part, self.place)
     }
 }
 
@@ -69,7 +81,7 @@ mod tests {
             not_yet(Part::Raft2B, what);
         }
         not_yet(Part::Raft2C, "c");
-        let lines = missing.lines();
+        let lines: Vec<String> = missing.earliest().iter().map(MissingPiece::to_string).collect();
         let begins: Vec<&str> = lines.iter().map(|line| line.split_once(", ").unwrap().0).collect();
         assert_eq!(begins, ["not there yet: a (lab 2B)", "not there yet: b (lab 2B)"]);
         assert!(lines[0].contains("missing.rs:"), "{lines:?}");

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use labrpc::{Limits, RunSpec, Simulation, Taken, Timed, Trouble, Watch};
 
-use crate::failure::{Failure, Profile, Reason, Verdict};
+use crate::failure::Failure;
 use crate::lab::{Lab, Passed, Results};
 use crate::missing::Missing;
 use crate::raft::Implementation;
+use crate::reason::Reason;
 use crate::suite::Test;
+use crate::verdict::{Profile, Verdict};
 
 /// What one run of one test came to.
 #[derive(Clone, Debug)]
@@ -129,10 +131,8 @@ impl Run {
             (None, Ok(result)) => result,
             (None, Err(trouble)) => Err(from_trouble(trouble, outcome.elapsed)),
         };
-        let result = result.map_err(|failure| {
-            let situation = [missing.lines(), failure.situation.to_vec()].concat().into();
-            Failure { situation, ..failure }
-        });
+        let missing = missing.earliest();
+        let result = result.map_err(|failure| Failure { missing, ..failure });
         RunReport {
             test,
             spec,
@@ -169,5 +169,5 @@ pub fn run_test(
 
 fn from_trouble(trouble: Trouble, at: Duration) -> Failure {
     let server = trouble.node().and_then(|node| node.as_server());
-    Failure { reason: Reason::Trouble(Box::new(trouble)), at, server, situation: Box::default() }
+    Failure::new(Reason::Trouble(Box::new(trouble)), at, server)
 }

@@ -8,55 +8,7 @@ use labrpc::Limits;
 
 use crate::failure::Checked;
 use crate::lab::Lab;
-
-/// A part of the course's labs, or what goes beyond them.
-#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[expect(missing_docs, reason = "the course's own names")]
-pub enum Part {
-    Raft2A,
-    Raft2B,
-    Raft2C,
-    Raft2D,
-    Kv3A,
-    Kv3B,
-    Chaos,
-}
-
-impl Part {
-    /// The parts of the course, in its order.
-    pub const COURSE: [Part; 6] =
-        [Part::Raft2A, Part::Raft2B, Part::Raft2C, Part::Raft2D, Part::Kv3A, Part::Kv3B];
-
-    /// The course's name, such as `2A`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Part::Raft2A => "2A",
-            Part::Raft2B => "2B",
-            Part::Raft2C => "2C",
-            Part::Raft2D => "2D",
-            Part::Kv3A => "3A",
-            Part::Kv3B => "3B",
-            Part::Chaos => "chaos",
-        }
-    }
-
-    /// Whether it is of lab 3: a test of the key/value service.
-    pub const fn is_kv(self) -> bool {
-        matches!(self, Part::Kv3A | Part::Kv3B)
-    }
-}
-
-impl fmt::Display for Part {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl fmt::Debug for Part {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
+use crate::part::Part;
 
 /// What a test's function returns: its steps, to be run.
 pub type Steps = Pin<Box<dyn Future<Output = Checked<()>>>>;

@@ -11,7 +11,8 @@ use lab::records::{Build, Problem, Record};
 use lab::view;
 use lab::workers::Answer;
 use labraft::{
-    EntryProbe, Env, HarnessEvent, Implementation, Probe, Raft, RaftState, Run, Started, select,
+    CauseKind, EntryProbe, Env, HarnessEvent, Implementation, Probe, Property, Raft, RaftState,
+    Run, Started, select,
 };
 use labrpc::{Node, RunSpec, Timed};
 
@@ -97,7 +98,8 @@ fn with_unordered(mut answer: Answer) -> Answer {
     let event = HarnessEvent::Unordered { calls: chosen }.event();
     answer.events.push(Timed { at, node: Node::TESTER, event });
     let reason = format!("history is not linearizable: key {key:?} (made up for this example)");
-    let problem = Problem { at: Some(at.as_secs_f64()), ..Problem::new(reason) };
+    let kind = CauseKind::Property { property: Property::Linearizability };
+    let problem = Problem { at: Some(at.as_secs_f64()), ..Problem::new(reason, kind) };
     let Record { test, seed, .. } = answer.record;
     let pair = (test.as_str(), seed);
     let build = Build::default();

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use labraft::{Checked, Config, SNAPSHOT_INTERVAL};
+use labraft::{Checked, Config, SNAPSHOT_INTERVAL, expectation};
 
 use crate::steps::{check, random, restart};
 
@@ -44,7 +44,7 @@ pub(crate) async fn elections(cfg: &Config) -> Checked<()> {
         cfg.sleep(pause).await;
     }
     check(cfg, terms <= MOST_TERMS, || {
-        format!(
+        expectation!(
             "{LEADER_CHANGES} elections on a reliable network took {terms} terms; the limit is \
              {MOST_TERMS}: servers become candidates at the same time and split the vote"
         )
@@ -66,7 +66,7 @@ async fn newer_leader(cfg: &Config, term: u64) -> Checked<(usize, u64)> {
     };
     let found = cfg.tester().timeout(LONGEST_ELECTION, find).await;
     let limit = LONGEST_ELECTION.as_secs();
-    found.ok_or_else(|| cfg.expected(format!("no leader was elected within {limit} s")))
+    found.ok_or_else(|| cfg.expected(expectation!("no leader was elected within {limit} s")))
 }
 
 /// The connected leader of the highest term above `term`, with its term: a leader of an earlier one
@@ -94,7 +94,7 @@ async fn check_timeouts(cfg: &Config, alone: usize) -> Checked<()> {
     };
     let differ = timeouts.len() < TIMEOUTS || *longest - *shortest >= LEAST_SPREAD;
     check(cfg, differ, || {
-        format!(
+        expectation!(
             "{} election time-outs in a row of server {alone} are between {} and {} ms: it does not \
              draw a new one each time",
             timeouts.len(),
@@ -188,7 +188,7 @@ async fn diverge_and_rejoin(cfg: &Config, leader: usize) -> Checked<()> {
     let bytes = cfg.bytes_total() - before;
     check(cfg, bytes <= MOST_BYTES, || {
         let missing = (MISSED_ENTRIES + 1) * COMMAND_BYTES as u64;
-        format!(
+        expectation!(
             "it took {bytes} bytes to bring back a server that was missing {missing}; the limit is \
              {MOST_BYTES}"
         )
@@ -231,7 +231,7 @@ pub(crate) async fn snapshot_speed(cfg: &Config) -> Checked<()> {
     }
     let each = (cfg.tester().now() - before) / COMMANDS_AFTERWARDS;
     check(cfg, each <= PROMPT, || {
-        format!(
+        expectation!(
             "after {SNAPSHOTS} snapshots for server {victim}, a command that needs it takes {} ms; \
              the limit is {} ms",
             each.as_millis(),

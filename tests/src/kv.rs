@@ -10,7 +10,10 @@ use std::rc::Rc;
 
 use kvraft::{Clerk, KvServer};
 use labraft::linearizability::{self, History, Input, Linearizability, Operation};
-use labraft::{Checked, Cluster, Failure, HarnessEvent, Lab, RAFT_ELECTION_TIMEOUT, Reason, Steps};
+use labraft::{
+    Checked, Cluster, Expectation, Failure, HarnessEvent, Lab, RAFT_ELECTION_TIMEOUT, Reason,
+    Steps, expectation,
+};
 use labrpc::{EndId, Node, Sleep};
 
 /// A cluster of key/value servers and their clients. A clone is a handle to the same cluster.
@@ -240,7 +243,7 @@ impl KvConfig {
         if got == value {
             return Ok(());
         }
-        Err(self.wrong(format!("Get({key:?}): expected {value:?}, received {got:?}")))
+        Err(self.wrong(expectation!("Get({key:?}): expected {value:?}, received {got:?}")))
     }
 
     /// Adds an operation to the history when a client begins it. Returns its place there.
@@ -299,7 +302,7 @@ impl KvConfig {
     /// The failure of a test whose service gave a wrong answer. When the history is not
     /// linearizable, that is the failure instead, because it explains more than one unexpected
     /// value does.
-    pub(crate) fn wrong(&self, what: impl Into<String>) -> Failure {
+    pub(crate) fn wrong(&self, what: impl Into<Expectation>) -> Failure {
         match self.check_linearizable() {
             Err(failure) if matches!(failure.reason, Reason::NotLinearizable(_)) => failure,
             _ => self.cluster.wrong(what),
@@ -324,7 +327,7 @@ impl KvConfig {
         });
         let who = who.unwrap_or_default();
         let limit = self.deadline().as_secs();
-        Err(self.expected(format!("the test was still running after {limit} s{who}")))
+        Err(self.expected(expectation!("the test was still running after {limit} s{who}")))
     }
 
     /// Waits for as long as the course allows for an election.

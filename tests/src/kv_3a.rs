@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use labraft::Checked;
+use labraft::{Checked, expectation};
 
 use crate::kv::{Client, KvConfig};
 use crate::kv_generic::{appended, check_appends};
@@ -31,7 +31,9 @@ pub(crate) async fn speed(cfg: &KvConfig) -> Checked<()> {
     check(cfg, took <= SPEED_LIMIT * SPEED_OPERATIONS as u32, || {
         let each = took.as_secs_f64() * 1000.0 / SPEED_OPERATIONS as f64;
         let limit = SPEED_LIMIT.as_secs_f64() * 1000.0;
-        format!("operations completed too slowly: {each:.1} ms each; the limit is {limit:.1} ms")
+        expectation!(
+            "operations completed too slowly: {each:.1} ms each; the limit is {limit:.1} ms"
+        )
     })?;
     Ok(())
 }
@@ -111,7 +113,7 @@ pub(crate) async fn one_partition(cfg: &KvConfig) -> Checked<()> {
     cfg.sleep_election_timeout().await;
     for (what, operation) in [("Put", &mut put), ("Get", &mut get)] {
         let answered = cfg.tester().timeout(AFTER_HEAL, operation).await;
-        check(cfg, answered.is_some(), || format!("{what} did not complete"))?;
+        check(cfg, answered.is_some(), || expectation!("{what} did not complete"))?;
     }
     cfg.check(&mut all, "1", "15").await?;
     cfg.check_linearizable()

@@ -2,7 +2,7 @@
 //!
 //! [`GenericTest`]: crate::kv_generic::GenericTest
 
-use labraft::Checked;
+use labraft::{Checked, expectation};
 
 use crate::kv::KvConfig;
 use crate::kv_generic::check_sizes;
@@ -56,7 +56,7 @@ pub(crate) async fn snapshot_size(cfg: &KvConfig) -> Checked<()> {
     check_sizes(cfg)?;
     let size = cfg.snapshot_size();
     check(cfg, size <= MAX_SNAPSHOT_BYTES, || {
-        format!("snapshot too large ({size} > {MAX_SNAPSHOT_BYTES})")
+        expectation!("snapshot too large ({size} > {MAX_SNAPSHOT_BYTES})")
     })?;
     Ok(())
 }

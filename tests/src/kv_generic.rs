@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use labraft::linearizability::{self, shortened};
-use labraft::{Checked, Lab, Steps};
+use labraft::{Checked, Expectation, Lab, Steps, expectation};
 use labrpc::JoinHandle;
 use labrpc::sync::Notify;
 
@@ -191,7 +191,7 @@ impl GenericTest {
                 let got = cfg.get(&mut client, &key).await;
                 if !self.random_keys && got != expected {
                     let what = difference(&expected, &got);
-                    return Err(cfg.wrong(format!("get wrong value, key {key:?}, {what}")));
+                    return Err(cfg.wrong(expectation!("get wrong value, key {key:?}, {what}")));
                 }
             }
             let pause = dice.span(Duration::ZERO, longest_pause);
@@ -240,10 +240,10 @@ pub(crate) fn check_sizes(cfg: &KvConfig) -> Checked<()> {
     let snapshot = cfg.snapshot_size();
     match cfg.max_raft_state() {
         Some(max) => check(cfg, log <= LOG_SIZE_FACTOR * max, || {
-            format!("logs were not trimmed ({log} > {LOG_SIZE_FACTOR}*{max})")
+            expectation!("logs were not trimmed ({log} > {LOG_SIZE_FACTOR}*{max})")
         }),
         None => check(cfg, snapshot == 0, || {
-            format!("snapshot too large ({snapshot}), should not be used")
+            expectation!("snapshot too large ({snapshot}), should not be used")
         }),
     }
 }
@@ -275,9 +275,10 @@ pub(crate) fn appended(client: usize, count: u64) -> String {
 pub(crate) fn check_appends(cfg: &KvConfig, client: usize, value: &str, count: u64) -> Checked<()> {
     match wrong_append(client, value, count) {
         None => Ok(()),
-        Some((what, element, place)) => {
+        Some((name, element, place)) => {
             let around = shortened(value.get(place.saturating_sub(16)..).unwrap_or(value));
-            Err(cfg.wrong(format!("{what} element {element:?}: in the value, ..{around}")))
+            let text = format!("{name} {element:?}: in the value, ..{around}");
+            Err(cfg.wrong(Expectation { name, text }))
         }
     }
 }
@@ -293,13 +294,15 @@ fn wrong_append(client: usize, value: &str, count: u64) -> Option<(&'static str,
     }
     let mut last = 0;
     for element in (0..count).map(|j| appended(client, j)) {
-        let Some(place) = value.find(&element) else { return Some(("missing", element, last)) };
+        let Some(place) = value.find(&element) else {
+            return Some(("missing element", element, last));
+        };
         let again = value.rfind(&element).unwrap_or(place);
         if again != place {
-            return Some(("duplicate", element, again));
+            return Some(("duplicate element", element, again));
         }
         if place < last {
-            return Some(("wrongly ordered", element, place));
+            return Some(("wrongly ordered element", element, place));
         }
         last = place;
     }
@@ -327,10 +330,13 @@ mod tests {
         let among_others = format!("{}{value}{}", appended(1, 0), appended(3, 12));
         assert_eq!(wrong_append(3, &among_others, 12), None);
         for (wrong, expected) in [
-            (value.replace("x 3 1 y", ""), ("missing", "x 3 1 y")),
-            (value.trim_end_matches(" y").into(), ("missing", "x 3 11 y")),
-            (value.replace("x 3 2 y", "x 3 2 yx 3 2 y"), ("duplicate", "x 3 2 y")),
-            (value.replace("x 3 4 yx 3 5 y", "x 3 5 yx 3 4 y"), ("wrongly ordered", "x 3 5 y")),
+            (value.replace("x 3 1 y", ""), ("missing element", "x 3 1 y")),
+            (value.trim_end_matches(" y").into(), ("missing element", "x 3 11 y")),
+            (value.replace("x 3 2 y", "x 3 2 yx 3 2 y"), ("duplicate element", "x 3 2 y")),
+            (
+                value.replace("x 3 4 yx 3 5 y", "x 3 5 yx 3 4 y"),
+                ("wrongly ordered element", "x 3 5 y"),
+            ),
         ] {
             let (what, element, _) = wrong_append(3, &wrong, 12).expect("it is wrong");
             assert_eq!((what, element.as_str()), expected, "{wrong}");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use labraft::{Checked, Config, RAFT_ELECTION_TIMEOUT};
+use labraft::{Checked, Config, RAFT_ELECTION_TIMEOUT, expectation};
 
 use crate::steps::check;
 
@@ -15,7 +15,7 @@ pub(crate) async fn initial_election(cfg: &Config) -> Checked<()> {
     // Gives the followers time to learn of the election.
     cfg.sleep(Duration::from_millis(50)).await;
     let term1 = cfg.check_terms()?;
-    check(cfg, term1 >= 1, || format!("term is {term1}, but should be at least 1"))?;
+    check(cfg, term1 >= 1, || expectation!("term is {term1}, but should be at least 1"))?;
 
     // Without failures, leader and term stay the same.
     cfg.sleep(2 * RAFT_ELECTION_TIMEOUT).await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use labraft::{Checked, Config, RAFT_ELECTION_TIMEOUT, Started, show};
+use labraft::{Checked, Config, RAFT_ELECTION_TIMEOUT, Started, expectation, show};
 
 use crate::steps::{as_int, check, random};
 
@@ -12,10 +12,10 @@ pub(crate) async fn basic_agree(cfg: &Config) -> Checked<()> {
     for index in 1..=3 {
         let (applied, _) = cfg.n_committed(index)?;
         check(cfg, applied == 0, || {
-            format!("some have committed before Start(): {applied} servers at index {index}")
+            expectation!("some have committed before Start(): {applied} servers at index {index}")
         })?;
         let found = cfg.one(index * 100, cfg.n(), false).await?;
-        check(cfg, found == index, || format!("got index {found} but expected {index}"))?;
+        check(cfg, found == index, || expectation!("got index {found} but expected {index}"))?;
     }
     Ok(())
 }
@@ -29,13 +29,13 @@ pub(crate) async fn rpc_bytes(cfg: &Config) -> Checked<()> {
     let before = cfg.bytes_total();
     for index in 2..COMMANDS + 2 {
         let found = cfg.one(random_text(cfg, LENGTH), cfg.n(), false).await?;
-        check(cfg, found == index, || format!("got index {found} but expected {index}"))?;
+        check(cfg, found == index, || expectation!("got index {found} but expected {index}"))?;
     }
     let got = cfg.bytes_total() - before;
     let expected = cfg.n() as u64 * COMMANDS * LENGTH;
     let allowed = expected + 50_000;
     check(cfg, got <= allowed, || {
-        format!("too many RPC bytes; got {got}, expected {expected}; the limit is {allowed}")
+        expectation!("too many RPC bytes; got {got}, expected {expected}; the limit is {allowed}")
     })
 }
 
@@ -73,7 +73,7 @@ pub(crate) async fn follower_failure(cfg: &Config) -> Checked<()> {
     let Some(Started { index, .. }) = cfg.start(leader2, 104) else {
         return Err(cfg.expected("leader rejected Start()"));
     };
-    check(cfg, index == 4, || format!("expected index 4, got {index}"))?;
+    check(cfg, index == 4, || expectation!("expected index 4, got {index}"))?;
     cfg.sleep(2 * RAFT_ELECTION_TIMEOUT).await;
     check_none_committed(cfg, index)
 }
@@ -104,7 +104,9 @@ pub(crate) async fn leader_failure(cfg: &Config) -> Checked<()> {
 /// Checks that no server has applied a command at this index.
 fn check_none_committed(cfg: &Config, index: u64) -> Checked<()> {
     let (applied, _) = cfg.n_committed(index)?;
-    check(cfg, applied == 0, || format!("{applied} committed but no majority: at index {index}"))
+    check(cfg, applied == 0, || {
+        expectation!("{applied} committed but no majority: at index {index}")
+    })
 }
 
 /// A follower that was cut off catches up. Catches a leader that gives up on a server, needs all
@@ -144,7 +146,7 @@ pub(crate) async fn fail_no_agree(cfg: &Config) -> Checked<()> {
     let Some(Started { index, .. }) = cfg.start(leader, 20) else {
         return Err(cfg.expected("leader rejected Start()"));
     };
-    check(cfg, index == 2, || format!("expected index 2, got {index}"))?;
+    check(cfg, index == 2, || expectation!("expected index 2, got {index}"))?;
     cfg.sleep(2 * RAFT_ELECTION_TIMEOUT).await;
     check_none_committed(cfg, index)?;
 
@@ -157,7 +159,7 @@ pub(crate) async fn fail_no_agree(cfg: &Config) -> Checked<()> {
         return Err(cfg.expected("leader2 rejected Start()"));
     };
     check(cfg, (2..=3).contains(&index2), || {
-        format!("unexpected index {index2}; it must be 2 or 3")
+        expectation!("unexpected index {index2}; it must be 2 or 3")
     })?;
     cfg.one(1000, n, true).await?;
     Ok(())
@@ -217,12 +219,14 @@ async fn start_five(cfg: &Config) -> Checked<Option<()>> {
     for index in indexes {
         let Some(command) = cfg.wait(index, cfg.n(), Some(term)).await? else { return Ok(None) };
         let Some(value) = as_int(&command) else {
-            return Err(cfg.expected(format!("value {} is not an int", show(&command))));
+            return Err(cfg.expected(expectation!("value {} is not an int", show(&command))));
         };
         values.push(value);
     }
     for command in commands {
-        check(cfg, values.contains(&command), || format!("cmd {command} missing in {values:?}"))?;
+        check(cfg, values.contains(&command), || {
+            expectation!("cmd {command} missing in {values:?}")
+        })?;
     }
     Ok(Some(()))
 }
@@ -319,7 +323,9 @@ pub(crate) async fn count(cfg: &Config) -> Checked<()> {
     cfg.check_one_leader().await?;
     let total1 = rpcs(cfg);
     check(cfg, (1..=30).contains(&total1), || {
-        format!("too many or few RPCs ({total1}) to elect initial leader; the limits are 1 and 30")
+        expectation!(
+            "too many or few RPCs ({total1}) to elect initial leader; the limits are 1 and 30"
+        )
     })?;
 
     let total2 = in_one_term(cfg, count_agreement).await?;
@@ -327,7 +333,7 @@ pub(crate) async fn count(cfg: &Config) -> Checked<()> {
     cfg.sleep(RAFT_ELECTION_TIMEOUT).await;
     let idle = rpcs(cfg) - total2;
     check(cfg, idle <= 3 * 20, || {
-        format!("too many RPCs ({idle}) for 1 second of idleness; the limit is 60")
+        expectation!("too many RPCs ({idle}) for 1 second of idleness; the limit is 60")
     })
 }
 
@@ -354,7 +360,7 @@ async fn count_agreement(cfg: &Config) -> Checked<Option<u64>> {
             return Ok(None);
         }
         check(cfg, started.index == index, || {
-            format!("Start() failed: it returned index {}, expected {index}", started.index)
+            expectation!("Start() failed: it returned index {}, expected {index}", started.index)
         })?;
     }
     for &(index, expected) in &commands[..WAITED_FOR as usize] {
@@ -363,7 +369,7 @@ async fn count_agreement(cfg: &Config) -> Checked<Option<u64>> {
         };
         check(cfg, as_int(&command) == Some(expected), || {
             let command = show(&command);
-            format!("wrong value {command} committed for index {index}; expected {expected}")
+            expectation!("wrong value {command} committed for index {index}; expected {expected}")
         })?;
     }
 
@@ -374,7 +380,7 @@ async fn count_agreement(cfg: &Config) -> Checked<Option<u64>> {
     let used = total2 - total1;
     check(cfg, used <= ALLOWED, || {
         let entries = commands.len() + 1;
-        format!("too many RPCs ({used}) for {entries} entries; the limit is {ALLOWED}")
+        expectation!("too many RPCs ({used}) for {entries} entries; the limit is {ALLOWED}")
     })?;
     Ok(Some(total2))
 }

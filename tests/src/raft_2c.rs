@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
-use labraft::{Checked, Config, RAFT_ELECTION_TIMEOUT, Started, show};
+use labraft::{Checked, Config, RAFT_ELECTION_TIMEOUT, Started, expectation, show};
 
 use crate::steps::{RANDOM_INTS, as_int, check, random, restart, spawn_client};
 
@@ -257,13 +257,13 @@ pub(crate) async fn churn(cfg: &Config) -> Checked<()> {
         let command = cfg.wait(index, n, None).await?;
         let Some(value) = command.as_deref().and_then(as_int) else {
             let found = command.map_or("nothing".into(), |command| show(&command));
-            return Err(cfg.expected(format!("not an int: {found} at index {index}")));
+            return Err(cfg.expected(expectation!("not an int: {found} at index {index}")));
         };
         values.insert(value);
     }
     for (index, x) in confirmed {
         if !values.contains(&x) {
-            return Err(cfg.wrong(format!(
+            return Err(cfg.wrong(expectation!(
                 "didn't find a value: {x} is lost, which was seen committed at index {index}"
             )));
         }
@@ -327,7 +327,7 @@ async fn sees_committed(cfg: &Config, index: u64, x: u64) -> Checked<bool> {
         if let (1.., Some(command)) = cfg.n_committed(index)? {
             let value = as_int(&command);
             check(cfg, value.is_some(), || {
-                format!("wrong command type: {} at index {index}", show(&command))
+                expectation!("wrong command type: {} at index {index}", show(&command))
             })?;
             return Ok(value == Some(x));
         }

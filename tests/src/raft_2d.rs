@@ -1,7 +1,7 @@
 //! Part 2D, snapshots: the log is trimmed, and a server that lacks trimmed entries is sent the
 //! snapshot.
 
-use labraft::{Checked, Config, MAX_LOG_SIZE_BYTES, SNAPSHOT_INTERVAL};
+use labraft::{Checked, Config, MAX_LOG_SIZE_BYTES, SNAPSHOT_INTERVAL, expectation};
 
 use crate::steps::{check, random, restart};
 
@@ -43,7 +43,9 @@ async fn snap_common(cfg: &Config, disruption: Disruption) -> Checked<()> {
 
         let size = cfg.log_size();
         check(cfg, size < MAX_LOG_SIZE_BYTES, || {
-            format!("Log size too large: {size} bytes are saved; {MAX_LOG_SIZE_BYTES} are too many")
+            expectation!(
+                "Log size too large: {size} bytes are saved; {MAX_LOG_SIZE_BYTES} are too many"
+            )
         })?;
 
         match disruption {
@@ -96,7 +98,7 @@ pub(crate) async fn snapshot_all_crash(cfg: &Config) -> Checked<()> {
         let index1 = cfg.one(random(cfg), n, true).await?;
         crash_and_restart_all(cfg);
         let index2 = cfg.one(random(cfg), n, true).await?;
-        check(cfg, index2 > index1, || format!("index decreased from {index1} to {index2}"))?;
+        check(cfg, index2 > index1, || expectation!("index decreased from {index1} to {index2}"))?;
     }
     Ok(())
 }

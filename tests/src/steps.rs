@@ -2,7 +2,7 @@
 
 use std::future::pending;
 
-use labraft::{Checked, Cluster, Command, Config, Failure};
+use labraft::{Checked, Cluster, Command, Config, Expectation, Failure};
 use labrpc::JoinHandle;
 
 /// The number of values of Go's `rand.Int()`, which has 63 bits.
@@ -18,8 +18,12 @@ pub(crate) fn as_int(command: &[u8]) -> Option<u64> {
     Command::from_bytes(command)?.as_int()
 }
 
-/// Fails the test unless `holds`, with the message that `otherwise` gives.
-pub(crate) fn check(cfg: &Cluster, holds: bool, otherwise: impl FnOnce() -> String) -> Checked<()> {
+/// Fails the test unless `holds`, with the expectation that `otherwise` gives.
+pub(crate) fn check(
+    cfg: &Cluster,
+    holds: bool,
+    otherwise: impl FnOnce() -> Expectation,
+) -> Checked<()> {
     if holds { Ok(()) } else { Err(cfg.expected(otherwise())) }
 }
 

@@ -131,7 +131,7 @@ fn a_file_that_is_not_a_repro_file_is_explained() {
     let name = path.to_str().unwrap();
     for (text, hint) in [
         ("{\"format\": \"lab repro 0\", \"test\": \"Backup2B\"}", "\"lab repro 0\""),
-        ("{\"format\": \"lab repro 1\", \"test\": \"Backup2B\"}", "missing field"),
+        ("{\"format\": \"lab repro 2\", \"test\": \"Backup2B\"}", "missing field"),
         ("{\"format\": \"lab re", "damaged"),
         ("anything", "line 1"),
     ] {
@@ -214,7 +214,7 @@ fn a_replay_writes_files_for_viewers_and_prints_their_names() {
 #[test]
 fn only_a_handout_can_be_submitted() {
     let outside = std::env::temp_dir();
-    for (directory, hint) in [(outside, "not within a lab"), (workspace(), "is no handout")] {
+    for (directory, hint) in [(outside, "not within a lab"), (workspace(), "is not a handout")] {
         let output = lab().arg("submit").current_dir(directory).output().unwrap();
         let text = show(&output);
         assert!(output.status.code() == Some(2) && text.contains(hint), "{text}");

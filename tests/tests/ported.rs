@@ -20,7 +20,7 @@ fn main() {
                 let run = run_test(test, raft::REFERENCE, RunSpec::seed(seed), false);
                 if let Err(failure) = &run.result {
                     let replay = format!("cargo lab replay {} --seed {seed}", test.name);
-                    let details = failure.reason.details().join("\n");
+                    let details = failure.details().join("\n");
                     return Err(Failed::from(format!("{failure}\nreplay: {replay}\n{details}")));
                 }
             }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use lab::records::Record;
-use labraft::{Part, Test, Verdict};
+use labraft::{Part, Property, Test, Verdict};
 
 use super::config::Course;
 use super::runs::SeedResult;
@@ -61,7 +61,7 @@ pub(super) struct TestGrade {
     /// Why the test was not run at all.
     pub(super) missing: Option<String>,
     /// The safety property whose violation took all points.
-    pub(super) zeroed_by: Option<String>,
+    pub(super) zeroed_by: Option<Property>,
 }
 
 impl TestGrade {
@@ -152,17 +152,17 @@ fn points(steps: &[(f64, f64)], most: u32, passed: u64, all: u64) -> Points {
 }
 
 /// The safety property that a run violated.
-fn safety(record: &Record) -> Option<String> {
+fn safety(record: &Record) -> Option<Property> {
     let problem = record.problem.as_ref().filter(|_| record.verdict == Verdict::Failed)?;
-    problem.property_name().map(String::from)
+    problem.property()
 }
 
 /// Why a run did not pass, without anything specific to this run.
 fn reason(record: Option<&Record>) -> String {
     let Some(record) = record else { return "not run".into() };
     match (record.verdict, safety(record), &record.problem) {
-        (_, Some(property), _) => property,
-        (Verdict::Failed | Verdict::Unknown, _, Some(problem)) => problem.group.clone(),
+        (_, Some(property), _) => property.title().into(),
+        (Verdict::Failed | Verdict::Unknown, _, Some(problem)) => problem.cause.kind.to_string(),
         (verdict, ..) => verdict.name().into(),
     }
 }

@@ -121,7 +121,10 @@ fn failures(test: &TestGrade, reader: Reader) -> Vec<String> {
     let mut lines = Vec::new();
     lines.extend(test.missing.clone());
     if let Some(property) = &test.zeroed_by {
-        lines.push(format!("no points, because a safety property was violated: {property}"));
+        lines.push(format!(
+            "no points, because a safety property was violated: {}",
+            property.title()
+        ));
     }
     for kind in SeedKind::ALL {
         let failed: Vec<&SeedResult> = test.failed(kind).collect();
@@ -311,8 +314,8 @@ pub(super) fn classroom(grade: &SubmissionGrade, reader: Reader) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use lab::records::Record;
-    use labraft::{Test, Verdict};
+    use lab::records::{Build, Problem, Record};
+    use labraft::{CauseKind, Property, Test, Verdict};
 
     use super::super::config::Course;
     use super::super::runs::SeedResult;
@@ -320,39 +323,30 @@ mod tests {
     use super::*;
     use ::tests::SUITE;
 
-    /// A record, as a worker would have written it.
-    fn record(test: &Test, seed: u64, verdict: Verdict, reason: &str) -> Record {
-        let problem = match verdict {
-            Verdict::Passed => json!({}),
-            _ => json!({
-                "reason": reason, "group": reason, "at": 1.5, "server": null, "details": [],
-                "property": reason.split_once("): ").map(|(property, _)| format!("{property})")),
-            }),
-        };
-        let mut value = json!({
-            "test": test.name, "seed": seed, "implementation": "reference", "profile": "go",
-            "verdict": verdict, "virtual_seconds": 1.0, "cpu_ms": seed as f64, "rpcs": 1, "bytes": 1,
-            "commands": 1, "events": 1, "fingerprint": "",
-            "build": {"program": "", "commit": "", "lock": "", "compiler": "", "profile": ""},
-        });
-        for (key, field) in problem.as_object().into_iter().flatten() {
-            value[key] = field.clone();
-        }
-        serde_json::from_value(value).unwrap()
+    fn record(test: &Test, seed: u64, verdict: Verdict, problem: &Problem) -> Record {
+        let problem = Problem { at: Some(1.5), ..problem.clone() };
+        let record =
+            Record::ended((test.name, seed), "reference", verdict, problem, &Build::default());
+        let problem = record.problem.clone().filter(|_| verdict != Verdict::Passed);
+        Record { problem, cpu_ms: seed as f64, ..record }
+    }
+
+    fn problem(reason: &str) -> Problem {
+        Problem::new(reason, CauseKind::expectation(reason))
     }
 
     const HIDDEN: u64 = 987_654_321_987;
 
     /// A grade of the first test: under the public seed 0 it passed, and under a hidden one it did
     /// not.
-    fn grade(verdict: Verdict, reason: &str, zero_on_safety: bool) -> SubmissionGrade {
+    fn grade(verdict: Verdict, problem: &Problem, zero_on_safety: bool) -> SubmissionGrade {
         let text =
             format!("secret = \"key\"\nparts = [\"2A\"]\nzero_on_safety = {zero_on_safety}\n");
         let course: Course = toml::from_str(&text).unwrap();
         let test = &SUITE[0];
         let result = |value, kind, verdict| SeedResult {
             seed: Seed { value, kind },
-            record: Some(record(test, value, verdict, reason)),
+            record: Some(record(test, value, verdict, problem)),
         };
         let results = vec![
             result(0, SeedKind::Public, Verdict::Passed),
@@ -372,7 +366,8 @@ mod tests {
 
     #[test]
     fn students_see_no_hidden_seed_before_it_is_published() {
-        let grade = grade(Verdict::Failed, "expected one leader, got none", true);
+        let problem = problem("expected one leader, got none");
+        let grade = grade(Verdict::Failed, &problem, true);
         assert_eq!(grade.points(), Points(300));
         let all = |reader| {
             let json = gradescope(&grade, reader, 1.0).to_string();
@@ -391,18 +386,20 @@ mod tests {
 
     #[test]
     fn a_safety_violation_takes_all_points_if_the_course_says_so() {
-        let reason = "Election Safety (paper, figure 3): term 3 has leaders [0, 1]";
-        let zeroed = grade(Verdict::Failed, reason, true);
+        let kind = CauseKind::Property { property: Property::ElectionSafety };
+        let two_leaders = Problem::new("term 3 has leaders [0, 1]", kind);
+        let zeroed = grade(Verdict::Failed, &two_leaders, true);
         assert_eq!(zeroed.points(), Points(0));
         assert!(page(&zeroed, "Raft", Reader::Student).contains("was violated: Election Safety\n"));
-        assert_eq!(grade(Verdict::Failed, reason, false).points(), Points(300));
+        assert_eq!(grade(Verdict::Failed, &two_leaders, false).points(), Points(300));
         // A process that crashes may print anything: its words prove no violation.
-        assert_eq!(grade(Verdict::Crashed, reason, true).points(), Points(300));
+        assert_eq!(grade(Verdict::Crashed, &two_leaders, true).points(), Points(300));
     }
 
     #[test]
     fn text_from_a_submission_cannot_change_the_structure_of_a_report() {
-        let grade = grade(Verdict::Failed, "</testcase>\u{1b}[2J\n# 100 points", true);
+        let problem = problem("</testcase>\u{1b}[2J\n# 100 points");
+        let grade = grade(Verdict::Failed, &problem, true);
         let text = page(&grade, "Raft", Reader::Teacher);
         assert!(!text.contains("\n#  100") && !text.contains("\n# It") && !text.contains('\u{1b}'));
         let xml = junit(&grade, Reader::Student);

@@ -143,6 +143,7 @@ fn now() -> Instant {
 #[cfg(test)]
 mod tests {
     use lab::records::Problem;
+    use labraft::CauseKind;
 
     use super::super::seeds::SeedKind;
     use super::*;
@@ -152,7 +153,7 @@ mod tests {
     fn seeds_not_run_and_seeds_after_too_many_hung_runs_have_failed() {
         let test = &SUITE[0];
         let record = |seed, verdict| {
-            let problem = Problem::new("");
+            let problem = Problem::new("", CauseKind::Stuck);
             Record::ended((test.name, seed), "", verdict, problem, &Build::default())
         };
         let verdicts = [

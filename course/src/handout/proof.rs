@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use lab::records::{self, Record};
-use labraft::{Part, Verdict};
+use labraft::{CauseKind, MissingPiece, Part, Verdict};
 
 use super::contents::Handout;
 use ::tests::SUITE;
@@ -107,21 +107,20 @@ fn check_failures(
     Ok(None)
 }
 
-/// What is wrong with a failure.
+/// What is wrong with a run of a skeleton. It should fail without a panic and say what is not written
+/// yet, of the part `missing` if that is given.
 fn is_unclean(record: &Record, missing: Option<Part>) -> Option<String> {
-    let hint = missing.map(|part| format!("(lab {part})")).unwrap_or_default();
-    let is_hint = |line: &String| line.starts_with("not there yet: ") && line.contains(&hint);
-    match (record.verdict, &record.problem) {
-        (Verdict::Failed, Some(problem)) => {
-            let reason = &problem.reason;
-            let is_panic = reason.contains("panicked");
-            let is_said = problem.details.iter().any(is_hint);
-            match (is_panic, is_said) {
-                (true, _) => Some(format!("panics where it should fail: {reason}")),
-                (_, false) => Some(format!("does not say what is not there yet {hint}")),
-                (false, true) => None,
-            }
-        }
-        (verdict, _) => Some(format!("{} where it should fail", verdict.name())),
+    let problem = match (record.verdict, &record.problem) {
+        (Verdict::Failed, Some(problem)) => problem,
+        (verdict, _) => return Some(format!("{} where it should fail", verdict.name())),
+    };
+    if let CauseKind::Panic { .. } = problem.cause.kind {
+        return Some(format!("panics where it should fail: {}", problem.reason));
     }
+    let is_wanted = |piece: &MissingPiece| missing.is_none_or(|part| piece.part == part);
+    if !problem.missing.iter().any(is_wanted) {
+        let part = missing.map(|part| format!(" of lab {part}")).unwrap_or_default();
+        return Some(format!("does not say what{part} is not there yet"));
+    }
+    None
 }

@@ -1,14 +1,13 @@
 //! What found a bug, and the table of all.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::fs;
 use std::path::Path;
 
-use lab::records::{Problem, Record};
-use labraft::Verdict;
+use lab::records::Record;
+use labraft::{CauseKind, Property, Verdict};
 
-use super::patch::{Patch, SAFETY};
+use super::patch::{Breaks, Patch};
 
 /// How many tests are named that find a bug.
 const TESTS_NAMED: usize = 2;
@@ -16,10 +15,10 @@ const TESTS_NAMED: usize = 2;
 const SOON: u64 = 20;
 
 /// How a run shows that something is wrong, from the most telling way to the least.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum How {
     /// It names the property that was broken.
-    Property(String),
+    Property(Property),
     /// A test did not get what it expects.
     Test,
     /// The code under test panicked.
@@ -31,29 +30,34 @@ pub(super) enum How {
 impl How {
     /// `None` when the run shows nothing.
     fn of(record: &Record) -> Option<How> {
-        let problem = record.problem.as_ref();
+        let kind = record.problem.as_ref().map(|problem| &problem.cause.kind);
         Some(match record.verdict {
             Verdict::Passed | Verdict::Missed | Verdict::Unknown => return None,
             Verdict::Crashed => How::Crashed,
             Verdict::Hung => How::Hung,
-            Verdict::Failed => match problem.and_then(Problem::property_name) {
-                Some(name) => How::Property(name.into()),
-                None if problem.is_some_and(|p| p.reason.starts_with("panicked")) => How::Panicked,
-                None => How::Test,
+            Verdict::Failed => match kind {
+                Some(CauseKind::Property { property }) => How::Property(*property),
+                Some(CauseKind::Panic { .. }) => How::Panicked,
+                _ => How::Test,
             },
         })
     }
-}
 
-impl fmt::Display for How {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// As the tables have it.
+    const fn name(self) -> &'static str {
         match self {
-            How::Property(name) => f.write_str(name),
-            How::Test => f.write_str("test failed"),
-            How::Panicked => f.write_str("panicked"),
-            How::Crashed => f.write_str("crashed"),
-            How::Hung => f.write_str("hung"),
+            How::Property(property) => property.name(),
+            How::Test => "test failed",
+            How::Panicked => "panicked",
+            How::Crashed => "crashed",
+            How::Hung => "hung",
         }
+    }
+
+    fn from_name(name: &str) -> Option<How> {
+        let properties = Property::all().map(How::Property);
+        let mut all = properties.chain([How::Test, How::Panicked, How::Crashed, How::Hung]);
+        all.find(|how| how.name() == name)
     }
 }
 
@@ -88,7 +92,7 @@ impl Finding {
         Finding::Found {
             seeds: first + 1,
             tests: all.iter().map(|(_, _, record)| record.test.clone()).collect(),
-            how: how.clone(),
+            how: *how,
             reason: record.problem.as_ref().map_or_else(String::new, |p| p.reason.clone()),
         }
     }
@@ -104,44 +108,60 @@ fn named(tests: &[String]) -> String {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Row {
     id: String,
-    /// The property that the bug breaks.
-    property: String,
-    /// How many seeds it took to find it; `None` when it survived.
-    seeds: Option<u64>,
-    how: String,
-    /// The tests that found it.
-    tests: String,
+    breaks: Breaks,
+    /// How it was found; `None` when it survived.
+    found: Option<Found>,
     /// The commit of the sources that it was put into.
     commit: String,
 }
 
+/// How a bug was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Found {
+    /// The number of seeds that it took.
+    seeds: u64,
+    how: How,
+    /// The tests that found it.
+    tests: String,
+}
+
 impl Row {
-    /// As in a page.
+    /// The row as a line of Markdown.
     fn markdown(&self) -> String {
-        let Row { id, property, how, tests, commit, .. } = self;
-        let seeds = self.seeds.map_or_else(String::new, |seeds| seeds.to_string());
-        format!("| {id} | {property} | {seeds} | {how} | {tests} | {commit} |\n")
+        let Row { id, breaks, found, commit } = self;
+        let breaks = breaks.name();
+        match found {
+            None => format!("| {id} | {breaks} | | **survived** | | {commit} |\n"),
+            Some(Found { seeds, how, tests }) => {
+                format!("| {id} | {breaks} | {seeds} | {} | {tests} | {commit} |\n", how.name())
+            }
+        }
     }
 
-    /// From a page; `None` when the line is no row.
+    /// Reads a line that [`markdown`](Row::markdown) wrote; `None` when the line is not a row.
     fn parse(line: &str) -> Option<Row> {
         let cells: Vec<&str> = line.split('|').map(str::trim).collect();
-        let &["", id, property, seeds, how, tests, commit, ""] = cells.as_slice() else {
+        let &["", id, breaks, seeds, how, tests, commit, ""] = cells.as_slice() else {
             return None;
         };
-        let [id, property, how, tests, commit] =
-            [id, property, how, tests, commit].map(String::from);
-        Some(Row { id, property, seeds: seeds.parse().ok(), how, tests, commit })
+        let found = match seeds.parse() {
+            Err(_) => None,
+            Ok(seeds) => Some(Found { seeds, how: How::from_name(how)?, tests: tests.into() }),
+        };
+        let (id, commit) = (id.into(), commit.into());
+        Some(Row { id, breaks: Breaks::from_name(breaks)?, found, commit })
     }
 
-    fn is_safety(&self) -> bool {
-        SAFETY.contains(&self.property.as_str())
+    /// The property that the lab named as broken, if it named one.
+    fn named(&self) -> Option<Property> {
+        match self.found.as_ref()?.how {
+            How::Property(property) => Some(property),
+            _ => None,
+        }
     }
 
-    /// Whether the lab named a property that was broken.
-    fn is_named(&self) -> bool {
-        let unnamed = [How::Test, How::Panicked, How::Crashed, How::Hung];
-        self.seeds.is_some() && unnamed.iter().all(|how| how.to_string() != self.how)
+    fn seeds(&self) -> Option<u64> {
+        self.found.as_ref().map(|found| found.seeds)
     }
 }
 
@@ -161,33 +181,27 @@ impl Table {
     }
 
     pub(super) fn head(&self) -> String {
-        format!("{:<1$}  seeds  {2:<37}  found by", "bug", self.width, "how")
+        format!("{:<1$}  seeds  {2:<20}  found by", "bug", self.width, "how")
     }
 
     /// Adds a row: what to print of it.
     pub(super) fn add(&mut self, patch: &Patch, finding: &Finding) -> String {
-        let (seeds, how, tests, reason) = match finding {
-            Finding::Survived => {
-                (None, format!("**survived** {} seeds", self.seeds), String::new(), String::new())
-            }
+        let (id, width) = (patch.id.clone(), self.width);
+        let (found, line) = match finding {
+            Finding::Survived => (None, format!("{id:<width$}  {:>5}  SURVIVED", self.seeds)),
             Finding::Found { seeds, tests, how, reason } => {
+                let (tests, name) = (named(tests), how.name());
                 let reason: String = reason.chars().take(80).collect();
-                (Some(*seeds), how.to_string(), named(tests), format!(": {reason}"))
+                let line = format!("{id:<width$}  {seeds:>5}  {name:<20}  {tests}: {reason}");
+                (Some(Found { seeds: *seeds, how: *how, tests }), line)
             }
         };
-        let (id, property, commit) = (&patch.id, &patch.property, &self.commit);
-        let (width, shown) = (self.width, seeds.unwrap_or(self.seeds));
-        let line = match finding {
-            Finding::Survived => format!("{id:<width$}  {shown:>5}  SURVIVED"),
-            _ => format!("{id:<width$}  {shown:>5}  {how:<37}  {tests}{reason}"),
-        };
-        let [id, property, commit] = [id, property, commit].map(String::from);
-        self.rows.push(Row { id, property, seeds, how, tests, commit });
+        self.rows.push(Row { id, breaks: patch.breaks, found, commit: self.commit.clone() });
         line
     }
 
     pub(super) fn all_found(&self) -> bool {
-        self.rows.iter().all(|row| row.seeds.is_some())
+        self.rows.iter().all(|row| row.found.is_some())
     }
 
     /// Puts the rows into a page, in the place of earlier ones of the same bugs. Rows of bugs that
@@ -226,11 +240,12 @@ impl Table {
 
 fn counts(rows: &[Row]) -> String {
     let count = |is_such: &dyn Fn(&Row) -> bool| rows.iter().filter(|row| is_such(row)).count();
-    let (all, found) = (rows.len(), count(&|row| row.seeds.is_some()));
-    let soon = count(&|row| row.seeds.is_some_and(|seeds| seeds <= SOON));
-    let safety = count(&|row| row.is_safety());
-    let named = count(&|row| row.is_safety() && row.is_named());
-    let exactly = count(&|row| row.is_safety() && row.how == row.property);
+    let (all, found) = (rows.len(), count(&|row| row.found.is_some()));
+    let soon = count(&|row| row.seeds().is_some_and(|seeds| seeds <= SOON));
+    let safety = count(&|row| row.breaks.is_safety());
+    let named = count(&|row| row.breaks.is_safety() && row.named().is_some());
+    let is_exact = |row: &Row| row.named().map(Breaks::Property) == Some(row.breaks);
+    let exactly = count(&|row| row.breaks.is_safety() && is_exact(row));
     format!(
         "{all} bugs: {found} found, {soon} of them within {SOON} seeds; {} survived. {safety} break \
          safety: {named} of these were named as a broken property, {exactly} as the very one.",
@@ -262,69 +277,70 @@ fn between<'a>(page: &'a str, profile: &str) -> Option<(&'a str, &'a str, &'a st
 
 #[cfg(test)]
 mod tests {
-    use lab::records::Build;
+    use lab::records::{Build, Problem};
+    use labraft::Crash;
 
     use super::*;
 
-    /// As where a reason begins with the property.
-    fn record(test: &str, seed: u64, verdict: Verdict, reason: &str) -> Record {
-        let property = reason.split_once("): ").map(|(property, _)| format!("{property})"));
-        let problem = Problem { property, ..Problem::new(reason) };
+    fn record(test: &str, seed: u64, verdict: Verdict, kind: CauseKind) -> Record {
+        let problem = Problem::new("it broke", kind);
         Record::ended((test, seed), "reference", verdict, problem, &Build::default())
     }
 
-    fn how(verdict: Verdict, reason: &str) -> Option<How> {
-        How::of(&record("Backup2B", 0, verdict, reason))
+    fn broken(property: Property) -> CauseKind {
+        CauseKind::Property { property }
     }
 
     #[test]
     fn a_failed_run_is_named_by_its_property_or_by_what_happened() {
-        let property = |name: &str| Some(How::Property(name.into()));
-        let failed = |reason| how(Verdict::Failed, reason);
-        let leaders = "Election Safety (paper, figure 3): term 2 has leaders [0, 1]";
-        assert_eq!(failed(leaders), property("Election Safety"));
-        let order = "apply order (paper, section 5.3): server 1 hands its service ...";
-        assert_eq!(failed(order), property("apply order"));
-        assert_eq!(failed("panicked at raft/src/core.rs:1:2: what"), Some(How::Panicked));
-        assert_eq!(failed("expected one leader, got none"), Some(How::Test));
-        assert_eq!(how(Verdict::Crashed, "signal 11"), Some(How::Crashed));
-        assert_eq!(how(Verdict::Hung, ""), Some(How::Hung));
-        assert_eq!(how(Verdict::Unknown, "it is not known"), None);
-        assert_eq!(how(Verdict::Missed, "too slow"), None);
+        let how = |verdict, kind| How::of(&record("Backup2B", 0, verdict, kind));
+        let failed = |kind| how(Verdict::Failed, kind);
+        let order = Property::ApplyOrder;
+        assert_eq!(failed(broken(order)), Some(How::Property(order)));
+        assert_eq!(failed(CauseKind::Panic { at: None }), Some(How::Panicked));
+        assert_eq!(failed(CauseKind::expectation("one leader")), Some(How::Test));
+        let crash = CauseKind::Crash { crash: Crash::Signal(11) };
+        assert_eq!(how(Verdict::Crashed, crash), Some(How::Crashed));
+        assert_eq!(how(Verdict::Hung, CauseKind::Hang), Some(How::Hung));
+        assert_eq!(how(Verdict::Unknown, CauseKind::Undecided), None);
+        assert_eq!(how(Verdict::Missed, CauseKind::expectation("soon")), None);
+        for how in [How::Test, How::Hung, How::Property(Property::Linearizability)] {
+            assert_eq!(How::from_name(how.name()), Some(how));
+        }
     }
 
     #[test]
     fn the_first_seed_that_shows_anything_counts_and_in_it_the_most_telling_test() {
-        let failed = |test, seed, reason| record(test, seed, Verdict::Failed, reason);
+        let failed = |test, seed, kind| record(test, seed, Verdict::Failed, kind);
         let finding = Finding::of(&[
-            record("Backup2B", 1, Verdict::Unknown, ""),
-            failed("Backup2B", 4, "Log Matching (paper, figure 3): ..."),
-            failed("Figure8_2C", 3, "Log Matching (paper, figure 3): ..."),
-            failed("Backup2B", 3, "one(1) failed to reach agreement"),
+            record("Backup2B", 1, Verdict::Unknown, CauseKind::Undecided),
+            failed("Backup2B", 4, broken(Property::LogMatching)),
+            failed("Figure8_2C", 3, broken(Property::LogMatching)),
+            failed("Backup2B", 3, CauseKind::expectation("agreement")),
         ]);
         let Finding::Found { seeds, tests, how, .. } = finding else { panic!("{finding:?}") };
-        assert_eq!((seeds, how), (4, How::Property("Log Matching".into())));
+        assert_eq!((seeds, how), (4, How::Property(Property::LogMatching)));
         assert_eq!(tests, ["Figure8_2C", "Backup2B"]);
-        let passed = record("Backup2B", 0, Verdict::Unknown, "");
+        let passed = record("Backup2B", 0, Verdict::Unknown, CauseKind::Undecided);
         assert_eq!(Finding::of(&[passed]), Finding::Survived);
     }
 
     #[test]
     fn a_page_keeps_the_rows_of_bugs_that_were_not_tried_out_again() {
-        let row = |id: &str, seeds, how: &str| Row {
+        let breaks = Breaks::Property(Property::ElectionSafety);
+        let row = |id: &str, found: Option<(u64, How)>| Row {
             id: id.into(),
-            property: "Election Safety".into(),
-            seeds,
-            how: how.into(),
-            tests: String::new(),
+            breaks,
+            found: found.map(|(seeds, how)| Found { seeds, how, tests: String::new() }),
             commit: "1234".into(),
         };
-        let old = [row("a", Some(3), "test failed"), row("b", None, "-"), row("gone", None, "-")];
+        let old = [row("a", Some((3, How::Test))), row("b", None), row("gone", None)];
         let old: String = old.iter().map(Row::markdown).collect();
         let [begin, end] = marks("go");
         let path = std::env::temp_dir().join(format!("lab-finding-{}.md", std::process::id()));
         fs::write(&path, format!("before\n{begin}{old}{end}after\n")).unwrap();
-        let rows = vec![row("b", Some(7), "Election Safety")];
+        let named = How::Property(Property::ElectionSafety);
+        let rows = vec![row("b", Some((7, named)))];
         let table = Table { width: 1, seeds: 20, commit: String::new(), rows };
         table.write_page(&path, "go", |id| id != "gone").unwrap();
         assert!(
@@ -334,9 +350,8 @@ mod tests {
         fs::remove_file(&path).unwrap();
         assert!(page.starts_with(&format!("before\n{begin}")), "{page}");
         assert!(page.ends_with(&format!("{end}after\n")), "{page}");
-        let rows: Vec<Row> = page.lines().filter_map(Row::parse).skip(2).collect();
-        let expected = [row("a", Some(3), "test failed"), row("b", Some(7), "Election Safety")];
-        assert_eq!(rows, expected);
+        let rows: Vec<Row> = page.lines().filter_map(Row::parse).collect();
+        assert_eq!(rows, [row("a", Some((3, How::Test))), row("b", Some((7, named)))]);
         let counts = "2 bugs: 2 found, 2 of them within 20 seeds; 0 survived. 2 break safety: 1 of \
                       these were named as a broken property, 1 as the very one.";
         assert!(page.contains(counts), "{page}");

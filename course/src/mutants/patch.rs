@@ -3,35 +3,56 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The properties that a bug may break and that the lab is to name: those of [`labraft::Property`] and
-/// linearizability.
-pub(super) const SAFETY: [&str; 15] = [
-    "Election Safety",
-    "Leader Append-Only",
-    "Log Matching",
-    "Leader Completeness",
-    "State Machine Safety",
-    "the commit rule",
-    "terms grow only",
-    "one vote in a term",
-    "commitIndex and lastApplied grow only",
-    "what was acknowledged stays",
-    "matchIndex is what is replicated",
-    "apply order",
-    "what a snapshot covers",
-    "saved before it is answered",
-    "linearizability",
-];
-/// What else a bug may break: progress; speed or size; what the harness's interface promises.
-const OTHER: [&str; 3] = ["liveness", "performance", "contract"];
+use labraft::Property;
+
+/// What a bug breaks.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) enum Breaks {
+    /// A property that the lab checks.
+    Property(Property),
+    /// Progress.
+    Liveness,
+    /// Speed or size.
+    Performance,
+    /// What the harness's interface promises.
+    Contract,
+}
+
+impl Breaks {
+    /// The values that are not properties.
+    const OTHER: [Breaks; 3] = [Breaks::Liveness, Breaks::Performance, Breaks::Contract];
+
+    fn all() -> impl Iterator<Item = Breaks> {
+        Property::all().map(Breaks::Property).chain(Breaks::OTHER)
+    }
+
+    /// As patches and the tables have it.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Breaks::Property(property) => property.name(),
+            Breaks::Liveness => "liveness",
+            Breaks::Performance => "performance",
+            Breaks::Contract => "contract",
+        }
+    }
+
+    pub(super) fn from_name(name: &str) -> Option<Breaks> {
+        Breaks::all().find(|breaks| breaks.name() == name)
+    }
+
+    /// Whether committed data can be lost or contradicted, so that the lab should name a property.
+    pub(super) const fn is_safety(self) -> bool {
+        matches!(self, Breaks::Property(property) if property.is_safety())
+    }
+}
 
 /// One bug.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Patch {
     /// Its name, and its file's.
     pub(super) id: String,
-    /// The property that breaks.
-    pub(super) property: String,
+    /// What it breaks.
+    pub(super) breaks: Breaks,
     /// Whether it is in the key/value service.
     pub(super) is_kv: bool,
     pub(super) path: PathBuf,
@@ -54,10 +75,10 @@ impl Patch {
         if path.file_stem().is_none_or(|stem| stem != id.as_str()) {
             return Err(wrong(format!("it calls itself {id:?}")));
         }
-        if !SAFETY.contains(&property.as_str()) && !OTHER.contains(&property.as_str()) {
-            let known = [&SAFETY[..], &OTHER[..]].concat().join(", ");
-            return Err(wrong(format!("{property:?} is not one of: {known}")));
-        }
+        let breaks = Breaks::from_name(&property).ok_or_else(|| {
+            let known: Vec<&str> = Breaks::all().map(Breaks::name).collect();
+            wrong(format!("{property:?} is not one of: {}", known.join(", ")))
+        })?;
         let changed: Vec<&str> =
             text.lines().filter_map(|line| line.strip_prefix("+++ b/")).collect();
         let is_in =
@@ -66,7 +87,7 @@ impl Patch {
         if !is_kv && !is_in("raft/src/") {
             return Err(wrong(format!("it changes neither raft nor kvraft alone: {changed:?}")));
         }
-        Ok(Patch { id, property, is_kv, path: path.into() })
+        Ok(Patch { id, breaks, is_kv, path: path.into() })
     }
 }
 
@@ -92,7 +113,7 @@ mod tests {
     use super::*;
 
     const GOOD: &str = "id: no-vote\nwhat: It forgets.\nsource: student notes\n\
-                        property: Election Safety\n\ndiff --git a/raft/src/core.rs b/raft/src/core.rs\n\
+                        property: election-safety\n\ndiff --git a/raft/src/core.rs b/raft/src/core.rs\n\
                         --- a/raft/src/core.rs\n+++ b/raft/src/core.rs\n@@ -1 +1 @@\n-a\n+b\n";
 
     fn parse(text: &str) -> Result<Patch, String> {
@@ -103,7 +124,8 @@ mod tests {
     fn a_header_says_what_a_patch_is() {
         let patch = parse(GOOD).unwrap();
         assert_eq!(patch.id, "no-vote");
-        assert_eq!((patch.property.as_str(), patch.is_kv), ("Election Safety", false));
+        let safety = Breaks::Property(Property::ElectionSafety);
+        assert_eq!((patch.breaks, patch.is_kv), (safety, false));
         assert!(parse(&GOOD.replace("raft/src/core", "kvraft/src/store")).unwrap().is_kv);
     }
 
@@ -113,7 +135,7 @@ mod tests {
             ("source: student notes\n", "", "\"source\""),
             ("what: It forgets.", "what: ", "\"what\""),
             ("no-vote", "yes-vote", "calls itself \"yes-vote\""),
-            ("Election Safety", "Safety", "not one of: Election Safety"),
+            ("election-safety", "safety", "not one of: election-safety"),
             ("raft/src/core.rs", "labraft/src/lab.rs", "neither raft nor kvraft"),
             ("+++ b/raft/src/core.rs\n", "", "neither raft nor kvraft"),
         ] {

@@ -89,9 +89,6 @@ pub(crate) struct Told {
 /// How many of the needed decisions are told.
 const SENTENCES_SHOWN: usize = 25;
 
-/// How the reason begins of a run that came to a limit.
-const LIMIT_WORDS: &str = "not finished within the limit";
-
 /// Shrinks a run in a worker; `None` when it was interrupted before it had begun.
 pub(crate) fn shrink_one(
     wanted: &Selection,
@@ -132,7 +129,8 @@ pub(crate) fn shrink_one(
 /// What gets much further than a run that failed is not going to fail as it did; unless that is how it
 /// failed.
 pub(crate) fn bounds_for(record: &Record) -> Option<Bounds> {
-    let is_limit = record.problem.as_ref().is_some_and(|p| p.reason.starts_with(LIMIT_WORDS));
+    let problem = record.problem.as_ref();
+    let is_limit = problem.is_some_and(|problem| problem.cause.kind.is_simulation_limit());
     (!is_limit).then_some(Bounds {
         virtual_time: Duration::from_secs_f64(1.25 * record.virtual_seconds + 2.0),
         events: 2 * record.events + 10_000,
@@ -170,7 +168,7 @@ impl Told {
         format!(
             "{test}, seed {}: {}; {}, then {steps} steps of the protocol",
             spec.seed,
-            failure.group,
+            failure.headline(),
             self.needs()
         )
     }
@@ -219,7 +217,7 @@ impl Told {
             "test": repro.test,
             "seed": repro.spec.seed,
             "reason": repro.failure.reason,
-            "property": repro.failure.property,
+            "property": repro.failure.property(),
             "needed": story,
             "faults": shrunk.faults_and_calls().0,
             "of": shrunk.of,

@@ -75,7 +75,7 @@ fn test_case(part: Part, test: &TestSummary, replay: &impl Fn(&Record) -> String
             let mut status = TestCaseStatus::non_success(kind);
             status.set_message(format!("{}; {}", counts(test), test.seeds()));
             if let Some(problem) = &first.problem {
-                status.set_type(problem.group.clone());
+                status.set_type(problem.cause.kind.to_string());
             }
             status.set_description(super::failed(first, &replay(first)));
             status

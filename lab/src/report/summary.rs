@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use crate::records::Record;
-use labraft::Verdict;
-use labraft::{Part, Test};
+use labraft::{CauseKind, Part, Test, Verdict};
 
 /// How many runs that did not pass are kept of each test: those with the lowest seeds.
 const KEPT: usize = 10;
@@ -16,7 +15,8 @@ const MAX_GROUPS: usize = 100;
 #[derive(Clone, Debug, Default)]
 pub struct Summary {
     tests: BTreeMap<String, TestSummary>,
-    groups: BTreeMap<String, Group>,
+    /// By verdict and cause. `None` holds all runs for which there were too many kinds of cause.
+    groups: BTreeMap<Option<(Verdict, CauseKind)>, Group>,
 }
 
 /// What the runs of one test came to.
@@ -130,9 +130,9 @@ impl Summary {
         else {
             return;
         };
-        let mut key = format!("{}: {}", record.verdict.name(), problem.group);
+        let mut key = Some((record.verdict, problem.cause.kind.clone()));
         if self.groups.len() >= MAX_GROUPS && !self.groups.contains_key(&key) {
-            key = "for other reasons".into();
+            key = None;
         }
         let new =
             || Group { tests: BTreeMap::new(), first: record.clone(), shortest: record.clone() };
@@ -248,14 +248,8 @@ mod tests {
     }];
 
     fn record(seed: u64, verdict: Verdict, reason: &str) -> Record {
-        let problem = Problem {
-            property: None,
-            reason: format!("{reason} {seed}"),
-            group: reason.into(),
-            at: Some(1.5),
-            server: None,
-            details: Vec::new(),
-        };
+        let kind = CauseKind::expectation(reason);
+        let problem = Problem { at: Some(1.5), ..Problem::new(format!("{reason} {seed}"), kind) };
         Record::ended(("Basic3A", seed), "reference", verdict, problem, &Build::default())
     }
 

@@ -18,7 +18,7 @@ pub fn protocol_steps(events: &[Timed], failure: &Problem) -> usize {
     let at = at.map_or(Duration::MAX, |at| at + Duration::from_micros(1));
     let end = events.partition_point(|timed| timed.at <= at);
     let events = &events[..end];
-    let named = servers_of(failure);
+    let named = &failure.cause.servers;
     let is_named = |node: Node| match node.as_server() {
         Some(i) => named.is_empty() || named.contains(&i),
         None => false,
@@ -31,20 +31,6 @@ pub fn protocol_steps(events: &[Timed], failure: &Problem) -> usize {
     }
     let past = past_of(events, last.into_values().collect());
     count_steps(events, &past)
-}
-
-/// The servers that a failure is about: those that its reason names.
-fn servers_of(failure: &Problem) -> BTreeSet<usize> {
-    let mut servers: BTreeSet<usize> = failure.server.into_iter().collect();
-    for after in failure.reason.split("server").skip(1) {
-        let numbers = after.trim_start_matches('s').trim_start_matches([' ', '=', '[']);
-        let leading = |part: &str| {
-            let end = part.find(|c: char| !c.is_ascii_digit()).unwrap_or(part.len());
-            part[..end].parse::<usize>().ok()
-        };
-        servers.extend(numbers.split(", ").map_while(leading));
-    }
-    servers
 }
 
 /// All events that happened before these, and these: each event rests on the one before it at its node,
@@ -112,19 +98,13 @@ fn is_change(before: &ServerState, now: &ServerState) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use labraft::{Cause, CauseKind};
+
     use super::*;
 
-    fn problem(reason: &str, server: Option<usize>) -> Problem {
-        Problem { server, ..Problem::new(reason) }
-    }
-
-    #[test]
-    fn a_failure_is_about_the_servers_that_it_names() {
-        let of =
-            |reason: &str| servers_of(&problem(reason, Some(1))).into_iter().collect::<Vec<_>>();
-        assert_eq!(of("commit index=3 server=0 105 != server=2 104"), [0, 1, 2]);
-        assert_eq!(of("only servers [0, 4] of 5 have it"), [0, 1, 4]);
-        assert_eq!(of("entry 2 of term 1 is on servers 0 and 3"), [0, 1]);
+    fn problem(server: Option<usize>) -> Problem {
+        let cause = Cause::new(CauseKind::Stuck, server.into_iter().collect());
+        Problem { cause, ..Problem::new("it broke", CauseKind::Stuck) }
     }
 
     #[test]
@@ -153,8 +133,8 @@ mod tests {
             at(4, 0, state(2)),
             at(5, 2, state(9)),
         ];
-        assert_eq!(protocol_steps(&events, &problem("it broke", Some(0))), 2);
-        assert_eq!(protocol_steps(&events, &problem("it broke", Some(1))), 2);
-        assert_eq!(protocol_steps(&events, &problem("it broke", None)), 4);
+        assert_eq!(protocol_steps(&events, &problem(Some(0))), 2);
+        assert_eq!(protocol_steps(&events, &problem(Some(1))), 2);
+        assert_eq!(protocol_steps(&events, &problem(None)), 4);
     }
 }

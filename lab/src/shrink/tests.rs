@@ -6,7 +6,7 @@ use labrpc::{Address, Kind, RunSpec, Taken};
 use super::{End, Shrunk, shrink};
 use crate::records::{Build, Problem, Record};
 use crate::workers::{Answer, Keep};
-use labraft::Verdict;
+use labraft::{CauseKind, Verdict};
 
 /// A run with a hundred faults, in the order of their addresses, that fails when some of them are there.
 fn decisions() -> Vec<Taken> {
@@ -33,12 +33,15 @@ fn made_by(spec: &RunSpec) -> Vec<Taken> {
     decisions().into_iter().filter_map(decided).filter(Taken::is_fault).collect()
 }
 
+fn problem(reason: &str) -> Problem {
+    Problem::new(reason, CauseKind::expectation(reason))
+}
+
 fn answer(decisions: Vec<Taken>, failure: Option<&str>) -> Answer {
     let verdict = if failure.is_some() { Verdict::Failed } else { Verdict::Passed };
-    let (none, build) = (Problem::new(""), Build::default());
+    let (none, build) = (problem(""), Build::default());
     let ended = Record::ended(("Test", 0), "reference", verdict, none, &build);
-    let problem = failure.map(Problem::new);
-    let record = Record { problem, fingerprint: "f".into(), ..ended };
+    let record = Record { problem: failure.map(problem), fingerprint: "f".into(), ..ended };
     Answer { decisions, ..Answer::new(record, "") }
 }
 
@@ -56,7 +59,7 @@ fn shrunk(
         let failure = fails(&made);
         Ok((runs <= interrupted).then(|| answer(made, failure)))
     };
-    let (spec, failure) = (RunSpec::seed(0), Problem::new("it broke"));
+    let (spec, failure) = (RunSpec::seed(0), problem("it broke"));
     shrink(&spec, &failure, decisions(), budget, &mut make_run, &mut |_| {}).unwrap()
 }
 

@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::records::Record;
 use crate::workers::Answer;
-use labraft::HarnessEvent;
+use labraft::{EventKind, HarnessEvent};
 
 /// The parts of the page, which [`page`] puts together.
 const FRAME: &str = include_str!("page/page.html");
@@ -33,7 +33,7 @@ const SCRIPTS: [&str; 9] = [
 ];
 
 /// The version of the data's form, which the page's scripts check.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// The run that was answered, as a page. `replay` is the command that makes the run again. `story` are
 /// sentences about the run that are shown below the reason; there may be none.
@@ -91,6 +91,10 @@ struct Data<'a> {
     story: &'a [String],
     /// The names of those at whom things happened; the columns count from 0 in it.
     nodes: Vec<String>,
+    /// The server's number of each node; -1 for a node that is not a server.
+    servers: Vec<i64>,
+    /// The names of all kinds of events; the column `kind` counts from 0 in it.
+    kinds: Vec<&'static str>,
     /// The texts of the columns.
     texts: Vec<&'a str>,
     columns: Columns,
@@ -107,6 +111,8 @@ struct Columns {
     after: Vec<u64>,
     /// Where, a place in `nodes`.
     node: Vec<i64>,
+    /// The kind, a place in `kinds`.
+    kind: Vec<u8>,
     /// What: `sent` 0, `delivered` 1, `lost` 2, `replied` 3, `answered` 4, `woke` 5, `crashed` 6, `note` 7,
     /// `custom` 8.
     what: Vec<u8>,
@@ -146,6 +152,8 @@ impl<'a> Data<'a> {
             replay,
             story,
             nodes: Vec::new(),
+            servers: Vec::new(),
+            kinds: EventKind::all().map(EventKind::name).collect(),
             texts: Vec::new(),
             columns: Columns::default(),
             facts: Vec::new(),
@@ -159,6 +167,7 @@ impl<'a> Data<'a> {
             last = at;
             data.add(number, timed, &mut places);
         }
+        data.servers = places.servers();
         data
     }
 
@@ -174,6 +183,7 @@ impl<'a> Data<'a> {
         self.facts.extend(fact.map(|fact| (number, fact)));
         let columns = &mut self.columns;
         columns.node.push(places.node(timed.node, &mut self.nodes));
+        columns.kind.push(kind(&timed.event) as u8);
         columns.what.push(row.what);
         columns.call.push(row.call);
         columns.peer.push(row.peer.map_or(-1, |peer| places.node(peer, &mut self.nodes)));
@@ -185,6 +195,14 @@ impl<'a> Data<'a> {
 
 fn nanoseconds(span: std::time::Duration) -> u64 {
     u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// The kind of an event in the page, where a message that is lost is drawn as the message that it was.
+fn kind(event: &Event) -> EventKind {
+    match event {
+        Event::Lost { method, .. } => EventKind::of_method(method),
+        event => EventKind::of(event),
+    }
 }
 
 fn row(event: &Event, with_text: bool) -> Row<'_> {
@@ -252,6 +270,17 @@ impl<'a> Places<'a> {
             table.push(node.to_string());
             table.len() as i64 - 1
         })
+    }
+
+    /// The numbers of the servers among the nodes, in the order of their table; -1 for other nodes.
+    fn servers(&self) -> Vec<i64> {
+        let mut servers = vec![-1; self.nodes.len()];
+        for (node, place) in &self.nodes {
+            if let Some(server) = node.as_server() {
+                servers[*place as usize] = server as i64;
+            }
+        }
+        servers
     }
 
     fn text(&mut self, text: &'a str, table: &mut Vec<&'a str>) -> i64 {

@@ -6,8 +6,7 @@ use labrpc::{Event, Lost, Node, Timed};
 
 use crate::records::{Build, Problem, Record};
 use crate::workers::Answer;
-use labraft::Verdict;
-use labraft::{HarnessEvent, Role, ServerState};
+use labraft::{CauseKind, HarnessEvent, Role, ServerState, Verdict};
 
 /// Texts that would break a page, or a log of lines.
 pub(super) const HOSTILE: &str =
@@ -21,7 +20,7 @@ pub(super) fn answer_of(events: Vec<Timed>) -> Answer {
         at: Some(0.002),
         server: Some(1),
         details: vec![HOSTILE.into()],
-        ..Problem::new(HOSTILE)
+        ..Problem::new(HOSTILE, CauseKind::expectation(HOSTILE))
     };
     let pair = ("</title><b>", 7);
     let record = Record::ended(pair, "mine", Verdict::Failed, problem, &Build::default());

@@ -18,9 +18,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::{Answer, Bounds, Job, Keep, watch};
 use crate::records::{Build, Problem, Record};
-use labraft::Implementation;
-use labraft::Test;
-use labraft::{Profile, Verdict};
+use labraft::{CauseKind, Crash, Implementation, Profile, Test, Verdict};
 
 /// How often a wait looks whether it is to go on.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
@@ -171,14 +169,14 @@ impl<'a> Pool<'a> {
 
     /// What there is to say of a run that did not come to an end.
     fn ended(&self, job: &Job, end: &End, mut details: Vec<String>, at: Option<f64>) -> Answer {
-        let (verdict, reason) = self.judge(end);
+        let (verdict, kind, reason) = self.judge(end);
         let said: Vec<&str> = end.output.lines().filter(|line| !line.trim().is_empty()).collect();
         if !said.is_empty() {
             let last = &said[said.len().saturating_sub(LAST_WORDS)..];
             details.push("its last words:".into());
             details.extend(last.iter().map(|line| format!("  {line}")));
         }
-        let problem = Problem { at, details, ..Problem::new(reason) };
+        let problem = Problem { at, details, ..Problem::new(reason, kind) };
         let name = self.settings.implementation.name;
         let build = &self.settings.build;
         let record = Record::ended((&job.test, job.spec.seed), name, verdict, problem, build);
@@ -186,36 +184,23 @@ impl<'a> Pool<'a> {
         Answer::new(record, &job.nonce)
     }
 
-    /// What a process that ended like this has run into: the verdict, and a sentence.
-    fn judge(&self, end: &End) -> (Verdict, String) {
-        let memory = self.settings.memory_bytes >> 20;
-        match (&end.how, end.status) {
-            (How::GaveUp, _) => {
-                let limit = self.settings.wall_limit.as_secs_f64();
-                (Verdict::Hung, format!("a task did not return within {limit} s of real time"))
-            }
-            (How::Flood, _) => {
-                let limit = MAX_OUTPUT_BYTES >> 20;
-                (Verdict::Crashed, format!("it printed more than {limit} MiB"))
-            }
-            (How::Garbled, _) => (Verdict::Crashed, "what it answered is no answer".into()),
-            (How::Gone, _) if end.output.contains("memory allocation of") => {
-                (Verdict::Crashed, format!("it needs more than {memory} MiB of memory (--memory)"))
-            }
-            (How::Gone, _) if end.output.contains("has overflowed its stack") => {
-                (Verdict::Crashed, "stack overflow: a recursion without an end?".into())
-            }
-            (How::Gone, status) => match (status.code(), status.signal()) {
-                (Some(code), _) => {
-                    (Verdict::Crashed, format!("it ended its process with exit code {code}"))
-                }
-                (_, Some(signal)) => {
-                    let name = signal_name(signal);
-                    (Verdict::Crashed, format!("its process was ended by signal {signal}{name}"))
-                }
-                _ => (Verdict::Crashed, "its process ended".into()),
-            },
+    /// How a process that ended like this is judged: the verdict, the kind of cause, and a sentence.
+    fn judge(&self, end: &End) -> (Verdict, CauseKind, String) {
+        if let How::GaveUp = end.how {
+            let limit = self.settings.wall_limit.as_secs_f64();
+            let reason = format!("a task did not return within {limit} s of real time");
+            return (Verdict::Hung, CauseKind::Hang, reason);
         }
+        let crash = end.crash();
+        let reason = match crash {
+            Crash::Memory => {
+                let limit = self.settings.memory_bytes >> 20;
+                format!("it needs more than {limit} MiB of memory (--memory)")
+            }
+            Crash::Output => format!("it printed more than {} MiB", MAX_OUTPUT_BYTES >> 20),
+            crash => crash.to_string(),
+        };
+        (Verdict::Crashed, CauseKind::Crash { crash }, reason)
     }
 }
 
@@ -231,18 +216,6 @@ fn nonce() -> io::Result<String> {
     let mut bytes = [0; 16];
     File::open("/dev/urandom")?.read_exact(&mut bytes)?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-fn signal_name(signal: i32) -> &'static str {
-    match signal {
-        4 => " (illegal instruction)",
-        6 => " (abort)",
-        7 => " (bus error)",
-        8 => " (arithmetic)",
-        9 => " (killed)",
-        11 => " (segmentation fault)",
-        _ => "",
-    }
 }
 
 /// Runs one after the other in one worker, which is replaced when a run costs it.
@@ -326,6 +299,24 @@ struct End {
     status: ExitStatus,
     /// The last of what it printed.
     output: String,
+}
+
+impl End {
+    /// What the code under test did to its process. The texts are those of Rust's runtime, which
+    /// aborts without saying why in any other way.
+    fn crash(&self) -> Crash {
+        match self.how {
+            How::Flood => Crash::Output,
+            How::Garbled => Crash::Garbled,
+            _ if self.output.contains("memory allocation of") => Crash::Memory,
+            _ if self.output.contains("has overflowed its stack") => Crash::Stack,
+            _ => match (self.status.code(), self.status.signal()) {
+                (Some(code), _) => Crash::Exit(code),
+                (_, Some(signal)) => Crash::Signal(signal),
+                _ => Crash::Unknown,
+            },
+        }
+    }
 }
 
 enum How {

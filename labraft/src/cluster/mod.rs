@@ -13,15 +13,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use labrpc::{ClientEnd, Dice, Event, Network, Node, Runtime};
 
-use crate::failure::{Checked, Failure, Reason};
+use crate::failure::{Checked, Failure};
 use crate::harness_event::HarnessEvent;
 use crate::invariants::{Invariants, Persistence, Traffic};
 use crate::lab::Lab;
+use crate::part::Part;
 use crate::persister::Persister;
 use crate::property::Holds;
 use crate::raft::{Env, Raft, RaftState, apply_channel};
+use crate::reason::{Expectation, Reason};
 use crate::state_recorder::ShowCommand;
-use crate::suite::Part;
 
 use overseen::Overseen;
 use slot::{Instance, Slot};
@@ -211,17 +212,18 @@ impl Cluster {
         self.0.show.set(show);
     }
 
-    /// A failure of a test's own expectation, at this moment: a time, a count, an index.
-    pub fn expected(&self, what: impl Into<String>) -> Failure {
+    /// A failure at the current time: a test's own expectation of a time, a count or an index was not
+    /// met. See [`expectation!`](crate::expectation).
+    pub fn expected(&self, what: impl Into<Expectation>) -> Failure {
         self.failure(None, Reason::Expected(what.into()))
     }
 
-    /// A failure at this moment: something that no network, however bad, can excuse.
-    pub fn wrong(&self, what: impl Into<String>) -> Failure {
+    /// A failure at the current time: the test saw something that no network can excuse.
+    pub fn wrong(&self, what: impl Into<Expectation>) -> Failure {
         self.failure(None, Reason::Wrong(what.into()))
     }
 
-    /// A failure at this moment.
+    /// A failure at the current time, with the state of the servers.
     pub fn failure(&self, server: Option<usize>, reason: Reason) -> Failure {
         let enabled = self.0.enabled.borrow();
         let situation = self
@@ -239,8 +241,6 @@ impl Cluster {
     fn slots_mut(&self) -> RefMut<'_, Vec<Slot>> {
         self.0.slots.borrow_mut()
     }
-
-    // Servers.
 
     /// Starts a server that does not run, from what it had saved, with new ends to all servers. None
     /// of them is enabled yet.
@@ -385,8 +385,6 @@ impl Cluster {
         self.check_server(i);
         Some(answer)
     }
-
-    // Figures.
 
     /// How many requests came to a server since it was started.
     pub fn rpc_count(&self, i: usize) -> u64 {

@@ -6,12 +6,15 @@ use bytes::Bytes;
 
 use crate::raft::{EntryProbe, Probe, Raft, RaftState, Started};
 
+/// Checks a snapshot that the service made up to an index; false when the check ended the run.
+type CheckSnapshot = Box<dyn Fn(u64, &Bytes) -> bool>;
+
 /// A Raft that lets the checks look first at what its service asks of it.
 pub(super) struct Overseen {
     pub(super) raft: Rc<dyn Raft>,
-    /// Hears of a snapshot before the Raft does; false when the run is over because of it.
-    pub(super) check_snapshot: Box<dyn Fn(u64, &Bytes) -> bool>,
-    /// Hears of a probe before the service does: some of what a probe says, it says once only.
+    /// Called before the Raft gets a snapshot.
+    pub(super) check_snapshot: CheckSnapshot,
+    /// Called before a probe reaches the service, because a probe reports some changes only once.
     pub(super) check_state: Box<dyn Fn()>,
 }
 

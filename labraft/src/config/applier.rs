@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 use super::{Config, SNAPSHOT_INTERVAL, Slot};
 use crate::cluster::NewServer;
 use crate::command::show;
-use crate::failure::Reason;
 use crate::harness_event::HarnessEvent;
 use crate::raft::{ApplyMsg, Raft};
+use crate::reason::Reason;
 
 /// The services' own dice, among those of the test's parallel clients.
 const SLOW_DICE: u32 = u32::MAX / 4;
@@ -104,11 +104,8 @@ impl Config {
             if let Some(Some(other)) = slot.log.get(place)
                 && *other != command
             {
-                return Err(Reason::CommitMismatch {
-                    index,
-                    now: (i, show(&command)),
-                    before: (j, show(other)),
-                });
+                let applied = Box::new([(i, show(&command)), (j, show(other))]);
+                return Err(Reason::CommitMismatch { index, applied });
             }
         }
         let Slot { log, max_index, .. } = &mut servers[i];

@@ -6,8 +6,9 @@ use bytes::Bytes;
 
 use super::Config;
 use crate::command::{Command, show};
-use crate::failure::{Checked, Reason};
+use crate::failure::Checked;
 use crate::raft::Started;
+use crate::reason::Reason;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
@@ -75,7 +76,7 @@ impl Config {
     pub fn check_no_leader(&self) -> Checked<()> {
         for i in (0..self.n()).filter(|&i| self.is_connected(i)) {
             if self.state(i).is_some_and(|state| state.is_leader) {
-                return Err(self.failure(Some(i), Reason::UnexpectedLeader));
+                return Err(self.failure(Some(i), Reason::UnexpectedLeader { server: i }));
             }
         }
         Ok(())
@@ -93,8 +94,8 @@ impl Config {
             let Some(Some(command)) = slot.log.get(index as usize) else { continue };
             match &found {
                 Some((j, other)) if other != command => {
-                    let (now, before) = ((i, show(command)), (*j, show(other)));
-                    let reason = Reason::CommitMismatch { index, now, before };
+                    let applied = Box::new([(i, show(command)), (*j, show(other))]);
+                    let reason = Reason::CommitMismatch { index, applied };
                     return Err(self.failure(Some(i), reason));
                 }
                 _ => found = Some((i, command.clone())),

@@ -36,6 +36,6 @@ fn heal_network(cluster: &Cluster) {
 
 /// The failure of a run whose healthy majority makes no progress.
 fn standstill(cluster: &Cluster, majority: &[usize], what: impl std::fmt::Display) -> Failure {
-    let text = format!("no progress although servers {majority:?} are healthy: {what}");
-    cluster.failure(None, Reason::Standstill(text))
+    let (majority, what) = (majority.to_vec(), what.to_string());
+    cluster.failure(None, Reason::Standstill { majority, what })
 }

@@ -66,14 +66,14 @@ class Operations {
 
 function makeFilters(app) {
   const { run } = app;
-  const counts = new Uint32Array(KINDS.length);
+  const counts = new Uint32Array(run.kinds.length);
   for (let e = 0; e < run.n; e++) counts[run.kind[e]]++;
   const toggle = (set, value, button) => {
     if (set.has(value)) set.delete(value); else set.add(value);
     button.setAttribute("aria-pressed", String(!set.has(value)));
     app.redraw();
   };
-  const made = KINDS.map((kind, i) => {
+  const made = run.kinds.map((kind, i) => {
     const button = element("button", { title: `${counts[i].toLocaleString("en")} events: show or hide` }, kind);
     button.dataset.kind = kind;
     button.setAttribute("aria-pressed", "true");

@@ -182,7 +182,7 @@ class Messages extends Rows {
     const lastX = new Map();
     this.freeOfWords = new Map();
     for (let e = this.first; e < this.last; e++) {
-      const kind = KINDS[run.kind[e]];
+      const kind = run.kinds[run.kind[e]];
       const isHit = app.isHit(e);
       if (run.what[e] <= ANSWERED && !isHit) continue;
       if (crowded && !isHit) continue;

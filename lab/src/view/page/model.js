@@ -2,9 +2,7 @@
 
 const WHAT = ["sent", "delivered", "lost", "replied", "answered", "woke", "crashed", "note", "custom"];
 const [SENT, DELIVERED, LOST, REPLIED, ANSWERED, WOKE, CRASHED, NOTE, CUSTOM] = WHAT.keys();
-const KINDS = ["vote", "append", "snapshot", "kv", "rpc", "apply", "net", "persist", "state", "test",
-  "note", "timer"];
-const VERSION = 1;
+const VERSION = 2;
 // A message that is longer under way than so many nanoseconds is held.
 const HELD = 50e6;
 
@@ -15,14 +13,6 @@ async function unpack(base64) {
   for (let i = 0; i < binary.length; i++) bytes[i] = binary.charCodeAt(i);
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
   return JSON.parse(await new Response(stream).text());
-}
-
-function kindOfMethod(method) {
-  const name = method.toLowerCase();
-  if (name.includes("vote")) return "vote";
-  if (name.includes("append") && !name.includes("kv")) return "append";
-  if (name.includes("snapshot")) return "snapshot";
-  return name.includes("kv") ? "kv" : "rpc";
 }
 
 // The first place in a sorted array whose value is not below `value`.
@@ -52,11 +42,12 @@ class Run {
       this[name] = Int32Array.from(columns[name]);
     }
     this.what = Uint8Array.from(columns.what);
+    this.kinds = data.kinds;
+    this.kind = Uint8Array.from(columns.kind);
     this.facts = new Map(data.facts);
     this.held = new Map(data.held);
     this.end = this.n ? this.at[this.n - 1] : 0;
     this.readNodes();
-    this.readKinds();
     this.readOrder();
     this.readMessages();
     this.readFacts();
@@ -64,35 +55,14 @@ class Run {
   }
 
   readNodes() {
-    // Of a node's place: the server's number, or -1.
-    this.serverOf = this.data.nodes.map((name) => {
-      const found = /^server (\d+)$/.exec(name);
-      return found ? Number(found[1]) : -1;
-    });
+    // The server's number of each node, or -1.
+    this.serverOf = this.data.servers;
     let servers = Math.max(-1, ...this.serverOf) + 1;
     for (const fact of this.facts.values()) {
       if (fact.fact === "cluster") servers = Math.max(servers, fact.servers);
     }
     this.servers = servers;
     this.tester = this.data.nodes.indexOf("tester");
-  }
-
-  readKinds() {
-    const ofName = this.texts.map(() => -1);
-    this.kind = new Uint8Array(this.n);
-    for (let e = 0; e < this.n; e++) {
-      const what = this.what[e], name = this.name[e];
-      let kind = "state";
-      if (what <= ANSWERED) {
-        if (ofName[name] < 0) ofName[name] = KINDS.indexOf(kindOfMethod(this.texts[name]));
-        this.kind[e] = ofName[name];
-        continue;
-      } else if (what === WOKE) kind = "timer";
-      else if (what === CRASHED) kind = "test";
-      else if (what === NOTE) kind = "note";
-      else kind = this.texts[name];
-      this.kind[e] = KINDS.includes(kind) ? KINDS.indexOf(kind) : KINDS.indexOf("test");
-    }
   }
 
   // Before and after, at the same node.

@@ -11,7 +11,7 @@ class App {
     this.run = run;
     this.hidden = new Set();
     this.without = new Set();
-    if (run.n > 2000) this.without.add(KINDS.indexOf("timer"));
+    if (run.n > 2000) this.without.add(run.kinds.indexOf("timer"));
     this.hits = [];
     this.hitSet = new Set();
     this.selected = -1;
@@ -56,7 +56,7 @@ class App {
 
   kindButtons() {
     for (const button of byId("kinds").children) {
-      button.setAttribute("aria-pressed", String(!this.without.has(KINDS.indexOf(button.dataset.kind))));
+      button.setAttribute("aria-pressed", String(!this.without.has(this.run.kinds.indexOf(button.dataset.kind))));
     }
   }
 
@@ -102,7 +102,7 @@ class App {
   onTerm() { return "#10131a"; }
 
   kindColour(kind) {
-    const name = KINDS[kind];
+    const name = this.run.kinds[kind];
     return this.colours.kinds[kind] ?? { apply: this.colours.apply, persist: this.colours.persist, test: this.colours.text, state: this.colours.select }[name] ?? this.colours.faint;
   }
 

@@ -48,7 +48,7 @@ class Panel {
           element("button", { onclick: () => this.app.showPast(failure.e) }, "Only what led to it (c)")));
         children.push(...this.list("How it came to this, step by step back", chain.slice(0, 14)));
         if (failure.server !== null) {
-          const own = run.ofNode[run.node[failure.e]].filter((e) => e <= failure.last && run.kind[e] !== KINDS.indexOf("timer"));
+          const own = run.ofNode[run.node[failure.e]].filter((e) => e <= failure.last && run.kind[e] !== run.kinds.indexOf("timer"));
           children.push(...this.list(`Last at server ${failure.server}`, own.slice(-8).reverse()));
         }
       }

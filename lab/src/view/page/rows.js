@@ -290,7 +290,7 @@ class Rows {
     let lastX = -9;
     for (let i = lowerBound(events, this.first); i < events.length && events[i] < this.last; i++) {
       const e = events[i];
-      if (KINDS[run.kind[e]] !== "test" || !app.shows(e)) continue;
+      if (run.kinds[run.kind[e]] !== "test" || !app.shows(e)) continue;
       const x = this.x(run.at[e]);
       if (x - lastX >= 1.5 || app.isHit(e)) {
         c.fillStyle = app.isHit(e) ? colours.hit : colours.faint;

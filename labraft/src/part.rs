@@ -1,0 +1,61 @@
+//! The parts of the course's labs.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A part of the course's labs, or what goes beyond them.
+#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the course's own names")]
+pub enum Part {
+    #[serde(rename = "2A")]
+    Raft2A,
+    #[serde(rename = "2B")]
+    Raft2B,
+    #[serde(rename = "2C")]
+    Raft2C,
+    #[serde(rename = "2D")]
+    Raft2D,
+    #[serde(rename = "3A")]
+    Kv3A,
+    #[serde(rename = "3B")]
+    Kv3B,
+    #[serde(rename = "chaos")]
+    Chaos,
+}
+
+impl Part {
+    /// The parts of the course, in its order.
+    pub const COURSE: [Part; 6] =
+        [Part::Raft2A, Part::Raft2B, Part::Raft2C, Part::Raft2D, Part::Kv3A, Part::Kv3B];
+
+    /// The course's name, such as `2A`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Part::Raft2A => "2A",
+            Part::Raft2B => "2B",
+            Part::Raft2C => "2C",
+            Part::Raft2D => "2D",
+            Part::Kv3A => "3A",
+            Part::Kv3B => "3B",
+            Part::Chaos => "chaos",
+        }
+    }
+
+    /// Whether it is of lab 3: a test of the key/value service.
+    pub const fn is_kv(self) -> bool {
+        matches!(self, Part::Kv3A | Part::Kv3B)
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl fmt::Debug for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
