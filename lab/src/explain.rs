@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use labrpc::RunSpec;
 
-use crate::records::Problem;
+use crate::records::FailureRecord;
 use crate::shrink::MakeRun;
 use crate::workers::Keep;
 
@@ -50,7 +50,7 @@ pub struct Explained {
 /// Those of making runs.
 pub fn explain(
     spec: &RunSpec,
-    failure: &Problem,
+    failure: &FailureRecord,
     failed_at: Duration,
     tries: u64,
     make_run: MakeRun<'_>,
@@ -64,8 +64,8 @@ pub fn explain(
             let redraw = Some((at, labrpc::derived_seed(spec.seed, n)));
             let answer = make_run(&RunSpec { redraw, ..spec.clone() }, Keep::Result)?;
             let Some(answer) = answer else { return Ok(None) };
-            let problem = answer.record.problem.as_ref();
-            point.failed += u64::from(problem.is_some_and(|problem| problem.is_same(failure)));
+            let found = answer.record.failure.as_ref();
+            point.failed += u64::from(found.is_some_and(|found| found.is_same(failure)));
         }
         progress(&point);
         Ok(Some(point))
@@ -94,7 +94,7 @@ pub fn explain(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::records::{Build, Record};
+    use crate::records::{Build, RunRecord};
     use crate::workers::Answer;
     use labraft::{CauseKind, Verdict};
 
@@ -104,17 +104,17 @@ mod tests {
             let (kept_until, seed) = spec.redraw.unwrap();
             let fails = kept_until > decisive || seed.rotate_left(17).is_multiple_of(luck);
             let reason = if fails { "it broke" } else { "it broke otherwise" };
-            let record = Record::ended(
+            let record = RunRecord::ended(
                 ("Test", 0),
                 "reference",
                 Verdict::Failed,
-                Problem::new(reason, CauseKind::expectation(reason)),
+                FailureRecord::new(reason, CauseKind::expectation(reason)),
                 &Build::default(),
             );
             Ok(Some(Answer::new(record, "")))
         };
         let (spec, failure) =
-            (RunSpec::seed(5), Problem::new("it broke", CauseKind::expectation("it broke")));
+            (RunSpec::seed(5), FailureRecord::new("it broke", CauseKind::expectation("it broke")));
         let second = Duration::from_secs(1);
         let found = explain(&spec, &failure, second, 30, &mut make_run, &mut |_| {});
         found.unwrap().expect("nobody interrupts it")

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use labraft::Test;
 
-use crate::records::Record;
+use crate::records::RunRecord;
 use crate::report::{self, Summary};
 
 use crate::outcome::CommandError;
@@ -64,7 +64,7 @@ impl Outputs {
         &self,
         summary: &Summary,
         with_table: bool,
-        replay: impl Fn(&Record) -> String,
+        replay: impl Fn(&RunRecord) -> String,
     ) -> Result<(), CommandError> {
         if self.json {
             write!(io::stdout(), "{}", report::json_lines(summary, self.suite, &replay))?;

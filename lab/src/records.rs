@@ -18,7 +18,7 @@ const VERSION: u32 = 2;
 
 /// What is kept of one run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Record {
+pub struct RunRecord {
     /// The version of this format.
     #[serde(default = "first_version")]
     pub version: u32,
@@ -34,7 +34,7 @@ pub struct Record {
     pub verdict: Verdict,
     /// Why it has not passed.
     #[serde(flatten)]
-    pub problem: Option<Problem>,
+    pub failure: Option<FailureRecord>,
     /// Virtual time from beginning to end of the run.
     pub virtual_seconds: f64,
     /// Milliseconds of CPU time that the run took. The only figure that differs from run to run.
@@ -60,7 +60,7 @@ const fn first_version() -> u32 {
 
 /// Why a run has not passed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Problem {
+pub struct FailureRecord {
     /// The sentence for people.
     pub reason: String,
     /// The cause for programs: runs are compared and grouped by its kind.
@@ -76,10 +76,10 @@ pub struct Problem {
     pub missing: Vec<MissingPiece>,
 }
 
-impl Problem {
-    /// A problem of which only the sentence and the kind are known.
-    pub fn new(reason: impl Into<String>, kind: CauseKind) -> Problem {
-        Problem {
+impl FailureRecord {
+    /// A failure of which only the sentence and the kind are known.
+    pub fn new(reason: impl Into<String>, kind: CauseKind) -> FailureRecord {
+        FailureRecord {
             reason: reason.into(),
             cause: Cause::new(kind, Vec::new()),
             at: None,
@@ -103,14 +103,14 @@ impl Problem {
     }
 
     /// Whether both failed in the same way: by the same property, expectation, limit or panic.
-    pub fn is_same(&self, other: &Problem) -> bool {
+    pub fn is_same(&self, other: &FailureRecord) -> bool {
         self.cause.kind == other.cause.kind
     }
 }
 
-impl From<&Failure> for Problem {
-    fn from(failure: &Failure) -> Problem {
-        Problem {
+impl From<&Failure> for FailureRecord {
+    fn from(failure: &Failure) -> FailureRecord {
+        FailureRecord {
             reason: failure.to_string(),
             cause: failure.cause(),
             at: Some(failure.at.as_secs_f64()),
@@ -121,15 +121,20 @@ impl From<&Failure> for Problem {
     }
 }
 
-impl Record {
+impl RunRecord {
     /// What to keep of this run.
-    pub fn new(report: &RunReport, implementation: &str, cpu: Duration, build: &Build) -> Record {
-        Record {
-            problem: report.result.as_ref().err().map(|failure| {
-                let mut problem = Problem::from(failure);
+    pub fn new(
+        report: &RunReport,
+        implementation: &str,
+        cpu: Duration,
+        build: &Build,
+    ) -> RunRecord {
+        RunRecord {
+            failure: report.result.as_ref().err().map(|failure| {
+                let mut failure = FailureRecord::from(failure);
                 let chaos = report.chaos.iter().map(|chaos| format!("faults: {chaos}"));
-                problem.details.splice(0..0, chaos);
-                problem
+                failure.details.splice(0..0, chaos);
+                failure
             }),
             verdict: report.verdict(),
             virtual_seconds: report.elapsed.as_secs_f64(),
@@ -137,10 +142,10 @@ impl Record {
             rpcs: report.passed.iter().map(|passed| passed.rpcs).sum(),
             bytes: report.passed.iter().map(|passed| passed.bytes).sum(),
             commands: report.passed.iter().map(|passed| passed.commands).sum(),
-            events: report.events,
+            events: report.event_count,
             fingerprint: format!("{:016x}", report.fingerprint),
             profile: report.profile,
-            ..Record::empty(report.test.name, report.spec.seed, implementation, build)
+            ..RunRecord::empty(report.test.name, report.spec.seed, implementation, build)
         }
     }
 
@@ -149,22 +154,22 @@ impl Record {
         (test, seed): (&str, u64),
         implementation: &str,
         verdict: Verdict,
-        problem: Problem,
+        failure: FailureRecord,
         build: &Build,
-    ) -> Record {
-        let empty = Record::empty(test, seed, implementation, build);
-        Record { verdict, problem: Some(problem), ..empty }
+    ) -> RunRecord {
+        let empty = RunRecord::empty(test, seed, implementation, build);
+        RunRecord { verdict, failure: Some(failure), ..empty }
     }
 
-    fn empty(test: &str, seed: u64, implementation: &str, build: &Build) -> Record {
-        Record {
+    fn empty(test: &str, seed: u64, implementation: &str, build: &Build) -> RunRecord {
+        RunRecord {
             version: VERSION,
             test: test.into(),
             seed,
             implementation: implementation.into(),
             profile: Profile::Go,
             verdict: Verdict::Passed,
-            problem: None,
+            failure: None,
             virtual_seconds: 0.0,
             cpu_ms: 0.0,
             rpcs: 0,
@@ -268,7 +273,7 @@ impl Writer {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn add(&mut self, record: &Record) -> io::Result<()> {
+    pub fn add(&mut self, record: &RunRecord) -> io::Result<()> {
         let mut line = serde_json::to_string(record)?;
         line.push('\n');
         self.file.write_all(line.as_bytes())
@@ -287,7 +292,7 @@ fn lock(file: &File) -> io::Result<()> {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Records {
     /// The records, in the order in which they came.
-    pub all: Vec<Record>,
+    pub all: Vec<RunRecord>,
     /// What there is of a last line without an end: its writer was killed.
     pub torn: Option<String>,
 }
@@ -304,8 +309,8 @@ pub fn read(path: &Path) -> io::Result<Records> {
 ///
 /// # Errors
 /// When it is not a result, or one in another version of the format.
-pub fn parse_line(line: &str) -> Result<Record, String> {
-    let record: Record =
+pub fn parse_line(line: &str) -> Result<RunRecord, String> {
+    let record: RunRecord =
         serde_json::from_str(line).map_err(|error| format!("not a result of a run: {error}"))?;
     if record.version != VERSION {
         let found = record.version;
@@ -313,7 +318,7 @@ pub fn parse_line(line: &str) -> Result<Record, String> {
             "a result in version {found} of the format; this lab reads version {VERSION}"
         ));
     }
-    if record.verdict != Verdict::Passed && record.problem.is_none() {
+    if record.verdict != Verdict::Passed && record.failure.is_none() {
         return Err(format!("a run that {} without a cause", record.verdict.name()));
     }
     Ok(record)
@@ -343,7 +348,7 @@ pub fn latest(
     seed: u64,
     implementation: &str,
     profile: Profile,
-) -> io::Result<Option<Record>> {
+) -> io::Result<Option<RunRecord>> {
     for path in [path(directory), previous_path(directory)] {
         let records = match read(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
@@ -364,9 +369,9 @@ pub fn latest(
 mod tests {
     use super::*;
 
-    fn record(seed: u64, fingerprint: &str) -> Record {
-        let empty = Record::empty("Backup2B", seed, "reference", &Build::default());
-        Record { fingerprint: fingerprint.into(), ..empty }
+    fn record(seed: u64, fingerprint: &str) -> RunRecord {
+        let empty = RunRecord::empty("Backup2B", seed, "reference", &Build::default());
+        RunRecord { fingerprint: fingerprint.into(), ..empty }
     }
 
     /// A directory of one test's own, empty.
@@ -398,7 +403,7 @@ mod tests {
         let directory = directory("before");
         let find = |seed| latest(&directory, "Backup2B", seed, "reference", Profile::Go).unwrap();
         assert_eq!(find(3), None, "without a file there are no records");
-        let write = |records: &[Record]| {
+        let write = |records: &[RunRecord]| {
             let mut writer = Writer::begin(&directory).unwrap();
             records.iter().for_each(|record| writer.add(record).unwrap());
         };

@@ -6,7 +6,7 @@ use std::path::Path;
 use labrpc::RunSpec;
 use serde::{Deserialize, Serialize};
 
-use crate::records::{Build, Problem, Record};
+use crate::records::{Build, FailureRecord, RunRecord};
 use labraft::Profile;
 
 /// What the first line of such a file begins with.
@@ -27,7 +27,7 @@ pub struct Repro {
     /// What the run is made of.
     pub spec: RunSpec,
     /// How it fails.
-    pub failure: Problem,
+    pub failure: FailureRecord,
     /// Its fingerprint, in hexadecimal.
     pub fingerprint: String,
     /// What made it.
@@ -36,15 +36,15 @@ pub struct Repro {
 
 impl Repro {
     /// The file for a run that failed; `None` when it did not, or did not come to an end.
-    pub fn new(record: &Record, spec: RunSpec) -> Option<Repro> {
-        let Record { test, implementation, profile, problem, fingerprint, build, .. } = record;
+    pub fn new(record: &RunRecord, spec: RunSpec) -> Option<Repro> {
+        let RunRecord { test, implementation, profile, failure, fingerprint, build, .. } = record;
         Some(Repro {
             format: FORMAT.into(),
             test: test.clone(),
             implementation: implementation.clone(),
             profile: *profile,
             spec,
-            failure: problem.clone().filter(|_| !fingerprint.is_empty())?,
+            failure: failure.clone().filter(|_| !fingerprint.is_empty())?,
             fingerprint: fingerprint.clone(),
             build: build.clone(),
         })
@@ -100,19 +100,19 @@ mod tests {
 
     fn repro() -> Repro {
         let at = |n| Address { kind: Kind::ReplyHold, from: 2, to: 0, n };
-        let problem = Problem {
+        let failure = FailureRecord {
             at: Some(1.5),
             details: vec!["how".into()],
-            ..Problem::new("it broke", CauseKind::Stuck)
+            ..FailureRecord::new("it broke", CauseKind::Stuck)
         };
-        let record = Record::ended(
+        let record = RunRecord::ended(
             ("Backup2B", 7),
             "reference",
             Verdict::Failed,
-            problem,
+            failure,
             &Build::default(),
         );
-        let record = Record { fingerprint: "0123456789abcdef".into(), ..record };
+        let record = RunRecord { fingerprint: "0123456789abcdef".into(), ..record };
         Repro::new(&record, RunSpec::only(7, BTreeMap::from([(at(3), 900)]))).unwrap()
     }
 

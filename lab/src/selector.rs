@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::records::{self, Build, Problem, Record};
+use crate::records::{self, Build, FailureRecord, RunRecord};
 use crate::repro::Repro;
 use clap::Args;
 use labraft::{Profile, Test, Verdict, select};
@@ -39,13 +39,13 @@ pub(crate) struct Selection {
 pub(crate) struct PreviousRun {
     pub(crate) fingerprint: String,
     pub(crate) build: Build,
-    pub(crate) problem: Option<Problem>,
+    pub(crate) failure: Option<FailureRecord>,
 }
 
-impl From<Record> for PreviousRun {
-    fn from(record: Record) -> PreviousRun {
-        let Record { fingerprint, build, problem, .. } = record;
-        PreviousRun { fingerprint, build, problem }
+impl From<RunRecord> for PreviousRun {
+    fn from(record: RunRecord) -> PreviousRun {
+        let RunRecord { fingerprint, build, failure, .. } = record;
+        PreviousRun { fingerprint, build, failure }
     }
 }
 
@@ -116,16 +116,16 @@ impl Selector {
 
     fn of_records(
         &self,
-        records: Vec<Record>,
+        records: Vec<RunRecord>,
         session: &Session<'_>,
     ) -> Result<Vec<Selection>, CommandError> {
         // Of many, those that are worth looking at.
         let is_single = records.len() == 1;
-        let is_wanted = |record: &Record| match self.seed {
+        let is_wanted = |record: &RunRecord| match self.seed {
             Some(seed) => record.seed == seed,
             None => is_single || record.verdict > Verdict::Missed,
         };
-        let wanted: Vec<Record> = records.into_iter().filter(is_wanted).collect();
+        let wanted: Vec<RunRecord> = records.into_iter().filter(is_wanted).collect();
         if wanted.is_empty() {
             let what = match self.seed {
                 Some(seed) => format!("no run with seed {seed}"),
@@ -133,7 +133,7 @@ impl Selector {
             };
             return Err(CommandError::Usage(format!("there is {what} in {}", self.test)));
         }
-        let with_test = |record: Record| {
+        let with_test = |record: RunRecord| {
             check_implementation(&record.implementation, session)?;
             let (test, spec) = (the_test(&record.test, session)?, RunSpec::seed(record.seed));
             let profile = record.profile;
@@ -146,7 +146,7 @@ impl Selector {
 fn of_repro(repro: Repro, path: &Path, session: &Session<'_>) -> Result<Selection, CommandError> {
     check_implementation(&repro.implementation, session)?;
     let Repro { test, spec, profile, failure, fingerprint, build, .. } = repro;
-    let known = PreviousRun { fingerprint, build, problem: Some(failure) };
+    let known = PreviousRun { fingerprint, build, failure: Some(failure) };
     let (test, repro) = (the_test(&test, session)?, Some(path.into()));
     Ok(Selection { test, spec, profile, known: Some(known), repro })
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use crate::recording;
-use crate::records::{self, Record};
+use crate::records::{self, RunRecord};
 use crate::report::event_line;
 use crate::workers::Pool;
 use labraft::Test;
@@ -151,16 +151,16 @@ pub(crate) fn run_again(
     pool: &Pool<'_>,
     suite: &'static [Test],
     jobs: usize,
-    failed: &[&Record],
+    failed: &[&RunRecord],
 ) -> io::Result<Vec<Difference>> {
-    let ended: Vec<&&Record> =
+    let ended: Vec<&&RunRecord> =
         failed.iter().filter(|record| !record.fingerprint.is_empty()).collect();
     let test = |name: &str| suite.iter().find(|test| test.name == name);
     let pairs = ended.iter().filter_map(|record| Some((test(&record.test)?, record.seed)));
     let mut differences = Vec::new();
     pool.run(pairs, jobs, |answer| {
         let again = answer.record;
-        let is_it = |record: &&&&Record| record.seed == again.seed && record.test == again.test;
+        let is_it = |record: &&&&RunRecord| record.seed == again.seed && record.test == again.test;
         if let Some(record) = ended.iter().find(is_it) {
             let key = (again.test.clone(), again.seed);
             differences.extend(difference(key, &record.fingerprint, again.fingerprint));

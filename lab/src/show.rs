@@ -166,6 +166,6 @@ pub(crate) fn usual_width() -> usize {
 
 /// When the run failed, in virtual time.
 pub(crate) fn failed_at(answer: &Answer) -> Option<Duration> {
-    let at = answer.record.problem.as_ref()?.at?;
+    let at = answer.record.failure.as_ref()?.at?;
     Duration::try_from_secs_f64(at).ok()
 }

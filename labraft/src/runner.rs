@@ -35,12 +35,12 @@ pub struct RunReport {
     pub warnings: Vec<String>,
     /// Virtual time at the end.
     pub elapsed: Duration,
-    /// Polls of tasks and arrivals of messages.
-    pub events: u64,
+    /// The number of polls of tasks and arrivals of messages.
+    pub event_count: u64,
     /// Tells this run from any other.
     pub fingerprint: u64,
-    /// What happened, if it was recorded.
-    pub record: Vec<Timed>,
+    /// The events in their order, if they were recorded.
+    pub events: Vec<Timed>,
     /// The decisions that had another than their benign value, if they were recorded.
     pub choices: Vec<Taken>,
 }
@@ -143,9 +143,9 @@ impl Run {
             passed: found.passed,
             warnings: found.warnings,
             elapsed: outcome.elapsed,
-            events: outcome.events,
+            event_count: outcome.event_count,
             fingerprint: outcome.fingerprint,
-            record: outcome.record,
+            events: outcome.events,
             choices: outcome.choices.into_iter().filter(Taken::is_fault).collect(),
         }
     }

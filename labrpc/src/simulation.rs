@@ -96,13 +96,13 @@ pub struct Outcome<T> {
     pub result: Result<T, Trouble>,
     /// Virtual time at the end.
     pub elapsed: Duration,
-    /// Polls of tasks and arrivals of messages.
-    pub events: u64,
+    /// The number of polls of tasks and arrivals of messages.
+    pub event_count: u64,
     /// The same for every run of the same code with the same [`RunSpec`]; different for any other
     /// run, as far as 64 bits go.
     pub fingerprint: u64,
-    /// What happened, in order, if it was recorded.
-    pub record: Vec<Timed>,
+    /// The events in their order, if they were recorded.
+    pub events: Vec<Timed>,
     /// The choices that were taken, in order, if they were recorded.
     pub choices: Vec<Taken>,
     /// Overrides of the `RunSpec` at addresses that the run never came to.
@@ -224,9 +224,9 @@ impl Simulation {
         let outcome = Outcome {
             result: ended.map(|()| result.take().expect("the main task left its result")),
             elapsed: Duration::from_nanos(executor.now()),
-            events: executor.events(),
+            event_count: executor.events(),
             fingerprint: fingerprint(&executor),
-            record: executor.recorder.take_events(),
+            events: executor.recorder.take_events(),
             choices: taken,
             unreached,
         };

@@ -71,7 +71,7 @@ async fn busy(world: World) -> Vec<Option<u64>> {
 
 /// All that a run leaves behind but its fingerprint.
 fn traces<T>(outcome: Outcome<T>) -> (Duration, u64, Vec<Timed>) {
-    (outcome.elapsed, outcome.events, outcome.record)
+    (outcome.elapsed, outcome.event_count, outcome.events)
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn the_same_seed_is_the_same_run_alone_or_after_others() {
         recorded(RunSpec::seed(seed), busy).result.expect("it finishes");
     }
     let again = recorded(RunSpec::seed(7), busy);
-    assert!(first.record.len() > 500, "a busy world has much to record: {}", first.record.len());
+    assert!(first.events.len() > 500, "a busy world has much to record: {}", first.events.len());
     assert_eq!(first.fingerprint, again.fingerprint);
     assert_eq!(first.choices, again.choices);
     assert_eq!(first.result, again.result);
@@ -102,16 +102,16 @@ fn recording_does_not_change_the_run() {
         let without = Simulation::new(RunSpec::seed(seed)).run(busy);
         assert_eq!(with.fingerprint, without.fingerprint);
         assert_eq!(with.result, without.result);
-        assert_eq!((with.elapsed, with.events), (without.elapsed, without.events));
-        assert!(without.record.is_empty() && without.choices.is_empty());
+        assert_eq!((with.elapsed, with.event_count), (without.elapsed, without.event_count));
+        assert!(without.events.is_empty() && without.choices.is_empty());
     }
 }
 
 #[test]
 fn the_record_is_in_the_order_of_time() {
     let outcome = recorded(RunSpec::seed(1), busy);
-    assert!(outcome.record.is_sorted_by_key(|timed| timed.at));
-    assert!(outcome.record.last().is_some_and(|last| last.at <= outcome.elapsed));
+    assert!(outcome.events.is_sorted_by_key(|timed| timed.at));
+    assert!(outcome.events.last().is_some_and(|last| last.at <= outcome.elapsed));
 }
 
 /// The fingerprint of a small run with one detail that `alter` may change.
@@ -192,7 +192,7 @@ fn overrides_that_a_run_never_comes_to_are_reported() {
 fn a_second_seed_leaves_all_before_its_time_as_it_was() {
     let from = ms(600);
     let before = |outcome: &Outcome<_>| -> Vec<Timed> {
-        outcome.record.iter().take_while(|timed| timed.at < from).cloned().collect()
+        outcome.events.iter().take_while(|timed| timed.at < from).cloned().collect()
     };
     let plain = recorded(RunSpec::seed(3), busy);
     let mut ends = BTreeSet::from([plain.fingerprint]);
@@ -395,7 +395,7 @@ fn all_of_rand_works_on_dice() {
 
 /// The notes of a run: when, where, what.
 fn notes<T>(outcome: &Outcome<T>) -> Vec<(Duration, Node, &str)> {
-    let noted = outcome.record.iter().filter_map(|timed| match &timed.event {
+    let noted = outcome.events.iter().filter_map(|timed| match &timed.event {
         Event::Note { text } => Some((timed.at, timed.node, text.as_str())),
         _ => None,
     });
@@ -438,7 +438,7 @@ fn steps_of_the_harness_are_recorded_at_the_node_of_the_runtime() {
     });
     let step = Event::custom("apply", "1 at index 2");
     let timed = Timed { at: ms(5), node: Node::server(1), event: step };
-    assert_eq!(outcome.record.last(), Some(&timed));
+    assert_eq!(outcome.events.last(), Some(&timed));
     Simulation::new(RunSpec::seed(1))
         .run(|world| async move {
             assert!(!world.tester().is_recording());

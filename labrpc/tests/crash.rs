@@ -342,7 +342,7 @@ fn a_crash_is_recorded_once_with_the_number_of_its_tasks() {
         crasher.await;
     });
     let crashes: Vec<_> =
-        outcome.record.iter().filter(|t| matches!(t.event, Event::Crashed { .. })).collect();
+        outcome.events.iter().filter(|t| matches!(t.event, Event::Crashed { .. })).collect();
     let at_server =
         |at, tasks| Timed { at, node: Node::server(4), event: Event::Crashed { tasks } };
     assert_eq!(crashes, [&at_server(ms(1), 3), &at_server(ms(2), 2)]);

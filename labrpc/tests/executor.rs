@@ -54,7 +54,7 @@ fn time_moves_only_when_nobody_is_ready_and_then_straight_to_what_is_due() {
     });
     let expected = Duration::from_secs(50) + Duration::from_nanos(1);
     assert_eq!((outcome.result, outcome.elapsed), (Ok(expected), expected));
-    assert_eq!(outcome.events, 1003, "one poll for each wait and the first one");
+    assert_eq!(outcome.event_count, 1003, "one poll for each wait and the first one");
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn a_sleep_of_no_time_or_until_the_past_is_over_at_once() {
         tester.sleep_until(ms(5)).await;
     });
     assert_eq!((outcome.result, outcome.elapsed), (Ok(()), ms(5)));
-    assert_eq!(outcome.events, 2, "it did not even wait");
+    assert_eq!(outcome.event_count, 2, "it did not even wait");
 }
 
 /// A timer counts from the making of the sleep, as `time.After` does, not from the first await.

@@ -333,7 +333,7 @@ fn a_call_that_has_failed_stays_failed_though_its_handler_answers_before_anybody
     });
     assert_eq!(outcome.result, Ok(()));
     let life: Vec<String> =
-        outcome.record.iter().filter_map(|timed| Some(told(&timed.event)?.1)).collect();
+        outcome.events.iter().filter_map(|timed| Some(told(&timed.event)?.1)).collect();
     assert_eq!(life, ["sent 250 in 8", "delivered", "lost: Dead"]);
 }
 
@@ -439,7 +439,7 @@ fn the_record_tells_the_life_of_each_call_and_why_it_was_lost() {
     });
     outcome.result.expect("it finishes");
     let lives: Vec<(u64, String)> =
-        outcome.record.iter().filter_map(|timed| told(&timed.event)).collect();
+        outcome.events.iter().filter_map(|timed| told(&timed.event)).collect();
     let of =
         |n: u64| lives.iter().filter(move |(call, _)| *call == n).map(|(_, what)| what.as_str());
     let held = "replied, held 300ms";
@@ -463,7 +463,7 @@ fn the_record_tells_that_a_call_was_lost_because_the_network_is_closed() {
         lab.end.call(WORK, &7).await;
     });
     let lost: Vec<u64> = outcome
-        .record
+        .events
         .iter()
         .filter_map(|timed| match timed.event {
             Event::Lost { call, why: Lost::Closed, .. } => Some(call),

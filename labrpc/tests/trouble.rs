@@ -140,9 +140,9 @@ fn the_event_limit_counts_polls_and_messages_and_names_who_was_polled_last() {
     };
     // A request, the poll of its handler, a reply, the poll of its caller; and the first poll.
     let whole = run(1_000_000);
-    assert_eq!((whole.result, whole.events), (Ok(()), 4001));
+    assert_eq!((whole.result, whole.event_count), (Ok(()), 4001));
     let outcome = run(2000);
-    assert!((2001..2010).contains(&outcome.events), "{}", outcome.events);
+    assert!((2001..2010).contains(&outcome.event_count), "{}", outcome.event_count);
     let Err(Trouble::EventLimit { limit: 2000, last: Some(last) }) = &outcome.result else {
         panic!("{:?}", outcome.result);
     };

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use lab::records::{Build, Problem, Record};
+use lab::records::{Build, FailureRecord, RunRecord};
 use lab::view;
 use lab::workers::Answer;
 use labraft::{
@@ -60,7 +60,7 @@ fn main() {
     let directory = Path::new(&directory);
     std::fs::create_dir_all(directory).expect("the directory can be made");
     let failed = answer("Backup2B", 0, BOASTER);
-    assert!(failed.record.problem.is_some(), "the run fails");
+    assert!(failed.record.failure.is_some(), "the run fails");
     let kv = with_unordered(answer("OnePartition3A", 0, raft::REFERENCE));
     let long = answer("PersistPartitionUnreliableLinearizable3A", 0, raft::REFERENCE);
     assert!(long.events.len() > 100_000, "the long run has {} events", long.events.len());
@@ -78,7 +78,7 @@ fn main() {
 fn answer(name: &str, seed: u64, implementation: Implementation) -> Answer {
     let test = select(tests::SUITE, name).expect("the suite has it")[0];
     let report = Run::new(test, implementation, RunSpec::seed(seed)).record(true).run();
-    let record = Record::new(&report, implementation.name, Duration::ZERO, &Build::default());
+    let record = RunRecord::new(&report, implementation.name, Duration::ZERO, &Build::default());
     Answer::of(report, record, "")
 }
 
@@ -99,10 +99,10 @@ fn with_unordered(mut answer: Answer) -> Answer {
     answer.events.push(Timed { at, node: Node::TESTER, event });
     let reason = format!("history is not linearizable: key {key:?} (made up for this example)");
     let kind = CauseKind::Property { property: Property::Linearizability };
-    let problem = Problem { at: Some(at.as_secs_f64()), ..Problem::new(reason, kind) };
-    let Record { test, seed, .. } = answer.record;
+    let failure = FailureRecord { at: Some(at.as_secs_f64()), ..FailureRecord::new(reason, kind) };
+    let RunRecord { test, seed, .. } = answer.record;
     let pair = (test.as_str(), seed);
     let build = Build::default();
-    answer.record = Record::ended(pair, "reference", labraft::Verdict::Failed, problem, &build);
+    answer.record = RunRecord::ended(pair, "reference", labraft::Verdict::Failed, failure, &build);
     answer
 }

@@ -2,7 +2,7 @@
 
 mod common;
 
-use lab::records::{self, Record};
+use lab::records::{self, RunRecord};
 use labraft::{Test, run_test};
 use labrpc::RunSpec;
 
@@ -43,14 +43,14 @@ fn a_run_is_the_same_when_it_is_repeated_or_recorded() {
 #[test]
 fn the_recorded_events_are_the_same_each_time() {
     let test = test_named("Rejoin2B");
-    let record = || run_test(test, raft::REFERENCE, RunSpec::seed(3), true).record;
+    let record = || run_test(test, raft::REFERENCE, RunSpec::seed(3), true).events;
     let first = record();
     assert!(first.len() > 500, "{} events", first.len());
     assert_eq!(first, record());
 }
 
 /// The results of a sweep that `lab` makes in processes of its own, in order and without CPU times.
-fn sweep(name: &str, arguments: &[&str]) -> Vec<Record> {
+fn sweep(name: &str, arguments: &[&str]) -> Vec<RunRecord> {
     let out = scratch(name);
     let output = lab().args(arguments).arg("--out").arg(&out).output().unwrap();
     assert!(output.status.success(), "{}", common::show(&output));

@@ -12,7 +12,7 @@ use std::process::{Command, ExitCode, Stdio};
 use std::rc::Rc;
 use std::sync::Mutex;
 
-use lab::records::{self, Record};
+use lab::records::{self, RunRecord};
 use labraft::{Env, Implementation, Raft, Verdict};
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -202,7 +202,7 @@ fn check_sweep(hostile: &Hostile) -> Result<(), Failed> {
         return Err(show(&output).into());
     }
     let records = records::read(&records::path(&directory(hostile)))?.all;
-    let (bad, good): (Vec<&Record>, Vec<&Record>) =
+    let (bad, good): (Vec<&RunRecord>, Vec<&RunRecord>) =
         records.iter().partition(|record| record.verdict != Verdict::Passed);
     let is_always_bad = hostile.frequency == Frequency::AllSeeds;
     let is_complete = records.len() as u64 == hostile.seeds.end - hostile.seeds.start;
@@ -217,11 +217,11 @@ fn check_sweep(hostile: &Hostile) -> Result<(), Failed> {
 }
 
 /// Checks the verdict, the reason and the task that the record of such a run names.
-fn check_report(hostile: &Hostile, record: &Record) -> Result<(), Failed> {
-    let problem = record.problem.as_ref().ok_or("the record gives no reason")?;
-    let text = format!("{}{}", problem.reason, problem.details.join("\n"));
+fn check_report(hostile: &Hostile, record: &RunRecord) -> Result<(), Failed> {
+    let failure = record.failure.as_ref().ok_or("the record gives no reason")?;
+    let text = format!("{}{}", failure.reason, failure.details.join("\n"));
     if record.verdict != hostile.verdict
-        || !problem.reason.contains(hostile.reason)
+        || !failure.reason.contains(hostile.reason)
         || !text.contains(hostile.task)
     {
         return Err(format!("{record:#?}").into());

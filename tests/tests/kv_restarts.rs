@@ -15,7 +15,7 @@ fn spanning_a_crash(name: &str, seed: u64) -> usize {
     assert_eq!(run.result, Ok(()));
     let mut called = BTreeMap::new();
     let mut waits = Vec::new();
-    for timed in &run.record {
+    for timed in &run.events {
         match HarnessEvent::of(timed) {
             Some(HarnessEvent::Called { call, .. }) => drop(called.insert(call, timed.at)),
             Some(HarnessEvent::Answered { call, .. }) => waits.push(timed.at - called[&call]),

@@ -23,7 +23,7 @@ use bytes::Bytes;
 use clap::Parser;
 use graded::sandbox::Confined;
 use lab::outcome;
-use lab::records::{Build, Record};
+use lab::records::{Build, RunRecord};
 use lab::workers::{Pool, Settings};
 use labraft::{Env, Implementation, Profile, Raft, RaftState, Started, Verdict};
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -330,7 +330,7 @@ const ATTACKS: [(&str, Make, Gain); 23] = [
 ];
 
 /// Runs three seeds of the first test, as the grader does.
-fn runs(implementation: Implementation) -> Result<Vec<Record>, Failed> {
+fn runs(implementation: Implementation) -> Result<Vec<RunRecord>, Failed> {
     let program = std::env::current_exe()?.to_string_lossy().into_owned();
     let name = implementation.name;
     let mut command = vec![program];
@@ -364,7 +364,7 @@ fn gains_nothing(implementation: Implementation, gain: Gain) -> Result<(), Faile
         return Err(format!("{} of 3 runs were answered", records.len()).into());
     }
     for record in &records {
-        let reason = record.problem.as_ref().map_or("", |problem| problem.reason.as_str());
+        let reason = record.failure.as_ref().map_or("", |failure| failure.reason.as_str());
         let is_right = match gain {
             Denied => record.verdict == Verdict::Passed,
             Judged(verdict, why) => record.verdict == verdict && reason.contains(why),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use lab::records::Record;
+use lab::records::RunRecord;
 use labraft::{Part, Property, Test, Verdict};
 
 use super::config::Course;
@@ -152,17 +152,17 @@ fn points(steps: &[(f64, f64)], most: u32, passed: u64, all: u64) -> Points {
 }
 
 /// The safety property that a run violated.
-fn safety(record: &Record) -> Option<Property> {
-    let problem = record.problem.as_ref().filter(|_| record.verdict == Verdict::Failed)?;
-    problem.property()
+fn safety(record: &RunRecord) -> Option<Property> {
+    let failure = record.failure.as_ref().filter(|_| record.verdict == Verdict::Failed)?;
+    failure.property()
 }
 
 /// Why a run did not pass, without anything specific to this run.
-fn reason(record: Option<&Record>) -> String {
+fn reason(record: Option<&RunRecord>) -> String {
     let Some(record) = record else { return "not run".into() };
-    match (record.verdict, safety(record), &record.problem) {
+    match (record.verdict, safety(record), &record.failure) {
         (_, Some(property), _) => property.title().into(),
-        (Verdict::Failed | Verdict::Unknown, _, Some(problem)) => problem.cause.kind.to_string(),
+        (Verdict::Failed | Verdict::Unknown, _, Some(failure)) => failure.cause.kind.to_string(),
         (verdict, ..) => verdict.name().into(),
     }
 }

@@ -153,8 +153,8 @@ fn failed_seed(test: &str, result: &SeedResult) -> Vec<String> {
     let seed = result.seed.value;
     let Some(record) = &result.record else { return vec![format!("  seed {seed} was not run")] };
     let verdict = record.verdict.name().to_uppercase();
-    let reason = record.problem.as_ref().map_or("", |problem| problem.reason.as_str());
-    let at = record.problem.as_ref().and_then(|problem| problem.at);
+    let reason = record.failure.as_ref().map_or("", |failure| failure.reason.as_str());
+    let at = record.failure.as_ref().and_then(|failure| failure.at);
     let at = at.map(|at| format!(" at {at:.6} s")).unwrap_or_default();
     vec![
         format!("  {verdict}{at}: {reason}"),
@@ -314,7 +314,7 @@ pub(super) fn classroom(grade: &SubmissionGrade, reader: Reader) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use lab::records::{Build, Problem, Record};
+    use lab::records::{Build, FailureRecord, RunRecord};
     use labraft::{CauseKind, Property, Test, Verdict};
 
     use super::super::config::Course;
@@ -323,30 +323,30 @@ mod tests {
     use super::*;
     use ::tests::SUITE;
 
-    fn record(test: &Test, seed: u64, verdict: Verdict, problem: &Problem) -> Record {
-        let problem = Problem { at: Some(1.5), ..problem.clone() };
+    fn record(test: &Test, seed: u64, verdict: Verdict, failure: &FailureRecord) -> RunRecord {
+        let failure = FailureRecord { at: Some(1.5), ..failure.clone() };
         let record =
-            Record::ended((test.name, seed), "reference", verdict, problem, &Build::default());
-        let problem = record.problem.clone().filter(|_| verdict != Verdict::Passed);
-        Record { problem, cpu_ms: seed as f64, ..record }
+            RunRecord::ended((test.name, seed), "reference", verdict, failure, &Build::default());
+        let failure = record.failure.clone().filter(|_| verdict != Verdict::Passed);
+        RunRecord { failure, cpu_ms: seed as f64, ..record }
     }
 
-    fn problem(reason: &str) -> Problem {
-        Problem::new(reason, CauseKind::expectation(reason))
+    fn failure(reason: &str) -> FailureRecord {
+        FailureRecord::new(reason, CauseKind::expectation(reason))
     }
 
     const HIDDEN: u64 = 987_654_321_987;
 
     /// A grade of the first test: under the public seed 0 it passed, and under a hidden one it did
     /// not.
-    fn grade(verdict: Verdict, problem: &Problem, zero_on_safety: bool) -> SubmissionGrade {
+    fn grade(verdict: Verdict, failure: &FailureRecord, zero_on_safety: bool) -> SubmissionGrade {
         let text =
             format!("secret = \"key\"\nparts = [\"2A\"]\nzero_on_safety = {zero_on_safety}\n");
         let course: Course = toml::from_str(&text).unwrap();
         let test = &SUITE[0];
         let result = |value, kind, verdict| SeedResult {
             seed: Seed { value, kind },
-            record: Some(record(test, value, verdict, problem)),
+            record: Some(record(test, value, verdict, failure)),
         };
         let results = vec![
             result(0, SeedKind::Public, Verdict::Passed),
@@ -366,8 +366,8 @@ mod tests {
 
     #[test]
     fn students_see_no_hidden_seed_before_it_is_published() {
-        let problem = problem("expected one leader, got none");
-        let grade = grade(Verdict::Failed, &problem, true);
+        let failure = failure("expected one leader, got none");
+        let grade = grade(Verdict::Failed, &failure, true);
         assert_eq!(grade.points(), Points(300));
         let all = |reader| {
             let json = gradescope(&grade, reader, 1.0).to_string();
@@ -387,7 +387,7 @@ mod tests {
     #[test]
     fn a_safety_violation_takes_all_points_if_the_course_says_so() {
         let kind = CauseKind::Property { property: Property::ElectionSafety };
-        let two_leaders = Problem::new("term 3 has leaders [0, 1]", kind);
+        let two_leaders = FailureRecord::new("term 3 has leaders [0, 1]", kind);
         let zeroed = grade(Verdict::Failed, &two_leaders, true);
         assert_eq!(zeroed.points(), Points(0));
         assert!(page(&zeroed, "Raft", Reader::Student).contains("was violated: Election Safety\n"));
@@ -398,8 +398,8 @@ mod tests {
 
     #[test]
     fn text_from_a_submission_cannot_change_the_structure_of_a_report() {
-        let problem = problem("</testcase>\u{1b}[2J\n# 100 points");
-        let grade = grade(Verdict::Failed, &problem, true);
+        let failure = failure("</testcase>\u{1b}[2J\n# 100 points");
+        let grade = grade(Verdict::Failed, &failure, true);
         let text = page(&grade, "Raft", Reader::Teacher);
         assert!(!text.contains("\n#  100") && !text.contains("\n# It") && !text.contains('\u{1b}'));
         let xml = junit(&grade, Reader::Student);

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use lab::records::{Build, Record};
+use lab::records::{Build, RunRecord};
 use lab::workers::{Pair, Pool, Settings};
 use labraft::{Profile, Test, Verdict};
 
@@ -21,7 +21,7 @@ use lab::outcome::{CommandError, INTERRUPT};
 pub(super) struct SeedResult {
     pub(super) seed: Seed,
     /// `None` when the test was not run under this seed, which counts as failed.
-    pub(super) record: Option<Record>,
+    pub(super) record: Option<RunRecord>,
 }
 
 impl SeedResult {
@@ -75,7 +75,7 @@ pub(super) fn run(
     // Not `INTERRUPT`: a worker that cannot be used ends this grading, and not the command.
     let stop = AtomicBool::new(false);
     let pool = Pool::new(settings(program, course, limits), &stop);
-    let mut records: BTreeMap<(String, u64), Record> = BTreeMap::new();
+    let mut records: BTreeMap<(String, u64), RunRecord> = BTreeMap::new();
     let ran = pool.run(pairs, jobs, |answer| {
         let record = answer.record;
         if record.verdict == Verdict::Hung {
@@ -96,7 +96,7 @@ pub(super) fn run(
 fn in_order(
     test: &Test,
     seeds: &[Seed],
-    records: &mut BTreeMap<(String, u64), Record>,
+    records: &mut BTreeMap<(String, u64), RunRecord>,
     limits: Limits,
 ) -> Vec<SeedResult> {
     let mut hung = 0;
@@ -142,7 +142,7 @@ fn now() -> Instant {
 
 #[cfg(test)]
 mod tests {
-    use lab::records::Problem;
+    use lab::records::FailureRecord;
     use labraft::CauseKind;
 
     use super::super::seeds::SeedKind;
@@ -153,8 +153,8 @@ mod tests {
     fn seeds_not_run_and_seeds_after_too_many_hung_runs_have_failed() {
         let test = &SUITE[0];
         let record = |seed, verdict| {
-            let problem = Problem::new("", CauseKind::Stuck);
-            Record::ended((test.name, seed), "", verdict, problem, &Build::default())
+            let failure = FailureRecord::new("", CauseKind::Stuck);
+            RunRecord::ended((test.name, seed), "", verdict, failure, &Build::default())
         };
         let verdicts = [
             Some(Verdict::Passed),

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use lab::records::{self, Record};
+use lab::records::{self, RunRecord};
 use labraft::{CauseKind, MissingPiece, Part, Verdict};
 
 use super::contents::Handout;
@@ -109,8 +109,8 @@ fn check_failures(
 
 /// What is wrong with a run of a skeleton. It should fail without a panic and say what is not written
 /// yet, of the part `missing` if that is given.
-fn is_unclean(record: &Record, missing: Option<Part>) -> Option<String> {
-    let problem = match (record.verdict, &record.problem) {
+fn is_unclean(record: &RunRecord, missing: Option<Part>) -> Option<String> {
+    let problem = match (record.verdict, &record.failure) {
         (Verdict::Failed, Some(problem)) => problem,
         (verdict, _) => return Some(format!("{} where it should fail", verdict.name())),
     };

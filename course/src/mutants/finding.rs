@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use lab::records::Record;
+use lab::records::RunRecord;
 use labraft::{CauseKind, Property, Verdict};
 
 use super::patch::{Breaks, Patch};
@@ -29,8 +29,8 @@ pub(super) enum How {
 
 impl How {
     /// `None` when the run shows nothing.
-    fn of(record: &Record) -> Option<How> {
-        let kind = record.problem.as_ref().map(|problem| &problem.cause.kind);
+    fn of(record: &RunRecord) -> Option<How> {
+        let kind = record.failure.as_ref().map(|failure| &failure.cause.kind);
         Some(match record.verdict {
             Verdict::Passed | Verdict::Missed | Verdict::Unknown => return None,
             Verdict::Crashed => How::Crashed,
@@ -78,8 +78,8 @@ pub(super) enum Finding {
 
 impl Finding {
     /// What the first seed shows that shows anything.
-    pub(super) fn of(records: &[Record]) -> Finding {
-        let mut all: Vec<(u64, How, &Record)> = Vec::new();
+    pub(super) fn of(records: &[RunRecord]) -> Finding {
+        let mut all: Vec<(u64, How, &RunRecord)> = Vec::new();
         for record in records {
             all.extend(How::of(record).map(|how| (record.seed, how, record)));
         }
@@ -93,7 +93,7 @@ impl Finding {
             seeds: first + 1,
             tests: all.iter().map(|(_, _, record)| record.test.clone()).collect(),
             how: *how,
-            reason: record.problem.as_ref().map_or_else(String::new, |p| p.reason.clone()),
+            reason: record.failure.as_ref().map_or_else(String::new, |p| p.reason.clone()),
         }
     }
 }
@@ -277,14 +277,14 @@ fn between<'a>(page: &'a str, profile: &str) -> Option<(&'a str, &'a str, &'a st
 
 #[cfg(test)]
 mod tests {
-    use lab::records::{Build, Problem};
+    use lab::records::{Build, FailureRecord};
     use labraft::Crash;
 
     use super::*;
 
-    fn record(test: &str, seed: u64, verdict: Verdict, kind: CauseKind) -> Record {
-        let problem = Problem::new("it broke", kind);
-        Record::ended((test, seed), "reference", verdict, problem, &Build::default())
+    fn record(test: &str, seed: u64, verdict: Verdict, kind: CauseKind) -> RunRecord {
+        let failure = FailureRecord::new("it broke", kind);
+        RunRecord::ended((test, seed), "reference", verdict, failure, &Build::default())
     }
 
     fn broken(property: Property) -> CauseKind {

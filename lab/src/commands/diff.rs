@@ -47,7 +47,7 @@ impl Diff {
         let mut out = io::stdout().lock();
         for (name, answer) in [(&self.one, &one), (&self.other, &other)] {
             let verdict = answer.record.verdict.name();
-            let reason = answer.record.problem.as_ref().map_or("", |problem| &problem.reason);
+            let reason = answer.record.failure.as_ref().map_or("", |failure| &failure.reason);
             writeln!(out, "{name}: {verdict} {reason}")?;
         }
         let (one, other) = (without_pauses(one), without_pauses(other));

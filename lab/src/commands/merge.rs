@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use crate::records::{self, Record};
+use crate::records::{self, RunRecord};
 use crate::report::Summary;
 use clap::Args;
 use labraft::Test;
@@ -70,8 +70,8 @@ impl Merge {
     /// Reads, checks, writes and reports: the worst verdict. `is_default` says whether an
     /// implementation need not be named in commands.
     fn run(self, program: &Program<'_>) -> Result<Outcome, CommandError> {
-        let mut runs: BTreeMap<(usize, u64), (Record, usize)> = BTreeMap::new();
-        let mut first: Option<(Record, usize)> = None;
+        let mut runs: BTreeMap<(usize, u64), (RunRecord, usize)> = BTreeMap::new();
+        let mut first: Option<(RunRecord, usize)> = None;
         let mut double = Vec::new();
         for (from, directory) in self.directories.iter().enumerate() {
             let path = records::path(directory);
@@ -164,7 +164,7 @@ impl Merge {
     }
 
     /// The runs that ought to be there, and are not.
-    fn missing(&self, runs: &BTreeMap<(usize, u64), (Record, usize)>) -> Vec<String> {
+    fn missing(&self, runs: &BTreeMap<(usize, u64), (RunRecord, usize)>) -> Vec<String> {
         let seeds: BTreeSet<u64> = match &self.seeds {
             Some(seeds) => seeds.iter().collect(),
             None => runs.keys().map(|key| key.1).collect(),
@@ -182,7 +182,7 @@ impl Merge {
 }
 
 /// In what two records of one sweep must not differ, but do.
-fn foreign(one: &Record, other: &Record) -> Option<String> {
+fn foreign(one: &RunRecord, other: &RunRecord) -> Option<String> {
     let pairs = [
         ("the implementation", one.implementation.as_str(), other.implementation.as_str()),
         ("the profile of faults", one.profile.name(), other.profile.name()),

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use crate::records::Record;
+use crate::records::RunRecord;
 use crate::workers::{Keep, Pool, Settings};
 use crate::{report, shrink};
 use clap::Args;
@@ -76,7 +76,7 @@ impl Replay {
 }
 
 /// Whether this is the run that was recorded.
-fn compare(record: &Record, wanted: &Selection, out: &Path) -> String {
+fn compare(record: &RunRecord, wanted: &Selection, out: &Path) -> String {
     if record.fingerprint.is_empty() {
         return "the run did not come to an end, so it has no fingerprint".into();
     }
@@ -107,8 +107,8 @@ fn compare(record: &Record, wanted: &Selection, out: &Path) -> String {
 }
 
 /// Whether the failure is the one that the file is about, in a line.
-fn compare_failure(record: &Record, known: &PreviousRun) -> &'static str {
-    match (&record.problem, &known.problem) {
+fn compare_failure(record: &RunRecord, known: &PreviousRun) -> &'static str {
+    match (&record.failure, &known.failure) {
         (Some(now), Some(then)) if now.is_same(then) => "it fails as the file says\n",
         (Some(_), _) => "it fails, but not as the file says\n",
         (None, _) => "it does NOT fail any more as the file says\n",

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crate::records::{self, Record};
+use crate::records::{self, RunRecord};
 use crate::report::{self, Summary};
 use crate::workers::{Answer, Pair, Pool};
 use clap::Args;
@@ -204,7 +204,7 @@ impl Sweep<'_> {
         let interrupted = INTERRUPT.load(Ordering::Relaxed);
         let same = interrupted || self.compare(&summary, &fingerprints)?;
         let replay =
-            |record: &Record| self.session.replay(&record.test, record.seed, record.profile);
+            |record: &RunRecord| self.session.replay(&record.test, record.seed, record.profile);
         self.outputs.write(&summary, !self.is_single(), replay)?;
         if !(interrupted || self.no_shrink || self.last_seed_first || self.is_single()) {
             self.outputs.say(&failures::leave(&summary, &self.session, &self.out)?)?;
@@ -224,7 +224,7 @@ impl Sweep<'_> {
     /// Takes what an earlier sweep has done as done, if it was of the same program.
     fn take_up(
         &self,
-        records: &[Record],
+        records: &[RunRecord],
         done: &mut BTreeSet<(&'static str, u64)>,
         summary: &mut Summary,
     ) -> Result<(), CommandError> {
@@ -303,7 +303,7 @@ impl Sweep<'_> {
                 .tests(self.session.suite())
                 .into_iter()
                 .flat_map(|(_, test)| &test.not_passed);
-            let failed: Vec<&Record> = tests.map(|(_, record)| record).collect();
+            let failed: Vec<&RunRecord> = tests.map(|(_, record)| record).collect();
             self_check::run_again(&pool, self.session.suite(), self.jobs, &failed)
                 .map_err(cannot)?
         };

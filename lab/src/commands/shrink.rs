@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::records::{Problem, Record};
+use crate::records::{FailureRecord, RunRecord};
 use crate::repro::Repro;
 use crate::shrink::{self, End, Shrunk};
 use crate::workers::{Answer, Bounds, Keep, Pool, Runs, Settings};
@@ -128,9 +128,9 @@ pub(crate) fn shrink_one(
 
 /// What gets much further than a run that failed is not going to fail as it did; unless that is how it
 /// failed.
-pub(crate) fn bounds_for(record: &Record) -> Option<Bounds> {
-    let problem = record.problem.as_ref();
-    let is_limit = problem.is_some_and(|problem| problem.cause.kind.is_simulation_limit());
+pub(crate) fn bounds_for(record: &RunRecord) -> Option<Bounds> {
+    let failure = record.failure.as_ref();
+    let is_limit = failure.is_some_and(|failure| failure.cause.kind.is_simulation_limit());
     (!is_limit).then_some(Bounds {
         virtual_time: Duration::from_secs_f64(1.25 * record.virtual_seconds + 2.0),
         events: 2 * record.events + 10_000,
@@ -138,14 +138,14 @@ pub(crate) fn bounds_for(record: &Record) -> Option<Bounds> {
 }
 
 /// The failure that is to be kept.
-pub(crate) fn what_fails(answer: &Answer) -> Result<Problem, CommandError> {
+pub(crate) fn what_fails(answer: &Answer) -> Result<FailureRecord, CommandError> {
     let record = &answer.record;
-    let what = match (&record.problem, record.verdict) {
+    let what = match (&record.failure, record.verdict) {
         (Some(_), Verdict::Crashed | Verdict::Hung) => {
             "did not come to an end: what it decided is not known, so it cannot be shrunk; the replay \
              shows what it was at"
         }
-        (Some(problem), _) => return Ok(problem.clone()),
+        (Some(failure), _) => return Ok(failure.clone()),
         (None, _) => "passes: there is nothing to shrink",
     };
     Err(CommandError::Usage(format!("{}, seed {}, {what}", record.test, record.seed)))

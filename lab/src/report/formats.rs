@@ -4,20 +4,24 @@ use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
 use serde_json::json;
 
 use super::summary::{Summary, TestSummary, rate_interval};
-use crate::records::Record;
+use crate::records::RunRecord;
 use labraft::Verdict;
 use labraft::{Part, Test};
 
 /// An object a test, each in a line.
-pub fn json_lines(summary: &Summary, suite: &[Test], replay: impl Fn(&Record) -> String) -> String {
+pub fn json_lines(
+    summary: &Summary,
+    suite: &[Test],
+    replay: impl Fn(&RunRecord) -> String,
+) -> String {
     let lines = summary.tests(suite).into_iter().map(|(part, test)| {
         let (low, high) = rate_interval(test.failures(), test.runs());
         let failing = test.not_passed.values().map(|record| {
-            let problem = record.problem.as_ref();
+            let failure = record.failure.as_ref();
             json!({
                 "seed": record.seed,
                 "verdict": record.verdict,
-                "reason": problem.map(|problem| &problem.reason),
+                "reason": failure.map(|failure| &failure.reason),
                 "replay": replay(record),
             })
         });
@@ -45,7 +49,7 @@ pub fn json_lines(summary: &Summary, suite: &[Test], replay: impl Fn(&Record) ->
 }
 
 /// A file of JUnit's XML, as Jenkins defines it: a test case for each test, a suite for each part.
-pub fn junit(summary: &Summary, suite: &[Test], replay: impl Fn(&Record) -> String) -> String {
+pub fn junit(summary: &Summary, suite: &[Test], replay: impl Fn(&RunRecord) -> String) -> String {
     let mut report = quick_junit::Report::new("lab");
     let mut suites: Vec<(Part, TestSuite)> = Vec::new();
     for (part, test) in summary.tests(suite) {
@@ -63,7 +67,7 @@ pub fn junit(summary: &Summary, suite: &[Test], replay: impl Fn(&Record) -> Stri
     report.to_string().unwrap_or_else(|error| format!("<!-- {error} -->\n"))
 }
 
-fn test_case(part: Part, test: &TestSummary, replay: &impl Fn(&Record) -> String) -> TestCase {
+fn test_case(part: Part, test: &TestSummary, replay: &impl Fn(&RunRecord) -> String) -> TestCase {
     let first = test.not_passed.values().next();
     let status = match first {
         None => TestCaseStatus::success(),
@@ -74,8 +78,8 @@ fn test_case(part: Part, test: &TestSummary, replay: &impl Fn(&Record) -> String
             };
             let mut status = TestCaseStatus::non_success(kind);
             status.set_message(format!("{}; {}", counts(test), test.seeds()));
-            if let Some(problem) = &first.problem {
-                status.set_type(problem.cause.kind.to_string());
+            if let Some(failure) = &first.failure {
+                status.set_type(failure.cause.kind.to_string());
             }
             status.set_description(super::failed(first, &replay(first)));
             status
@@ -97,13 +101,13 @@ fn counts(test: &TestSummary) -> String {
 pub fn github_annotations(
     summary: &Summary,
     suite: &[Test],
-    replay: impl Fn(&Record) -> String,
+    replay: impl Fn(&RunRecord) -> String,
 ) -> String {
     let mut text = String::new();
     for (_, test) in summary.tests(suite) {
         let Some(first) = test.not_passed.values().next() else { continue };
         let kind = if test.failures() > 0 { "error" } else { "warning" };
-        let reason = first.problem.as_ref().map_or("", |problem| problem.reason.as_str());
+        let reason = first.failure.as_ref().map_or("", |failure| failure.reason.as_str());
         let message = format!("{}: {reason}; {}", counts(test), replay(first));
         // What would end the message or the line is written as GitHub reads it.
         let message = message.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
@@ -116,7 +120,7 @@ pub fn github_annotations(
 pub fn github_summary(
     summary: &Summary,
     suite: &[Test],
-    replay: impl Fn(&Record) -> String,
+    replay: impl Fn(&RunRecord) -> String,
 ) -> String {
     let (runs, failures) = summary.totals();
     let mut text = format!("### {runs} runs, {failures} failed\n\n");

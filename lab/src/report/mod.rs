@@ -14,7 +14,7 @@ use labrpc::{Event, Timed};
 pub use formats::{github_annotations, github_summary, json_lines, junit};
 pub use summary::{Group, Summary, TestSummary, rate_interval};
 
-use crate::records::Record;
+use crate::records::RunRecord;
 use crate::workers::Answer;
 use labraft::Passed;
 use labraft::Verdict;
@@ -58,16 +58,16 @@ fn figures(part: Part, passed: &Passed) -> String {
 }
 
 /// A failure: the reason, where and when, how to see it again, then what stands behind it.
-pub fn failed(record: &Record, replay: &str) -> String {
-    let Some(problem) = &record.problem else { return String::new() };
+pub fn failed(record: &RunRecord, replay: &str) -> String {
+    let Some(failure) = &record.failure else { return String::new() };
     let verdict = record.verdict.name().to_uppercase();
-    let at = problem.at.map(|at| format!("at {at:.6} s, ")).unwrap_or_default();
-    let server = problem.server.map(|i| format!("server {i}, ")).unwrap_or_default();
-    let (test, seed, reason) = (&record.test, record.seed, &problem.reason);
+    let at = failure.at.map(|at| format!("at {at:.6} s, ")).unwrap_or_default();
+    let server = failure.server.map(|i| format!("server {i}, ")).unwrap_or_default();
+    let (test, seed, reason) = (&record.test, record.seed, &failure.reason);
     let mut text = format!(
         "  {verdict}: {reason}\n    {at}{server}{test}, seed {seed}\n    replay: {replay}\n"
     );
-    for line in &problem.details {
+    for line in &failure.details {
         text += &format!("    {line}\n");
     }
     text

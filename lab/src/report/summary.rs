@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use crate::records::Record;
+use crate::records::RunRecord;
 use labraft::{CauseKind, Part, Test, Verdict};
 
 /// How many runs that did not pass are kept of each test: those with the lowest seeds.
@@ -27,7 +27,7 @@ pub struct TestSummary {
     /// How many runs were judged so.
     pub counts: BTreeMap<Verdict, u64>,
     /// The first ones that did not pass, by their seeds.
-    pub not_passed: BTreeMap<u64, Record>,
+    pub not_passed: BTreeMap<u64, RunRecord>,
     /// The most CPU time that a run took, in milliseconds, and its seed.
     pub slowest: (f64, u64),
     /// CPU time of all runs, in milliseconds.
@@ -42,9 +42,9 @@ pub struct Group {
     /// How many there are of each test.
     pub tests: BTreeMap<String, u64>,
     /// The one with the lowest seed.
-    pub first: Record,
+    pub first: RunRecord,
     /// The one that failed soonest, in virtual time.
-    pub shortest: Record,
+    pub shortest: RunRecord,
 }
 
 impl Group {
@@ -66,7 +66,7 @@ impl TestSummary {
         }
     }
 
-    fn add(&mut self, record: &Record) {
+    fn add(&mut self, record: &RunRecord) {
         *self.counts.entry(record.verdict).or_default() += 1;
         self.cpu_ms += record.cpu_ms;
         self.virtual_seconds += record.virtual_seconds;
@@ -123,14 +123,14 @@ pub fn rate_interval(count: u64, of: u64) -> (f64, f64) {
 
 impl Summary {
     /// Adds a run.
-    pub fn add(&mut self, record: &Record) {
+    pub fn add(&mut self, record: &RunRecord) {
         let test = self.tests.entry(record.test.clone());
         test.or_insert_with(|| TestSummary::new(&record.test)).add(record);
-        let Some(problem) = record.problem.as_ref().filter(|_| record.verdict > Verdict::Missed)
+        let Some(failure) = record.failure.as_ref().filter(|_| record.verdict > Verdict::Missed)
         else {
             return;
         };
-        let mut key = Some((record.verdict, problem.cause.kind.clone()));
+        let mut key = Some((record.verdict, failure.cause.kind.clone()));
         if self.groups.len() >= MAX_GROUPS && !self.groups.contains_key(&key) {
             key = None;
         }
@@ -142,8 +142,8 @@ impl Summary {
             group.first = record.clone();
         }
         // In whatever order runs end, it is the same one.
-        let length = |record: &Record| record.virtual_seconds;
-        let by_name = |a: &Record, b: &Record| (&a.test, a.seed).cmp(&(&b.test, b.seed));
+        let length = |record: &RunRecord| record.virtual_seconds;
+        let by_name = |a: &RunRecord, b: &RunRecord| (&a.test, a.seed).cmp(&(&b.test, b.seed));
         let shortest = &group.shortest;
         if length(record).total_cmp(&length(shortest)).then(by_name(record, shortest)).is_lt() {
             group.shortest = record.clone();
@@ -211,7 +211,7 @@ impl Summary {
     }
 
     /// The reasons, each with its first run: at most so many.
-    pub fn reasons(&self, most: usize, replay: impl Fn(&Record) -> String) -> String {
+    pub fn reasons(&self, most: usize, replay: impl Fn(&RunRecord) -> String) -> String {
         let groups = self.groups();
         let mut text = String::new();
         for group in groups.iter().take(most) {
@@ -235,7 +235,7 @@ mod tests {
     use labrpc::Limits;
 
     use super::*;
-    use crate::records::{Build, Problem};
+    use crate::records::{Build, FailureRecord};
 
     static SUITE: [Test; 1] = [Test {
         name: "Basic3A",
@@ -247,10 +247,11 @@ mod tests {
         run: |_| Box::pin(async { Ok(()) }),
     }];
 
-    fn record(seed: u64, verdict: Verdict, reason: &str) -> Record {
+    fn record(seed: u64, verdict: Verdict, reason: &str) -> RunRecord {
         let kind = CauseKind::expectation(reason);
-        let problem = Problem { at: Some(1.5), ..Problem::new(format!("{reason} {seed}"), kind) };
-        Record::ended(("Basic3A", seed), "reference", verdict, problem, &Build::default())
+        let failure =
+            FailureRecord { at: Some(1.5), ..FailureRecord::new(format!("{reason} {seed}"), kind) };
+        RunRecord::ended(("Basic3A", seed), "reference", verdict, failure, &Build::default())
     }
 
     #[test]

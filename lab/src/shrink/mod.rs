@@ -22,7 +22,7 @@ use labrpc::{Address, Kind, RunSpec, Taken};
 pub use past::protocol_steps;
 pub use told::tell;
 
-use crate::records::{Problem, Record};
+use crate::records::{FailureRecord, RunRecord};
 use crate::workers::{Answer, Keep};
 
 /// Makes a run; `None` when that was interrupted.
@@ -34,7 +34,7 @@ pub struct Shrunk {
     /// What the shrunk run is made of.
     pub spec: RunSpec,
     /// What became of it; none when nothing could be left out.
-    pub record: Option<Record>,
+    pub record: Option<RunRecord>,
     /// The decisions that are needed, in the order of their times.
     pub needed: Vec<Taken>,
     /// How many decisions were not benign in the run as it was.
@@ -100,14 +100,14 @@ struct Failing {
     decisions: Vec<Taken>,
     /// What the run is made of.
     spec: RunSpec,
-    record: Option<Record>,
+    record: Option<RunRecord>,
 }
 
 struct Search<'a> {
     make_run: MakeRun<'a>,
     progress: &'a mut dyn FnMut(Progress),
     seed: u64,
-    failure: &'a Problem,
+    failure: &'a FailureRecord,
     budget: u64,
     runs: u64,
     best: Failing,
@@ -121,7 +121,7 @@ struct Search<'a> {
 /// Those of making runs.
 pub fn shrink(
     spec: &RunSpec,
-    failure: &Problem,
+    failure: &FailureRecord,
     decisions: Vec<Taken>,
     budget: u64,
     make_run: MakeRun<'_>,
@@ -159,7 +159,7 @@ impl Search<'_> {
         self.runs += 1;
         let answer = (self.make_run)(&spec, Keep::Decisions).map_err(Stop::Broken)?;
         let answer = answer.ok_or(Stop::End(End::Interrupted))?;
-        let is_same = answer.record.problem.as_ref().is_some_and(|now| now.is_same(self.failure));
+        let is_same = answer.record.failure.as_ref().is_some_and(|now| now.is_same(self.failure));
         if is_same && !answer.record.fingerprint.is_empty() {
             let mut seen = BTreeSet::new();
             let mut decisions = answer.decisions;

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use labrpc::{Event, Node, Timed};
 
-use crate::records::Problem;
+use crate::records::FailureRecord;
 use labraft::{HarnessEvent, ServerState};
 
 /// How many steps of the protocol are in the causal past of a failure: moments at which something of
 /// a server's term, role, vote, log, commitIndex or a leader's matchIndex changed, be it by a message,
 /// a time-out or a command; crashes, and restarts. What the servers are started with is no step.
-pub fn protocol_steps(events: &[Timed], failure: &Problem) -> usize {
+pub fn protocol_steps(events: &[Timed], failure: &FailureRecord) -> usize {
     let at = failure.at.and_then(|at| Duration::try_from_secs_f64(at).ok());
     // As it is written down, it is rounded.
     let at = at.map_or(Duration::MAX, |at| at + Duration::from_micros(1));
@@ -102,9 +102,9 @@ mod tests {
 
     use super::*;
 
-    fn problem(server: Option<usize>) -> Problem {
+    fn failure(server: Option<usize>) -> FailureRecord {
         let cause = Cause::new(CauseKind::Stuck, server.into_iter().collect());
-        Problem { cause, ..Problem::new("it broke", CauseKind::Stuck) }
+        FailureRecord { cause, ..FailureRecord::new("it broke", CauseKind::Stuck) }
     }
 
     #[test]
@@ -133,8 +133,8 @@ mod tests {
             at(4, 0, state(2)),
             at(5, 2, state(9)),
         ];
-        assert_eq!(protocol_steps(&events, &problem(Some(0))), 2);
-        assert_eq!(protocol_steps(&events, &problem(Some(1))), 2);
-        assert_eq!(protocol_steps(&events, &problem(None)), 4);
+        assert_eq!(protocol_steps(&events, &failure(Some(0))), 2);
+        assert_eq!(protocol_steps(&events, &failure(Some(1))), 2);
+        assert_eq!(protocol_steps(&events, &failure(None)), 4);
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 use labrpc::{Address, Kind, RunSpec, Taken};
 
 use super::{End, Shrunk, shrink};
-use crate::records::{Build, Problem, Record};
+use crate::records::{Build, FailureRecord, RunRecord};
 use crate::workers::{Answer, Keep};
 use labraft::{CauseKind, Verdict};
 
@@ -33,15 +33,15 @@ fn made_by(spec: &RunSpec) -> Vec<Taken> {
     decisions().into_iter().filter_map(decided).filter(Taken::is_fault).collect()
 }
 
-fn problem(reason: &str) -> Problem {
-    Problem::new(reason, CauseKind::expectation(reason))
+fn failure(reason: &str) -> FailureRecord {
+    FailureRecord::new(reason, CauseKind::expectation(reason))
 }
 
-fn answer(decisions: Vec<Taken>, failure: Option<&str>) -> Answer {
-    let verdict = if failure.is_some() { Verdict::Failed } else { Verdict::Passed };
-    let (none, build) = (problem(""), Build::default());
-    let ended = Record::ended(("Test", 0), "reference", verdict, none, &build);
-    let record = Record { problem: failure.map(problem), fingerprint: "f".into(), ..ended };
+fn answer(decisions: Vec<Taken>, reason: Option<&str>) -> Answer {
+    let verdict = if reason.is_some() { Verdict::Failed } else { Verdict::Passed };
+    let (none, build) = (failure(""), Build::default());
+    let ended = RunRecord::ended(("Test", 0), "reference", verdict, none, &build);
+    let record = RunRecord { failure: reason.map(failure), fingerprint: "f".into(), ..ended };
     Answer { decisions, ..Answer::new(record, "") }
 }
 
@@ -59,7 +59,7 @@ fn shrunk(
         let failure = fails(&made);
         Ok((runs <= interrupted).then(|| answer(made, failure)))
     };
-    let (spec, failure) = (RunSpec::seed(0), problem("it broke"));
+    let (spec, failure) = (RunSpec::seed(0), failure("it broke"));
     shrink(&spec, &failure, decisions(), budget, &mut make_run, &mut |_| {}).unwrap()
 }
 

@@ -39,19 +39,19 @@ pub fn columns(answer: &Answer, how: &Columns, out: &mut impl Write) -> io::Resu
     let events = &answer.events;
     let mut printer = Printer { how, words: Words::new(events), lanes: lanes(events), shown: 0 };
     printer.head(out)?;
-    let mut failure = answer.record.problem.as_ref().and_then(|problem| {
-        let at = Duration::try_from_secs_f64(problem.at?).ok()?;
+    let mut failure = answer.record.failure.as_ref().and_then(|failure| {
+        let at = Duration::try_from_secs_f64(failure.at?).ok()?;
         // The failure was found when everything of its moment had happened.
-        Some((events.partition_point(|timed| timed.at <= at + Duration::from_nanos(500)), problem))
+        Some((events.partition_point(|timed| timed.at <= at + Duration::from_nanos(500)), failure))
     });
     for (place, timed) in events.iter().enumerate() {
-        if let Some((_, problem)) = failure.take_if(|(end, _)| *end == place) {
-            printer.failure(&problem.reason, out)?;
+        if let Some((_, failure)) = failure.take_if(|(end, _)| *end == place) {
+            printer.failure(&failure.reason, out)?;
         }
         printer.event(timed, out)?;
     }
-    if let Some((_, problem)) = failure {
-        printer.failure(&problem.reason, out)?;
+    if let Some((_, failure)) = failure {
+        printer.failure(&failure.reason, out)?;
     }
     Ok(printer.shown)
 }

@@ -13,7 +13,7 @@ use flate2::write::DeflateEncoder;
 use labrpc::{Event, Lost, Node, Timed};
 use serde::Serialize;
 
-use crate::records::Record;
+use crate::records::RunRecord;
 use crate::workers::Answer;
 use labraft::{EventKind, HarnessEvent};
 
@@ -80,7 +80,7 @@ fn escaped(text: &str) -> String {
 #[derive(Debug, Serialize)]
 struct Data<'a> {
     version: u32,
-    record: &'a Record,
+    record: &'a RunRecord,
     /// The name of the verdict.
     verdict: &'static str,
     /// The title of the part that was begun last.

@@ -306,11 +306,11 @@ impl Trace {
         for (call, operation) in std::mem::take(&mut self.operations) {
             self.span("e", at, "operation", &operation, call as u64, CLIENTS);
         }
-        if let Some(problem) = &answer.record.problem {
+        if let Some(failure) = &answer.record.failure {
             self.name(TESTER, STEPS);
-            let at = problem.at.map_or(microseconds(at), |at| at * 1e6);
+            let at = failure.at.map_or(microseconds(at), |at| at * 1e6);
             self.lines.push(json!({"ph": "i", "s": "g", "pid": TESTER, "tid": STEPS, "ts": at,
-                "name": format!("FAILURE: {}", problem.reason)}));
+                "name": format!("FAILURE: {}", failure.reason)}));
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use labrpc::{Event, Lost, Node, Timed};
 
-use crate::records::{Build, Problem, Record};
+use crate::records::{Build, FailureRecord, RunRecord};
 use crate::workers::Answer;
 use labraft::{CauseKind, HarnessEvent, Role, ServerState, Verdict};
 
@@ -16,14 +16,14 @@ const METHOD: &str = "Raft.RequestVote";
 
 /// A run that failed, with these events.
 pub(super) fn answer_of(events: Vec<Timed>) -> Answer {
-    let problem = Problem {
+    let failure = FailureRecord {
         at: Some(0.002),
         server: Some(1),
         details: vec![HOSTILE.into()],
-        ..Problem::new(HOSTILE, CauseKind::expectation(HOSTILE))
+        ..FailureRecord::new(HOSTILE, CauseKind::expectation(HOSTILE))
     };
     let pair = ("</title><b>", 7);
-    let record = Record::ended(pair, "mine", Verdict::Failed, problem, &Build::default());
+    let record = RunRecord::ended(pair, "mine", Verdict::Failed, failure, &Build::default());
     Answer { events, ..Answer::new(record, "") }
 }
 

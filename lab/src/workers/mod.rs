@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 pub use pool::{Pair, Pool, Runs, Settings};
 pub use worker::serve;
 
-use crate::records::Record;
+use crate::records::RunRecord;
 use labraft::Passed;
 use labraft::Profile;
 use labraft::RunReport;
@@ -67,7 +67,7 @@ pub enum Keep {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Answer {
     /// What is to be kept.
-    pub record: Record,
+    pub record: RunRecord,
     /// The nonce of the job. What does not know it is no answer to it.
     pub nonce: String,
     /// The faults beyond the course's network, in words.
@@ -87,9 +87,9 @@ pub struct Answer {
 
 impl Answer {
     /// What became of a run that came to an end; `record` is what is kept of it.
-    pub fn of(report: RunReport, record: Record, nonce: impl Into<String>) -> Answer {
+    pub fn of(report: RunReport, record: RunRecord, nonce: impl Into<String>) -> Answer {
         Answer {
-            events: report.record,
+            events: report.events,
             decisions: report.choices,
             chaos: report.chaos,
             begun: report.begun,
@@ -100,7 +100,7 @@ impl Answer {
     }
 
     /// One with nothing but the record.
-    pub fn new(record: Record, nonce: impl Into<String>) -> Answer {
+    pub fn new(record: RunRecord, nonce: impl Into<String>) -> Answer {
         Answer {
             record,
             nonce: nonce.into(),

@@ -17,7 +17,7 @@ use labrpc::RunSpec;
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::{Answer, Bounds, Job, Keep, watch};
-use crate::records::{Build, Problem, Record};
+use crate::records::{Build, FailureRecord, RunRecord};
 use labraft::{CauseKind, Crash, Implementation, Profile, Test, Verdict};
 
 /// How often a wait looks whether it is to go on.
@@ -176,11 +176,11 @@ impl<'a> Pool<'a> {
             details.push("its last words:".into());
             details.extend(last.iter().map(|line| format!("  {line}")));
         }
-        let problem = Problem { at, details, ..Problem::new(reason, kind) };
+        let failure = FailureRecord { at, details, ..FailureRecord::new(reason, kind) };
         let name = self.settings.implementation.name;
         let build = &self.settings.build;
-        let record = Record::ended((&job.test, job.spec.seed), name, verdict, problem, build);
-        let record = Record { profile: job.profile, ..record };
+        let record = RunRecord::ended((&job.test, job.spec.seed), name, verdict, failure, build);
+        let record = RunRecord { profile: job.profile, ..record };
         Answer::new(record, &job.nonce)
     }
 

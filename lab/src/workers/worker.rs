@@ -12,7 +12,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use super::watch::Traces;
 use super::{Answer, Bounds, Job, Keep};
-use crate::records::{Build, Record};
+use crate::records::{Build, RunRecord};
 use labraft::Implementation;
 use labraft::Run;
 use labraft::Test;
@@ -90,7 +90,7 @@ fn run(
     let before = cpu_time();
     let report = run.run();
     let cpu = cpu_time().saturating_sub(before);
-    let record = Record::new(&report, implementation.name, cpu, build);
+    let record = RunRecord::new(&report, implementation.name, cpu, build);
     Ok(Answer::of(report, record, &job.nonce))
 }
 
