@@ -1,4 +1,6 @@
-//! What other programs read: JSON, JUnit's XML, and what GitHub shows.
+//! Summaries for other programs: JSON, JUnit XML, and GitHub's annotations and step summary.
+//!
+//! In all of them, `replay` gives the command that repeats a run.
 
 use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
 use serde_json::json;
@@ -8,7 +10,7 @@ use crate::records::RunRecord;
 use labraft::Verdict;
 use labraft::{Part, Test};
 
-/// An object a test, each in a line.
+/// One JSON object for each test, on a line of its own.
 pub fn json_lines(
     summary: &Summary,
     suite: &[Test],
@@ -48,7 +50,7 @@ pub fn json_lines(
     lines.collect()
 }
 
-/// A file of JUnit's XML, as Jenkins defines it: a test case for each test, a suite for each part.
+/// A JUnit XML report as Jenkins reads it, with a suite for each part and a case for each test.
 pub fn junit(summary: &Summary, suite: &[Test], replay: impl Fn(&RunRecord) -> String) -> String {
     let mut report = quick_junit::Report::new("lab");
     let mut suites: Vec<(Part, TestSuite)> = Vec::new();
@@ -91,13 +93,13 @@ fn test_case(part: Part, test: &TestSummary, replay: &impl Fn(&RunRecord) -> Str
     case
 }
 
-/// Such as `3 of 1000 seeds did not pass: seeds`.
+/// How many seeds did not pass, such as `3 of 1000 seeds did not pass`.
 fn counts(test: &TestSummary) -> String {
     let not_passed = test.failures() + test.count(Verdict::Unknown);
     format!("{not_passed} of {} seeds did not pass", test.runs())
 }
 
-/// Lines that GitHub shows as annotations: one for each test that did not pass.
+/// Workflow commands that GitHub shows as annotations, one for each test that did not pass.
 pub fn github_annotations(
     summary: &Summary,
     suite: &[Test],
@@ -109,14 +111,14 @@ pub fn github_annotations(
         let kind = if test.failures() > 0 { "error" } else { "warning" };
         let reason = first.failure.as_ref().map_or("", |failure| failure.reason.as_str());
         let message = format!("{}: {reason}; {}", counts(test), replay(first));
-        // What would end the message or the line is written as GitHub reads it.
+        // GitHub requires these characters to be escaped in the text of a workflow command.
         let message = message.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
         text += &format!("::{kind} title={}::{message}\n", test.name);
     }
     text
 }
 
-/// A page in Markdown for GitHub's step summary.
+/// A Markdown page for GitHub's step summary: a table of the tests, then the most frequent failures.
 pub fn github_summary(
     summary: &Summary,
     suite: &[Test],

@@ -1,10 +1,10 @@
-//! What a person reads, and what other programs read.
+//! Reports on one run or many, for people and for other programs.
 //!
 //! | module | what it is |
 //! |---|---|
-//! | this one | one run: results in the course's words, failures with the reason first, events |
-//! | `summary` | many runs: counts, rates, groups of failures |
-//! | `formats` | the same as JSON, as JUnit, for GitHub |
+//! | this one | one run: its result as the course prints it, its failure, its events |
+//! | `summary` | many runs: counts, failure rates, failures grouped by cause |
+//! | `formats` | summaries as JSON, as JUnit XML, and for GitHub |
 
 mod formats;
 mod summary;
@@ -20,7 +20,9 @@ use labraft::Passed;
 use labraft::Verdict;
 use labraft::{Part, Test};
 
-/// One run as the course prints it, seed behind: a title, then figures or the failure.
+/// A run as the course prints it: a title, then the figures and the seed, or the failure.
+///
+/// `replay` is the command that repeats the run.
 pub fn course_words(test: &Test, answer: &Answer, replay: &str) -> String {
     let Answer { record, chaos, begun, passed, warnings, .. } = answer;
     let mut text = String::new();
@@ -46,7 +48,8 @@ pub fn course_words(test: &Test, answer: &Answer, replay: &str) -> String {
     text
 }
 
-/// Virtual seconds, servers, RPCs; then bytes and commands, or operations.
+/// The course's figures: virtual seconds, servers and RPCs, then bytes and commands, or operations in
+/// lab 3.
 fn figures(part: Part, passed: &Passed) -> String {
     let Passed { servers, rpcs, bytes, commands, .. } = passed;
     let seconds = passed.took.as_secs_f64();
@@ -57,7 +60,8 @@ fn figures(part: Part, passed: &Passed) -> String {
     }
 }
 
-/// A failure: the reason, where and when, how to see it again, then what stands behind it.
+/// Describes a failure: the reason, when and where it was found, the command that replays it, and the
+/// details. Empty for a run without a failure.
 pub fn failed(record: &RunRecord, replay: &str) -> String {
     let Some(failure) = &record.failure else { return String::new() };
     let verdict = record.verdict.name().to_uppercase();
@@ -73,12 +77,12 @@ pub fn failed(record: &RunRecord, replay: &str) -> String {
     text
 }
 
-/// How wide the names of these tests are in a table.
+/// The width of the longest of these test names, for a table's first column.
 pub fn name_width<'a>(names: impl IntoIterator<Item = &'a str>) -> usize {
     names.into_iter().map(str::len).max().unwrap_or(0)
 }
 
-/// One line of a record: virtual time, where, what.
+/// An event on one line: virtual time in seconds, the node, and what happened there.
 pub fn event_line(timed: &Timed) -> String {
     let what = match &timed.event {
         Event::Sent { call, to, method, bytes, content } => {
@@ -86,7 +90,7 @@ pub fn event_line(timed: &Timed) -> String {
         }
         Event::Delivered { call, from, method } => format!("#{call} {method} from {from} arrives"),
         Event::Lost { call, to, method, why } => {
-            format!("#{call} {method} -> {to} gets no answer: {why}")
+            format!("#{call} {method} -> {to} gets no reply: {why}")
         }
         Event::Replied { call, to, content, bytes, held, .. } => {
             let held = match held.as_millis() {
@@ -97,7 +101,7 @@ pub fn event_line(timed: &Timed) -> String {
         }
         Event::Answered { call, from, .. } => format!("#{call} reply from {from} arrives"),
         Event::Woke { task } => format!("timer of {task:?}"),
-        Event::Crashed { tasks } => format!("ends, with {tasks} tasks"),
+        Event::Crashed { tasks } => format!("stops (tasks ended: {tasks})"),
         Event::Note { text: line } => format!("| {line}"),
         Event::Custom { kind, text, .. } => format!("{kind}: {text}"),
     };

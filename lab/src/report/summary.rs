@@ -1,4 +1,5 @@
-//! Many runs: counts, rates with their uncertainty, and failures by their reason.
+//! Summary of many runs: counts, failure rates with confidence intervals, and failures grouped by
+//! cause.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -6,49 +7,50 @@ use std::fmt::Write;
 use crate::records::RunRecord;
 use labraft::{CauseKind, Part, Test, Verdict};
 
-/// How many runs that did not pass are kept of each test: those with the lowest seeds.
+/// How many runs that did not pass are kept for each test: those with the lowest seeds.
 const KEPT: usize = 10;
-/// How many reasons are told apart.
+/// The most groups of failures. Further causes share one more group.
 const MAX_GROUPS: usize = 100;
 
-/// What the runs of a sweep came to. It does not grow with their number.
+/// The results of a sweep. Its size does not depend on the number of runs.
 #[derive(Clone, Debug, Default)]
 pub struct Summary {
     tests: BTreeMap<String, TestSummary>,
-    /// By verdict and cause. `None` holds all runs for which there were too many kinds of cause.
+    /// Failures by verdict and kind of cause. Once there are `MAX_GROUPS` groups, runs with any other
+    /// cause go to `None`.
     groups: BTreeMap<Option<(Verdict, CauseKind)>, Group>,
 }
 
-/// What the runs of one test came to.
+/// The results of one test.
 #[derive(Clone, Debug)]
 pub struct TestSummary {
     /// The test's name.
     pub name: String,
-    /// How many runs were judged so.
+    /// The number of runs with each verdict.
     pub counts: BTreeMap<Verdict, u64>,
-    /// The first ones that did not pass, by their seeds.
+    /// The runs with the lowest seeds that did not pass, by seed.
     pub not_passed: BTreeMap<u64, RunRecord>,
-    /// The most CPU time that a run took, in milliseconds, and its seed.
+    /// The CPU time of the slowest run in milliseconds, and its seed.
     pub slowest: (f64, u64),
-    /// CPU time of all runs, in milliseconds.
+    /// The CPU time of all runs together, in milliseconds.
     pub cpu_ms: f64,
-    /// Virtual time of all runs, in seconds.
+    /// The virtual time of all runs together, in seconds.
     pub virtual_seconds: f64,
 }
 
-/// Runs that did not pass for one reason.
+/// Runs that did not pass, with the same verdict and the same kind of cause.
 #[derive(Clone, Debug)]
 pub struct Group {
-    /// How many there are of each test.
+    /// The number of runs of each test.
     pub tests: BTreeMap<String, u64>,
-    /// The one with the lowest seed.
+    /// The run with the lowest seed.
     pub first: RunRecord,
-    /// The one that failed soonest, in virtual time.
+    /// The run that failed soonest, in virtual time.
     pub shortest: RunRecord,
 }
 
 impl Group {
-    /// How many runs.
+    /// The number of runs in this group.
     pub fn count(&self) -> u64 {
         self.tests.values().sum()
     }
@@ -81,17 +83,17 @@ impl TestSummary {
         }
     }
 
-    /// How many runs.
+    /// The number of runs, whatever their verdict.
     pub fn runs(&self) -> u64 {
         self.counts.values().sum()
     }
 
-    /// How many runs were judged so.
+    /// The number of runs with this verdict.
     pub fn count(&self, verdict: Verdict) -> u64 {
         self.counts.get(&verdict).copied().unwrap_or(0)
     }
 
-    /// How many runs failed, crashed or hung.
+    /// The number of runs that failed, crashed or hung.
     pub fn failures(&self) -> u64 {
         [Verdict::Failed, Verdict::Crashed, Verdict::Hung]
             .map(|verdict| self.count(verdict))
@@ -99,7 +101,7 @@ impl TestSummary {
             .sum()
     }
 
-    /// The first seeds that did not pass, as a list; `...` stands for more.
+    /// The lowest seeds that did not pass, separated by commas; `...` at the end if there are more.
     pub fn seeds(&self) -> String {
         let shown: Vec<String> = self.not_passed.keys().map(ToString::to_string).collect();
         let all = self.failures() + self.count(Verdict::Unknown);
@@ -108,7 +110,7 @@ impl TestSummary {
     }
 }
 
-/// The 95 % interval of a rate of which `count` of `of` was seen (Wilson's).
+/// The 95 % confidence interval of a rate, given `count` hits in `of` trials (Wilson's score interval).
 pub fn rate_interval(count: u64, of: u64) -> (f64, f64) {
     const Z: f64 = 1.959_964;
     if of == 0 {
@@ -141,7 +143,7 @@ impl Summary {
         if record.seed < group.first.seed {
             group.first = record.clone();
         }
-        // In whatever order runs end, it is the same one.
+        // Ties are broken by test and seed, so that the order in which runs finish does not matter.
         let length = |record: &RunRecord| record.virtual_seconds;
         let by_name = |a: &RunRecord, b: &RunRecord| (&a.test, a.seed).cmp(&(&b.test, b.seed));
         let shortest = &group.shortest;
@@ -150,33 +152,33 @@ impl Summary {
         }
     }
 
-    /// The tests that were run, in the order of the suite.
+    /// The tests that have runs, in the order of the suite.
     pub fn tests(&self, suite: &[Test]) -> Vec<(Part, &TestSummary)> {
         let found = suite.iter().filter_map(|test| Some((test.part, self.tests.get(test.name)?)));
         found.collect()
     }
 
-    /// The reasons for which runs did not pass, the most frequent first.
+    /// The groups of runs that did not pass, largest first.
     pub fn groups(&self) -> Vec<&Group> {
         let mut groups: Vec<&Group> = self.groups.values().collect();
         groups.sort_by_key(|group| std::cmp::Reverse(group.count()));
         groups
     }
 
-    /// The worst verdict.
+    /// The worst verdict of any run; [`Verdict::Passed`] if there are none.
     pub fn worst(&self) -> Verdict {
         let verdicts = self.tests.values().flat_map(|test| test.counts.keys());
         verdicts.max().copied().unwrap_or(Verdict::Passed)
     }
 
-    /// How many runs there are, and how many of them failed, crashed or hung.
+    /// The number of runs, and how many of them failed, crashed or hung.
     pub fn totals(&self) -> (u64, u64) {
         let tests = self.tests.values();
         tests
             .fold((0, 0), |(runs, failures), test| (runs + test.runs(), failures + test.failures()))
     }
 
-    /// A table: a line a test.
+    /// A table with one line per test.
     pub fn table(&self, suite: &[Test]) -> String {
         let tests = self.tests(suite);
         let width = super::name_width(tests.iter().map(|(_, test)| test.name.as_str())).max(4);
@@ -210,7 +212,7 @@ impl Summary {
         text
     }
 
-    /// The reasons, each with its first run: at most so many.
+    /// The `most` largest groups of failures, each with its first run.
     pub fn reasons(&self, most: usize, replay: impl Fn(&RunRecord) -> String) -> String {
         let groups = self.groups();
         let mut text = String::new();
@@ -219,12 +221,12 @@ impl Summary {
             let tests: Vec<String> = tests.collect();
             let count = group.count();
             let runs = if count == 1 { "run" } else { "runs" };
-            text += &format!("{count} {runs} ({}), such as\n", tests.join(", "));
+                text += &format!("{count} {runs} ({}), for example\n", tests.join(", "));
             text += &super::failed(&group.first, &replay(&group.first));
         }
         if groups.len() > most {
             text +=
-                &format!("and {} more reasons; the results have them all\n", groups.len() - most);
+                &format!("and {} more reasons; see the results for all\n", groups.len() - most);
         }
         text
     }
@@ -282,7 +284,7 @@ mod tests {
             "{table}"
         );
         let reasons = summary.reasons(2, |record| format!("replay {}", record.seed));
-        assert!(reasons.contains("20 runs (Basic3A 20), such as\n  FAILED: two 1\n"), "{reasons}");
+        assert!(reasons.contains("20 runs (Basic3A 20), for example\n  FAILED: two 1\n"), "{reasons}");
         assert!(reasons.contains("and 2 more reasons"), "{reasons}");
     }
 

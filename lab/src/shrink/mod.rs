@@ -1,15 +1,16 @@
-//! The fewest decisions that still make a run fail the same way.
+//! Finds the fewest decisions with which a run still fails in the same way.
 //!
-//! A run is what its decisions make of it. Here all of them get their benign value, but for a set that
-//! is made smaller and smaller, as long as the run breaks the same property, or the same expectation. (Zeller
-//! and Hildebrandt, "Simplifying and isolating failure-inducing input", 2002.) Decisions that a shrunk
-//! run comes to and the first one did not are benign as well, so that what is left is all there is.
+//! A run is determined by its decisions. The search gives all of them their benign value, except for a
+//! set that it makes smaller and smaller, as long as the run still breaks the same property or
+//! expectation. (Zeller and Hildebrandt, "Simplifying and isolating failure-inducing input", 2002.)
+//! Decisions that occur only in the shrunk run are benign too, so the set that remains explains the
+//! failure completely.
 //!
 //! | module | what it is |
 //! |---|---|
 //! | this one | the search |
-//! | `told` | what is left, in words |
-//! | `past` | what the failure rests on |
+//! | `told` | descriptions of the decisions that are needed |
+//! | `past` | steps of the protocol in the causal past of the failure |
 
 mod past;
 mod told;
@@ -25,37 +26,37 @@ pub use told::tell;
 use crate::records::{FailureRecord, RunRecord};
 use crate::workers::{Answer, Keep};
 
-/// Makes a run; `None` when that was interrupted.
+/// Makes a run. Returns `None` if it was interrupted.
 pub type MakeRun<'a> = &'a mut dyn FnMut(&RunSpec, Keep) -> io::Result<Option<Answer>>;
 
-/// What a search came to.
+/// The result of a search.
 #[derive(Clone, Debug)]
 pub struct Shrunk {
-    /// What the shrunk run is made of.
+    /// The specification of the shrunk run.
     pub spec: RunSpec,
-    /// What became of it; none when nothing could be left out.
+    /// The result of the shrunk run; `None` if nothing could be left out.
     pub record: Option<RunRecord>,
     /// The decisions that are needed, in the order of their times.
     pub needed: Vec<Taken>,
-    /// How many decisions were not benign in the run as it was.
+    /// The number of decisions in the original run that were not benign.
     pub of: usize,
-    /// How many runs were made.
+    /// The number of runs that the search made.
     pub runs: u64,
     /// Why the search ended.
     pub end: End,
 }
 
 impl Shrunk {
-    /// How many of the needed decisions are faults, and how many are calls that a generated workload makes:
-    /// steps of the protocol, which nobody would call a fault.
+    /// Counts the needed decisions: first faults, then calls made by the clients of a generated workload,
+    /// which are not faults.
     pub fn faults_and_calls(&self) -> (usize, usize) {
         let calls = self.needed.iter().filter(|taken| is_call(taken)).count();
         (self.needed.len() - calls, calls)
     }
 }
 
-/// Whether a decision is that a client of a generated workload makes a call. The schedule of crashes and
-/// cuts is number 0, those of clients follow.
+/// Whether a decision is a call made by a client of a generated workload. Schedule 0 is that of crashes
+/// and cuts; the schedules of the clients follow.
 fn is_call(taken: &Taken) -> bool {
     taken.address.kind == Kind::Schedule && taken.address.to > 0
 }
@@ -65,40 +66,41 @@ fn is_call(taken: &Taken) -> bool {
 pub enum End {
     /// Nothing more can be left out.
     Smallest,
-    /// As many runs were made as may be.
+    /// The maximum number of runs was reached.
     Budget,
-    /// Somebody wanted it to.
+    /// The user interrupted it.
     Interrupted,
 }
 
-/// How far a search is.
+/// The progress of a search.
 #[derive(Copy, Clone, Debug)]
 pub struct Progress {
-    /// How many runs were made.
+    /// The number of runs made so far.
     pub runs: u64,
-    /// How many decisions are left.
+    /// The number of decisions in the smallest failing set so far.
     pub left: usize,
 }
 
-/// Kinds that are about time and order only, from the least telling on: left out first.
+/// Kinds of decisions that affect only time and order. They are left out first, the least informative
+/// kind before the others.
 const TIMING: [Kind; 5] =
     [Kind::Order, Kind::RequestTransit, Kind::ReplyTransit, Kind::Unreachable, Kind::RequestDelay];
 
-/// Of a set that cannot be halved, so many drawn subsets are tried.
+/// How many random subsets are tried for each chunk size.
 const DRAWN_SUBSETS: u64 = 6;
-/// Subsets are drawn while there are more decisions than this.
+/// Random subsets are tried only while more decisions than this are left.
 const FEW: usize = 12;
 
-/// Why the search goes no further.
+/// Why the search stops early.
 enum Stop {
     End(End),
     Broken(io::Error),
 }
 
-/// A set of decisions with which the run fails the same way.
+/// A set of decisions with which the run fails in the same way.
 struct Failing {
     decisions: Vec<Taken>,
-    /// What the run is made of.
+    /// The specification of the run with these decisions.
     spec: RunSpec,
     record: Option<RunRecord>,
 }
@@ -113,12 +115,13 @@ struct Search<'a> {
     best: Failing,
 }
 
-/// Looks for the fewest decisions with which the run of `spec` still fails in this way, in at most
-/// `budget` runs. `decisions` are those of that run which were not benign. It is the same search each
-/// time.
+/// Finds the fewest decisions with which the run of `spec` still fails in the same way as `failure`.
+///
+/// `decisions` are the decisions of that run that were not benign. The search makes at most `budget`
+/// runs, calls `progress` after each, and is deterministic.
 ///
 /// # Errors
-/// Those of making runs.
+/// If `make_run` fails.
 pub fn shrink(
     spec: &RunSpec,
     failure: &FailureRecord,
@@ -142,7 +145,7 @@ pub fn shrink(
 
 impl Search<'_> {
     fn search(&mut self) -> Result<(), Stop> {
-        // A run that is shrunk already is not to be grown again.
+        // In a run that was shrunk before, this would bring back decisions that are already left out.
         if self.best.spec.benign.is_empty() {
             self.leave_out_kinds()?;
         }
@@ -151,7 +154,7 @@ impl Search<'_> {
         self.leave_out_chunks_of(1)
     }
 
-    /// A run: whether it fails the same way. If so, it is the best so far.
+    /// Makes a run and returns whether it fails in the same way. If so, it becomes the best so far.
     fn fails(&mut self, spec: RunSpec) -> Result<bool, Stop> {
         if self.runs == self.budget {
             return Err(Stop::End(End::Budget));
@@ -163,7 +166,7 @@ impl Search<'_> {
         if is_same && !answer.record.fingerprint.is_empty() {
             let mut seen = BTreeSet::new();
             let mut decisions = answer.decisions;
-            // Some are asked more than once.
+            // Some decisions are recorded more than once.
             decisions.retain(|taken| seen.insert(taken.address));
             self.best = Failing { decisions, spec, record: Some(answer.record) };
         }
@@ -171,14 +174,15 @@ impl Search<'_> {
         Ok(is_same)
     }
 
-    /// A run with nothing but these decisions.
+    /// Whether the run still fails with only these decisions, all others being benign.
     fn fails_with<'b>(&mut self, decisions: impl Iterator<Item = &'b Taken>) -> Result<bool, Stop> {
         let decisions: BTreeMap<Address, u64> =
             decisions.map(|taken| (taken.address, taken.value)).collect();
         self.fails(RunSpec::only(self.seed, decisions))
     }
 
-    /// Whole kinds first: all, those about time, each one. What is not left out is as the seed says.
+    /// Leaves out whole kinds of decisions: all at once, those that affect only time, then one kind at a
+    /// time. The decisions of the other kinds follow from the seed.
     fn leave_out_kinds(&mut self) -> Result<(), Stop> {
         let all = Kind::ALL.into_iter().filter(|kind| kind.has_benign());
         let mut left: BTreeSet<Kind> = all.collect();
@@ -203,16 +207,17 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// The run of the seed without these kinds.
+    /// The specification of the seed's run in which decisions of these kinds are benign.
     fn without(&self, kinds: &BTreeSet<Kind>) -> RunSpec {
         let benign = kinds.iter().map(|&kind| (kind, BTreeSet::new())).collect();
         RunSpec { benign, ..RunSpec::seed(self.seed) }
     }
 
-    /// Halves, then smaller and smaller parts, down to single decisions.
+    /// Leaves out chunks of the decisions: halves first, then smaller and smaller ones, down to single
+    /// decisions.
     fn leave_out_chunks(&mut self) -> Result<(), Stop> {
-        // From here on nothing but what is listed is other than benign, also where the shrunk run
-        // comes to decisions that no run before it came to.
+        // From here on, every decision that is not listed is benign, even one that occurs in no earlier
+        // run.
         let listed = self.best.decisions.clone();
         if !self.fails_with(listed.iter())? {
             return Ok(());
@@ -226,8 +231,8 @@ impl Search<'_> {
         self.leave_out_chunks_of(1)
     }
 
-    /// Leaves out parts of this size while that goes, the latest first: what is decided late sways
-    /// least of the rest.
+    /// Leaves out chunks of this size, as long as the run still fails. The latest decisions come first,
+    /// because they influence the fewest others.
     fn leave_out_chunks_of(&mut self, size: usize) -> Result<(), Stop> {
         loop {
             let before = self.best.decisions.len();
@@ -239,15 +244,15 @@ impl Search<'_> {
                 self.fails_with(rest)?;
                 end = start.min(self.best.decisions.len());
             }
-            // What was needed beside others may not be needed without them.
+            // A decision that was needed together with others may be unnecessary once they are gone.
             if size > 1 || self.best.decisions.len() == before {
                 return Ok(());
             }
         }
     }
 
-    /// Runs are not tame: leaving out one part changes what the others do. So some drawn subsets are
-    /// tried as well.
+    /// Tries random subsets. They can succeed where leaving out one chunk at a time does not, because
+    /// each decision that is left out changes what the others cause.
     fn keep_drawn(&mut self, salt: usize) -> Result<(), Stop> {
         for n in 0..DRAWN_SUBSETS {
             let tried = self.best.decisions.clone();
@@ -264,7 +269,7 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// Delays that need not be so long.
+    /// Shortens the delays that can be shorter.
     fn make_shorter(&mut self) -> Result<(), Stop> {
         let is_span = |taken: &Taken| taken.bound > 3;
         let spans: Vec<Address> =

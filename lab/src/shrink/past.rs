@@ -1,5 +1,5 @@
-//! What a failure rests on: the steps of the protocol in its causal past. (Lamport, "Time, clocks, and
-//! the ordering of events in a distributed system", 1978.)
+//! The causal past of a failure, measured in steps of the protocol. (Lamport, "Time, clocks, and the
+//! ordering of events in a distributed system", 1978.)
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -9,12 +9,13 @@ use labrpc::{Event, Node, Timed};
 use crate::records::FailureRecord;
 use labraft::{HarnessEvent, ServerState};
 
-/// How many steps of the protocol are in the causal past of a failure: moments at which something of
-/// a server's term, role, vote, log, commitIndex or a leader's matchIndex changed, be it by a message,
-/// a time-out or a command; crashes, and restarts. What the servers are started with is no step.
+/// Counts the steps of the protocol in the causal past of a failure.
+///
+/// A step is a moment at which a server's term, role, vote, log, commitIndex or (for a leader) matchIndex
+/// changed, or at which a server crashed or restarted. The initial states of the servers do not count.
 pub fn protocol_steps(events: &[Timed], failure: &FailureRecord) -> usize {
     let at = failure.at.and_then(|at| Duration::try_from_secs_f64(at).ok());
-    // As it is written down, it is rounded.
+    // The time in a record is rounded.
     let at = at.map_or(Duration::MAX, |at| at + Duration::from_micros(1));
     let end = events.partition_point(|timed| timed.at <= at);
     let events = &events[..end];
@@ -33,8 +34,8 @@ pub fn protocol_steps(events: &[Timed], failure: &FailureRecord) -> usize {
     count_steps(events, &past)
 }
 
-/// All events that happened before these, and these: each event rests on the one before it at its node,
-/// and what arrives on what was sent.
+/// Marks the events at the places `ends` and everything that happened before them: an event depends on
+/// the previous event at its node, and an arrival also on the message being sent.
 fn past_of(events: &[Timed], ends: Vec<usize>) -> Vec<bool> {
     let (mut sent, mut replied) = (BTreeMap::new(), BTreeMap::new());
     let mut last_at: BTreeMap<Node, usize> = BTreeMap::new();

@@ -8,7 +8,7 @@ use crate::records::{Build, FailureRecord, RunRecord};
 use crate::workers::{Answer, Keep};
 use labraft::{CauseKind, Verdict};
 
-/// A run with a hundred faults, in the order of their addresses, that fails when some of them are there.
+/// The decisions of a run with a hundred faults.
 fn decisions() -> Vec<Taken> {
     let kinds = [Kind::Order, Kind::RequestDrop, Kind::ReplyHold, Kind::RequestDelay];
     let taken = |n: u64| Taken {
@@ -45,8 +45,8 @@ fn answer(decisions: Vec<Taken>, reason: Option<&str>) -> Answer {
     Answer { decisions, ..Answer::new(record, "") }
 }
 
-/// Shrinks a run that fails as long as `fails` says so of its decisions; it is interrupted after so many
-/// runs.
+/// Shrinks a run whose failure, if any, `fails` derives from its decisions. The search is interrupted
+/// after `interrupted` runs.
 fn shrunk(
     budget: u64,
     interrupted: u64,

@@ -1,4 +1,4 @@
-//! Decisions in words: which message, when, and what became of it.
+//! Descriptions of decisions: which message or server was affected, when, and how.
 
 use std::collections::BTreeMap;
 
@@ -6,19 +6,19 @@ use labrpc::{Event, Kind, Node, Taken, Timed};
 
 use super::is_call;
 
-/// What each of these decisions was about, a sentence each. `events` are those of the run.
+/// Describes each of these decisions in a sentence. `events` are the events of the run.
 pub fn tell(needed: &[Taken], events: &[Timed]) -> Vec<String> {
     let calls = calls(events);
     needed.iter().map(|taken| sentence(taken, &calls, events)).collect()
 }
 
-/// A call: when it was made, and of which method.
+/// A call, with the virtual time in seconds at which it was made.
 struct Call<'a> {
     at: f64,
     method: &'a str,
 }
 
-/// By caller and callee, all calls in their order.
+/// All calls in their order, by caller and callee.
 type Calls<'a> = BTreeMap<(Node, Node), Vec<Call<'a>>>;
 
 fn calls(events: &[Timed]) -> Calls<'_> {
@@ -45,38 +45,38 @@ fn sentence(taken: &Taken, calls: &Calls<'_>, events: &[Timed]) -> String {
     let microseconds = value as f64 / 1000.0;
     match address.kind {
         Kind::Order => {
-            format!("a task of {from} takes another turn than that of waking, at {at:.6} s")
+            format!("a task of {from} runs out of the order of waking at {at:.6} s")
         }
         Kind::RequestTransit => {
-            format!("the request of {} travels {microseconds:.1} us longer", of_call())
+            format!("the request of {} takes {microseconds:.1} us longer", of_call())
         }
         Kind::ReplyTransit => {
-            format!("the reply to {} travels {microseconds:.1} us longer", of_call())
+            format!("the reply to {} takes {microseconds:.1} us longer", of_call())
         }
-        Kind::RequestDelay => format!("the request of {} is delayed {value} ms", of_call()),
+        Kind::RequestDelay => format!("the request of {} is delayed by {value} ms", of_call()),
         Kind::RequestDrop => format!("the request of {} is lost", of_call()),
         Kind::ReplyDrop => format!("the reply to {} is lost", of_call()),
-        Kind::ReplyHold => format!("the reply to {} is held {value} ms", of_call()),
+        Kind::ReplyHold => format!("the reply to {} is held back for {value} ms", of_call()),
         Kind::Unreachable => {
-            format!("{}, which cannot get there, takes {value} ms to fail", of_call())
+            format!("{}, to an unreachable server, takes {value} ms to fail", of_call())
         }
-        Kind::RequestHold => format!("the request of {} is held {value} ms", of_call()),
+        Kind::RequestHold => format!("the request of {} is held back for {value} ms", of_call()),
         Kind::RequestCopy => {
             format!("the request of {} arrives a second time {value} ms later", of_call())
         }
         Kind::LinkFault => {
             let what = if value == 1 { "cut" } else { "clogged" };
             let n = address.n;
-            format!("the way {from}->{to} is {what} from {n} s to {} s", n + 1)
+            format!("the link {from}->{to} is {what} from {n} s to {} s", n + 1)
         }
-        Kind::Pause => format!("{from} pauses for {value} ms from {} s on", address.n),
+        Kind::Pause => format!("{from} pauses for {value} ms, starting at {} s", address.n),
         Kind::ClockSkew => {
             let (parts, how) =
                 if value % 2 == 0 { (value / 2, "slow") } else { (value / 2 + 1, "fast") };
-            format!("the clock of {from} is {parts} parts of 1000 {how}")
+            format!("the clock of {from} is {parts} parts in 1000 {how}")
         }
-        Kind::CrashAtSave => format!("{from} crashes at a save at {at:.6} s"),
-        Kind::Configuration => format!("a rate of faults is {value}"),
+        Kind::CrashAtSave => format!("{from} crashes during a save at {at:.6} s"),
+        Kind::Configuration => format!("a fault rate is {value}"),
         Kind::Schedule if is_call(taken) => format!("a client makes a call at {at:.6} s"),
         Kind::Schedule => {
             let steps = events.iter().filter(|timed| timed.at == taken.at);

@@ -1,12 +1,14 @@
-//! Runs in processes of their own, for the lab does not trust what it runs: code under test may
-//! panic, abort, overflow its stack, block its thread, spin for ever or use up the memory. That costs
-//! one run. The worker is ended and replaced, and the same run is made once more, watched.
+//! Worker processes, which isolate the lab from the code under test.
+//!
+//! That code may panic, abort, overflow its stack, block its thread, spin forever or exhaust the memory.
+//! In a process of its own, this costs a single run: the worker is killed and replaced, and the same run
+//! is repeated under observation.
 //!
 //! | module | what it is |
 //! |---|---|
-//! | `worker` | the process that runs what it is told |
-//! | `pool` | the side that tells: starts workers, waits, ends and replaces them |
-//! | `watch` | what is seen of a run that does not come to an end |
+//! | `worker` | the worker process: reads jobs, runs them, answers |
+//! | `pool` | the parent's side: starts workers, hands out jobs, kills and replaces workers |
+//! | `watch` | the traces of a run under observation |
 
 mod pool;
 mod watch;
@@ -26,7 +28,7 @@ use labraft::Passed;
 use labraft::Profile;
 use labraft::RunReport;
 
-/// What a worker is told to run: one line of JSON.
+/// A run for a worker, sent as one line of JSON.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Job {
     /// The test's name.
@@ -35,58 +37,58 @@ struct Job {
     profile: Profile,
     keep: Keep,
     bounds: Option<Bounds>,
-    /// Where to leave traces while it runs.
+    /// The file in which to leave traces during the run.
     watch: Option<PathBuf>,
-    /// Drawn anew for each job: the answer repeats it.
+    /// Drawn anew for each job. Only an answer that repeats it is accepted.
     nonce: String,
 }
 
-/// Where a run is given up that is not wanted when it gets so far. It counts as failed then.
+/// Limits for a run that is of no use once it exceeds them. It then counts as failed.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bounds {
     /// The latest virtual time.
     pub virtual_time: Duration,
-    /// The most polls of tasks and arrivals of messages.
+    /// The maximum number of task polls and message arrivals.
     pub events: u64,
 }
 
-/// What to answer with, beside the result.
+/// What an answer contains besides the result.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Keep {
-    /// Nothing.
+    /// Nothing else.
     #[default]
     Result,
-    /// The decisions that were not benign.
+    /// The decisions with a value other than their benign one.
     Decisions,
-    /// These, and the events.
+    /// Those decisions, and all events.
     Events,
 }
 
-/// What became of a run: a worker's answer is one line of JSON.
+/// The outcome of a run. A worker sends it as one line of JSON.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Answer {
-    /// What is to be kept.
+    /// The result, as it goes into the results file.
     pub record: RunRecord,
-    /// The nonce of the job. What does not know it is no answer to it.
+    /// The nonce of the job. An answer with any other nonce is rejected.
     pub nonce: String,
-    /// The faults beyond the course's network, in words.
+    /// A description of the faults drawn under chaos, beyond those of the course's network.
     pub chaos: Option<String>,
-    /// The title of the part that was begun last.
+    /// The title of the last part of the test that started.
     pub begun: Option<String>,
     /// The figures of each part that passed.
     pub passed: Vec<Passed>,
-    /// What was odd but not wrong.
+    /// Observations that are unusual but no failure.
     pub warnings: Vec<String>,
-    /// The events, if they were asked for.
+    /// The events of the run, with [`Keep::Events`].
     pub events: Vec<Timed>,
-    /// The decisions that had another than their benign value, if they were asked for. Those without a
-    /// benign value are not among them.
+    /// The decisions with a value other than their benign one, with [`Keep::Decisions`] or
+    /// [`Keep::Events`]. Kinds of decisions that have no benign value are not included.
     pub decisions: Vec<Taken>,
 }
 
 impl Answer {
-    /// What became of a run that came to an end; `record` is what is kept of it.
+    /// The answer for a run that ended by itself, from its report and the record made of it.
     pub fn of(report: RunReport, record: RunRecord, nonce: impl Into<String>) -> Answer {
         Answer {
             events: report.events,
@@ -99,7 +101,7 @@ impl Answer {
         }
     }
 
-    /// One with nothing but the record.
+    /// An answer that contains only the record and the nonce.
     pub fn new(record: RunRecord, nonce: impl Into<String>) -> Answer {
         Answer {
             record,

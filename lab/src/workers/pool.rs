@@ -1,5 +1,5 @@
-//! The side that tells workers what to run: starts them, waits for answers, ends and replaces those
-//! that give none.
+//! The parent's side of the worker processes: starts them, hands out jobs, waits for answers, and kills
+//! and replaces workers that do not give one.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -20,66 +20,67 @@ use super::{Answer, Bounds, Job, Keep, watch};
 use crate::records::{Build, FailureRecord, RunRecord};
 use labraft::{CauseKind, Crash, Implementation, Profile, Test, Verdict};
 
-/// How often a wait looks whether it is to go on.
+/// How often a wait for an answer checks whether to give up.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
-/// A run that is watched is over when it leaves no more traces for so long.
+/// A run under observation is given up when it has left no new traces for this long.
 const SILENCE: Duration = Duration::from_secs(3);
-/// How much a run may print.
+/// The most that a run may print.
 const MAX_OUTPUT_BYTES: u64 = 64 << 20;
-/// How much of it is kept: what a process says when it dies comes last.
+/// How much of the output is kept: the end, because that is where a dying process explains itself.
 const KEPT_OUTPUT_BYTES: usize = 8 << 10;
-/// How long an answer may be: that of a recorded run has all of its events.
+/// The longest answer that is accepted. The answer for a recorded run contains all of its events.
 const MAX_ANSWER_BYTES: u64 = 1 << 30;
-/// How many lines of it are shown.
+/// How many lines of output are shown in a failure's details.
 const LAST_WORDS: usize = 6;
 
-/// A test and a seed to run it under.
+/// A test, and the seed to run it with.
 pub type Pair = (&'static Test, u64);
 
-/// What workers are started with.
+/// How workers are started, and what applies to all of their runs.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Which Raft they run.
+    /// The Raft under test.
     pub implementation: Implementation,
-    /// The program and its arguments that make it call [`serve`](super::serve), with these settings.
+    /// The program to start, and the arguments that make it call [`serve`](super::serve) with these
+    /// settings.
     pub command: Vec<String>,
-    /// Which faults runs have.
+    /// The faults that runs meet.
     pub profile: Profile,
-    /// How much memory a worker may use, in bytes: the command's own business, and for reports.
+    /// The memory limit of a worker in bytes, for reports only: `command` has to enforce it.
     pub memory_bytes: u64,
-    /// How long a run may take before it counts as hung. It only ends code that never comes back to
-    /// the executor, so it is far more than any run takes.
+    /// The real time after which a run counts as hung. It exists to end code that never returns to the
+    /// executor, so it should be far longer than any run takes.
     pub wall_limit: Duration,
-    /// Where traces of runs are left that did not come to an end.
+    /// The folder for the traces of runs that had to be repeated under observation.
     pub traces: PathBuf,
-    /// Whether what the code under test prints is to be seen.
+    /// Whether to pass the output of the code under test on to standard error.
     pub show_output: bool,
-    /// What the workers are built from.
+    /// The build of the workers.
     pub build: Build,
-    /// Whether the code under test may want to deceive: then each run has a process of its own, which
-    /// sees no environment, and a run that did not come to an end is not run again to be examined.
+    /// Whether the code under test may try to deceive the lab. If so, each run gets a process of its own
+    /// without environment variables, and a run that did not end is not repeated under observation.
     pub is_distrusted: bool,
 }
 
-/// Workers for runs.
+/// A pool of worker processes.
 #[derive(Debug)]
 pub struct Pool<'a> {
     settings: Settings,
-    /// Set by anyone to end everything as soon as possible.
+    /// Once set, by any thread, all runs end as soon as possible.
     stop: &'a AtomicBool,
 }
 
 impl<'a> Pool<'a> {
-    /// A pool that has not started any worker yet.
+    /// Creates a pool. Workers are not started until they are needed.
     pub fn new(settings: Settings, stop: &'a AtomicBool) -> Pool<'a> {
         Pool { settings, stop }
     }
 
-    /// Runs all pairs, `jobs` at a time, and hands over each answer as it comes. Ends early, without
-    /// the answers under way, when the stop flag is set.
+    /// Runs all pairs in `jobs` workers at once, and calls `on_answer` with each answer as it arrives.
+    /// When the stop flag is set, it returns early and drops the runs in progress.
     ///
     /// # Errors
-    /// When workers cannot be started: nothing of what they run is an error.
+    /// If a worker cannot be started. Whatever happens inside a run is an answer, not an error.
     pub fn run(
         &self,
         pairs: impl Iterator<Item = Pair> + Send,
@@ -113,7 +114,7 @@ impl<'a> Pool<'a> {
                 match answer {
                     Ok(answer) => on_answer(answer),
                     Err(error) => {
-                        // The others need not try.
+                        // The other workers would fail in the same way.
                         self.stop.store(true, Ordering::Relaxed);
                         result = Err(error);
                     }
@@ -123,7 +124,7 @@ impl<'a> Pool<'a> {
         })
     }
 
-    /// For runs one after the other in one worker.
+    /// Makes runs one after the other, in a single worker.
     pub fn runs(&self) -> Runs<'_> {
         Runs { pool: self, worker: None, bounds: None }
     }
@@ -132,13 +133,13 @@ impl<'a> Pool<'a> {
         self.stop.load(Ordering::Relaxed)
     }
 
-    /// Runs a pair that did not come to an end once more, and watches it.
+    /// Repeats a run that did not end, under observation.
     fn examine(&self, job: &Job, end: &End) -> io::Result<Option<Answer>> {
         let traces = self.settings.traces.join(format!("{}-{}.jsonl", job.test, job.spec.seed));
         let job = Job { watch: Some(traces.clone()), ..job.clone() };
         let mut worker = Worker::start(&self.settings)?;
         let mut silence = Limit::after(SILENCE.min(self.settings.wall_limit));
-        // What leaves traces for ever has left enough of them by then.
+        // A run that leaves traces forever has left enough of them by then.
         let mut limit = Limit::after(self.settings.wall_limit);
         let mut size = 0;
         let give_up = || {
@@ -155,7 +156,7 @@ impl<'a> Pool<'a> {
         let (mut details, mut at) = (Vec::new(), None);
         match again {
             Ok(answer) => details.push(format!(
-                "run again, it {}: something in it is not deterministic",
+                "the repeated run's verdict is \"{}\": something in it is not deterministic",
                 answer.record.verdict.name()
             )),
             Err(_) => (details, at) = watch::tell(&traces),
@@ -167,13 +168,13 @@ impl<'a> Pool<'a> {
         Ok(Some(Answer { events, ..self.ended(&job, end, details, at) }))
     }
 
-    /// What there is to say of a run that did not come to an end.
+    /// The answer for a run that did not end by itself, with the output of its process.
     fn ended(&self, job: &Job, end: &End, mut details: Vec<String>, at: Option<f64>) -> Answer {
         let (verdict, kind, reason) = self.judge(end);
         let said: Vec<&str> = end.output.lines().filter(|line| !line.trim().is_empty()).collect();
         if !said.is_empty() {
             let last = &said[said.len().saturating_sub(LAST_WORDS)..];
-            details.push("its last words:".into());
+            details.push("the end of its output:".into());
             details.extend(last.iter().map(|line| format!("  {line}")));
         }
         let failure = FailureRecord { at, details, ..FailureRecord::new(reason, kind) };
@@ -184,7 +185,8 @@ impl<'a> Pool<'a> {
         Answer::new(record, &job.nonce)
     }
 
-    /// How a process that ended like this is judged: the verdict, the kind of cause, and a sentence.
+    /// Judges a process that ended in this way: the verdict, the kind of cause, and the reason as a
+    /// sentence.
     fn judge(&self, end: &End) -> (Verdict, CauseKind, String) {
         if let How::GaveUp = end.how {
             let limit = self.settings.wall_limit.as_secs_f64();
@@ -211,14 +213,14 @@ impl Answer {
     }
 }
 
-/// 128 bits that nobody can know before.
+/// Returns 128 unpredictable bits, in hexadecimal.
 fn nonce() -> io::Result<String> {
     let mut bytes = [0; 16];
     File::open("/dev/urandom")?.read_exact(&mut bytes)?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// Runs one after the other in one worker, which is replaced when a run costs it.
+/// Makes runs one after the other in one worker, which is replaced when a run destroys it.
 #[derive(Debug)]
 pub struct Runs<'a> {
     pool: &'a Pool<'a>,
@@ -227,15 +229,15 @@ pub struct Runs<'a> {
 }
 
 impl Runs<'_> {
-    /// Gives up what gets further than so, from now on.
+    /// Sets the limits for all further runs.
     pub fn set_bounds(&mut self, bounds: Option<Bounds>) {
         self.bounds = bounds;
     }
 
-    /// What became of a run; `None` when the stop flag was set.
+    /// Makes one run and returns its outcome, or `None` if the stop flag was set.
     ///
     /// # Errors
-    /// As [`Pool::run`].
+    /// If a worker cannot be started.
     pub fn run(&mut self, test: &Test, spec: RunSpec, keep: Keep) -> io::Result<Option<Answer>> {
         let Settings { profile, wall_limit, .. } = self.pool.settings;
         let job = Job {
@@ -272,8 +274,7 @@ impl Runs<'_> {
     }
 }
 
-/// A moment of real time after which something is given up. It never decides about a run that
-/// comes back.
+/// A deadline in real time. It never affects the result of a run that returns.
 struct Limit(Instant);
 
 impl Limit {
@@ -293,17 +294,17 @@ fn pause(span: Duration) {
     std::thread::sleep(span);
 }
 
-/// How a worker came to its end.
+/// How a worker process ended.
 struct End {
     how: How,
     status: ExitStatus,
-    /// The last of what it printed.
+    /// The end of what it printed.
     output: String,
 }
 
 impl End {
-    /// What the code under test did to its process. The texts are those of Rust's runtime, which
-    /// aborts without saying why in any other way.
+    /// What the code under test did to its process. Rust's runtime reports exhausted memory and stack
+    /// overflows only by printing these texts before it aborts.
     fn crash(&self) -> Crash {
         match self.how {
             How::Flood => Crash::Output,
@@ -320,30 +321,31 @@ impl End {
 }
 
 enum How {
-    /// It was there no more.
+    /// The process exited, or closed its socket.
     Gone,
-    /// It took too long.
+    /// The run took too long, or the pool was stopped.
     GaveUp,
-    /// It printed too much.
+    /// The run printed more than [`MAX_OUTPUT_BYTES`].
     Flood,
-    /// It answered, but not what was asked.
+    /// The process sent something other than an answer to its job.
     Garbled,
 }
 
-/// A worker process. Dropping it ends it, and all that it started.
+/// A worker process. Dropping it kills the process and everything that it started.
 #[derive(Debug)]
 struct Worker {
-    /// None when it has come to its end.
+    /// `None` once the process has been killed.
     child: Option<Child>,
     socket: BufReader<UnixStream>,
     output: Arc<Mutex<Output>>,
 }
 
-/// What a worker prints.
+/// The output of a worker.
 #[derive(Debug, Default)]
 struct Output {
+    /// The end of the output, at most [`KEPT_OUTPUT_BYTES`] long.
     last: VecDeque<u8>,
-    /// Bytes since the last job began.
+    /// Bytes printed since the current job began.
     count: u64,
 }
 
@@ -353,7 +355,7 @@ impl Worker {
         let (ours, theirs) = UnixStream::pair()?;
         let (reader, writer) = io::pipe()?;
         let [program, arguments @ ..] = &settings.command[..] else {
-            return Err(io::Error::other("there is no command to start workers with"));
+            return Err(io::Error::other("the command that starts workers is empty"));
         };
         let mut command = Command::new(program);
         if settings.is_distrusted {
@@ -364,10 +366,10 @@ impl Worker {
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(writer.try_clone()?)
             .stderr(writer)
-            // So that it and all that it starts can be ended together; and a Ctrl-C is ours alone.
+            // A process group can be killed as a whole, and Ctrl-C in the terminal does not reach it.
             .process_group(0)
             .spawn()
-            .map_err(|error| io::Error::other(format!("{program} cannot be started: {error}")))?;
+            .map_err(|error| io::Error::other(format!("cannot start {program}: {error}")))?;
         ours.set_read_timeout(Some(LOOK_INTERVAL))?;
         let output = Arc::new(Mutex::new(Output::default()));
         let (kept, show) = (output.clone(), settings.show_output);
@@ -375,8 +377,8 @@ impl Worker {
         Ok(Worker { child: Some(child), socket: BufReader::new(ours), output })
     }
 
-    /// Has a job done. It is given up when `give_up` says so; then, and when the worker is gone, this
-    /// is the worker's end.
+    /// Sends a job and waits for its answer. If the worker dies, sends something else, or `give_up`
+    /// returns true, kills the worker and returns how it ended.
     fn ask(
         &mut self,
         job: &Job,
@@ -394,7 +396,7 @@ impl Worker {
             },
         };
         let status = self.end()?;
-        // What it said last is on its way: the other end of the pipe is closed now.
+        // The pipe's other end is closed now. Give the thread that drains it time to read the rest.
         for _ in 0..20 {
             if Arc::strong_count(&self.output) == 1 {
                 break;
@@ -435,11 +437,11 @@ impl Worker {
         self.output.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends the process and all that it started.
+    /// Kills the process and everything that it started, and returns its exit status.
     fn end(&mut self) -> io::Result<ExitStatus> {
-        let mut child = self.child.take().ok_or_else(|| io::Error::other("it has ended before"))?;
+        let mut child = self.child.take().ok_or_else(|| io::Error::other("the worker has already ended"))?;
         if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
-            // It may be gone already.
+            // This fails if the group no longer exists, which is just as well.
             _ = kill_process_group(group, Signal::KILL);
         }
         child.wait()
@@ -452,7 +454,7 @@ impl Drop for Worker {
     }
 }
 
-/// Keeps the last of what a worker prints, until nobody can print any more.
+/// Reads a worker's output and keeps the end of it, until the pipe is closed.
 fn drain(mut reader: PipeReader, output: &Mutex<Output>, show: bool) {
     let mut buffer = [0; 64 << 10];
     while let Ok(count @ 1..) = reader.read(&mut buffer) {

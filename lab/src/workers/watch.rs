@@ -1,5 +1,5 @@
-//! What is seen of a run that does not come to an end: its events in a file, and the task that is
-//! being polled in another. The system keeps both when the process is gone.
+//! Traces of a run under observation: its events in one file, and the task being polled in another.
+//! Both survive when the process is killed.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -10,14 +10,15 @@ use labrpc::{TaskInfo, Timed, Watch};
 
 use crate::report::event_line;
 
-/// Of a run that makes more events than this, the first ones are dropped.
+/// When the file of events exceeds this size, it is set aside and a new one begun. Only one earlier file
+/// is kept.
 const MAX_LOG_BYTES: usize = 32 << 20;
-/// The place of the task; what is written there is as long each time.
+/// The size of the file with the task, which is overwritten at every poll.
 const TASK_BYTES: usize = 512;
-/// How many events are shown of a run that did not end.
+/// How many of the last events are shown for a run that did not end.
 const SHOWN: usize = 12;
 
-/// Writes what happens, as it happens.
+/// Writes the events of a run as they happen, and the task being polled.
 pub(super) struct Traces {
     path: PathBuf,
     log: File,
@@ -41,7 +42,7 @@ impl Traces {
 }
 
 impl Watch for Traces {
-    // Nobody is there to be told of a full disk: then there are fewer traces.
+    // Errors are ignored: if the disk is full, there are simply fewer traces.
     fn event(&mut self, event: &Timed) {
         if self.written > MAX_LOG_BYTES {
             _ = std::fs::rename(&self.path, earlier(&self.path));
@@ -71,20 +72,21 @@ fn task_path(path: &Path) -> PathBuf {
     path.with_extension("task")
 }
 
-/// How much has been left so far: it grows while the run is alive.
+/// The total size of the event files in bytes. It keeps changing while the run makes progress.
 pub(super) fn size(path: &Path) -> u64 {
     let size = |path: &Path| path.metadata().map_or(0, |metadata| metadata.len());
     size(path) + size(&earlier(path))
 }
 
-/// The events that were left. A torn last one is none.
+/// The events in the current file. An incomplete line at the end is skipped.
 pub(super) fn events(path: &Path) -> Vec<Timed> {
     let log = std::fs::read(path).unwrap_or_default();
     let lines = log.split(|&byte| byte == b'\n');
     lines.filter_map(|line| serde_json::from_slice(line).ok()).collect()
 }
 
-/// What a person is told of the traces, a line each; and the virtual time of the last event.
+/// Describes the traces line by line: the task being polled and the last events. Also returns the virtual
+/// time of the last event, in seconds.
 pub(super) fn tell(path: &Path) -> (Vec<String>, Option<f64>) {
     let task = std::fs::read(task_path(path)).unwrap_or_default();
     let task = String::from_utf8_lossy(&task).trim().to_string();
@@ -92,12 +94,12 @@ pub(super) fn tell(path: &Path) -> (Vec<String>, Option<f64>) {
 
     let mut lines = Vec::new();
     if !task.is_empty() {
-        lines.push(format!("being polled: {task}"));
+        lines.push(format!("task being polled: {task}"));
     }
     let events = events(path);
     let last = &events[events.len().saturating_sub(SHOWN)..];
     if !last.is_empty() {
-        lines.push(format!("the last events, of all in {}:", path.display()));
+        lines.push(format!("the last events (more in {}):", path.display()));
         lines.extend(last.iter().map(|event| format!("  {}", event_line(event))));
     }
     (lines, events.last().map(|event| event.at.as_secs_f64()))

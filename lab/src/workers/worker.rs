@@ -1,4 +1,4 @@
-//! The process that runs what it is told, one run after the other, until nobody is there to tell.
+//! The worker process: makes one run after the other, until the parent closes the connection.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::fd::AsFd;
@@ -17,17 +17,16 @@ use labraft::Implementation;
 use labraft::Run;
 use labraft::Test;
 
-/// Runs jobs that come in through the standard input, which is a socket; answers go back the same
-/// way. Returns when the other side says that there are no more.
+/// Reads jobs from standard input, which must be a socket, runs them, and writes the answers back to it.
 ///
-/// The process is to be the leader of a group of its own. When the other side is gone in the middle of
-/// a run, the whole group ends at once.
+/// The process must be the leader of its own process group. When the parent closes the connection, even
+/// in the middle of a run, the whole group is killed.
 ///
-/// `confine` is called once, when all is there that a run needs: from then on nothing has to be opened,
-/// and there is one thread yet. No code under test has run by then.
+/// `confine` is called once, before any code under test runs, to drop privileges. The process still has
+/// a single thread then, and nothing more has to be opened, except the traces of a run under observation.
 ///
 /// # Errors
-/// When the standard input is no socket, or says what is not understood; and those of `confine`.
+/// If standard input is not a socket, a job cannot be parsed or names an unknown test, or `confine` fails.
 pub fn serve(
     suite: &'static [Test],
     implementation: Implementation,
@@ -36,7 +35,7 @@ pub fn serve(
     confine: impl FnOnce() -> io::Result<()>,
 ) -> io::Result<()> {
     let socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
-    // Code under test that reads its standard input is not to swallow jobs.
+    // Code under test that reads its standard input must not swallow jobs.
     rustix::stdio::dup2_stdin(std::fs::File::open("/dev/null")?)?;
     let limit = Some(memory_bytes);
     setrlimit(Resource::As, Rlimit { current: limit, maximum: limit })?;
@@ -47,7 +46,7 @@ pub fn serve(
     for job in jobs {
         let job = job?;
         let test = suite.iter().find(|test| test.name == job.test);
-        let test = test.ok_or_else(|| io::Error::other(format!("no test {:?}", job.test)))?;
+        let test = test.ok_or_else(|| io::Error::other(format!("there is no test {:?}", job.test)))?;
         let mut line = serde_json::to_string(&run(test, implementation, &job, build)?)?;
         line.push('\n');
         answers.write_all(line.as_bytes())?;
@@ -55,7 +54,8 @@ pub fn serve(
     Ok(())
 }
 
-/// The jobs as they come. Whoever hangs in a run does not hear that the other side is gone; this does.
+/// The jobs as they arrive. They are read by a thread of their own, which notices that the parent is gone
+/// even while a run hangs.
 #[expect(clippy::disallowed_methods, reason = "a thread outside of any simulation")]
 fn jobs_of(socket: UnixStream) -> mpsc::IntoIter<io::Result<Job>> {
     let (sender, receiver) = mpsc::channel();
@@ -94,7 +94,7 @@ fn run(
     Ok(Answer::of(report, record, &job.nonce))
 }
 
-/// CPU time of this process so far.
+/// The CPU time that this process has used so far.
 fn cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
