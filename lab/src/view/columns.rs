@@ -1,9 +1,9 @@
-//! One line an event, virtual time on the left, one column a server.
+//! A log with one line per event, the virtual time on the left, and one column per server.
 //!
-//! A column always shows what its server is at: `L4` leads in term 4, `C5` stands in term 5, `f4`
-//! follows in term 4, `--` does not run, `?` has not been seen. An event's words begin in its server's
-//! column; the columns to the right give way to them. Steps of the test and lines about the network go
-//! across, for they are no server's.
+//! A column shows the state of its server: `L4` leads in term 4, `C5` stands for election in term 5, `f4`
+//! follows in term 4, `--` is not running, `?` is not known yet. The text of an event starts in its
+//! server's column and covers the columns to the right. Events of other nodes, such as the steps of the
+//! test, start in the first column.
 
 use std::io::{self, Write};
 use std::ops::Range;
@@ -23,25 +23,25 @@ const COLUMN: usize = 6;
 /// How to print a run.
 #[derive(Clone, Debug, Default)]
 pub struct Columns {
-    /// Which events.
+    /// The events to print.
     pub filter: Filter,
-    /// Lines are cut off after so many characters; 0 for never.
+    /// The maximum width of a line in characters; longer lines are cut off. 0 means no limit.
     pub width: usize,
-    /// Whether the terminal shows colours.
+    /// Whether to colour lines by the kind of event.
     pub colours: bool,
 }
 
-/// Prints the events of a run: how many of them were shown.
+/// Prints the events of a run and its failure, and returns how many events were shown.
 ///
 /// # Errors
-/// When writing fails.
+/// If writing to `out` fails.
 pub fn columns(answer: &Answer, how: &Columns, out: &mut impl Write) -> io::Result<usize> {
     let events = &answer.events;
     let mut printer = Printer { how, words: Words::new(events), lanes: lanes(events), shown: 0 };
     printer.head(out)?;
     let mut failure = answer.record.failure.as_ref().and_then(|failure| {
         let at = Duration::try_from_secs_f64(failure.at?).ok()?;
-        // The failure was found when everything of its moment had happened.
+        // A failure is found after all events with the same time. Its time in the record is rounded.
         Some((events.partition_point(|timed| timed.at <= at + Duration::from_nanos(500)), failure))
     });
     for (place, timed) in events.iter().enumerate() {
@@ -56,11 +56,10 @@ pub fn columns(answer: &Answer, how: &Columns, out: &mut impl Write) -> io::Resu
     Ok(printer.shown)
 }
 
-/// Prints some of the events of a run, by their places, whatever their kinds; each line begins with
-/// `sign`.
+/// Prints the events at these places in the run, of whatever kind. Each line begins with `sign`.
 ///
 /// # Errors
-/// When writing fails.
+/// If writing to `out` fails.
 pub fn lines(
     answer: &Answer,
     places: Range<usize>,
@@ -74,7 +73,7 @@ pub fn lines(
     let words = Words::new(events);
     let mut printer = Printer { how: &how, words, lanes: lanes(events), shown: 0 };
     for (place, timed) in events.iter().enumerate().take(places.end) {
-        // What is not shown is told all the same, for what is shown rests on it.
+        // Earlier events are formatted too, because the descriptions of later ones depend on them.
         let mut line = Vec::new();
         printer.event(timed, &mut line)?;
         if places.contains(&place) && !line.is_empty() {
@@ -85,7 +84,7 @@ pub fn lines(
     Ok(())
 }
 
-/// Of each server: whether it runs.
+/// Whether each server is running: none of them at the start of the run.
 fn lanes(events: &[Timed]) -> Vec<bool> {
     let servers = events.iter().find_map(|timed| match HarnessEvent::of(timed) {
         Some(HarnessEvent::Cluster { servers }) => Some(servers),
@@ -141,7 +140,7 @@ impl Printer<'_> {
         self.print(&format!("{:>11}  ## {reason}", "FAILURE"), style, out)
     }
 
-    /// A server's column when it says nothing.
+    /// A server's column in the line of another event: its role and term.
     fn lane(&self, i: usize) -> String {
         let text = match (self.lanes[i], self.words.state(i)) {
             (false, _) => "--".into(),
@@ -174,7 +173,7 @@ impl Printer<'_> {
     }
 }
 
-/// The colours of an event's line.
+/// The colour of an event's line; arrivals are dimmed.
 fn style(event: &Event) -> Style {
     let arrives = matches!(event, Event::Delivered { .. } | Event::Answered { .. });
     let colour = match EventKind::of(event) {

@@ -1,4 +1,4 @@
-//! Which events are shown.
+//! The filter that selects which events are shown.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -7,23 +7,23 @@ use labraft::EventKind;
 use labrpc::{Event, Timed};
 use regex::Regex;
 
-/// Which events are shown.
+/// Selects the events that are shown: those that meet all of these conditions.
 #[derive(Clone, Debug)]
 pub struct Filter {
-    /// Of these kinds. Of a message that is lost, it is enough that its method's kind is among them.
+    /// The kinds of events to show. A lost message is also shown if its method's kind is among them.
     pub kinds: BTreeSet<EventKind>,
-    /// At these servers, and at no client; none means everywhere. The tester's steps are always shown.
+    /// The servers whose events to show, together with the tester's; `None` shows every node.
     pub servers: Option<BTreeSet<usize>>,
-    /// Not before.
+    /// The earliest virtual time to show.
     pub from: Duration,
-    /// Not after.
+    /// The latest virtual time to show.
     pub to: Duration,
-    /// Those whose line matches.
+    /// A pattern that the event's line must match, if given.
     pub grep: Option<Regex>,
 }
 
 impl Default for Filter {
-    /// Everything but timers.
+    /// Shows everything except timers.
     fn default() -> Filter {
         Filter {
             kinds: EventKind::all().filter(|kind| *kind != EventKind::Timer).collect(),
@@ -36,7 +36,7 @@ impl Default for Filter {
 }
 
 impl Filter {
-    /// Whether an event is shown, as far as its line does not decide.
+    /// Whether all conditions except `grep` let an event through.
     pub(super) fn shows(&self, timed: &Timed) -> bool {
         let is_of_kind = self.kinds.contains(&EventKind::of(&timed.event))
             || matches!(&timed.event, Event::Lost { method, .. }
@@ -49,7 +49,7 @@ impl Filter {
         is_of_kind && is_there && (self.from..=self.to).contains(&timed.at)
     }
 
-    /// Whether a line is shown, as far as it decides.
+    /// Whether `grep` lets a line through.
     pub(super) fn matches(&self, line: &str) -> bool {
         self.grep.as_ref().is_none_or(|grep| grep.is_match(line))
     }

@@ -1,15 +1,16 @@
-//! A recorded run, shown: an [`Answer`](crate::workers::Answer) with its events, as something to look
-//! at. Everything here runs in the process that asked for the run, never beside code under test.
+//! Views of a recorded run, made from an [`Answer`](crate::workers::Answer) and its events.
+//!
+//! All of this runs in the process that asked for the run, never in a worker beside the code under test.
 //!
 //! | module | what it is |
 //! |---|---|
 //! | `filter` | which events are shown |
-//! | `columns` | one line an event, one column a server |
+//! | `columns` | a log with one line per event and one column per server |
 //! | `page` | the whole run as one HTML page |
-//! | `moment` | what the servers are at, at a moment |
+//! | `moment` | the state of every server at a given time |
 //! | `perfetto` | the run as a trace for Perfetto |
-//! | `shiviz` | a stretch of it as a log for ShiViz |
-//! | `words` | an event in words |
+//! | `shiviz` | a part of the run as a log for ShiViz |
+//! | `words` | short descriptions of events |
 
 mod columns;
 mod filter;

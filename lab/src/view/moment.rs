@@ -1,4 +1,4 @@
-//! What the servers are at, at a moment of a recorded run.
+//! The state of every server at a given time of a recorded run.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,19 +7,19 @@ use labrpc::Timed;
 
 use labraft::{HarnessEvent, ServerState};
 
-/// How many of a log's last entries are shown.
+/// How many entries are shown at the end of a log.
 const ENTRIES_SHOWN: usize = 6;
 
-/// A server that was started.
+/// A server that has been started, with the last state that it reported.
 #[derive(Clone, Debug, Default)]
 struct Server {
     is_running: bool,
     state: ServerState,
-    /// By index: term and command.
+    /// Term and command of each entry, by index.
     log: BTreeMap<u64, (u64, String)>,
 }
 
-/// Each server at a moment, a line each: its state, and the end of its log.
+/// Describes every server at a virtual time, one line each: its state and the end of its log.
 pub fn servers_at(events: &[Timed], at: Duration) -> Vec<String> {
     let mut servers: BTreeMap<usize, Server> = BTreeMap::new();
     for timed in events.iter().take_while(|timed| timed.at <= at) {
@@ -52,7 +52,7 @@ impl Server {
 
     fn words(&self) -> String {
         if !self.is_running {
-            return "does not run".into();
+            return "not running".into();
         }
         let entries: Vec<String> = self
             .log
@@ -98,6 +98,6 @@ mod tests {
             .collect();
         let line = servers_at(&events, Duration::from_secs(2)).concat();
         assert!(line.ends_with("log [1:t1 a, 2:t2 d]"), "{line}");
-        assert_eq!(servers_at(&events, Duration::MAX), ["S0: does not run"]);
+        assert_eq!(servers_at(&events, Duration::MAX), ["S0: not running"]);
     }
 }

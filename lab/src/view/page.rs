@@ -1,7 +1,7 @@
-//! A run as one HTML page that needs nothing else: no network, no other file.
+//! A run as one self-contained HTML page, which needs neither a network nor any other file.
 //!
-//! The events go into the page as columns of numbers and a table of texts, as JSON, deflated, in base64.
-//! So neither a text of the run nor its length can break the page, and 100,000 events stay small.
+//! The events are stored as columns of numbers and a table of texts: as JSON, deflated, in base64. So no
+//! text of the run can break the page, and even 100,000 events take little space.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -17,7 +17,7 @@ use crate::records::RunRecord;
 use crate::workers::Answer;
 use labraft::{EventKind, HarnessEvent};
 
-/// The parts of the page, which [`page`] puts together.
+/// The parts from which [`page`] builds the page.
 const FRAME: &str = include_str!("page/page.html");
 const STYLE: &str = include_str!("page/page.css");
 const SCRIPTS: [&str; 9] = [
@@ -32,11 +32,13 @@ const SCRIPTS: [&str; 9] = [
     include_str!("page/page.js"),
 ];
 
-/// The version of the data's form, which the page's scripts check.
+/// The version of the data format, which the page's scripts check.
 const VERSION: u32 = 2;
 
-/// The run that was answered, as a page. `replay` is the command that makes the run again. `story` are
-/// sentences about the run that are shown below the reason; there may be none.
+/// Builds the page of a run.
+///
+/// `replay` is the command that repeats the run. The sentences in `story`, if any, are shown below the
+/// reason for the failure.
 pub fn page(answer: &Answer, replay: &str, story: &[String]) -> String {
     let data = Data::new(answer, replay, story);
     let title = format!("{}, seed {}", answer.record.test, answer.record.seed);
@@ -61,7 +63,7 @@ fn deflated(data: &Data) -> Vec<u8> {
     finished.expect("plain data can be written to memory")
 }
 
-/// A text for HTML.
+/// Escapes a text for HTML.
 fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
@@ -76,59 +78,59 @@ fn escaped(text: &str) -> String {
     escaped
 }
 
-/// What the page's scripts read.
+/// The data that the page's scripts read, with the fields under these names.
 #[derive(Debug, Serialize)]
 struct Data<'a> {
     version: u32,
     record: &'a RunRecord,
     /// The name of the verdict.
     verdict: &'static str,
-    /// The title of the part that was begun last.
+    /// The title of the last part of the test that started.
     begun: Option<&'a str>,
     chaos: Option<&'a str>,
     warnings: &'a [String],
     replay: &'a str,
     story: &'a [String],
-    /// The names of those at whom things happened; the columns count from 0 in it.
+    /// The names of all nodes that occur in the events.
     nodes: Vec<String>,
-    /// The server's number of each node; -1 for a node that is not a server.
+    /// For each node, its number as a server, or -1 if it is not a server.
     servers: Vec<i64>,
-    /// The names of all kinds of events; the column `kind` counts from 0 in it.
+    /// The names of all kinds of events.
     kinds: Vec<&'static str>,
-    /// The texts of the columns.
+    /// The texts that the columns refer to, each once.
     texts: Vec<&'a str>,
     columns: Columns,
-    /// What the harness knew: the number of the event, and the fact.
+    /// The events of the harness as data, each with its place among all events.
     facts: Vec<(usize, HarnessEvent)>,
-    /// How long replies were held back, in nanoseconds: the number of the event, and the time.
+    /// For each reply that was held back, its place among all events and the delay in nanoseconds.
     held: Vec<(usize, u64)>,
 }
 
-/// The events, a column a field. What an event does not have is -1.
+/// The events, one column per field. -1 stands for a field that an event does not have.
 #[derive(Debug, Default, Serialize)]
 struct Columns {
-    /// Nanoseconds since the event before.
+    /// Nanoseconds since the previous event.
     after: Vec<u64>,
-    /// Where, a place in `nodes`.
+    /// The node at which it happened, as an index into `nodes`.
     node: Vec<i64>,
-    /// The kind, a place in `kinds`.
+    /// The kind by which events are filtered, as an index into `kinds`.
     kind: Vec<u8>,
-    /// What: `sent` 0, `delivered` 1, `lost` 2, `replied` 3, `answered` 4, `woke` 5, `crashed` 6, `note` 7,
-    /// `custom` 8.
+    /// The variant of [`Event`]: `sent` 0, `delivered` 1, `lost` 2, `replied` 3, `answered` 4, `woke` 5,
+    /// `crashed` 6, `note` 7, `custom` 8.
     what: Vec<u8>,
-    /// The number of the call; of `crashed`, how many tasks there were.
+    /// The number of the call; for `crashed`, the number of tasks that were ended.
     call: Vec<i64>,
-    /// The other side, a place in `nodes`.
+    /// The node at the other end of the call, as an index into `nodes`.
     peer: Vec<i64>,
-    /// The method, task, or kind, a place in `texts`.
+    /// The method, the task, or the kind of a custom event, as an index into `texts`.
     name: Vec<i64>,
-    /// The content or text, a place in `texts`; of `lost`, why.
+    /// The content or text, as an index into `texts`; for `lost`, the reason.
     text: Vec<i64>,
-    /// The size in bytes.
+    /// The encoded size of the message in bytes.
     bytes: Vec<i64>,
 }
 
-/// The things of an event that most events do not have.
+/// The fields of an event that only some variants have.
 struct Row<'a> {
     what: u8,
     call: i64,
@@ -178,7 +180,7 @@ impl<'a> Data<'a> {
         {
             self.held.push((number, nanoseconds(*held)));
         }
-        // The words for a state are made anew from what has changed.
+        // The page's scripts describe a state by what has changed in it, so its text is left out.
         let row = row(&timed.event, !matches!(fact, Some(HarnessEvent::State(_))));
         self.facts.extend(fact.map(|fact| (number, fact)));
         let columns = &mut self.columns;
@@ -197,7 +199,7 @@ fn nanoseconds(span: std::time::Duration) -> u64 {
     u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// The kind of an event in the page, where a message that is lost is drawn as the message that it was.
+/// The kind of an event in the page, where a lost message is drawn in the colour of its method.
 fn kind(event: &Event) -> EventKind {
     match event {
         Event::Lost { method, .. } => EventKind::of_method(method),
@@ -247,17 +249,17 @@ fn row(event: &Event, with_text: bool) -> Row<'_> {
     }
 }
 
-/// Short enough to stand beside an arrow.
+/// Why a message was lost, in few enough words to fit beside an arrow.
 const fn why_lost(why: Lost) -> &'static str {
     match why {
         Lost::Unreachable => "unreachable",
         Lost::Dropped => "dropped",
-        Lost::Dead => "server or way gone",
+        Lost::Dead => "server or link gone",
         Lost::Closed => "network closed",
     }
 }
 
-/// Where nodes and texts stand in their tables.
+/// The indexes of nodes and texts in their tables.
 #[derive(Default)]
 struct Places<'a> {
     nodes: BTreeMap<Node, i64>,
@@ -272,7 +274,7 @@ impl<'a> Places<'a> {
         })
     }
 
-    /// The numbers of the servers among the nodes, in the order of their table; -1 for other nodes.
+    /// For each node in the table, its number as a server, or -1 if it is not a server.
     fn servers(&self) -> Vec<i64> {
         let mut servers = vec![-1; self.nodes.len()];
         for (node, place) in &self.nodes {
@@ -341,7 +343,7 @@ mod tests {
         (1..).zip(rows).map(timed).collect()
     }
 
-    /// The data of a page, as its scripts read it.
+    /// Extracts a page's data, as its scripts do.
     fn data(page: &str) -> Value {
         let (_, rest) = page.split_once("<script id=\"data\" type=\"text/plain\">").unwrap();
         let (base64, _) = rest.split_once("</script>").unwrap();
@@ -357,7 +359,7 @@ mod tests {
         assert!(!page.contains("alert(1)"), "texts are only in the data");
         assert!(page.contains("<title>&lt;/title&gt;&lt;b&gt;, seed 7</title>"));
         assert_eq!(page.matches("<script").count(), 2, "the data and the scripts");
-        assert_eq!(page.matches("</script").count(), 2, "no script ends another");
+        assert_eq!(page.matches("</script").count(), 2, "no text closes a script element");
         let data = data(&page);
         assert_eq!(data["replay"], HOSTILE);
         assert_eq!(data["story"][0], HOSTILE);

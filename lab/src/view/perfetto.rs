@@ -1,8 +1,9 @@
 //! A run as Chrome's trace JSON, which Perfetto and other viewers open.
 //!
-//! A process is a server (1 on; number 0 means something else to Perfetto), the tester, or the clients.
-//! Messages are slices of a nominal microsecond, tied by flows: `bind_id` with `flow_out` and `flow_in`.
-//! Only what really arrived has a flow, so that every one has both ends.
+//! Each server is a process (numbered from 1, since Perfetto gives 0 another meaning), and so are the
+//! tester and all clients together. Messages are slices of nominally one microsecond, connected by flows:
+//! `bind_id` with `flow_out` and `flow_in`. Only messages that arrived have a flow, so every flow has both
+//! ends.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 use crate::workers::Answer;
 use labraft::{HarnessEvent, ServerState};
 
-/// The processes that are no servers.
+/// The processes of the other nodes.
 const TESTER: u64 = 900;
 const CLIENTS: u64 = 901;
 
@@ -25,10 +26,11 @@ const APPLY: u64 = 5;
 const TIMERS: u64 = 6;
 const LOG: u64 = 7;
 
-/// How long a slice is that stands for a moment, in nanoseconds.
+/// The length of a message's slice in nanoseconds. The message itself takes no time at its sender or
+/// receiver, but a slice without length would be invisible.
 const NOMINAL: u64 = 1000;
 
-/// The run as a trace, an event a line; the same run gives the same bytes.
+/// Writes the run as a trace, with one trace event per line. The same run always gives the same bytes.
 pub fn perfetto(answer: &Answer) -> String {
     let mut trace = Trace::new(&answer.events);
     answer.events.iter().for_each(|timed| trace.add(timed));
@@ -41,26 +43,27 @@ pub fn perfetto(answer: &Answer) -> String {
     text + "\n]}\n"
 }
 
-/// A message of a call: the request, or its reply.
+/// A message: the number of its call, and whether it is the reply.
 type Message = (u64, bool);
 
 #[derive(Default)]
 struct Trace {
     lines: Vec<Value>,
-    /// The messages that arrive, and have not done so yet.
+    /// The messages that are going to arrive later in the run.
     arriving: BTreeSet<Message>,
-    /// The messages whose flow has begun. A request that comes twice has two replies, of which one counts.
+    /// The messages whose flow has begun. A request that arrives twice has two replies, but one flow.
     begun: BTreeSet<Message>,
-    /// For each process, when its messages come and go, in order.
+    /// For each process, the sorted times in nanoseconds at which it sends or receives a message.
     moments: BTreeMap<u64, Vec<u64>>,
-    /// The role that a server is in, and since when.
+    /// For each process, the time in nanoseconds since when it has its role, and its state then.
     roles: BTreeMap<u64, (u64, ServerState)>,
-    /// What each counter showed last.
+    /// The last value of each counter.
     counters: BTreeMap<(u64, &'static str), u64>,
-    /// The ways that are cut.
+    /// The links that are cut, from one server to another.
     cut: BTreeSet<(usize, usize)>,
-    /// The operations that run.
+    /// The key/value operations in progress, by the number of their call.
     operations: BTreeMap<usize, String>,
+    /// The processes (with thread 0) and threads that have been given a name.
     named: BTreeSet<(u64, u64)>,
 }
 
@@ -76,7 +79,7 @@ fn nanoseconds(timed: &Timed) -> u64 {
     u64::try_from(timed.at.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Microseconds, as the format has them.
+/// The unit of time in the trace format.
 fn microseconds(ns: u64) -> f64 {
     ns as f64 / 1e3
 }
@@ -116,7 +119,7 @@ impl Trace {
                 );
             }
             Event::Delivered { call, from, method } => {
-                // A copy that comes later has no flow of its own.
+                // If a copy of the request arrives later, it has no flow.
                 let is_tied = self.arriving.remove(&(*call, false));
                 let name = format!("{method} from {from}");
                 self.message(pid, at, &name, (*call, false), is_tied.then_some("flow_in"), "");
@@ -128,7 +131,7 @@ impl Trace {
             }
             Event::Answered { call, from, method } => {
                 let is_tied = self.arriving.remove(&(*call, true));
-                let name = format!("reply of {from}: {method}");
+                let name = format!("reply from {from}: {method}");
                 self.message(pid, at, &name, (*call, true), is_tied.then_some("flow_in"), "");
             }
             Event::Lost { method, to, why, .. } => {
@@ -137,7 +140,7 @@ impl Trace {
             Event::Woke { task } => self.moment(pid, TIMERS, at, task),
             Event::Crashed { .. } => {
                 self.end_role(pid, at);
-                self.moment(pid, STEPS, at, "ends");
+                self.moment(pid, STEPS, at, "stops");
             }
             Event::Note { text } => self.moment(pid, LOG, at, text),
             Event::Custom { kind, text, .. } => match HarnessEvent::of(timed) {
@@ -147,7 +150,8 @@ impl Trace {
         }
     }
 
-    /// Whether a message that leaves has a flow.
+    /// Begins the flow of a message, and returns whether it has one: only if it arrives and is the first
+    /// of its call.
     fn begin_flow(&mut self, message: Message) -> bool {
         self.arriving.contains(&message) && self.begun.insert(message)
     }
@@ -214,7 +218,7 @@ impl Trace {
             "args": {"term": state.term, "role": state.role}}));
     }
 
-    /// Ways between servers that are cut, as slices that may overlap.
+    /// Adds cut links between servers as slices that may overlap.
     fn links(&mut self, at: u64, changed: impl Iterator<Item = (usize, usize, bool)>) {
         for (from, to, is_open) in changed {
             let has_changed = from != to
@@ -246,7 +250,7 @@ impl Trace {
         content: &str,
     ) {
         self.name(pid, MESSAGES);
-        // It must not reach into the next one on the same thread.
+        // Slices on the same thread must not overlap.
         let moments = &self.moments[&pid];
         let next = moments.get(moments.partition_point(|moment| *moment <= at));
         let long = next.map_or(NOMINAL, |next| NOMINAL.min(next - at));
@@ -268,7 +272,7 @@ impl Trace {
             "ts": microseconds(at)}));
     }
 
-    /// Says what a process and a thread are called, once.
+    /// Names a process and one of its threads, when they are first used.
     fn name(&mut self, pid: u64, tid: u64) {
         if self.named.insert((pid, 0)) {
             let name = match pid {
@@ -294,7 +298,7 @@ impl Trace {
         }
     }
 
-    /// Ends what is still open, and marks the failure.
+    /// Ends all slices that are still open, and marks the failure.
     fn end(&mut self, answer: &Answer) {
         let at = answer.events.last().map_or(0, nanoseconds);
         for pid in self.roles.keys().copied().collect::<Vec<_>>() {
@@ -368,7 +372,7 @@ mod tests {
             match line["ph"].as_str().unwrap() {
                 "b" => assert!(open.insert(key, ()).is_none(), "begun twice"),
                 "e" => {
-                    assert!(open.remove(&key).is_some(), "{key:?} ends and had not begun");
+                    assert!(open.remove(&key).is_some(), "{key:?} ends without having begun");
                     spans += 1;
                 }
                 _ => {}

@@ -1,4 +1,4 @@
-//! A small run made by hand, for tests of what is made from runs.
+//! A small run made by hand, for the tests of the views.
 
 use std::time::Duration;
 
@@ -8,13 +8,13 @@ use crate::records::{Build, FailureRecord, RunRecord};
 use crate::workers::Answer;
 use labraft::{CauseKind, HarnessEvent, Role, ServerState, Verdict};
 
-/// Texts that would break a page, or a log of lines.
+/// A text that would break a page or a line-based log if it were not escaped.
 pub(super) const HOSTILE: &str =
     "</script><script>alert(1)</script> <!-- {{scripts}} \u{2028} \0 \"'&\nserver0 {}";
 
 const METHOD: &str = "Raft.RequestVote";
 
-/// A run that failed, with these events.
+/// A failed run with these events.
 pub(super) fn answer_of(events: Vec<Timed>) -> Answer {
     let failure = FailureRecord {
         at: Some(0.002),
@@ -44,7 +44,7 @@ fn state(term: u64, role: Role) -> Event {
     HarnessEvent::State(ServerState { term, role, ..ServerState::default() }).event()
 }
 
-/// Two servers; a request that comes twice and is answered once, and one that is lost.
+/// A run of two servers, in which one request arrives twice and is answered once, and another is lost.
 pub(super) fn answer() -> Answer {
     let (a, b, tester) = (Node::server(0), Node::server(1), Node::TESTER);
     let links =

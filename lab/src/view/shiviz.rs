@@ -1,7 +1,8 @@
-//! A stretch of a run as a log for ShiViz, with vector clocks.
+//! A part of a run as a log for ShiViz, with vector clocks.
 //!
-//! ShiViz draws an arrow where a clock knows more of another host than before. So only events of the stretch
-//! count: a host's clock begins with 1 at its first event there, and names only hosts that have events.
+//! ShiViz draws an arrow wherever a clock's value for another host has risen. So only the events in the
+//! log count: a host's clock starts at 1 with its first event in the log, and names only hosts that have
+//! events there.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -12,12 +13,12 @@ use crate::view::filter::Filter;
 use crate::view::words::Words;
 use crate::workers::Answer;
 
-/// ShiViz's own form: what happened, and below it where, with the clock.
+/// The pattern by which ShiViz parses the log: the event, then on the next line the host and its clock.
 const FORM: &str = r"(?<event>.*)\n(?<host>\S*) (?<clock>{.*})";
 
 type Clock = BTreeMap<String, u64>;
 
-/// The last `most` of the events that the filter shows, up to the failure.
+/// Writes the last `most` events that the filter lets through.
 pub fn shiviz(answer: &Answer, filter: &Filter, most: usize) -> String {
     let mut words = Words::new(&answer.events);
     let shown = answer.events.iter().filter_map(|timed| {
@@ -28,7 +29,7 @@ pub fn shiviz(answer: &Answer, filter: &Filter, most: usize) -> String {
     let mut shown: Vec<_> = shown.collect();
     shown.drain(..shown.len().saturating_sub(most));
 
-    // An empty second line: it is one run.
+    // The second line would hold a delimiter between several runs. It is empty for a single one.
     let mut text = format!("{FORM}\n\n");
     let mut clocks: BTreeMap<Node, Clock> = BTreeMap::new();
     let mut sent: BTreeMap<(u64, bool), Clock> = BTreeMap::new();
@@ -56,7 +57,7 @@ pub fn shiviz(answer: &Answer, filter: &Filter, most: usize) -> String {
     text
 }
 
-/// A name without spaces.
+/// A node's name without spaces, as ShiViz requires.
 fn host(node: Node) -> String {
     node.to_string().replace(' ', "")
 }
@@ -68,7 +69,7 @@ mod tests {
     use super::*;
     use crate::view::samples;
 
-    /// The events of a log: host and clock.
+    /// Parses a log into the host and clock of each event.
     fn events(text: &str) -> Vec<(String, BTreeMap<String, u64>)> {
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[..2], [FORM, ""]);
@@ -88,7 +89,7 @@ mod tests {
         for (host, clock) in &events {
             let count = own.entry(host.clone()).or_default();
             *count += 1;
-            assert_eq!(clock[host], *count, "one's own clock begins with 1 and rises by 1");
+            assert_eq!(clock[host], *count, "a host's own value starts at 1 and rises by 1");
             assert!(!clock.values().any(|value| *value == 0));
         }
         for (other, value) in events.iter().flat_map(|(_, clock)| clock) {
@@ -102,7 +103,7 @@ mod tests {
         let answer = samples::answer();
         let all = check(&shiviz(&answer, &Filter::default(), 1000));
         assert!(all.len() > 8);
-        // Any stretch, also one that begins between a request and its arrival.
+        // This includes logs that begin between a request and its arrival.
         for most in 1..all.len() {
             assert_eq!(check(&shiviz(&answer, &Filter::default(), most)).len(), most);
         }
@@ -111,14 +112,14 @@ mod tests {
     }
 
     #[test]
-    fn who_gets_a_message_knows_what_its_sender_knew() {
+    fn the_receiver_of_a_message_learns_its_senders_clock() {
         let all = check(&shiviz(&samples::answer(), &Filter::default(), 1000));
         assert!(all.iter().any(|(host, clock)| host == "server1" && clock.contains_key("server0")));
         assert!(all.iter().any(|(host, clock)| host == "server0" && clock.contains_key("server1")));
         let tester = all.iter().filter(|(host, _)| host == "tester");
         assert!(
             tester.into_iter().all(|(_, clock)| clock.len() == 1),
-            "nobody sends to the tester"
+            "the tester receives no messages"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! An event in words, as short as can be.
+//! Short descriptions of events.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,12 +7,14 @@ use labrpc::{Event, Timed};
 
 use labraft::{HarnessEvent, ServerState};
 
-/// Puts the events of a run into words, in their order: a message that arrives is told with what it
-/// says, and a state with what has changed.
+/// Describes the events of a run, one after the other.
+///
+/// It remembers earlier events, so an arriving message can be shown with its contents, and a state as
+/// what has changed in it.
 pub(super) struct Words {
     /// Whether each applied command is an event of its own.
     tells_applied: bool,
-    /// By call: what was asked, and what was replied.
+    /// The descriptions of requests and replies, by the number of the call.
     requests: BTreeMap<u64, String>,
     replies: BTreeMap<u64, String>,
     states: BTreeMap<usize, ServerState>,
@@ -30,12 +32,12 @@ impl Words {
         }
     }
 
-    /// The state of a server, when it runs and has been seen.
+    /// The last state that a running server has reported.
     pub(super) fn state(&self, server: usize) -> Option<&ServerState> {
         self.states.get(&server)
     }
 
-    /// The words for the next event; `None` when it says nothing new to a person.
+    /// Describes the next event; `None` if it has nothing new to show.
     pub(super) fn tell(&mut self, timed: &Timed) -> Option<String> {
         Some(match &timed.event {
             Event::Sent { call, to, method, content, .. } => {
@@ -45,7 +47,7 @@ impl Words {
                 told
             }
             Event::Delivered { call, from, method } => {
-                // A copy of it may arrive later.
+                // Kept, because a copy of the request may arrive later.
                 let words = self.requests.get(call).cloned();
                 format!("<- {}: {}", party(*from), words.unwrap_or_else(|| plain(method).into()))
             }
@@ -68,7 +70,7 @@ impl Words {
                 format!("no answer from {}: {} {leg}: {why}", party(*to), plain(method))
             }
             Event::Woke { task } => format!("timer of {task:?}"),
-            Event::Crashed { tasks } => format!("ends, with {tasks} tasks"),
+            Event::Crashed { tasks } => format!("stops (tasks ended: {tasks})"),
             Event::Note { text } => format!("| {text}"),
             Event::Custom { text, .. } => match (HarnessEvent::of(timed), timed.node.as_server()) {
                 (Some(HarnessEvent::State(state)), Some(i)) => return self.changed(i, state),
@@ -81,7 +83,7 @@ impl Words {
         })
     }
 
-    /// A server's state is now this: what has changed.
+    /// Describes what has changed in a server's state; `None` if nothing has that is shown.
     fn changed(&mut self, i: usize, state: ServerState) -> Option<String> {
         let seen = self.states.insert(i, state.clone());
         let is_first = seen.is_none();
@@ -121,13 +123,13 @@ impl Words {
     }
 }
 
-/// `Raft.RequestVote` as `RequestVote`.
+/// A method without its service: `RequestVote` for `Raft.RequestVote`.
 fn plain(method: &str) -> &str {
     method.rsplit('.').next().unwrap_or(method)
 }
 
-/// A message as its `Debug` shows it, without the name of its type and the outermost braces, and its
-/// fields as `name=value`.
+/// Shortens a message's `Debug` text: without the type's name and the outermost braces, and with fields
+/// as `name=value`.
 fn bare(content: &str) -> String {
     let is_name = |c: char| c.is_alphanumeric() || c == '_';
     let fields = content.split_once(" { ").filter(|(name, _)| name.chars().all(is_name));
@@ -159,12 +161,12 @@ fn bare(content: &str) -> String {
     text
 }
 
-/// A server by its number alone.
+/// A server's number, or the full name of any other node.
 fn party(node: labrpc::Node) -> String {
     node.as_server().map_or_else(|| node.to_string(), |i| i.to_string())
 }
 
-/// Virtual seconds with microseconds.
+/// A virtual time in seconds, to the microsecond, padded to 11 characters.
 pub(super) fn seconds(at: Duration) -> String {
     format!("{:11.6}", at.as_secs_f64())
 }
