@@ -221,12 +221,11 @@ impl Summary {
             let tests: Vec<String> = tests.collect();
             let count = group.count();
             let runs = if count == 1 { "run" } else { "runs" };
-                text += &format!("{count} {runs} ({}), for example\n", tests.join(", "));
+            text += &format!("{count} {runs} ({}), for example\n", tests.join(", "));
             text += &super::failed(&group.first, &replay(&group.first));
         }
         if groups.len() > most {
-            text +=
-                &format!("and {} more reasons; see the results for all\n", groups.len() - most);
+            text += &format!("and {} more reasons; see the results for all\n", groups.len() - most);
         }
         text
     }
@@ -284,7 +283,10 @@ mod tests {
             "{table}"
         );
         let reasons = summary.reasons(2, |record| format!("replay {}", record.seed));
-        assert!(reasons.contains("20 runs (Basic3A 20), for example\n  FAILED: two 1\n"), "{reasons}");
+        assert!(
+            reasons.contains("20 runs (Basic3A 20), for example\n  FAILED: two 1\n"),
+            "{reasons}"
+        );
         assert!(reasons.contains("and 2 more reasons"), "{reasons}");
     }
 

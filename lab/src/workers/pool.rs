@@ -439,7 +439,8 @@ impl Worker {
 
     /// Kills the process and everything that it started, and returns its exit status.
     fn end(&mut self) -> io::Result<ExitStatus> {
-        let mut child = self.child.take().ok_or_else(|| io::Error::other("the worker has already ended"))?;
+        let mut child =
+            self.child.take().ok_or_else(|| io::Error::other("the worker has already ended"))?;
         if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
             // This fails if the group no longer exists, which is just as well.
             _ = kill_process_group(group, Signal::KILL);

@@ -1,4 +1,4 @@
-// The time line: everything that is in view, on a canvas; and the small one of the whole run.
+// The canvases: the time line with everything in view, and the small overview of the whole run.
 
 class Drawing extends Messages {
   draw() {
@@ -41,7 +41,8 @@ class Drawing extends Messages {
     this.gutter();
   }
 
-  // What is nearest to a point of the canvas: marks before arrows, arrows before areas.
+  // Finds what is nearest to a point of the canvas. Marks take precedence over arrows, and arrows over
+  // areas.
   find(x, y) {
     let best = null, least = 9;
     for (const hit of this.hits) {
@@ -57,7 +58,7 @@ class Drawing extends Messages {
     return best;
   }
 
-  // A small time line of the whole run.
+  // Draws the overview: the roles of all servers over the whole run, and the part that is in view.
   overview(canvas) {
     const { app } = this, { run } = app, colours = app.colours;
     const width = canvas.clientWidth, height = canvas.clientHeight, ratio = devicePixelRatio || 1;

@@ -1,6 +1,6 @@
-// Keys, mouse, filters and search.
+// Input: keyboard, mouse, filters and search.
 
-// The key/value operations in lanes below the servers: by client or by key.
+// Arranges the key/value operations in lanes below the servers, by client or by key.
 class Operations {
   constructor(app) {
     this.app = app;
@@ -12,7 +12,7 @@ class Operations {
     this.key = bad ? bad.key : "";
   }
 
-  // Stacks operations so that none covers another.
+  // Distributes operations over as many lanes as are needed for none to overlap.
   stack(operations, title, bad) {
     const lanes = [];
     for (const operation of operations) {
@@ -53,11 +53,11 @@ class Operations {
     const { run } = this.app;
     if (!run.operations.length) return;
     const choose = (change) => { change(); this.app.redraw(); };
-    const by = element("select", { id: "op-by", title: "Operations by client or by key", onchange: () => choose(() => { this.by = by.value; }) });
+    const by = element("select", { id: "op-by", title: "Arrange operations by client or by key", onchange: () => choose(() => { this.by = by.value; }) });
     const choices = [["client", "by client"], ["key", "by key"]];
     by.append(...choices.map(([value, text]) => element("option", { value }, text)));
     by.value = this.by;
-    const key = element("select", { id: "op-key", title: "Operations of one key", onchange: () => choose(() => { this.key = key.value; }) });
+    const key = element("select", { id: "op-key", title: "Show the operations on one key", onchange: () => choose(() => { this.key = key.value; }) });
     key.append(element("option", { value: "" }, "all keys"), ...this.keys.map((k) => element("option", { value: k }, `key ${k}`)));
     key.value = this.key;
     byId("op-choice").replaceChildren("operations ", by, key);
@@ -74,7 +74,7 @@ function makeFilters(app) {
     app.redraw();
   };
   const made = run.kinds.map((kind, i) => {
-    const button = element("button", { title: `${counts[i].toLocaleString("en")} events: show or hide` }, kind);
+    const button = element("button", { title: `Show or hide ${counts[i].toLocaleString("en")} events` }, kind);
     button.dataset.kind = kind;
     button.setAttribute("aria-pressed", "true");
     button.style.setProperty("--colour", `var(--${["vote", "append", "snapshot", "kv", "rpc", "apply", "persist"].includes(kind) ? kind : "faint"})`);
@@ -93,7 +93,7 @@ function makeFilters(app) {
   byId("servers").replaceChildren(...servers);
 }
 
-// What matches a text; the texts of messages are looked at once each.
+// Finds the events that match a text. Each distinct text is searched only once.
 function searched(run, wanted) {
   const hits = [];
   if (!wanted) return hits;
@@ -110,10 +110,10 @@ function searched(run, wanted) {
 }
 
 const KEYS = [
-  ["f", "the failure"], ["0", "the whole run"], ["+ −, wheel", "zoom"], ["← →, drag", "move; shift: further"],
-  ["↑ ↓", "choose a server"], ["n p", "next, previous event of that server"], ["Home End", "begin, end of the run"], ["PgUp PgDn", "rows that do not fit (or the wheel over their names)"],
-  ["x", "fold quiet stretches, or time to scale"], ["c", "only what led to the event or failure"], ["l", "logs"],
-  ["/", "search; Enter, Shift+Enter: next, previous hit"], ["t", "dark or light"], ["Esc", "back"], ["?", "this help"],
+  ["f", "the failure"], ["0", "the whole run"], ["+ −, wheel", "zoom"], ["← →, drag", "move (with Shift: further)"],
+  ["↑ ↓", "select a server"], ["n p", "next or previous event of that server"], ["Home End", "start or end of the run"], ["PgUp PgDn", "scroll the rows (or use the wheel over their names)"],
+  ["x", "fold quiet periods, or show time to scale"], ["c", "show only what led to the event or failure"], ["l", "show or hide the logs"],
+  ["/", "search; Enter, Shift+Enter: next, previous hit"], ["t", "dark or light theme"], ["Esc", "back"], ["?", "this help"],
 ];
 
 function showHelp() {
@@ -125,16 +125,16 @@ function showHelp() {
     sign("background:repeating-linear-gradient(45deg,#56b4e9 0 4px,var(--ground) 4px 7px)", "candidate"),
     sign("height:6px;background:#56b4e988", "follower"), sign("background:var(--down)", "down; ✕ crash, ▶ start"),
     sign(line("vote"), "RequestVote"), sign(line("append"), "AppendEntries"), sign(line("snapshot"), "InstallSnapshot"), sign(line("kv"), "key/value"),
-    sign(line("append", "dotted"), "reply"), sign(line("append", "dashed"), "held for more than 50 ms"),
-    [element("b", {}, "✕"), "lost, with the reason"], sign("background:var(--cut)", "ways to these servers are cut; shaded: to most"), sign("background:var(--cut-all)", "cut off from all"),
-    sign("width:8px;height:8px;background:var(--persist)", "saved"), [element("b", {}, "▲"), "more is known to be committed"],
-    sign("width:9px;height:9px;border-radius:50%;background:var(--apply)", "applied"), sign("width:2px;background:var(--faint)", "a timer; a line of the implementation's log"),
-    sign(line("path"), "how it came to the selected event"),
+    sign(line("append", "dotted"), "reply"), sign(line("append", "dashed"), "took more than 50 ms"),
+    [element("b", {}, "✕"), "lost, with the reason"], sign("background:var(--cut)", "links to these servers are cut; shaded: to most"), sign("background:var(--cut-all)", "cut off from all"),
+    sign("width:8px;height:8px;background:var(--persist)", "saved"), [element("b", {}, "▲"), "commit index rises"],
+    sign("width:9px;height:9px;border-radius:50%;background:var(--apply)", "applied"), sign("width:2px;background:var(--faint)", "a timer, or a line of the implementation's log"),
+    sign(line("path"), "what led to the selected event"),
   ];
   const close = element("button", { onclick: () => byId("help").close() }, "Close (Esc)");
   byId("help").replaceChildren(element("div", { className: "columns" },
-    element("div", {}, element("h2", {}, "Keys"), rows(KEYS.map(([keys, what]) => [element("kbd", {}, keys), what]))),
-    element("div", {}, element("h2", {}, "Signs"), rows(signs))), close);
+    element("div", {}, element("h2", {}, "Keyboard shortcuts"), rows(KEYS.map(([keys, what]) => [element("kbd", {}, keys), what]))),
+    element("div", {}, element("h2", {}, "Legend"), rows(signs))), close);
   byId("help").showModal();
 }
 

@@ -1,6 +1,7 @@
-// The log of each server at the chosen moment: a row a server, a cell an entry, as in the paper's figures.
+// The logs of all servers at the chosen moment, with one row per server and one cell per entry, as in the
+// paper's figures.
 
-// Cells are as wide as most commands, within bounds.
+// The width of a cell in pixels: wide enough for most commands, within limits.
 let CELL = 66;
 
 class Logs {
@@ -60,7 +61,8 @@ class Logs {
     return head;
   }
 
-  // Scrolls to where logs part, or else to the end of the shortest, as far as the others hold entries there.
+  // Scrolls to the first index at which logs differ. If none do, scrolls to the end of the shortest log of a
+  // running server, or to where the last log begins if that is later.
   look(known) {
     let target = this.last;
     for (let index = this.first; index <= this.last; index++) {
@@ -81,7 +83,7 @@ class Logs {
     return this.app.run.entryAt(server, index, this.moment) ?? null;
   }
 
-  // Whether servers hold different entries at an index.
+  // Whether servers have different entries at an index.
   parts(index) {
     let first = null;
     for (const server of this.servers) {
@@ -93,7 +95,7 @@ class Logs {
     return false;
   }
 
-  // Makes the cells that can be seen.
+  // Creates the cells that are in view.
   fill() {
     if (!this.servers || this.last < this.first) return;
     const { scrollLeft, clientWidth } = this.scroll;
@@ -129,7 +131,7 @@ class Logs {
     cell.style.setProperty("--term", this.app.termColour(entry.term));
     cell.title = `index ${index}, term ${entry.term}: ${entry.command}\n` +
       `${committed ? "committed" : "not known to be committed"}, ${applied ? "applied" : "not applied"} ` +
-      `at server ${server}${differs ? "; others hold another entry here" : ""}`;
+      `at server ${server}${differs ? "; other servers have a different entry here" : ""}`;
     cell.addEventListener("click", () => this.app.select(entry.e));
     return cell;
   }

@@ -1,7 +1,7 @@
-// The messages and marks of the time line: arrows while there is room, densities when there is not.
+// The messages and marks of the time line. Messages are arrows, or columns if there are too many.
 
 class Messages extends Rows {
-  // The messages that are at least partly in view and not filtered away.
+  // The messages that are at least partly in view and that the filters let through.
   messagesInView() {
     const { run } = this.app;
     const found = [];
@@ -25,13 +25,13 @@ class Messages extends Rows {
     }
     this.drawn.density = true;
     this.density(found);
-    // What is rare is still shown.
+    // Votes, held messages, hits and the path to the selection are still arrows, unless they are too many.
     const rare = found.filter((m) => m.kind === 0 || m.held || this.app.isHit(m.first) || this.app.onPath(m));
     const path = rare.length <= MOST_ARROWS ? rare : found.filter((m) => this.app.onPath(m));
     for (const message of path) this.arrow(message);
   }
 
-  // How many messages each server sent, by method, and how many of them were lost.
+  // Draws the messages of each server as columns: how many it sent, by method, and how many were lost.
   density(found) {
     const { context: c, colours } = this;
     const step = 3, columns = Math.ceil((this.width - GUTTER) / step) + 1;
@@ -86,7 +86,8 @@ class Messages extends Rows {
     const pending = message.last < 0 && !message.unanswered;
     const isLost = message.lost || (pending && message.cut);
     if (isLost || pending) {
-      // It breaks off on the way: when it was lost is not what the time of being told says.
+      // The arrow breaks off on the way. Its length does not show when the message was lost: the event only
+      // says when the sender learned of it.
       const reach = Math.min(x1 - x0, 26);
       x1 = x0 + Math.max(reach, 5);
       y1 = y0 + (y1 - y0) * (Math.abs(y1 - y0) > 160 ? 0.35 : 0.5);
@@ -114,7 +115,8 @@ class Messages extends Rows {
     this.hits.push({ line: [x0, y0, x1, y1], e: message.first, last: message.last, message });
   }
 
-  // How long a message was held, at the middle of what can be seen of it, where nothing else is said.
+  // Labels a held message with its duration, in the middle of its visible part, unless another label is too
+  // close.
   heldLabel(message, x0, y0, x1, y1) {
     const { context: c, colours } = this;
     const x = (Math.max(x0, GUTTER) + Math.min(x1, this.width)) / 2, y = y0 + (y1 - y0) * (x - x0) / (x1 - x0);
@@ -175,7 +177,7 @@ class Messages extends Rows {
     this.hits.push({ point: [x, y], e });
   }
 
-  // Saves, commits, applies, timers and notes below the bands, and hits of the search.
+  // Draws saves, commits, applied entries, timers and notes below the bands, and rings around search hits.
   marks() {
     const { app, context: c, colours } = this, { run } = app;
     const crowded = this.drawn.density;
@@ -240,7 +242,7 @@ class Messages extends Rows {
     } };
   }
 
-  // A line of the implementation's own logging, as long as there is room.
+  // Draws a line of the implementation's own log, if there is room for it.
   words(e, x, y) {
     const { context: c, colours } = this, { run } = this.app;
     c.fillStyle = colours.faint;
@@ -266,7 +268,7 @@ class Messages extends Rows {
     c.stroke();
   }
 
-  // The chosen moment, the failure, the end.
+  // Draws lines at the selected moment and at the failure, and shades the time after the failure.
   moments() {
     const { app, context: c, colours } = this, { run } = app;
     const line = (at, colour, dash, width) => {

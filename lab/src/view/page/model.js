@@ -1,12 +1,12 @@
-// The run as the page knows it: the data unpacked, and what follows from it.
+// The model of a run: the unpacked data, and everything derived from it.
 
 const WHAT = ["sent", "delivered", "lost", "replied", "answered", "woke", "crashed", "note", "custom"];
 const [SENT, DELIVERED, LOST, REPLIED, ANSWERED, WOKE, CRASHED, NOTE, CUSTOM] = WHAT.keys();
 const VERSION = 2;
-// A message that is longer under way than so many nanoseconds is held.
+// A message that takes longer than this, in nanoseconds, counts as held.
 const HELD = 50e6;
 
-// Base64 of deflated JSON, to an object.
+// Decodes base64 of deflated JSON.
 async function unpack(base64) {
   const binary = atob(base64);
   const bytes = new Uint8Array(binary.length);
@@ -15,7 +15,7 @@ async function unpack(base64) {
   return JSON.parse(await new Response(stream).text());
 }
 
-// The first place in a sorted array whose value is not below `value`.
+// The first index in a sorted array whose value is at least `value`.
 function lowerBound(array, value, of = null) {
   let low = 0, high = array.length;
   while (low < high) {
@@ -25,12 +25,12 @@ function lowerBound(array, value, of = null) {
   return low;
 }
 
-// The last of a sorted array whose `of` is not above `value`, or undefined.
+// The last element of a sorted array whose `of` is at most `value`, or undefined.
 const lastUpTo = (array, value, of) => array[lowerBound(array, value + 0.5, of) - 1];
 
 class Run {
   constructor(data) {
-    if (data.version !== VERSION) throw new Error(`the data has form ${data.version}, not ${VERSION}`);
+    if (data.version !== VERSION) throw new Error(`its data has version ${data.version}, but this page reads version ${VERSION}`);
     this.data = data;
     this.record = data.record;
     this.texts = data.texts;
@@ -55,7 +55,7 @@ class Run {
   }
 
   readNodes() {
-    // The server's number of each node, or -1.
+    // For each node, its number as a server, or -1.
     this.serverOf = this.data.servers;
     let servers = Math.max(-1, ...this.serverOf) + 1;
     for (const fact of this.facts.values()) {
@@ -65,7 +65,7 @@ class Run {
     this.tester = this.data.nodes.indexOf("tester");
   }
 
-  // Before and after, at the same node.
+  // Finds the previous and the next event at the same node.
   readOrder() {
     this.before = new Int32Array(this.n).fill(-1);
     this.next = new Int32Array(this.n).fill(-1);
@@ -80,10 +80,11 @@ class Run {
     }
   }
 
-  // Requests and replies: from where and when, to where and when, or lost.
+  // Matches what was sent with what arrived or was lost: one message for each request and each reply.
   readMessages() {
     this.messages = [];
-    // Of an event: where its message came from; of what was sent: where it came to.
+    // For the arrival or loss of a message, the event that sent it; for an event that sent one, in
+    // `arrivals`, its arrivals or losses.
     this.origin = new Int32Array(this.n).fill(-1);
     this.arrivals = new Map();
     this.messageOf = new Map();
@@ -107,7 +108,7 @@ class Run {
         this.origin[e] = open.first;
         this.addArrival(open.first, e);
         this.messageOf.set(e, open);
-        // The request came, and no reply was ever sent.
+        // The request arrived, but no reply was ever sent.
         if (open === call.sent && call.came) open.unanswered = true;
         else { open.last = e; open.lost = true; open.end = this.at[e]; }
       }
@@ -128,7 +129,7 @@ class Run {
     return message;
   }
 
-  // The same request, delivered once more.
+  // A copy of a request that is delivered once more.
   again(sent) {
     const copy = { ...sent, last: -1, isAgain: true };
     this.messages.push(copy);
@@ -203,7 +204,8 @@ class Run {
     this.bands = each((_, server) => this.bandsOf(server));
   }
 
-  // Of messages whose senders were not told what became of them: whether they can have arrived.
+  // Marks messages that cannot have arrived, because a server was down or a link was cut, although the run
+  // ended before their senders were told.
   findCut() {
     for (const message of this.messages) {
       const from = this.serverOf[message.from], to = this.serverOf[message.to];
@@ -229,7 +231,7 @@ class Run {
     }
   }
 
-  // When whom a server cannot reach, or cannot be reached by.
+  // The periods in which a server cannot reach some others, or cannot be reached by them.
   cutsOf(server) {
     const cuts = [];
     let key = null;
@@ -247,7 +249,8 @@ class Run {
     return cuts.filter((cut) => cut.out.length + cut.inward.length > 0);
   }
 
-  // Which servers can talk to each other, both ways, be it through others.
+  // The periods in which the network is partitioned, with the groups of servers that are connected in both
+  // directions, directly or through others.
   partsOfNetwork() {
     const parts = [];
     for (const { at, e, open } of this.networks) {
@@ -263,7 +266,7 @@ class Run {
       group.forEach((_, i) => groups.set(root(i), [...(groups.get(root(i)) ?? []), i]));
       const whole = groups.size === 1 && open.every((row, i) => row.every((o, j) => o || i === j));
       const text = whole ? "" : [...groups.values()].map((g) => g.join(" ")).join(" | ");
-      const words = groups.size === 1 && !whole ? "some ways cut" : text + (oneWay ? " (some one way)" : "");
+      const words = groups.size === 1 && !whole ? "some links cut" : text + (oneWay ? " (some links one way)" : "");
       if (parts.length && parts.at(-1).text === words) continue;
       if (parts.length) parts.at(-1).to = at;
       parts.push({ from: at, to: Infinity, e, text: words });
@@ -271,7 +274,7 @@ class Run {
     return parts.filter((part) => part.text);
   }
 
-  // A server's roles and terms, from when to when.
+  // The periods in which a server has the same role and term.
   bandsOf(server) {
     const bands = [];
     for (const life of this.lives[server]) {
@@ -296,14 +299,14 @@ class Run {
     if (!problem) return;
     const known = problem.at !== null && problem.at !== undefined;
     const at = known ? Math.round(problem.at * 1e9) : this.end;
-    // The last event before it, at the server that it is about.
+    // The last event before the failure, at its server if that had one in the last second.
     const last = lowerBound(this.at, at + 1000) - 1;
     let e = last;
     if (problem.server !== null) {
       while (e >= 0 && this.serverOf[this.node[e]] !== problem.server) e--;
       if (e < 0 || this.at[last] - this.at[e] > 1e9) e = last;
     }
-    // Answers that fit no order are found at the end; what is to be looked at is when they were given.
+    // Replies that fit no order are found only at the end of the run. Show when they were given.
     const bad = this.operations.filter((operation) => operation.bad && operation.answered >= 0);
     if (bad.length) {
       const wrong = bad.reduce((a, b) => (a.to > b.to ? a : b));
@@ -316,7 +319,7 @@ class Run {
       details: problem.details ?? [] };
   }
 
-  // The state of a server after event `e`: null when it does not run.
+  // The last state that a server reported up to event `e` (null if none), and whether it was running then.
   stateAt(server, e) {
     const found = lastUpTo(this.states[server], e, (s) => s.e);
     const life = lastUpTo(this.lives[server], e, (l) => l.e);
@@ -324,18 +327,18 @@ class Run {
     return { state: found?.state ?? null, runs: !!runs, life };
   }
 
-  // The entry of a server at an index after event `e`, if its log holds it then.
+  // The entry that a server last wrote at an index, up to event `e`. The log may have been cut back since.
   entryAt(server, index, e) {
     const writes = this.writes[server].get(index);
     return writes && lastUpTo(writes, e, (write) => write.e);
   }
 
-  // The last event up to a time.
+  // The last event at or before a time.
   eventUpTo(at) {
     return lowerBound(this.at, at + 0.5) - 1;
   }
 
-  // What set off what happened: the arrival, timer or step at the same place and time.
+  // The arrival or timer that triggered an event, at the same node and time; -1 if there is none.
   trigger(e) {
     const starts = (i) => [DELIVERED, ANSWERED, WOKE].includes(this.what[i]);
     if (starts(e)) return e;
@@ -344,7 +347,7 @@ class Run {
     return -1;
   }
 
-  // The steps that led to an event, the latest first: messages back to their senders, until a timer.
+  // The steps that led to an event, latest first: from each message back to its sender, until a timer.
   chain(e, most = 40) {
     const chain = [e];
     while (chain.length < most) {
@@ -356,7 +359,7 @@ class Run {
     return chain;
   }
 
-  // Everything that an event can know of: its causal past.
+  // Marks the causal past of an event: everything that can have influenced it.
   past(e) {
     const known = this.data.nodes.map(() => -1);
     const past = new Uint8Array(this.n);
@@ -370,7 +373,7 @@ class Run {
     return past;
   }
 
-  // What happened because of an arrival or timer, at the same place and time.
+  // The events that an arrival or timer triggered, at the same node and time.
   deeds(e) {
     const deeds = [];
     for (let i = this.next[e]; i >= 0 && this.at[i] === this.at[e]; i = this.next[i]) {
@@ -380,7 +383,7 @@ class Run {
     return deeds;
   }
 
-  // What of a server's state has changed, in words.
+  // Describes what has changed in a server's state.
   stateWords(e) {
     const server = this.serverOf[this.node[e]], fact = this.facts.get(e);
     const found = lastUpTo(this.states[server] ?? [], e, (s) => s.e);
@@ -402,11 +405,11 @@ class Run {
     if (more > 0) words.push(`${plural(more, "new entry", "new entries")}, up to ${fact.last_index}`);
     if (last.commit_index !== fact.commit_index) words.push(`committed ${last.commit_index} to ${fact.commit_index}`);
     if (last.last_applied !== fact.last_applied) words.push(`applied ${last.last_applied} to ${fact.last_applied}`);
-    if (words.length === 0 && fact.followers) words.push("knows more of its followers");
+    if (words.length === 0 && fact.followers) words.push("progress of followers");
     return words.join(", ") || "state";
   }
 
-  // An event in a line.
+  // Describes an event on one line.
   label(e) {
     const name = this.name[e] >= 0 ? this.texts[this.name[e]] : "";
     const text = this.text[e] >= 0 ? this.texts[this.text[e]] : "";
@@ -415,11 +418,11 @@ class Run {
     switch (this.what[e]) {
       case SENT: return `${method} to ${peer}: ${text}`;
       case DELIVERED: return `${method} from ${peer} arrives`;
-      case LOST: return `${method} to ${peer} gets no answer: ${text}`;
+      case LOST: return `${method} to ${peer} gets no reply: ${text}`;
       case REPLIED: return `reply to ${peer}'s ${method}: ${text}`;
-      case ANSWERED: return `reply of ${peer} to ${method} arrives`;
+      case ANSWERED: return `reply from ${peer} to ${method} arrives`;
       case WOKE: return `timer of ${name}`;
-      case CRASHED: return `ends, with ${plural(this.call[e], "task")}`;
+      case CRASHED: return `stops, ending ${plural(this.call[e], "task")}`;
       case NOTE: return text;
     }
     return text || (this.facts.get(e)?.fact === "state" ? this.stateWords(e) : name);
@@ -428,10 +431,10 @@ class Run {
 
 const plural = (count, one, many = `${one}s`) => `${count} ${count === 1 ? one : many}`;
 
-// Nanoseconds as seconds, to the microsecond.
+// A time in nanoseconds, as seconds with microseconds.
 const seconds = (at) => (at / 1e9).toFixed(6);
 
-// A span of nanoseconds, with a fitting unit.
+// A duration in nanoseconds, in a suitable unit.
 function span(ns) {
   if (ns >= 1e9) return `${(ns / 1e9).toFixed(2)} s`;
   if (ns >= 1e6) return `${(ns / 1e6).toFixed(ns >= 1e8 ? 0 : 1)} ms`;

@@ -1,6 +1,6 @@
-// Everything together: what is shown, what is chosen, and what it is drawn with.
+// The application: its state (what is shown and what is selected), its commands, and its start.
 
-// Colours of terms that the colour-blind can tell apart, for light and for dark.
+// The colours of terms in each theme. They can be told apart with any form of colour blindness.
 const TERMS = {
   light: ["#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#0072b2", "#d55e00", "#b8a800"],
   dark: ["#56b4e9", "#e69f00", "#22b88c", "#d88fb8", "#4b96d8", "#e8793a", "#d9cc3c"],
@@ -45,7 +45,7 @@ class App {
     byId("theme").onclick = () => this.toggleTheme();
     byId("logs-button").onclick = () => this.toggleLogs();
     byId("help-button").onclick = showHelp;
-    // Before the frame of the new size is shown: a stretched picture is never seen.
+    // Redraw before the next frame, so that the canvas never appears stretched.
     new ResizeObserver(() => this.drawNow()).observe(byId("time-box"));
     this.logs.show(this.moment);
     this.panel.showRun();
@@ -106,7 +106,7 @@ class App {
     return this.colours.kinds[kind] ?? { apply: this.colours.apply, persist: this.colours.persist, test: this.colours.text, state: this.colours.select }[name] ?? this.colours.faint;
   }
 
-  // Whether filters let an event, or a message, through.
+  // Whether the filters let an event through.
   shows(e) { return !this.without.has(this.run.kind[e]); }
 
   showsMessage(message) {
@@ -141,7 +141,8 @@ class App {
     this.drawnOnce = true;
   }
 
-  // Without a chosen event, the moment stays in view: names and logs tell of what can be seen.
+  // Keeps the moment in view while no event is selected, so that server names and logs describe a moment
+  // that can be seen.
   followView() {
     const { drawing, run } = this;
     if (this.selected >= 0 || !run.n) return;
@@ -156,7 +157,7 @@ class App {
 
   zoom(factor, at = null) {
     if (at === null) {
-      // About what is chosen, if it is in view.
+      // Keep the selected event or the failure in place, if it is in view.
       const e = this.selected, place = e >= 0 ? this.scale.place(this.run.at[e]) : this.run.failure?.known ? this.scale.place(this.run.failure.at) : NaN;
       at = place >= this.scale.from && place <= this.scale.to ? place : (this.scale.from + this.scale.to) / 2;
     }
@@ -175,7 +176,7 @@ class App {
 
   showAll() { this.scale.showAll(); this.redraw(); }
 
-  // The last stretch before the failure, with as much as can be read, and the failure at its right.
+  // Shows the moments before the failure, as many as stay legible, with the failure on the right.
   showFailure() {
     const { run, scale } = this, { failure } = run;
     if (!failure) return;
@@ -183,7 +184,7 @@ class App {
     i = Math.max(0, i - 90);
     const at = scale.place(failure.at);
     let from = run.messages[i] ? scale.place(run.messages[i].start) : 0;
-    // Not much more than a stretch of 70 moments, if time is folded.
+    // If time is folded, this is little more than 70 moments.
     if (scale.folded) from = Math.max(from, at - 200);
     if (failure.begin !== undefined) from = scale.place(failure.begin) - 0.05 * (at - scale.place(failure.begin));
     from = Math.min(from, at - scale.least);
@@ -199,7 +200,7 @@ class App {
     this.redraw();
   }
 
-  // Chooses an event: shows it whole, and the logs of its moment.
+  // Selects an event: shows its details, and the logs at its moment. -1 clears the selection.
   select(e) {
     this.selected = e;
     this.path = new Set();
@@ -217,7 +218,7 @@ class App {
     this.redraw();
   }
 
-  // A page that was reloaded, or a place that somebody passed on.
+  // Selects the event in the page's address, after a reload or when following a link.
   fromAddress() {
     const found = /^#e=(\d+)$/.exec(location.hash);
     if (found && Number(found[1]) < this.run.n) this.select(Number(found[1]));
@@ -293,7 +294,7 @@ class App {
       const nearEnd = line && hit.last >= 0 && Math.hypot(line[2] - x, line[3] - y) < Math.hypot(line[0] - x, line[1] - y);
       return this.select(nearEnd ? hit.last : hit.e);
     }
-    // Nothing is there: it is the moment that is chosen.
+    // A click on an empty spot selects only the moment.
     this.moment = run.eventUpTo(drawing.timeAt(x));
     const row = drawing.serverRows.find((r) => y >= drawing.rowY(r) && y < drawing.rowY(r) + r.h);
     if (row) this.chosenServer = row.server;
@@ -307,7 +308,7 @@ class App {
     if (!hit) return;
     const message = hit.message;
     let text = hit.text ?? `${this.run.data.nodes[this.run.node[hit.e]]}, ${seconds(this.run.at[hit.e])} s: ${this.run.label(hit.e)}`;
-    if (message) text += message.lost ? ` (lost: ${message.why})` : message.last >= 0 ? ` (under way ${span(message.end - message.start)})` : "";
+    if (message) text += message.lost ? ` (lost: ${message.why})` : message.last >= 0 ? ` (took ${span(message.end - message.start)})` : "";
     tip.textContent = text.slice(0, 420);
     const left = Math.min(event.clientX + 14, innerWidth - Math.min(470, tip.offsetWidth + 10));
     tip.style.left = `${left}px`;
@@ -315,7 +316,7 @@ class App {
   }
 }
 
-// What tests look at: nothing can be changed through it.
+// A read-only view of the page's state, for tests.
 function watched(app, firstDraw) {
   const { run, scale, drawing } = app;
   const state = {
@@ -337,7 +338,7 @@ function watched(app, firstDraw) {
     get theme() { return app.theme; },
     get lanes() { return app.operations.lanes().length; },
     get bad() { return run.operations.filter((o) => o.bad).length; },
-    // Where something is that can be clicked, in the canvas.
+    // The places on the canvas that can be clicked.
     get targets() { return drawing.hits.map((h) => ({ e: h.e, at: h.point ?? (h.line ? [(h.line[0] + h.line[2]) / 2, (h.line[1] + h.line[3]) / 2] : [h.box[0], h.box[1]]), isArrow: !!h.line })); },
   };
   return Object.freeze(state);
@@ -354,7 +355,7 @@ async function main() {
     app.start();
     requestAnimationFrame(() => { firstDraw = performance.now(); });
   } catch (error) {
-    byId("reason").textContent = `The page cannot be shown: ${error.message}`;
+    byId("reason").textContent = `Cannot show this run: ${error.message}`;
     throw error;
   }
 }

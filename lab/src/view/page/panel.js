@@ -1,4 +1,4 @@
-// The side panel: the failure, or one event whole, with what led to it and what it led to.
+// The side panel: the failure, or all details of one event with its causes and effects.
 
 const byId = (id) => document.getElementById(id);
 
@@ -14,7 +14,7 @@ class Panel {
     this.box = byId("panel");
   }
 
-  // An event as a line that can be clicked.
+  // An event as a button that selects it.
   line(e) {
     const { run } = this.app;
     const server = run.serverOf[run.node[e]], node = run.data.nodes[run.node[e]];
@@ -44,12 +44,12 @@ class Panel {
       if (failure.e >= 0) {
         const chain = run.chain(failure.e);
         children.push(element("div", { className: "bar" },
-          element("button", { onclick: () => this.app.select(failure.e) }, "The last event before it"),
+          element("button", { onclick: () => this.app.select(failure.e) }, "Last event before it"),
           element("button", { onclick: () => this.app.showPast(failure.e) }, "Only what led to it (c)")));
-        children.push(...this.list("How it came to this, step by step back", chain.slice(0, 14)));
+        children.push(...this.list("What led to the failure, latest step first", chain.slice(0, 14)));
         if (failure.server !== null) {
           const own = run.ofNode[run.node[failure.e]].filter((e) => e <= failure.last && run.kind[e] !== run.kinds.indexOf("timer"));
-          children.push(...this.list(`Last at server ${failure.server}`, own.slice(-8).reverse()));
+          children.push(...this.list(`Last events at server ${failure.server}`, own.slice(-8).reverse()));
         }
       }
     } else children.push(element("h2", {}, "The run passed"));
@@ -85,15 +85,15 @@ class Panel {
     if (run.what[e] <= ANSWERED) rows.push(["call", `#${run.call[e]}`]);
     if (run.bytes[e] >= 0) rows.push(["bytes", run.bytes[e]]);
     if (run.held.has(e)) rows.push(["held back", span(run.held.get(e))]);
-    if (message && message.last >= 0) rows.push([message.lost ? "told after" : "under way", span(message.end - message.start)]);
+    if (message && message.last >= 0) rows.push([message.lost ? "sender told after" : "took", span(message.end - message.start)]);
     if (message?.lost) rows.push(["lost", `the ${message.isReply ? "reply" : "request"}: ${message.why}`]);
     const sent = run.origin[e] >= 0 ? run.origin[e] : -1;
     const content = run.what[e] <= REPLIED && run.what[e] !== DELIVERED && run.what[e] !== LOST ? text : sent >= 0 ? run.texts[run.text[sent]] : "";
     const children = [
       element("div", { className: "bar" },
-        element("button", { onclick: () => this.app.step(-1), title: "p" }, "‹ before"),
+        element("button", { onclick: () => this.app.step(-1), title: "p" }, "‹ previous"),
         element("button", { onclick: () => this.app.step(1), title: "n" }, "next ›"),
-        element("button", { onclick: () => this.app.showPast(e), title: "c" }, "only its causes"),
+        element("button", { onclick: () => this.app.showPast(e), title: "c" }, "only what led to it"),
         element("button", { onclick: () => this.app.select(-1), title: "Esc" }, run.failure ? "failure" : "run")),
       element("h2", {}, title), this.table(rows)];
     if (content) children.push(element("pre", {}, pretty(content)));
@@ -107,7 +107,7 @@ class Panel {
     const effects = [...arrivals, ...deeds, ...(deeds.length || run.next[e] < 0 ? [] : [run.next[e]])];
     children.push(...this.list("Effects", effects.filter((i, at) => effects.indexOf(i) === at).slice(0, 24)));
     const chain = run.chain(e);
-    if (chain.length > 2) children.push(...this.list("How it came to this, step by step back", chain.slice(1, 16)));
+    if (chain.length > 2) children.push(...this.list("What led to this event, latest step first", chain.slice(1, 16)));
     this.box.replaceChildren(...children);
     this.box.scrollTop = 0;
     byId("said").textContent = `${node}, ${seconds(run.at[e])} seconds: ${run.label(e).slice(0, 200)}`;
@@ -122,7 +122,7 @@ class Panel {
   }
 }
 
-// What Rust's Debug shows, with a line a field where it is long.
+// Breaks a long text of Rust's Debug into lines, one per field.
 function pretty(text) {
   if (text.length < 70) return text;
   let depth = 0, inText = false, made = "";
@@ -140,7 +140,7 @@ function pretty(text) {
   return made;
 }
 
-// Where the bracket at `i` is closed.
+// The position of the bracket that closes the one at `i`.
 function closes(text, i) {
   let depth = 0, inText = false;
   for (let j = i; j < text.length; j++) {

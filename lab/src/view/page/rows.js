@@ -1,4 +1,4 @@
-// The rows of the time line: servers, the test's steps, the network, key/value operations.
+// The rows of the time line: the test's steps, the network, servers, clients and key/value operations.
 
 const GUTTER = 92;
 const MOST_ARROWS = 900;
@@ -13,7 +13,7 @@ class Rows {
     this.drawn = { arrows: 0, marks: 0, density: false };
   }
 
-  // Which row is where.
+  // Lays out the rows from top to bottom: position and height of each.
   layout() {
     const { run, hidden, operations } = this.app;
     const box = this.canvas.parentElement;
@@ -27,7 +27,7 @@ class Rows {
     const hasClients = run.serverOf.some((server, i) => server < 0 && i !== run.tester);
     const shown = run.servers - hidden.size;
     const lanes = operations.lanes();
-    // What is wrong stands on top and stays there.
+    // The operations that fit no order are at the top and do not scroll.
     for (const lane of lanes.filter((l) => l.isFirst)) add({ type: "lane", lane, h: 17, isFixed: true });
     const rest = this.height - rows.at(-1).y - rows.at(-1).h - hidden.size * 16 - (hasClients ? 22 : 0);
     const others = lanes.filter((l) => !l.isFirst);
@@ -69,7 +69,7 @@ class Rows {
     return node === this.app.run.tester ? this.rows[1] : this.clientRow ?? this.rows[1];
   }
 
-  // The middle of a row's band.
+  // The vertical centre of a row's band.
   middle(row) {
     return this.rowY(row) + (row.type === "server" && !row.hidden ? 13 : row.h / 2);
   }
@@ -133,7 +133,7 @@ class Rows {
     c.restore();
   }
 
-  // Stretches in which a server does not run.
+  // Draws the periods in which a server is down.
   downs(row, y) {
     const { run } = this.app, { context: c, colours } = this;
     let from = 0;
@@ -160,7 +160,7 @@ class Rows {
       const x1 = Math.min(this.x(Math.min(cut.to, this.app.run.end)), this.width + 4);
       const wide = Math.max(x1 - x0, 1);
       const isAlone = cut.both.length === cut.others;
-      // A server that is cut off from most is shaded all over.
+      // The whole row of a server that is cut off from most others is shaded.
       if (2 * cut.both.length >= cut.others + 1 || isAlone) {
         c.fillStyle = colours.cutShade;
         c.fillRect(x0, y + 1, wide, row.h - 2);
@@ -169,7 +169,7 @@ class Rows {
       c.fillRect(x0, y + row.h - 12, wide, 11);
       const out = cut.out.filter((i) => !cut.both.includes(i)), inward = cut.inward.filter((i) => !cut.both.includes(i));
       const words = isAlone ? "cut off" : [cut.both.length && `✂ ${cut.both.join(" ")}`, out.length && `cannot reach ${out.join(" ")}`,
-        inward.length && `does not hear ${inward.join(" ")}`].filter(Boolean).join("; ");
+        inward.length && `cannot hear ${inward.join(" ")}`].filter(Boolean).join("; ");
       c.font = "10px system-ui, sans-serif";
       if (c.measureText(words).width < wide - 6) {
         c.fillStyle = isAlone ? colours.onCutAll : colours.text;
@@ -191,7 +191,7 @@ class Rows {
     c.stroke();
   }
 
-  // A row of operations, of which none covers another.
+  // Draws a lane of operations that do not overlap.
   lane(row) {
     const y = this.rowY(row);
     if (y > this.height || (!row.isFixed && y + row.h < this.fixed)) return;
@@ -219,7 +219,7 @@ class Rows {
       c.strokeRect(x0 + 0.5, y + 0.5, x1 - x0 - 1, h - 1);
     }
     if (operation.to === Infinity) { c.fillStyle = colours.text; c.fillText("…", x1 - 10, y + h / 2); }
-    const text = (operation.bad ? "✗ " : "") + (operation.answer ?? `${operation.operation}, no answer`);
+    const text = (operation.bad ? "✗ " : "") + (operation.answer ?? `${operation.operation}, no reply`);
     const left = Math.max(x0, GUTTER) + 3, room = x1 - left - 3;
     if (room > 24) {
       c.save();
@@ -328,7 +328,7 @@ class Rows {
       if (row.type === "lane") { c.fillStyle = row.lane.bad ? colours.badText : colours.faint; c.fillText(row.lane.title ?? "", 8, y + row.h / 2, GUTTER - 12); }
       if (row.type === "server") this.serverName(row, y);
     }
-    if (app.run.n === 0) c.fillText("no events were kept of this run", GUTTER + 20, this.height / 2);
+    if (app.run.n === 0) c.fillText("The events of this run were not kept.", GUTTER + 20, this.height / 2);
   }
 
   serverName(row, y) {

@@ -1,7 +1,8 @@
-// Where times stand on the screen: true to scale, or with quiet stretches drawn together.
+// The mapping from times to places on the screen: to scale, or with quiet periods folded.
 
-// Messages take microseconds and time-outs hundreds of milliseconds. In the folded scale each moment at
-// which something happens takes at least one step, and a gap takes more steps the longer it is.
+// Messages take microseconds and time-outs hundreds of milliseconds. In the folded scale, each moment at
+// which something happens takes at least one step, and a gap takes more steps the longer it is. A place
+// is in nanoseconds when the time is to scale, and in steps when it is folded.
 class Scale {
   constructor(run) {
     const moments = [];
@@ -17,7 +18,7 @@ class Scale {
     this.to = 1;
   }
 
-  // Of a time in nanoseconds, its place.
+  // The place of a time in nanoseconds.
   place(at) {
     if (!this.folded) return at;
     const { moments, places } = this;
@@ -27,7 +28,7 @@ class Scale {
     return places[i] + (places[i + 1] - places[i]) * (at - moments[i]) / (moments[i + 1] - moments[i]);
   }
 
-  // Of a place, its time.
+  // The time in nanoseconds at a place.
   time(place) {
     if (!this.folded) return place;
     const { moments, places } = this;
@@ -41,12 +42,13 @@ class Scale {
     return this.place(this.moments.at(-1));
   }
 
-  // The least that can be in view.
+  // The narrowest view, as a distance between places.
   get least() {
     return this.folded ? 4 : 2000;
   }
 
-  // Shows from one place to another, within bounds.
+  // Shows the run between two places, corrected so that the view is neither too narrow nor too wide and
+  // does not leave the run.
   show(from, to) {
     const most = Math.max(this.last * 1.04, this.least);
     const width = Math.min(Math.max(to - from, this.least), most * 1.02);
@@ -71,21 +73,21 @@ class Scale {
     this.show(this.from + by, this.to + by);
   }
 
-  // The other scale, with the same times in view.
+  // Switches to the other scale, with the same times in view.
   toggle() {
     const [from, to] = [this.time(this.from), this.time(this.to)];
     this.folded = !this.folded;
     this.show(this.place(from), this.place(to));
   }
 
-  // Times for the axis: places that are about `pixels` apart, in round numbers where it is to scale.
+  // Times to label on the axis, at places about `pixels` apart: round numbers if time is to scale.
   ticks(width, pixels = 115) {
     const ticks = [];
     if (this.folded) {
       let last = -1;
       for (let x = pixels / 2; x < width; x += pixels) {
         const place = this.from + (this.to - this.from) * x / width;
-        // To the nearest moment, so that it reads as the time of something.
+        // Label the nearest moment, so that the time is that of an event.
         let i = Math.min(lowerBound(this.places, place), this.places.length - 1);
         if (i > 0 && place - this.places[i - 1] < this.places[i] - place) i--;
         if (i === last || place < 0) continue;
