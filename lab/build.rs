@@ -1,4 +1,4 @@
-//! Gives the program the lab pages, for `lab hint`.
+//! Embeds the course's pages in the program, for `lab hint`.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -8,8 +8,8 @@ fn main() {
     list_pages(&workspace.join("docs/course"));
 }
 
-/// Writes down which parts have a page, `2a.md` and so on, as a Rust expression: a course need not hand
-/// out all of them.
+/// Lists the parts that have a page (`2a.md` and so on) as a Rust expression. A course may hand out
+/// only some of them.
 fn list_pages(directory: &Path) {
     println!("cargo::rerun-if-changed={}", directory.display());
     let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();

@@ -1,4 +1,4 @@
-//! The command line: which commands there are, and who carries each out.
+//! Parses the command line and dispatches to the commands.
 
 use std::process::ExitCode;
 
@@ -36,40 +36,40 @@ enum Command {
     Replay(Replay),
     /// Find the fewest faults with which a run still fails the same way.
     Shrink(Shrink),
-    /// Find the moment from which on a failing run could hardly do otherwise.
+    /// Find the moment from which on failure was nearly certain.
     Explain(Explain),
-    /// Find the first event in which two runs differ.
+    /// Show the first event in which two runs differ.
     Diff(Diff),
     /// List the tests.
     List(List),
-    /// Put the results of several machines together.
+    /// Merge the results of a sweep that several machines shared.
     Merge(MergeArgs),
-    /// Build and run again whenever a source changes, what failed last first, until Ctrl-C.
+    /// Build and run again whenever a source file changes, last failures first, until Ctrl-C.
     Watch(Watch),
-    /// Show a hint for a part of the labs, one at a time.
+    /// Show the hints for a part of the labs, one at a time.
     Hint(Hint),
-    /// Pack what you have written, to be handed in.
+    /// Check that your code builds, and pack it for handing in.
     Submit(SubmitArgs),
-    /// Print what a shell needs to complete this command's words.
+    /// Print a completion script for a shell.
     Completions {
-        /// Which shell.
+        /// The shell to print it for.
         shell: clap_complete::Shell,
     },
     /// Print the manual page.
     Manual,
-    /// Make the runs that the process which started this one asks for.
+    /// Make the runs that the parent process requests on standard input.
     #[command(hide = true)]
     Worker(Worker),
 }
 
-/// The whole command line of a program.
+/// Runs the command line of a program, and returns its exit code.
 ///
 /// The exit code is 0 when all tests passed, 1 when one failed, 2 when the command was wrong, 3 when
-/// the lab itself broke, 4 when no test failed but for some it is not known whether they passed, 130
-/// when it was interrupted.
+/// the lab itself broke, 4 when no test failed but the verdict of some run is unknown, and 130 when
+/// the command was interrupted.
 ///
-/// Tests run in processes of their own: this program, started again. So a program calls this before it
-/// does anything else.
+/// Tests run in worker processes, which are further instances of this program. Call this function
+/// before anything else in `main`.
 pub fn main(program: &Program<'_>) -> ExitCode {
     outcome::report("lab", run(Cli::parse().command, program))
 }
@@ -99,13 +99,13 @@ fn run(command: Command, program: &Program<'_>) -> Result<Outcome, CommandError>
         Command::Submit(submit) => submit.run(),
         Command::Completions { shell } => completions(shell),
         Command::Manual => manual(),
-        Command::Worker(_) => unreachable!("it was carried out above"),
+        Command::Worker(_) => unreachable!("workers are handled above"),
     }
 }
 
 #[derive(Args)]
 struct Worker {
-    /// A digest of the program, so that it need not be computed again.
+    /// A digest of the program, passed on by the parent so that workers need not compute it again.
     #[arg(long)]
     program: String,
     #[command(flatten)]
@@ -124,7 +124,7 @@ impl Worker {
     }
 }
 
-/// The commands and their options, as clap has them.
+/// The commands and their options, as a clap command.
 pub fn grammar() -> clap::Command {
     Cli::command()
 }

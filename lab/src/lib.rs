@@ -1,29 +1,29 @@
-//! The lab's program: tests under many seeds, and everything that is done with a run.
+//! The lab's program: runs tests under many seeds, and replays, shrinks and displays runs.
 //!
-//! Start here: [`main`] is the whole command line of a [`Program`]; `commands` has a file for each command;
-//! [`workers`] make the runs.
+//! Start here: [`main`] is the whole command line of a [`Program`], `commands` has a file for each command,
+//! and [`workers`] make the runs.
 //!
 //! | module | subject |
 //! |---|---|
-//! | `cli` | which commands there are |
-//! | `commands` | each command |
+//! | `cli` | parsing and dispatching commands |
+//! | `commands` | one file for each command |
 //! | `session` | what all commands share: options, implementations, how to start the program again |
 //! | [`outcome`] | how a command ends, and its exit code |
-//! | [`workers`] | runs in processes of their own, which may die |
-//! | [`records`] | the results of runs, kept in a file |
-//! | [`report`] | results as people and other programs read them |
+//! | [`workers`] | worker processes, which make the runs and may die |
+//! | [`records`] | the file with the results of runs |
+//! | [`report`] | reports of results for people and other programs |
 //! | `outputs` | where the summary of many runs goes |
-//! | `seeds` | which runs: seeds, and shares of a sweep |
-//! | `selector` | which run a command means |
-//! | `self_check` | whether the same seed is the same run |
-//! | `failures` | what a sweep leaves of its failures |
-//! | [`recording`] | a recorded run in a file |
-//! | [`repro`] | a failing run as a file |
+//! | `seeds` | the seeds of a sweep, and how it is divided into shares |
+//! | `selector` | finding the run that a command refers to |
+//! | `self_check` | checking that a seed always gives the same run |
+//! | `failures` | repro files and pages for the failures of a sweep |
+//! | [`recording`] | saving a recorded run to a file |
+//! | [`repro`] | the repro file of a failing run |
 //! | [`shrink`] | the fewest decisions with which a run still fails |
 //! | [`explain`] | when a failure became inevitable |
-//! | [`view`] | a recorded run as a log, as a page, for other viewers |
-//! | `show`, `views` | which of these a command shows |
-//! | [`submit`] | `lab submit`, and what the grader takes of a submission |
+//! | [`view`] | a recorded run as a log, as a page, or for other viewers |
+//! | `show`, `views` | the options that select a view |
+//! | [`submit`] | `lab submit`, and the rules by which the grader reads a submission |
 
 mod cli;
 mod commands;

@@ -1,4 +1,4 @@
-//! `lab diff`: where two runs part.
+//! `lab diff`: the first event in which two runs differ.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -14,22 +14,22 @@ use crate::selector::{Selection, Selector};
 use crate::session::{Common, Session};
 use crate::show::usual_width;
 
-/// What is said on the command line.
+/// The arguments of `lab diff`.
 #[derive(Args)]
 pub(crate) struct Diff {
-    /// A run: TEST:SEED, a repro file, a record, or a run that `replay --save` has written, by this build
+    /// A run: TEST:SEED, a repro file, a record, or a file written by `replay --save`, by this build
     /// or another.
     one: String,
-    /// The other run.
+    /// The run to compare it with, in any of the same forms.
     other: String,
-    /// How many events to show before the two part, and after.
+    /// How many events to show before the first difference, and after it.
     #[arg(long, value_name = "N", default_value_t = 8)]
     context: usize,
     #[command(flatten)]
     pub(crate) common: Common,
 }
 
-/// The run without the moments at which the test itself goes on after a pause: they say nothing.
+/// Removes the events in which the test merely resumes after a pause, which carry no information.
 fn without_pauses(mut answer: Answer) -> Answer {
     let is_pause =
         |timed: &Timed| timed.node == Node::TESTER && matches!(timed.event, Event::Woke { .. });
@@ -54,7 +54,7 @@ impl Diff {
         let is_same = |(a, b): &(_, _)| a == b;
         let same = one.events.iter().zip(&other.events).take_while(is_same).count();
         if same == one.events.len() && same == other.events.len() {
-            writeln!(out, "the two are the same, in all {same} events")?;
+            writeln!(out, "the two runs are the same in all {same} events")?;
             return Ok(Outcome::Judged(Verdict::Passed));
         }
         writeln!(out, "\nthe same up to event {same}:")?;
@@ -68,7 +68,7 @@ impl Diff {
         Ok(Outcome::Judged(Verdict::Passed))
     }
 
-    /// The run, with its events.
+    /// Makes or reads the run, and returns it with its events.
     fn answer(&self, what: &str, session: &Session<'_>) -> Result<Option<Answer>, CommandError> {
         let path = Path::new(what);
         if recording::is_one(path) {
@@ -81,7 +81,7 @@ impl Diff {
             Some((test, seed)) if !path.exists() && !what.starts_with('{') => {
                 let seed = seed.parse().map_err(|_| {
                     CommandError::Usage(format!(
-                        "{what:?}: {seed:?} is no seed; a run is TEST:SEED"
+                        "{what:?}: {seed:?} is not a seed; write a run as TEST:SEED"
                     ))
                 })?;
                 Selector::new(test.into(), Some(seed))

@@ -16,12 +16,12 @@ use crate::selector::{Selection, Selector};
 use crate::session::{Common, Session};
 use crate::show::{failed_at, usual_width};
 
-/// What is said on the command line.
+/// The arguments of `lab explain`.
 #[derive(Args)]
 pub(crate) struct Explain {
     #[command(flatten)]
     selector: Selector,
-    /// How often the rest is drawn anew for each time.
+    /// How many times the rest of the run is redrawn for each moment.
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u64).range(4..))]
     tries: u64,
     #[command(flatten)]
@@ -29,7 +29,7 @@ pub(crate) struct Explain {
 }
 
 impl Explain {
-    /// Looks for the moment, and prints what happened then.
+    /// Finds the moment at which failure became likely, and prints what happened then.
     pub(crate) fn run(&self, session: &Session<'_>) -> Result<Outcome, CommandError> {
         let wanted = self.selector.one(session, &self.common.out)?;
         let Selection { test, spec, profile, .. } = &wanted;
@@ -61,20 +61,20 @@ fn tell(found: &Explained, answer: &Answer) -> Result<(), CommandError> {
     let mut out = io::stdout().lock();
     writeln!(
         out,
-        "\nhow often it fails so, if all is kept up to a time and the rest is drawn anew:"
+        "\nhow often it fails the same way if everything up to a time is kept and the rest is redrawn:"
     )?;
     for Point { at, failed, of } in &found.curve {
         let bar = "#".repeat((40 * failed / of) as usize);
         writeln!(out, "{:11.6} s  {failed:>3} of {of}  {bar}", at.as_secs_f64())?;
     }
     let Some((before, after)) = found.jump else {
-        writeln!(out, "\nit is likely from the beginning: luck has little to do with it")?;
+        writeln!(out, "\nfailure is likely from the beginning: luck has little to do with it")?;
         return Ok(());
     };
     let seconds = |time: Duration| time.as_secs_f64();
     writeln!(
         out,
-        "\nit becomes likely between {:.6} s and {:.6} s:",
+        "\nfailure becomes likely between {:.6} s and {:.6} s:",
         seconds(before),
         seconds(after)
     )?;
@@ -82,7 +82,7 @@ fn tell(found: &Explained, answer: &Answer) -> Result<(), CommandError> {
     let how = Columns { filter: near, width: usual_width(), colours: false };
     let shown = view::columns(answer, &how, &mut out)?;
     if shown == 0 {
-        writeln!(out, "nothing happens then: what is decided is when something will")?;
+        writeln!(out, "no event happens in this interval: a decision about a later event is made in it")?;
     }
     writeln!(out, "\nthe servers at {:.6} s:", seconds(after))?;
     for line in view::servers_at(&answer.events, after) {

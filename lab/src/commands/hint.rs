@@ -8,21 +8,21 @@ use labraft::Verdict;
 use crate::outcome::{CommandError, Outcome};
 use crate::session::program;
 
-/// The lab pages that there are, by their parts. The build script lists them.
+/// The course's pages by part, as listed by the build script.
 const PAGES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/course_pages.rs"));
 
-/// What follows on the command line.
+/// The arguments of `lab hint`.
 #[derive(Args)]
 pub(crate) struct Hint {
     /// Which part: 2A, 2B, 2C, 2D, 3A or 3B.
     part: String,
-    /// Which of the part's hints, counted from 1: they are in the order in which one meets the trouble.
+    /// The number of the hint, from 1. Hints are in the order in which you are likely to need them.
     #[arg(default_value_t = 1)]
     number: usize,
 }
 
 impl Hint {
-    /// Prints one hint, and how to see the next.
+    /// Prints one hint, and the command that shows the next one.
     pub(crate) fn run(self) -> Result<Outcome, CommandError> {
         let text = self.text(&program()).map_err(CommandError::Usage)?;
         io::stdout().lock().write_all(text.as_bytes())?;
@@ -60,7 +60,7 @@ fn hints(page: &str) -> Vec<String> {
         match line.split_once(". ") {
             Some((number, text)) if is_number(number) => hints.push(text.into()),
             _ => {
-                // What stands before the first item is not a hint.
+                // Text before the first item is not a hint.
                 if let Some(hint) = hints.last_mut() {
                     hint.push('\n');
                     hint.push_str(line.trim_start());

@@ -11,7 +11,7 @@ use crate::session::Program;
 
 #[derive(Args)]
 pub(crate) struct List {
-    /// Which tests: a part (2, 2C), a name (Backup2B) or a piece of one; none = all.
+    /// Which tests: a part (2, 2C), a name (Backup2B) or part of a name [default: all tests].
     patterns: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! `lab merge`: the results of several machines put together, if they are of one sweep and whole.
+//! `lab merge`: merges the results of several machines, if they belong to one sweep and are complete.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use crate::outputs::{OutputArgs, Outputs};
 use crate::seeds::Seeds;
 use crate::session::{Program, replay_command};
 
-/// How many runs that are missing or double are named.
+/// The maximum number of missing or duplicate runs that an error names.
 const NAMED: usize = 10;
 
 #[derive(Args)]
@@ -21,13 +21,13 @@ pub(crate) struct MergeArgs {
     /// The results directories of all shares.
     #[arg(required = true, value_name = "DIR")]
     directories: Vec<PathBuf>,
-    /// Which seeds there are to be [default: those that there are of any test].
+    /// The seeds that must be present for every test [default: every seed found for any test].
     #[arg(long, value_name = "N|A..B|@FILE")]
     seeds: Option<Seeds>,
-    /// Which tests there are to be [default: those that there are].
+    /// The tests that must be present [default: those found in the results].
     #[arg(long = "test", value_name = "PATTERN")]
     patterns: Vec<String>,
-    /// Where the whole is written.
+    /// The directory for the merged results.
     #[arg(long, value_name = "DIR", default_value = "target/lab-merged")]
     out: PathBuf,
     #[command(flatten)]
@@ -35,7 +35,7 @@ pub(crate) struct MergeArgs {
 }
 
 impl MergeArgs {
-    /// Puts the results together.
+    /// Merges the results and reports on them.
     pub(crate) fn run(self, program: &Program<'_>) -> Result<Outcome, CommandError> {
         let tests = match &self.patterns[..] {
             [] => None,
@@ -53,13 +53,13 @@ impl MergeArgs {
     }
 }
 
-/// Results to be put together.
+/// Results to be merged, and what they must contain.
 struct Merge {
     suite: &'static [Test],
     directories: Vec<PathBuf>,
-    /// Which seeds there are to be; those of any test, if that is not said.
+    /// The seeds that must be present for every test; if `None`, every seed found for any test.
     seeds: Option<Seeds>,
-    /// Which tests there are to be; those that there are, if that is not said.
+    /// The tests that must be present; if none are given, those found in the results.
     tests: Option<Vec<&'static Test>>,
     /// Where the whole is written.
     out: PathBuf,
@@ -67,8 +67,8 @@ struct Merge {
 }
 
 impl Merge {
-    /// Reads, checks, writes and reports: the worst verdict. `is_default` says whether an
-    /// implementation need not be named in commands.
+    /// Reads, checks, writes and reports the results, and returns the worst verdict. `is_default`
+    /// says whether printed commands can leave out an implementation's name.
     fn run(self, program: &Program<'_>) -> Result<Outcome, CommandError> {
         let mut runs: BTreeMap<(usize, u64), (RunRecord, usize)> = BTreeMap::new();
         let mut first: Option<(RunRecord, usize)> = None;
@@ -163,7 +163,7 @@ impl Merge {
         Ok(Outcome::Judged(summary.worst()))
     }
 
-    /// The runs that ought to be there, and are not.
+    /// The expected runs that are missing from the results.
     fn missing(&self, runs: &BTreeMap<(usize, u64), (RunRecord, usize)>) -> Vec<String> {
         let seeds: BTreeSet<u64> = match &self.seeds {
             Some(seeds) => seeds.iter().collect(),
@@ -181,7 +181,7 @@ impl Merge {
     }
 }
 
-/// In what two records of one sweep must not differ, but do.
+/// The first property that all records of a sweep must share but these two do not.
 fn foreign(one: &RunRecord, other: &RunRecord) -> Option<String> {
     let pairs = [
         ("the implementation", one.implementation.as_str(), other.implementation.as_str()),

@@ -1,4 +1,4 @@
-//! A file for each command of the program.
+//! The program's commands, one file each.
 
 pub(crate) mod diff;
 pub(crate) mod explain;

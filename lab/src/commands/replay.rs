@@ -1,4 +1,4 @@
-//! `lab replay`: a run again, bit for bit, and whether it is the one that was recorded.
+//! `lab replay`: repeats a run bit for bit, and checks that it is the run that was recorded.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -15,14 +15,14 @@ use crate::selector::{PreviousRun, Selection, Selector};
 use crate::session::{Common, Session};
 use crate::show::Show;
 
-/// What is said on the command line.
+/// The arguments of `lab replay`.
 #[derive(Args)]
 pub(crate) struct Replay {
     #[command(flatten)]
     selector: Selector,
     #[command(flatten)]
     show: Show,
-    /// Run so many other seeds before, for comparing runs.
+    /// Run this many other seeds first, to see whether they change the run.
     #[arg(long, hide = true, default_value_t = 0)]
     earlier_runs: u64,
     #[command(flatten)]
@@ -30,7 +30,7 @@ pub(crate) struct Replay {
 }
 
 impl Replay {
-    /// Runs it again: the worst verdict.
+    /// Replays the runs, and returns the worst verdict.
     pub(crate) fn run(&self, session: &Session<'_>) -> Result<Outcome, CommandError> {
         let mut worst = Verdict::Passed;
         for wanted in self.selector.all(session, &self.common.out)? {
@@ -42,7 +42,7 @@ impl Replay {
         Ok(Outcome::Judged(worst))
     }
 
-    /// `None` when it was interrupted.
+    /// Replays one run; `None` if it was interrupted.
     fn run_one(
         &self,
         wanted: &Selection,
@@ -75,7 +75,7 @@ impl Replay {
     }
 }
 
-/// Whether this is the run that was recorded.
+/// Describes whether this is the run that was recorded, and if not, why it may differ.
 fn compare(record: &RunRecord, wanted: &Selection, out: &Path) -> String {
     if record.fingerprint.is_empty() {
         return "the run did not come to an end, so it has no fingerprint".into();
@@ -106,7 +106,7 @@ fn compare(record: &RunRecord, wanted: &Selection, out: &Path) -> String {
     format!("{failure}fingerprint {fingerprint}: {verdict}")
 }
 
-/// Whether the failure is the one that the file is about, in a line.
+/// Describes in one line whether the run fails as the repro file says.
 fn compare_failure(record: &RunRecord, known: &PreviousRun) -> &'static str {
     match (&record.failure, &known.failure) {
         (Some(now), Some(then)) if now.is_same(then) => "it fails as the file says\n",
