@@ -153,7 +153,7 @@ fn a_run_that_passes_cannot_be_shrunk_and_two_runs_can_be_compared() {
     let saved = saved.to_str().unwrap();
     run_lab(&["replay", "InitialElection2A", "--seed", "1", "--save", saved]);
     let (code, same, _) = run_lab(&["diff", saved, "InitialElection2A:1"]);
-    assert!(code == 0 && same.contains("the two are the same"), "{same}");
+    assert!(code == 0 && same.contains("the two runs are the same"), "{same}");
     let (_, other, _) = run_lab(&["diff", saved, "InitialElection2A:2"]);
     assert!(other.contains("the same up to event"), "{other}");
 }
