@@ -1,7 +1,7 @@
-//! When did a failure become inevitable?
+//! Finds when a failure became inevitable.
 //!
-//! All decisions up to a time are kept, and the rest are drawn anew, many times: how often does the run
-//! still fail the same way? Before the moment that matters seldom, after it nearly always.
+//! All decisions up to a time are kept, and the rest are redrawn many times: how often does the run
+//! still fail the same way? Before the decisive moment it rarely does, after it nearly always.
 
 use std::io;
 use std::time::Duration;
@@ -12,9 +12,9 @@ use crate::records::FailureRecord;
 use crate::shrink::MakeRun;
 use crate::workers::Keep;
 
-/// How many times are tried at first, at equal distances.
+/// How many equally spaced moments are tried first.
 const FIRST_TIMES: u32 = 8;
-/// A jump is looked for until it is known to within this.
+/// The precision to which the jump is located.
 const CLOSE: Duration = Duration::from_micros(20);
 
 /// How often the run fails when everything up to a time is kept.
@@ -24,30 +24,30 @@ pub struct Point {
     pub at: Duration,
     /// How often it failed the same way.
     pub failed: u64,
-    /// Of so many tries.
+    /// The number of tries.
     pub of: u64,
 }
 
 impl Point {
-    /// Whether it rather fails than not.
+    /// Whether the run fails in most of the tries.
     pub fn is_likely(&self) -> bool {
         2 * self.failed >= self.of
     }
 }
 
-/// What was found.
+/// The chances of failure at different times, and where they jump.
 #[derive(Clone, Debug)]
 pub struct Explained {
-    /// The chances, in the order of the times.
+    /// The chances, sorted by time.
     pub curve: Vec<Point>,
-    /// Between these two times the failure becomes likely; none when it is from the beginning.
+    /// The two times between which failure becomes likely; `None` if it is likely from the beginning.
     pub jump: Option<(Duration, Duration)>,
 }
 
-/// Looks for the moment. `failed_at` is when the run of `spec` failed. `None` when it was interrupted.
+/// Finds the moment. `failed_at` is when the run of `spec` failed. Returns `None` if interrupted.
 ///
 /// # Errors
-/// Those of making runs.
+/// When a worker cannot be used.
 pub fn explain(
     spec: &RunSpec,
     failure: &FailureRecord,
@@ -60,7 +60,7 @@ pub fn explain(
     let mut chance = |at: Duration| -> io::Result<Option<Point>> {
         let mut point = Point { at, failed: 0, of: tries };
         for n in 0..tries {
-            // Other seeds than any that a person would choose, and the same ones for each time.
+            // Seeds that no person would choose, and the same ones for each time.
             let redraw = Some((at, labrpc::derived_seed(spec.seed, n)));
             let answer = make_run(&RunSpec { redraw, ..spec.clone() }, Keep::Result)?;
             let Some(answer) = answer else { return Ok(None) };
@@ -74,7 +74,7 @@ pub fn explain(
         let Some(point) = chance(failed_at * step / FIRST_TIMES)? else { return Ok(None) };
         curve.push(point);
     }
-    // The last rise: from there on it is likely.
+    // The last rise: from there on failure is likely.
     let rise = curve.iter().rposition(|point| !point.is_likely());
     let mut jump = rise.map(|place| {
         let after = curve.get(place + 1).map_or(failed_at, |point| point.at);
@@ -98,7 +98,7 @@ mod tests {
     use crate::workers::Answer;
     use labraft::{CauseKind, Verdict};
 
-    /// A run that fails when what was decided until `decisive` is kept, and else in one case of `luck`.
+    /// A run that fails if all decisions up to `decisive` are kept, and otherwise in one case of `luck`.
     fn explained(decisive: Duration, luck: u64) -> Explained {
         let mut make_run = |spec: &RunSpec, _: Keep| {
             let (kept_until, seed) = spec.redraw.unwrap();

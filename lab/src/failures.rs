@@ -1,5 +1,5 @@
-//! What a sweep leaves of its failures: of each reason the shortest run, shrunk, as a repro file and as a
-//! page to look at.
+//! Shrinks the shortest failing run for each cause of a sweep's failures, and writes it as a repro file
+//! and a page.
 
 use std::fs;
 use std::path::Path;
@@ -16,18 +16,18 @@ use crate::outputs::REASONS_SHOWN;
 use crate::selector::Selection;
 use crate::session::Session;
 
-/// How many runs are made for each reason: who wants less of a failure calls `lab shrink`.
+/// The maximum number of runs for shrinking each failure. `lab shrink` can be given more.
 const BUDGET: u64 = 150;
 
-/// Shrinks them and writes the files: what to tell of them. Runs that did not come to an end are left
-/// out.
+/// Shrinks the runs, writes the files, and returns the text to print about them. Skips runs that
+/// never finished.
 pub(crate) fn leave(
     summary: &Summary,
     session: &Session<'_>,
     out: &Path,
 ) -> Result<String, CommandError> {
     let directory = out.join("failures");
-    // What an earlier sweep has left is not of this one.
+    // Files of an earlier sweep do not belong to this one.
     _ = fs::remove_dir_all(&directory);
     let mut text = String::new();
     for group in summary.groups().iter().take(REASONS_SHOWN) {
@@ -56,7 +56,7 @@ pub(crate) fn leave(
             written.and_then(|()| fs::write(&page, view::page(&told.answer, &replay, &told.story)));
         written.map_err(|error| {
             let directory = directory.display();
-            CommandError::Internal(format!("failures cannot be written to {directory}: {error}"))
+            CommandError::Internal(format!("cannot write failures to {directory}: {error}"))
         })?;
         let headline = told.headline();
         let page = page.display();

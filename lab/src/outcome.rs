@@ -1,4 +1,4 @@
-//! How a command ends: what it found, why it could not be carried out, and the exit code of each.
+//! How a command ends: its outcome or error, and the exit code for each.
 
 use std::io;
 use std::process::ExitCode;
@@ -6,23 +6,23 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use labraft::{NoSuchTest, Verdict};
 
-/// Set by Ctrl-C: everything is to end as soon as possible, and to report what there is.
+/// Set by Ctrl-C. Everything then ends as soon as possible and reports the results so far.
 pub static INTERRUPT: AtomicBool = AtomicBool::new(false);
 
-/// What a command that was carried out came to.
+/// The outcome of a command that was carried out.
 pub enum Outcome {
     /// The worst verdict over everything that it ran.
     Judged(Verdict),
-    /// It was interrupted, and reported what there was by then.
+    /// The command was interrupted, and reported the results so far.
     Interrupted,
 }
 
 /// Why a command was not carried out.
 #[derive(Debug)]
 pub enum CommandError {
-    /// The command or its input is wrong: the message says what would be right.
+    /// The command or its input is wrong. The message says what would be right.
     Usage(String),
-    /// Something broke that is neither the user's nor the code under test's doing.
+    /// Something broke that is the fault of neither the user nor the code under test.
     Internal(String),
     /// The reader of the output has gone, as in `lab list | head`.
     OutputClosed,
@@ -34,7 +34,7 @@ impl From<NoSuchTest> for CommandError {
     }
 }
 
-/// For errors in writing to the standard output and in using workers.
+/// Converts errors of standard output and of workers.
 impl From<io::Error> for CommandError {
     fn from(error: io::Error) -> CommandError {
         match error.kind() {
@@ -52,13 +52,13 @@ const FAILED: u8 = 1;
 const WRONG: u8 = 2;
 /// The lab itself broke.
 const BROKEN: u8 = 3;
-/// Nothing failed, but for some runs it is not known whether they passed.
+/// Nothing failed, but the verdict of some runs is unknown.
 const UNKNOWN: u8 = 4;
 /// Ended by Ctrl-C or a signal, as shells count it.
 const INTERRUPTED: u8 = 130;
 
-/// Prints what a command has to say about its end, and gives the exit code. `program` is the name that
-/// errors of the program itself begin with.
+/// Prints a command's error, if any, and returns its exit code. `program` is the name that the
+/// program's own messages begin with.
 pub fn report(program: &str, result: Result<Outcome, CommandError>) -> ExitCode {
     ExitCode::from(match result {
         Ok(ended) => exit_code(ended),
@@ -68,7 +68,7 @@ pub fn report(program: &str, result: Result<Outcome, CommandError>) -> ExitCode 
             WRONG
         }
         Err(CommandError::Internal(what)) => {
-            eprintln!("{program}: this is a fault of the lab or of its machine: {what}");
+            eprintln!("{program}: this is a fault of the lab or of the machine: {what}");
             BROKEN
         }
     })
@@ -83,7 +83,7 @@ fn exit_code(ended: Outcome) -> u8 {
     }
 }
 
-/// From now on the first Ctrl-C sets [`INTERRUPT`], and a second one ends the process at once.
+/// Makes the first Ctrl-C set [`INTERRUPT`], and a second one end the process at once.
 pub fn listen_to_signals(program: &str) {
     let listening = ctrlc::set_handler(|| {
         if INTERRUPT.swap(true, Ordering::Relaxed) {
@@ -91,7 +91,7 @@ pub fn listen_to_signals(program: &str) {
         }
     });
     if let Err(error) = listening {
-        eprintln!("{program}: Ctrl-C will end it without a report: {error}");
+        eprintln!("{program}: Ctrl-C will end the program without a report: {error}");
     }
 }
 

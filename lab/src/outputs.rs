@@ -1,4 +1,4 @@
-//! Where the summary of many runs goes: to a person, to programs, to GitHub.
+//! Writes the summary of many runs for people, for other programs, and for GitHub.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
@@ -12,10 +12,10 @@ use crate::report::{self, Summary};
 
 use crate::outcome::CommandError;
 
-/// How results are written.
+/// Options for the format of results.
 #[derive(Args)]
 pub(crate) struct OutputArgs {
-    /// What to print on the standard output: text, or json, an object a test.
+    /// What to print on standard output: text, or one JSON object per test.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
     /// Write a JUnit report.
@@ -36,21 +36,21 @@ enum Format {
     Json,
 }
 
-/// How many reasons are shown.
+/// The maximum number of causes that are shown.
 pub(crate) const REASONS_SHOWN: usize = 5;
 
-/// What to write.
+/// The outputs to write, and the tests that they cover.
 pub(crate) struct Outputs {
     /// The tests in the order in which they are shown.
     suite: &'static [Test],
-    /// Whether the standard output is for a program.
+    /// Whether standard output is JSON, for another program.
     pub(crate) json: bool,
     /// Where to write a JUnit report.
     pub(crate) junit: Option<PathBuf>,
 }
 
 impl Outputs {
-    /// Prints for a person, wherever that does not disturb a program.
+    /// Prints text for people: on standard error if standard output is JSON.
     pub(crate) fn say(&self, text: &str) -> Result<(), CommandError> {
         match self.json {
             true => eprint!("{text}"),
@@ -59,7 +59,7 @@ impl Outputs {
         Ok(())
     }
 
-    /// Writes all of it; for a person only `with_table`.
+    /// Writes all outputs. People get the table only `with_table`.
     pub(crate) fn write(
         &self,
         summary: &Summary,
@@ -84,7 +84,7 @@ impl Outputs {
                 let file = OpenOptions::new().create(true).append(true).open(&path);
                 let written = file.and_then(|mut file| file.write_all(page.as_bytes()));
                 if let Err(error) = written {
-                    eprintln!("lab: the step summary {path:?} cannot be written: {error}");
+                    eprintln!("lab: cannot write the step summary {path:?}: {error}");
                 }
             }
         }

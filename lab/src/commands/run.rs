@@ -1,4 +1,4 @@
-//! `lab run`: tests under seeds, in worker processes; what is kept of each run, and what is said.
+//! `lab run`: runs tests under seeds in worker processes, stores the results, and reports on them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IsTerminal, Write};
@@ -21,51 +21,51 @@ use crate::seeds::{Seeds, Shard, pairs, parse_span};
 use crate::self_check::{self, OtherProcess};
 use crate::session::{Common, Program, Session, default_jobs, parse_jobs};
 
-/// How often a line is printed where there is no terminal to draw on.
+/// The interval between progress lines when standard error is not a terminal.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
 
-/// What is said on the command line.
+/// The arguments of `lab run`.
 #[derive(Args)]
 pub(crate) struct RunArgs {
-    /// Which tests: a part (2, 2C), a name (Backup2B) or a piece of one; none = all.
+    /// Which tests: a part (2, 2C), a name (Backup2B) or part of a name [default: all tests].
     patterns: Vec<String>,
-    /// Which seeds: N for the first N, from 0; A..B, without B; or @FILE, a seed a line.
+    /// Which seeds: N for the first N, from 0; A..B, without B; or @FILE, with one seed per line.
     #[arg(long, conflicts_with = "seed", value_name = "N|A..B|@FILE")]
     seeds: Option<Seeds>,
     /// One seed. The default is seed 0.
     #[arg(long)]
     seed: Option<u64>,
-    /// Run as many seeds as fit into a time such as 90s, 10m or 2h, all tests alike.
+    /// Run as many seeds as fit into a time such as 90s, 10m or 2h, the same ones for every test.
     #[arg(long = "for", value_name = "TIME", value_parser = parse_span, conflicts_with_all = ["seed", "shard"])]
     time: Option<Duration>,
-    /// How many worker processes to run at a time [default: one for each processor].
+    /// How many worker processes to run at a time [default: one per processor].
     #[arg(long, value_parser = parse_jobs)]
     jobs: Option<usize>,
-    /// Begin no new runs after the first failure.
+    /// Start no new runs after the first failure.
     #[arg(long, conflicts_with = "max_failures")]
     fail_fast: bool,
-    /// Begin no new runs after so many failures.
+    /// Start no new runs after this many failures.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     max_failures: Option<u64>,
-    /// Begin with the runs that did not pass the last time, the quickest first.
+    /// Start with the runs that did not pass the last time, the shortest first.
     #[arg(long, conflicts_with_all = ["shard", "time"])]
     failed_first: bool,
-    /// Do only what is missing in the results that are there.
+    /// Make only the runs that the results directory does not have yet.
     #[arg(long)]
     resume: bool,
-    /// Run the Kth of N shares of the work, such as 2/4. The variables of job arrays (Slurm,
-    /// Kubernetes, AWS Batch, GitLab, CircleCI, Buildkite) say the same.
+    /// Run the Kth of N shares of the work, such as 2/4. By default the share is taken from the
+    /// environment of a job array (Slurm, Kubernetes, AWS Batch, GitLab, CircleCI, Buildkite).
     #[arg(long, value_name = "K/N")]
     shard: Option<Shard>,
     #[command(flatten)]
     output: OutputArgs,
-    /// Leave failures as they are: no repro files, no pages.
+    /// Do not shrink failures: write no repro files and no pages.
     #[arg(long)]
     no_shrink: bool,
-    /// Run each seed in a second process as well, and compare.
+    /// Run each seed in a second process as well, and compare the fingerprints.
     #[arg(long, conflicts_with_all = ["resume", "time", "shard"])]
     check_determinism: bool,
-    /// Begin with the last seed: what the second process does.
+    /// Start with the last seed, as the second process of a determinism check does.
     #[arg(long, hide = true)]
     last_seed_first: bool,
     #[command(flatten)]
@@ -73,7 +73,7 @@ pub(crate) struct RunArgs {
 }
 
 impl RunArgs {
-    /// Runs what is meant.
+    /// Runs the selected tests under the selected seeds.
     pub(crate) fn run(self, program: &Program<'_>) -> Result<Outcome, CommandError> {
         let RunArgs { output, common, .. } = self;
         let seeds = match (self.seeds, self.seed, self.time) {
@@ -83,7 +83,7 @@ impl RunArgs {
         };
         let shard = match self.shard {
             Some(shard) => Some(shard),
-            // It is a part of another sweep, which has been shared out already.
+            // This process serves another sweep, which has been divided already.
             None if self.last_seed_first => None,
             None => Shard::from_environment(|name| std::env::var(name).ok())
                 .map_err(CommandError::Usage)?,
@@ -92,8 +92,8 @@ impl RunArgs {
             && (self.time.is_some() || self.check_determinism)
         {
             return Err(CommandError::Usage(format!(
-                "the variables of a job array say that this is share {shard}, and neither --for nor \
-                 --check-determinism can be shared out; unset them, or give --seeds"
+                "the variables of a job array say that this is share {shard}, but --for and \
+                 --check-determinism cannot be divided into shares; unset them, or give --seeds"
             )));
         }
         Sweep {
@@ -116,39 +116,39 @@ impl RunArgs {
     }
 }
 
-/// Tests, each under the same seeds.
+/// A sweep: tests, each under the same seeds.
 struct Sweep<'a> {
     tests: Vec<&'static Test>,
     seeds: Seeds,
     shard: Shard,
     session: Session<'a>,
     jobs: usize,
-    /// Where results are kept.
+    /// The results directory.
     out: PathBuf,
     resume: bool,
-    /// Whether to begin with what did not pass the last time.
+    /// Whether to start with the runs that did not pass the last time.
     failed_first: bool,
-    /// After so many failures no new runs are begun.
+    /// The number of failures after which no new runs are started.
     max_failures: Option<u64>,
-    /// After so long no new runs are begun.
+    /// The time after which no new runs are started.
     time: Option<Duration>,
     check_determinism: bool,
     last_seed_first: bool,
-    /// Whether failures are left as they are.
+    /// Whether to leave failures unshrunk.
     no_shrink: bool,
     outputs: Outputs,
 }
 
 impl Sweep<'_> {
-    /// Runs it all and says what came of it: the worst verdict. A run that is not the same each time
-    /// has failed.
+    /// Makes all runs, reports on them, and returns the worst verdict. A run that is not
+    /// deterministic counts as failed.
     fn run(self) -> Result<Outcome, CommandError> {
         let cannot_keep = |error: io::Error| {
             let out = self.out.display();
             let what = format!("results cannot be kept in {out}: {error}; see --out");
             match error.kind() {
                 io::ErrorKind::InvalidData => CommandError::Usage(what),
-                // A full disk, or another lab at work there: the same command may do later.
+                // The disk is full, or another lab is writing there: the same command may work later.
                 _ => CommandError::Internal(what),
             }
         };
@@ -159,7 +159,7 @@ impl Sweep<'_> {
             let (writer, records) = records::Writer::resume(&self.out).map_err(cannot_keep)?;
             if let Some(torn) = &records.torn {
                 let bytes = torn.len();
-                eprintln!("lab: the last result was torn after {bytes} bytes, and is made again");
+                eprintln!("lab: the last result breaks off after {bytes} bytes; its run is repeated");
             }
             self.take_up(&records.all, &mut done, &mut summary)?;
             writer
@@ -188,7 +188,7 @@ impl Sweep<'_> {
             }
             failures += u64::from(record.verdict >= Verdict::Failed);
             if self.max_failures.is_some_and(|most| failures >= most) {
-                display.note("enough failures: no new runs are begun");
+                display.note("reached the limit of failures: no new runs are started");
                 ENOUGH.store(true, Ordering::Relaxed);
             }
             if self.check_determinism {
@@ -197,7 +197,7 @@ impl Sweep<'_> {
             summary.add(record);
             display.add(answer, failures);
         })
-        .map_err(|error| CommandError::Internal(format!("a worker cannot be used: {error}")))?;
+        .map_err(|error| CommandError::Internal(format!("cannot use a worker: {error}")))?;
         kept?;
         display.end()?;
 
@@ -216,12 +216,12 @@ impl Sweep<'_> {
         })
     }
 
-    /// Whether one run of each test is all: then it is shown in the course's words.
+    /// Whether each test runs only once. Results are then printed as the course prints them.
     fn is_single(&self) -> bool {
         self.seeds.count() == 1 && self.time.is_none()
     }
 
-    /// Takes what an earlier sweep has done as done, if it was of the same program.
+    /// Accepts the results of an earlier sweep, if the same program made them.
     fn take_up(
         &self,
         records: &[RunRecord],
@@ -234,7 +234,7 @@ impl Sweep<'_> {
             if !is_same || !record.build.is_same_source(build) {
                 let out = self.out.display();
                 return Err(CommandError::Usage(format!(
-                    "the results in {out} are of another build, implementation or profile ({}, {}); run \
+                    "the results in {out} come from another build, implementation or profile ({}, {}); run \
                      without --resume, or with another --out",
                     record.build.commit, record.implementation
                 )));
@@ -250,7 +250,7 @@ impl Sweep<'_> {
         Ok(())
     }
 
-    /// The runs that did not pass the last time, if it is to begin with them, the quickest first.
+    /// The runs that did not pass the last time, the shortest first; empty without `--failed-first`.
     fn failed_last_time(&self) -> Vec<Pair> {
         let path = records::path(&self.out);
         if !self.failed_first || !path.exists() {
@@ -259,7 +259,7 @@ impl Sweep<'_> {
         let mut failed = match records::read(&path) {
             Ok(records) => records.all,
             Err(error) => {
-                eprintln!("lab: what failed the last time is not known: {error}");
+                eprintln!("lab: cannot tell what failed the last time: {error}");
                 return Vec::new();
             }
         };
@@ -293,7 +293,7 @@ impl Sweep<'_> {
         summary: &Summary,
         fingerprints: &BTreeMap<(String, u64), String>,
     ) -> Result<bool, CommandError> {
-        let cannot = |error| CommandError::Internal(format!("runs cannot be compared: {error}"));
+        let cannot = |error| CommandError::Internal(format!("cannot compare runs: {error}"));
         let other = OtherProcess::new(&self.session);
         let differences = if self.check_determinism {
             other.compare(&self.tests, &self.seeds, self.jobs, fingerprints).map_err(cannot)?
@@ -328,7 +328,7 @@ impl Sweep<'_> {
     }
 }
 
-/// Set when there are enough failures.
+/// Set when the limit of failures is reached.
 static ENOUGH: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
 
 #[expect(clippy::disallowed_methods, reason = "real time, outside of any simulation")]
@@ -336,7 +336,7 @@ fn now() -> Instant {
     Instant::now()
 }
 
-/// What a person sees while it runs.
+/// The progress bar and messages shown during a sweep.
 struct Display<'a> {
     sweep: &'a Sweep<'a>,
     bar: ProgressBar,
@@ -345,7 +345,7 @@ struct Display<'a> {
     runs: u64,
     failures: u64,
     last_note: &'static str,
-    /// Single runs that are not printed yet, by the place of their test.
+    /// Single runs that are not printed yet, by the index of their test.
     waiting: BTreeMap<usize, Answer>,
     printed: usize,
     closed: Result<(), io::Error>,
@@ -422,7 +422,7 @@ impl<'a> Display<'a> {
 
     fn end(mut self) -> Result<(), CommandError> {
         self.bar.finish_and_clear();
-        // Those behind one that was not run.
+        // Results held back behind a test that was not run.
         let left = std::mem::take(&mut self.waiting);
         for (place, answer) in left {
             self.printed = place;

@@ -16,20 +16,21 @@ use crate::outcome::{CommandError, INTERRUPT, Outcome};
 use crate::seeds::Seeds;
 use crate::session::Program;
 
-/// Editors write several files, or one several times: what comes within this time is one change.
+/// Editors write several files, or one file several times. Events within this time of each other
+/// count as one change.
 const QUIET: Duration = Duration::from_millis(150);
-/// How often a wait looks whether it is to end.
+/// How often a wait checks whether Ctrl-C has been pressed.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 
 #[derive(Args)]
 pub(crate) struct Watch {
-    /// Which tests: a part (2, 2C), a name (Backup2B) or a piece of one.
+    /// Which tests: a part (2, 2C), a name (Backup2B) or part of a name.
     #[arg(required = true)]
     patterns: Vec<String>,
-    /// Which seeds, once those that failed have passed.
+    /// Which seeds to run once the seeds that failed have passed.
     #[arg(long, value_name = "N|A..B|@FILE", default_value = "20")]
     seeds: String,
-    /// Which Raft to test [default: the first one that the program has].
+    /// Which Raft to test [default: the program's first].
     #[arg(long, value_name = "NAME")]
     implementation: Option<String>,
 }
@@ -54,15 +55,15 @@ impl Watch {
     }
 }
 
-/// Builds this program anew and runs it with these words, now and after each change below the current
-/// directory, until it is interrupted.
+/// Rebuilds this program and runs it with these arguments, now and after each change below the
+/// current directory, until it is interrupted.
 fn watch(words: &[OsString], is_release: bool) -> Result<Outcome, CommandError> {
-    let cannot = |error| CommandError::Usage(format!("the sources cannot be watched: {error}"));
+    let cannot = |error| CommandError::Usage(format!("cannot watch the sources: {error}"));
     let (sender, changes) = channel();
     let mut watcher = RecommendedWatcher::new(
         move |event: notify::Result<notify::Event>| {
             if event.is_ok_and(|event| is_change(&event)) {
-                // Nobody listens any more when it is over.
+                // Sending fails only when the receiver has gone, at the end of the command.
                 _ = sender.send(());
             }
         },
@@ -79,7 +80,7 @@ fn watch(words: &[OsString], is_release: bool) -> Result<Outcome, CommandError> 
         let state = match status {
             Ok(status) if status.success() => "all passed",
             Ok(_) => "not yet",
-            Err(error) => return Err(CommandError::Usage(format!("cargo cannot be run: {error}"))),
+            Err(error) => return Err(CommandError::Usage(format!("cannot run cargo: {error}"))),
         };
         writeln!(io::stdout(), "-- {state}; waiting for a change (Ctrl-C ends)")?;
         if !wait(&changes) {
@@ -88,7 +89,7 @@ fn watch(words: &[OsString], is_release: bool) -> Result<Outcome, CommandError> 
     }
 }
 
-/// `cargo run` for the program that is running.
+/// The `cargo run` command that builds and starts the running program.
 fn build_and_run(is_release: bool) -> Result<Command, CommandError> {
     let program = std::env::current_exe()?;
     let name = program.file_stem().unwrap_or_default();
@@ -101,7 +102,7 @@ fn build_and_run(is_release: bool) -> Result<Command, CommandError> {
     Ok(command)
 }
 
-/// Whether it is a source that has changed, and not what was built from one.
+/// Whether a source file has changed, as opposed to a file that the build writes.
 fn is_change(event: &notify::Event) -> bool {
     let is_source = |path: &Path| {
         let name = path.extension().and_then(|extension| extension.to_str());
@@ -111,9 +112,9 @@ fn is_change(event: &notify::Event) -> bool {
     !event.kind.is_access() && event.paths.iter().any(|path| is_source(path))
 }
 
-/// Waits for a change, and then until nothing more changes. False when it was interrupted instead.
+/// Waits for a change, and then until changes stop. Returns false if it was interrupted.
 fn wait(changes: &Receiver<()>) -> bool {
-    // What changed while it was being built may not be in it: that counts as well.
+    // A change during the build may not be part of it, so it counts too.
     loop {
         match changes.recv_timeout(LOOK_INTERVAL) {
             Ok(()) => break,
