@@ -1,4 +1,4 @@
-//! A recorded run in a file: its result in the first line, then an event a line.
+//! Saves a recorded run to a file: the result in the first line, then one event per line.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
@@ -37,7 +37,7 @@ pub fn save(answer: &Answer, path: &Path) -> io::Result<()> {
     file.flush()
 }
 
-/// Whether a file claims to be a recorded run.
+/// Whether a file begins like a recorded run, of any version.
 pub fn is_one(path: &Path) -> bool {
     let mut start = String::new();
     let file = File::open(path).map(BufReader::new);
@@ -52,15 +52,15 @@ pub fn is_one(path: &Path) -> bool {
 pub fn load(path: &Path) -> io::Result<Answer> {
     let wrong = |line: usize, error: &dyn std::fmt::Display| {
         let path = path.display();
-        let what = format!("line {line} of {path} is not that of a recorded run: {error}");
+        let what = format!("line {line} of {path} does not belong to a recorded run: {error}");
         io::Error::new(io::ErrorKind::InvalidData, what)
     };
     let mut lines = BufReader::new(File::open(path)?).lines();
     let head = lines.next().transpose()?.unwrap_or_default();
-    // A file of another version is recognized before anything else in it is understood.
+    // The version is checked first, since nothing else in a file of another version may parse.
     let Format { format } = serde_json::from_str(&head).map_err(|error| wrong(1, &error))?;
     if format != FORMAT {
-        return Err(wrong(1, &format!("its format is {format:?}, and this lab reads {FORMAT:?}")));
+        return Err(wrong(1, &format!("its format is {format:?}, but this lab reads {FORMAT:?}")));
     }
     let head: Head = serde_json::from_str(&head).map_err(|error| wrong(1, &error))?;
     let mut answer = head.answer;

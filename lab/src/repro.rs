@@ -1,4 +1,4 @@
-//! A failing run as a file: what it is made of, and how it must fail.
+//! The repro file of a failing run: its specification, and how it must fail.
 
 use std::fs;
 use std::path::Path;
@@ -9,33 +9,33 @@ use serde::{Deserialize, Serialize};
 use crate::records::{Build, FailureRecord, RunRecord};
 use labraft::Profile;
 
-/// What the first line of such a file begins with.
+/// The value of the field `format`.
 const FORMAT: &str = "lab repro 2";
 
-/// A failing run: run again with the same build, it is the same bit for bit.
+/// A failing run that the same build repeats bit for bit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Repro {
-    /// What kind of file this is, and of which version.
+    /// The kind of file and its version.
     pub format: String,
     /// The test's name.
     pub test: String,
     /// Which Raft is tested.
     pub implementation: String,
-    /// Which faults there may be.
+    /// The profile of faults.
     pub profile: Profile,
-    /// What the run is made of.
+    /// The specification of the run: its seed and overridden decisions.
     pub spec: RunSpec,
     /// How it fails.
     pub failure: FailureRecord,
-    /// Its fingerprint, in hexadecimal.
+    /// The run's fingerprint, in hexadecimal.
     pub fingerprint: String,
-    /// What made it.
+    /// The build that made the run.
     pub build: Build,
 }
 
 impl Repro {
-    /// The file for a run that failed; `None` when it did not, or did not come to an end.
+    /// The file for a run that failed; `None` if the run did not fail or never finished.
     pub fn new(record: &RunRecord, spec: RunSpec) -> Option<Repro> {
         let RunRecord { test, implementation, profile, failure, fingerprint, build, .. } = record;
         Some(Repro {
@@ -50,31 +50,31 @@ impl Repro {
         })
     }
 
-    /// Whether a file's contents claim to be such a file, whole or not.
+    /// Whether the text begins like a repro file, even if it is damaged.
     pub fn is_one(text: &str) -> bool {
         text.trim_start().trim_start_matches('{').trim_start().starts_with("\"format\"")
     }
 
-    /// Reads a file's contents.
+    /// Parses the text of a repro file.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// When the text is damaged, or in another version of the format.
     pub fn parse(text: &str) -> Result<Repro, String> {
         #[derive(Deserialize)]
         struct Head {
             format: String,
         }
-        // An older or newer file is told from a damaged one before anything else of it is understood.
+        // The version is checked first, so that an older or newer file is not reported as damaged.
         let head: Head =
             serde_json::from_str(text).map_err(|error| format!("it is damaged: {error}"))?;
         if head.format != FORMAT {
             let found = head.format;
-            return Err(format!("its format is {found:?}, and this lab reads {FORMAT:?}"));
+            return Err(format!("its format is {found:?}, but this lab reads {FORMAT:?}"));
         }
         serde_json::from_str(text).map_err(|error| format!("it is damaged: {error}"))
     }
 
-    /// Writes it, whole or not at all.
+    /// Writes the file atomically: a temporary file is renamed.
     ///
     /// # Errors
     /// When the file cannot be written.

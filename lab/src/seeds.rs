@@ -1,4 +1,4 @@
-//! Which runs: seeds, and a share of them.
+//! The seeds of a sweep, and how its runs are divided into shares.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
@@ -12,16 +12,16 @@ use std::time::Duration;
 use crate::workers::Pair;
 use labraft::Test;
 
-/// Seeds, as `--seeds` gives them.
+/// The value of `--seeds`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Seeds {
     Range(Range<u64>),
-    /// Of a file, in its order.
+    /// The seeds in a file, in the file's order.
     List(Vec<u64>),
 }
 
 impl Seeds {
-    /// One seed.
+    /// A single seed.
     pub(crate) fn one(seed: u64) -> Result<Seeds, String> {
         let end = seed.checked_add(1);
         end.map(|end| Seeds::Range(seed..end))
@@ -42,7 +42,7 @@ impl Seeds {
         }
     }
 
-    /// As it can be given to `--seeds` again; a list is written to a file in this directory.
+    /// The seeds as a value for `--seeds`. A list is written to a file in this directory.
     pub(crate) fn to_argument(&self, directory: &Path) -> io::Result<String> {
         match self {
             Seeds::Range(range) => Ok(format!("{}..{}", range.start, range.end)),
@@ -96,10 +96,10 @@ fn number(text: &str) -> Result<u64, String> {
     })
 }
 
-/// A seed a line; what follows a `#` is a comment.
+/// Reads a file with one seed per line. Text after a `#` is a comment.
 fn from_file(path: &str) -> Result<Seeds, String> {
     let text = std::fs::read_to_string(path)
-        .map_err(|error| format!("the file of seeds {path:?} cannot be read: {error}"))?;
+        .map_err(|error| format!("the seed file {path:?} cannot be read: {error}"))?;
     let mut seeds = Vec::new();
     let mut seen = BTreeSet::new();
     for (line, text) in (1..).zip(text.lines()) {
@@ -108,19 +108,19 @@ fn from_file(path: &str) -> Result<Seeds, String> {
             continue;
         }
         let seed = text.parse().map_err(|_| {
-            format!("line {line} of {path:?} is {text:?}; each line is to have one seed")
+            format!("line {line} of {path:?} is {text:?}; each line must hold one seed")
         })?;
         if seen.insert(seed) {
             seeds.push(seed);
         }
     }
     match seeds.is_empty() {
-        true => Err(format!("there is no seed in {path:?}")),
+        true => Err(format!("the seed file {path:?} has no seed")),
         false => Ok(Seeds::List(seeds)),
     }
 }
 
-/// A part of the work: the first of three is 1/3.
+/// One share of the work: the first of three is written 1/3.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Shard {
     /// Counted from 0.
@@ -129,14 +129,14 @@ pub(crate) struct Shard {
 }
 
 impl Shard {
-    /// All of it.
+    /// The only share, which is all of the work.
     pub(crate) const WHOLE: Shard = Shard { index: 0, of: 1 };
 
     pub(crate) fn of(self) -> usize {
         self.of
     }
 
-    /// What the schedulers' variables say, if any of them is set.
+    /// The share given by a scheduler's environment variables, if any are set.
     pub(crate) fn from_environment(
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Option<Shard>, String> {
@@ -145,7 +145,7 @@ impl Shard {
             let count = variable(system.count);
             let (index, count) = match (index, count) {
                 (None, None) => continue,
-                // Counts are also set where there is nothing to share.
+                // A count of 1 is also set for jobs that are not arrays.
                 (None, Some(count)) if count == "1" => continue,
                 (Some(index), Some(count)) => (index, count),
                 (Some(_), None) => return Err(half_set(system, system.index, system.count)),
@@ -157,7 +157,7 @@ impl Shard {
             let (mut index, of) = (number(system.index, &index)?, number(system.count, &count)?);
             let mut base = system.base;
             if let Some((min, step)) = system.min_and_step {
-                // Slurm counts from anywhere, in any steps.
+                // Slurm's indices may start at any number and have any step.
                 let of = |name: &str, default: usize| match variable(name) {
                     Some(text) => number(name, &text),
                     None => Ok(default),
@@ -182,7 +182,7 @@ fn half_set(system: &System, set: &str, missing: &str) -> String {
     )
 }
 
-/// How a scheduler tells its jobs apart.
+/// The environment variables with which a scheduler numbers its jobs.
 struct System {
     name: &'static str,
     index: &'static str,
@@ -205,7 +205,7 @@ static SYSTEMS: [System; 6] = [
         min_and_step: Some(("SLURM_ARRAY_TASK_MIN", "SLURM_ARRAY_TASK_STEP")),
         ..system("a Slurm array", "SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT", 0)
     },
-    // Kubernetes does not tell the count: the manifest is to pass its `completions` on.
+    // Kubernetes does not set the count, so the manifest has to pass its `completions` on.
     system("a Kubernetes indexed job", "JOB_COMPLETION_INDEX", "JOB_COMPLETION_COUNT", 0),
     system("AWS Batch", "AWS_BATCH_JOB_ARRAY_INDEX", "AWS_BATCH_JOB_ARRAY_SIZE", 0),
     system("GitLab", "CI_NODE_INDEX", "CI_NODE_TOTAL", 1),
@@ -232,8 +232,8 @@ impl fmt::Display for Shard {
     }
 }
 
-/// The runs of a share, the tests that take long first. Each run goes to the share that has the least
-/// to do so far, by the costs in the registry: so all shares compute the same, and none has much more
+/// The runs of a share, longest tests first. Each run goes to the share with the least work so far,
+/// by the costs in the registry. All shares compute the same division, and none gets much more work
 /// than another.
 pub(crate) fn pairs(
     tests: &[&'static Test],

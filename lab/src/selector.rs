@@ -1,4 +1,4 @@
-//! Which run a person means: a test and a seed, a record, a file of records, or a repro file.
+//! Finds the run that a command refers to: by test and seed, record, file of records, or repro file.
 
 use std::path::{Path, PathBuf};
 
@@ -11,30 +11,30 @@ use labrpc::RunSpec;
 use crate::outcome::CommandError;
 use crate::session::Session;
 
-/// What is said on the command line.
+/// The arguments that select runs.
 #[derive(Args, Clone)]
 pub(crate) struct Selector {
-    /// The test: its name, or enough of it; or a repro file; or a record of a run, or a file of records,
-    /// of which those that did not pass are meant.
+    /// A test's name, or enough of it to be unique; a repro file; a record of a run; or a file of
+    /// records, which selects those that did not pass.
     test: String,
     /// The seed.
     #[arg(long)]
     seed: Option<u64>,
 }
 
-/// A run that is meant.
+/// A selected run.
 #[derive(Clone)]
 pub(crate) struct Selection {
     pub(crate) test: &'static Test,
     pub(crate) spec: RunSpec,
     pub(crate) profile: Profile,
-    /// What is known of an earlier run of it.
+    /// The result of an earlier run of it, if one is known.
     pub(crate) known: Option<PreviousRun>,
-    /// The repro file that it comes from; then it must fail.
+    /// The repro file that it comes from. Such a run is expected to fail.
     pub(crate) repro: Option<PathBuf>,
 }
 
-/// What is known of an earlier run.
+/// The result of an earlier run.
 #[derive(Clone)]
 pub(crate) struct PreviousRun {
     pub(crate) fingerprint: String,
@@ -50,12 +50,12 @@ impl From<RunRecord> for PreviousRun {
 }
 
 impl Selector {
-    /// As if this had been said on the command line.
+    /// The selector for these arguments.
     pub(crate) fn new(test: String, seed: Option<u64>) -> Selector {
         Selector { test, seed }
     }
 
-    /// All runs that are meant. `out` is where results are kept.
+    /// All selected runs. `out` is the results directory.
     pub(crate) fn all(
         &self,
         session: &Session<'_>,
@@ -75,7 +75,7 @@ impl Selector {
             if Repro::is_one(&text) {
                 let repro = Repro::parse(&text).map_err(|what| {
                     CommandError::Usage(format!(
-                        "{} is no repro file to replay: {what}",
+                        "{} is not a repro file that can be replayed: {what}",
                         path.display()
                     ))
                 })?;
@@ -94,14 +94,14 @@ impl Selector {
         })?;
         let (name, profile) = (session.implementation.name, session.profile());
         let known = records::latest(out, test.name, seed, name, profile).unwrap_or_else(|error| {
-            eprintln!("lab: what was found earlier is not known: {error}");
+            eprintln!("lab: cannot read the earlier result: {error}");
             None
         });
         let (spec, known) = (RunSpec::seed(seed), known.map(PreviousRun::from));
         Ok(vec![Selection { test, spec, profile, known, repro: None }])
     }
 
-    /// The one run that is meant.
+    /// The selected run, which must be the only one.
     pub(crate) fn one(&self, session: &Session<'_>, out: &Path) -> Result<Selection, CommandError> {
         let mut all = self.all(session, out)?;
         match (all.pop(), all.len()) {
@@ -119,7 +119,7 @@ impl Selector {
         records: Vec<RunRecord>,
         session: &Session<'_>,
     ) -> Result<Vec<Selection>, CommandError> {
-        // Of many, those that are worth looking at.
+        // In a file of many records, only runs that did not pass are of interest.
         let is_single = records.len() == 1;
         let is_wanted = |record: &RunRecord| match self.seed {
             Some(seed) => record.seed == seed,
@@ -168,7 +168,7 @@ fn the_test(pattern: &str, session: &Session<'_>) -> Result<&'static Test, Comma
         ref several => {
             let names: Vec<&str> = several.iter().map(|test| test.name).collect();
             Err(CommandError::Usage(format!(
-                "{pattern:?} means {} tests, and one can be run again: {}",
+                "{pattern:?} means {} tests, but only one can be run again: {}",
                 names.len(),
                 names.join(", ")
             )))

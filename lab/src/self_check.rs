@@ -1,4 +1,4 @@
-//! Whether the same seed really is the same run: in another process, and when it failed.
+//! Checks that a seed always gives the same run, in a second process and after a failure.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -14,26 +14,26 @@ use labraft::Test;
 use crate::seeds::Seeds;
 use crate::session::Session;
 
-/// How often the two sides of a difference are looked for: it need not show in each pair of runs.
+/// How many pairs of runs are compared to find a difference, which need not appear in every pair.
 const TRIES: usize = 5;
 
-/// What makes runs differ, most frequent first.
+/// Common reasons why runs differ, most frequent first.
 const SUSPECTS: &str = "usual suspects: addresses as keys or in comparisons; maps whose hasher is \
                         not std's (hashbrown, ahash); statics that outlive a run; \
                         futures::select!; files and other system calls; threads";
 
-/// Runs of one seed that were not the same.
+/// Two runs of one seed that differed.
 pub(crate) struct Difference {
     pub(crate) test: String,
     pub(crate) seed: u64,
-    /// Their fingerprints.
+    /// The fingerprints of the two runs.
     pub(crate) fingerprints: [String; 2],
 }
 
-/// Programs of the same build, in processes of their own.
+/// Starts further processes of this program.
 pub(crate) struct OtherProcess<'a> {
     session: &'a Session<'a>,
-    /// A place for what they keep, removed in the end.
+    /// A temporary directory for their results, removed on drop.
     directory: PathBuf,
 }
 
@@ -50,7 +50,7 @@ impl<'a> OtherProcess<'a> {
         Ok(command)
     }
 
-    /// The seeds whose fingerprints here are not those that another process comes to.
+    /// The runs whose fingerprints differ from those of another process.
     pub(crate) fn compare(
         &self,
         tests: &[&'static Test],
@@ -81,7 +81,7 @@ impl<'a> OtherProcess<'a> {
         Ok(differences.collect())
     }
 
-    /// Says what differs: the first event that is not the same in two further processes.
+    /// Describes the difference: the first event that differs between two further processes.
     pub(crate) fn explain(&self, difference: &Difference) -> io::Result<String> {
         let Difference { test, seed, fingerprints: [one, other] } = difference;
         let mut text = format!(
@@ -109,8 +109,8 @@ impl<'a> OtherProcess<'a> {
         Ok(text)
     }
 
-    /// The events of a run in another process, a line each. That process has run so many other seeds
-    /// before: what they leave behind may be what makes the difference.
+    /// The events of a run in another process, one per line. That process first runs `earlier_runs`
+    /// other seeds, because state that they leave behind may cause the difference.
     fn log(&self, test: &str, seed: u64, earlier_runs: usize) -> io::Result<Vec<String>> {
         let (seed, earlier_runs) = (seed.to_string(), earlier_runs.to_string());
         std::fs::create_dir_all(&self.directory)?;
@@ -127,7 +127,7 @@ impl Drop for OtherProcess<'_> {
     }
 }
 
-/// The number, from 1, and both sides of the first line that differs.
+/// The number (from 1) and both versions of the first line that differs.
 fn first_difference(one: &[String], other: &[String]) -> Option<(usize, String, String)> {
     let (mut ones, mut others) = (one.iter(), other.iter());
     for number in 1.. {
@@ -145,8 +145,8 @@ fn first_difference(one: &[String], other: &[String]) -> Option<(usize, String, 
     None
 }
 
-/// Runs once more what did not pass: those that were not the same run. What did not come to an end has
-/// been run twice already.
+/// Repeats the runs that did not pass, and returns those that differed. Runs that never finished have
+/// been made twice already.
 pub(crate) fn run_again(
     pool: &Pool<'_>,
     suite: &'static [Test],

@@ -1,5 +1,5 @@
-//! What all commands share: the tests and implementations of the program, the options that several commands
-//! have, and how to start this program again.
+//! State and options that commands share: the program's tests and implementations, common options, and
+//! how to start this program again.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,19 +11,19 @@ use crate::outcome::CommandError;
 use crate::records::Build;
 use crate::workers::Settings;
 
-/// What a program of the lab consists of.
+/// The parts that make up a program: tests, implementations and build information.
 #[derive(Clone, Debug)]
 pub struct Program<'a> {
     /// The tests.
     pub suite: &'static [Test],
-    /// The code under test: the first one is the default.
+    /// The implementations to test; the first one is the default.
     pub implementations: &'a [Implementation],
     /// What the program was built from, as far as its build script knows.
     pub build: Build,
 }
 
 impl Program<'_> {
-    /// The tests that any of the patterns means, in the suite's order; without patterns all of them.
+    /// The tests that match any of the patterns, in the suite's order; all tests if there are no patterns.
     pub(crate) fn chosen(&self, patterns: &[String]) -> Result<Vec<&'static Test>, CommandError> {
         if patterns.is_empty() {
             return Ok(self.suite.iter().collect());
@@ -35,7 +35,7 @@ impl Program<'_> {
         Ok(self.suite.iter().filter(|test| names.contains(&test.name)).collect())
     }
 
-    /// The implementation of this name; without a name the default.
+    /// The implementation with this name, or the default if there is no name.
     pub(crate) fn implementation(
         &self,
         name: Option<&str>,
@@ -54,7 +54,7 @@ impl Program<'_> {
         })
     }
 
-    /// The name of an implementation as an option needs it: `None` for the default.
+    /// The name to pass to `--implementation`; `None` for the default.
     pub(crate) fn named<'n>(&self, implementation: &'n str) -> Option<&'n str> {
         let is_default = self.implementations.first().is_some_and(|it| it.name == implementation);
         (!is_default).then_some(implementation)
@@ -63,28 +63,28 @@ impl Program<'_> {
 
 #[derive(Args, Clone)]
 pub(crate) struct Common {
-    /// Which Raft to test [default: the first one that the program has].
+    /// Which Raft to test [default: the program's first].
     #[arg(long, value_name = "NAME")]
     pub(crate) implementation: Option<String>,
-    /// Which faults the world has: go, the course's own network; or chaos, others as well.
+    /// Which faults to simulate: go, those of the course's network; or chaos, more and worse ones.
     #[arg(long, value_name = "NAME", value_parser = parse_profile, default_value = "go")]
     profile: Profile,
-    /// Where the results of runs are kept.
+    /// The directory for results.
     #[arg(long, value_name = "DIR", default_value = "target/lab")]
     pub(crate) out: PathBuf,
     /// How much memory a worker process may use, in MiB.
     #[arg(long, value_name = "MIB", default_value_t = 1024, value_parser = clap::value_parser!(u64).range(128..))]
     pub(crate) memory: u64,
-    /// How many seconds of real time a run may take before it counts as hung. It only ends code that
+    /// How many seconds of real time a run may take before it counts as hung. This limit only ends code that
     /// never returns; virtual time and events decide everything else.
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
     wall_limit: u64,
 }
 
-/// More worker processes at a time than any machine has processors for.
+/// The maximum for `--jobs`, more than any machine has processors.
 const MOST_JOBS: usize = 1024;
 
-/// A profile of faults from the command line.
+/// Parses a profile of faults.
 ///
 /// # Errors
 /// When it is neither `go` nor `chaos`.
@@ -94,20 +94,20 @@ pub fn parse_profile(text: &str) -> Result<Profile, String> {
     found.ok_or_else(|| "there are two profiles, go and chaos".into())
 }
 
-/// A number of jobs from the command line.
+/// Parses a number of jobs.
 ///
 /// # Errors
 /// When it is not a number from 1 to 1024.
 pub fn parse_jobs(text: &str) -> Result<usize, String> {
     match text.parse() {
-        Ok(0) => Err("there must be at least 1 job to get anything done".into()),
+        Ok(0) => Err("the number of jobs must be at least 1".into()),
         Ok(jobs) if jobs <= MOST_JOBS => Ok(jobs),
-        Ok(_) => Err(format!("each job is a process; {MOST_JOBS} are the most")),
+        Ok(_) => Err(format!("each job is a process; at most {MOST_JOBS} are allowed")),
         Err(_) => Err("give a whole number of jobs, such as 2".into()),
     }
 }
 
-/// One command's own: the program, what is tested, and the common options.
+/// The context of one command: the program, the implementation under test, and the common options.
 pub(crate) struct Session<'a> {
     pub(crate) program: &'a Program<'a>,
     pub(crate) implementation: Implementation,
@@ -122,22 +122,22 @@ impl<'a> Session<'a> {
         Ok(Session { program, implementation, build, common })
     }
 
-    /// The tests of the program.
+    /// The program's tests.
     pub(crate) fn suite(&self) -> &'static [Test] {
         self.program.suite
     }
 
-    /// Which faults runs have.
+    /// The profile of faults of the command's runs.
     pub(crate) fn profile(&self) -> Profile {
         self.common.profile
     }
 
-    /// What a person types to see a run again.
+    /// The command that replays a run.
     pub(crate) fn replay(&self, test: &str, seed: u64, profile: Profile) -> String {
         replay_command(test, seed, self.program.named(self.implementation.name), profile)
     }
 
-    /// What a person types to see the run of a repro file.
+    /// The command that replays a repro file.
     pub(crate) fn replay_file(&self, path: &Path) -> String {
         let replay = format!("{} replay {}", program(), path.display());
         match self.program.named(self.implementation.name) {
@@ -146,7 +146,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// What another process of this program is to be told as well.
+    /// The options that every further process of this program needs.
     pub(crate) fn common_arguments(&self) -> [String; 8] {
         let Common { memory, wall_limit, profile, .. } = &self.common;
         let (memory, wall_limit) = (memory.to_string(), wall_limit.to_string());
@@ -155,7 +155,7 @@ impl<'a> Session<'a> {
         [a, b, c, d, "--memory".into(), memory, "--wall-limit".into(), wall_limit]
     }
 
-    /// What worker processes are started with.
+    /// The command line and limits of worker processes.
     pub(crate) fn settings(&self, out: &Path, show_output: bool) -> Settings {
         let program = std::env::current_exe().unwrap_or_else(|_| "lab".into());
         let mut command = vec![program.to_string_lossy().into_owned(), "worker".into()];
@@ -175,7 +175,7 @@ impl<'a> Session<'a> {
     }
 }
 
-/// What a person types to see a run again, with another implementation than the default.
+/// The command that replays a run, with `--implementation` if one is named.
 pub(crate) fn replay_command(
     test: &str,
     seed: u64,
@@ -192,7 +192,7 @@ pub(crate) fn replay_command(
     command
 }
 
-/// `cargo lab` when it was called so, else the program as it was called.
+/// The name to print in commands: `cargo lab` if started that way, otherwise the program's path.
 pub(crate) fn program() -> String {
     let called = std::env::args().next().unwrap_or_else(|| "lab".into());
     let is_lab = Path::new(&called).file_stem().is_some_and(|name| name == "lab");

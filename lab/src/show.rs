@@ -1,4 +1,4 @@
-//! How a recorded run is shown, as the command line says it.
+//! The options for showing a recorded run.
 
 use std::collections::BTreeSet;
 use std::io::{self, BufWriter, IsTerminal, Write};
@@ -13,14 +13,14 @@ use regex::Regex;
 use crate::outcome::CommandError;
 use crate::views::Views;
 
-/// How wide lines are where nobody says so.
+/// The width of lines when there is no terminal to measure.
 const USUAL_WIDTH: usize = 120;
 
-/// What to show of a run.
+/// Options that select which events of a run to show, and how.
 #[derive(Args, Clone)]
 #[command(group(ArgGroup::new("events").multiple(true)))]
 pub(crate) struct Show {
-    /// Print what happened: one line an event, one column a server.
+    /// Print the events, one per line, with one column per server.
     #[arg(long, group = "events")]
     log: bool,
     /// Only events of these kinds: vote, append, snapshot, kv, rpc, apply, net, persist, state, test,
@@ -30,26 +30,26 @@ pub(crate) struct Show {
     /// Only events of these servers, and the test's steps.
     #[arg(long, value_name = "SERVERS", value_delimiter = ',', requires = "events")]
     servers: Vec<usize>,
-    /// Not what was before, such as 3.2s or 3200ms, in virtual time.
+    /// Only events from this virtual time on, such as 3.2s or 3200ms.
     #[arg(long, value_name = "TIME", value_parser = parse_time, requires = "events")]
     from: Option<Duration>,
-    /// Not what was after.
+    /// Only events up to this virtual time.
     #[arg(long, value_name = "TIME", value_parser = parse_time, requires = "events")]
     to: Option<Duration>,
-    /// Only what was near a time, or near the failure.
+    /// Only events near a virtual time, or near the failure.
     #[arg(long, value_name = "failure|TIME", value_parser = parse_around, requires = "events",
           conflicts_with_all = ["from", "to"])]
     around: Option<Around>,
-    /// How long before and after counts as near.
+    /// How far from that time events still count as near.
     #[arg(long, value_name = "TIME", value_parser = parse_time, default_value = "250ms")]
     window: Duration,
     /// Only lines that match a regular expression.
     #[arg(long, value_name = "REGEX", requires = "events")]
     grep: Option<Regex>,
-    /// Cut lines off after so many characters; 0 for never [default: the terminal's width, or 120].
+    /// Cut lines off after this many characters; 0 for never [default: the terminal's width, or 120].
     #[arg(long, value_name = "N", requires = "log")]
     width: Option<usize>,
-    /// Whether to colour lines.
+    /// When to colour lines.
     #[arg(long, value_enum, default_value_t = When::Auto)]
     color: When,
     #[command(flatten)]
@@ -85,16 +85,16 @@ pub(crate) fn parse_time(text: &str) -> Result<Duration, String> {
     let seconds = number.parse::<f64>().ok().map(|number| number * unit);
     seconds
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .ok_or_else(|| format!("{text:?} is no time such as 3.2s or 3200ms"))
+        .ok_or_else(|| format!("{text:?} is not a time; give one such as 3.2s or 3200ms"))
 }
 
 impl Show {
-    /// What must be kept of the run.
+    /// What the worker has to record of the run for these options.
     pub(crate) fn keep(&self) -> Keep {
         if self.log || self.views.any() { Keep::Events } else { Keep::Result }
     }
 
-    /// Shows it.
+    /// Prints the run and writes the files that the options ask for.
     pub(crate) fn show(&self, answer: &Answer) -> Result<(), CommandError> {
         if self.log {
             self.print(answer)?;
@@ -102,7 +102,7 @@ impl Show {
         Ok(())
     }
 
-    /// Writes the files that were asked for, and names them.
+    /// Writes the requested files, and prints their paths.
     pub(crate) fn write(
         &self,
         answer: &Answer,
@@ -147,7 +147,7 @@ impl Show {
             Some(Around::Time(time)) => time,
             Some(Around::Failure) => failed_at(answer).ok_or_else(|| {
                 CommandError::Usage(
-                    "--around failure: the run passed, or it is not known when it failed".into(),
+                    "--around failure: the run passed, or the time of its failure is unknown".into(),
                 )
             })?,
         };
@@ -157,14 +157,14 @@ impl Show {
     }
 }
 
-/// How wide lines are if nobody says so: as the terminal.
+/// The default width of lines: the terminal's, if there is one.
 pub(crate) fn usual_width() -> usize {
     let is_terminal = io::stdout().is_terminal();
     let size = if is_terminal { terminal_size::terminal_size() } else { None };
     size.map_or(USUAL_WIDTH, |(width, _)| usize::from(width.0))
 }
 
-/// When the run failed, in virtual time.
+/// The virtual time at which the run failed, if it did.
 pub(crate) fn failed_at(answer: &Answer) -> Option<Duration> {
     let at = answer.record.failure.as_ref()?.at?;
     Duration::try_from_secs_f64(at).ok()

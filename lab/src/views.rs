@@ -1,4 +1,4 @@
-//! `--html`, `--save`, `--perfetto`, `--shiviz`: a run as a file.
+//! Writes a run to files: `--html`, `--save`, `--perfetto` and `--shiviz`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,35 +10,36 @@ use clap::Args;
 
 use crate::outcome::CommandError;
 
-/// Which files to write of a run.
+/// Options for the files to write about a run.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Views {
-    /// Write a page to look at in a browser: the whole run, with everything in one file.
+    /// Write the whole run as a page for the browser, in one self-contained file.
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
-    /// Keep the run with all its events in a file, for `lab diff`.
+    /// Save the run with all its events to a file, for `lab diff`.
     #[arg(long, value_name = "FILE")]
     save: Option<PathBuf>,
-    /// Write the run as a trace for Perfetto (ui.perfetto.dev) and viewers of its kind.
+    /// Write the run as a trace for Perfetto (ui.perfetto.dev) and similar viewers.
     #[arg(long, value_name = "FILE")]
     perfetto: Option<PathBuf>,
     /// Write the last events up to the failure, with vector clocks, as a log for ShiViz; --only,
-    /// --servers, --from, --to, --around and --grep choose others.
+    /// --servers, --from, --to, --around and --grep select others.
     #[arg(long, value_name = "FILE", group = "events")]
     shiviz: Option<PathBuf>,
-    /// How many events ShiViz gets: it takes no more than a browser's memory holds.
+    /// The maximum number of events in the ShiViz log, since ShiViz keeps all of them in memory.
     #[arg(long, value_name = "N", default_value_t = 2000, requires = "shiviz")]
     shiviz_events: usize,
 }
 
 impl Views {
-    /// Whether there is anything to write, and so events are to be kept.
+    /// Whether any file is requested, so that events have to be recorded.
     pub(crate) fn any(&self) -> bool {
         let files = [&self.html, &self.save, &self.perfetto, &self.shiviz];
         files.into_iter().any(Option::is_some)
     }
 
-    /// Writes the files and names them. `replay` makes the run again; `story` says more about it.
+    /// Writes the files and prints their paths. `replay` is the command that repeats the run; `story` is
+    /// further text about it.
     pub(crate) fn write(
         &self,
         answer: &Answer,
@@ -69,7 +70,7 @@ impl Views {
     }
 }
 
-/// Writes a file that somebody asked for.
+/// Writes a file that an option names.
 pub(crate) fn write_file(path: &Path, contents: &[u8]) -> Result<(), CommandError> {
     fs::write(path, contents).map_err(|error| {
         CommandError::Usage(format!("{} cannot be written: {error}", path.display()))
