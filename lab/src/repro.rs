@@ -74,7 +74,7 @@ impl Repro {
         serde_json::from_str(text).map_err(|error| format!("it is damaged: {error}"))
     }
 
-    /// Writes the file atomically: a temporary file is renamed.
+    /// Writes a temporary file beside `path` and renames it, so that `path` is never half written.
     ///
     /// # Errors
     /// When the file cannot be written.

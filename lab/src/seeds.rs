@@ -259,7 +259,7 @@ pub(crate) fn pairs(
     }))
 }
 
-/// A span of real time such as `90s`, `10m` or `2h`.
+/// Parses a span of real time such as `90s`, `10m` or `2h`.
 pub(crate) fn parse_span(text: &str) -> Result<Duration, String> {
     let wrong = || format!("{text:?} is not a span of time; give one such as 90s, 10m or 2h");
     let unit = text.chars().last().ok_or_else(wrong)?;

@@ -76,7 +76,7 @@ fn parse_around(text: &str) -> Result<Around, String> {
     }
 }
 
-/// A virtual time: `3.2s`, `3200ms`, `3.2`.
+/// Parses a virtual time, such as `3.2s`, `3200ms` or `3.2` (seconds).
 pub(crate) fn parse_time(text: &str) -> Result<Duration, String> {
     let (number, unit) = match text.strip_suffix("ms") {
         Some(number) => (number, 1e-3),
@@ -94,7 +94,7 @@ impl Show {
         if self.log || self.views.any() { Keep::Events } else { Keep::Result }
     }
 
-    /// Prints the run and writes the files that the options ask for.
+    /// Prints the log if it was requested.
     pub(crate) fn show(&self, answer: &Answer) -> Result<(), CommandError> {
         if self.log {
             self.print(answer)?;

@@ -47,7 +47,7 @@ pub(crate) struct RunArgs {
     /// Start no new runs after this many failures.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     max_failures: Option<u64>,
-    /// Start with the runs that did not pass the last time, the shortest first.
+    /// Start with the runs that did not pass the last time, the quickest first.
     #[arg(long, conflicts_with_all = ["shard", "time"])]
     failed_first: bool,
     /// Make only the runs that the results directory does not have yet.
@@ -250,7 +250,8 @@ impl Sweep<'_> {
         Ok(())
     }
 
-    /// The runs that did not pass the last time, the shortest first; empty without `--failed-first`.
+    /// The runs that did not pass the last time, those that took the least CPU time first. Empty
+    /// without `--failed-first`.
     fn failed_last_time(&self) -> Vec<Pair> {
         let path = records::path(&self.out);
         if !self.failed_first || !path.exists() {

@@ -26,7 +26,7 @@ const FORBIDDEN: [(&str, &str); 7] = [
 ];
 /// Forbidden only in attributes and macros, where `#[path = ".."]` could be written.
 const FORBIDDEN_IN_ATTRIBUTES: &str = "path";
-/// Names with which the servers of a run could share state, or reach out of the simulation.
+/// Names through which the servers of a run could share state, or escape the simulation.
 const SUSPICIOUS: [&str; 10] = [
     "static",
     "thread_local",
@@ -39,19 +39,19 @@ const SUSPICIOUS: [&str; 10] = [
     "set_hook",
     "black_box",
 ];
-/// How many places of a kind are listed.
+/// The maximum number of places that are listed for each kind.
 const MAX_LISTED: usize = 20;
 
-/// The places where such words stand.
+/// The places where forbidden and suspicious words were found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Words {
-    /// Why the submission is refused, a line for each place.
+    /// Why the submission is refused, one line per place.
     pub forbidden: Vec<String>,
-    /// Places that a teacher should look at, one a line.
+    /// Places that a teacher should look at, one per line.
     pub suspicious: Vec<String>,
 }
 
-/// Searches the sources, given by path.
+/// Searches the sources, which are indexed by path.
 pub fn find(files: &BTreeMap<String, Vec<u8>>) -> Words {
     let mut words = Words::default();
     for (path, content) in files {
@@ -82,7 +82,7 @@ pub fn find(files: &BTreeMap<String, Vec<u8>>) -> Words {
 
 /// Keeps a stack of its own: nesting in a submission may be deep enough to overflow the thread's.
 fn find_in_file(path: &str, tokens: TokenStream, words: &mut Words) {
-    // Each stream with whether it is in an attribute or in a macro's arguments.
+    // Each stream, and whether it is inside an attribute or a macro's arguments.
     let mut streams = vec![(tokens, false)];
     while let Some((tokens, in_attribute)) = streams.pop() {
         // Whether the next group belongs to a `#` or a `!`.

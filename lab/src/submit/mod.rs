@@ -8,8 +8,8 @@
 //! | [`submission`] | the files of a folder or an archive, with limits on number and size |
 //! | [`forbidden_words`] | words that a submission may not use, and suspicious ones |
 //! | [`tree`] | a set of files in memory: the lab's sources, a handout, a submission |
-//! | [`scratch`] | a directory where another tree than the present one is built and run |
-//! | [`root`] | where the lab is that the current directory is in |
+//! | [`scratch`] | a directory in which another tree of sources is built and run |
+//! | [`root`] | finding the lab that contains the current directory |
 //! | [`repository`] | turning a directory into a git repository with one commit |
 
 pub mod forbidden_words;
@@ -55,11 +55,11 @@ impl SubmitArgs {
             return Err(CommandError::Usage(format!("nothing to hand in: found no {places}")));
         }
         for path in others {
-            writeln!(out, "not handed in, because it is not a plain Rust file: {path}")?;
+            writeln!(out, "left out, because it is not a plain Rust file: {path}")?;
         }
         let originals = originals(&root, &manifest).map_err(CommandError::Usage)?;
         for path in &originals.changed {
-            writeln!(out, "{path} is not the original: it is graded as it was handed out")?;
+            writeln!(out, "{path} has been changed: the grader uses the original")?;
         }
 
         let build = build(&root, &manifest, originals.tree, &files)?;
@@ -124,7 +124,7 @@ fn build(
     scratch.build(&["--package", "tests", "--bin", "lab"])
 }
 
-/// Why the grader would refuse this submission, one reason a line; empty if it would not.
+/// The reasons why the grader would refuse this submission, one per line; empty if it would accept it.
 fn objections(submission: &Path) -> Vec<String> {
     match Submission::read(submission, BOUNDS) {
         Ok(submission) => forbidden_words::find(&submission.files).forbidden,

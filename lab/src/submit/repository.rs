@@ -31,12 +31,12 @@ const SETTINGS: [&str; 8] = [
 /// returns the hash of that commit.
 ///
 /// # Errors
-/// When git is missing or fails: its message.
+/// When git is missing or fails. The error is git's message.
 pub fn commit_all(directory: &Path, message: &str) -> Result<String, String> {
     git(directory, &["init", "--quiet", "--initial-branch=main", "--template="])?;
     git(directory, &["add", "--all", "--force"])?;
     git(directory, &["commit", "--quiet", "--no-verify", "--message", message])?;
-    // The index has the modification time of each file. Made anew from the commit, it has none.
+    // The index has the modification time of each file. Rebuilt from the commit, it has none.
     fs::remove_file(directory.join(".git/index")).map_err(|error| error.to_string())?;
     git(directory, &["read-tree", "HEAD"])?;
     git(directory, &["rev-parse", "HEAD"])

@@ -8,7 +8,7 @@ use crate::outcome::CommandError;
 /// The root of the lab that the current directory is in: the lab's own sources, or a handout.
 ///
 /// # Errors
-/// When there is none.
+/// When the current directory is not in a lab.
 pub fn workspace() -> Result<PathBuf, CommandError> {
     let here = std::env::current_dir()?;
     let is_lab = |directory: &&Path| {
@@ -19,7 +19,7 @@ pub fn workspace() -> Result<PathBuf, CommandError> {
     let found = here.ancestors().find(is_lab);
     found.map(Path::to_path_buf).ok_or_else(|| {
         CommandError::Usage(format!(
-            "{} is not within a lab: run this in one of its directories",
+            "{} is not in a lab: run this command in a lab's directory",
             here.display()
         ))
     })
@@ -28,7 +28,7 @@ pub fn workspace() -> Result<PathBuf, CommandError> {
 /// The root of the lab that the current directory is in, which must not be a handout.
 ///
 /// # Errors
-/// When there is none, or when it is a handout.
+/// When the current directory is not in a lab, or the lab is a handout.
 pub fn sources() -> Result<PathBuf, CommandError> {
     let root = workspace()?;
     if root.join(manifest::FILE).exists() {

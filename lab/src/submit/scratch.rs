@@ -1,4 +1,4 @@
-//! A scratch directory: another tree of files than the present one, with what is built from it.
+//! A scratch directory, in which another tree of sources is built and run.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -13,13 +13,13 @@ pub struct Scratch {
     pub tree: PathBuf,
     /// Cargo's target directory.
     pub target: PathBuf,
-    /// Where programs run from the tree may write.
+    /// The directory for the output of programs that are run in the tree.
     pub out: PathBuf,
 }
 
 /// The result of a build.
 pub struct Build {
-    /// Whether there is a program.
+    /// Whether the build succeeded.
     pub succeeded: bool,
     /// The compiler's errors and warnings, formatted as the compiler prints them.
     pub diagnostics: Vec<String>,
@@ -33,14 +33,14 @@ impl Scratch {
         Scratch { tree: place.join("tree"), target: place.join("build"), out: place.join("out") }
     }
 
-    /// Makes the tree hold these files, and no others.
+    /// Replaces the contents of the tree with these files.
     pub fn put(&self, tree: &Tree) -> Result<(), CommandError> {
         tree.write_exactly(&self.tree).map_err(|error| {
             CommandError::Usage(format!("cannot write {}: {error}", self.tree.display()))
         })
     }
 
-    /// Cargo, to be run in the tree.
+    /// A command that runs cargo in the tree.
     pub fn cargo(&self) -> Command {
         let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         command.current_dir(&self.tree).env("CARGO_TARGET_DIR", &self.target).stdin(Stdio::null());
@@ -66,12 +66,12 @@ impl Scratch {
     pub fn lab(&self, profile: &str) -> Command {
         let mut command = Command::new(self.target.join(profile).join("lab"));
         command.current_dir(&self.tree).stdin(Stdio::null());
-        // Its failures do not belong in the summary of the workflow that runs us.
+        // Its failures do not belong in the summary of the surrounding GitHub workflow.
         command.env_remove("GITHUB_ACTIONS");
         command
     }
 
-    /// Runs the `lab` that [`Scratch::build`] has built, to its end.
+    /// Runs the `lab` that [`Scratch::build`] has built, and waits for it to finish.
     pub fn run_lab(&self, arguments: &[&str]) -> Result<Output, CommandError> {
         let mut command = self.lab("debug");
         // Its hints then name `cargo lab`, as a student's own would.
@@ -82,7 +82,7 @@ impl Scratch {
     }
 }
 
-/// The compiler's errors and warnings in cargo's JSON output, which has one message a line.
+/// The compiler's errors and warnings in cargo's JSON output, which has one message per line.
 fn diagnostics(printed: &[u8]) -> Vec<String> {
     let lines = printed.split(|&byte| byte == b'\n');
     let messages = lines.filter_map(|line| serde_json::from_slice::<serde_json::Value>(line).ok());

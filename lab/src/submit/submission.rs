@@ -1,6 +1,6 @@
 //! What a student handed in: a folder, a tar archive (plain or gzipped) or a zip archive.
 //!
-//! Only the files that a student may edit are read, into memory; nothing is unpacked to the disk.
+//! Only the files that a student may edit are read, into memory; nothing is unpacked to disk.
 //! Anything else (links, devices, odd names, other files) is ignored, and reported where it could
 //! matter. [`BOUNDS`] limits the number of entries, the size of a file, and how much may come out
 //! of an archive.
@@ -25,7 +25,7 @@ pub const BOUNDS: Bounds = Bounds {
     archive_bytes: 32 << 20,
     unpacked_bytes: 64 << 20,
 };
-/// How many ignored entries a report lists.
+/// The maximum number of ignored entries that a report lists.
 const MAX_LISTED: usize = 20;
 
 /// Upper limits on the size of a submission.
@@ -43,12 +43,12 @@ pub struct Bounds {
     unpacked_bytes: u64,
 }
 
-/// The part of it that is graded.
+/// The part of a submission that is graded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Submission {
     /// The source files, by path in the lab.
     pub files: BTreeMap<String, Vec<u8>>,
-    /// Ignored entries with the reason, one a line.
+    /// Ignored entries with the reasons, one per line.
     pub ignored: Vec<String>,
 }
 
@@ -121,7 +121,7 @@ impl From<io::Error> for Refusal {
     }
 }
 
-/// The type of an entry, whatever its name.
+/// The type of an entry.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 enum Kind {
     File,
@@ -150,7 +150,7 @@ struct Reader {
     bounds: Bounds,
     entries: usize,
     unpacked: u64,
-    /// By the whole path in the archive, which may begin with one more folder.
+    /// Source files by their full path in the archive, which may begin with one more folder.
     files: BTreeMap<String, Vec<u8>>,
     duplicates: BTreeSet<String>,
     ignored: BTreeSet<String>,
@@ -232,7 +232,7 @@ impl Reader {
         // are.
         if zip_entries(bytes).is_some_and(|count| count != archive.len()) {
             return Err(Refusal::Unreadable(
-                "a name is in it twice, or its directory is wrong".into(),
+                "a name occurs twice, or the archive's directory is wrong".into(),
             ));
         }
         for i in 0..archive.len() {
@@ -249,7 +249,7 @@ impl Reader {
         Ok(())
     }
 
-    /// Handles one entry. False when it is ignored and so must be everything below it.
+    /// Handles one entry. Returns false if it and everything below it must be ignored.
     fn entry<R: Read>(
         &mut self,
         name: &[u8],
@@ -303,7 +303,7 @@ impl Reader {
             return Err(Refusal::TooMuch(format!("{path} is larger than {most} KiB")));
         }
         if self.unpacked > self.bounds.unpacked_bytes {
-            return Err(Refusal::TooMuch("the sum of all files".into()));
+            return Err(Refusal::TooMuch("all files together".into()));
         }
         if self.files.insert(path.clone(), bytes).is_some() {
             self.duplicates.insert(path);
@@ -313,7 +313,7 @@ impl Reader {
 
     fn finish(self) -> Result<Submission, String> {
         if let Some(path) = self.duplicates.first() {
-            return Err(format!("{path} is in it twice, and it is not clear which one to grade"));
+            return Err(format!("{path} occurs twice, and it is not clear which one to grade"));
         }
         let roots: BTreeSet<String> = self.files.keys().map(|path| root(path).into()).collect();
         let root = match roots.first() {

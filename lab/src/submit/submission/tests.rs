@@ -12,7 +12,7 @@ use super::*;
 
 const LIB: (&str, &[u8]) = ("raft/src/lib.rs", b"//! Mine.\n");
 
-/// A place of one test's own, empty.
+/// An empty directory for one test.
 fn place(name: &str) -> PathBuf {
     let place = std::env::temp_dir().join(format!("lab-submission-{name}-{}", std::process::id()));
     _ = fs::remove_dir_all(&place);
@@ -205,8 +205,8 @@ fn a_submission_with_a_file_twice_is_refused() {
 #[test]
 fn decompression_bombs_are_refused() {
     let zeros = vec![b' '; 80 << 20];
-    // A small archive of much, as one file, as a file of no interest, and in the archive's own
-    // talk.
+    // A small archive that expands to a lot of data: in one source file, in an ignored file, and in
+    // many files.
     let one = zip(&[LIB, ("raft/src/big.rs", &zeros[..3 << 20])]);
     assert!(one.len() < 100_000);
     assert!(read_bytes("bomb", &one).unwrap_err().contains("larger than 1024 KiB"));
@@ -225,7 +225,7 @@ fn decompression_bombs_are_refused() {
     let big: Vec<(String, &[u8])> =
         (0..70).map(|i| (format!("raft/src/a{i}.rs"), &zeros[..1 << 20])).collect();
     let big: Vec<(&str, &[u8])> = big.iter().map(|(name, bytes)| (name.as_str(), *bytes)).collect();
-    assert!(read_bytes("bomb", &zip(&big)).unwrap_err().contains("the sum of all files"));
+    assert!(read_bytes("bomb", &zip(&big)).unwrap_err().contains("all files together"));
 }
 
 #[test]
