@@ -19,7 +19,7 @@ pub fn workspace() -> Result<PathBuf, CommandError> {
     let found = here.ancestors().find(is_lab);
     found.map(Path::to_path_buf).ok_or_else(|| {
         CommandError::Usage(format!(
-            "{} is not in a lab: run this command in a lab's directory",
+            "{} is not within a lab: run this command in a lab's directory",
             here.display()
         ))
     })

@@ -19,7 +19,7 @@ pub struct Scratch {
 
 /// The result of a build.
 pub struct Build {
-    /// Whether the build succeeded.
+    /// Whether the build produced a program.
     pub succeeded: bool,
     /// The compiler's errors and warnings, formatted as the compiler prints them.
     pub diagnostics: Vec<String>,

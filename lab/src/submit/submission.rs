@@ -303,7 +303,7 @@ impl Reader {
             return Err(Refusal::TooMuch(format!("{path} is larger than {most} KiB")));
         }
         if self.unpacked > self.bounds.unpacked_bytes {
-            return Err(Refusal::TooMuch("all files together".into()));
+            return Err(Refusal::TooMuch("all files together exceed the limit".into()));
         }
         if self.files.insert(path.clone(), bytes).is_some() {
             self.duplicates.insert(path);
