@@ -176,8 +176,8 @@ impl Shard {
 
 fn half_set(system: &System, set: &str, missing: &str) -> String {
     format!(
-        "{set} is set, as {} does, but {missing} is not: which share of the work is meant? Set both, \
-         or give --shard K/N",
+        "{set} is set, as {} does, but {missing} is not, so the share of the work is \
+         unclear; set both, or give --shard K/N",
         system.name
     )
 }
@@ -375,7 +375,10 @@ mod tests {
         assert_eq!(share(&[("CI_NODE_INDEX", "3"), ("CI_NODE_TOTAL", "3")]), is("3/3"));
         assert_eq!(share(&[("CI_NODE_TOTAL", "1")]), Ok(None));
         for half in ["SLURM_ARRAY_TASK_ID", "JOB_COMPLETION_INDEX", "CIRCLE_NODE_TOTAL"] {
-            assert!(share(&[(half, "2")]).unwrap_err().contains("is not: which share"), "{half}");
+            assert!(
+                share(&[(half, "2")]).unwrap_err().contains("so the share of the work is unclear"),
+                "{half}"
+            );
         }
         assert!(share(&[("CI_NODE_INDEX", "0"), ("CI_NODE_TOTAL", "3")]).is_err());
         assert!(share(&[("CIRCLE_NODE_INDEX", "3"), ("CIRCLE_NODE_TOTAL", "3")]).is_err());

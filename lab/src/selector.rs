@@ -86,7 +86,7 @@ impl Selector {
             return self.of_records(records.all, session);
         }
         if self.test.contains(['/', '\\']) || self.test.ends_with(".json") {
-            return Err(CommandError::Usage(format!("there is no file {}", path.display())));
+            return Err(CommandError::Usage(format!("no such file: {}", path.display())));
         }
         let test = the_test(&self.test, session)?;
         let seed = self.seed.ok_or_else(|| {
@@ -94,7 +94,7 @@ impl Selector {
         })?;
         let (name, profile) = (session.implementation.name, session.profile());
         let known = records::latest(out, test.name, seed, name, profile).unwrap_or_else(|error| {
-            eprintln!("lab: cannot read the earlier result: {error}");
+            eprintln!("lab: cannot read earlier results: {error}");
             None
         });
         let (spec, known) = (RunSpec::seed(seed), known.map(PreviousRun::from));

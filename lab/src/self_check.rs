@@ -70,7 +70,7 @@ impl<'a> OtherProcess<'a> {
             let error = String::from_utf8_lossy(&output.stderr);
             let (ran, wanted) = (records.len(), here.len());
             return Err(io::Error::other(format!(
-                "the second process made {ran} of {wanted} runs: {error}"
+                "the second process made only {ran} of {wanted} runs: {error}"
             )));
         }
         let differences = records.into_iter().filter_map(|there| {

@@ -147,7 +147,8 @@ impl Show {
             Some(Around::Time(time)) => time,
             Some(Around::Failure) => failed_at(answer).ok_or_else(|| {
                 CommandError::Usage(
-                    "--around failure: the run passed, or the time of its failure is unknown".into(),
+                    "--around failure: the run passed, or the time of its failure is unknown"
+                        .into(),
                 )
             })?,
         };

@@ -160,7 +160,7 @@ fn merge_accepts_all_shares_of_one_sweep_and_nothing_else() {
 
     expect_refusal(&[one, two], &["--seeds", "5"], "are missing: ");
     expect_refusal(&[one, two, three], &["--seeds", "6"], "InitialElection2A seed 5");
-    expect_refusal(&[one, two, three, one], &[], "there twice");
+    expect_refusal(&[one, two, three, one], &[], "duplicated");
 
     let foreign = directory("foreign");
     std::fs::create_dir_all(&foreign).unwrap();

@@ -82,7 +82,10 @@ fn tell(found: &Explained, answer: &Answer) -> Result<(), CommandError> {
     let how = Columns { filter: near, width: usual_width(), colours: false };
     let shown = view::columns(answer, &how, &mut out)?;
     if shown == 0 {
-        writeln!(out, "no event happens in this interval: a decision about a later event is made in it")?;
+        writeln!(
+            out,
+            "no event happens in this interval: a decision about a later event is made in it"
+        )?;
     }
     writeln!(out, "\nthe servers at {:.6} s:", seconds(after))?;
     for line in view::servers_at(&answer.events, after) {

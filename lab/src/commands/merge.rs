@@ -79,7 +79,8 @@ impl Merge {
                 .map_err(|error| CommandError::Usage(format!("{}: {error}", path.display())))?;
             if records.torn.is_some() {
                 return Err(CommandError::Usage(format!(
-                    "the last result in {} is torn: its run was killed; run it again with --resume",
+                    "the last result in {} is incomplete because its run was killed; \
+                     run the share again with --resume",
                     path.display()
                 )));
             }
@@ -88,7 +89,7 @@ impl Merge {
                 if let Some(what) = foreign(one, &record) {
                     let (a, b) = (self.directories[*one_from].display(), directory.display());
                     return Err(CommandError::Usage(format!(
-                        "results of different sweeps cannot be put together: {a} and {b} differ in \
+                        "cannot merge results of different sweeps: {a} and {b} differ in \
                          {what}"
                     )));
                 }
@@ -120,7 +121,7 @@ impl Merge {
                 Some(format!("{} {runs} {what}: {shown}{more}", all.len()))
             }
         };
-        let wrong: Vec<String> = [named("missing", &missing), named("there twice", &double)]
+        let wrong: Vec<String> = [named("missing", &missing), named("duplicated", &double)]
             .into_iter()
             .flatten()
             .collect();
@@ -133,7 +134,7 @@ impl Merge {
 
         let cannot_keep = |error| {
             CommandError::Usage(format!(
-                "the whole cannot be kept in {}: {error}",
+                "cannot write the merged results to {}: {error}",
                 self.out.display()
             ))
         };
@@ -149,13 +150,12 @@ impl Merge {
         })?;
         let count = runs.len();
         let (from, out) = (self.directories.len(), self.out.display());
-        self.outputs
-            .say(&format!("{count} runs of {from} directories are whole, and in {out}\n"))?;
+        self.outputs.say(&format!("merged {count} runs from {from} directories into {out}\n"))?;
         if self.seeds.is_none() || self.tests.is_none() {
             let tests: BTreeSet<usize> = runs.keys().map(|key| key.0).collect();
             let seeds: BTreeSet<u64> = runs.keys().map(|key| key.1).collect();
             self.outputs.say(&format!(
-                "taken for granted: {} tests and {} seeds are all there was to be (see --test, --seeds)\n",
+                "assuming that {} tests and {} seeds are the whole sweep (see --test, --seeds)\n",
                 tests.len(),
                 seeds.len()
             ))?;
@@ -197,8 +197,8 @@ fn foreign(one: &RunRecord, other: &RunRecord) -> Option<String> {
     }
     (!one.build.is_same_source(&other.build)).then(|| {
         format!(
-            "the program, and the sources were changed since commit {:?}: only one program's results \
-             can be put together then",
+            "the program, and the sources were changed since commit {:?}: such results can be \
+             merged only if the same program made them",
             one.build.commit
         )
     })

@@ -78,7 +78,7 @@ impl Replay {
 /// Describes whether this is the run that was recorded, and if not, why it may differ.
 fn compare(record: &RunRecord, wanted: &Selection, out: &Path) -> String {
     if record.fingerprint.is_empty() {
-        return "the run did not come to an end, so it has no fingerprint".into();
+        return "the run never finished, so it has no fingerprint".into();
     }
     let fingerprint = &record.fingerprint;
     let Some(known) = &wanted.known else {
@@ -90,7 +90,7 @@ fn compare(record: &RunRecord, wanted: &Selection, out: &Path) -> String {
     let earlier = &known.fingerprint;
     let verdict = match (earlier == fingerprint, is_same_build) {
         (true, true) => "the same run as recorded, bit for bit".to_string(),
-        (true, false) => "the same run as recorded, though by another build".to_string(),
+        (true, false) => "the same run as recorded, although another build made it".to_string(),
         (false, false) => {
             let commit = match known.build.commit.as_str() {
                 "" => "another build",
@@ -111,6 +111,6 @@ fn compare_failure(record: &RunRecord, known: &PreviousRun) -> &'static str {
     match (&record.failure, &known.failure) {
         (Some(now), Some(then)) if now.is_same(then) => "it fails as the file says\n",
         (Some(_), _) => "it fails, but not as the file says\n",
-        (None, _) => "it does NOT fail any more as the file says\n",
+        (None, _) => "it no longer fails as the file says\n",
     }
 }

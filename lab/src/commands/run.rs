@@ -159,7 +159,9 @@ impl Sweep<'_> {
             let (writer, records) = records::Writer::resume(&self.out).map_err(cannot_keep)?;
             if let Some(torn) = &records.torn {
                 let bytes = torn.len();
-                eprintln!("lab: the last result breaks off after {bytes} bytes; its run is repeated");
+                eprintln!(
+                    "lab: the last result breaks off after {bytes} bytes; its run is repeated"
+                );
             }
             self.take_up(&records.all, &mut done, &mut summary)?;
             writer
