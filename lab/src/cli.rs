@@ -81,7 +81,7 @@ fn run(command: Command, program: &Program<'_>) -> Result<Outcome, CommandError>
     if !labrpc::is_guarded() {
         eprintln!(
             "lab: on this system the standard library's clock and the order of its hash maps are not \
-             simulated; code under test that uses them is not repeatable"
+             simulated; runs of code that uses them cannot be repeated exactly"
         );
     }
     listen_to_signals("lab");

@@ -117,7 +117,7 @@ mod tests {
             (RunSpec::seed(5), FailureRecord::new("it broke", CauseKind::expectation("it broke")));
         let second = Duration::from_secs(1);
         let found = explain(&spec, &failure, second, 30, &mut make_run, &mut |_| {});
-        found.unwrap().expect("nobody interrupts it")
+        found.unwrap().expect("it is not interrupted")
     }
 
     #[test]

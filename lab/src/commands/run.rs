@@ -289,8 +289,8 @@ impl Sweep<'_> {
         Box::new(pairs(&self.tests, &self.seeds, self.shard).take_while(move |_| is_open()))
     }
 
-    /// Runs again what is to be the same: everything in a second process if that is asked for, else
-    /// the first failures of each test. Whether all were the same.
+    /// Repeats runs to check that they are deterministic: all of them in a second process with
+    /// `--check-determinism`, otherwise the first failures of each test. Returns whether all agreed.
     fn compare(
         &self,
         summary: &Summary,
