@@ -14,6 +14,7 @@ impl Core {
     }
 
     /// The answer to [`labraft::Raft::probe`].
+    #[inline]
     pub fn probe(&mut self) -> Probe {
         let followers = match self.role {
             Role::Leader => (0..self.servers).map(|server| self.probe_follower(server)).collect(),
@@ -33,6 +34,7 @@ impl Core {
     }
 
     /// What a leader knows about a server's log. Of its own it knows everything.
+    #[inline]
     fn probe_follower(&self, server: usize) -> FollowerProbe {
         let last_index = self.log.last_index();
         if server == self.me {
