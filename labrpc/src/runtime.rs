@@ -322,7 +322,7 @@ impl<T> Future for JoinHandle<T> {
 /// A source of random numbers in which each draw is a decision with an [`Address`](crate::Address).
 ///
 /// It is an [`Rng`](rand::Rng), so everything in `rand` works with it. [`below`](Dice::below) draws
-/// a number in a single decision, which makes it easier to override.
+/// a bounded number in a single decision.
 #[derive(Clone)]
 pub struct Dice {
     executor: Rc<Executor>,

@@ -70,7 +70,7 @@ fn a_stuck_run_names_every_task_with_its_place_and_what_it_waits_for() {
 
     let handler = named(waiting, "Worker.Stall");
     assert_eq!((handler.node, &handler.spawned_at), (WORKER, stall_at));
-    assert_eq!(handler.waiting, "waits for something of its own");
+    assert_eq!(handler.waiting, "waits for something that the lab cannot identify");
     let asks = named(waiting, "asks");
     assert_eq!((asks.node, &asks.spawned_at), (Node::client(3), asks_at));
     let answer = format!("waits at {call_at} for the answer to Worker.Stall");
@@ -85,8 +85,8 @@ fn a_stuck_run_names_every_task_with_its_place_and_what_it_waits_for() {
         let waiting = &named(waiting, name).waiting;
         assert!(waiting.ends_with(what), "{name} {waiting}");
     };
-    waits_for("sends", "for the receiver to take what it sent");
-    waits_for("reads", "for something to be sent");
+    waits_for("sends", "for the receiver to take the value it sent");
+    waits_for("reads", "for a value to be sent");
     waits_for("joins", "for the end of task asks");
     let details = trouble.details().join("\n");
     for text in [&handler.spawned_at, &answer, &notification, "client 3", "server 1", "\"reads\""] {

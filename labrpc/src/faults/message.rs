@@ -6,9 +6,8 @@
 //! decisions: changing it changes what every seed does.
 //!
 //! All numbers are those of the course's labrpc (2022), except for one: on a reliable network a
-//! message takes 10 to 50 microseconds, drawn for each message. In Go it takes as long as the
-//! scheduler does. With a drawn time, the clock advances, and messages that are sent at the same
-//! instant arrive in any order.
+//! message takes 10 to 50 microseconds, drawn for each message, so that time passes and messages
+//! that are sent at the same instant arrive in any order. In Go this time is up to the scheduler.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -86,9 +85,9 @@ enum LinkState {
 /// What happens to a message. All times are counted from now.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
-    /// It never arrives, and its caller learns this `after` some time.
+    /// It never arrives, which its caller learns `after` this time.
     Lost { why: Lost, after: Duration },
-    /// It arrives `after` some time.
+    /// It arrives `after` this time.
     Arrives {
         after: Duration,
         /// The part of that time for which it was held back, so that later messages can overtake
