@@ -23,7 +23,7 @@ impl Node {
     /// Server `i`, counted from 0. A server is the same node after a crash and a restart.
     ///
     /// # Panics
-    /// If `i` is 2^24 or more.
+    /// Panics if `i` is 2^24 or more.
     pub const fn server(i: usize) -> Node {
         assert!(i < Node::FIRST_CLIENT as usize, "a server's number must be below 2^24");
         Node(i as u32)
@@ -32,7 +32,7 @@ impl Node {
     /// Client `i`, counted from 0.
     ///
     /// # Panics
-    /// If `i` is 2^24 or more.
+    /// Panics if `i` is 2^24 or more.
     pub const fn client(i: usize) -> Node {
         assert!(i < Node::FIRST_CLIENT as usize, "a client's number must be below 2^24");
         Node(Node::FIRST_CLIENT + i as u32)

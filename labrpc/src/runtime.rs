@@ -1,4 +1,4 @@
-//! What simulated code gets its tasks, time and random numbers from.
+//! The runtime, from which simulated code gets its tasks, time and random numbers.
 
 use std::cell::RefCell;
 use std::convert::Infallible;
@@ -122,7 +122,8 @@ impl Runtime {
         })
     }
 
-    /// Waits for `future`, but no longer than `limit`: then returns `None` and drops the future.
+    /// Waits for `future` for at most `limit`. Returns its output, or drops it and returns `None`
+    /// if the limit passes first.
     #[track_caller]
     pub fn timeout<F: Future>(
         &self,
@@ -151,9 +152,9 @@ impl Runtime {
         self.dice_of(Kind::Workload, which)
     }
 
-    /// Whether the next step of the test's schedule number `which` takes place. It does unless the
-    /// [`RunSpec`](crate::RunSpec) says otherwise. Because this is a decision, a run can be
-    /// repeated without the step.
+    /// Decides whether the next step of a generated schedule takes place. It always does unless the
+    /// [`RunSpec`](crate::RunSpec) says otherwise, which makes it possible to repeat a run without
+    /// the step. `which` is the number of the schedule.
     pub fn happens(&self, which: u32) -> bool {
         let mut decisions = self.executor.decisions.borrow_mut();
         let stream = decisions.sequence(Kind::Schedule, self.node.raw(), which);

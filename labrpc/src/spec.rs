@@ -54,16 +54,15 @@ pub enum Kind {
     /// How long a server pauses at the start of second `n` of the run under chaos, in milliseconds.
     /// Benign: 0.
     Pause,
-    /// How wrong a server's clock is under chaos: odd values are fast clocks, even values slow
-    /// ones. Benign: 0.
+    /// The rate error of a server's clock under chaos. Odd values are fast clocks, even values slow
+    /// ones. Benign: 0, a correct clock.
     ClockSkew,
     /// Whether a server crashes at a save under chaos: 1 if it does. Benign: 0.
     CrashAtSave,
     /// The rate of one of the faults that chaos adds. Benign: 0.
     Configuration,
-    /// Whether the next step of a schedule takes place that a test has generated, such as a crash
-    /// or a call. It is always 1 unless the [`RunSpec`] says otherwise. Benign: 0, the step is left
-    /// out.
+    /// Whether the next step of a generated schedule, such as a crash or a call, takes place. It is
+    /// always 1 unless the [`RunSpec`] says otherwise. Benign: 0, the step is skipped.
     Schedule,
 }
 
@@ -199,8 +198,8 @@ impl<'de> Deserialize<'de> for Address {
 pub struct RunSpec {
     /// The seed of every decision that no other field determines.
     pub seed: u64,
-    /// Decisions with a fixed value. A value outside of the decision's range is replaced by the
-    /// largest one inside.
+    /// Decisions with a fixed value. A value above the decision's range is replaced by the largest
+    /// value in it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub overrides: BTreeMap<Address, u64>,
     /// Kinds whose decisions all take the benign value, except at the addresses listed here. A kind
@@ -242,7 +241,7 @@ pub struct Taken {
 }
 
 impl Taken {
-    /// Whether the value is not the benign one. Always false if the kind has no benign value.
+    /// Whether the value differs from the benign one. Always false if the kind has no benign value.
     pub fn is_fault(&self) -> bool {
         self.address.kind.has_benign() && self.value != self.address.kind.benign(self.bound)
     }

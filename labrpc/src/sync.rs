@@ -1,4 +1,4 @@
-//! A signal and a channel, with which the tasks of one simulation wait for each other.
+//! A signal and a channel for tasks of the same simulation.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -49,7 +49,7 @@ impl Notify {
 
     /// Waits until the signal is set, then clears it.
     ///
-    /// Only one task can wait at a time: if a second one does, the first one is not woken any more.
+    /// Only one task can wait at a time: if a second one does, the first is never woken.
     #[track_caller]
     pub fn notified(&self) -> Notified {
         Notified { notify: self.clone(), at: Location::caller() }

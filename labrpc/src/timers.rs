@@ -137,7 +137,7 @@ impl Timers {
         }
     }
 
-    /// Takes the next timer that is due at `now`.
+    /// Removes and returns the next timer that is due at `now`.
     #[inline]
     pub(crate) fn pop(&mut self, now: u64) -> Option<Due> {
         loop {

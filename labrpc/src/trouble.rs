@@ -25,21 +25,21 @@ pub enum Trouble {
         /// holds the borrow across an await.
         suspects: Vec<TaskInfo>,
     },
-    /// No task is ready, no timer is set and no message is under way.
+    /// No task is ready, no timer is set and no message is in flight.
     Stuck {
         /// All tasks that have not ended.
         waiting: Vec<TaskInfo>,
     },
-    /// The run would have taken more virtual time than it may.
+    /// The run did not finish within the limit on virtual time.
     TimeLimit {
-        /// The longest virtual time allowed.
+        /// The limit on virtual time.
         limit: Duration,
         /// The main task, with what it was waiting for.
         main: Option<TaskInfo>,
     },
-    /// The run has taken more polls and messages than it may.
+    /// The run did not finish within the limit on polls and messages.
     EventLimit {
-        /// The largest number allowed.
+        /// The limit on polls and messages.
         limit: u64,
         /// The task that was polled last.
         last: Option<TaskInfo>,
@@ -121,8 +121,8 @@ impl fmt::Display for Trouble {
             Trouble::Panicked { message, at: None, .. } => write!(f, "panicked: {message}"),
             Trouble::Stuck { waiting } => write!(
                 f,
-                "stuck: no task is ready, no timer is set and no message is under way; \
-                 {} tasks wait forever",
+                "stuck: no task is ready, no timer is set and no message is in flight; \
+                 {} tasks are waiting forever",
                 waiting.len()
             ),
             Trouble::TimeLimit { limit, .. } => {

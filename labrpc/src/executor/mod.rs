@@ -30,15 +30,15 @@ use ready::ReadyTasks;
 use running::Running;
 use tasks::{NewTask, Task, TaskState, TaskWaker, Tasks};
 
-/// The limits at which a run is ended. They are on counts and virtual time, never on real time, so
-/// that a run ends at the same event on every machine.
+/// Limits on the length of a run. They are limits on counts and on virtual time, never on real
+/// time, so that a run ends at the same event on every machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// The longest virtual time that a run may take.
     pub virtual_time: Duration,
     /// The largest number of task polls and message arrivals, taken together.
     pub events: u64,
-    /// The number of task polls at one instant of virtual time at which the run is ended.
+    /// The number of task polls at one instant of virtual time that ends the run.
     pub polls_per_instant: u64,
 }
 
@@ -132,7 +132,7 @@ impl Executor {
         self.events.get()
     }
 
-    /// The context in which faults at this moment are decided.
+    /// Borrows what is needed to decide on faults at this moment.
     #[inline]
     pub(crate) fn faults(&self) -> Faults<'_> {
         Faults {

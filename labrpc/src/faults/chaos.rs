@@ -11,7 +11,7 @@ use crate::node::Node;
 use crate::random::Subject;
 use crate::spec::Kind;
 
-/// How often each fault happens that the course's network does not have.
+/// The rate of each fault that the course's network does not have.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
 pub struct Chaos {
     /// The share of requests that are held back, for 0.2 to 2.2 s.
@@ -25,7 +25,7 @@ pub struct Chaos {
     pub clogs: Ratio,
     /// The share of seconds in which a server pauses, for the first 100 to 999 ms of the second.
     pub pauses: Ratio,
-    /// The largest part by which the clocks of servers are fast or slow: at most 200 out of 1,000.
+    /// The largest rate error of a server's clock, fast or slow: at most 200 out of 1,000.
     pub clock_skew: Ratio,
     /// The share of saves at which a server crashes.
     pub crashes_at_save: Ratio,
@@ -36,7 +36,7 @@ impl Chaos {
     pub(crate) const WHOLE: u32 = 1000;
     /// The largest numerator of a rate.
     const MOST: u32 = 100;
-    /// The largest part by which a clock is fast or slow.
+    /// An upper limit on [`clock_skew`](Chaos::clock_skew).
     pub(crate) const LARGEST_CLOCK_SKEW: Ratio = Ratio::new(200, Chaos::WHOLE);
     /// The denominator of the rate of crashes. It is larger than the others because servers save
     /// very often.

@@ -32,8 +32,8 @@ const DROPPED: Ratio = Ratio::per_thousand(100);
 const REORDERED: Ratio = Ratio::new(600, 900);
 /// The shortest time that a reply is held back under long reordering.
 const REORDERED_SHORTEST: Duration = Duration::from_millis(200);
-/// An upper limit for the rest of that time. As in Go, it is drawn below a bound that is itself
-/// drawn.
+/// An upper limit on the time beyond [`REORDERED_SHORTEST`]. As in Go, that time is drawn below a
+/// bound that is itself drawn.
 const REORDERED_SPREAD: Duration = Duration::from_millis(2000);
 /// A call to a server that cannot be reached fails within this time.
 const UNREACHABLE: Duration = Duration::from_millis(100);
@@ -85,9 +85,9 @@ enum LinkState {
 /// What happens to a message. All times are counted from now.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
-    /// It never arrives, which its caller learns `after` this time.
+    /// It is lost, and its caller is told so after this time.
     Lost { why: Lost, after: Duration },
-    /// It arrives `after` this time.
+    /// It arrives after this time.
     Arrives {
         after: Duration,
         /// The part of that time for which it was held back, so that later messages can overtake
@@ -173,7 +173,7 @@ impl Journey<'_, '_> {
     }
 
     /// The fate of a message that no rule has lost. If the link is clogged or the receiver paused,
-    /// it arrives after that.
+    /// it arrives once that is over.
     fn arrive(mut self) -> Fate {
         let travel = self.transit + self.short_delay + self.held;
         let after = self.arrival_after(travel);

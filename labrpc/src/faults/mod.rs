@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `message` | what happens to each request and reply |
 //! | `server` | when servers pause, how fast their clocks run, and whether they crash at a save |
-//! | `chaos` | how often each fault happens that the course's network does not have |
+//! | `chaos` | the rates of the faults that the course's network does not have |
 //!
 //! Only this module decides whether and when a message arrives. To add a fault, add a
 //! [`Kind`](crate::Kind) with its benign value, and a rule in `message` or a function in `server`.
@@ -34,7 +34,7 @@ pub(crate) struct Faults<'a> {
 /// Virtual time is divided into windows of this length. Chaos decides once in each window whether a
 /// link is cut or clogged, and whether a server pauses.
 const CHAOS_WINDOW: Duration = Duration::from_secs(1);
-/// The range over which chaos varies how long a request is held back or how much later its copy is.
+/// The range of the times for which chaos holds requests back, and by which it delays copies.
 const CHAOS_SPREAD: Duration = Duration::from_millis(2000);
 /// An upper limit for all delays and pauses under chaos.
 const CHAOS_LONGEST: Duration = Duration::from_millis(2200);

@@ -12,8 +12,8 @@ use crate::spec::Kind;
 /// The shortest pause. A pause starts when its window does.
 const PAUSE_SHORTEST: Duration = Duration::from_millis(100);
 
-/// The time at which something happens that is due at a node at `time`: the end of the pause if the
-/// node is a server that is paused then, otherwise `time`.
+/// Postpones something that is due at a node at `time`: returns the end of the pause if the node is
+/// a server that is paused then, otherwise `time`.
 pub(crate) fn after_pause(faults: &mut Faults<'_>, node: Node, time: Duration) -> Duration {
     let Some(chaos) = faults.chaos else { return time };
     if node.as_server().is_none() || time == Duration::from_nanos(u64::MAX) {
@@ -38,13 +38,13 @@ pub(crate) fn crashes_at_save(faults: &mut Faults<'_>, node: Node) -> bool {
         && decisions.draw_shaped(saves, 2, |bits| u64::from(rate.contains(bits))) == 1
 }
 
-/// How many parts in 1,000 a clock is fast; negative if it is slow.
+/// The rate error of a clock in parts per 1,000: positive if it is fast, negative if it is slow.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ClockSkew(i64);
 
 impl ClockSkew {
-    /// Decides how fast a node's clock is. Only the clocks of servers can be wrong, and only under
-    /// chaos.
+    /// Decides the rate error of a node's clock. Only the clocks of servers can be wrong, and only
+    /// under chaos.
     pub(crate) fn of(faults: &mut Faults<'_>, node: Node) -> ClockSkew {
         let Some(chaos) = faults.chaos else { return ClockSkew(0) };
         let rate = chaos.clock_skew;

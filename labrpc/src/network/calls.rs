@@ -37,7 +37,7 @@ pub(super) enum Phase {
     Free,
     /// The request is on its way.
     Travelling,
-    /// The call will fail, but the caller has not learned it yet.
+    /// The call has failed, but the caller has not been told yet.
     Failing(Lost),
     /// The request has arrived, and the handler is running.
     Handling,
@@ -71,7 +71,7 @@ const GENERATION_MASK: u32 = (1 << 30) - 1;
 pub(super) enum Wakeup {
     /// Deliver a message, or tell the caller that it was lost.
     Message(CallId),
-    /// Check whether the server is dead, so that the caller need not wait any longer.
+    /// Check whether the server is dead, in which case the call fails.
     DeadCheck(CallId),
 }
 

@@ -177,7 +177,8 @@ impl Network {
         }
     }
 
-    /// Handles a number that the network has given to the executor's timers, at its time.
+    /// Called when a timer of the network fires, with the number that the network gave to the
+    /// timer.
     pub(crate) fn on_message(&self, number: u64) {
         self.0.on_wakeup(number);
     }

@@ -1,4 +1,4 @@
-//! Servers, their services, and the methods that these handle.
+//! Servers, services, and the methods that they handle.
 
 use std::cell::{Cell, RefCell};
 use std::fmt::Debug;
@@ -108,8 +108,8 @@ pub(crate) struct ServerState {
 }
 
 impl ServerState {
-    /// Drops the handlers. Nothing is borrowed meanwhile, since a handler may own other objects
-    /// whose destructors run then.
+    /// Drops the handlers while nothing is borrowed, because the values that a handler owns may
+    /// have destructors that use the network.
     pub(crate) fn clear(&self) {
         let handlers = self.handlers.take();
         drop(handlers);
