@@ -28,12 +28,12 @@ fn main() {
     }
 }
 
-/// What a git command prints; `None` when there is no git, or no repository.
+/// The output of a git command, or `None` if there is no git or no repository.
 fn git(workspace: &Path, arguments: &[&str]) -> Option<String> {
     output_of(Command::new("git").current_dir(workspace).args(arguments))
 }
 
-/// What a command prints; `None` when it cannot be started or fails.
+/// The output of a command, or `None` if it cannot be started or fails.
 fn output_of(command: &mut Command) -> Option<String> {
     let output = command.output().ok().filter(|output| output.status.success())?;
     Some(String::from_utf8_lossy(&output.stdout).trim().into())

@@ -1,8 +1,8 @@
-//! How values become bytes: bincode through serde, integers of fixed width.
+//! Encoding of values as bytes: bincode, with integers of fixed width.
 //!
-//! Fixed width is faster than variable width and makes a message's size depend on its shape alone.
-//! The Go labs' gob sends the description of the type with every message; this does not, so byte
-//! counts are lower than theirs.
+//! Fixed width is faster than variable width, and makes the size of a message independent of the
+//! values of its numbers. Byte counts are lower than in the Go labs, where gob sends a description
+//! of the type with every message.
 
 use bincode::config::{Configuration, Fixint, LittleEndian};
 use bincode::enc::write::Writer;
@@ -23,7 +23,7 @@ impl Writer for Append<'_> {
     }
 }
 
-/// Counts the bytes and forgets them.
+/// A writer that only counts the bytes.
 struct Count(usize);
 
 impl Writer for Count {
@@ -34,7 +34,7 @@ impl Writer for Count {
     }
 }
 
-/// A value that cannot be encoded or decoded, in the words of the codec.
+/// The reason why a value cannot be encoded or decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CodecError(String);
 
@@ -46,10 +46,10 @@ impl std::fmt::Display for CodecError {
 
 impl std::error::Error for CodecError {}
 
-/// Appends the encoded value to `buffer`.
+/// Encodes a value and appends the bytes to `buffer`.
 ///
 /// # Errors
-/// When the type's own `Serialize` fails, or asks for what the format does not have.
+/// Fails if the type's `Serialize` does, or if it uses something that bincode does not support.
 pub fn encode_into<T: Serialize + ?Sized>(
     value: &T,
     buffer: &mut Vec<u8>,
@@ -58,12 +58,12 @@ pub fn encode_into<T: Serialize + ?Sized>(
         .map_err(|error| CodecError(error.to_string()))
 }
 
-/// The encoded value.
+/// Encodes a value.
 ///
 /// # Errors
-/// As [`encode_into`].
+/// Fails in the same cases as [`encode_into`].
 pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CodecError> {
-    // Most values are small and many: one exact allocation instead of one that grows.
+    // There are many small values: measuring first saves allocations of a growing buffer.
     let mut size = Count(0);
     bincode::serde::encode_into_writer(value, &mut size, CONFIG)
         .map_err(|error| CodecError(error.to_string()))?;
@@ -72,10 +72,10 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CodecError> {
     Ok(buffer)
 }
 
-/// The value that these bytes are, all of them.
+/// Decodes a value, which must use all of the bytes.
 ///
 /// # Errors
-/// When the bytes are not an encoded `T`, or more than that.
+/// Fails if the bytes are not an encoded `T`, or if some are left over.
 pub fn decode<T: DeserializeOwned>(mut bytes: &[u8]) -> Result<T, CodecError> {
     let value = decode_first(&mut bytes)?;
     if !bytes.is_empty() {
@@ -84,10 +84,10 @@ pub fn decode<T: DeserializeOwned>(mut bytes: &[u8]) -> Result<T, CodecError> {
     Ok(value)
 }
 
-/// The value that these bytes begin with; what follows it is left in `bytes`.
+/// Decodes the value at the beginning of `bytes`, and leaves the rest in `bytes`.
 ///
 /// # Errors
-/// When the bytes do not begin with an encoded `T`.
+/// Fails if the bytes do not begin with an encoded `T`.
 pub fn decode_first<T: DeserializeOwned>(bytes: &mut &[u8]) -> Result<T, CodecError> {
     let (value, used) = bincode::serde::decode_from_slice(bytes, CONFIG)
         .map_err(|error| CodecError(error.to_string()))?;
@@ -115,9 +115,10 @@ mod tests {
         Table(BTreeMap<u32, Vec<Inner>>),
     }
 
-    /// Go's labgob tests: numbers, structs, slices of them, a map, an interface value.
+    /// The shapes of the Go labs' labgob tests: numbers, structs, lists of structs, maps and
+    /// variants.
     #[test]
-    fn what_is_encoded_comes_back() {
+    fn an_encoded_value_decodes_to_the_same_value() {
         let inner = |name: &str| Inner { name: name.into(), flag: Some(true) };
         let table = BTreeMap::from([(7, vec![inner("a"), inner("")]), (9, vec![])]);
         for value in [Outer::Number(-3), Outer::Table(table)] {
@@ -126,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn torn_or_overlong_bytes_are_an_error() {
+    fn truncated_bytes_and_extra_bytes_are_errors() {
         let bytes = encode(&(1u64, "abc")).unwrap();
         assert!(decode::<(u64, String)>(&bytes[..bytes.len() - 1]).is_err());
         let longer = [&bytes[..], &[0]].concat();

@@ -1,20 +1,23 @@
 //! Every random decision of a run, each with an address.
 //!
-//! A decision is addressed by *(kind, from, to, n)*: the n-th of that kind between those two parties,
-//! counted over the whole run. For what is decided about a message, n is the number of its call among
-//! all from there to there, whether or not an earlier call needed that decision. A value depends on
-//! the seed and the address alone (`random.rs` says how). So one message more on one link does
-//! not reshuffle the luck of the others, nor a lost request that of the replies after it; and a
-//! decision can be named, kept, changed or made harmless from outside: that is a [`RunSpec`].
+//! The address of a decision is *(kind, from, to, n)*: it is the n-th decision of that kind between
+//! those two parties, counted over the whole run. For decisions about a message, n is the number of
+//! its call among all calls between the two, whether or not earlier calls needed that decision.
 //!
-//! There are two ways to ask:
+//! The value of a decision depends only on the seed and the address; `random.rs` explains how. Thus
+//! an additional message on one link does not change what happens on other links, and a lost
+//! request does not change what happens to later replies. And because each decision has an address,
+//! a [`RunSpec`] can override it or make it benign.
 //!
-//! - [`decide`](Decisions::decide), with the subject: about a message, a task that is ready, or a second
-//!   of the run. The caller does the counting.
-//! - [`draw`](Decisions::draw): the next value of a sequence, such as a server's dice.
+//! There are two ways to make a decision:
 //!
-//! Both choose evenly from `0..bound`, where a `bound` of 0 stands for 2^64. Their `_shaped` forms
-//! leave it to a function of 64 random bits how likely each value is.
+//! - [`decide`](Decisions::decide) takes the subject, such as a message, a ready task or a second
+//!   of the run. The caller keeps count of n.
+//! - [`draw`](Decisions::draw) takes the next value of a sequence, such as a server's dice.
+//!
+//! In both, all values in `0..bound` are equally likely, and a `bound` of 0 stands for 2^64. The
+//! forms that end in `_shaped` compute the value from 64 random bits with a function, so that some
+//! values can be more likely than others.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -27,31 +30,31 @@ use crate::hash::Fingerprint;
 use crate::random::{Keys, Subject, computed};
 use crate::spec::{Address, Kind, RunSpec, Taken};
 
-/// The place of a sequence in the table of [`Decisions`].
+/// The index of a sequence in the table of [`Decisions`].
 #[derive(Copy, Clone, Debug)]
 pub(crate) struct SequenceId(u32);
 
-/// A stream that is drawn from in sequence.
+/// A stream of decisions that are drawn one after another.
 struct Sequence {
     kind: Kind,
-    /// What the next value is about.
+    /// The subject of the next decision.
     next: Subject,
-    /// Whether the generator is of the second seed.
+    /// Whether the generator uses the second seed.
     is_redrawn: bool,
     generator: ChaCha8Rng,
 }
 
-/// Where all decisions of a run are taken.
+/// Makes all random decisions of a run.
 pub(crate) struct Decisions {
     spec: RunSpec,
-    /// Those of the seed in force, which is the second one after its time.
+    /// The keys of the current seed, which is the second one once its time has come.
     keys: Keys,
-    /// Whether the second seed is in force.
+    /// Whether the current seed is the second one.
     is_redrawn: bool,
     now: Duration,
     sequences: Vec<Sequence>,
     sequence_index: BTreeMap<(Kind, u32, u32), SequenceId>,
-    /// Whether the seed alone decides: the common case.
+    /// Whether there are no overrides and no benign kinds, which is the common case.
     is_plain: bool,
     reached: BTreeSet<Address>,
     record: Option<Vec<Taken>>,
@@ -74,7 +77,7 @@ impl Decisions {
         }
     }
 
-    /// Virtual time has come to `now`: the second seed may begin.
+    /// Sets the virtual time, and switches to the second seed when its time has come.
     pub(crate) fn time_is(&mut self, now: Duration) {
         self.now = now;
         if let Some((from, seed)) = self.spec.redraw
@@ -86,13 +89,14 @@ impl Decisions {
         }
     }
 
-    /// The decision about a subject, in `0..bound`.
+    /// Makes the decision of a kind about a subject: a value from `0..bound`, all equally likely.
     #[inline]
     pub(crate) fn decide(&mut self, kind: Kind, subject: Subject, bound: u64) -> u64 {
         self.decide_shaped(kind, subject, bound, |bits| scale(bits, bound))
     }
 
-    /// The decision about a subject, in `0..bound`; `shape` makes it from random bits.
+    /// Makes the decision of a kind about a subject: a value from `0..bound`, which `shape`
+    /// computes from random bits.
     #[inline]
     pub(crate) fn decide_shaped(
         &mut self,
@@ -107,7 +111,7 @@ impl Decisions {
         self.take(subject.address(kind), bound, drawn, start)
     }
 
-    /// The sequence for these three, the same one for each call.
+    /// The sequence of a kind between two parties, which is created at the first call.
     pub(crate) fn sequence(&mut self, kind: Kind, from: u32, to: u32) -> SequenceId {
         debug_assert!(kind.is_sequence(), "{kind:?} is computed");
         if let Some(&id) = self.sequence_index.get(&(kind, from, to)) {
@@ -125,12 +129,12 @@ impl Decisions {
         id
     }
 
-    /// The next value of a sequence, in `0..bound`.
+    /// Draws the next value of a sequence from `0..bound`, all equally likely.
     pub(crate) fn draw(&mut self, id: SequenceId, bound: u64) -> u64 {
         self.draw_shaped(id, bound, |bits| scale(bits, bound))
     }
 
-    /// The next value of a sequence, in `0..bound`; `shape` makes it from random bits.
+    /// Draws the next value of a sequence from `0..bound`, which `shape` computes from random bits.
     pub(crate) fn draw_shaped(
         &mut self,
         id: SequenceId,
@@ -150,8 +154,8 @@ impl Decisions {
         self.take(subject.address(kind), bound, drawn, start)
     }
 
-    /// Takes the decision at an address: it is the drawn value, unless the specification says
-    /// otherwise. Records it.
+    /// Makes the decision at an address and records it. Its value is the drawn one unless the
+    /// specification says otherwise.
     #[inline]
     fn take(&mut self, address: Address, bound: u64, drawn: u64, start: u64) -> u64 {
         let mut value = drawn;
@@ -180,13 +184,13 @@ impl Decisions {
         }
     }
 
-    /// Whether to ask about a fault that is switched on or not: where it is off there is none, unless the
-    /// specification wants one all the same.
+    /// Whether a fault may happen. If it is turned off, it still may if the specification has
+    /// overrides, one of which may ask for it.
     pub(crate) fn may_happen(&self, is_on: bool) -> bool {
         is_on || !self.is_plain
     }
 
-    /// The overrides that the run never came to.
+    /// The overrides whose decisions have not come up.
     pub(crate) fn unreached(&self) -> Vec<Address> {
         self.spec.overrides.keys().filter(|a| !self.reached.contains(a)).copied().collect()
     }
@@ -195,7 +199,7 @@ impl Decisions {
         self.fingerprint.value()
     }
 
-    /// The decisions taken so far, when they are recorded.
+    /// Takes the decisions made so far; empty unless they are recorded.
     pub(crate) fn take_record(&mut self) -> Vec<Taken> {
         self.record.take().unwrap_or_default()
     }
@@ -205,7 +209,7 @@ impl Decisions {
 mod tests {
     use super::*;
 
-    /// The first decisions of a kind between 0 and 1.
+    /// The first `count` decisions of a kind from party 0 to party 1.
     fn draws(spec: RunSpec, kind: Kind, count: u64, bound: u64) -> Vec<u64> {
         let mut decisions = Decisions::new(spec, false);
         if kind.is_sequence() {
@@ -216,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_depends_on_seed_and_address_alone() {
+    fn a_value_depends_only_on_the_seed_and_the_address() {
         let alone = draws(RunSpec::seed(5), Kind::RequestDelay, 100, 1000);
         let mut decisions = Decisions::new(RunSpec::seed(5), false);
         let mut among_others = Vec::new();
@@ -234,7 +238,8 @@ mod tests {
 
     #[test]
     fn values_are_spread_evenly_within_and_across_streams() {
-        // Chi-squared over 27 cells (26 degrees of freedom): above 65 has a chance of 3 in 100,000.
+        // Chi-squared with 26 degrees of freedom: a value above 65 has a probability of 3 in
+        // 100,000.
         let chi = |values: &[u64]| {
             let mut cells = [0f64; 27];
             values.iter().for_each(|&v| cells[v as usize] += 1.0);
@@ -256,13 +261,17 @@ mod tests {
     }
 
     #[test]
-    fn an_override_changes_one_decision_and_is_reported_when_never_reached() {
+    fn an_override_changes_one_decision_and_is_reported_if_it_never_comes_up() {
         let at = |n| Address { kind: Kind::RequestDelay, from: 0, to: 1, n };
         let mut spec = RunSpec::seed(9);
         spec.overrides = BTreeMap::from([(at(3), 26), (at(4), 99), (at(1000), 1)]);
         let plain = draws(RunSpec::seed(9), Kind::RequestDelay, 10, 27);
         let changed = draws(spec.clone(), Kind::RequestDelay, 10, 27);
-        assert_eq!(changed[3..5], [26, 26], "99 is out of range and becomes the largest");
+        assert_eq!(
+            changed[3..5],
+            [26, 26],
+            "99 is out of range and is replaced by the largest value"
+        );
         assert_eq!((&plain[..3], &plain[5..]), (&changed[..3], &changed[5..]));
 
         let mut decisions = Decisions::new(spec, false);
@@ -273,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn a_benign_kind_is_zero_but_where_it_is_kept() {
+    fn a_benign_kind_is_zero_except_where_it_is_listed() {
         let kept = Address { kind: Kind::RequestDelay, from: 0, to: 1, n: 2 };
         let mut spec = RunSpec::seed(1);
         spec.benign.insert(Kind::RequestDelay, BTreeSet::from([kept]));
@@ -285,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn draws_after_the_redraw_time_come_from_the_second_seed() {
+    fn draws_from_the_given_time_on_come_from_the_second_seed() {
         let mut spec = RunSpec::seed(1);
         spec.redraw = Some((Duration::from_secs(1), 77));
         let mut decisions = Decisions::new(spec, false);

@@ -1,4 +1,4 @@
-//! What happens in a run, as typed events.
+//! The events of a run.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,20 +10,20 @@ use serde_json::Value;
 use crate::node::Node;
 use crate::task::TaskInfo;
 
-/// A name that the code has, or that was read from elsewhere.
+/// A name: borrowed if it comes from the code, owned if it was read from a file or another process.
 pub type Name = Cow<'static, str>;
 
 /// Why a message did not arrive.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Lost {
-    /// The end was disabled or connected to nothing, or no server had that name.
+    /// The end was disabled or not connected, there was no such server, or the link was cut.
     Unreachable,
-    /// An unreliable network dropped it.
+    /// The unreliable network dropped it.
     Dropped,
-    /// The server was deleted or replaced, or the end disabled, before the reply was there.
+    /// The server was deleted or replaced, or the end disabled, before the reply left.
     Dead,
-    /// The network had been closed.
+    /// The network was closed before the call.
     Closed,
 }
 
@@ -32,25 +32,27 @@ impl fmt::Display for Lost {
         f.write_str(match self {
             Lost::Unreachable => "unreachable",
             Lost::Dropped => "dropped",
-            Lost::Dead => "the server or the way to it is gone",
+            Lost::Dead => "the server or its connection is gone",
             Lost::Closed => "the network is closed",
         })
     }
 }
 
-/// Something that happened at a [`Node`]. `call` numbers the calls of the run; `content` is the
-/// message as its `Debug` shows it; `bytes` is its encoded size.
+/// Something that happened at a [`Node`].
+///
+/// `call` is the number of the call in this run, counted from 0. `content` is the message in
+/// `Debug` format, and `bytes` its encoded size.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the fields that recur are described above")]
 pub enum Event {
     /// A request left for `to`.
     Sent { call: u64, to: Node, method: Name, bytes: usize, content: String },
-    /// The request came to the server and its handler starts.
+    /// The request reached the server, and its handler starts.
     Delivered { call: u64, from: Node, method: Name },
-    /// The request or its reply will never arrive; told to the caller at this moment.
+    /// The request or its reply was lost. The event is recorded when the caller learns of it.
     Lost { call: u64, to: Node, method: Name, why: Lost },
-    /// The handler's answer left for `to`. Long reordering adds `held` to its way.
+    /// The handler's reply left for `to`. `held` is how long it is held back for long reordering.
     Replied {
         call: u64,
         to: Node,
@@ -60,16 +62,16 @@ pub enum Event {
         #[serde(with = "crate::nanoseconds")]
         held: Duration,
     },
-    /// The reply came to the caller.
+    /// The reply reached the caller.
     Answered { call: u64, from: Node, method: Name },
     /// A task's timer fired.
     Woke { task: Name },
-    /// A group of tasks was ended: how many there were.
+    /// A group of `tasks` tasks was ended.
     Crashed { tasks: usize },
-    /// A line of the implementation's own logging.
+    /// A line that the code under test logged with `tracing`.
     Note { text: String },
-    /// What upper crates record: a kind to filter by, a text for people, and data for programs, which
-    /// may be null.
+    /// An event of another crate: a kind to filter by, a text for people, and data for programs
+    /// (null if there is none).
     Custom {
         kind: Name,
         text: String,
@@ -79,30 +81,30 @@ pub enum Event {
 }
 
 impl Event {
-    /// What an upper crate records, without data for programs.
+    /// Creates a [`Custom`](Event::Custom) event without data.
     pub fn custom(kind: impl Into<Name>, text: impl Into<String>) -> Event {
         Event::Custom { kind: kind.into(), text: text.into(), data: Value::Null }
     }
 }
 
-/// An [`Event`] with its place and virtual time.
+/// An [`Event`] with the node where it happened and the virtual time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timed {
     /// Virtual time since the start of the run.
     #[serde(with = "crate::nanoseconds")]
     pub at: Duration,
-    /// Where it happened.
+    /// The node where it happened.
     pub node: Node,
-    /// What happened.
+    /// The event itself.
     #[serde(flatten)]
     pub event: Event,
 }
 
-/// Sees a run while it happens: for runs that never come to an end of their own.
+/// Observes a run while it happens, so that even a run that never ends can be examined.
 pub trait Watch: Send {
-    /// An event was recorded.
+    /// Called when an event is recorded.
     fn event(&mut self, event: &Timed);
 
-    /// A task is about to be polled.
+    /// Called when a task is about to be polled.
     fn poll(&mut self, task: &TaskInfo);
 }

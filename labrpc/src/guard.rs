@@ -1,20 +1,22 @@
 //! The standard library's clock and entropy, inside a simulation.
 //!
-//! A program that links this crate gets its own `clock_gettime`, `getrandom`, `nanosleep`,
-//! `clock_nanosleep` and `pthread_create` in the place of the C library's. On any thread but a
-//! simulation's they hand on to those. On a simulation's thread
+//! In a program that links this crate, the functions `clock_gettime`, `getrandom`, `nanosleep`,
+//! `clock_nanosleep` and `pthread_create` of this file replace those of the C library. They call
+//! the C library's functions, except on the thread of a simulation. There,
 //!
-//! - the real-time, monotonic and boot clocks show virtual time, so `Instant::now` and
+//! - the real-time, monotonic and boot clocks show virtual time, so that `Instant::now` and
 //!   `SystemTime::now` are deterministic; clocks of CPU time stay real;
-//! - random bytes come from the seed, so `HashMap` has the same order in each run of a seed;
-//! - sleeping, starting a thread, and asking for the time again and again while it stands still (as
-//!   `recv_timeout` does) are offences: the call returns at once, and the executor ends the run after
-//!   that poll with a report.
+//! - random bytes come from the seed, so that a `HashMap` has the same order in each run of a seed;
+//! - sleeping, starting a thread, and reading the clock over and over until it advances (as
+//!   `recv_timeout` does) are offences: the call returns at once, and when the poll ends, the
+//!   executor ends the run with a report.
 //!
-//! This is for Linux. Elsewhere nothing is replaced, and [`is_guarded`] is false.
+//! All this works on Linux only. On other systems nothing is replaced, and [`is_guarded`] returns
+//! false.
 //!
-//! This file is the only one with `unsafe` code. All of it defines or calls C functions, with the
-//! types that the `libc` crate gives them. No hook unwinds: none of them calls what could panic.
+//! This is the only file with `unsafe` code. All of it defines or calls C functions, with the types
+//! that the `libc` crate gives them. None of the replacements can unwind, since none of them
+//! panics.
 
 #[cfg(not(target_os = "linux"))]
 use absent as system;
@@ -24,14 +26,15 @@ use hooks as system;
 pub use system::is_guarded;
 pub(crate) use system::{end_of_poll, enter, set_now};
 
-/// What a simulation did that it must not do.
+/// Something that code in a simulation must not do, because it depends on real time or real
+/// threads.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum Offence {
     /// It slept in real time.
     Sleep,
     /// It started a thread.
     Thread,
-    /// It waited for the clock, which stands still while a task runs.
+    /// It waited for the clock to advance, which never happens while a task runs.
     Clock,
 }
 
@@ -62,13 +65,14 @@ mod hooks {
 
     use super::Offence;
 
-    /// Virtual time begins at this Unix time: 2020-01-01, in seconds.
+    /// The Unix time at which virtual time starts, in seconds: 2020-01-01.
     const EPOCH: u64 = 1_577_836_800;
-    /// The monotonic clock begins here, in seconds: above zero, so that times before the beginning
-    /// can be told, and below what a machine has been up for, so that a real wait until such a time
-    /// ends at once.
+    /// The monotonic clock's value at the start, in seconds. It is above zero, so that there are
+    /// times before the start, and less than the uptime of any machine, so that a real wait until
+    /// such a time ends at once.
     const MONOTONIC_START: u64 = 1;
-    /// A task that asks for the time more often than this in one poll waits for it to pass.
+    /// The number of times that a task may read the clock in one poll. One that does so more often
+    /// is waiting for the clock to advance.
     const MOST_READS: u32 = 10_000;
 
     type Generator = ManuallyDrop<ChaCha8Rng>;
@@ -77,19 +81,19 @@ mod hooks {
         ManuallyDrop::new(ChaCha8Rng::seed_from_u64(seed))
     }
 
-    // Constant values without destructors: reading them never allocates, and is allowed at any time
-    // in the life of a thread.
+    // These have constant initial values and no destructors. Reading them therefore never
+    // allocates, and is allowed at any time, even while a thread starts or ends.
     thread_local! {
         static IS_SIMULATION: Cell<bool> = const { Cell::new(false) };
         static NOW: Cell<u64> = const { Cell::new(0) };
         static READS: Cell<u32> = const { Cell::new(0) };
-        // The destructor of a generator does nothing of use here.
+        // `ManuallyDrop`, because a generator's destructor has no effect that matters here.
         static ENTROPY: Cell<Option<Generator>> = const { Cell::new(None) };
         static OFFENCE: Cell<Option<Offence>> = const { Cell::new(None) };
     }
 
-    /// This thread is a simulation's from now on, until the guard is dropped. `entropy` is the
-    /// seed of a ChaCha8 generator that all random bytes come from.
+    /// Makes this thread a simulation's thread until the returned guard is dropped. `entropy` is
+    /// the seed of the ChaCha8 generator that all random bytes come from.
     pub(crate) fn enter(entropy: u64) -> Inside {
         NOW.set(0);
         READS.set(0);
@@ -99,7 +103,7 @@ mod hooks {
         Inside
     }
 
-    /// See [`enter`].
+    /// The guard that [`enter`] returns.
     pub(crate) struct Inside;
 
     impl Drop for Inside {
@@ -108,13 +112,13 @@ mod hooks {
         }
     }
 
-    /// Virtual nanoseconds since the start.
+    /// Sets the virtual time that clocks on this thread show, in nanoseconds since the start.
     #[inline]
     pub(crate) fn set_now(now: u64) {
         NOW.set(now);
     }
 
-    /// What the poll that just ended did that it must not do.
+    /// Called when a poll has ended: returns its first offence, if there was one.
     #[inline]
     pub(crate) fn end_of_poll() -> Option<Offence> {
         READS.set(0);
@@ -127,7 +131,7 @@ mod hooks {
         }
     }
 
-    /// Whether the standard library's clock and entropy really are this file's in this program.
+    /// Checks whether the standard library uses this crate's clock and entropy in this program.
     pub fn is_guarded() -> bool {
         let outside = IS_SIMULATION.replace(true);
         let now = NOW.replace(123_456_789);
@@ -147,7 +151,7 @@ mod hooks {
         is_virtual && is_ours
     }
 
-    /// The C library's own function, looked up once.
+    /// A function of the C library that this file replaces. It is looked up at the first call.
     struct Real {
         name: &'static CStr,
         found: AtomicPtr<c_void>,
@@ -161,8 +165,8 @@ mod hooks {
         fn get(&self) -> *mut c_void {
             let mut found = self.found.load(Ordering::Relaxed);
             if found.is_null() {
-                // SAFETY: `name` is a C string, and RTLD_NEXT asks for the definition that this file
-                // has taken the place of. Two threads that look at a time find the same.
+                // SAFETY: `name` is a C string, and RTLD_NEXT looks up the definition that this
+                // file replaces. Two threads that do this at the same time find the same address.
                 found = unsafe { libc::dlsym(libc::RTLD_NEXT, self.name.as_ptr()) };
                 self.found.store(found, Ordering::Relaxed);
             }
@@ -189,7 +193,7 @@ mod hooks {
     static REAL_CLOCK_NANOSLEEP: Real = Real::new(c"clock_nanosleep");
     static REAL_PTHREAD_CREATE: Real = Real::new(c"pthread_create");
 
-    /// What the clock shows in a simulation; `None` for a clock that stays real.
+    /// The time that a clock shows in a simulation, or `None` if the clock stays real.
     fn virtual_clock(clock: clockid_t) -> Option<timespec> {
         let start = match clock {
             libc::CLOCK_REALTIME
@@ -207,7 +211,7 @@ mod hooks {
         READS.set(reads);
         let mut late = 0;
         if reads > MOST_READS {
-            // Let the wait end, so that the poll ends and the run with it.
+            // Let the clock advance, so that the wait ends, then the poll, and with it the run.
             note(Offence::Clock);
             late = 1_000 * u64::from(reads - MOST_READS);
         }
@@ -218,17 +222,17 @@ mod hooks {
         })
     }
 
-    /// Shows virtual time in a simulation.
+    /// Replaces the C library's function; shows virtual time in a simulation.
     ///
     /// # Safety
-    /// As the C library's: `time` is null or can be written.
+    /// The same as for the C library's function: `time` is null or can be written.
     #[unsafe(no_mangle)]
     unsafe extern "C" fn clock_gettime(clock: clockid_t, time: *mut timespec) -> c_int {
         if IS_SIMULATION.get()
             && !time.is_null()
             && let Some(now) = virtual_clock(clock)
         {
-            // SAFETY: the caller says that it can be written, and it is not null.
+            // SAFETY: `time` is not null, so the caller guarantees that it can be written.
             unsafe { time.write(now) };
             return 0;
         }
@@ -239,19 +243,19 @@ mod hooks {
         }
     }
 
-    /// Gives bytes that the seed decides, in a simulation.
+    /// Replaces the C library's function; in a simulation, the bytes come from the seed.
     ///
     /// # Safety
-    /// As the C library's: `length` bytes at `buffer` can be written.
+    /// The same as for the C library's function: `length` bytes at `buffer` can be written.
     #[unsafe(no_mangle)]
     unsafe extern "C" fn getrandom(buffer: *mut c_void, length: size_t, flags: c_uint) -> ssize_t {
         if IS_SIMULATION.get() && !buffer.is_null() {
-            // SAFETY: the caller says that these bytes can be written. They may not be initialised,
-            // and are not read.
+            // SAFETY: the caller guarantees that these bytes can be written. They may be
+            // uninitialized, so they are never read.
             let bytes = unsafe {
                 std::slice::from_raw_parts_mut(buffer.cast::<std::mem::MaybeUninit<u8>>(), length)
             };
-            // A simulation's thread always has one; but here nothing may panic.
+            // A simulation's thread always has a generator, but nothing here may panic.
             let mut generator = ENTROPY.take().unwrap_or_else(|| generator(0));
             for chunk in bytes.chunks_mut(8) {
                 let word = generator.next_u64().to_le_bytes();
@@ -347,7 +351,8 @@ mod absent {
         None
     }
 
-    /// Whether the standard library's clock and entropy are simulated: not on this system.
+    /// Checks whether the standard library uses this crate's clock and entropy, which is not
+    /// possible on this system.
     pub fn is_guarded() -> bool {
         false
     }

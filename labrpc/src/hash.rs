@@ -1,22 +1,22 @@
-//! Arithmetic on 64-bit words: mixing, and digests that are the same on every machine.
+//! Hash functions whose results are the same on every machine.
 
 /// The step of a SplitMix64 sequence: 2^64 divided by the golden ratio.
 pub(crate) const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// SplitMix64's output function: a bijection in which every bit of the input sways every bit of the
-/// output.
+/// The output function of SplitMix64: a bijection in which each bit of the input affects every bit
+/// of the output.
 pub(crate) fn mix(mut z: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
 }
 
-/// The `n`-th of many seeds that a program derives from one: other runs to put beside that seed's run.
+/// The `n`-th of many seeds derived from one, for runs that are compared with that seed's run.
 pub const fn derived_seed(seed: u64, n: u64) -> u64 {
     seed.wrapping_add(n).wrapping_mul(GOLDEN)
 }
 
-/// A rolling 64-bit digest.
+/// A 64-bit digest of a sequence of words.
 #[derive(Copy, Clone, Debug)]
 pub(crate) struct Fingerprint(u64);
 
@@ -27,7 +27,7 @@ impl Default for Fingerprint {
 }
 
 impl Fingerprint {
-    /// Adds two words: one multiplication of 64 by 64 bits, both halves folded.
+    /// Adds two words. They are multiplied to 128 bits, and the two halves are combined.
     #[inline]
     pub(crate) fn add(&mut self, a: u64, b: u64) {
         let product = u128::from(a ^ self.0 ^ 0xa076_1d64_78bd_642f)
@@ -40,7 +40,7 @@ impl Fingerprint {
     }
 }
 
-/// A digest of bytes, the same on every machine.
+/// Computes a 64-bit digest of bytes, which is the same on every machine.
 pub fn hash_bytes(bytes: &[u8]) -> u64 {
     let mut hash = Fingerprint::default();
     let mut chunks = bytes.chunks_exact(16);
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_byte_and_the_length_sway_the_digest() {
+    fn every_byte_and_the_length_affect_the_digest() {
         let base = vec![0u8; 40];
         let mut seen = std::collections::BTreeSet::from([hash_bytes(&base)]);
         for i in 0..base.len() {
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn the_order_of_what_is_added_matters() {
+    fn the_digest_depends_on_the_order_of_its_words() {
         let digest = |parts: &[(u64, u64)]| {
             let mut fingerprint = Fingerprint::default();
             parts.iter().for_each(|&(a, b)| fingerprint.add(a, b));

@@ -1,29 +1,28 @@
-//! A simulated world for distributed code: tasks, a virtual clock, every random choice, and the
-//! network of MIT 6.824's labs with its faults. It knows nothing of Raft.
+//! A simulated world for distributed code: tasks, a virtual clock, every random decision, and the
+//! network of MIT 6.824's labs with its faults. This crate knows nothing about Raft.
 //!
-//! One simulation is one seed, one thread, one virtual clock. The same code with the same seed is
-//! the same run, bit for bit.
+//! A simulation has one seed, one thread and one virtual clock. The same code with the same seed
+//! always gives the same run, bit for bit.
 //!
-//! Start here: [`Simulation`] runs a [`World`]; a [`Server`] offers [`Service`]s whose [`Method`]s
-//! are called through [`ClientEnd`]s of the [`Network`]; tasks live with a [`Runtime`].
+//! Start here: a [`Simulation`] runs a [`World`]. A [`Server`] offers [`Service`]s, whose
+//! [`Method`]s are called through the [`ClientEnd`]s of the [`Network`]. Code gets its tasks, time
+//! and random numbers from a [`Runtime`].
 //!
-//! | module | what it is |
+//! | module | what it does |
 //! |---|---|
-//! | `simulation` | one world from beginning to end |
-//! | `executor`, `timers` | tasks, their order, the clock, groups that crash together |
-//! | `runtime` | what simulated code sees of these: spawn, sleep, dice |
-//! | `sync` | how tasks wait for one another |
-//! | `spec` | what a run is made of, as a value: [`RunSpec`], [`Address`] |
-//! | `choice` | every random decision, with an address |
-//! | `network` | the life of a request |
-//! | `client_end` | the caller's side of it |
-//! | `faults` | the constants of the network and the fate of a message |
-//! | `server` | services, methods, handlers |
+//! | `simulation` | runs one world from beginning to end |
+//! | `executor`, `task`, `timers` | tasks and their order, the clock, groups that crash together |
+//! | `runtime` | the simulated code's view of these: spawn, sleep, dice |
+//! | `sync` | a signal and a channel, for tasks that wait for each other |
+//! | `spec` | everything that determines a run, as a value: [`RunSpec`], [`Address`] |
+//! | `decisions`, `random`, `chance` | every random decision, and how it is computed |
+//! | `network` | client ends, servers, and the life of a request |
+//! | `faults` | whether and when a message arrives, and the faults of servers |
 //! | `guard` | the standard library's clock and entropy inside a simulation |
-//! | `codec` | values as bytes |
-//! | `event`, `notes` | the record of a run and its fingerprint |
-//! | `trouble` | how a run ends that does not finish |
-//! | `node` | who acts |
+//! | `codec`, `nanoseconds` | how values are encoded |
+//! | `event`, `recorder`, `notes`, `hash` | the record of a run and its fingerprint |
+//! | `trouble` | why a run ended early |
+//! | `node` | servers, clients and the tester |
 //!
 //! ```
 //! use labrpc::{Method, Node, RunSpec, Service, Simulation};
@@ -41,11 +40,12 @@
 //!     end.call(DOUBLE, &21).await
 //! });
 //! assert_eq!(outcome.result, Ok(Some(42)));
-//! assert!(outcome.elapsed.as_micros() >= 20, "there and back takes time");
+//! assert!(outcome.elapsed.as_micros() >= 20, "a round trip takes time");
 //! ```
 //!
-//! Left out, and why: there are no streams, sockets or disks, for the labs have none; a message is
-//! never duplicated and only replies are held back long, as in the course's network.
+//! There are no streams, sockets or disks, because the labs use none. As in the course's network,
+//! no message is duplicated and only replies are held back for long; [`Chaos`] adds such faults to
+//! requests.
 
 mod chance;
 mod codec;

@@ -1,49 +1,50 @@
-//! Who acts in a simulated world: a numbered server, a client, or the tester.
+//! The parties of a simulated world: servers, clients and the tester.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A party of the simulated world. Messages go from one node to another, tasks belong to one, and
-/// the addresses of random choices name them.
+/// A party of the simulated world: a server, a client or the tester. Messages go from one node to
+/// another, each task belongs to a node, and the addresses of random decisions name nodes.
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Node(u32);
 
 impl Node {
-    /// The test itself: what the harness runs and draws.
+    /// The test itself, with the harness that runs it.
     pub const TESTER: Node = Node(u32::MAX);
     const FIRST_CLIENT: u32 = 1 << 24;
 
-    /// The node for which a number stands.
+    /// The node with this number; the inverse of [`raw`](Self::raw).
     pub const fn from_raw(raw: u32) -> Node {
         Node(raw)
     }
 
-    /// Server `i`, counted from 0. It keeps its node through crashes and restarts.
+    /// Server `i`, counted from 0. A server is the same node after a crash and a restart.
     ///
     /// # Panics
-    /// If `i` is 2^24 or more.
+    /// Panics if `i` is 2^24 or more.
     pub const fn server(i: usize) -> Node {
-        assert!(i < Node::FIRST_CLIENT as usize, "server numbers stay below 2^24");
+        assert!(i < Node::FIRST_CLIENT as usize, "a server's number must be below 2^24");
         Node(i as u32)
     }
 
     /// Client `i`, counted from 0.
     ///
     /// # Panics
-    /// If `i` is 2^24 or more.
+    /// Panics if `i` is 2^24 or more.
     pub const fn client(i: usize) -> Node {
-        assert!(i < Node::FIRST_CLIENT as usize, "client numbers stay below 2^24");
+        assert!(i < Node::FIRST_CLIENT as usize, "a client's number must be below 2^24");
         Node(Node::FIRST_CLIENT + i as u32)
     }
 
-    /// The server's number, when this node is a server.
+    /// The server's number, or `None` if this node is not a server.
     pub const fn as_server(self) -> Option<usize> {
         if self.0 < Node::FIRST_CLIENT { Some(self.0 as usize) } else { None }
     }
 
-    /// The number that stands for it in the addresses of decisions.
+    /// The node's number in the addresses of decisions: `i` for server `i`, 2^24 + `i` for client
+    /// `i`, and `u32::MAX` for the tester.
     pub const fn raw(self) -> u32 {
         self.0
     }

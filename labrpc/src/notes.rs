@@ -1,4 +1,4 @@
-//! The implementation's own `tracing` lines, put into the record beside what the world did.
+//! Records what the code under test logs with `tracing`, as events of the run.
 
 use std::fmt::{Debug, Write};
 use std::sync::Once;
@@ -11,13 +11,13 @@ use tracing::{Metadata, Subscriber};
 use crate::event::Event;
 use crate::executor::current;
 
-/// Puts `tracing` events of recorded runs into their records, from now on.
+/// Installs a `tracing` subscriber that adds log lines to the records of runs that are recorded.
 ///
-/// One subscriber for the process, which asks at each event whether this thread's run is recorded. A
-/// subscriber of one thread alone would not do: whether a line is enabled is kept for all threads,
-/// and another thread's first use of that line may have decided that it is not. Until the first
-/// recorded run there is none, and lines cost nothing. A program that has set a global subscriber of
-/// its own keeps it, and its records are without these lines.
+/// There is one subscriber for the whole process, which checks at each line whether the run on this
+/// thread is recorded. One subscriber for each thread would not work: `tracing` caches for all
+/// threads whether a line is enabled, so another thread that reaches the line first could disable
+/// it. Before the first recorded run there is no subscriber, and log lines cost nothing. If the
+/// program has already set a global subscriber, that one stays, and log lines are not recorded.
 pub(crate) fn listen() {
     static LISTENING: Once = Once::new();
     LISTENING.call_once(|| drop(set_global_default(Notes)));
@@ -42,7 +42,7 @@ impl Subscriber for Notes {
         executor.recorder.push(executor.now(), node, || Event::Note { text: line.0 });
     }
 
-    // Spans are not shown: every line already stands with its time and its server.
+    // Spans are not recorded, because each line already has its time and its server.
     fn new_span(&self, _: &Attributes<'_>) -> Id {
         Id::from_u64(1)
     }
@@ -56,7 +56,7 @@ impl Subscriber for Notes {
     fn exit(&self, _: &Id) {}
 }
 
-/// The message, then the other fields as `name=value`.
+/// The text of a log line: the message, then the other fields as `name=value`.
 struct Line(String);
 
 impl Visit for Line {

@@ -1,9 +1,9 @@
-//! Keeps the record of a run, and its fingerprint.
+//! The record of a run, and its fingerprint.
 //!
-//! The fingerprint covers choices, messages (who, how many bytes, which bytes), timers, the tester's
-//! steps and whatever upper crates add. It does not cover text, source lines, type names or
-//! addresses in memory, so that the same source gives the same fingerprint on every machine, in a
-//! debug or a release build, recorded or not.
+//! The fingerprint covers decisions, messages (sender, receiver and bytes), timers, the tester's
+//! steps and whatever other crates add. It does not cover texts, source lines, type names or memory
+//! addresses, so that the same source has the same fingerprint on every machine, in debug and
+//! release builds, recorded or not.
 
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::hash::{Fingerprint, GOLDEN};
 use crate::node::Node;
 use crate::task::TaskInfo;
 
-/// What a part of the fingerprint is about: keeps parts of different kinds apart.
+/// The kind of a part of the fingerprint, mixed in so that equal numbers of different kinds differ.
 #[derive(Copy, Clone, Debug)]
 pub(crate) enum Part {
     Mode,
@@ -27,7 +27,8 @@ pub(crate) enum Part {
     Upper,
 }
 
-/// Keeps the fingerprint always; keeps the events, or shows them to a watcher, when asked to.
+/// Computes the fingerprint of a run. If asked to, it also keeps the events or shows them to a
+/// watcher.
 pub(crate) struct Recorder {
     fingerprint: Cell<Fingerprint>,
     events: Option<RefCell<Vec<Timed>>>,
@@ -43,7 +44,7 @@ impl Recorder {
         }
     }
 
-    /// Adds to the fingerprint.
+    /// Adds two numbers to the fingerprint.
     #[inline]
     pub(crate) fn mix(&self, part: Part, a: u64, b: u64) {
         let mut fingerprint = self.fingerprint.get();
@@ -65,7 +66,7 @@ impl Recorder {
         }
     }
 
-    /// Tells the watcher, if there is one, that a task is about to be polled.
+    /// Tells the watcher, if there is one, which task is about to be polled.
     #[inline]
     pub(crate) fn watch_poll(&self, task: impl FnOnce() -> Option<TaskInfo>) {
         if let Some(watch) = &self.watch

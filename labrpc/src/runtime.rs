@@ -1,4 +1,4 @@
-//! What simulated code is given to live with: tasks, time and dice of one group.
+//! The runtime, from which simulated code gets its tasks, time and random numbers.
 
 use std::cell::RefCell;
 use std::convert::Infallible;
@@ -23,10 +23,10 @@ use crate::task::{GroupId, Waiting};
 use crate::timers::TimerId;
 use crate::trouble::Trouble;
 
-/// Spawns tasks, tells the time and rolls dice for one node. Cloning it is cheap.
+/// Spawns tasks, tells the time and rolls dice for one node. It is cheap to clone.
 ///
-/// Tasks that a server's `Runtime` spawns belong to that incarnation of the server, whoever calls:
-/// a crash ends them all, wherever they wait.
+/// A task that is spawned through a server's `Runtime` belongs to that incarnation of the server,
+/// no matter which task spawns it. A crash ends all of them, whatever they are waiting for.
 #[derive(Clone)]
 pub struct Runtime {
     pub(crate) executor: Rc<Executor>,
@@ -41,7 +41,7 @@ impl Runtime {
         Runtime { executor: executor.clone(), group: executor.new_group(node), node, skew }
     }
 
-    /// Whom this runtime belongs to.
+    /// The node that this runtime belongs to.
     pub fn node(&self) -> Node {
         self.node
     }
@@ -51,8 +51,8 @@ impl Runtime {
         Duration::from_nanos(self.skew.shown(self.executor.now()))
     }
 
-    /// The true time, in nanoseconds, at which this node's clock shows that time; and if the node pauses
-    /// then, the end of the pause.
+    /// The true time, in nanoseconds, at which this node's clock shows `shown`. If the node is
+    /// paused then, the end of the pause.
     fn due(&self, shown: Duration) -> u64 {
         let time = self.skew.time_of(u64::try_from(shown.as_nanos()).unwrap_or(u64::MAX));
         if self.executor.chaos.get().is_none() {
@@ -62,9 +62,10 @@ impl Runtime {
         after_pause(&mut self.executor.faults(), self.node, time).as_nanos() as u64
     }
 
-    /// Runs `future` as a task of this group. The name is for reports.
+    /// Spawns `future` as a task of this runtime's group. Reports show the task by its name.
     ///
-    /// When the group has ended, the future is dropped at once and the handle says so.
+    /// If the group has already been ended, the future is dropped at once, and awaiting the handle
+    /// gives `None`.
     #[track_caller]
     pub fn spawn<F>(&self, name: &'static str, future: F) -> JoinHandle<F::Output>
     where
@@ -81,19 +82,19 @@ impl Runtime {
         JoinHandle { executor: self.executor.clone(), shared, name, at }
     }
 
-    /// Like [`spawn`](Self::spawn), for a task whose end nobody waits for.
+    /// Spawns a task like [`spawn`](Self::spawn), but returns no handle to wait for it.
     #[track_caller]
     pub fn spawn_detached(&self, name: &'static str, future: impl Future<Output = ()> + 'static) {
         self.executor.spawn(self.group, name, Location::caller(), Box::pin(future));
     }
 
-    /// Waits for a span of virtual time.
+    /// Waits until `span` has passed on this node's clock.
     #[track_caller]
     pub fn sleep(&self, span: Duration) -> Sleep {
         self.sleep_until(self.now().saturating_add(span))
     }
 
-    /// Waits until a virtual time; a time in the past is now.
+    /// Waits until this node's clock shows `time`. Completes at once if that time has passed.
     #[track_caller]
     pub fn sleep_until(&self, time: Duration) -> Sleep {
         Sleep {
@@ -104,7 +105,8 @@ impl Runtime {
         }
     }
 
-    /// Becomes ready again at once: whether other ready tasks go first is drawn, as for any wake.
+    /// Lets other tasks run. The task is ready again at once, and which of the ready tasks runs
+    /// next is random.
     #[track_caller]
     pub fn yield_now(&self) -> impl Future<Output = ()> + use<> {
         let executor = self.executor.clone();
@@ -120,7 +122,8 @@ impl Runtime {
         })
     }
 
-    /// What `future` gives, or `None` when `limit` has passed before; then `future` is dropped.
+    /// Waits for `future` for at most `limit`. Returns its output, or drops it and returns `None`
+    /// if the limit passes first.
     #[track_caller]
     pub fn timeout<F: Future>(
         &self,
@@ -138,18 +141,20 @@ impl Runtime {
         }
     }
 
-    /// The random numbers of this node. They go on from where an earlier incarnation stopped.
+    /// The random numbers of this node. They continue where the previous incarnation stopped.
     pub fn dice(&self) -> Dice {
         self.dice_of(Kind::Dice, 0)
     }
 
-    /// One of several independent dice of the test: for its own steps, or for one of its clients.
+    /// One of the test's independent dice, selected by `which`: one for its own steps, and one for
+    /// each client that it simulates.
     pub fn workload(&self, which: u32) -> Dice {
         self.dice_of(Kind::Workload, which)
     }
 
-    /// Whether the next step of a schedule is taken that the test has drawn. It always is; but this is a
-    /// decision, so that a run can be made without the step. `which` tells schedules apart.
+    /// Decides whether the next step of a generated schedule takes place. It always does unless the
+    /// [`RunSpec`](crate::RunSpec) says otherwise, which makes it possible to repeat a run without
+    /// the step. `which` is the number of the schedule.
     pub fn happens(&self, which: u32) -> bool {
         let mut decisions = self.executor.decisions.borrow_mut();
         let stream = decisions.sequence(Kind::Schedule, self.node.raw(), which);
@@ -161,17 +166,19 @@ impl Runtime {
         Dice { executor: self.executor.clone(), stream }
     }
 
-    /// Calls `act` on behalf of this node: what it logs is shown as this node's, whoever calls.
+    /// Calls `act` on behalf of this node: whatever it logs is recorded at this node, no matter
+    /// which task calls.
     pub fn act<R>(&self, act: impl FnOnce() -> R) -> R {
         self.executor.run_as(self.node, act)
     }
 
-    /// Adds something to the run's fingerprint: what upper crates want runs to be told apart by.
+    /// Adds two numbers to the run's fingerprint, so that runs in which they differ can be told
+    /// apart.
     pub fn fingerprint(&self, a: u64, b: u64) {
         self.executor.recorder.mix(Part::Upper, a, b);
     }
 
-    /// Records an event at this node; `event` is called only when the run is recorded.
+    /// Records an event at this node. `event` is called only if the run is recorded.
     pub fn record(&self, event: impl FnOnce() -> Event) {
         self.executor.recorder.push(self.executor.now(), self.node, event);
     }
@@ -181,13 +188,14 @@ impl Runtime {
         self.executor.recorder.is_on()
     }
 
-    /// Ends the whole run, with [`Trouble::Stopped`], when the running task's poll returns.
+    /// Ends the whole run with [`Trouble::Stopped`] as soon as the current poll returns.
     pub fn stop(&self) {
         self.executor.end(Err(Trouble::Stopped));
     }
 
-    /// Whether chaos wants this server to crash at the save that it is about to make. If so, it has: what
-    /// it sent before has left, and whatever it does in the rest of this moment is void.
+    /// Decides whether this server crashes at the save that it is about to make, and if so, crashes
+    /// it. Messages that it sent before are still delivered; anything it sends in the rest of this
+    /// poll is not. Only [`Chaos`](crate::Chaos) has such crashes.
     pub fn crashes_at_save(&self) -> bool {
         let crashes = crashes_at_save(&mut self.executor.faults(), self.node);
         if crashes {
@@ -197,13 +205,13 @@ impl Runtime {
         crashes
     }
 
-    /// Ends this group: its tasks are dropped now, the running one when its poll returns. What was
-    /// sent is still delivered.
+    /// Ends this group: its tasks are dropped now, or, if one is running, when its poll returns.
+    /// Messages that they have sent are still delivered.
     pub fn crash(&self) {
         self.executor.kill(self.group);
     }
 
-    /// Whether this group has not ended.
+    /// Whether this group has not been ended by a crash.
     pub fn is_alive(&self) -> bool {
         self.executor.is_alive(self.group)
     }
@@ -215,7 +223,7 @@ impl fmt::Debug for Runtime {
     }
 }
 
-/// Waits for virtual time to pass; made by [`Runtime::sleep`].
+/// A future that completes at a virtual time; returned by [`Runtime::sleep`].
 #[must_use = "a sleep does nothing until it is awaited"]
 pub struct Sleep {
     executor: Rc<Executor>,
@@ -230,7 +238,7 @@ impl Future for Sleep {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
         if this.executor.now() >= this.deadline {
-            // At this instant the timer may not have fired yet; dropping cancels it.
+            // The timer may not have fired yet at this instant; dropping the `Sleep` cancels it.
             return Poll::Ready(());
         }
         let waiting = Waiting { what: "a time", detail: "", at: this.at };
@@ -263,7 +271,7 @@ struct Join<T> {
     over: bool,
 }
 
-/// Tells the handle that the task has ended, finished or not.
+/// Marks the task as over when it is dropped, whether the task has finished or was ended.
 struct Finish<T>(Rc<RefCell<Join<T>>>);
 
 impl<T> Drop for Finish<T> {
@@ -279,8 +287,10 @@ impl<T> Drop for Finish<T> {
     }
 }
 
-/// Waits for a task: its result, or `None` when its group was ended first. Dropping the handle
-/// leaves the task alone. Reports show where the task was spawned, not where it is waited for.
+/// Waits for a task, and returns its result, or `None` if its group was ended first.
+///
+/// Dropping the handle does not end the task. Reports show where the task was spawned, not where it
+/// is awaited.
 pub struct JoinHandle<T> {
     executor: Rc<Executor>,
     shared: Rc<RefCell<Join<T>>>,
@@ -310,8 +320,10 @@ impl<T> Future for JoinHandle<T> {
     }
 }
 
-/// Random numbers whose every draw is a [`choice`](crate::decisions) with an address. It is an
-/// [`Rng`](rand::Rng), so all of `rand` works on it; [`below`](Dice::below) is one draw with a bound.
+/// A source of random numbers in which each draw is a decision with an [`Address`](crate::Address).
+///
+/// It is an [`Rng`](rand::Rng), so everything in `rand` works with it. [`below`](Dice::below) draws
+/// a bounded number in a single decision.
 #[derive(Clone)]
 pub struct Dice {
     executor: Rc<Executor>,
@@ -319,25 +331,25 @@ pub struct Dice {
 }
 
 impl Dice {
-    /// A number in `0..bound`, each as likely.
+    /// Draws a number from `0..bound`, each with the same probability.
     ///
     /// # Panics
-    /// If `bound` is 0.
+    /// Panics if `bound` is 0.
     pub fn below(&self, bound: u64) -> u64 {
-        assert!(bound > 0, "there is no number below 0");
+        assert!(bound > 0, "cannot draw a number below 0");
         self.executor.decisions.borrow_mut().draw(self.stream, bound)
     }
 
-    /// A span in `from..to`, to the nanosecond.
+    /// Draws a duration from `from..to`, in whole nanoseconds.
     ///
     /// # Panics
-    /// If the range is empty or `from` is later than `to`.
+    /// Panics if `from` is not less than `to`.
     pub fn span(&self, from: Duration, to: Duration) -> Duration {
-        assert!(from < to, "a span between {from:?} and {to:?} cannot be drawn");
+        assert!(from < to, "cannot draw a duration between {from:?} and {to:?}");
         from + Duration::from_nanos(self.below((to - from).as_nanos() as u64))
     }
 
-    /// True in `thousandths` of a thousand cases.
+    /// Returns true with a probability of `thousandths` in 1,000.
     pub fn chance(&self, thousandths: u64) -> bool {
         self.below(1000) < thousandths
     }

@@ -1,4 +1,4 @@
-//! One simulated world from beginning to end.
+//! Runs one simulated world from beginning to end.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -22,64 +22,64 @@ use crate::runtime::Runtime;
 use crate::spec::{Address, Kind, RunSpec, Taken};
 use crate::trouble::Trouble;
 
-/// What there is in a simulation: the network, servers, clients, and the tester who runs it all.
+/// A simulated world: the network, the servers, the clients, and the tester that controls them.
 #[derive(Clone)]
 pub struct World {
     executor: Rc<Executor>,
     network: Network,
     tester: Runtime,
-    /// All that were ever made: their handlers may hold them.
+    /// Every server ever made. Handlers may own their server, so they are cleared after the run.
     servers: Rc<RefCell<Vec<Weak<ServerState>>>>,
 }
 
 impl World {
-    /// The network; there is one.
+    /// The network that all servers and clients share.
     pub fn network(&self) -> &Network {
         &self.network
     }
 
-    /// The tester's own tasks, time and dice.
+    /// The runtime of the tester: tasks, time and dice for the test itself.
     pub fn tester(&self) -> &Runtime {
         &self.tester
     }
 
-    /// A new incarnation of server `i`, without services and not yet on the network.
+    /// Starts a new incarnation of server `i`, which has no services and is not on the network yet.
     pub fn server(&self, i: usize) -> Server {
         let server = Server::new(Runtime::new(&self.executor, Node::server(i)));
         self.servers.borrow_mut().push(Rc::downgrade(&server.0));
         server
     }
 
-    /// The faults beyond the course's network, if there are any.
+    /// The rates of the faults that the course's network does not have; `None` if they are off.
     pub fn chaos(&self) -> Option<Chaos> {
         self.executor.chaos.get()
     }
 
-    /// Draws faults beyond the course's network; they begin now.
+    /// Draws rates for the faults that the course's network does not have, and turns them on now.
     pub fn draw_chaos(&self) {
         let chaos = Chaos::draw(&mut self.executor.decisions.borrow_mut());
         self.set_chaos(Some(chaos));
     }
 
-    /// From now on there are other faults, or none, beyond the course's network. Clocks that are off
-    /// stay so.
+    /// Changes the rates of the faults that the course's network does not have, from now on; `None`
+    /// turns them off. Servers that are already running keep the clocks that they have.
     pub fn set_chaos(&self, chaos: Option<Chaos>) {
         self.executor.chaos.set(chaos);
     }
 
-    /// Has `observer` called after each poll of a task, with the node that the task runs for. It is to
-    /// look, and to change nothing.
+    /// Registers a function that is called after each poll of a task, with the task's node. It
+    /// replaces any earlier one, and must not change anything that the simulated code can see.
     pub fn after_each_poll(&self, observer: impl Fn(Node) + 'static) {
         self.executor.after_poll.replace(Some(Rc::new(observer)));
     }
 
-    /// Tasks, time and dice of client `i`.
+    /// The runtime of client `i`: its tasks, time and dice.
     pub fn client(&self, i: usize) -> Runtime {
         Runtime::new(&self.executor, Node::client(i))
     }
 }
 
-/// A run to be: what decides its chances, its limits, and whether to keep a record.
+/// A builder for one run: its specification, its limits, and what to record.
 pub struct Simulation {
     spec: RunSpec,
     limits: Limits,
@@ -89,31 +89,31 @@ pub struct Simulation {
     watch: Option<Box<dyn Watch>>,
 }
 
-/// What a run came to.
+/// The result of a run.
 #[derive(Clone, Debug)]
 pub struct Outcome<T> {
-    /// What the main task returned, or why it did not.
+    /// The main task's return value, or the reason why the run ended without one.
     pub result: Result<T, Trouble>,
-    /// Virtual time at the end.
+    /// Virtual time from the start of the run to its end.
     pub elapsed: Duration,
-    /// The number of polls of tasks and arrivals of messages.
+    /// The number of task polls and message arrivals.
     pub event_count: u64,
-    /// The same for every run of the same code with the same [`RunSpec`]; different for any other
-    /// run, as far as 64 bits go.
+    /// A 64-bit digest of the run. It is the same for every run of the same code with the same
+    /// [`RunSpec`], and almost certainly different for any other run.
     pub fingerprint: u64,
-    /// The events in their order, if they were recorded.
+    /// All events in order; empty unless [`Simulation::record`] was set.
     pub events: Vec<Timed>,
-    /// The choices that were taken, in order, if they were recorded.
+    /// All decisions in order; empty unless [`Simulation::record_choices`] was set.
     pub choices: Vec<Taken>,
-    /// Overrides of the `RunSpec` at addresses that the run never came to.
+    /// The overrides of the [`RunSpec`] whose decisions never came up in this run.
     pub unreached: Vec<Address>,
 }
 
-/// The stack of a simulation's thread. Deep recursion in tested code is cut off here.
+/// The stack size of a simulation's thread. Tested code that recurses deeper overflows its stack.
 const STACK_BYTES: usize = 16 << 20;
 
 impl Simulation {
-    /// A run with default [`Limits`] and no record.
+    /// Creates a run with the default [`Limits`], which records nothing.
     pub fn new(spec: RunSpec) -> Simulation {
         Simulation {
             spec,
@@ -125,37 +125,37 @@ impl Simulation {
         }
     }
 
-    /// Sets the limits.
+    /// Sets the limits at which the run is ended.
     pub fn limits(self, limits: Limits) -> Simulation {
         Simulation { limits, ..self }
     }
 
-    /// Whether to keep events. It changes nothing about the run itself.
+    /// Sets whether to record events. Recording does not change the run.
     pub fn record(self, yes: bool) -> Simulation {
         Simulation { record: yes, ..self }
     }
 
-    /// Whether to keep choices. It changes nothing about the run itself.
+    /// Sets whether to record random decisions. Recording does not change the run.
     pub fn record_choices(self, yes: bool) -> Simulation {
         Simulation { record_choices: yes, ..self }
     }
 
-    /// Whether there are faults beyond the course's network: see [`Chaos`].
+    /// Sets whether to add the faults that the course's network does not have; see [`Chaos`].
     pub fn chaos(self, yes: bool) -> Simulation {
         Simulation { chaos: yes, ..self }
     }
 
-    /// Shows all events, and the tasks that are polled, to a watcher while it runs. It changes nothing
-    /// about the run itself.
+    /// Sets a watcher, which sees each event and each poll as the run goes on. Watching does not
+    /// change the run.
     pub fn watch(self, watch: Box<dyn Watch>) -> Simulation {
         Simulation { watch: Some(watch), ..self }
     }
 
-    /// Builds a world and runs the future that `main` makes for it, on a thread of its own, until
-    /// that future is done or something ends the run.
+    /// Builds a world, and runs the future that `main` returns until it completes or the run ends
+    /// early.
     ///
-    /// The fresh thread gives each run fresh thread-local state: a run does not depend on what its
-    /// process did before.
+    /// The run has a thread of its own. It starts with fresh thread-local state, so that it does
+    /// not depend on anything that the process did before.
     pub fn run<T, Main, Future_>(self, main: Main) -> Outcome<T>
     where
         T: Send + 'static,
@@ -167,7 +167,7 @@ impl Simulation {
             .name("simulation".into())
             .stack_size(STACK_BYTES)
             .spawn(move || self.run_here(main))
-            .expect("the system gives a thread");
+            .expect("the thread of a simulation cannot be started");
         match thread.join() {
             Ok(outcome) => outcome,
             Err(panic) => std::panic::resume_unwind(panic),
@@ -222,7 +222,7 @@ impl Simulation {
         let (taken, unreached) = (choices.take_record(), choices.unreached());
         drop(choices);
         let outcome = Outcome {
-            result: ended.map(|()| result.take().expect("the main task left its result")),
+            result: ended.map(|()| result.take().expect("a completed main task has a result")),
             elapsed: Duration::from_nanos(executor.now()),
             event_count: executor.events(),
             fingerprint: fingerprint(&executor),
@@ -230,8 +230,8 @@ impl Simulation {
             choices: taken,
             unreached,
         };
-        // Tasks, handlers and what they hold point at one another: take them apart. A destructor of
-        // tested code that panics here has nothing left to spoil.
+        // Tasks and handlers refer to each other in cycles, which have to be broken to free them.
+        // If a destructor of tested code panics here, it can no longer affect the outcome.
         drop(catch(|| {
             executor.after_poll.take();
             executor.kill_all();
@@ -258,13 +258,14 @@ fn fingerprint(executor: &Executor) -> u64 {
 }
 
 thread_local! {
-    /// Whether tested code runs on this thread, whose panics are findings.
+    /// Whether tested code is running on this thread: its panics are reported, not printed.
     static IS_TESTING: Cell<bool> = const { Cell::new(false) };
-    /// Where the last panic of this thread happened: the hook knows, the payload does not.
+    /// Where this thread last panicked, which only the panic hook learns.
     static PANIC_PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Runs tested code. A panic there is a finding, to be reported as [`Trouble`] and not printed.
+/// Runs tested code and catches its panics, without printing them: they are reported as
+/// [`Trouble`].
 fn catch<R>(run: impl FnOnce() -> R) -> std::thread::Result<R> {
     IS_TESTING.set(true);
     let result = catch_unwind(AssertUnwindSafe(run));
@@ -272,7 +273,8 @@ fn catch<R>(run: impl FnOnce() -> R) -> std::thread::Result<R> {
     result
 }
 
-/// Panics outside of tested code stay as they were.
+/// Installs a panic hook that notes where tested code panicked, instead of printing it. All other
+/// panics go to the previous hook.
 fn install_panic_hook() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
@@ -296,7 +298,7 @@ fn panicked(executor: &Executor, payload: &(dyn Any + Send)) -> Trouble {
         .to_string();
     let task = executor.current_task().map(Box::new);
     if let Some(offence) = guard::end_of_poll() {
-        // The panic is what became of it: a thread that could not be started, for example.
+        // The offence caused the panic: `std::thread::spawn`, for example, panics when refused.
         return Trouble::Forbidden { offence, task };
     }
     let is_borrow = message.contains("already borrowed") || message.contains("already mutably");

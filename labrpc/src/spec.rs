@@ -1,5 +1,5 @@
-//! What a run is made of, as a value: the names of decisions, and what is to be decided other than the
-//! seed says.
+//! The specification of a run: a seed, and the decisions that differ from what the seed gives. Each
+//! decision has an address.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -11,61 +11,67 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::node::Node;
 
-/// What is being decided.
+/// What a random decision is about.
+///
+/// Most kinds have a *benign* value, which is the harmless outcome: no delay, no loss, no crash.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum Kind {
-    /// The place of a woken task among those that are ready: a key, smallest first. Benign: in the
-    /// order of waking. `from` is the server, `to` the task's number there.
+    /// The sort key of a woken task among the ready ones; the smallest runs first. `from` is the
+    /// node, `to` the number of the task there. Benign: 0, so that tasks run in the order of
+    /// waking.
     Order,
-    /// How long a request travels beyond the shortest time, in nanoseconds. Benign: 0.
+    /// How much longer than the shortest time a request travels, in nanoseconds. Benign: 0.
     RequestTransit,
-    /// How long a reply travels beyond the shortest time, in nanoseconds. Benign: 0.
+    /// How much longer than the shortest time a reply travels, in nanoseconds. Benign: 0.
     ReplyTransit,
     /// The short delay of a request on an unreliable network, in milliseconds. Benign: 0.
     RequestDelay,
-    /// Whether the request is lost on an unreliable network. Benign: it is not.
+    /// Whether a request is lost on an unreliable network: 1 if it is. Benign: 0.
     RequestDrop,
-    /// Whether the reply is lost on an unreliable network. Benign: it is not.
+    /// Whether a reply is lost on an unreliable network: 1 if it is. Benign: 0.
     ReplyDrop,
-    /// Under long reordering, whether and how long the reply is held back, in milliseconds.
-    /// Benign: 0, not held back.
+    /// How long a reply is held back under long reordering, in milliseconds. Benign: 0.
     ReplyHold,
-    /// How long a call to a server that cannot be reached takes to fail, in milliseconds. Benign: half of
-    /// the longest.
+    /// How long a call to a server that cannot be reached takes to fail, in milliseconds. Benign:
+    /// half of the longest time.
     Unreachable,
-    /// What the code on a server draws for itself, such as election time-outs. Nothing is benign.
+    /// A number that the code on a server draws, for example for an election time-out. No benign
+    /// value.
     Dice,
-    /// What the test draws: values, victims, pauses. Nothing is benign.
+    /// A number that the test draws, for example to choose a server to crash. No benign value.
     Workload,
-    /// What all random bytes of the standard library are made from, such as the keys of a `HashMap`.
-    /// Nothing is benign.
+    /// The seed of all random bytes that the standard library asks for, such as the keys of a
+    /// `HashMap`. No benign value.
     Entropy,
-    /// Under chaos, whether and how long a request is held back, in milliseconds. Benign: 0.
+    /// How long a request is held back under chaos, in milliseconds. Benign: 0.
     RequestHold,
-    /// Under chaos, how much later a copy of a request arrives, in milliseconds. Benign: 0, no copy.
+    /// How much later a copy of a request arrives under chaos, in milliseconds. Benign: 0, no copy.
     RequestCopy,
-    /// Under chaos, what a link is like for a second, `n` from the start: 1 cut in this direction, 2
-    /// clogged. Benign: 0, open.
+    /// The state of a link in one direction during second `n` of the run under chaos: 0 open, 1
+    /// cut, 2 clogged. Benign: 0.
     LinkFault,
-    /// Under chaos, for how many milliseconds of its `n`-th second a server pauses. Benign: 0.
+    /// How long a server pauses at the start of second `n` of the run under chaos, in milliseconds.
+    /// Benign: 0.
     Pause,
-    /// Under chaos, how much a server's clock is off. Benign: 0.
+    /// The rate error of a server's clock under chaos. Odd values are fast clocks, even values slow
+    /// ones. Benign: 0, a correct clock.
     ClockSkew,
-    /// Under chaos, whether a server crashes at a save. Benign: it does not.
+    /// Whether a server crashes at a save under chaos: 1 if it does. Benign: 0.
     CrashAtSave,
-    /// How much there is of a kind of fault under chaos. Benign: 0, none.
+    /// The rate of one of the faults that chaos adds. Benign: 0.
     Configuration,
-    /// Whether the next step is taken of a schedule that a test generates, such as a crash or a call. It
-    /// always is, but for specifications that say otherwise. Benign: 0, it is not.
+    /// Whether the next step of a generated schedule, such as a crash or a call, takes place. It is
+    /// always 1 unless the [`RunSpec`] says otherwise. Benign: 0, the step is skipped.
     Schedule,
 }
 
-/// How many kinds there are.
+/// The number of kinds.
 pub(crate) const KINDS: usize = Kind::Schedule as usize + 1;
 
 impl Kind {
-    /// All of them.
+    /// All kinds. A new one goes to the end, since the position of a kind determines its random
+    /// key.
     pub const ALL: [Kind; KINDS] = [
         Kind::Order,
         Kind::RequestTransit,
@@ -88,9 +94,11 @@ impl Kind {
         Kind::Schedule,
     ];
 
-    /// The harmless value of a decision of this kind in `0..bound`, where there is one: 0, and for what
-    /// is only a time that must pass anyway, its middle. (A caller that hears at once that a server
-    /// cannot be reached may call again at once, without end.)
+    /// The harmless value of a decision of this kind in `0..bound`, if the kind has one.
+    ///
+    /// It is 0 for every kind except [`Unreachable`](Kind::Unreachable). A call to a server that
+    /// cannot be reached must take some time to fail, or a caller that keeps trying would never let
+    /// time pass.
     pub const fn benign(self, bound: u64) -> u64 {
         match self {
             Kind::Unreachable => bound / 2,
@@ -98,8 +106,8 @@ impl Kind {
         }
     }
 
-    /// Whether decisions of this kind are drawn one after the other, from a generator that is kept; the
-    /// others are computed from their addresses.
+    /// Whether decisions of this kind are drawn one after another from a generator. All other
+    /// decisions are computed from their addresses.
     pub(crate) const fn is_sequence(self) -> bool {
         matches!(
             self,
@@ -107,34 +115,37 @@ impl Kind {
         )
     }
 
-    /// Whether this kind has a harmless value.
+    /// Whether this kind has a harmless value: one that causes no fault.
     pub const fn has_benign(self) -> bool {
         !matches!(self, Kind::Dice | Kind::Workload | Kind::Entropy)
     }
 }
 
-/// The name of one random decision: the `n`-th (from 0) of its kind between `from` and `to`, or that
-/// of the `n`-th call from there to there.
+/// The address of one random decision: the `n`-th of its kind between two parties, counted from 0,
+/// or the one about the `n`-th call from one to the other.
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Address {
-    /// What is decided.
+    /// What the decision is about.
     pub kind: Kind,
-    /// The node that it is about, or the sender.
+    /// The raw number of the node that the decision is about. For a message this is the sender of
+    /// the request.
     pub from: u32,
-    /// The receiver, the number of the task, or which of several dice.
+    /// The raw number of the receiver of the request; for other decisions the number of the task,
+    /// or which of several dice.
     pub to: u32,
-    /// How many such decisions, or calls, came before. Never restarts with a server.
+    /// The number of such decisions, or calls, before this one in the run. A restart of a server
+    /// does not reset it.
     pub n: u64,
 }
 
 impl Address {
-    /// The decision of this kind about the `n`-th call from one node to another.
+    /// The address of the decision of this kind about the `n`-th call from one node to another.
     pub fn of_call(kind: Kind, from: Node, to: Node, n: u64) -> Address {
         Address { kind, from: from.raw(), to: to.raw(), n }
     }
 }
 
-/// `RequestDrop 2->0 #17`: the kind, the raw numbers of the two parties, and n.
+/// Writes the kind, the raw numbers of the two parties and n, as in `RequestDrop 2->0 #17`.
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?} {}->{} #{}", self.kind, self.from, self.to, self.n)
@@ -147,7 +158,7 @@ impl fmt::Debug for Address {
     }
 }
 
-/// As [`Display`](fmt::Display) writes it.
+/// Parses the form that [`Display`](fmt::Display) writes.
 impl FromStr for Address {
     type Err = String;
 
@@ -161,7 +172,7 @@ impl FromStr for Address {
             Some(Address { kind, from, to, n: n.parse().ok()? })
         };
         parse().ok_or_else(|| {
-            format!("{text:?} is no address of a decision, such as \"RequestDrop 2->0 #17\"")
+            format!("{text:?} is not the address of a decision, such as \"RequestDrop 2->0 #17\"")
         })
     }
 }
@@ -178,34 +189,36 @@ impl<'de> Deserialize<'de> for Address {
     }
 }
 
-/// What a run is made of, beside the code: a seed, and what is to differ from what the seed says.
+/// Everything that determines a run, apart from the code: a seed, and the decisions that differ
+/// from what the seed gives.
 ///
-/// Replaying, shrinking, explaining and comparing runs are all runs of a changed `RunSpec`.
+/// Replaying, shrinking, explaining and comparing runs all work by running a modified `RunSpec`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunSpec {
-    /// Decides every choice that nothing below decides.
+    /// The seed of every decision that no other field determines.
     pub seed: u64,
-    /// Decisions with a given value. A value that is out of the decision's range becomes its largest.
+    /// Decisions with a fixed value. A value above the decision's range is replaced by the largest
+    /// value in it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub overrides: BTreeMap<Address, u64>,
-    /// Kinds that take their benign value everywhere but at the addresses named with them. A kind
-    /// without a benign value is left alone.
+    /// Kinds whose decisions all take the benign value, except at the addresses listed here. A kind
+    /// without a benign value is not affected.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub benign: BTreeMap<Kind, BTreeSet<Address>>,
-    /// From this virtual time on, draws come from this second seed.
+    /// A virtual time, and a second seed that replaces the first one from then on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redraw: Option<(Duration, u64)>,
 }
 
 impl RunSpec {
-    /// The plain run of a seed.
+    /// The run of a seed, without any changes.
     pub fn seed(seed: u64) -> RunSpec {
         RunSpec { seed, ..RunSpec::default() }
     }
 
-    /// The run of a seed in which nothing but these decisions has another than its benign value,
-    /// wherever there is one.
+    /// The run of a seed in which these decisions have the given values, and all others their
+    /// benign values, if they have one.
     pub fn only(seed: u64, decisions: BTreeMap<Address, u64>) -> RunSpec {
         let kinds = Kind::ALL.into_iter().filter(|kind| kind.has_benign());
         let benign = kinds.map(|kind| (kind, BTreeSet::new())).collect();
@@ -213,22 +226,22 @@ impl RunSpec {
     }
 }
 
-/// A decision as it was taken, for the record.
+/// The record of one decision.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Taken {
-    /// When, in virtual time since the start of the run.
+    /// Virtual time since the start of the run.
     #[serde(with = "crate::nanoseconds")]
     pub at: Duration,
-    /// Which decision.
+    /// The address of the decision.
     pub address: Address,
-    /// Its value, below `bound`.
+    /// The value that was decided, which is less than `bound`.
     pub value: u64,
-    /// How many values it could have taken; 0 stands for 2^64.
+    /// The number of possible values; 0 stands for 2^64.
     pub bound: u64,
 }
 
 impl Taken {
-    /// Whether it has another value than the harmless one. What has none is not meant.
+    /// Whether the value differs from the benign one. Always false if the kind has no benign value.
     pub fn is_fault(&self) -> bool {
         self.address.kind.has_benign() && self.value != self.address.kind.benign(self.bound)
     }
@@ -239,7 +252,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_specification_survives_being_written_down() {
+    fn an_encoded_specification_decodes_to_the_same_value() {
         let address = |kind, n| Address { kind, from: 2, to: Node::TESTER.raw(), n };
         let kept = address(Kind::ReplyHold, 3);
         let spec = RunSpec {
@@ -257,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_named() {
+    fn an_address_that_cannot_be_parsed_is_quoted_in_the_error() {
         for text in ["", "RequestDrop", "Lost 0->1 #2", "RequestDrop 0->x #2", "RequestDrop 0-1 #2"]
         {
             let error = text.parse::<Address>().unwrap_err();

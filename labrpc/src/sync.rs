@@ -1,4 +1,4 @@
-//! How tasks of one simulation wait for one another. Neither knows time or dice.
+//! A signal and a channel for tasks of the same simulation.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -16,7 +16,10 @@ fn note_waiting(what: &'static str, at: &'static Location<'static>) {
     }
 }
 
-/// "Look again": a signal that is kept until one task takes it. Several signals before that are one.
+/// A signal that wakes a waiting task.
+///
+/// It stays set until a task takes it, so a signal that comes before the wait is not lost. Setting
+/// it several times before it is taken is the same as setting it once.
 #[derive(Clone, Default)]
 pub struct Notify(Rc<RefCell<NotifyState>>);
 
@@ -27,12 +30,12 @@ struct NotifyState {
 }
 
 impl Notify {
-    /// A signal that is not set.
+    /// Creates a signal that is not set.
     pub fn new() -> Notify {
         Notify::default()
     }
 
-    /// Sets the signal and wakes the task that waits for it.
+    /// Sets the signal, and wakes the task that waits for it, if there is one.
     pub fn notify(&self) {
         let waiter = {
             let mut state = self.0.borrow_mut();
@@ -44,15 +47,16 @@ impl Notify {
         }
     }
 
-    /// Waits until the signal is set, and clears it. One task waits at a time: a second one takes
-    /// the first one's place.
+    /// Waits until the signal is set, then clears it.
+    ///
+    /// Only one task can wait at a time: if a second one does, the first is never woken.
     #[track_caller]
     pub fn notified(&self) -> Notified {
         Notified { notify: self.clone(), at: Location::caller() }
     }
 }
 
-/// Waits for a [`Notify`].
+/// A future that waits for a signal; returned by [`Notify::notified`].
 #[must_use = "this does nothing until it is awaited"]
 pub struct Notified {
     notify: Notify,
@@ -73,8 +77,8 @@ impl Future for Notified {
     }
 }
 
-/// A channel without room: what is sent stays with the sender until the receiver takes it, as on an
-/// unbuffered channel in Go. What was not taken when either side is dropped is gone.
+/// Creates a channel without a buffer, like an unbuffered channel in Go: sending a value waits
+/// until the receiver takes it. If either side is dropped before that, the value is dropped too.
 pub fn rendezvous<T>() -> (RendezvousSender<T>, RendezvousReceiver<T>) {
     let shared = Rc::new(RefCell::new(Rendezvous {
         offered: None,
@@ -88,7 +92,7 @@ pub fn rendezvous<T>() -> (RendezvousSender<T>, RendezvousReceiver<T>) {
 
 struct Rendezvous<T> {
     offered: Option<T>,
-    /// The last offer was taken.
+    /// Whether the receiver has taken the last value offered.
     was_taken: bool,
     sender: Option<Waker>,
     receiver: Option<Waker>,
@@ -96,7 +100,8 @@ struct Rendezvous<T> {
 }
 
 impl<T> Rendezvous<T> {
-    /// One side is gone. Returns whom to wake and what to drop, outside of the borrow.
+    /// Closes the channel because one side was dropped. Returns the wakers to wake and the value to
+    /// drop once the channel is no longer borrowed.
     fn close(&mut self) -> (Option<Waker>, Option<Waker>, Option<T>) {
         self.is_closed = true;
         (self.sender.take(), self.receiver.take(), self.offered.take())
@@ -109,12 +114,12 @@ fn close<T>(shared: &Rc<RefCell<Rendezvous<T>>>) {
     sender.into_iter().chain(receiver).for_each(Waker::wake);
 }
 
-/// The sending side; there is one.
+/// The sending side of a [`rendezvous`] channel.
 pub struct RendezvousSender<T>(Rc<RefCell<Rendezvous<T>>>);
 
 impl<T> RendezvousSender<T> {
-    /// Offers a value and waits until it is taken: true, or false when there is no receiver any
-    /// more. Dropping the wait takes the offer back.
+    /// Offers a value and waits until the receiver takes it. Returns false if the receiver has been
+    /// dropped. Dropping the future withdraws the value.
     #[track_caller]
     pub fn send(&mut self, value: T) -> Offer<'_, T> {
         Offer { sender: self, value: Some(value), is_offered: false, at: Location::caller() }
@@ -127,7 +132,7 @@ impl<T> Drop for RendezvousSender<T> {
     }
 }
 
-/// Waits for a value to be taken; made by [`RendezvousSender::send`].
+/// A future that waits until a value is taken; returned by [`RendezvousSender::send`].
 #[must_use = "nothing is sent until this is awaited"]
 pub struct Offer<'a, T> {
     sender: &'a mut RendezvousSender<T>,
@@ -162,7 +167,7 @@ impl<T> Future for Offer<'_, T> {
         if let Some(receiver) = receiver {
             receiver.wake();
         }
-        note_waiting("the receiver to take what it sent", this.at);
+        note_waiting("the receiver to take the value it sent", this.at);
         Poll::Pending
     }
 }
@@ -176,11 +181,11 @@ impl<T> Drop for Offer<'_, T> {
     }
 }
 
-/// The receiving side; there is one.
+/// The receiving side of a [`rendezvous`] channel.
 pub struct RendezvousReceiver<T>(Rc<RefCell<Rendezvous<T>>>);
 
 impl<T> RendezvousReceiver<T> {
-    /// Takes the next value; `None` when the sender is gone.
+    /// Waits for the next value and takes it. Returns `None` if the sender has been dropped.
     #[track_caller]
     pub fn receive(&mut self) -> Receive<'_, T> {
         Receive { receiver: self, at: Location::caller() }
@@ -193,7 +198,7 @@ impl<T> Drop for RendezvousReceiver<T> {
     }
 }
 
-/// Waits for a value; made by [`RendezvousReceiver::receive`].
+/// A future that waits for a value; returned by [`RendezvousReceiver::receive`].
 #[must_use = "nothing is received until this is awaited"]
 pub struct Receive<'a, T> {
     receiver: &'a mut RendezvousReceiver<T>,
@@ -219,7 +224,7 @@ impl<T> Future for Receive<'_, T> {
         }
         shared.receiver = Some(context.waker().clone());
         drop(shared);
-        note_waiting("something to be sent", self.at);
+        note_waiting("a value to be sent", self.at);
         Poll::Pending
     }
 }

@@ -1,4 +1,4 @@
-//! What names a task, what it waits for, and what reports show of it.
+//! How tasks are identified, what they wait for, and how reports describe them.
 
 use std::fmt;
 use std::future::Future;
@@ -10,24 +10,26 @@ use crate::node::Node;
 
 pub(crate) type BoxFuture = Pin<Box<dyn Future<Output = ()>>>;
 
-/// A task, told apart from earlier ones in the same slot.
+/// Identifies a task: its slot, and a generation that tells it apart from earlier tasks in the same
+/// slot.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TaskRef {
     pub(crate) slot: u32,
     pub(crate) generation: u32,
 }
 
-/// Tasks that end together.
+/// Identifies a group of tasks, which end together when their server crashes.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) struct GroupId(pub(crate) u32);
 
-/// Who is to be woken: a task directly where that is possible, for that is cheap.
+/// A handle with which to wake a waiting task: directly if possible, since that is cheaper than
+/// through a waker.
 pub(crate) enum Parked {
     Task(TaskRef),
     Foreign(Waker),
 }
 
-/// What a leaf future says of its own waiting.
+/// What a future is waiting for, for reports.
 #[derive(Copy, Clone, Debug)]
 pub(crate) struct Waiting {
     pub(crate) what: &'static str,
@@ -38,13 +40,14 @@ pub(crate) struct Waiting {
 /// A task as a report shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskInfo {
-    /// Whom the task ran for.
+    /// The node that the task belonged to.
     pub node: Node,
-    /// The name that it was spawned with.
+    /// The name with which it was spawned.
     pub name: &'static str,
-    /// Where it was spawned, as `file:line`.
+    /// The place where it was spawned, as `file:line`.
     pub spawned_at: String,
-    /// What it waited for when it was last polled, and where, as far as that is known.
+    /// What it was waiting for when it was last polled, and where, as a sentence without its
+    /// subject.
     pub waiting: String,
 }
 

@@ -1,33 +1,33 @@
-//! What is due at which virtual time.
+//! Timers: what has to happen at which virtual time.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use crate::task::Parked;
 
-/// A timer that wakes a task, for cancelling it.
+/// Identifies a timer that wakes a task, so that it can be changed or cancelled.
 #[derive(Copy, Clone, Debug)]
 pub(crate) struct TimerId {
     slot: u32,
     sequence: u64,
 }
 
-/// What to do when a time has come.
+/// What to do when a timer fires.
 pub(crate) enum Due {
-    /// Wake a task.
+    /// Wake a task, directly or through its waker.
     Wake(Parked),
-    /// Tell the network about its message: a number that it chose itself.
+    /// Give this number back to the network, which knows what it means.
     Message(u64),
 }
 
 struct Slot {
-    /// Of the entry that this slot belongs to; 0 for none.
+    /// The sequence number of the entry that uses this slot; 0 if the slot is free.
     sequence: u64,
     due: Option<Due>,
 }
 
-/// An entry of the heap: time, sequence number and slot packed into one number, so that comparing is
-/// cheap and equal times keep the order in which they were set.
+/// An entry of the heap: time, sequence number and slot, packed into one number. Comparing is
+/// cheap, and timers for the same time fire in the order in which they were set.
 type Entry = u128;
 
 const SLOT_BITS: u32 = 24;
@@ -49,8 +49,10 @@ fn slot_of(entry: Entry) -> usize {
     entry as usize & ((1 << SLOT_BITS) - 1)
 }
 
-/// A cancelled timer stays in the heap as a dead entry, known by its slot holding another sequence
-/// number; when most of the heap is dead it is swept.
+/// All timers of a simulation.
+///
+/// A cancelled timer leaves a dead entry in the heap: one whose slot has another sequence number.
+/// When more than half of the entries are dead, they are removed.
 #[derive(Default)]
 pub(crate) struct Timers {
     heap: BinaryHeap<Reverse<Entry>>,
@@ -61,12 +63,12 @@ pub(crate) struct Timers {
 }
 
 impl Timers {
-    /// At `at`, wake `parked`.
+    /// Sets a timer that wakes `parked` at time `at`, in nanoseconds.
     pub(crate) fn wake_at(&mut self, at: u64, parked: Parked) -> TimerId {
         self.set(at, Due::Wake(parked))
     }
 
-    /// At `at`, hand `message` to the network.
+    /// Sets a timer that gives `message` back to the network at time `at`, in nanoseconds.
     pub(crate) fn message_at(&mut self, at: u64, message: u64) {
         self.set(at, Due::Message(message));
     }
@@ -88,13 +90,14 @@ impl Timers {
         };
         assert!(
             slot < 1 << SLOT_BITS && sequence < 1 << SEQUENCE_BITS,
-            "{slot} timers at a time, {sequence} in all"
+            "too many timers at the same time (slot {slot}) or in all ({sequence})"
         );
         self.heap.push(Reverse(pack(at, sequence, slot)));
         TimerId { slot, sequence }
     }
 
-    /// Somebody else now waits for this timer. Returns who waited, or nobody if it has fired.
+    /// Changes what a timer wakes. Returns what it would have woken before, or `None` if it has
+    /// fired.
     pub(crate) fn replace(&mut self, id: TimerId, parked: Parked) -> Option<Parked> {
         let slot = &mut self.slots[id.slot as usize];
         if slot.sequence != id.sequence {
@@ -106,7 +109,7 @@ impl Timers {
         }
     }
 
-    /// Forgets a timer that may have fired already.
+    /// Cancels a timer. Returns what it would have done, or `None` if it has fired.
     pub(crate) fn cancel(&mut self, id: TimerId) -> Option<Due> {
         if self.slots[id.slot as usize].sequence != id.sequence {
             return None;
@@ -121,7 +124,7 @@ impl Timers {
         due
     }
 
-    /// The time of the next thing that is due.
+    /// The time of the next timer, in nanoseconds.
     #[inline]
     pub(crate) fn next(&mut self) -> Option<u64> {
         loop {
@@ -134,7 +137,7 @@ impl Timers {
         }
     }
 
-    /// The next thing that is due at `now`.
+    /// Removes and returns the next timer that is due at `now`.
     #[inline]
     pub(crate) fn pop(&mut self, now: u64) -> Option<Due> {
         loop {
@@ -173,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_due_comes_in_the_order_of_time_then_of_being_set() {
+    fn timers_fire_in_the_order_of_time_then_in_the_order_of_setting() {
         let mut timers = Timers::default();
         for (at, message) in [(5, 1), (3, 2), (5, 3), (3, 4)] {
             timers.message_at(at, message);
@@ -188,13 +191,13 @@ mod tests {
     }
 
     #[test]
-    fn cancelled_timers_neither_fire_nor_fill_the_memory() {
+    fn cancelled_timers_neither_fire_nor_use_up_memory() {
         let mut timers = Timers::default();
         timers.message_at(1_000_000, 7);
         for at in 0..100_000 {
             let id = timers.wake_at(2_000_000 + at, nobody());
             assert!(timers.cancel(id).is_some());
-            assert!(timers.cancel(id).is_none(), "once is enough");
+            assert!(timers.cancel(id).is_none(), "a timer is cancelled only once");
         }
         assert!(timers.heap.len() < 200 && timers.slots.len() < 4, "{}", timers.heap.len());
         assert_eq!(timers.next(), Some(1_000_000));

@@ -1,4 +1,4 @@
-//! How a simulation ends when its main task does not finish: each way with what was going on.
+//! The reasons why a run ends before its main task does.
 
 use std::fmt;
 use std::time::Duration;
@@ -14,62 +14,64 @@ pub enum Trouble {
     Stopped,
     /// The code under test panicked.
     Panicked {
-        /// The task that was running; none when it happened while the world was built or dropped.
+        /// The task that panicked; `None` if the panic happened while the world was built or
+        /// dropped.
         task: Option<Box<TaskInfo>>,
-        /// The panic's message.
+        /// The message of the panic.
         message: String,
-        /// Where, as `file:line:column`.
+        /// The place of the panic, as `file:line:column`.
         at: Option<String>,
-        /// When a `RefCell` was found borrowed: the tasks of the same node that were suspended, one
-        /// of which holds the borrow across an await.
+        /// If a `RefCell` was already borrowed: the suspended tasks of the same node, one of which
+        /// holds the borrow across an await.
         suspects: Vec<TaskInfo>,
     },
-    /// No task is ready, no timer is set and no message is under way.
+    /// No task is ready, no timer is set and no message is in flight.
     Stuck {
-        /// All tasks there are.
+        /// All tasks that have not ended.
         waiting: Vec<TaskInfo>,
     },
-    /// Virtual time would pass the limit.
+    /// The run did not finish within the limit on virtual time.
     TimeLimit {
-        /// The limit.
+        /// The limit on virtual time.
         limit: Duration,
-        /// What the main task waited for.
+        /// The main task, with what it was waiting for.
         main: Option<TaskInfo>,
     },
-    /// More polls and messages than the limit allows.
+    /// The run did not finish within the limit on polls and messages.
     EventLimit {
-        /// The limit.
+        /// The limit on polls and messages.
         limit: u64,
         /// The task that was polled last.
         last: Option<TaskInfo>,
     },
-    /// Tasks were polled without time moving on.
+    /// Tasks were polled again and again at the same instant of virtual time.
     Spinning {
-        /// How many polls there were at one instant.
+        /// The number of polls at that instant.
         polls: u64,
-        /// The task polled last and those that are ready to run.
+        /// The task that was polled last, then those that are ready to run.
         tasks: Vec<TaskInfo>,
     },
-    /// The code under test did what no simulation can repeat.
+    /// The code under test did something that a simulation cannot repeat.
     Forbidden {
         /// What it did.
         offence: Offence,
         /// The task that did it.
         task: Option<Box<TaskInfo>>,
     },
-    /// A call named a method that the server does not have; labrpc ends the process here.
+    /// A call named a method that the server does not have. The Go labs end the process in this
+    /// case.
     UnknownMethod {
-        /// The server.
+        /// The server that was called.
         server: Node,
-        /// What was called.
+        /// The method that was called.
         method: &'static str,
-        /// What the server has.
+        /// The methods that the server has.
         known: Vec<&'static str>,
     },
 }
 
 impl Trouble {
-    /// The node whose code was at work, when that is known.
+    /// The node whose code was running, if that is known.
     pub fn node(&self) -> Option<Node> {
         match self {
             Trouble::Panicked { task, .. } | Trouble::Forbidden { task, .. } => {
@@ -82,18 +84,20 @@ impl Trouble {
         }
     }
 
-    /// What stands behind the sentence of `Display`, a line each: the tasks concerned.
+    /// The lines that follow the sentence of [`Display`](fmt::Display): the tasks concerned.
     pub fn details(&self) -> Vec<String> {
         let list = |tasks: &[TaskInfo]| tasks.iter().map(TaskInfo::to_string).collect();
         let happened_in = |task: &Option<Box<TaskInfo>>| -> Vec<String> {
-            task.iter().map(|task| format!("it happened in {task}")).collect()
+            task.iter().map(|task| format!("this happened in {task}")).collect()
         };
         match self {
             Trouble::Panicked { task, suspects, .. } if suspects.is_empty() => happened_in(task),
             Trouble::Forbidden { task, .. } => happened_in(task),
             Trouble::Panicked { task, suspects, .. } => {
                 let mut lines = happened_in(task);
-                lines.push("one of these holds the borrow or the lock across an await:".into());
+                lines.push(
+                    "one of these tasks holds the borrow or the lock across an await:".into(),
+                );
                 lines.extend(suspects.iter().map(|task| format!("  {task}")));
                 lines
             }
@@ -117,8 +121,8 @@ impl fmt::Display for Trouble {
             Trouble::Panicked { message, at: None, .. } => write!(f, "panicked: {message}"),
             Trouble::Stuck { waiting } => write!(
                 f,
-                "stuck: no task is ready, no timer is set and no message is under way; \
-                 {} tasks wait for ever",
+                "stuck: no task is ready, no timer is set and no message is in flight; \
+                 {} tasks are waiting forever",
                 waiting.len()
             ),
             Trouble::TimeLimit { limit, .. } => {
@@ -132,16 +136,13 @@ impl fmt::Display for Trouble {
                 write!(f, "not finished within the limit of {limit} polls and messages")
             }
             Trouble::Spinning { polls, .. } => {
-                write!(
-                    f,
-                    "{polls} polls without letting time pass: some task wakes itself for ever"
-                )
+                write!(f, "{polls} polls without any time passing: a task keeps waking itself")
             }
             Trouble::Forbidden { offence, .. } => write!(f, "code under test {offence}"),
             Trouble::UnknownMethod { server, method, known } => write!(
                 f,
                 "{server} has no method {method:?}; it has {}",
-                if known.is_empty() { "none".into() } else { known.join(", ") }
+                if known.is_empty() { "no methods".into() } else { known.join(", ") }
             ),
         }
     }

@@ -1,4 +1,4 @@
-//! Faults beyond the course's network, one kind at a time.
+//! The faults that the course's network does not have, one kind at a time.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -8,7 +8,7 @@ use labrpc::{Chaos, ClientEnd, Method, Node, Ratio, RunSpec, Service, Simulation
 
 const ECHO: Method<u64, u64> = Method::new("Test.Echo");
 
-/// A run in which that is all there is beyond a reliable network: client 0 can call server 0.
+/// Runs a test on a reliable network with only these faults. Client 0 can call server 0.
 fn with<T: Send + 'static>(
     chaos: Chaos,
     test: impl AsyncFnOnce(World, ClientEnd, Rc<Cell<u64>>) -> T + Send + 'static,
@@ -29,7 +29,7 @@ fn with<T: Send + 'static>(
         network.enable(end.id(), true);
         test(world, end, handled).await
     });
-    outcome.result.expect("the test runs to its end")
+    outcome.result.expect("the run completes")
 }
 
 fn ms(milliseconds: u64) -> Duration {
@@ -37,7 +37,7 @@ fn ms(milliseconds: u64) -> Duration {
 }
 
 #[test]
-fn each_kind_is_off_in_half_of_the_runs() {
+fn each_fault_is_off_in_half_of_the_runs() {
     let mut on = [0; 7];
     for seed in 0..1000 {
         let outcome = Simulation::new(RunSpec::seed(seed))
@@ -82,16 +82,16 @@ fn copied_requests_are_handled_twice_and_answered_once() {
             for i in 0..50 {
                 assert_eq!(end.call(ECHO, &i).await, Some(i));
             }
-            assert!(handled.get() < 100, "copies come later");
+            assert!(handled.get() < 100, "copies arrive later");
             world.tester().sleep(ms(3000)).await;
             assert_eq!(handled.get(), 100);
-            assert_eq!(world.network().total_count(), 50, "a copy is no call");
+            assert_eq!(world.network().total_count(), 50, "a copy does not count as a call");
         },
     );
 }
 
 #[test]
-fn ways_are_cut_in_one_direction_for_a_while() {
+fn links_are_cut_in_one_direction_for_some_time() {
     with(
         Chaos { one_way_cuts: Ratio::per_thousand(400), ..Chaos::default() },
         async |world, end, handled| {
@@ -115,27 +115,27 @@ fn ways_are_cut_in_one_direction_for_a_while() {
 }
 
 #[test]
-fn a_clogged_way_lets_everything_through_at_its_end() {
+fn a_clogged_link_delivers_everything_when_it_opens() {
     with(Chaos { clogs: Ratio::per_thousand(1000), ..Chaos::default() }, async |world, end, _| {
         for i in 0..10 {
             world.tester().sleep(ms(70)).await;
             let second = world.tester().now().as_secs();
             assert_eq!(end.call(ECHO, &i).await, Some(i));
-            // There, and back.
+            // Both the request and the reply wait for the next second.
             assert_eq!(world.tester().now().as_secs(), second + 2);
         }
     });
 }
 
 #[test]
-fn a_paused_server_does_nothing_and_others_do() {
+fn a_pause_delays_a_server_but_not_the_tester() {
     with(Chaos { pauses: Ratio::per_thousand(1000), ..Chaos::default() }, async |world, end, _| {
         let server = world.server(1).runtime().clone();
         let mut late = 0;
         for i in 0..40 {
             let before = world.tester().now();
             world.tester().sleep(ms(130)).await;
-            assert_eq!(world.tester().now() - before, ms(130), "the tester is no server");
+            assert_eq!(world.tester().now() - before, ms(130), "the tester never pauses");
             let before = world.tester().now();
             server.sleep(ms(10)).await;
             late += u64::from(world.tester().now() - before > ms(10));
@@ -146,7 +146,7 @@ fn a_paused_server_does_nothing_and_others_do() {
 }
 
 #[test]
-fn a_servers_clock_is_off_and_agrees_with_itself() {
+fn a_servers_clock_is_fast_or_slow_and_its_sleeps_agree_with_it() {
     with(
         Chaos { clock_skew: Ratio::per_thousand(200), ..Chaos::default() },
         async |world, _, _| {
@@ -168,7 +168,7 @@ fn a_servers_clock_is_off_and_agrees_with_itself() {
 }
 
 #[test]
-fn what_a_server_does_after_it_crashed_at_a_save_is_void() {
+fn a_server_cannot_send_after_it_has_crashed_at_a_save() {
     with(
         Chaos { crashes_at_save: Ratio::new(1, 1), ..Chaos::default() },
         async |world, _, handled| {
@@ -184,17 +184,17 @@ fn what_a_server_does_after_it_crashed_at_a_save_is_void() {
                 let after = end.call(ECHO, &2);
                 drop((before, after));
                 of_task.sleep(ms(1)).await;
-                panic!("it is dead");
+                panic!("a crashed server is still running");
             });
             world.tester().sleep(ms(100)).await;
             assert!(!rt.is_alive());
-            assert_eq!(handled.get(), 1, "what left before the save arrives, and nothing else");
+            assert_eq!(handled.get(), 1, "only the request sent before the save arrives");
         },
     );
 }
 
 #[test]
-fn chaos_is_the_same_for_the_same_seed() {
+fn the_same_seed_gives_the_same_chaos() {
     let run = |seed| {
         let simulation = Simulation::new(RunSpec::seed(seed)).chaos(true);
         let outcome = simulation.run(|world| async move {

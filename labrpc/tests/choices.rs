@@ -1,4 +1,4 @@
-//! The same seed is the same run; a changed `RunSpec` changes what it names and nothing else.
+//! The same seed gives the same run, and a modified `RunSpec` changes only the decisions it names.
 
 mod common;
 
@@ -12,15 +12,15 @@ use labrpc::{
     Address, Event, Kind, Method, Node, Outcome, RunSpec, Server, Service, Simulation, Timed, World,
 };
 
-/// Says a number back.
+/// Returns its argument.
 const ECHO: Method<u64, u64> = Method::new("Peer.Echo");
 
 thread_local! {
-    /// State that code under test might have, and that a run must find fresh.
+    /// State that code under test might keep in its thread, and that must be fresh in each run.
     static ECHOES: Cell<u64> = const { Cell::new(0) };
 }
 
-/// A server that calls two others at drawn times.
+/// Starts a server that calls the other two at random times.
 fn start_peer(world: &World, i: usize, answers: &Rc<RefCell<Vec<Option<u64>>>>) -> Server {
     let server = world.server(i);
     let runtime = server.runtime().clone();
@@ -48,7 +48,7 @@ fn start_peer(world: &World, i: usize, answers: &Rc<RefCell<Vec<Option<u64>>>>) 
     server
 }
 
-/// A world in which everything happens that is decided by chance.
+/// A world in which random decisions of many kinds come up.
 async fn busy(world: World) -> Vec<Option<u64>> {
     let (network, tester) = (world.network(), world.tester());
     network.reliable(false);
@@ -69,19 +69,19 @@ async fn busy(world: World) -> Vec<Option<u64>> {
     answers.take()
 }
 
-/// All that a run leaves behind but its fingerprint.
+/// The outcome of a run, without its result, decisions and fingerprint.
 fn traces<T>(outcome: Outcome<T>) -> (Duration, u64, Vec<Timed>) {
     (outcome.elapsed, outcome.event_count, outcome.events)
 }
 
 #[test]
-fn the_same_seed_is_the_same_run_alone_or_after_others() {
+fn the_same_seed_gives_the_same_run_alone_or_after_others() {
     let first = recorded(RunSpec::seed(7), busy);
     for seed in SEEDS {
-        recorded(RunSpec::seed(seed), busy).result.expect("it finishes");
+        recorded(RunSpec::seed(seed), busy).result.expect("the run completes");
     }
     let again = recorded(RunSpec::seed(7), busy);
-    assert!(first.events.len() > 500, "a busy world has much to record: {}", first.events.len());
+    assert!(first.events.len() > 500, "a busy world has many events: {}", first.events.len());
     assert_eq!(first.fingerprint, again.fingerprint);
     assert_eq!(first.choices, again.choices);
     assert_eq!(first.result, again.result);
@@ -89,7 +89,7 @@ fn the_same_seed_is_the_same_run_alone_or_after_others() {
 }
 
 #[test]
-fn another_seed_is_another_run() {
+fn different_seeds_give_different_runs() {
     let prints: BTreeSet<u64> =
         (0..100).map(|seed| recorded(RunSpec::seed(seed), busy).fingerprint).collect();
     assert_eq!(prints.len(), 100);
@@ -114,7 +114,7 @@ fn the_record_is_in_the_order_of_time() {
     assert!(outcome.events.last().is_some_and(|last| last.at <= outcome.elapsed));
 }
 
-/// The fingerprint of a small run with one detail that `alter` may change.
+/// The fingerprint of a small run that `alter` may change in some detail.
 fn print_of(alter: fn(&World)) -> u64 {
     recorded(RunSpec::seed(1), move |world| async move {
         alter(&world);
@@ -124,7 +124,7 @@ fn print_of(alter: fn(&World)) -> u64 {
 }
 
 #[test]
-fn the_fingerprint_covers_what_is_sent_drawn_waited_for_and_done_to_the_world() {
+fn the_fingerprint_covers_messages_decisions_timers_and_steps_of_the_tester() {
     let differences: [fn(&World); 14] = [
         |_| {},
         |world| drop(world.network().make_end(CALLER).call(ECHO, &1)),
@@ -146,13 +146,13 @@ fn the_fingerprint_covers_what_is_sent_drawn_waited_for_and_done_to_the_world() 
 }
 
 #[test]
-fn the_fingerprint_tells_steps_of_different_kinds_apart() {
+fn the_fingerprint_distinguishes_steps_of_different_kinds() {
     let crash = print_of(|world| world.server(1).crash());
     assert_ne!(crash, print_of(|world| world.network().reliable(false)));
 }
 
 #[test]
-fn the_fingerprint_does_not_cover_notes_and_records() {
+fn the_fingerprint_does_not_cover_log_lines_and_recorded_events() {
     let talkative = print_of(|world| {
         tracing::warn!("anything");
         world.tester().record(|| Event::custom("probe", "anything"));
@@ -160,9 +160,9 @@ fn the_fingerprint_does_not_cover_notes_and_records() {
     assert_eq!(talkative, print_of(|_| {}));
 }
 
-/// If every choice is given, the seed has nothing left to decide: there is no other chance.
+/// If all decisions are overridden, the seed has no effect: there is no other source of randomness.
 #[test]
-fn a_run_replays_from_its_choices_under_any_seed() {
+fn a_run_can_be_replayed_from_its_decisions_under_any_seed() {
     for seed in [3, 4] {
         let run = recorded(RunSpec::seed(seed), busy);
         let mut spec = RunSpec::seed(seed + 1000);
@@ -177,7 +177,7 @@ fn a_run_replays_from_its_choices_under_any_seed() {
 }
 
 #[test]
-fn overrides_that_a_run_never_comes_to_are_reported() {
+fn overrides_whose_decisions_never_come_up_are_reported() {
     let never = [on_link(Kind::RequestDrop, 1_000_000), on_link(Kind::Workload, 0)];
     let mut spec = RunSpec::seed(3);
     let reached = on_link(Kind::RequestDrop, 2);
@@ -189,7 +189,7 @@ fn overrides_that_a_run_never_comes_to_are_reported() {
 }
 
 #[test]
-fn a_second_seed_leaves_all_before_its_time_as_it_was() {
+fn a_second_seed_does_not_change_anything_before_its_time() {
     let from = ms(600);
     let before = |outcome: &Outcome<_>| -> Vec<Timed> {
         outcome.events.iter().take_while(|timed| timed.at < from).cloned().collect()
@@ -204,10 +204,10 @@ fn a_second_seed_leaves_all_before_its_time_as_it_was() {
         assert_eq!(before(&redrawn), before(&plain));
         ends.insert(redrawn.fingerprint);
     }
-    assert_eq!(ends.len(), 11, "and what comes after is another story each time");
+    assert_eq!(ends.len(), 11, "each second seed continues the run differently");
 }
 
-/// How each of 40 calls over each of two links ends, and when: from caller to server 1, and to 2.
+/// Makes 40 calls to each of servers 1 and 2. Returns whether each call succeeds, and when it ends.
 fn fates(spec: RunSpec) -> [Vec<(bool, Duration)>; 2] {
     finish(spec, |world| async move {
         let (network, tester) = (world.network(), world.tester());
@@ -230,24 +230,23 @@ fn fates(spec: RunSpec) -> [Vec<(bool, Duration)>; 2] {
         let mut ends = [Vec::new(), Vec::new()];
         for (ends, (_, calls)) in ends.iter_mut().zip(links) {
             for call in calls {
-                ends.push(call.await.expect("nobody crashes"));
+                ends.push(call.await.expect("no client crashes"));
             }
         }
         ends
     })
 }
 
-/// Decisions about replies are numbered by replies, so a request that is lost renumbers those after
-/// it: here they are harmless, and only the request is compared.
+/// Decisions about replies are benign here, so that only what happens to requests is compared.
 #[test]
-fn forcing_the_drop_of_one_request_changes_that_request_alone() {
+fn overriding_the_drop_of_one_request_changes_only_that_request() {
     for seed in SEEDS {
         let calm = benign(
             RunSpec::seed(seed),
             &[Kind::ReplyDrop, Kind::ReplyHold, Kind::ReplyTransit, Kind::RequestTransit],
         );
         let [plain, other] = fates(calm.clone());
-        // One that arrived is made to get lost, and one that was lost is made to arrive.
+        // First lose a request that arrived, then deliver one that was lost.
         for wanted in [true, false] {
             let Some(n) = plain.iter().position(|&(arrived, _)| arrived == wanted) else {
                 continue;
@@ -265,7 +264,7 @@ fn forcing_the_drop_of_one_request_changes_that_request_alone() {
 }
 
 #[test]
-fn what_happens_on_one_link_does_not_touch_the_luck_of_another() {
+fn what_happens_on_one_link_does_not_change_what_happens_on_another() {
     for seed in SEEDS {
         let [plain, other] = fates(RunSpec::seed(seed));
         let mut spec = RunSpec::seed(seed);
@@ -275,12 +274,12 @@ fn what_happens_on_one_link_does_not_touch_the_luck_of_another() {
         let [changed, other_then] = fates(spec);
         assert!(changed[..20].iter().all(|&(arrived, _)| !arrived));
         assert_ne!(changed, plain);
-        assert_eq!(other_then, other, "to the nanosecond");
+        assert_eq!(other_then, other, "the same to the nanosecond");
     }
 }
 
 #[test]
-fn forcing_the_drop_of_one_request_leaves_the_replies_of_the_others_as_they_were() {
+fn overriding_the_drop_of_one_request_does_not_change_later_replies() {
     for seed in SEEDS {
         let arrived = |spec| fates(spec)[0].iter().map(|&(arrived, _)| arrived).collect::<Vec<_>>();
         let plain = arrived(RunSpec::seed(seed));
@@ -293,7 +292,7 @@ fn forcing_the_drop_of_one_request_leaves_the_replies_of_the_others_as_they_were
 }
 
 #[test]
-fn benign_kinds_make_an_unreliable_network_harmless_but_where_one_is_kept() {
+fn benign_kinds_make_an_unreliable_network_harmless_except_at_listed_addresses() {
     let all = [
         Kind::RequestDelay,
         Kind::RequestDrop,
@@ -311,7 +310,7 @@ fn benign_kinds_make_an_unreliable_network_harmless_but_where_one_is_kept() {
         let ends = fates(spec);
         ends.map(|link| link.iter().map(|&(_, at)| at).collect::<Vec<_>>())
     };
-    // The plain run without drops and holds says what the kept delay is.
+    // The run with only delays shows the delay that is then kept.
     let delayed = delays(benign(RunSpec::seed(1), &all[1..]));
     let late = |&(n, at): &(usize, Duration)| at != expected[n].1;
     let (n, at) = delayed[0].iter().copied().enumerate().find(late).expect("some delay is not 0");
@@ -325,7 +324,7 @@ fn benign_kinds_make_an_unreliable_network_harmless_but_where_one_is_kept() {
 }
 
 #[test]
-fn dice_and_workload_are_streams_of_their_own_and_have_no_benign_value() {
+fn dice_and_workload_are_separate_streams_without_benign_values() {
     let draws = |spec| {
         finish(spec, |world| async move {
             let (tester, server) = (world.tester(), world.server(0));
@@ -350,7 +349,7 @@ fn dice_and_workload_are_streams_of_their_own_and_have_no_benign_value() {
 }
 
 #[test]
-fn spans_and_chances_are_what_they_say() {
+fn drawn_durations_and_chances_have_the_right_distribution() {
     finish(RunSpec::seed(1), |world| async move {
         let dice = world.tester().workload(0);
         for _ in 0..1000 {
@@ -362,9 +361,9 @@ fn spans_and_chances_are_what_they_say() {
     });
 }
 
-/// What `rand` draws are choices like any other: with addresses, so that they replay.
+/// The numbers that `rand` draws are decisions like any other, so that they can be replayed.
 #[test]
-fn all_of_rand_works_on_dice() {
+fn rand_works_with_dice() {
     use rand::Rng;
     let run = |spec| {
         recorded(spec, |world| async move {
@@ -382,10 +381,10 @@ fn all_of_rand_works_on_dice() {
         .filter(|taken| taken.address.kind == Kind::Workload)
         .map(|taken| (taken.value, taken.bound))
         .collect();
-    let (last, words, bytes) = plain.result.expect("it finishes");
+    let (last, words, bytes) = plain.result.expect("the run completes");
     let in_words = words.iter().map(|&word| (u64::from(word), 1 << 32));
     assert!(drawn[3..23].iter().copied().eq(in_words), "{words:?} of {drawn:?}");
-    assert_eq!(drawn[23..], [(last, 0)], "all of 64 bits");
+    assert_eq!(drawn[23..], [(last, 0)], "one decision of 64 bits");
     let in_bytes: Vec<u8> = drawn[..3].iter().flat_map(|(word, _)| word.to_le_bytes()).collect();
     assert_eq!(in_bytes[..20], bytes);
     let different: BTreeSet<&(u64, u64)> = drawn.iter().collect();
@@ -393,7 +392,7 @@ fn all_of_rand_works_on_dice() {
     assert!(words.iter().any(|&word| word > u32::MAX / 2), "{words:?}");
 }
 
-/// The notes of a run: when, where, what.
+/// The log lines of a run, each with its time and node.
 fn notes<T>(outcome: &Outcome<T>) -> Vec<(Duration, Node, &str)> {
     let noted = outcome.events.iter().filter_map(|timed| match &timed.event {
         Event::Note { text } => Some((timed.at, timed.node, text.as_str())),
@@ -403,7 +402,7 @@ fn notes<T>(outcome: &Outcome<T>) -> Vec<(Duration, Node, &str)> {
 }
 
 #[test]
-fn tracing_lines_are_recorded_with_the_node_that_logs_and_the_time() {
+fn log_lines_are_recorded_with_their_node_and_time() {
     let outcome = recorded(RunSpec::seed(1), |world| async move {
         let (tester, server) = (world.tester(), world.server(2));
         tracing::info!("begins");
@@ -413,7 +412,7 @@ fn tracing_lines_are_recorded_with_the_node_that_logs_and_the_time() {
             tracing::debug!(term = 3, votes = ?[0, 1], "became {}", "leader");
         });
         task.await;
-        // The tester calls into a server: what that logs is the server's.
+        // The tester calls code of a server, and what this logs is recorded at the server.
         tester.sleep(ms(5)).await;
         server.runtime().act(|| tracing::error!("kill"));
         world.client(1).spawn("clerk", async { tracing::trace!(get = "x") }).await;
@@ -429,7 +428,7 @@ fn tracing_lines_are_recorded_with_the_node_that_logs_and_the_time() {
 }
 
 #[test]
-fn steps_of_the_harness_are_recorded_at_the_node_of_the_runtime() {
+fn custom_events_are_recorded_at_the_node_of_the_runtime() {
     let outcome = recorded(RunSpec::seed(1), |world| async move {
         assert!(world.tester().is_recording());
         world.tester().sleep(ms(5)).await;
@@ -442,8 +441,8 @@ fn steps_of_the_harness_are_recorded_at_the_node_of_the_runtime() {
     Simulation::new(RunSpec::seed(1))
         .run(|world| async move {
             assert!(!world.tester().is_recording());
-            world.tester().record(|| panic!("nobody wants this event"));
+            world.tester().record(|| panic!("the event must not be created"));
         })
         .result
-        .expect("it is not made");
+        .expect("the event is not created");
 }

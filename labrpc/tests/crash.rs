@@ -1,4 +1,4 @@
-//! Servers are groups of tasks: what a crash ends, what it does not, and what comes after it.
+//! Crashes of servers: what they end, what they do not end, and what happens after a restart.
 
 mod common;
 
@@ -16,12 +16,12 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use labrpc::sync::{Notify, rendezvous};
 use labrpc::{Event, Kind, Method, Node, RunSpec, Runtime, Service, Timed, World};
 
-/// Lets everybody go as far as they can at this instant, and a little time pass.
+/// Lets all tasks run until they wait, and 1 ms pass.
 async fn settle(world: &World) {
     world.tester().sleep(ms(1)).await;
 }
 
-/// Spawns a task that holds a guard while it waits.
+/// Spawns a task that owns a guard while it waits.
 fn spawn_guarded(runtime: &Runtime, guards: &Guards, wait: impl Future<Output = ()> + 'static) {
     let guard = guards.clone();
     drop(runtime.spawn("guarded", async move {
@@ -30,8 +30,8 @@ fn spawn_guarded(runtime: &Runtime, guards: &Guards, wait: impl Future<Output = 
     }));
 }
 
-/// One task for each way in which a task can wait. Returns how many there are, and what would wake
-/// them had they not crashed.
+/// Spawns one task for each way in which a task can wait. Returns the number of tasks, and the
+/// signal that some of them wait for.
 fn spawn_waiting_everywhere(lab: &Lab, runtime: &Runtime, guards: &Guards) -> (usize, Notify) {
     let notify = Notify::new();
     let end = lab.end.clone();
@@ -74,7 +74,7 @@ fn spawn_waiting_everywhere(lab: &Lab, runtime: &Runtime, guards: &Guards) -> (u
 }
 
 #[test]
-fn a_crash_drops_the_tasks_of_its_server_wherever_they_wait_and_no_others() {
+fn a_crash_drops_all_tasks_of_its_server_and_no_others() {
     for seed in SEEDS {
         finish(RunSpec::seed(seed), |world| async move {
             let lab = Lab::new(&world);
@@ -84,18 +84,22 @@ fn a_crash_drops_the_tasks_of_its_server_wherever_they_wait_and_no_others() {
             let (spared_count, _) = spawn_waiting_everywhere(&lab, living.runtime(), &spared);
             settle(&world).await;
             spawn_guarded(dying.runtime(), &guards, pending());
-            assert_eq!(guards.others(), count + 1, "all wait, and one was never polled");
+            assert_eq!(
+                guards.others(),
+                count + 1,
+                "all tasks are waiting, and one has never been polled"
+            );
 
             dying.crash();
-            assert_eq!(guards.others(), 0, "they are gone when the call returns");
+            assert_eq!(guards.others(), 0, "they are dropped when the call returns");
             assert!(!dying.runtime().is_alive() && living.runtime().is_alive());
             assert_eq!(spared.others(), spared_count);
 
-            // What they waited for happens, and finds nobody.
+            // The events that the dropped tasks waited for have no effect.
             notify.notify();
             lab.sleep(ms(200)).await;
             assert_eq!(lab.done.get(), 2, "the worker got the requests of both");
-            assert!(spared.others() < spared_count, "life goes on elsewhere");
+            assert!(spared.others() < spared_count, "tasks of other servers continue");
         });
     }
 }
@@ -121,17 +125,21 @@ fn a_task_that_crashes_its_own_server_is_dropped_when_its_poll_returns() {
                 log_there.borrow_mut().push((usize::MAX, 0));
             });
             assert_eq!(task.await, None);
-            // Beside the test's own there are the guards in the task itself.
-            assert_eq!(*log.borrow(), [(1, 1)], "it ran to its next wait, the others were gone");
+            // One clone of each, besides the test's own, is in the task itself.
+            assert_eq!(
+                *log.borrow(),
+                [(1, 1)],
+                "it ran until its next wait, and the others were dropped"
+            );
             assert_eq!((own.others(), others.others()), (0, 0));
             settle(&world).await;
-            assert_eq!(lab.done.get(), 1, "what it sent after that was still sent");
+            assert_eq!(lab.done.get(), 1, "a request that it sent after the crash is delivered");
         });
     }
 }
 
 #[test]
-fn a_handler_that_crashes_its_own_server_never_answers() {
+fn a_handler_that_crashes_its_own_server_never_replies() {
     const DIE: Method<(), ()> = Method::new("Mortal.Die");
     finish(exact(1), |world| async move {
         let lab = Lab::new(&world);
@@ -147,12 +155,16 @@ fn a_handler_that_crashes_its_own_server_never_answers() {
         lab.sleep(ms(150)).await;
         assert!(!lab.worker.runtime().is_alive());
         lab.network().delete_server(WORKER);
-        assert_eq!((call.await, lab.now()), (None, TRANSIT + ms(200)), "told at the next look");
+        assert_eq!(
+            (call.await, lab.now()),
+            (None, TRANSIT + ms(200)),
+            "the call fails at the next check"
+        );
     });
 }
 
 #[test]
-fn what_is_spawned_for_a_crashed_server_is_dropped_at_once() {
+fn a_task_that_is_spawned_on_a_crashed_server_is_dropped_at_once() {
     finish(exact(1), |world| async move {
         let (server, guards) = (world.server(0), Guards::default());
         server.crash();
@@ -165,7 +177,7 @@ fn what_is_spawned_for_a_crashed_server_is_dropped_at_once() {
 }
 
 #[test]
-fn a_handle_gives_none_for_a_crashed_task_and_the_result_of_one_that_finished_before() {
+fn a_handle_returns_none_for_a_crashed_task_and_the_result_of_a_finished_one() {
     for seed in SEEDS {
         finish(RunSpec::seed(seed), |world| async move {
             let (server, tester) = (world.server(0), world.tester());
@@ -179,13 +191,13 @@ fn a_handle_gives_none_for_a_crashed_task_and_the_result_of_one_that_finished_be
             assert!(asked_after.is_finished());
             assert_eq!(finished.await, Some(5));
             assert_eq!(asked_after.await, None);
-            assert_eq!(asker.await, Some(None), "who waited already is woken");
+            assert_eq!(asker.await, Some(None), "a task that was already waiting is woken");
         });
     }
 }
 
 #[test]
-fn dropping_a_handle_leaves_the_task_alone() {
+fn dropping_a_handle_does_not_end_the_task() {
     finish(exact(1), |world| async move {
         let (tester, ran) = (world.tester(), Rc::new(Cell::new(false)));
         let (nap, ran_there) = (tester.sleep(ms(5)), ran.clone());
@@ -199,7 +211,7 @@ fn dropping_a_handle_leaves_the_task_alone() {
 }
 
 #[test]
-fn what_a_server_sent_before_its_crash_is_still_delivered() {
+fn messages_that_a_server_sent_before_its_crash_are_delivered() {
     for seed in SEEDS {
         finish(exact(seed), |world| async move {
             let lab = Lab::new(&world);
@@ -210,9 +222,9 @@ fn what_a_server_sent_before_its_crash_is_still_delivered() {
             caller.crash();
             assert_eq!(asker.await, None);
             lab.sleep(ms(20)).await;
-            assert_eq!(lab.done.get(), 1, "the request was under way");
+            assert_eq!(lab.done.get(), 1, "the request was on its way");
 
-            // A reply too: the worker crashes when its answer has left.
+            // Replies are delivered too: the worker crashes when it has sent its reply.
             let call = lab.end.call(WORK, &0);
             lab.sleep(TRANSIT + TRANSIT / 2).await;
             assert_eq!(lab.done.get(), 2);
@@ -223,7 +235,7 @@ fn what_a_server_sent_before_its_crash_is_still_delivered() {
 }
 
 #[test]
-fn a_new_incarnation_gets_the_new_requests_and_none_of_the_old_ones() {
+fn a_new_incarnation_receives_only_new_requests() {
     for seed in SEEDS {
         finish(exact(seed), |world| async move {
             let lab = Lab::new(&world);
@@ -238,15 +250,16 @@ fn a_new_incarnation_gets_the_new_requests_and_none_of_the_old_ones() {
             assert_eq!((new, now), (Some(2), asked + ms(2) + 2 * TRANSIT));
             assert_eq!((in_handler.await, lab.now()), (None, TRANSIT + ms(100)));
             assert_eq!((under_way.await, lab.now()), (None, asked + TRANSIT + ms(100)));
-            // It was dispatched to the old object, which counts it and handles nothing any more.
+            // The second request went to the old incarnation, which counts it but does not handle
+            // it.
             assert_eq!((lab.worker.count(), second.count(), lab.done.get()), (2, 1, 1));
         });
     }
 }
 
-/// The dice are those of the node, not of the incarnation: their addresses never restart.
+/// Dice belong to the node, not to an incarnation, so a restart does not renumber their decisions.
 #[test]
-fn the_dice_of_a_new_incarnation_go_on_where_the_old_ones_stopped() {
+fn the_dice_of_a_new_incarnation_continue_where_the_old_ones_stopped() {
     let draws = |lives: usize| {
         finish(RunSpec::seed(3), move |world| async move {
             let mut drawn = Vec::new();
@@ -263,7 +276,8 @@ fn the_dice_of_a_new_incarnation_go_on_where_the_old_ones_stopped() {
     assert_eq!(all_different.len(), 12);
 }
 
-/// The numbers of tasks never restart either, so the chances of a new incarnation are new ones.
+/// A restart does not renumber tasks either, so a new incarnation does not repeat earlier
+/// decisions.
 #[test]
 fn the_tasks_of_a_new_incarnation_have_new_numbers() {
     let outcome = recorded(exact(1), |world| async move {
@@ -282,7 +296,7 @@ fn the_tasks_of_a_new_incarnation_have_new_numbers() {
     assert_eq!(numbers, [(0, 0), (1, 0), (2, 0)]);
 }
 
-/// What a destructor might do: everything that a task may.
+/// A value whose destructor does everything that a task may do.
 struct Meddler {
     lab: Rc<Lab>,
     server: labrpc::Server,
@@ -314,7 +328,7 @@ fn destructors_of_crashed_tasks_may_use_the_world() {
         }
         settle(&world).await;
         server.crash();
-        assert_eq!(guards.others(), 3, "those spawned on the tester live, the others never did");
+        assert_eq!(guards.others(), 3, "only the tasks spawned on the tester are alive");
         settle(&world).await;
         assert_eq!((guards.others(), lab.done.get()), (0, 3));
     });
@@ -331,7 +345,7 @@ fn a_crash_is_recorded_once_with_the_number_of_its_tasks() {
         settle(&world).await;
         server.crash();
         server.crash();
-        // One that crashes its own server counts too.
+        // A task that crashes its own server is counted too.
         let second = world.server(4);
         let (runtime, nap) = (second.runtime().clone(), world.tester().sleep(ms(1)));
         drop(second.runtime().spawn("task", pending::<()>()));
@@ -348,7 +362,7 @@ fn a_crash_is_recorded_once_with_the_number_of_its_tasks() {
     assert_eq!(crashes, [&at_server(ms(1), 3), &at_server(ms(2), 2)]);
 }
 
-/// Hides something in all the places of a world that last until its end.
+/// Stores clones of `secret` in all places of a world that last until the end of the run.
 async fn hide(world: World, secret: Arc<()>) {
     let lab = Lab::new(&world);
     let (in_handler, in_task, in_client) = (secret.clone(), secret.clone(), secret);

@@ -1,4 +1,4 @@
-//! Tasks and virtual time: what runs when, in which order, and with whose wakers.
+//! Tasks and virtual time: when tasks run, in which order, and how they are woken.
 
 mod common;
 
@@ -17,11 +17,11 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use labrpc::sync::Notify;
 use labrpc::{Address, Kind, Node, RunSpec, Runtime, Trouble, World};
 
-/// What tasks write down for the test to read.
+/// A list that tasks write and the test reads.
 type Log<T> = Rc<RefCell<Vec<T>>>;
 
 #[test]
-fn sleepers_wake_in_the_order_of_their_times_whatever_the_order_of_going_to_sleep() {
+fn sleepers_wake_in_the_order_of_their_deadlines() {
     for seed in SEEDS {
         finish(RunSpec::seed(seed), |world| async move {
             let (tester, log) = (world.tester(), Log::default());
@@ -41,7 +41,7 @@ fn sleepers_wake_in_the_order_of_their_times_whatever_the_order_of_going_to_slee
 }
 
 #[test]
-fn time_moves_only_when_nobody_is_ready_and_then_straight_to_what_is_due() {
+fn when_no_task_is_ready_time_jumps_to_the_next_timer() {
     let outcome = recorded(exact(1), |world| async move {
         let tester = world.tester();
         for _ in 0..1000 {
@@ -54,11 +54,11 @@ fn time_moves_only_when_nobody_is_ready_and_then_straight_to_what_is_due() {
     });
     let expected = Duration::from_secs(50) + Duration::from_nanos(1);
     assert_eq!((outcome.result, outcome.elapsed), (Ok(expected), expected));
-    assert_eq!(outcome.event_count, 1003, "one poll for each wait and the first one");
+    assert_eq!(outcome.event_count, 1003, "the first poll, and one after each wait");
 }
 
 #[test]
-fn a_sleep_of_no_time_or_until_the_past_is_over_at_once() {
+fn a_sleep_of_zero_or_until_a_past_time_completes_at_once() {
     let outcome = recorded(exact(1), |world| async move {
         let tester = world.tester();
         tester.sleep(ms(5)).await;
@@ -67,12 +67,12 @@ fn a_sleep_of_no_time_or_until_the_past_is_over_at_once() {
         tester.sleep_until(ms(5)).await;
     });
     assert_eq!((outcome.result, outcome.elapsed), (Ok(()), ms(5)));
-    assert_eq!(outcome.event_count, 2, "it did not even wait");
+    assert_eq!(outcome.event_count, 2, "these sleeps do not wait at all");
 }
 
-/// A timer counts from the making of the sleep, as `time.After` does, not from the first await.
+/// As with `time.After` in Go, the time counts from the call of `sleep`, not from the first poll.
 #[test]
-fn a_sleep_begins_when_it_is_made() {
+fn a_sleep_begins_when_it_is_created() {
     finish(exact(1), |world| async move {
         let tester = world.tester();
         let sleep = tester.sleep(ms(10));
@@ -83,7 +83,7 @@ fn a_sleep_begins_when_it_is_made() {
 }
 
 #[test]
-fn timeout_gives_the_value_in_time_and_none_when_it_is_late() {
+fn timeout_returns_the_value_or_none_if_it_comes_too_late() {
     for seed in SEEDS {
         finish(RunSpec::seed(seed), |world| async move {
             let tester = world.tester();
@@ -95,10 +95,14 @@ fn timeout_gives_the_value_in_time_and_none_when_it_is_late() {
                 }
             };
             assert_eq!(tester.timeout(ms(10), after(4)).await, Some(4));
-            assert_eq!(tester.now(), ms(4), "it does not wait for the limit");
+            assert_eq!(tester.now(), ms(4), "it does not wait until the limit");
             assert_eq!(tester.timeout(ms(10), after(11)).await, None);
             assert_eq!(tester.now(), ms(14));
-            assert_eq!(tester.timeout(ms(10), after(10)).await, Some(10), "a tie is in time");
+            assert_eq!(
+                tester.timeout(ms(10), after(10)).await,
+                Some(10),
+                "at the limit is still in time"
+            );
             assert_eq!(tester.timeout(Duration::ZERO, after(0)).await, Some(0));
             assert_eq!(tester.timeout(Duration::ZERO, after(1)).await, None);
             assert_eq!(tester.now(), ms(24));
@@ -108,7 +112,7 @@ fn timeout_gives_the_value_in_time_and_none_when_it_is_late() {
 }
 
 #[test]
-fn timeout_drops_what_was_too_late_when_the_limit_has_passed() {
+fn timeout_drops_the_future_when_the_limit_has_passed() {
     finish(exact(1), |world| async move {
         let (tester, guards) = (world.tester(), Guards::default());
         let guard = guards.clone();
@@ -125,7 +129,7 @@ fn timeout_drops_what_was_too_late_when_the_limit_has_passed() {
 }
 
 #[test]
-fn a_cancelled_sleep_does_not_hold_the_clock_and_disturbs_no_other() {
+fn a_cancelled_sleep_affects_neither_the_clock_nor_other_sleeps() {
     let outcome = recorded(exact(1), |world| async move {
         let tester = world.tester();
         for n in 0..1000 {
@@ -133,7 +137,7 @@ fn a_cancelled_sleep_does_not_hold_the_clock_and_disturbs_no_other() {
             assert!(tester.timeout(limit, tester.sleep(ms(1))).await.is_some());
             assert_eq!(tester.now(), ms(n + 1));
         }
-        // Many dead timers among a few that live: these fire, at their times.
+        // A few live timers among many cancelled ones still fire at their times.
         let kept = [3000, 2000, 4000].map(|at| tester.sleep_until(ms(at)));
         let mut dropped: Vec<_> = (1001..5000).map(|at| tester.sleep_until(ms(at))).collect();
         for sleep in &mut dropped {
@@ -145,11 +149,11 @@ fn a_cancelled_sleep_does_not_hold_the_clock_and_disturbs_no_other() {
         pending::<()>().await;
     });
     assert!(matches!(outcome.result, Err(Trouble::Stuck { .. })), "{:?}", outcome.result);
-    assert_eq!(outcome.elapsed, ms(4000), "nothing but the last living sleep");
+    assert_eq!(outcome.elapsed, ms(4000), "the run ends at the last live timer");
 }
 
 #[test]
-fn who_yields_lets_the_others_go_without_time_passing() {
+fn yielding_lets_other_tasks_run_without_time_passing() {
     for seed in SEEDS {
         finish(RunSpec::seed(seed), |world| async move {
             let (tester, ran) = (world.tester(), Rc::new(Cell::new(0)));
@@ -158,19 +162,20 @@ fn who_yields_lets_the_others_go_without_time_passing() {
                 drop(tester.spawn("other", async move { ran.set(ran.get() + 1) }));
             }
             assert_eq!(ran.get(), 0, "spawning does not run anything");
-            // Each yield draws a new place in the order, so one of them may come before the others.
+            // The order is drawn again at each yield, so some yields may run before the other
+            // tasks.
             let mut yields = 0;
             while ran.get() < 10 {
                 tester.yield_now().await;
                 yields += 1;
-                assert!(yields < 1000, "they never get their turn");
+                assert!(yields < 1000, "the other tasks never run");
             }
             assert_eq!(tester.now(), Duration::ZERO);
         });
     }
 }
 
-/// Tasks of server 0 that are ready at the same time write down their numbers.
+/// The order in which tasks of server 0 run that become ready at the same time.
 fn order_of(spec: RunSpec, count: usize) -> Vec<usize> {
     finish(spec, move |world| async move {
         let (server, log) = (world.server(0), Log::default());
@@ -184,7 +189,7 @@ fn order_of(spec: RunSpec, count: usize) -> Vec<usize> {
 }
 
 #[test]
-fn ready_tasks_run_in_every_order_that_there_is() {
+fn ready_tasks_run_in_all_possible_orders() {
     let seen: BTreeSet<Vec<usize>> =
         (0..200).map(|seed| order_of(RunSpec::seed(seed), 3)).collect();
     assert_eq!(seen.len(), 6, "{seen:?}");
@@ -217,7 +222,7 @@ fn ready_tasks_run_in_the_order_of_waking_when_order_is_benign() {
 }
 
 #[test]
-fn one_decision_about_the_order_moves_one_task() {
+fn overriding_one_decision_about_the_order_moves_one_task() {
     let spec = |place: u64| {
         let mut spec = benign(RunSpec::seed(1), &[Kind::Order]);
         spec.overrides.insert(Address { kind: Kind::Order, from: 0, to: 2, n: 0 }, place);
@@ -228,7 +233,7 @@ fn one_decision_about_the_order_moves_one_task() {
 }
 
 #[test]
-fn a_task_that_is_woken_while_it_runs_runs_once_more_and_not_twice() {
+fn a_task_that_is_woken_while_it_runs_is_polled_once_more() {
     finish(exact(1), |world| async move {
         let polls = Rc::new(Cell::new(0));
         let counted = polls.clone();
@@ -250,7 +255,7 @@ fn a_task_that_is_woken_while_it_runs_runs_once_more_and_not_twice() {
 }
 
 #[test]
-fn a_waker_that_outlives_its_task_wakes_nobody_else() {
+fn a_waker_that_outlives_its_task_does_not_wake_another_task() {
     finish(exact(1), |world| async move {
         let (tester, kept) = (world.tester(), Rc::new(RefCell::new(None)));
         let keep = kept.clone();
@@ -263,7 +268,7 @@ fn a_waker_that_outlives_its_task_wakes_nobody_else() {
                 }),
             )
             .await;
-        // This one gets the place of the first, which its waker still names.
+        // This task gets the slot of the first one, to which the waker still refers.
         let polls = Rc::new(Cell::new(0));
         let counted = polls.clone();
         drop(tester.spawn(
@@ -280,18 +285,18 @@ fn a_waker_that_outlives_its_task_wakes_nobody_else() {
     });
 }
 
-/// Sleeps, and says for how long.
+/// Sleeps for `span` milliseconds, then returns `span`.
 async fn nap(runtime: Runtime, span: u64) -> u64 {
     runtime.sleep(ms(span)).await;
     span
 }
 
 #[test]
-fn join_all_waits_for_calls_and_sleeps_under_wakers_that_are_not_ours() {
+fn join_all_waits_for_calls_and_sleeps_with_its_own_wakers() {
     for seed in SEEDS {
         finish(exact(seed), |world| async move {
             let lab = Lab::new(&world);
-            // More than 30, for below that `join_all` hands out the task's own waker.
+            // Up to 30 futures, `join_all` would use the task's own waker.
             let calls = join_all((0..50).map(|n| lab.end.call(WORK, &n)));
             let naps = join_all((0..50).map(|n| nap(world.tester().clone(), n)));
             let (calls, naps) = futures::join!(calls, naps);
@@ -303,7 +308,7 @@ fn join_all_waits_for_calls_and_sleeps_under_wakers_that_are_not_ours() {
 }
 
 #[test]
-fn futures_unordered_gives_what_is_ready_first() {
+fn futures_unordered_returns_results_in_the_order_of_completion() {
     for seed in SEEDS {
         finish(RunSpec::seed(seed), |world| async move {
             let lab = Lab::new(&world);
@@ -315,7 +320,7 @@ fn futures_unordered_gives_what_is_ready_first() {
     }
 }
 
-/// What a candidate does: gather votes until the time is over.
+/// Gathers votes until a time limit, as a candidate does.
 async fn gather(world: World, limit: u64) -> (usize, Duration) {
     let lab = Lab::new(&world);
     let mut votes: FuturesUnordered<_> =
@@ -334,7 +339,7 @@ async fn gather(world: World, limit: u64) -> (usize, Duration) {
 }
 
 #[test]
-fn select_biased_takes_whichever_comes_first_again_and_again() {
+fn select_biased_takes_whichever_is_ready_first() {
     for seed in SEEDS {
         assert_eq!(finish(exact(seed), |world| gather(world, 40)), (2, ms(40)));
         let all = finish(exact(seed), |world| gather(world, 60));
@@ -350,31 +355,31 @@ fn channels_of_futures_work_between_tasks() {
             let sleep = tester.sleep(ms(5));
             drop(tester.spawn("sender", async move {
                 sleep.await;
-                sender.send(7).expect("the receiver waits");
+                sender.send(7).expect("the receiver is waiting");
             }));
             assert_eq!((receiver.await, tester.now()), (Ok(7), ms(5)));
             let (sender, receiver) = oneshot::channel::<u8>();
             drop(world.server(0).runtime().spawn("sender", async move { drop(sender) }));
-            assert!(receiver.await.is_err(), "the sender is gone");
+            assert!(receiver.await.is_err(), "the sender was dropped");
         });
     }
 }
 
-/// A wait may be polled first here and then there: who polled last is the one to wake.
+/// A future may be polled with different wakers, and the last one must be woken.
 #[test]
-fn a_wait_that_moves_to_another_waker_wakes_that_one() {
+fn a_future_wakes_the_waker_that_it_was_last_polled_with() {
     for seed in SEEDS {
         finish(exact(seed), |world| async move {
             let lab = Lab::new(&world);
             let mut call = lab.end.call(WORK, &20);
             let mut sleep = world.tester().sleep(ms(10));
-            // Under a waker that does nothing, then under one of `FuturesUnordered`.
+            // First with a waker that does nothing, then with one of `FuturesUnordered`.
             assert!((&mut call).now_or_never().is_none());
             assert!((&mut sleep).now_or_never().is_none());
             let mut all: FuturesUnordered<_> = [&mut call].into_iter().collect();
             assert!(all.next().now_or_never().is_none());
             drop(all);
-            // Then in another task, and there under its own.
+            // Then in another task, with that task's waker.
             let task = world.client(0).spawn("other", async move {
                 sleep.await;
                 call.await
@@ -386,7 +391,7 @@ fn a_wait_that_moves_to_another_waker_wakes_that_one() {
 }
 
 #[test]
-fn runtimes_know_whose_they_are() {
+fn a_runtime_knows_its_node() {
     finish(exact(1), |world| async move {
         assert_eq!(world.tester().node(), Node::TESTER);
         assert_eq!(world.client(3).node(), Node::client(3));

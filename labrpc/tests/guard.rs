@@ -1,8 +1,12 @@
 //! The standard library's clock, entropy, sleep and threads inside a simulation.
 //!
-//! All of it is for Linux, where the guard is.
+//! The guard exists on Linux only, and so do these tests.
 #![cfg(target_os = "linux")]
-#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "they are the subject")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "this is what the guard replaces"
+)]
 
 use std::collections::HashMap;
 use std::sync::mpsc;
@@ -32,7 +36,7 @@ fn the_standard_clocks_show_virtual_time_in_a_simulation_and_real_time_elsewhere
         world.tester().sleep(Duration::from_millis(1234)).await;
         assert!(
             instant.checked_sub(Duration::from_millis(500)).is_some(),
-            "there was a time before"
+            "there are times before the start"
         );
         (instant.elapsed(), system.elapsed().unwrap(), SystemTime::now())
     });
@@ -43,7 +47,7 @@ fn the_standard_clocks_show_virtual_time_in_a_simulation_and_real_time_elsewhere
     assert_eq!(date, year_2020 + span);
 
     let real = SystemTime::now();
-    assert!(real > year_2020 + Duration::from_secs(86_400 * 365), "here it is {real:?}");
+    assert!(real > year_2020 + Duration::from_secs(86_400 * 365), "the real time is {real:?}");
     std::thread::sleep(Duration::from_millis(2));
     assert!(real.elapsed().unwrap() >= Duration::from_millis(1));
 }
@@ -52,7 +56,7 @@ fn the_standard_clocks_show_virtual_time_in_a_simulation_and_real_time_elsewhere
 fn cpu_time_stays_real() {
     let outcome = run(1, |_| async {
         let mut time = libc::timespec { tv_sec: -1, tv_nsec: -1 };
-        // A safe wrapper does not exist in std; `libc` is what the guard itself is made with.
+        // The standard library has no safe function for this clock.
         #[allow(unsafe_code)]
         // SAFETY: `time` can be written.
         let code = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
@@ -60,7 +64,7 @@ fn cpu_time_stays_real() {
     });
     let (code, seconds, nanoseconds) = outcome.result.unwrap();
     assert_eq!((code, seconds), (0, 0));
-    assert!(nanoseconds > 0, "a thread that runs has used some");
+    assert!(nanoseconds > 0, "a running thread has used some CPU time");
 }
 
 #[test]
@@ -82,7 +86,7 @@ fn offence(outcome: Outcome<()>) -> (Offence, String) {
 }
 
 #[test]
-fn a_real_sleep_ends_the_run_at_once_and_is_named_with_its_task() {
+fn a_real_sleep_ends_the_run_at_once_and_is_reported_with_its_task() {
     let began = Instant::now();
     let outcome = run(1, |world| async move {
         let sleeper = world.server(2).runtime().spawn("sleeper", async {
@@ -97,24 +101,24 @@ fn a_real_sleep_ends_the_run_at_once_and_is_named_with_its_task() {
 }
 
 #[test]
-fn a_main_task_that_slept_has_not_passed() {
+fn a_run_whose_main_task_slept_is_not_a_success() {
     let outcome = run(1, |_| async { std::thread::sleep(Duration::from_millis(1)) });
     assert_eq!(offence(outcome), (Offence::Sleep, "main".into()));
 }
 
 #[test]
-fn a_thread_is_not_started() {
+fn threads_cannot_be_started_in_a_simulation() {
     let unwrapped = run(1, |_| async { std::thread::spawn(|| ()).join().unwrap() });
     assert_eq!(offence(unwrapped), (Offence::Thread, "main".into()));
     let careful = run(1, |_| async {
         assert!(std::thread::Builder::new().spawn(|| ()).is_err());
     });
     assert_eq!(offence(careful), (Offence::Thread, "main".into()));
-    assert!(std::thread::spawn(|| true).join().unwrap(), "elsewhere threads start");
+    assert!(std::thread::spawn(|| true).join().unwrap(), "threads can be started elsewhere");
 }
 
 #[test]
-fn waiting_for_the_clock_ends() {
+fn waiting_for_the_clock_to_advance_ends_the_run() {
     let channel = run(1, |_| async {
         let (_sender, receiver) = mpsc::channel::<()>();
         assert!(receiver.recv_timeout(Duration::from_secs(5)).is_err());
@@ -129,7 +133,7 @@ fn waiting_for_the_clock_ends() {
 }
 
 #[test]
-fn asking_for_the_time_once_a_poll_is_no_offence() {
+fn reading_the_clock_once_in_each_poll_is_allowed() {
     let limits = Limits { polls_per_instant: 1_000_000, ..Limits::default() };
     let outcome = Simulation::new(RunSpec::seed(1)).limits(limits).run(|world| async move {
         for _ in 0..200_000 {

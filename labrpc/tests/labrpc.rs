@@ -1,4 +1,4 @@
-//! The eleven tests of the course's own labrpc. Times are virtual; each runs with many seeds.
+//! The eleven tests of the course's own labrpc, in virtual time and most of them under many seeds.
 
 mod common;
 
@@ -12,17 +12,17 @@ use serde::{Deserialize, Serialize};
 
 /// Parses a number and logs it.
 const HANDLER1: Method<String, i64> = Method::new("JunkServer.Handler1");
-/// Logs a number and makes a text of it.
+/// Logs a number and returns it as text.
 const HANDLER2: Method<i64, String> = Method::new("JunkServer.Handler2");
-/// Takes 20 s.
+/// Sleeps for 20 s, then returns the negated argument.
 const HANDLER3: Method<i64, i64> = Method::new("JunkServer.Handler3");
-/// Takes a struct.
+/// Takes a struct and returns its number as text.
 const HANDLER4: Method<JunkArgs, JunkReply> = Method::new("JunkServer.Handler4");
-/// Takes a plain value.
+/// Takes a plain number and returns it as text.
 const HANDLER5: Method<i64, JunkReply> = Method::new("JunkServer.Handler5");
-/// The length of a text.
+/// Returns the length of a text.
 const HANDLER6: Method<String, u64> = Method::new("JunkServer.Handler6");
-/// A text of a length.
+/// Returns a text of the given length.
 const HANDLER7: Method<u64, String> = Method::new("JunkServer.Handler7");
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -35,15 +35,15 @@ struct JunkReply {
     x: String,
 }
 
-/// What the handlers were called with.
+/// The arguments that the handlers were called with.
 #[derive(Default)]
 struct Logs {
     handler1: Vec<String>,
     handler2: Vec<i64>,
 }
 
-/// Go's handlers share a mutex, which the third one holds while it sleeps. Here one thread runs them
-/// all and nothing is to be held over a wait, so there is none.
+/// In Go, the handlers share a mutex, which the third one holds while it sleeps. Here they all run
+/// on one thread and must not hold locks while they wait, so there is no mutex.
 fn junk_service(runtime: &Runtime, logs: &Rc<RefCell<Logs>>) -> Service {
     let (log1, log2, runtime) = (logs.clone(), logs.clone(), runtime.clone());
     Service::new()
@@ -69,7 +69,7 @@ fn junk_service(runtime: &Runtime, logs: &Rc<RefCell<Logs>>) -> Service {
         .method(HANDLER7, |n| async move { "y".repeat(n as usize) })
 }
 
-/// The common set-up: a reliable network, one server, one end that is connected.
+/// The common set-up: a reliable network with one server and one connected end.
 struct Junk {
     world: World,
     name: Node,
@@ -79,7 +79,7 @@ struct Junk {
 }
 
 impl Junk {
-    /// With an end that is enabled.
+    /// Sets up server 0 with an end that is enabled.
     fn new(world: World) -> Junk {
         Junk::named(world, 0)
     }
@@ -97,7 +97,7 @@ impl Junk {
         self.world.network().enable(self.end.id(), yes);
     }
 
-    /// Calls handler 2 many times at once, on this one end.
+    /// Starts one call of handler 2 for each number, all on the same end.
     fn start_calls(&self, numbers: std::ops::Range<i64>) -> Vec<(i64, labrpc::Call<String>)> {
         numbers.map(|n| (n, self.end.call(HANDLER2, &n))).collect()
     }
@@ -118,7 +118,7 @@ where
 }
 
 #[test]
-fn basic_a_call_reaches_the_method_it_names_and_brings_the_reply_back() {
+fn basic_a_call_reaches_its_method_and_returns_the_reply() {
     with_seeds(|junk| async move {
         assert_eq!(junk.end.call(HANDLER2, &111).await, handler2(111));
         assert_eq!(junk.end.call(HANDLER1, &"9099".to_string()).await, Some(9099));
@@ -127,11 +127,11 @@ fn basic_a_call_reaches_the_method_it_names_and_brings_the_reply_back() {
     });
 }
 
-/// Go asks whether pointer and value arguments get mixed up. Rust has one way to pass arguments:
-/// the caller lends them, the handler gets its own. What is left of the scenario: a struct that the
-/// caller keeps and may change once the request has left, and a plain value.
+/// The Go test checks that pointer arguments and value arguments are not mixed up. In Rust the
+/// caller always passes a reference, and the handler gets a value of its own. This test uses a
+/// struct, which the caller changes once the request has been sent, and a plain value.
 #[test]
-fn types_a_struct_that_is_lent_and_a_plain_value_both_arrive() {
+fn types_a_borrowed_struct_and_a_plain_value_both_arrive() {
     with_seeds(|junk| async move {
         let mut args = JunkArgs { x: 7 };
         let call = junk.end.call(HANDLER4, &args);
@@ -145,7 +145,7 @@ fn types_a_struct_that_is_lent_and_a_plain_value_both_arrive() {
 }
 
 #[test]
-fn disconnect_a_call_on_a_disabled_end_gets_no_reply_and_one_after_enabling_does() {
+fn disconnect_a_call_fails_while_its_end_is_disabled_and_succeeds_later() {
     with_seeds(|junk| async move {
         junk.enable(false);
         assert_eq!(junk.end.call(HANDLER2, &111).await, None);
@@ -168,9 +168,9 @@ fn counts_the_server_counts_each_request_once() {
     }
 }
 
-/// Go's bounds leave room for what gob adds: 4828..6000 and 1800..2500. Our codec adds the same to
-/// each message: a text is 8 bytes of length and its own bytes, a number is 8 bytes. So the bounds
-/// become exact figures, and these lie within Go's.
+/// The bounds of the Go test, 4828..6000 and 1800..2500, leave room for what gob adds. Here sizes
+/// are exact: a text takes 8 bytes plus its own bytes, a number 8 bytes. The totals are within Go's
+/// bounds.
 #[test]
 fn bytes_arguments_and_replies_are_counted_in_full() {
     const CALLS: u64 = 17;
@@ -192,7 +192,7 @@ fn bytes_arguments_and_replies_are_counted_in_full() {
 }
 
 #[test]
-fn concurrent_many_clients_with_ends_of_their_own_each_get_their_own_replies() {
+fn concurrent_many_clients_on_separate_ends_each_get_their_own_replies() {
     const CLIENTS: usize = 20;
     const CALLS: i64 = 10;
     with_seeds(|junk| async move {
@@ -209,7 +209,7 @@ fn concurrent_many_clients_with_ends_of_their_own_each_get_their_own_replies() {
         }
         let mut total = 0;
         for client in clients {
-            total += client.await.expect("a client is not crashed");
+            total += client.await.expect("no client crashes");
         }
         assert_eq!(total, 200);
         assert_eq!(junk.world.network().count(junk.name), 200);
@@ -251,7 +251,7 @@ fn concurrent_one_calls_on_a_single_end_each_get_their_own_reply() {
 }
 
 #[test]
-fn regression1_calls_on_a_disabled_end_neither_arrive_later_nor_slow_down_a_later_call() {
+fn regression1_calls_on_a_disabled_end_do_not_arrive_or_delay_later_calls() {
     with_seeds(|junk| async move {
         let tester = junk.world.tester();
         junk.enable(false);
@@ -279,16 +279,16 @@ fn killed_a_call_whose_handler_runs_fails_soon_after_its_server_is_deleted() {
         let mut call = caller.spawn("caller", async move { end.call(HANDLER3, &99).await });
         tester.sleep(ms(1000)).await;
         let early = tester.timeout(ms(100), &mut call).await;
-        assert_eq!(early, None, "the call came back while its handler ran");
+        assert_eq!(early, None, "the call completed while its handler was running");
         junk.world.network().delete_server(junk.name);
         let answer = tester.timeout(ms(100), &mut call).await;
         assert_eq!(answer, Some(Some(None)), "the call did not fail within 100 ms");
     });
 }
 
-/// Go prints the wall time. Here the figure that means something is the virtual time: each way takes
-/// 10 to 50 microseconds, so 100,000 calls take 6 s on average, and far from the mean of so many
-/// draws is a broken draw.
+/// The Go test prints the real time. Here the virtual time is checked: each message takes 10 to 50
+/// microseconds, so 100,000 calls take 6 s on average, and the sum of that many draws is close to
+/// it.
 #[test]
 fn benchmark_100_000_calls_in_a_row_all_succeed_in_60_microseconds_each() {
     const CALLS: i64 = 100_000;

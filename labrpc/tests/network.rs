@@ -1,4 +1,4 @@
-//! The life of a request: what arrives, who is told what and when, and what is counted.
+//! The life of a request: what arrives, what callers learn and when, and what is counted.
 
 mod common;
 
@@ -12,34 +12,34 @@ use common::{
 };
 use labrpc::{Call, Event, Kind, Lost, Method, Network, Node, RunSpec, Service};
 
-/// A way to be dead: its name, and how it happens.
+/// A way in which a server can become dead for its callers: a name, and a function that does it.
 type Death = (&'static str, fn(&Lab));
 
-/// The ways in which a server is dead for a caller whose request is under way.
+/// All ways in which a server can become dead for a caller that has sent a request.
 const DEATHS: [Death; 3] = [
     ("the end is disabled", |lab| lab.enable(false)),
     ("the server is deleted", |lab| lab.network().delete_server(WORKER)),
     ("the server is replaced", |lab| drop(lab.restart())),
 ];
 
-/// When a request that is sent at the start reaches its server in an [`exact`] run.
+/// The time at which a request that is sent at the start arrives in an [`exact`] run.
 const DISPATCHED: Duration = TRANSIT;
 
-/// What a caller gets for `call`, and when.
+/// Awaits a call, and returns its result and the time at which it completes.
 async fn answer(lab: &Lab, call: Call<u64>) -> (Option<u64>, Duration) {
     let answer = call.await;
     (answer, lab.now())
 }
 
 #[test]
-fn a_request_under_way_is_handled_whatever_happens_but_the_dead_do_not_answer() {
+fn a_request_on_its_way_is_handled_in_any_case_but_a_dead_server_does_not_reply() {
     for (why, die) in DEATHS {
         for seed in SEEDS {
             finish(exact(seed), move |world| async move {
                 let lab = Lab::new(&world);
                 let call = lab.end.call(WORK, &5);
                 die(&lab);
-                // Not at the next look: the handler has answered before, and then it is known at once.
+                // The handler returns before the next check, and then the caller learns it at once.
                 assert_eq!(answer(&lab, call).await, (None, DISPATCHED + ms(5)), "{why}");
                 assert_eq!((lab.worker.count(), lab.done.get()), (1, 1), "{why}");
             });
@@ -48,7 +48,7 @@ fn a_request_under_way_is_handled_whatever_happens_but_the_dead_do_not_answer() 
 }
 
 #[test]
-fn death_while_the_handler_runs_is_noticed_at_the_next_multiple_of_100_ms_after_dispatch() {
+fn death_during_a_handler_is_noticed_at_the_next_multiple_of_100_ms_after_arrival() {
     for (why, die) in DEATHS {
         for (dies, told) in [(1, 100), (99, 100), (101, 200), (350, 400)] {
             finish(exact(1), move |world| async move {
@@ -57,18 +57,18 @@ fn death_while_the_handler_runs_is_noticed_at_the_next_multiple_of_100_ms_after_
                 lab.sleep_until(DISPATCHED + ms(dies)).await;
                 die(&lab);
                 assert_eq!(answer(&lab, call).await, (None, DISPATCHED + ms(told)), "{why}");
-                assert_eq!(lab.done.get(), 0, "the handler is still at work");
+                assert_eq!(lab.done.get(), 0, "the handler is still running");
                 lab.sleep_until(DISPATCHED + ms(1001)).await;
-                assert_eq!(lab.done.get(), 1, "nobody stopped the handler");
+                assert_eq!(lab.done.get(), 1, "the handler was not stopped");
                 assert_eq!(lab.network().total_bytes(), NUMBER_BYTES, "its result is thrown away");
             });
         }
     }
 }
 
-/// The caller looks at multiples of 100 ms only, so it cannot know what was in between.
+/// The caller checks at multiples of 100 ms only, so it does not notice what happens in between.
 #[test]
-fn death_that_is_undone_before_the_next_look_goes_unnoticed() {
+fn death_that_is_undone_before_the_next_check_goes_unnoticed() {
     finish(exact(1), |world| async move {
         let lab = Lab::new(&world);
         let call = lab.end.call(WORK, &450);
@@ -87,7 +87,7 @@ fn death_that_is_undone_before_the_next_look_goes_unnoticed() {
 }
 
 #[test]
-fn a_look_that_finds_nothing_wrong_is_not_the_last_one() {
+fn a_check_that_finds_nothing_wrong_is_not_the_last_one() {
     finish(exact(1), |world| async move {
         let lab = Lab::new(&world);
         let call = lab.end.call(WORK, &450);
@@ -99,9 +99,9 @@ fn a_look_that_finds_nothing_wrong_is_not_the_last_one() {
     });
 }
 
-/// The switch of an end says nothing about the server or about other ends.
+/// Whether an end is enabled affects neither the server nor other ends.
 #[test]
-fn disabling_one_end_leaves_the_calls_on_another_end_alone() {
+fn disabling_one_end_does_not_affect_calls_on_another() {
     finish(exact(1), |world| async move {
         let lab = Lab::new(&world);
         let other = open_end(lab.network(), CALLER, WORKER);
@@ -112,7 +112,7 @@ fn disabling_one_end_leaves_the_calls_on_another_end_alone() {
 }
 
 #[test]
-fn a_reply_under_way_arrives_though_the_server_has_died_meanwhile() {
+fn a_reply_that_is_held_back_arrives_even_if_the_server_dies_meanwhile() {
     for (why, die) in DEATHS {
         for is_reliable in [true, false] {
             let calm = benign(exact(1), &[Kind::RequestDelay, Kind::RequestDrop, Kind::ReplyDrop]);
@@ -133,7 +133,7 @@ fn a_reply_under_way_arrives_though_the_server_has_died_meanwhile() {
 }
 
 #[test]
-fn a_reply_that_is_not_held_back_is_under_way_too() {
+fn a_reply_that_is_not_held_back_arrives_even_if_the_server_dies_meanwhile() {
     for (why, die) in DEATHS {
         finish(exact(1), move |world| async move {
             let lab = Lab::new(&world);
@@ -170,7 +170,8 @@ fn a_new_network_is_reliable_and_has_neither_long_delays_nor_long_reordering() {
     assert_eq!(outcome.unreached, never_asked);
 }
 
-/// Calls with `switch` at `position`, flips it at once, and says what the caller gets and when.
+/// Sets `switch` to `position`, makes a call, and flips the switch at once. Returns the result of
+/// the call and the time at which it completes.
 fn flipped_after_the_call(
     switch: fn(&Network, bool),
     position: bool,
@@ -188,8 +189,8 @@ fn flipped_after_the_call(
 }
 
 #[test]
-fn whether_the_network_is_reliable_is_settled_when_the_call_is_made() {
-    // What is out of range becomes the largest that there is: 26 ms.
+fn whether_the_network_is_reliable_is_determined_when_the_call_is_made() {
+    // A value that is out of range is replaced by the largest one: 26 ms.
     let luck = [(Kind::RequestDelay, u64::MAX), (Kind::RequestDrop, 0), (Kind::ReplyDrop, 1)];
     let told = flipped_after_the_call(Network::reliable, false, true, &luck);
     assert_eq!(told, (None, DISPATCHED + ms(26)), "delayed, and the reply is dropped");
@@ -198,7 +199,7 @@ fn whether_the_network_is_reliable_is_settled_when_the_call_is_made() {
 }
 
 #[test]
-fn whether_replies_are_held_back_is_settled_when_the_call_is_made() {
+fn whether_replies_are_held_back_is_determined_when_the_call_is_made() {
     let luck = [(Kind::ReplyHold, u64::MAX)];
     let told = flipped_after_the_call(Network::long_reordering, true, true, &luck);
     assert_eq!(told, (Some(0), DISPATCHED + TRANSIT + ms(2199)));
@@ -207,7 +208,7 @@ fn whether_replies_are_held_back_is_settled_when_the_call_is_made() {
 }
 
 #[test]
-fn whether_failing_takes_long_is_settled_when_the_call_is_made() {
+fn whether_failing_takes_long_is_determined_when_the_call_is_made() {
     let luck = [(Kind::Unreachable, u64::MAX)];
     let told = flipped_after_the_call(Network::long_delays, true, false, &luck);
     assert_eq!(told, (None, ms(6999)));
@@ -216,7 +217,7 @@ fn whether_failing_takes_long_is_settled_when_the_call_is_made() {
 }
 
 #[test]
-fn a_dropped_request_is_told_after_its_short_delay_and_never_handled() {
+fn a_dropped_request_fails_after_its_short_delay_and_is_never_handled() {
     let luck = [(Kind::RequestDelay, 17), (Kind::RequestDrop, 1)];
     finish(with(exact(1), &luck), |world| async move {
         let lab = Lab::new(&world);
@@ -230,7 +231,7 @@ fn a_dropped_request_is_told_after_its_short_delay_and_never_handled() {
 }
 
 #[test]
-fn a_dropped_reply_is_told_when_the_handler_has_answered_and_its_bytes_do_not_count() {
+fn a_call_with_a_dropped_reply_fails_when_the_handler_returns() {
     let luck = [(Kind::RequestDelay, 17), (Kind::RequestDrop, 0), (Kind::ReplyDrop, 1)];
     finish(with(exact(1), &luck), |world| async move {
         let lab = Lab::new(&world);
@@ -243,7 +244,7 @@ fn a_dropped_reply_is_told_when_the_handler_has_answered_and_its_bytes_do_not_co
 }
 
 #[test]
-fn calls_that_reach_nobody_count_for_the_network_and_not_for_the_server() {
+fn calls_that_reach_no_server_count_for_the_network_only() {
     for seed in SEEDS {
         finish(RunSpec::seed(seed), |world| async move {
             let lab = Lab::new(&world);
@@ -255,9 +256,9 @@ fn calls_that_reach_nobody_count_for_the_network_and_not_for_the_server() {
             for (n, end) in [&unconnected, &to_nobody, &lab.end].into_iter().enumerate() {
                 let calls = n as u64 + 1;
                 let call = end.call(WORK, &0);
-                assert_eq!(network.total_count(), calls, "counted when it is handed over");
+                assert_eq!(network.total_count(), calls, "counted when it is made");
                 assert_eq!(network.total_bytes(), calls * NUMBER_BYTES);
-                // Being reachable later does not rescue it.
+                // The call fails even if the server can be reached later.
                 lab.enable(true);
                 assert_eq!(call.await, None);
                 lab.enable(false);
@@ -270,7 +271,7 @@ fn calls_that_reach_nobody_count_for_the_network_and_not_for_the_server() {
 }
 
 #[test]
-fn a_server_that_is_put_in_the_place_of_another_counts_from_0() {
+fn a_server_that_replaces_another_counts_from_0() {
     finish(exact(1), |world| async move {
         let lab = Lab::new(&world);
         for _ in 0..3 {
@@ -278,7 +279,7 @@ fn a_server_that_is_put_in_the_place_of_another_counts_from_0() {
         }
         assert_eq!(lab.network().count(WORKER), 3);
         lab.network().delete_server(WORKER);
-        assert_eq!(lab.network().count(WORKER), 0, "there is nobody to count");
+        assert_eq!(lab.network().count(WORKER), 0, "there is no server");
         let second = lab.restart();
         assert_eq!(lab.network().count(WORKER), 0);
         assert_eq!(lab.end.call(WORK, &0).await, Some(0));
@@ -288,7 +289,7 @@ fn a_server_that_is_put_in_the_place_of_another_counts_from_0() {
 }
 
 #[test]
-fn a_call_leaves_when_it_is_made_and_dropping_it_does_not_take_it_back() {
+fn a_request_is_sent_when_the_call_is_made_and_dropping_the_call_does_not_stop_it() {
     finish(exact(1), |world| async move {
         let lab = Lab::new(&world);
         drop(lab.end.call(WORK, &5));
@@ -297,14 +298,14 @@ fn a_call_leaves_when_it_is_made_and_dropping_it_does_not_take_it_back() {
         assert_eq!(lab.done.get(), 2);
         assert_eq!(lab.network().total_bytes(), 4 * NUMBER_BYTES, "both replies arrived");
         assert_eq!(answer(&lab, unpolled).await, (Some(7), ms(100)));
-        // The places of finished calls serve again: answers must not get mixed up.
+        // The slots of finished calls are reused, but their replies must not get mixed up.
         assert_eq!(lab.end.call(WORK, &9).await, Some(9));
     });
 }
 
-/// A finished call leaves its place to the next one, which must not get what was meant for it.
+/// The slot of a finished call is reused, but the next call must not get the reply to the first.
 #[test]
-fn a_handler_that_answers_after_its_caller_was_told_answers_no_later_call() {
+fn a_handler_that_returns_after_its_call_has_failed_does_not_answer_a_later_call() {
     finish(exact(1), |world| async move {
         let lab = Lab::new(&world);
         let given_up = lab.end.call(WORK, &250);
@@ -320,7 +321,7 @@ fn a_handler_that_answers_after_its_caller_was_told_answers_no_later_call() {
 }
 
 #[test]
-fn a_call_that_has_failed_stays_failed_though_its_handler_answers_before_anybody_looks() {
+fn a_call_that_has_failed_stays_failed_even_if_its_handler_returns_before_it_is_polled() {
     let outcome = recorded(exact(1), |world| async move {
         let lab = Lab::new(&world);
         let failed = lab.end.call(WORK, &250);
@@ -338,7 +339,7 @@ fn a_call_that_has_failed_stays_failed_though_its_handler_answers_before_anybody
 }
 
 #[test]
-fn the_look_of_a_finished_call_tells_nothing_to_a_later_one() {
+fn the_dead_check_of_a_finished_call_does_not_affect_a_later_one() {
     finish(exact(1), |world| async move {
         let lab = Lab::new(&world);
         let finished = lab.end.call(WORK, &50);
@@ -349,13 +350,13 @@ fn the_look_of_a_finished_call_tells_nothing_to_a_later_one() {
         let next = lab.end.call(WORK, &1000);
         lab.sleep(ms(5)).await;
         lab.enable(false);
-        // The first call would have looked at 100 ms, that is 50 ms after this one was dispatched.
+        // The first call would have been checked at 100 ms, which is 50 ms after this one arrived.
         assert_eq!(answer(&lab, next).await, (None, start + TRANSIT + ms(100)));
     });
 }
 
 #[test]
-fn after_cleanup_calls_fail_at_once_and_uncounted_and_those_under_way_go_on() {
+fn after_cleanup_new_calls_fail_at_once_and_earlier_ones_continue() {
     finish(exact(1), |world| async move {
         let lab = Lab::new(&world);
         let under_way = lab.end.call(WORK, &5);
@@ -367,7 +368,7 @@ fn after_cleanup_calls_fail_at_once_and_uncounted_and_those_under_way_go_on() {
     });
 }
 
-/// The order in which a worker gets two requests that were sent one right after the other.
+/// The order in which two requests arrive that are sent right after each other.
 fn arrival_order(spec: RunSpec, is_reliable: bool) -> Vec<u64> {
     const ARRIVE: Method<u64, ()> = Method::new("Worker.Arrive");
     finish(spec, move |world| async move {
@@ -388,7 +389,7 @@ fn arrival_order(spec: RunSpec, is_reliable: bool) -> Vec<u64> {
 }
 
 #[test]
-fn requests_overtake_one_another_by_their_short_delays() {
+fn requests_with_shorter_delays_overtake_others() {
     let mut spec = benign(exact(1), &[Kind::RequestDrop]);
     for (first, second, expected) in [(20, 3, [1, 0]), (3, 20, [0, 1])] {
         spec.overrides.insert(on_link(Kind::RequestDelay, 0), first);
@@ -398,14 +399,14 @@ fn requests_overtake_one_another_by_their_short_delays() {
 }
 
 #[test]
-fn requests_sent_at_one_instant_overtake_one_another_even_on_a_reliable_network() {
+fn requests_sent_at_the_same_instant_arrive_in_any_order_even_on_a_reliable_network() {
     let orders: Vec<_> = SEEDS.map(|seed| arrival_order(RunSpec::seed(seed), true)).collect();
     for order in [[0, 1], [1, 0]] {
         assert!(orders.iter().any(|seen| seen[..] == order), "{order:?} never happened");
     }
 }
 
-/// What the record says of each call: its number, and how it went.
+/// What an event says about a call: the number of the call, and a description.
 fn told(event: &Event) -> Option<(u64, String)> {
     match event {
         Event::Sent { call, bytes, content, .. } => {
@@ -420,7 +421,7 @@ fn told(event: &Event) -> Option<(u64, String)> {
 }
 
 #[test]
-fn the_record_tells_the_life_of_each_call_and_why_it_was_lost() {
+fn the_record_shows_what_happens_to_each_call_and_why_it_is_lost() {
     let mut spec = with(exact(1), &[(Kind::ReplyHold, 300)]);
     spec.overrides.insert(on_link(Kind::RequestDrop, 1), 1);
     spec.overrides.insert(on_link(Kind::Unreachable, 3), 9);
@@ -437,7 +438,7 @@ fn the_record_tells_the_life_of_each_call_and_why_it_was_lost() {
         call.await;
         lab.end.call(WORK, &8).await;
     });
-    outcome.result.expect("it finishes");
+    outcome.result.expect("the run completes");
     let lives: Vec<(u64, String)> =
         outcome.events.iter().filter_map(|timed| told(&timed.event)).collect();
     let of =
@@ -454,7 +455,7 @@ fn the_record_tells_the_life_of_each_call_and_why_it_was_lost() {
 }
 
 #[test]
-fn the_record_tells_that_a_call_was_lost_because_the_network_is_closed() {
+fn the_record_shows_that_a_call_is_lost_because_the_network_is_closed() {
     let outcome = recorded(exact(1), |world| async move {
         let lab = Lab::new(&world);
         lab.end.call(WORK, &5).await;
@@ -474,7 +475,7 @@ fn the_record_tells_that_a_call_was_lost_because_the_network_is_closed() {
 }
 
 #[test]
-fn a_call_on_an_end_that_is_not_connected_takes_as_long_to_fail_as_any_unreachable_one() {
+fn a_call_on_an_end_that_is_not_connected_takes_time_to_fail() {
     let mut slowest = Duration::ZERO;
     for seed in SEEDS {
         slowest = slowest.max(finish(RunSpec::seed(seed), |world| async move {

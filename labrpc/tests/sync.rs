@@ -1,4 +1,4 @@
-//! How tasks wait for one another: signals, and channels without room.
+//! Signals, and channels without a buffer.
 
 mod common;
 
@@ -12,18 +12,18 @@ use labrpc::RunSpec;
 use labrpc::sync::{Notify, rendezvous};
 
 #[test]
-fn a_signal_is_kept_until_one_task_takes_it_and_several_are_one() {
+fn a_signal_stays_set_until_one_task_takes_it() {
     for seed in SEEDS {
         finish(RunSpec::seed(seed), |world| async move {
             let (tester, signal) = (world.tester(), Notify::new());
-            assert!(signal.notified().now_or_never().is_none(), "it starts unset");
+            assert!(signal.notified().now_or_never().is_none(), "a new signal is not set");
             for _ in 0..3 {
                 signal.notify();
             }
             assert_eq!(tester.timeout(ms(1), signal.notified()).await, Some(()));
             assert_eq!(tester.now(), Duration::ZERO, "it was set already");
-            assert_eq!(tester.timeout(ms(1), signal.notified()).await, None, "taken");
-            // A wait that was given up has not swallowed what comes after it.
+            assert_eq!(tester.timeout(ms(1), signal.notified()).await, None, "it has been taken");
+            // A wait that has been dropped does not take later signals.
             signal.notify();
             assert_eq!(tester.timeout(ms(1), signal.notified()).await, Some(()));
         });
@@ -31,7 +31,7 @@ fn a_signal_is_kept_until_one_task_takes_it_and_several_are_one() {
 }
 
 #[test]
-fn a_signal_wakes_the_task_that_waits_at_once() {
+fn a_signal_wakes_the_waiting_task_at_once() {
     for seed in SEEDS {
         finish(RunSpec::seed(seed), |world| async move {
             let (tester, signal) = (world.tester(), Notify::new());
@@ -47,7 +47,7 @@ fn a_signal_wakes_the_task_that_waits_at_once() {
 }
 
 #[test]
-fn of_two_tasks_that_wait_for_a_signal_the_second_has_taken_the_place_of_the_first() {
+fn of_two_tasks_that_wait_for_a_signal_only_the_second_is_woken() {
     for seed in SEEDS {
         finish(RunSpec::seed(seed), |world| async move {
             let (tester, signal) = (world.tester(), Notify::new());
@@ -78,18 +78,18 @@ fn a_sender_waits_until_its_value_is_taken_and_values_keep_their_order() {
             });
             for n in 0..3 {
                 tester.sleep(ms(10)).await;
-                assert_eq!(sent.borrow().len(), n, "nothing has room in the channel");
+                assert_eq!(sent.borrow().len(), n, "the channel has no buffer");
                 assert_eq!(receiver.receive().await, Some(n));
             }
             assert_eq!(task.await, Some(()));
             assert_eq!(*sent.borrow(), [(0, ms(10)), (1, ms(20)), (2, ms(30))]);
-            assert_eq!(receiver.receive().await, None, "the sender is gone with its task");
+            assert_eq!(receiver.receive().await, None, "the sender was dropped with its task");
         });
     }
 }
 
 #[test]
-fn a_receiver_waits_until_something_is_sent() {
+fn a_receiver_waits_until_a_value_is_sent() {
     for seed in SEEDS {
         finish(RunSpec::seed(seed), |world| async move {
             let (tester, (mut sender, mut receiver)) = (world.tester(), rendezvous());
@@ -107,13 +107,13 @@ fn a_receiver_waits_until_something_is_sent() {
 }
 
 #[test]
-fn giving_up_a_send_takes_the_offer_back() {
+fn dropping_a_send_withdraws_the_value() {
     finish(RunSpec::seed(1), |world| async move {
         let (tester, (mut sender, mut receiver)) = (world.tester(), rendezvous());
         let guards = Guards::default();
         let offer = (1, guards.clone());
         assert_eq!(tester.timeout(ms(5), sender.send(offer)).await, None);
-        assert_eq!(guards.others(), 0, "it is gone");
+        assert_eq!(guards.others(), 0, "the value was dropped");
         assert!(receiver.receive().now_or_never().is_none(), "there is nothing to take");
         let offer = (2, guards.clone());
         let task = tester.spawn("sender", async move { sender.send(offer).await });
@@ -123,20 +123,20 @@ fn giving_up_a_send_takes_the_offer_back() {
 }
 
 #[test]
-fn giving_up_a_receive_loses_nothing() {
+fn dropping_a_receive_loses_no_value() {
     finish(RunSpec::seed(1), |world| async move {
         let (tester, (mut sender, mut receiver)) = (world.tester(), rendezvous());
         assert_eq!(tester.timeout(ms(5), receiver.receive()).await, None);
         let task = tester.spawn("sender", async move { sender.send(1).await });
         tester.sleep(ms(5)).await;
-        assert!(!task.is_finished(), "nobody has taken it");
+        assert!(!task.is_finished(), "the value has not been taken");
         assert_eq!(receiver.receive().await, Some(1));
         assert_eq!(task.await, Some(true));
     });
 }
 
 #[test]
-fn a_send_to_a_receiver_that_is_gone_is_false_and_the_value_is_dropped() {
+fn sending_to_a_dropped_receiver_returns_false_and_drops_the_value() {
     for seed in SEEDS {
         finish(RunSpec::seed(seed), |world| async move {
             let (tester, (mut sender, receiver)) = (world.tester(), rendezvous());
@@ -151,16 +151,16 @@ fn a_send_to_a_receiver_that_is_gone_is_false_and_the_value_is_dropped() {
             tester.sleep(ms(5)).await;
             assert_eq!(guards.others(), 2);
             drop(receiver);
-            assert_eq!(guards.others(), 1, "what was not taken is gone");
+            assert_eq!(guards.others(), 1, "the value that was not taken is dropped");
             assert_eq!(task.await, Some((false, ms(5), false)));
             assert_eq!(guards.others(), 0);
         });
     }
 }
 
-/// As an applier and a crash: what a server offers and nobody has taken goes with it.
+/// A server that crashes while it offers a committed command, for example, withdraws it.
 #[test]
-fn an_offer_of_a_crashed_server_is_never_taken() {
+fn a_value_offered_by_a_crashed_server_is_never_taken() {
     for seed in SEEDS {
         finish(RunSpec::seed(seed), |world| async move {
             let (server, (mut sender, mut receiver)) = (world.server(0), rendezvous());
@@ -173,7 +173,7 @@ fn an_offer_of_a_crashed_server_is_never_taken() {
 }
 
 #[test]
-fn a_value_that_was_taken_was_taken_though_the_receiver_is_gone_then() {
+fn a_send_succeeds_even_if_the_receiver_is_dropped_right_after_taking_the_value() {
     for seed in SEEDS {
         finish(RunSpec::seed(seed), |world| async move {
             let (tester, (mut sender, mut receiver)) = (world.tester(), rendezvous());

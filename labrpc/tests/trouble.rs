@@ -1,4 +1,4 @@
-//! How a run ends that does not finish: each way is reported with the tasks concerned.
+//! Runs that end before their main task does: each reason is reported with the tasks concerned.
 
 mod common;
 
@@ -16,17 +16,17 @@ use labrpc::{
     Address, Kind, Limits, Method, Node, RunSpec, Service, Simulation, TaskInfo, Trouble,
 };
 
-/// A line of this file, as reports show it.
+/// A line of this file, as shown in reports.
 fn place(line: u32) -> String {
     format!("{}:{line}", file!())
 }
 
-/// The one task of that name.
+/// The only task with that name.
 fn named<'a>(tasks: &'a [TaskInfo], name: &str) -> &'a TaskInfo {
     let mut found = tasks.iter().filter(|task| task.name == name);
     match (found.next(), found.next()) {
         (Some(task), None) => task,
-        _ => panic!("not exactly one task is named {name:?}: {tasks:#?}"),
+        _ => panic!("expected exactly one task named {name:?}: {tasks:#?}"),
     }
 }
 
@@ -38,7 +38,7 @@ fn a_stuck_run_names_every_task_with_its_place_and_what_it_waits_for() {
     let outcome = recorded(exact(1), move |world| async move {
         let note = |line| lines_there.lock().unwrap().push(place(line));
         let lab = Lab::new(&world);
-        // Each `note` stands right before the line that a report is to show.
+        // Each `note` refers to a line that the report must show.
         note(line!() + 1);
         lab.worker.add_service(Service::new().method(STALL, |()| pending()));
         let (end, client) = (lab.end.clone(), world.client(3));
@@ -70,7 +70,7 @@ fn a_stuck_run_names_every_task_with_its_place_and_what_it_waits_for() {
 
     let handler = named(waiting, "Worker.Stall");
     assert_eq!((handler.node, &handler.spawned_at), (WORKER, stall_at));
-    assert_eq!(handler.waiting, "waits for something of its own");
+    assert_eq!(handler.waiting, "waits for something that the lab cannot identify");
     let asks = named(waiting, "asks");
     assert_eq!((asks.node, &asks.spawned_at), (Node::client(3), asks_at));
     let answer = format!("waits at {call_at} for the answer to Worker.Stall");
@@ -85,8 +85,8 @@ fn a_stuck_run_names_every_task_with_its_place_and_what_it_waits_for() {
         let waiting = &named(waiting, name).waiting;
         assert!(waiting.ends_with(what), "{name} {waiting}");
     };
-    waits_for("sends", "for the receiver to take what it sent");
-    waits_for("reads", "for something to be sent");
+    waits_for("sends", "for the receiver to take the value it sent");
+    waits_for("reads", "for a value to be sent");
     waits_for("joins", "for the end of task asks");
     let details = trouble.details().join("\n");
     for text in [&handler.spawned_at, &answer, &notification, "client 3", "server 1", "\"reads\""] {
@@ -95,7 +95,7 @@ fn a_stuck_run_names_every_task_with_its_place_and_what_it_waits_for() {
 }
 
 #[test]
-fn the_time_limit_ends_a_run_before_the_first_step_that_is_later() {
+fn the_time_limit_ends_a_run_before_the_first_step_beyond_it() {
     let limits = Limits { virtual_time: ms(1000), ..Limits::default() };
     let run = |step: Duration, steps: u32| {
         Simulation::new(exact(1)).limits(limits.clone()).run(move |world| async move {
@@ -104,7 +104,7 @@ fn the_time_limit_ends_a_run_before_the_first_step_that_is_later() {
             }
         })
     };
-    assert_eq!(run(ms(100), 10).result, Ok(()), "the limit itself is within it");
+    assert_eq!(run(ms(100), 10).result, Ok(()), "the limit itself is allowed");
     let outcome = run(ms(300), 10);
     assert_eq!(outcome.elapsed, ms(900));
     let Err(Trouble::TimeLimit { limit, main: Some(main) }) = &outcome.result else {
@@ -116,7 +116,7 @@ fn the_time_limit_ends_a_run_before_the_first_step_that_is_later() {
 }
 
 #[test]
-fn the_time_limit_tells_of_the_main_task_also_when_others_were_there_first() {
+fn the_time_limit_reports_the_main_task_even_if_it_was_not_spawned_first() {
     let outcome = recorded(exact(1), |world| {
         drop(world.tester().spawn("first", pending::<()>()));
         async move { world.tester().sleep(Duration::MAX).await }
@@ -128,7 +128,7 @@ fn the_time_limit_tells_of_the_main_task_also_when_others_were_there_first() {
 }
 
 #[test]
-fn the_event_limit_counts_polls_and_messages_and_names_who_was_polled_last() {
+fn the_event_limit_counts_polls_and_messages_and_reports_the_last_task() {
     let run = |events: u64| {
         let limits = Limits { events, ..Limits::default() };
         Simulation::new(exact(1)).limits(limits).run(|world| async move {
@@ -138,7 +138,8 @@ fn the_event_limit_counts_polls_and_messages_and_names_who_was_polled_last() {
             }
         })
     };
-    // A request, the poll of its handler, a reply, the poll of its caller; and the first poll.
+    // For each call: the request, the handler's poll, the reply, the caller's poll. And the first
+    // poll.
     let whole = run(1_000_000);
     assert_eq!((whole.result, whole.event_count), (Ok(()), 4001));
     let outcome = run(2000);
@@ -150,7 +151,7 @@ fn the_event_limit_counts_polls_and_messages_and_names_who_was_polled_last() {
 }
 
 #[test]
-fn a_task_that_wakes_itself_for_ever_is_named_and_those_that_wait_are_not() {
+fn a_task_that_keeps_waking_itself_is_reported_without_waiting_tasks() {
     let outcome = recorded(exact(1), |world| async move {
         let server = world.server(2);
         drop(server.runtime().spawn("innocent", pending::<()>()));
@@ -172,7 +173,7 @@ fn a_task_that_wakes_itself_for_ever_is_named_and_those_that_wait_are_not() {
 }
 
 #[test]
-fn tasks_that_wake_one_another_for_ever_are_spinning_too() {
+fn tasks_that_keep_waking_each_other_are_spinning_too() {
     let outcome = recorded(exact(1), |world| async move {
         let signals = [Notify::new(), Notify::new()];
         for (name, i) in [("ping", 0), ("pong", 1)] {
@@ -194,9 +195,9 @@ fn tasks_that_wake_one_another_for_ever_are_spinning_too() {
     assert_eq!(names, ["ping", "pong"].into());
 }
 
-/// A call may fail at the instant at which it is made, when a delay of 0 ms is drawn.
+/// A call fails at the instant at which it is made if the drawn delay is 0 ms.
 #[test]
-fn a_task_that_calls_for_ever_without_time_passing_is_spinning() {
+fn a_task_that_keeps_calling_without_time_passing_is_spinning() {
     let mut at_once = exact(1);
     let fails_at_once = |n| (Address::of_call(Kind::Unreachable, CALLER, Node::TESTER, n), 0);
     at_once.overrides = (0..20_000).map(fails_at_once).collect();
@@ -227,7 +228,7 @@ fn a_panic_in_a_task_is_reported_with_task_node_message_and_place() {
             lose(3)
         });
         let never = task.await;
-        panic!("the run goes on after a panic: {never:?}");
+        panic!("the run continues after a panic: {never:?}");
     });
     let result: Result<(), Trouble> = outcome.result;
     let Err(trouble @ Trouble::Panicked { task: Some(task), message, at: Some(at), suspects }) =
@@ -274,8 +275,8 @@ fn a_panic_while_the_world_is_built_belongs_to_no_task() {
     assert!(message.contains("too early") && at.contains(file!()), "{message} at {at}");
 }
 
-/// Makes one task of a server borrow a cell over a wait that `hold` chooses, and another task, or
-/// the tester on the server's behalf, find it borrowed.
+/// Has a task of a server hold a borrow across the wait that `hold` returns. Another task, or the
+/// tester acting for the server, then tries to borrow the same cell.
 fn borrow_over_a_wait(by_tester: bool, hold: fn(&labrpc::Runtime) -> Wait) -> Trouble {
     let outcome = recorded(exact(1), move |world| async move {
         let (server, bystander) = (world.server(2), world.server(3));
@@ -283,7 +284,7 @@ fn borrow_over_a_wait(by_tester: bool, hold: fn(&labrpc::Runtime) -> Wait) -> Tr
         drop(bystander.runtime().spawn("elsewhere", world.tester().sleep(ms(50))));
         drop(server.runtime().spawn("harmless", server.runtime().sleep(ms(50))));
         let (held, runtime) = (state.clone(), server.runtime().clone());
-        #[allow(clippy::await_holding_refcell_ref, reason = "the very mistake to be reported")]
+        #[allow(clippy::await_holding_refcell_ref, reason = "the mistake that must be reported")]
         drop(server.runtime().spawn("holder", async move {
             let guard = held.borrow_mut();
             hold(&runtime).await;
@@ -313,7 +314,7 @@ fn suspected(trouble: &Trouble) -> Vec<&'static str> {
 }
 
 #[test]
-fn a_borrow_that_is_held_over_a_wait_is_reported_with_the_waiting_tasks_of_that_server() {
+fn a_borrow_held_across_an_await_is_reported_with_the_suspended_tasks_of_the_server() {
     for by_tester in [false, true] {
         let held_at = line!() + 1;
         let trouble = borrow_over_a_wait(by_tester, |runtime| Box::pin(runtime.sleep(ms(10))));
@@ -328,13 +329,13 @@ fn a_borrow_that_is_held_over_a_wait_is_reported_with_the_waiting_tasks_of_that_
 }
 
 #[test]
-fn a_holder_that_waits_for_something_of_its_own_is_a_suspect_too() {
+fn a_holder_that_waits_for_an_unknown_future_is_a_suspect_too() {
     let trouble = borrow_over_a_wait(false, |_| Box::pin(pending()));
     assert_eq!(suspected(&trouble), ["harmless", "holder"]);
 }
 
 #[test]
-fn calling_a_method_that_the_server_does_not_have_ends_the_run_and_lists_what_it_has() {
+fn calling_an_unknown_method_ends_the_run_and_lists_the_known_ones() {
     const MISSING: Method<u64, u64> = Method::new("Worker.Missing");
     let outcome =
         recorded(exact(1), |world| async move { Lab::new(&world).end.call(MISSING, &0).await });
@@ -342,7 +343,7 @@ fn calling_a_method_that_the_server_does_not_have_ends_the_run_and_lists_what_it
     let expected =
         Trouble::UnknownMethod { server: WORKER, method: MISSING.name(), known: vec![WORK.name()] };
     assert_eq!(trouble, expected);
-    assert_eq!(outcome.elapsed, TRANSIT, "known when the request arrives");
+    assert_eq!(outcome.elapsed, TRANSIT, "detected when the request arrives");
     let text = trouble.to_string();
     assert!(text.contains("Worker.Missing") && text.contains("it has Worker.Work"), "{text}");
 }
@@ -362,7 +363,7 @@ fn stop_ends_the_run_when_the_poll_of_its_caller_returns() {
     assert_eq!(reached.load(Ordering::Relaxed), 1);
 }
 
-/// A panic in one simulation is a finding: the next one on any thread starts afresh.
+/// A panic in one simulation must not affect the next one.
 #[test]
 fn a_run_after_a_panic_is_like_any_other() {
     let run = |fails: bool| {
@@ -372,7 +373,7 @@ fn a_run_after_a_panic_is_like_any_other() {
             for n in 0..10 {
                 assert_eq!(lab.end.call(WORK, &n).await, Some(n));
                 polls.set(polls.get() + 1);
-                assert!(!fails || n < 5, "as wanted");
+                assert!(!fails || n < 5, "the panic that this test needs");
             }
             polls.get()
         })

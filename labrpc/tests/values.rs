@@ -1,4 +1,5 @@
-//! What a seed's dice show is documented: the same values on every platform, in every version.
+//! The values that a seed gives are documented, and the same on every platform and in every
+//! version.
 
 mod common;
 
@@ -10,7 +11,7 @@ use labrpc::{Address, Kind, Node, RunSpec, World};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// The first 64-bit values of the dice of server 0, those of server 1, and of the test's own dice.
+/// The first 64-bit values of the dice of server 0, of server 1, and of the test.
 fn first_values(world: &World, count: usize) -> [Vec<u64>; 3] {
     let dice = [
         world.server(0).runtime().dice(),
@@ -20,10 +21,10 @@ fn first_values(world: &World, count: usize) -> [Vec<u64>; 3] {
     dice.map(|mut dice| (0..count).map(|_| dice.next_u64()).collect())
 }
 
-/// The constants were computed by a ChaCha8 that shares no code with this program, from the
-/// algorithms as they are published.
+/// The constants were computed with an independent implementation of the published ChaCha8
+/// algorithm.
 #[test]
-fn the_first_dice_of_a_seed_are_these() {
+fn the_first_values_of_a_seed_are_fixed() {
     let expected = [
         (
             0,
@@ -48,7 +49,7 @@ fn the_first_dice_of_a_seed_are_these() {
     }
 }
 
-/// The `n`-th value of a sequence, from `rand_chacha` alone.
+/// The value of a sequence at an address, computed directly with `rand_chacha`.
 fn value_at(seed: u64, address: Address) -> u64 {
     let mut root = ChaCha8Rng::seed_from_u64(seed);
     root.set_word_pos(8 * address.kind as u128);
@@ -80,7 +81,7 @@ fn each_value_of_a_sequence_can_be_computed_from_its_address() {
 }
 
 #[test]
-fn overrides_and_a_second_seed_leave_the_numbers_of_the_other_values_as_they_are() {
+fn overrides_and_a_second_seed_do_not_renumber_the_other_values() {
     let dice = |n| Address { kind: Kind::Dice, from: 0, to: 0, n };
     let mut spec = benign(RunSpec::seed(1), &[Kind::Dice]);
     spec.overrides.insert(dice(3), 777);
@@ -102,12 +103,12 @@ fn overrides_and_a_second_seed_leave_the_numbers_of_the_other_values_as_they_are
     }
 }
 
-/// All random bytes of the standard library come from one decision, as any other decision's value
-/// can be given.
+/// All random bytes of the standard library come from a single decision, which can be overridden
+/// like any other.
 #[test]
 #[cfg(target_os = "linux")]
 #[allow(clippy::disallowed_types, reason = "its order is the subject")]
-fn the_order_of_a_hash_map_is_decided_at_one_address() {
+fn the_order_of_a_hash_map_is_a_single_decision() {
     use std::collections::HashMap;
     let order = |spec| {
         finish(spec, |_| async { (0..50).map(|i| (i, ())).collect::<HashMap<i32, ()>>() })

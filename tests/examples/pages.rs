@@ -58,7 +58,7 @@ const BOASTER: Implementation = Implementation::new("boaster", |env: Env| {
 fn main() {
     let directory = std::env::args().nth(1).expect("usage: pages DIRECTORY");
     let directory = Path::new(&directory);
-    std::fs::create_dir_all(directory).expect("the directory can be made");
+    std::fs::create_dir_all(directory).expect("the directory cannot be created");
     let failed = answer("Backup2B", 0, BOASTER);
     assert!(failed.record.failure.is_some(), "the run fails");
     let kv = with_unordered(answer("OnePartition3A", 0, raft::REFERENCE));
@@ -70,7 +70,7 @@ fn main() {
         let page = view::page(&answer, &replay, &[]);
         println!("{name}: {} events, {} bytes", answer.events.len(), page.len());
         std::fs::write(directory.join(format!("{name}.html")), page)
-            .expect("the page can be written");
+            .expect("the page cannot be written");
     }
 }
 

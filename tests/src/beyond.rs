@@ -20,16 +20,16 @@ const POLL: Duration = Duration::from_millis(1);
 const LONGEST_ELECTION: Duration = Duration::from_secs(10);
 /// How long a server is left alone, so that its election time-outs can be measured.
 const ALONE: Duration = Duration::from_secs(8);
-/// The number of time-outs in a row that must not all be alike.
+/// The number of time-outs in a row that must not all be equal.
 const TIMEOUTS: usize = 8;
 /// The longest and the shortest of [`TIMEOUTS`] time-outs must differ by this much. With a spread
 /// of 5 ms, elections already succeed in the paper's measurements (section 9.3).
 const LEAST_SPREAD: Duration = Duration::from_millis(5);
 
-/// Forty times the leader of seven servers is cut off, and the others elect a new one on a reliable
-/// network; then one server is left alone. Catches election time-outs that are not drawn anew each
-/// time, or are so close together that several servers become candidates at once and split the
-/// vote.
+/// The leader of seven servers is cut off forty times, and each time the others elect a new one on
+/// a reliable network. Then one server is left alone. Catches election time-outs that are not drawn
+/// again each time, or that are so close together that several servers become candidates at once
+/// and split the vote.
 pub(crate) async fn elections(cfg: &Config) -> Checked<()> {
     let mut terms = 0;
     for _ in 0..LEADER_CHANGES {
@@ -38,7 +38,7 @@ pub(crate) async fn elections(cfg: &Config) -> Checked<()> {
         let (_, after) = newer_leader(cfg, before).await?;
         terms += after - before;
         cfg.connect(leader);
-        // The old leader has time to become a follower, and the next change may come at any moment
+        // The old leader has time to become a follower, and the next change can come at any moment
         // between two heartbeats.
         let pause = cfg.dice().span(Duration::from_millis(400), Duration::from_millis(800));
         cfg.sleep(pause).await;
@@ -54,7 +54,7 @@ pub(crate) async fn elections(cfg: &Config) -> Checked<()> {
     check_timeouts(cfg, alone).await
 }
 
-/// Waits for a connected leader of a term above `term`. Returns the leader and its term.
+/// Waits for a connected leader with a term above `term`. Returns the leader and its term.
 async fn newer_leader(cfg: &Config, term: u64) -> Checked<(usize, u64)> {
     let find = async {
         loop {
@@ -69,8 +69,8 @@ async fn newer_leader(cfg: &Config, term: u64) -> Checked<(usize, u64)> {
     found.ok_or_else(|| cfg.expected(expectation!("no leader was elected within {limit} s")))
 }
 
-/// The connected leader of the highest term above `term`, with its term: a leader of an earlier one
-/// that was cut off may not have heard of it yet.
+/// The connected leader with the highest term above `term`, and its term. A leader that was cut off
+/// may not know yet that it has been replaced.
 fn find_newer_leader(cfg: &Config, term: u64) -> Option<(usize, u64)> {
     let mut newest: Option<(usize, u64)> = None;
     for i in (0..cfg.n()).filter(|&i| cfg.is_connected(i)) {
@@ -123,7 +123,7 @@ async fn measure_timeouts(cfg: &Config, alone: usize) -> Vec<Duration> {
     timeouts
 }
 
-/// The term of a server; `None` when it is down.
+/// The term of a server, or `None` if it is down.
 fn current_term(cfg: &Config, i: usize) -> Option<u64> {
     cfg.state(i).map(|state| state.term)
 }
@@ -140,9 +140,9 @@ const COMMAND_BYTES: usize = 1000;
 /// what sending the common entries again would take.
 const MOST_BYTES: u64 = COMMON_ENTRIES * COMMAND_BYTES as u64 / 2;
 
-/// Twice, a leader of three servers is cut off, accepts commands that never commit, and comes back
-/// to a leader that was elected in the meantime. Catches a Raft that sends entries again that both
-/// logs have in common.
+/// A leader of three servers is cut off, accepts commands that never commit, and comes back to a
+/// leader that was elected in the meantime; this happens twice. Catches a Raft that resends entries
+/// which both logs have in common.
 ///
 /// First the logs diverge in the middle of a term. The new leader has entries of the conflicting
 /// term, so it can continue after the last of them. Then they diverge at the beginning of a term of
@@ -206,7 +206,7 @@ const PROMPT: Duration = Duration::from_millis(50);
 
 /// A server of three is brought back by the leader's snapshot, twelve times; then the third server
 /// is cut off, and commands must commit as fast as before. Catches a leader that counts a snapshot
-/// as under way and never stops counting it, so that in the end it sends that server nothing but
+/// as in flight and never stops counting it, so that in the end it sends that server nothing but
 /// heartbeats.
 pub(crate) async fn snapshot_speed(cfg: &Config) -> Checked<()> {
     let leader = cfg.check_one_leader().await?;

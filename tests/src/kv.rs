@@ -36,29 +36,29 @@ pub(crate) struct KvConfig {
 pub(crate) struct KvSetup {
     pub(crate) servers: usize,
     pub(crate) unreliable: bool,
-    /// The size of the saved state, in bytes, at which servers make a snapshot; `None` for no
-    /// snapshots, where the course has -1.
+    /// The size of the saved state, in bytes, at which servers take a snapshot. `None` means no
+    /// snapshots, like -1 in the course.
     pub(crate) max_raft_state: Option<usize>,
 }
 
-/// A reliable network, and no snapshots.
+/// A cluster on a reliable network, without snapshots.
 pub(crate) fn kv_servers(servers: usize) -> KvSetup {
     KvSetup { servers, unreliable: false, max_raft_state: None }
 }
 
 impl KvSetup {
-    /// The network loses and delays messages.
+    /// Makes the network lose and delay messages.
     pub(crate) fn unreliable(self) -> KvSetup {
         KvSetup { unreliable: true, ..self }
     }
 
-    /// Servers make a snapshot when their saved state reaches 1000 bytes.
+    /// Makes servers take a snapshot when their saved state reaches 1000 bytes.
     pub(crate) fn snapshots(self) -> KvSetup {
         KvSetup { max_raft_state: Some(1000), ..self }
     }
 
-    /// A whole test: makes the cluster, announces the test, runs `body`, notes the statistics and
-    /// cleans up.
+    /// Runs a whole test: makes the cluster, announces the test, runs `body`, notes the statistics
+    /// and cleans up.
     pub(crate) fn run<Body>(self, lab: Lab, body: Body) -> Steps
     where
         Body: AsyncFnOnce(&KvConfig) -> Checked<()> + 'static,
@@ -81,7 +81,7 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// The number by which [`KvConfig::link_client`] knows it.
+    /// The number of the client, for [`KvConfig::link_client`].
     pub(crate) fn number(&self) -> usize {
         self.number
     }
@@ -96,7 +96,7 @@ impl Deref for KvConfig {
 }
 
 impl KvConfig {
-    /// A cluster whose servers all run and are connected: the course's `make_config`.
+    /// Creates a cluster whose servers are all running and connected: the course's `make_config`.
     fn new(lab: Lab, setup: KvSetup) -> KvConfig {
         let KvSetup { servers, unreliable, max_raft_state } = setup;
         let config = KvConfig {
@@ -136,7 +136,7 @@ impl KvConfig {
         self.crash_server(i);
     }
 
-    /// Connects all servers with one another.
+    /// Connects all servers to each other.
     pub(crate) fn connect_all(&self) {
         self.step(|| "connect all servers".into());
         for i in 0..self.n() {
@@ -156,7 +156,7 @@ impl KvConfig {
         }
     }
 
-    /// A majority of the servers without the leader, and a minority that ends with the leader. As
+    /// Returns a majority of the servers without the leader, and a minority that ends with it. As
     /// in the course, the leader is the first server that claims to lead, even if it has been
     /// replaced; if none does, it is server 0.
     pub(crate) fn make_partition(&self) -> [Vec<usize>; 2] {
@@ -173,8 +173,8 @@ impl KvConfig {
 
     // Clients.
 
-    /// A client with an end to each server, which its clerk gets in a random order. Only the ends
-    /// to the given servers are enabled.
+    /// Creates a client with an end to each server, which its clerk gets in a random order. Only
+    /// the ends to the given servers are enabled.
     pub(crate) fn make_client(&self, servers: impl IntoIterator<Item = usize>) -> Client {
         let number = self.clients.borrow().len();
         let node = Node::client(number);
@@ -194,7 +194,7 @@ impl KvConfig {
         Client { number, clerk: Clerk::new(ends, self.lab().world().client(number)) }
     }
 
-    /// A client that can reach all servers.
+    /// Creates a client that can reach all servers.
     pub(crate) fn make_client_of_all(&self) -> Client {
         self.make_client(0..self.n())
     }
@@ -217,7 +217,7 @@ impl KvConfig {
 
     // Operations, which are counted and added to the history.
 
-    /// The value of a key; empty when the key does not exist.
+    /// Returns the value of a key, which is empty if the key does not exist.
     pub(crate) async fn get(&self, client: &mut Client, key: &str) -> String {
         let call = self.record_call(client, key, Input::Get);
         let value = client.clerk.get(key).await;
@@ -237,7 +237,7 @@ impl KvConfig {
         self.record_answer(call, "");
     }
 
-    /// A Get that must return this value.
+    /// Does a Get, which must return this value.
     pub(crate) async fn check(&self, client: &mut Client, key: &str, value: &str) -> Checked<()> {
         let got = self.get(client, key).await;
         if got == value {
@@ -246,7 +246,7 @@ impl KvConfig {
         Err(self.wrong(expectation!("Get({key:?}): expected {value:?}, received {got:?}")))
     }
 
-    /// Adds an operation to the history when a client begins it. Returns its place there.
+    /// Adds an operation to the history when a client begins it. Returns its index there.
     fn record_call(&self, client: &Client, key: &str, input: Input) -> usize {
         let now = self.tester().now();
         let call = self.history.borrow_mut().call(client.number, key, input, now);
@@ -299,9 +299,8 @@ impl KvConfig {
         Err(self.failure(None, reason))
     }
 
-    /// The failure of a test whose service gave a wrong answer. When the history is not
-    /// linearizable, that is the failure instead, because it explains more than one unexpected
-    /// value does.
+    /// The failure of a test whose service gave a wrong answer. If the history is not linearizable,
+    /// that becomes the failure, because it explains more than a single unexpected value.
     pub(crate) fn wrong(&self, what: impl Into<Expectation>) -> Failure {
         match self.check_linearizable() {
             Err(failure) if matches!(failure.reason, Reason::NotLinearizable(_)) => failure,
@@ -311,7 +310,7 @@ impl KvConfig {
 
     // The test.
 
-    /// Runs a test's steps until the test's time is up. Clerks retry for ever, so without a limit a
+    /// Runs a test's steps until the test's time is up. Clerks retry forever, so without a limit a
     /// test whose service is stuck would never end.
     async fn in_time(&self, steps: impl Future<Output = Checked<()>>) -> Checked<()> {
         let left = self.deadline().saturating_sub(self.tester().now());
@@ -348,7 +347,7 @@ impl KvConfig {
     }
 }
 
-/// The place of an operation in the history.
+/// The index of an operation in the history.
 fn find_call(history: &History, operation: &Operation) -> Option<usize> {
     history.operations().iter().position(|each| each.called == operation.called)
 }

@@ -67,8 +67,8 @@ pub(crate) async fn unreliable_one_key(cfg: &KvConfig) -> Checked<()> {
     Ok(())
 }
 
-/// The leader is in the minority of a partition. The majority goes on, the minority must not
-/// answer, and after the partition has healed every operation completes.
+/// The leader is in the minority of a partition. The majority makes progress, the minority must not
+/// answer, and when the partition has healed, every operation completes.
 ///
 /// After the heal, Go's test does not really wait for the Get that was stuck in the minority. This
 /// one does, and it also checks that the history is linearizable.

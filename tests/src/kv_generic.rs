@@ -21,15 +21,15 @@ const BEFORE_PARTITIONS: Duration = Duration::from_secs(1);
 const WORK: Duration = Duration::from_secs(5);
 /// The shortest time that a partition lasts.
 const PARTITION: Duration = Duration::from_secs(1);
-/// A partition lasts longer than [`PARTITION`] by fewer milliseconds than this.
+/// The range, in milliseconds, of the time by which a partition lasts longer than [`PARTITION`].
 const PARTITION_SPREAD_MS: u64 = 200;
 /// The longest time between the clients' signal to stop and the crash of the servers. It is about
 /// the time that an operation takes on a reliable network, so that a crash can hit any moment of
 /// one.
 const BEFORE_CRASH: Duration = Duration::from_micros(150);
-/// How many of a thousand operations are Appends.
+/// The number of Appends in a thousand operations.
 const APPENDS: u64 = 500;
-/// With random keys, how many of a thousand other operations are Puts.
+/// With random keys, the number of Puts in a thousand of the other operations.
 const PUTS: u64 = 100;
 /// The saved state may be this many times as large as the snapshot threshold.
 const LOG_SIZE_FACTOR: usize = 8;
@@ -62,39 +62,39 @@ pub(crate) fn clients(clients: usize) -> GenericTest {
 }
 
 impl GenericTest {
-    /// The network loses and delays messages.
+    /// Makes the network lose and delay messages.
     pub(crate) fn unreliable(self) -> GenericTest {
         GenericTest { cluster: self.cluster.unreliable(), ..self }
     }
 
-    /// All servers crash and restart at the end of each round.
+    /// Crashes and restarts all servers at the end of each round.
     pub(crate) fn crash(self) -> GenericTest {
         GenericTest { crash: true, ..self }
     }
 
-    /// The servers are partitioned into two groups, which are drawn anew about every second.
+    /// Partitions the servers into two groups, which are drawn again about every second.
     pub(crate) fn partitions(self) -> GenericTest {
         GenericTest { partitions: true, ..self }
     }
 
-    /// Servers make a snapshot when their saved state reaches 1000 bytes.
+    /// Makes servers take a snapshot when their saved state reaches 1000 bytes.
     pub(crate) fn snapshots(self) -> GenericTest {
         GenericTest { cluster: self.cluster.snapshots(), ..self }
     }
 
-    /// Seven servers, and clients that write to each other's keys. The pause is halved, because
-    /// with as many clients as this test has, they mostly wait for the service.
+    /// Uses seven servers, and has clients write to each other's keys. The pause is halved, because
+    /// the many clients of this test mostly wait for the service.
     pub(crate) fn random_keys(self) -> GenericTest {
         let cluster = KvSetup { servers: 7, ..self.cluster };
         GenericTest { cluster, random_keys: true, pause: self.pause / 2, ..self }
     }
 
-    /// Clients do three times as many operations.
+    /// Has clients do three times as many operations.
     pub(crate) fn busy(self) -> GenericTest {
         GenericTest { pause: self.pause / 3, ..self }
     }
 
-    /// The whole test.
+    /// Runs the whole test.
     pub(crate) fn run(self, lab: Lab) -> Steps {
         self.cluster.run(lab, async move |cfg| {
             let mut checking = cfg.make_client_of_all();
@@ -103,14 +103,14 @@ impl GenericTest {
                 self.iteration(cfg, &mut checking, &mut written).await?;
             }
             let can_tell_apart = linearizability::can_tell_apart(cfg.history().operations());
-            debug_assert!(!self.random_keys || can_tell_apart, "two writes to a key are alike");
+            debug_assert!(!self.random_keys || can_tell_apart, "two writes to a key are equal");
             cfg.check_linearizable()
         })
     }
 
-    /// One round. With random keys, `written` counts the values that each client has written so
-    /// far: the numbering continues from round to round, whereas in Go it starts again at 0. Thus
-    /// no two writes to a key are alike, which makes the search for an order easy.
+    /// Runs one round. With random keys, `written` counts the values that each client has written
+    /// so far: the numbering continues from round to round, whereas in Go it starts again at 0.
+    /// Thus no two writes to a key are equal, which makes the search for an order easy.
     async fn iteration(
         self,
         cfg: &KvConfig,
@@ -144,7 +144,7 @@ impl GenericTest {
             for i in 0..cfg.n() {
                 cfg.shutdown(i);
             }
-            // Lets the calls under way fail.
+            // Lets calls in progress fail.
             cfg.sleep_election_timeout().await;
             for i in 0..cfg.n() {
                 cfg.start(i);
@@ -163,9 +163,9 @@ impl GenericTest {
         check_sizes(cfg)
     }
 
-    /// Works until it is told to stop, and then for one more operation: in Go, too, an operation is
-    /// under way at that moment. Returns `count` plus the number of values written, where the empty
-    /// value that a client first puts under its own key does not count.
+    /// Runs a client until it is told to stop, and then for one more operation: in Go, too, an
+    /// operation is in progress at that moment. Returns `count` plus the number of values written,
+    /// where the empty value that a client first puts under its own key does not count.
     async fn client(self, cfg: KvConfig, i: usize, mut count: u64, stop: Rc<Stop>) -> Checked<u64> {
         let mut client = cfg.make_client_of_all();
         let dice = cfg.client_dice(i as u32);
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn each_append_must_be_there_once_and_in_order() {
+    fn each_append_must_occur_once_and_in_order() {
         let value: String = (0..12).map(|j| appended(3, j)).collect();
         assert_eq!(wrong_append(3, &value, 12), None);
         // Other clients' values in between do not matter, nor does what comes after.
@@ -338,7 +338,7 @@ mod tests {
                 ("wrongly ordered element", "x 3 5 y"),
             ),
         ] {
-            let (what, element, _) = wrong_append(3, &wrong, 12).expect("it is wrong");
+            let (what, element, _) = wrong_append(3, &wrong, 12).expect("the value is wrong");
             assert_eq!((what, element.as_str()), expected, "{wrong}");
         }
     }

@@ -14,9 +14,9 @@
 //! |---|---|
 //! | `suite` | the registry: every test with its title, points and cluster |
 //! | `parts` | which parts of the registry this lab has; a handout has fewer |
-//! | `raft_2a` to `raft_2d` | the course's tests of lab 2, a file for each part |
-//! | `kv_3a`, `kv_3b` | those tests of lab 3 that have steps of their own |
-//! | `kv_generic` | the parametrised test that all others of lab 3 are instances of |
+//! | `raft_2a` to `raft_2d` | the course's tests of lab 2, one file per part |
+//! | `kv_3a`, `kv_3b` | the tests of lab 3 with steps of their own |
+//! | `kv_generic` | the test with parameters from which all other tests of lab 3 are made |
 //! | `kv` | the cluster of the key/value tests, their clients and the clients' history |
 //! | `beyond` | tests of election time-outs, of bytes sent, and of speed after snapshots |
 //! | `scenarios` | `ChaosRaft` and `ChaosKv`: faults and workloads drawn from the seed |

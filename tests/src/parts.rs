@@ -1,9 +1,9 @@
-//! Which parts of the course this lab has: all of them, and what goes beyond. A handout of only
-//! some parts comes with another version of this file.
+//! The range of parts that this lab has: the whole course, and the tests beyond it. A handout with
+//! fewer parts has a different version of this file.
 
 use labraft::Part;
 
-/// The first part.
+/// The first part whose tests are in the suite.
 pub(crate) const FIRST: Part = Part::Raft2A;
-/// The last part.
+/// The last part whose tests are in the suite.
 pub(crate) const LAST: Part = Part::Chaos;

@@ -21,7 +21,7 @@ pub(crate) async fn basic_agree(cfg: &Config) -> Checked<()> {
 }
 
 /// Each command is sent to each peer just once. Catches a Raft that always sends its whole log, or
-/// sends entries again while they are still under way.
+/// sends entries again while they are still in flight.
 pub(crate) async fn rpc_bytes(cfg: &Config) -> Checked<()> {
     const COMMANDS: u64 = 10;
     const LENGTH: u64 = 5000;

@@ -1,4 +1,4 @@
-//! Part 2C, persistence: what a server has promised survives a crash, on bad networks too.
+//! Part 2C, persistence: what a server has promised survives a crash, even on a bad network.
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -68,7 +68,7 @@ pub(crate) async fn persist2(cfg: &Config) -> Checked<()> {
         cfg.disconnect(next(3));
         cfg.disconnect(next(4));
 
-        // Two of five are no majority.
+        // Two of five servers are not a majority.
         cfg.start1(next(1));
         cfg.start1(next(2));
         cfg.connect(next(1));

@@ -13,12 +13,12 @@ pub(crate) fn random(cfg: &Config) -> u64 {
     cfg.dice().below(RANDOM_INTS)
 }
 
-/// The number in a command; `None` when the command is not a number.
+/// The number in a command, or `None` if the command is not a number.
 pub(crate) fn as_int(command: &[u8]) -> Option<u64> {
     Command::from_bytes(command)?.as_int()
 }
 
-/// Fails the test unless `holds`, with the expectation that `otherwise` gives.
+/// Fails the test with the expectation that `otherwise` returns, unless `holds` is true.
 pub(crate) fn check(
     cfg: &Cluster,
     holds: bool,

@@ -17,7 +17,7 @@ use crate::{beyond, kv_3a, kv_3b, parts, raft_2a, raft_2b, raft_2c, raft_2d, sce
 /// Costs were measured with the reference Raft in a release build.
 pub static SUITE: &[Test] = between(ALL, parts::FIRST, parts::LAST);
 
-/// What the tests have in common. Every entry of [`ALL`] gives all other fields.
+/// Defaults for the entries of [`ALL`]. All tests share its limits, and set every other field.
 const DEFAULT: Test = Test {
     name: "",
     part: Part::Chaos,
@@ -495,7 +495,7 @@ static ALL: &[Test] = &[
         run: |lab| clients(15).unreliable().crash().partitions().snapshots().random_keys().run(lab),
         ..DEFAULT
     },
-    // Beyond the course: what costs only time or bytes, and generated scenarios.
+    // Beyond the course: tests of time and bytes, and generated scenarios.
     Test {
         name: "Elections",
         part: Part::Chaos,
@@ -561,24 +561,24 @@ struct RaftSetup {
     snapshot: bool,
 }
 
-/// A reliable network, and an applier that makes no snapshots.
+/// A cluster on a reliable network, whose applier takes no snapshots.
 fn servers(servers: usize) -> RaftSetup {
     RaftSetup { servers, unreliable: false, snapshot: false }
 }
 
 impl RaftSetup {
-    /// The network loses and delays messages.
+    /// Makes the network lose and delay messages.
     fn unreliable(self) -> RaftSetup {
         RaftSetup { unreliable: true, ..self }
     }
 
-    /// The applier makes a snapshot every [`labraft::SNAPSHOT_INTERVAL`] commands.
+    /// Makes the applier take a snapshot every [`labraft::SNAPSHOT_INTERVAL`] commands.
     fn snapshot(self) -> RaftSetup {
         RaftSetup { snapshot: true, ..self }
     }
 
-    /// A whole test: makes the cluster, announces the test, runs `body`, notes the statistics and
-    /// cleans up. After a failure there is nothing to clean up: the world ends with the run.
+    /// Runs a whole test: makes the cluster, announces the test, runs `body`, notes the statistics
+    /// and cleans up. After a failure there is nothing to clean up: the world ends with the run.
     fn run<Body>(self, lab: Lab, body: Body) -> Steps
     where
         Body: AsyncFnOnce(&Config) -> Checked<()> + 'static,

@@ -1,4 +1,4 @@
-//! What `lab` prints and how it exits, seen from outside.
+//! The output and the exit codes of the `lab` program.
 
 mod common;
 

@@ -1,4 +1,4 @@
-//! Whatever the documents refer to exists: files, headings, and the interfaces that they show.
+//! The files, headings and interfaces that the documents refer to exist.
 
 mod common;
 
@@ -69,8 +69,8 @@ fn anchors(path: &Path) -> BTreeSet<String> {
     prose.iter().filter(|line| line.starts_with('#')).map(|line| anchor(line)).collect()
 }
 
-/// What is wrong with a link in a document; `None` when its target exists. Links to other sites are
-/// not checked.
+/// Describes what is wrong with a link in a document, or returns `None` if its target exists. Links
+/// to other sites are not checked.
 fn broken_link(document: &Path, target: &str) -> Option<String> {
     if target.contains("://") || target.starts_with("mailto:") {
         return None;
@@ -114,7 +114,7 @@ fn a_broken_link_is_reported() {
     assert_eq!(anchor("## What `rt` offers, in 2A"), "what-rt-offers-in-2a");
 }
 
-/// What a page names in backticks as a path from the root of the workspace.
+/// The paths that a page names in backticks, from the root of the workspace.
 fn named_files(text: &str) -> impl Iterator<Item = &str> {
     let is_path = |word: &&str| word.contains('/') && !word.contains(' ');
     text.lines().flat_map(|line| line.split('`').skip(1).step_by(2)).filter(is_path)

@@ -1,9 +1,13 @@
-//! Whatever the code under test does, it costs one run of a sweep and is reported as what it is.
+//! Whatever the code under test does, it spoils only one run of a sweep and is reported correctly.
 //!
 //! This program is two things: the lab for Rafts that misbehave with about one seed in four, and
 //! the test, which runs itself as that lab.
 
-#![allow(clippy::disallowed_methods, clippy::empty_loop, reason = "they are what is tested")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::empty_loop,
+    reason = "this is what the Rafts here do wrong"
+)]
 
 mod common;
 
@@ -49,7 +53,7 @@ fn panic_while_panicking() {
     panic!("one panic");
 }
 
-/// Waits for ever for a lock that it holds itself.
+/// Waits forever for a lock that it holds itself.
 fn lock_twice() {
     let lock = Mutex::new(0);
     let one = lock.lock();
@@ -64,7 +68,7 @@ fn exhaust_memory() {
     }
 }
 
-fn print_for_ever() {
+fn print_forever() {
     loop {
         println!("{}", "x".repeat(1000));
     }
@@ -75,7 +79,7 @@ fn recurse(depth: u64) -> u64 {
     if std::hint::black_box(depth) == u64::MAX { 0 } else { recurse(depth + 1) + 1 }
 }
 
-/// A Raft that misbehaves, and what the lab must report of it.
+/// A Raft that misbehaves, and what the lab must report about it.
 struct Hostile {
     implementation: Implementation,
     /// The verdict of the runs in which it misbehaves.
@@ -86,10 +90,11 @@ struct Hostile {
     task: &'static str,
     /// Whether it misbehaves with some of the seeds or with all.
     frequency: Frequency,
-    /// Seeds to run. If it misbehaves with some, then with at least one of these but not with all.
+    /// The seeds to run. A Raft that misbehaves with some seeds does so with at least one of these,
+    /// but not with all.
     seeds: std::ops::Range<u64>,
-    /// The limit of real time for each run, in seconds: far more than a run takes that ends, even
-    /// on a busy machine.
+    /// The limit of real time for each run, in seconds. It is much longer than a normal run,
+    /// even on a busy machine.
     wall_limit: &'static str,
 }
 
@@ -159,7 +164,7 @@ const ALL: [Hostile; 10] = [
     ),
     hostile(
         "flood",
-        |env| reference_with(env, print_for_ever),
+        |env| reference_with(env, print_forever),
         Verdict::Crashed,
         "printed more than 64 MiB",
     ),

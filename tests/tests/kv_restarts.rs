@@ -1,4 +1,4 @@
-//! The restarts of the key/value tests hit operations that are under way, which is their purpose.
+//! The restarts in the key/value tests hit operations that are in progress, which is their purpose.
 
 mod common;
 
@@ -9,7 +9,7 @@ use labrpc::RunSpec;
 
 use common::test_named;
 
-/// The number of operations that took so long that all servers crashed while they were under way.
+/// The number of operations that took so long that all servers must have crashed during them.
 fn spanning_a_crash(name: &str, seed: u64) -> usize {
     let run = run_test(test_named(name), raft::REFERENCE, RunSpec::seed(seed), true);
     assert_eq!(run.result, Ok(()));
@@ -27,7 +27,7 @@ fn spanning_a_crash(name: &str, seed: u64) -> usize {
 }
 
 #[test]
-fn operations_are_under_way_when_servers_crash() {
+fn operations_are_in_progress_when_servers_crash() {
     for name in ["PersistOneClient3A", "PersistConcurrent3A", "SnapshotRecoverManyClients3B"] {
         let counts: Vec<usize> = (0..5).map(|seed| spanning_a_crash(name, seed)).collect();
         let runs = counts.iter().filter(|&&count| count > 0).count();

@@ -7,7 +7,8 @@ use labraft::run_test;
 use labrpc::RunSpec;
 use libtest_mimic::{Arguments, Failed, Trial};
 
-/// Enough to see that a test runs and passes. Rare failures are found by sweeps of many seeds.
+/// The default number of seeds for each test: enough to see that it runs and passes. Sweeps of many
+/// seeds find rare failures.
 const SEEDS: u64 = 3;
 
 fn main() {

@@ -4,7 +4,11 @@
 //! This program is two things: the lab for Rafts that are not deterministic, or only seem not to
 //! be, and the test, which runs itself as that lab.
 
-#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "they are what is tested")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "this is what the Rafts here use"
+)]
 
 mod common;
 
@@ -108,7 +112,7 @@ fn main() -> ExitCode {
             check_reported(name)
         }));
     }
-    // There is a guard on Linux only.
+    // The guard exists on Linux only.
     if cfg!(target_os = "linux") {
         for Implementation { name, .. } in INNOCENT {
             trials.push(Trial::test(format!("{name} is deterministic"), || check_cleared(name)));

@@ -1,5 +1,5 @@
-//! What a failure report says about a cluster that makes no progress. The subjects are two Rafts
-//! that never agree on anything, each in a way of its own.
+//! What a failure report says about a cluster that makes no progress. The tests use two Rafts that
+//! never agree on anything, for different reasons.
 
 mod common;
 
@@ -101,7 +101,7 @@ fn split_votes(env: Env) -> Rc<dyn Raft> {
 }
 
 /// Server 0 leads, and searches for the point where the other logs match without ever finding it.
-fn search_for_ever(env: Env) -> Rc<dyn Raft> {
+fn search_forever(env: Env) -> Rc<dyn Raft> {
     let raft = Mute::make(&env, env.me == 0);
     let each = raft.clone();
     let rt = env.rt.clone();
@@ -144,5 +144,5 @@ fn a_report_mentions_a_leader_that_never_finds_where_a_log_matches() {
         "server 0 leads, and its nextIndex for server 1 has gone down",
         "between 1 and 2; its matchIndex stays 0",
     ];
-    expect_report(search_for_ever, "it was not applied there in time", &details);
+    expect_report(search_forever, "it was not applied there in time", &details);
 }

@@ -23,7 +23,8 @@ fn directory(name: &str) -> PathBuf {
 fn lab(arguments: &[&str], out: &Path) -> Command {
     let mut command = common::lab();
     command.args(arguments).arg("--out").arg(out).stdin(Stdio::null());
-    // These tests may themselves be one share of several; the sweeps that they start are not.
+    // These tests may themselves run as one share of several, but the sweeps that they start do
+    // not.
     for variable in
         ["SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT", "CI_NODE_INDEX", "CI_NODE_TOTAL"]
     {
@@ -66,7 +67,7 @@ fn wait_until(what: &str, is_true: impl Fn() -> bool) {
         }
         pause(10);
     }
-    panic!("waited in vain until {what}");
+    panic!("gave up after waiting a minute until {what}");
 }
 
 /// The child processes of a process.
@@ -141,8 +142,8 @@ fn merge_accepts_all_shares_of_one_sweep_and_nothing_else() {
     let sweep = ["run", "2A", "3B", "--seeds", "5"];
     pass(&sweep, &whole);
     let shares: Vec<PathBuf> = (1..=3).map(|k| directory(&format!("share-{k}"))).collect();
-    // The option says the first share. Variables say the others, as in jobs of Slurm and
-    // Kubernetes.
+    // The option selects the first share, and environment variables the others, as in jobs of
+    // Slurm and Kubernetes.
     let mut commands = [1, 2, 3].map(|k| lab(&sweep, &shares[k - 1]));
     commands[0].args(["--shard", "1/3"]);
     commands[1].env("SLURM_ARRAY_TASK_ID", "8").env("SLURM_ARRAY_TASK_COUNT", "3");
@@ -182,7 +183,7 @@ fn expect_refusal(shares: &[&PathBuf], more: &[&str], reason: &str) {
 }
 
 #[test]
-fn a_share_of_which_only_one_variable_is_set_is_refused() {
+fn setting_only_one_of_the_two_variables_of_a_share_is_refused() {
     let output =
         lab(&["run", "2A"], &directory("half")).env("CI_NODE_INDEX", "1").output().unwrap();
     assert_eq!(output.status.code(), Some(2));

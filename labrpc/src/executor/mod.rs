@@ -1,8 +1,8 @@
-//! Tasks, the virtual clock and groups of tasks, on one thread.
+//! The executor: tasks, groups of tasks and the virtual clock, on one thread.
 //!
-//! Ready tasks run one at a time, in the order of keys drawn when they were woken; when none is
-//! ready, time jumps to what is due next. Nothing here is shared between threads: a waker that is
-//! used on another thread does nothing.
+//! Ready tasks run one at a time, in the order of keys that are drawn when they are woken. When no
+//! task is ready, the clock jumps to the time at which the next timer fires or message arrives.
+//! Nothing here is shared between threads, and a waker that is used on another thread does nothing.
 
 mod ready;
 mod running;
@@ -30,19 +30,21 @@ use ready::ReadyTasks;
 use running::Running;
 use tasks::{NewTask, Task, TaskState, TaskWaker, Tasks};
 
-/// When a run is ended from outside. Only counts and virtual time decide, never the wall clock.
+/// Limits on the length of a run. They are limits on counts and on virtual time, never on real
+/// time, so that a run ends at the same event on every machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// The latest virtual time.
+    /// The longest virtual time that a run may take.
     pub virtual_time: Duration,
-    /// The most polls of tasks and arrivals of messages.
+    /// The largest number of task polls and message arrivals, taken together.
     pub events: u64,
-    /// The most polls of tasks at one instant.
+    /// The number of task polls at one instant of virtual time that ends the run.
     pub polls_per_instant: u64,
 }
 
 impl Default for Limits {
-    /// An hour of virtual time, 1,000 million events, 2 million polls at one instant.
+    /// Returns limits of one hour of virtual time, 1,000 million polls and arrivals, and 2 million
+    /// polls at one instant.
     fn default() -> Limits {
         Limits {
             virtual_time: Duration::from_secs(3600),
@@ -70,20 +72,20 @@ thread_local! {
     static CURRENT: RefCell<Option<Rc<Executor>>> = const { RefCell::new(None) };
 }
 
-/// The executor that runs on this thread.
+/// The executor of the simulation on this thread, if there is one.
 pub(crate) fn current() -> Option<Rc<Executor>> {
     CURRENT.with(|current| current.borrow().clone())
 }
 
-/// Makes `executor` this thread's own, or none.
+/// Sets or removes the executor of this thread.
 pub(crate) fn set_current(executor: Option<Rc<Executor>>) {
     CURRENT.with(|current| *current.borrow_mut() = executor);
 }
 
-/// What is called after each poll, with the task's node.
+/// A function that is called after each poll, with the task's node.
 pub(crate) type AfterPoll = Rc<dyn Fn(Node)>;
 
-/// Everything of a simulation but its network.
+/// The whole state of a simulation, except for its network.
 pub(crate) struct Executor {
     now: Cell<u64>,
     tasks: RefCell<Tasks>,
@@ -93,11 +95,11 @@ pub(crate) struct Executor {
     pub(crate) decisions: RefCell<Decisions>,
     pub(crate) recorder: Recorder,
     limits: Limits,
-    /// How many polls and messages there were.
+    /// The number of task polls and message arrivals so far.
     events: Cell<u64>,
-    /// How the run ends, once that is known.
+    /// The result of the run, once it has one.
     ended: RefCell<Option<Result<(), Trouble>>>,
-    /// Faults beyond the course's network, if there are any at the moment.
+    /// The rates of the faults that the course's network does not have; `None` if they are off.
     pub(crate) chaos: Cell<Option<Chaos>>,
     pub(crate) after_poll: RefCell<Option<AfterPoll>>,
 }
@@ -120,17 +122,17 @@ impl Executor {
         }
     }
 
-    /// Virtual nanoseconds since the start.
+    /// Virtual time since the start of the run, in nanoseconds.
     pub(crate) fn now(&self) -> u64 {
         self.now.get()
     }
 
-    /// How many polls and messages there were.
+    /// The number of task polls and message arrivals so far.
     pub(crate) fn events(&self) -> u64 {
         self.events.get()
     }
 
-    /// What the faults of this moment are decided with.
+    /// Borrows what is needed to decide on faults at this moment.
     #[inline]
     pub(crate) fn faults(&self) -> Faults<'_> {
         Faults {
@@ -150,8 +152,8 @@ impl Executor {
         self.tasks.borrow().is_alive(group)
     }
 
-    /// Puts a task into a group, and says which it is. In a group that has ended, the future is
-    /// dropped at once.
+    /// Adds a task to a group, and makes it ready. If the group has ended, drops the future and
+    /// returns `None`.
     pub(crate) fn spawn(
         &self,
         group: GroupId,
@@ -168,7 +170,7 @@ impl Executor {
         Some(task)
     }
 
-    /// Ends a group: its tasks are dropped now, the running one when its poll returns.
+    /// Ends a group: its tasks are dropped now, or, if one is running, when its poll returns.
     pub(crate) fn kill(&self, group: GroupId) {
         let Some(ended) = self.tasks.borrow_mut().kill(group) else { return };
         let tasks = ended.tasks;
@@ -177,7 +179,7 @@ impl Executor {
         drop(ended.futures);
     }
 
-    /// Ends every group, in the order of their making.
+    /// Ends every group, in the order of creation.
     pub(crate) fn kill_all(&self) {
         let mut next = 0;
         loop {
@@ -209,12 +211,12 @@ impl Executor {
         self.ready.borrow_mut().push(key as u32, task);
     }
 
-    /// Notes that the running task waits, for what and where.
+    /// Notes what the running task is waiting for, and where.
     pub(crate) fn note_waiting(&self, waiting: Waiting) {
         self.running.note_waiting(waiting);
     }
 
-    /// Notes that the running task waits, and returns whom to wake.
+    /// Notes what the running task is waiting for, and returns a handle with which to wake it.
     #[inline]
     pub(crate) fn park(&self, context: &Context<'_>, waiting: Waiting) -> Parked {
         self.note_waiting(waiting);
@@ -231,13 +233,15 @@ impl Executor {
 
     // The run.
 
-    /// Ends the run after the current poll or message. The first call decides.
+    /// Ends the run after the current poll or message. If this is called again, the first result
+    /// counts.
     pub(crate) fn end(&self, how: Result<(), Trouble>) {
         self.ended.borrow_mut().get_or_insert(how);
     }
 
-    /// Runs until [`end`](Self::end) is called or a limit is met. `main` is the task that the run is
-    /// about, for reports; `on_message` is the network.
+    /// Runs until [`end`](Self::end) is called or a limit is reached.
+    ///
+    /// `main` is the run's main task, which reports show. `on_message` delivers a message.
     pub(crate) fn run(
         &self,
         main: Option<TaskRef>,
@@ -263,8 +267,8 @@ impl Executor {
         }
     }
 
-    /// Polls tasks until none is ready, or the run ends; then says how. `polls_now` counts the polls at
-    /// this instant.
+    /// Polls tasks until none is ready, or until the run ends; then returns its result. `polls_now`
+    /// counts the polls at this instant.
     fn poll_ready_tasks(&self, polls_now: &mut u64) -> Option<Result<(), Trouble>> {
         while self.poll_next() {
             *polls_now += 1;
@@ -281,7 +285,7 @@ impl Executor {
         None
     }
 
-    /// The time of what is due next, unless the run ends there.
+    /// Returns the time at which something is due next, or the limit that ends the run before that.
     fn check_limits(&self, next: Option<u64>, main: Option<TaskRef>) -> Result<u64, Trouble> {
         let Some(next) = next else {
             return Err(Trouble::Stuck { waiting: self.tasks.borrow().list(|_| true) });
@@ -299,7 +303,8 @@ impl Executor {
         Ok(next)
     }
 
-    /// Does all that is due at this instant, before any task runs: so their order is drawn.
+    /// Handles everything that is due at this instant before any task runs, so that all tasks woken
+    /// now run in a random order.
     fn fire(&self, now: u64, on_message: &impl Fn(u64)) {
         loop {
             let due = self.timers.borrow_mut().pop(now);
@@ -329,12 +334,12 @@ impl Executor {
         self.make_ready(task, tasks.at(task));
     }
 
-    /// Polls the next task that is ready; false when there is none.
+    /// Polls the next ready task. Returns false if there is none.
     fn poll_next(&self) -> bool {
         loop {
             let Some(task) = self.ready.borrow_mut().pop() else { return false };
             let mut tasks = self.tasks.borrow_mut();
-            // A task that was woken and then dropped is still among the ready ones.
+            // A task that was dropped after it was woken is still in the list.
             if let Some(slot) = tasks.get_mut(task)
                 && slot.state == TaskState::Ready
             {
@@ -354,7 +359,7 @@ impl Executor {
         self.recorder.watch_poll(|| self.current_task());
         let is_done = future.as_mut().poll(&mut Context::from_waker(&waker)).is_ready();
         if let Some(offence) = guard::end_of_poll() {
-            // What came of it, even the end of the test, is not to be trusted.
+            // Replaces any other result: after an offence even the end of the test is not reliable.
             let task = self.current_task().map(Box::new);
             self.ended.replace(Some(Err(Trouble::Forbidden { offence, task })));
         }
@@ -364,12 +369,13 @@ impl Executor {
             after_poll(node);
         }
         let finished = self.put_back(task, future, waker, is_done);
-        // Its destructor is still the task's own doing.
+        // The destructor still runs as part of the task.
         drop(finished);
         self.running.end();
     }
 
-    /// A task is back from its poll. Returns the future if it will not be polled again.
+    /// Puts a task back into its slot after a poll. Returns the future if it will not be polled
+    /// again.
     #[inline]
     fn put_back(
         &self,
@@ -395,24 +401,25 @@ impl Executor {
         None
     }
 
-    // On whose behalf tasks run, and what reports say of them.
+    // The node that a task acts for, and what reports say about tasks.
 
-    /// Calls `act` on behalf of a node: what is logged meanwhile is that node's.
+    /// Calls `act` on behalf of a node: whatever it logs is recorded at that node.
     pub(crate) fn run_as<R>(&self, node: Node, act: impl FnOnce() -> R) -> R {
         self.running.run_as(node, act)
     }
 
-    /// The running server has crashed at a save: the rest of what it does in this poll is void.
+    /// Marks the rest of this poll as void, because the server has crashed at a save: it cannot
+    /// send anything any more.
     pub(crate) fn set_void(&self) {
         self.running.set_void();
     }
 
-    /// Whether what the running server does is void.
+    /// Whether the rest of this poll is void; see [`set_void`](Self::set_void).
     pub(crate) fn is_void(&self) -> bool {
         self.running.is_void()
     }
 
-    /// The node on whose behalf the running task acts.
+    /// The node that the running task acts for.
     pub(crate) fn current_node(&self) -> Option<Node> {
         if let Some(node) = self.running.on_behalf_of() {
             return Some(node);
@@ -420,17 +427,17 @@ impl Executor {
         Some(self.tasks.borrow().node_of(self.running.task()?))
     }
 
-    /// The task that is being polled; after a panic, the one that panicked.
+    /// The task that is being polled or, after a panic, the one that panicked.
     pub(crate) fn current_task(&self) -> Option<TaskInfo> {
         self.tasks.borrow().info(self.running.task()?)
     }
 
-    /// The task that was polled last, if it is still there.
+    /// The task that was polled last, if it has not ended.
     fn polled_last(&self) -> Option<TaskInfo> {
         self.tasks.borrow().info(self.running.last()?)
     }
 
-    /// The other tasks of a node, which wait for something.
+    /// The tasks of a node that have been polled before and are not running now.
     pub(crate) fn suspended_tasks(&self, node: Node) -> Vec<TaskInfo> {
         let mut suspended = self.tasks.borrow().list(|task| {
             task.was_polled && matches!(task.state, TaskState::Idle | TaskState::Ready)
@@ -439,7 +446,7 @@ impl Executor {
         suspended
     }
 
-    /// The task that was polled last, and those that are ready.
+    /// The task that was polled last, and the tasks that are ready.
     fn busy_tasks(&self) -> Vec<TaskInfo> {
         let last = self.polled_last();
         let mut busy = self.tasks.borrow().list(|task| task.state == TaskState::Ready);

@@ -1,21 +1,22 @@
-//! The tasks that are ready to run, and in which order.
+//! The tasks that are ready to run, in order.
 
 use crate::task::TaskRef;
 
-/// A task that is ready: the drawn key, the order of waking, then which task it is, packed into one
-/// number so that comparing is cheap. The order of waking has 40 bits, the slot 24.
+/// A ready task, packed into one number so that comparing is cheap: the drawn key (32 bits), the
+/// order of waking (40), the task's slot (24) and its generation (32).
 type ReadyTask = u128;
 
 const SLOT_BITS: u32 = 24;
 const ORDER_BITS: u32 = 40;
 
-/// The tasks that are ready, sorted by the keys that were drawn for them, the smallest first.
+/// The ready tasks, sorted by the keys drawn for them. The smallest key runs first.
 #[derive(Default)]
 pub(super) struct ReadyTasks {
-    /// The next one is the last. Few tasks are ready at a time, and for few a sorted list is quicker than
-    /// a heap.
+    /// In descending order, so that the next task is at the end. Few tasks are ready at the same
+    /// time, and for few a sorted list is faster than a heap.
     sorted: Vec<ReadyTask>,
-    /// How many tasks have become ready so far: of equal keys, the one that was woken first goes first.
+    /// The number of times that a task has become ready. Of tasks with equal keys, the one that was
+    /// woken first runs first.
     wakes: u64,
 }
 
@@ -28,7 +29,7 @@ impl ReadyTasks {
         self.sorted.insert(place, ready);
     }
 
-    /// The next task. It may have ended since it became ready.
+    /// Takes the next task, which may have ended since it became ready.
     #[inline]
     pub(super) fn pop(&mut self) -> Option<TaskRef> {
         self.sorted.pop().map(unpack)
@@ -38,7 +39,7 @@ impl ReadyTasks {
 fn pack(key: u32, order: u64, task: TaskRef) -> ReadyTask {
     assert!(
         order < 1 << ORDER_BITS && task.slot < 1 << SLOT_BITS,
-        "{} tasks at a time, {order} wakes in all",
+        "too many tasks at the same time (slot {}) or too many wakes ({order})",
         task.slot
     );
     u128::from(key) << 96
@@ -57,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_smallest_key_goes_first_and_of_equal_keys_the_one_woken_first() {
+    fn the_smallest_key_runs_first_and_equal_keys_run_in_the_order_of_waking() {
         let task = |slot| TaskRef { slot, generation: u32::MAX - slot };
         let mut ready = ReadyTasks::default();
         for (key, slot) in [(7, 0), (u32::MAX, 1), (7, 2), (0, 3), (7, (1 << SLOT_BITS) - 1)] {

@@ -1,4 +1,4 @@
-//! The task that is being polled, and what is known of this poll.
+//! The state of the current poll.
 
 use std::cell::Cell;
 use std::task::{Context, Waker};
@@ -6,19 +6,19 @@ use std::task::{Context, Waker};
 use crate::node::Node;
 use crate::task::{Parked, TaskRef, Waiting};
 
-/// What is known of the current poll.
+/// The state of the current poll: its task, and what the task has done so far.
 pub(super) struct Running {
-    /// The task; after a panic, the one that panicked.
+    /// The task that is being polled or, after a panic, the one that panicked.
     task: Cell<Option<TaskRef>>,
-    /// The task of this poll or, between polls, of the last one.
+    /// The task of the current poll or, between polls, of the previous one.
     last: Cell<Option<TaskRef>>,
-    /// The data pointer of the task's own waker.
+    /// The data pointer of the task's own waker, to recognize it.
     waker: Cell<*const ()>,
-    /// What it has said of its waiting.
+    /// What the task is waiting for, as last noted by a future.
     waiting: Cell<Option<Waiting>>,
-    /// On whose behalf the task runs, when that is not its own node.
+    /// The node that the task acts for, if it is not the task's own.
     on_behalf_of: Cell<Option<Node>>,
-    /// Whether its server has crashed at a save: the rest of what it does is void.
+    /// Whether the server has crashed at a save in this poll, so that it cannot send any more.
     is_void: Cell<bool>,
 }
 
@@ -34,7 +34,7 @@ impl Running {
         }
     }
 
-    /// A poll begins.
+    /// Called before a task is polled.
     #[inline]
     pub(super) fn begin(&self, task: TaskRef, waker: &Waker) {
         self.task.set(Some(task));
@@ -43,14 +43,15 @@ impl Running {
         self.waiting.set(None);
     }
 
-    /// The task has returned. It still counts as running while its destructor may run.
+    /// Called when the task's future has returned. The task still counts as running, because its
+    /// destructor may follow.
     #[inline]
     pub(super) fn has_returned(&self) {
         self.waker.set(std::ptr::null());
         self.is_void.set(false);
     }
 
-    /// The poll is over.
+    /// Called when the poll is over.
     #[inline]
     pub(super) fn end(&self) {
         self.task.set(None);
@@ -72,8 +73,8 @@ impl Running {
         self.waiting.set(Some(waiting));
     }
 
-    /// Whom to wake for a future that is polled with this context: the task itself, unless the future is
-    /// polled with another waker than the task's.
+    /// What to wake for a future that is polled with this context: the running task if the context
+    /// has its waker, otherwise the waker of the context.
     #[inline]
     pub(super) fn parked(&self, context: &Context<'_>) -> Parked {
         match self.task.get() {
@@ -86,7 +87,7 @@ impl Running {
         self.on_behalf_of.get()
     }
 
-    /// Calls `act` on behalf of a node.
+    /// Calls `act`, during which the running task acts for `node`.
     pub(super) fn run_as<R>(&self, node: Node, act: impl FnOnce() -> R) -> R {
         let before = self.on_behalf_of.replace(Some(node));
         let result = act();

@@ -1,4 +1,4 @@
-//! The table of tasks and of the groups that they belong to.
+//! The tables of tasks and groups.
 
 use std::collections::BTreeMap;
 use std::panic::Location;
@@ -12,15 +12,15 @@ use crate::task::{BoxFuture, GroupId, TaskInfo, TaskRef, Waiting};
 
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(super) enum TaskState {
-    /// The slot is free.
+    /// There is no task in this slot.
     Free,
-    /// Waits to be woken.
+    /// The task is waiting to be woken.
     Idle,
     Ready,
     Running,
-    /// Running, and to run again.
+    /// The task is running, and has been woken since this poll began.
     Woken,
-    /// Running, and to be dropped when this poll returns.
+    /// The task is running, and will be dropped when this poll returns.
     Killed,
 }
 
@@ -29,22 +29,22 @@ pub(super) struct Task {
     pub(super) generation: u32,
     pub(super) state: TaskState,
     pub(super) group: GroupId,
-    /// What its next place among the ready tasks is decided about: its node, its number there, and how
-    /// often it was woken.
+    /// The address of the decision about its next place among the ready tasks: its node, its number
+    /// there, and how often it has been woken.
     pub(super) next_wake: Subject,
-    /// Absent while it runs.
+    /// `None` while the task is being polled.
     pub(super) future: Option<BoxFuture>,
-    /// Absent while it runs.
+    /// `None` while the task is being polled.
     pub(super) waker: Option<Waker>,
     shared: Arc<TaskWaker>,
     pub(super) name: &'static str,
     spawned_at: &'static Location<'static>,
     pub(super) was_polled: bool,
-    /// What it waits for, if that is one of our futures.
+    /// What it is waiting for, if that is a future of this crate.
     pub(super) waiting: Option<Waiting>,
 }
 
-/// What a [`Waker`] of ours holds.
+/// The data of a task's [`Waker`].
 pub(super) struct TaskWaker {
     slot: u32,
     generation: AtomicU32,
@@ -58,34 +58,35 @@ impl TaskWaker {
 
 struct Group {
     node: Node,
-    /// The place of the node's counter of tasks.
+    /// The index of the node's counter of tasks.
     counter: usize,
     is_alive: bool,
 }
 
-/// What is spawned.
+/// A task that is about to be added to the table.
 pub(super) struct NewTask {
     pub(super) name: &'static str,
     pub(super) spawned_at: &'static Location<'static>,
     pub(super) future: BoxFuture,
 }
 
-/// A group that has been ended.
+/// The result of ending a group.
 pub(super) struct Ended {
     pub(super) node: Node,
-    /// How many tasks there were.
+    /// The number of tasks that were ended.
     pub(super) tasks: usize,
-    /// To be dropped when nothing is borrowed any more: destructors may call back.
+    /// Their futures, to be dropped when nothing is borrowed, because their destructors may spawn
+    /// or wake tasks.
     pub(super) futures: Vec<Option<BoxFuture>>,
 }
 
-/// All tasks and groups of a simulation. Slots of tasks that have ended serve again.
+/// All tasks and groups of a simulation. The slots of tasks that have ended are reused.
 #[derive(Default)]
 pub(super) struct Tasks {
     slots: Vec<Task>,
     free: Vec<u32>,
     groups: Vec<Group>,
-    /// How many tasks each node has had; never restarts with an incarnation.
+    /// The number of tasks that each node has had so far, over all its incarnations.
     counters: Vec<u32>,
     counter_of: BTreeMap<Node, usize>,
 }
@@ -101,7 +102,7 @@ impl Tasks {
         GroupId(self.groups.len() as u32 - 1)
     }
 
-    /// The `i`-th group that was made.
+    /// The `i`-th group in the order of creation, if there is one.
     pub(super) fn group(&self, i: usize) -> Option<GroupId> {
         (i < self.groups.len()).then_some(GroupId(i as u32))
     }
@@ -114,25 +115,25 @@ impl Tasks {
         self.groups[group.0 as usize].node
     }
 
-    /// The node of a task, also of one that has just ended.
+    /// The node of a task, which may have ended if its slot has not been reused.
     pub(super) fn node_of(&self, task: TaskRef) -> Node {
         self.node_of_group(self.slots[task.slot as usize].group)
     }
 
-    /// A task that has not ended.
+    /// Returns a task, or `None` if it has ended.
     #[inline]
     pub(super) fn get_mut(&mut self, task: TaskRef) -> Option<&mut Task> {
         let slot = &mut self.slots[task.slot as usize];
         (slot.generation == task.generation).then_some(slot)
     }
 
-    /// A task that is known to be in its slot.
+    /// Returns a task that must not have ended.
     #[inline]
     pub(super) fn at(&mut self, task: TaskRef) -> &mut Task {
         &mut self.slots[task.slot as usize]
     }
 
-    /// Puts a task into a group that is alive.
+    /// Adds a task to a group, which must be alive.
     pub(super) fn insert(&mut self, group: GroupId, new: NewTask) -> TaskRef {
         let NewTask { name, spawned_at, future } = new;
         let Group { node, counter, .. } = self.groups[group.0 as usize];
@@ -159,7 +160,7 @@ impl Tasks {
         };
         let task = &mut self.slots[slot as usize];
         if Arc::strong_count(&task.shared) == 2 {
-            // Nothing else has kept the last task's waker: it can serve again.
+            // There are no other clones of the previous task's waker, so it can be reused.
             task.shared.generation.store(task.generation, Ordering::Relaxed);
         } else {
             (task.shared, task.waker) = new_waker(slot, task.generation);
@@ -175,7 +176,7 @@ impl Tasks {
         TaskRef { slot, generation: task.generation }
     }
 
-    /// Frees the slot of a task.
+    /// Frees the slot of a task that has ended.
     pub(super) fn release(&mut self, slot: u32) {
         let task = &mut self.slots[slot as usize];
         task.state = TaskState::Free;
@@ -183,7 +184,8 @@ impl Tasks {
         self.free.push(slot);
     }
 
-    /// Ends a group, if it is alive. Its tasks end now, the running one when its poll returns.
+    /// Ends a group: its tasks end now, or, if one is running, when its poll returns. Returns
+    /// `None` if the group has already been ended.
     pub(super) fn kill(&mut self, group: GroupId) -> Option<Ended> {
         let of_tasks = &mut self.groups[group.0 as usize];
         if !of_tasks.is_alive {
@@ -212,13 +214,13 @@ impl Tasks {
         Some(ended)
     }
 
-    /// A task for a report, if it has not ended.
+    /// Describes a task for a report, if it has not ended.
     pub(super) fn info(&self, task: TaskRef) -> Option<TaskInfo> {
         let slot = &self.slots[task.slot as usize];
         (slot.generation == task.generation).then(|| self.describe(slot))
     }
 
-    /// The tasks for which `is_meant` holds, for a report.
+    /// Describes the tasks for which `is_meant` returns true, for a report.
     pub(super) fn list(&self, is_meant: impl Fn(&Task) -> bool) -> Vec<TaskInfo> {
         let there = self.slots.iter().filter(|task| task.state != TaskState::Free);
         there.filter(|task| is_meant(task)).map(|task| self.describe(task)).collect()
@@ -233,7 +235,9 @@ impl Tasks {
                 Some(Waiting { what, detail, at }) => {
                     format!("waits at {} for {what}{detail}", file_and_line(at))
                 }
-                None if task.was_polled => "waits for something of its own".into(),
+                None if task.was_polled => {
+                    "waits for something that the lab cannot identify".into()
+                }
                 None => "has not run yet".into(),
             },
         }

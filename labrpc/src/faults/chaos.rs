@@ -1,7 +1,7 @@
-//! How much there is of each fault beyond the course's network.
+//! The rates of the faults that the course's network does not have.
 //!
-//! The configuration of a run is drawn from its seed. Each fault is off altogether with probability one
-//! half, so that runs differ in what they are about (swarm testing); the others get a rate.
+//! The rates of a run are drawn from its seed. Each fault is turned off with a probability of one
+//! half, so that different runs test different combinations of faults (swarm testing).
 
 use std::fmt;
 
@@ -11,36 +11,38 @@ use crate::node::Node;
 use crate::random::Subject;
 use crate::spec::Kind;
 
-/// How often each fault happens.
+/// The rate of each fault that the course's network does not have.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
 pub struct Chaos {
-    /// How many requests are held back for 0.2 to 2.2 s.
+    /// The share of requests that are held back, for 0.2 to 2.2 s.
     pub held_requests: Ratio,
-    /// How many requests arrive a second time, up to 2 s later.
+    /// The share of requests that arrive a second time, up to 2 s later.
     pub copied_requests: Ratio,
-    /// For how many of its seconds a link is cut in one direction. Of 1,000, as clogs are.
+    /// The share of seconds in which a link is cut in one direction, out of 1,000.
     pub one_way_cuts: Ratio,
-    /// For how many of its seconds a link holds everything back. Of 1,000, as cuts are.
+    /// The share of seconds in which a link holds all messages back until the second ends, out of
+    /// 1,000.
     pub clogs: Ratio,
-    /// In how many of its seconds a server pauses, for a part of the second.
+    /// The share of seconds in which a server pauses, for the first 100 to 999 ms of the second.
     pub pauses: Ratio,
-    /// By which part servers' clocks are fast or slow at most. Of 1,000, and at most 200.
+    /// The largest rate error of a server's clock, fast or slow: at most 200 out of 1,000.
     pub clock_skew: Ratio,
-    /// At how many of its saves a server crashes.
+    /// The share of saves at which a server crashes.
     pub crashes_at_save: Ratio,
 }
 
 impl Chaos {
-    /// What rates are parts of, unless said otherwise.
+    /// The denominator of all rates except the one for crashes.
     pub(crate) const WHOLE: u32 = 1000;
-    /// The largest rate that is drawn.
+    /// The largest numerator of a rate.
     const MOST: u32 = 100;
-    /// By which part a clock is off at most.
+    /// An upper limit on [`clock_skew`](Chaos::clock_skew).
     pub(crate) const LARGEST_CLOCK_SKEW: Ratio = Ratio::new(200, Chaos::WHOLE);
-    /// What the rate of crashes is a part of: servers save far more often than anything else happens.
+    /// The denominator of the rate of crashes. It is larger than the others because servers save
+    /// very often.
     const SAVES: u32 = 20_000;
 
-    /// Draws the configuration of a run.
+    /// Draws the rates of a run.
     pub(crate) fn draw(decisions: &mut Decisions) -> Chaos {
         let mut cases = |which: u32| draw_cases(decisions, which);
         let skew_step = Chaos::LARGEST_CLOCK_SKEW.cases() / Chaos::MOST;
@@ -56,7 +58,7 @@ impl Chaos {
     }
 }
 
-/// The rate of one fault: none, or a number of cases up to [`Chaos::MOST`].
+/// Draws the numerator of one rate: 0 in half of the cases, otherwise 1 to [`Chaos::MOST`].
 fn draw_cases(decisions: &mut Decisions, which: u32) -> u32 {
     const OFF: Ratio = Ratio::new(1, 2);
     let most = u64::from(Chaos::MOST);
@@ -87,7 +89,7 @@ impl fmt::Display for Chaos {
             }
         }
         if separator.is_empty() {
-            f.write_str("no faults of its own")?;
+            f.write_str("no additional faults")?;
         }
         Ok(())
     }

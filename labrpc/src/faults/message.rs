@@ -1,12 +1,13 @@
 //! The fate of a message: whether it arrives, and when.
 //!
-//! A message goes through the rules for its direction, one after the other. Each rule may delay it or
-//! end its way; it asks [`Decisions`](crate::decisions::Decisions) for what is random. The order of the
-//! rules is the order of these decisions, and so part of what a run is.
+//! A message passes through a list of rules, one list for requests and one for replies. Each rule
+//! may delay the message or lose it, and makes random decisions through
+//! [`Decisions`](crate::decisions::Decisions). The order of the rules is the order of these
+//! decisions: changing it changes what every seed does.
 //!
-//! The figures are those of the course's labrpc (2022). One is ours: a message on a reliable network
-//! takes some tens of microseconds, drawn for each, where Go's takes as long as the scheduler
-//! pleases. So time moves, and messages sent at one instant arrive in any order.
+//! All numbers are those of the course's labrpc (2022), except for one: on a reliable network a
+//! message takes 10 to 50 microseconds, drawn for each message, so that time passes and messages
+//! that are sent at the same instant arrive in any order. In Go this time is up to the scheduler.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -19,28 +20,29 @@ use crate::node::Node;
 use crate::random::Subject;
 use crate::spec::Kind;
 
-/// The shortest time that a message is under way.
+/// The shortest time that a message travels.
 const TRANSIT_SHORTEST: Duration = Duration::from_micros(10);
-/// The time varies by less than this.
+/// The range of the time that a message travels beyond [`TRANSIT_SHORTEST`].
 const TRANSIT_SPREAD: Duration = Duration::from_micros(40);
-/// A request on an unreliable network is delayed by less than this, in whole milliseconds.
+/// An unreliable network delays each request by less than this, in whole milliseconds.
 const SHORT_DELAY: Duration = Duration::from_millis(27);
-/// How many requests, and how many replies, an unreliable network loses.
+/// The share of requests, and of replies, that an unreliable network loses.
 const DROPPED: Ratio = Ratio::per_thousand(100);
-/// How many replies are held back under long reordering ...
+/// The share of replies that are held back under long reordering.
 const REORDERED: Ratio = Ratio::new(600, 900);
-/// ... for at least this long ...
+/// The shortest time that a reply is held back under long reordering.
 const REORDERED_SHORTEST: Duration = Duration::from_millis(200);
-/// ... and a time that is drawn below a drawn bound, which is at most this.
+/// An upper limit on the time beyond [`REORDERED_SHORTEST`]. As in Go, that time is drawn below a
+/// bound that is itself drawn.
 const REORDERED_SPREAD: Duration = Duration::from_millis(2000);
-/// A call to a server that cannot be reached fails before this time ...
+/// A call to a server that cannot be reached fails within this time.
 const UNREACHABLE: Duration = Duration::from_millis(100);
-/// ... or this one under long delays.
+/// The same limit when long delays are on.
 const UNREACHABLE_UNDER_LONG_DELAYS: Duration = Duration::from_millis(7000);
-/// Under chaos a request is held back for at least this long.
+/// The shortest time that chaos holds a request back.
 const CHAOS_HOLD_SHORTEST: Duration = Duration::from_millis(200);
 
-/// The network's switches.
+/// The settings of the network.
 #[derive(Copy, Clone, Debug)]
 pub(crate) struct Mode {
     pub(crate) reliable: bool,
@@ -54,48 +56,49 @@ pub(crate) enum Direction {
     Reply,
 }
 
-/// A message that is about to leave.
+/// A message that is about to be sent.
 #[derive(Copy, Clone, Debug)]
 pub(crate) struct Message {
     pub(crate) direction: Direction,
-    /// Which call of the link it belongs to.
+    /// The call that it belongs to: the two nodes, and the number of the call between them.
     pub(crate) call: Subject,
     pub(crate) from: Node,
     pub(crate) to: Node,
     pub(crate) mode: Mode,
-    /// Of a request: whether its end is enabled and leads to a server. Of a reply: whether the end still
-    /// is, and the server still the one that the request went to.
+    /// For a request: whether its end is enabled and connected to a server. For a reply: whether
+    /// the end is still enabled and the server has not been deleted or replaced.
     pub(crate) has_way: bool,
 }
 
-/// What a link is like at a moment, in one direction.
+/// The state of one direction of a link at some moment.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 enum LinkState {
     Open,
-    /// Nothing gets through.
+    /// Messages are lost.
     Cut,
-    /// What leaves now sets out at this time.
+    /// Messages are held back until this virtual time.
     Clogged {
         until: Duration,
     },
 }
 
-/// What becomes of a message; times from now.
+/// What happens to a message. All times are counted from now.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
-    /// It never arrives. Its caller hears so after this time.
+    /// It is lost, and its caller is told so after this time.
     Lost { why: Lost, after: Duration },
-    /// It arrives.
+    /// It arrives after this time.
     Arrives {
         after: Duration,
-        /// The part of that time for which it was held back, so that later ones could overtake it.
+        /// The part of that time for which it was held back, so that later messages can overtake
+        /// it.
         held: Duration,
-        /// When a copy of it arrives, if there is one.
+        /// The time after which a copy of it arrives, if there is one.
         copy_after: Option<Duration>,
     },
 }
 
-/// A message on its way through the rules, and what they have made of it.
+/// A message on its way through the rules, with the delays that they have added so far.
 struct Journey<'a, 'b> {
     message: Message,
     faults: &'a mut Faults<'b>,
@@ -103,14 +106,14 @@ struct Journey<'a, 'b> {
     transit: Duration,
     short_delay: Duration,
     held: Duration,
-    /// How much later than itself a copy of it sets out.
+    /// How much later than the message itself its copy leaves, if there is one.
     copy_later: Option<Duration>,
 }
 
-/// Goes on to the next rule, or breaks with the fate of a message that is lost.
+/// Applies one rule: continues with the next one, or breaks with the fate of a lost message.
 type Rule = fn(&mut Journey<'_, '_>) -> ControlFlow<Fate>;
 
-/// What a request goes through.
+/// The rules for requests, in order.
 const FOR_REQUESTS: [Rule; 8] = [
     unreachable_without_way,
     look_at_link,
@@ -122,11 +125,11 @@ const FOR_REQUESTS: [Rule; 8] = [
     copy_request,
 ];
 
-/// What a reply goes through.
+/// The rules for replies, in order.
 const FOR_REPLIES: [Rule; 6] =
     [dead_without_way, look_at_link, drop_at_times, take_transit, reorder, unreachable_through_cut];
 
-/// Decides what becomes of a message.
+/// Decides what happens to a message.
 pub(crate) fn decide(message: Message, faults: &mut Faults<'_>) -> Fate {
     match message.direction {
         Direction::Request => follow(FOR_REQUESTS, message, faults),
@@ -157,17 +160,18 @@ fn follow<const N: usize>(rules: [Rule; N], message: Message, faults: &mut Fault
 }
 
 impl Journey<'_, '_> {
-    /// The decision of a kind about this message, in `0..bound`.
+    /// Decides something about this message: a value from `0..bound`, all equally likely.
     fn decide(&mut self, kind: Kind, bound: u64) -> u64 {
         self.faults.decisions.decide(kind, self.message.call, bound)
     }
 
-    /// The same; `shape` makes it from random bits.
+    /// Decides something about this message: a value from `0..bound`, which `shape` computes from
+    /// random bits.
     fn decide_shaped(&mut self, kind: Kind, bound: u64, shape: impl FnOnce(u64) -> u64) -> u64 {
         self.faults.decisions.decide_shaped(kind, self.message.call, bound, shape)
     }
 
-    /// The kind of a decision that is taken about requests and about replies.
+    /// Selects the kind of a decision that is made for requests and for replies.
     fn kind(&self, of_request: Kind, of_reply: Kind) -> Kind {
         match self.message.direction {
             Direction::Request => of_request,
@@ -175,7 +179,8 @@ impl Journey<'_, '_> {
         }
     }
 
-    /// Nothing has stopped it: it arrives, after a clogged link has opened and a pause has ended.
+    /// The fate of a message that no rule has lost. If the link is clogged or the receiver paused,
+    /// it arrives once that is over.
     fn arrive(mut self) -> Fate {
         let travel = self.transit + self.short_delay + self.held;
         let after = self.arrival_after(travel);
@@ -195,7 +200,7 @@ impl Journey<'_, '_> {
         server::after_pause(self.faults, self.message.to, departure + travel) - now
     }
 
-    /// The caller waits, and then hears that the server cannot be reached.
+    /// Loses the message. The caller learns after a while that the server cannot be reached.
     fn unreachable(&mut self) -> ControlFlow<Fate> {
         let longest =
             if self.message.mode.long_delays { UNREACHABLE_UNDER_LONG_DELAYS } else { UNREACHABLE };
@@ -207,7 +212,7 @@ impl Journey<'_, '_> {
     }
 }
 
-/// A request through an end that is disabled or leads nowhere.
+/// Fails a request whose end is disabled or not connected to a server.
 fn unreachable_without_way(journey: &mut Journey<'_, '_>) -> ControlFlow<Fate> {
     if journey.message.has_way {
         return ControlFlow::Continue(());
@@ -215,7 +220,7 @@ fn unreachable_without_way(journey: &mut Journey<'_, '_>) -> ControlFlow<Fate> {
     journey.unreachable()
 }
 
-/// A reply that the caller would not take any more.
+/// Loses a reply if its end has been disabled, or its server deleted or replaced.
 fn dead_without_way(journey: &mut Journey<'_, '_>) -> ControlFlow<Fate> {
     if journey.message.has_way {
         return ControlFlow::Continue(());
@@ -223,7 +228,7 @@ fn dead_without_way(journey: &mut Journey<'_, '_>) -> ControlFlow<Fate> {
     ControlFlow::Break(Fate::Lost { why: Lost::Dead, after: Duration::ZERO })
 }
 
-/// Under chaos, finds out what the link is like now, in this direction.
+/// Under chaos, decides whether the link is open, cut or clogged in this direction at the moment.
 fn look_at_link(journey: &mut Journey<'_, '_>) -> ControlFlow<Fate> {
     let faults = &mut *journey.faults;
     let Some(chaos) = faults.chaos else { return ControlFlow::Continue(()) };
@@ -253,7 +258,7 @@ fn look_at_link(journey: &mut Journey<'_, '_>) -> ControlFlow<Fate> {
     ControlFlow::Continue(())
 }
 
-/// Under chaos, a link may be cut in one direction.
+/// Loses a message on a link that is cut in its direction.
 fn unreachable_through_cut(journey: &mut Journey<'_, '_>) -> ControlFlow<Fate> {
     if journey.link == LinkState::Cut {
         return journey.unreachable();
@@ -261,7 +266,7 @@ fn unreachable_through_cut(journey: &mut Journey<'_, '_>) -> ControlFlow<Fate> {
     ControlFlow::Continue(())
 }
 
-/// What every message takes.
+/// Adds the time that every message travels.
 fn take_transit(journey: &mut Journey<'_, '_>) -> ControlFlow<Fate> {
     let kind = journey.kind(Kind::RequestTransit, Kind::ReplyTransit);
     let beyond = journey.decide(kind, TRANSIT_SPREAD.as_nanos() as u64);
@@ -269,7 +274,7 @@ fn take_transit(journey: &mut Journey<'_, '_>) -> ControlFlow<Fate> {
     ControlFlow::Continue(())
 }
 
-/// The short delay of a request on an unreliable network.
+/// Delays a request on an unreliable network by a few milliseconds.
 fn delay_shortly(journey: &mut Journey<'_, '_>) -> ControlFlow<Fate> {
     if !journey.message.mode.reliable {
         let delay = journey.decide(Kind::RequestDelay, whole_milliseconds(SHORT_DELAY));
@@ -278,7 +283,8 @@ fn delay_shortly(journey: &mut Journey<'_, '_>) -> ControlFlow<Fate> {
     ControlFlow::Continue(())
 }
 
-/// An unreliable network loses messages. The caller of a lost request hears of it after the short delay.
+/// Drops some messages on an unreliable network. The caller of a dropped request learns of it after
+/// the short delay.
 fn drop_at_times(journey: &mut Journey<'_, '_>) -> ControlFlow<Fate> {
     if journey.message.mode.reliable {
         return ControlFlow::Continue(());
@@ -292,7 +298,7 @@ fn drop_at_times(journey: &mut Journey<'_, '_>) -> ControlFlow<Fate> {
     ControlFlow::Continue(())
 }
 
-/// Long reordering holds a reply back.
+/// Under long reordering, holds some replies back.
 fn reorder(journey: &mut Journey<'_, '_>) -> ControlFlow<Fate> {
     if journey.message.mode.long_reordering {
         let bound = whole_milliseconds(REORDERED_SHORTEST + REORDERED_SPREAD);
@@ -302,7 +308,7 @@ fn reorder(journey: &mut Journey<'_, '_>) -> ControlFlow<Fate> {
     ControlFlow::Continue(())
 }
 
-/// For how long a reply is held back, in milliseconds; 0 for one in three.
+/// How long a reply is held back, in milliseconds: 0 in one of three cases.
 fn reordered_milliseconds(bits: u64) -> u64 {
     let (is_reordered, rest) = REORDERED.split(bits);
     if !is_reordered {
@@ -312,7 +318,7 @@ fn reordered_milliseconds(bits: u64) -> u64 {
     whole_milliseconds(REORDERED_SHORTEST) + scale(rest, 1 + most)
 }
 
-/// Under chaos, a request may be held back.
+/// Under chaos, holds some requests back.
 fn hold_request(journey: &mut Journey<'_, '_>) -> ControlFlow<Fate> {
     if let Some(chaos) = journey.faults.chaos {
         let call = journey.message.call;
@@ -325,7 +331,7 @@ fn hold_request(journey: &mut Journey<'_, '_>) -> ControlFlow<Fate> {
     ControlFlow::Continue(())
 }
 
-/// Under chaos, a request may arrive a second time.
+/// Under chaos, delivers some requests a second time.
 fn copy_request(journey: &mut Journey<'_, '_>) -> ControlFlow<Fate> {
     if let Some(chaos) = journey.faults.chaos {
         let call = journey.message.call;
@@ -349,7 +355,7 @@ mod tests {
     const UNRELIABLE: Mode = Mode { reliable: false, long_delays: true, long_reordering: true };
     const DRAWS: u64 = 100_000;
 
-    /// The fates of many messages of one link.
+    /// The fates of many messages on the same link.
     fn fates(direction: Direction, mode: Mode, has_way: bool) -> Vec<Fate> {
         let decisions = RefCell::new(Decisions::new(RunSpec::seed(3), false));
         let mut faults =
@@ -369,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unreliable_request_is_delayed_by_13_ms_and_lost_in_one_of_ten_cases() {
+    fn requests_on_an_unreliable_network_are_delayed_by_13_ms_and_one_in_ten_is_lost() {
         let mut delays = Vec::new();
         for fate in fates(Direction::Request, UNRELIABLE, true) {
             match fate {
@@ -387,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn long_reordering_holds_two_of_three_replies_for_200_to_2199_ms_about_700_on_average() {
+    fn long_reordering_holds_two_of_three_replies_back_for_200_to_2199_ms() {
         let mut holds = Vec::new();
         let mut prompt = 0;
         let mut dropped = 0;
@@ -415,7 +421,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unreachable_server_takes_up_to_100_ms_or_7_s_to_fail() {
+    fn a_call_to_an_unreachable_server_fails_within_100_ms_or_7_s() {
         for (long_delays, expected) in [(false, 49.5), (true, 3499.5)] {
             let mode = Mode { long_delays, ..UNRELIABLE };
             let waits: Vec<Duration> = fates(Direction::Request, mode, false)
@@ -430,7 +436,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_that_has_no_way_back_is_lost_at_once() {
+    fn a_reply_that_cannot_be_delivered_is_lost_at_once() {
         for fate in fates(Direction::Reply, UNRELIABLE, false) {
             assert_eq!(fate, Fate::Lost { why: Lost::Dead, after: Duration::ZERO });
         }

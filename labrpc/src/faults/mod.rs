@@ -1,14 +1,14 @@
-//! Everything that goes wrong in a simulated world, and every constant of it.
+//! Everything that goes wrong in a simulated world, with all its probabilities and delays.
 //!
 //! | file | what it decides |
 //! |---|---|
-//! | `message` | the fate of each request and reply: one list of rules for each |
-//! | `server` | pauses of servers, clocks that are off, crashes at a save |
-//! | `chaos` | how much there is of each fault beyond the course's network |
+//! | `message` | what happens to each request and reply |
+//! | `server` | when servers pause, how fast their clocks run, and whether they crash at a save |
+//! | `chaos` | the rates of the faults that the course's network does not have |
 //!
-//! Nothing else decides whether and when a message arrives. A new fault is a [`Kind`](crate::Kind) with
-//! its neutral value, and a rule in `message` or a question in `server`; one that the course's network
-//! does not have gets its rate in `chaos`.
+//! Only this module decides whether and when a message arrives. To add a fault, add a
+//! [`Kind`](crate::Kind) with its benign value, and a rule in `message` or a function in `server`.
+//! If the course's network does not have the fault, it also needs a rate in `chaos`.
 
 pub(crate) mod chaos;
 pub(crate) mod message;
@@ -23,23 +23,25 @@ use crate::faults::chaos::Chaos;
 use crate::random::Subject;
 use crate::spec::Kind;
 
-/// What all faults are decided with.
+/// What the rules for faults depend on: the decision source, the rates and the time.
 pub(crate) struct Faults<'a> {
     pub(crate) decisions: RefMut<'a, Decisions>,
-    /// The faults beyond the course's network, if there are any at the moment.
+    /// The rates of the faults that the course's network does not have; `None` if they are off.
     pub(crate) chaos: Option<Chaos>,
     pub(crate) now: Duration,
 }
 
-/// Links are cut or clogged, and servers paused, for times within such windows, counted from the start.
+/// Virtual time is divided into windows of this length. Chaos decides once in each window whether a
+/// link is cut or clogged, and whether a server pauses.
 const CHAOS_WINDOW: Duration = Duration::from_secs(1);
-/// How much the times vary for which chaos delays requests.
+/// The range of the times for which chaos holds requests back, and by which it delays copies.
 const CHAOS_SPREAD: Duration = Duration::from_millis(2000);
-/// No fault of chaos that is a number of milliseconds has one above this.
+/// An upper limit for all delays and pauses under chaos.
 const CHAOS_LONGEST: Duration = Duration::from_millis(2200);
 
 impl Faults<'_> {
-    /// What a fault of chaos comes to that happens at a certain rate; zero if it does not happen.
+    /// Decides whether a fault with this rate happens, and how long it lasts: `span`, computed from
+    /// random bits, or zero if it does not happen.
     fn at_times(
         &mut self,
         rate: Ratio,
@@ -59,12 +61,12 @@ impl Faults<'_> {
     }
 }
 
-/// The window that a time falls into, counted from 0.
+/// The number of the window that a time falls into, counted from 0.
 fn window_of(time: Duration) -> u64 {
     (time.as_nanos() / CHAOS_WINDOW.as_nanos()) as u64
 }
 
-/// When a window begins.
+/// The virtual time at which a window begins.
 fn start_of_window(window: u64) -> Duration {
     Duration::from_nanos(CHAOS_WINDOW.as_nanos() as u64 * window)
 }

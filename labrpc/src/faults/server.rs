@@ -1,4 +1,4 @@
-//! Faults of servers, all of them under chaos only: pauses, clocks that are off, crashes at a save.
+//! Faults of servers, which exist only under chaos: pauses, wrong clocks, crashes at a save.
 
 use std::time::Duration;
 
@@ -9,10 +9,11 @@ use crate::node::Node;
 use crate::random::Subject;
 use crate::spec::Kind;
 
-/// A pause ends this long after its window began, or later.
+/// The shortest pause. A pause starts when its window does.
 const PAUSE_SHORTEST: Duration = Duration::from_millis(100);
 
-/// When something that is due at a node at `time` happens: later, if it is a server that pauses then.
+/// Postpones something that is due at a node at `time`: returns the end of the pause if the node is
+/// a server that is paused then, otherwise `time`.
 pub(crate) fn after_pause(faults: &mut Faults<'_>, node: Node, time: Duration) -> Duration {
     let Some(chaos) = faults.chaos else { return time };
     if node.as_server().is_none() || time == Duration::from_nanos(u64::MAX) {
@@ -27,7 +28,7 @@ pub(crate) fn after_pause(faults: &mut Faults<'_>, node: Node, time: Duration) -
     time.max(start_of_window(window) + pause)
 }
 
-/// Whether a server crashes at the save that it is about to make.
+/// Decides whether a server crashes at the save that it is about to make.
 pub(crate) fn crashes_at_save(faults: &mut Faults<'_>, node: Node) -> bool {
     let Some(chaos) = faults.chaos else { return false };
     let rate = chaos.crashes_at_save;
@@ -37,29 +38,30 @@ pub(crate) fn crashes_at_save(faults: &mut Faults<'_>, node: Node) -> bool {
         && decisions.draw_shaped(saves, 2, |bits| u64::from(rate.contains(bits))) == 1
 }
 
-/// By how many parts of 1,000 a clock is fast; negative if it is slow.
+/// The rate error of a clock in parts per 1,000: positive if it is fast, negative if it is slow.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ClockSkew(i64);
 
 impl ClockSkew {
-    /// That of a node. Clocks are right but those of servers under chaos.
+    /// Decides the rate error of a node's clock. Only the clocks of servers can be wrong, and only
+    /// under chaos.
     pub(crate) fn of(faults: &mut Faults<'_>, node: Node) -> ClockSkew {
         let Some(chaos) = faults.chaos else { return ClockSkew(0) };
         let rate = chaos.clock_skew;
         if !faults.decisions.may_happen(!rate.is_zero()) || node.as_server().is_none() {
             return ClockSkew(0);
         }
-        // Whatever the rate: a decision has the same range in all runs.
+        // The bound does not depend on the rate, so that a decision has the same range in all runs.
         let bound = 2 * u64::from(Chaos::LARGEST_CLOCK_SKEW.cases()) + 1;
         let clock = Subject::new(node.raw(), 0, 0);
         let drawn = faults.decisions.decide_shaped(Kind::ClockSkew, clock, bound, |bits| {
             scale(bits, 2 * u64::from(rate.cases()) + 1)
         }) as i64;
-        // 0 is a right clock, odd values are fast ones, even values slow ones.
+        // 0 is a correct clock; odd values are fast clocks, even values slow ones.
         ClockSkew(if drawn % 2 == 0 { -(drawn / 2) } else { drawn / 2 + 1 })
     }
 
-    /// What the clock shows at a time, in nanoseconds from the start.
+    /// What the clock shows at a true time. Both are in nanoseconds since the start of the run.
     pub(crate) fn shown(self, time: u64) -> u64 {
         if self.0 == 0 {
             return time;
@@ -67,7 +69,8 @@ impl ClockSkew {
         (i128::from(time) * i128::from(1000 + self.0) / 1000) as u64
     }
 
-    /// The first time at which the clock shows `shown`, in nanoseconds from the start.
+    /// The first true time at which the clock shows `shown`. Both are in nanoseconds since the
+    /// start of the run.
     pub(crate) fn time_of(self, shown: u64) -> u64 {
         if self.0 == 0 || shown == u64::MAX {
             return shown;

@@ -1,4 +1,4 @@
-//! The ends, links and calls of a network, as data.
+//! The tables of a network: its client ends, links, servers and calls.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -10,73 +10,76 @@ use crate::node::Node;
 use crate::random::{Parties, Subject};
 use crate::task::Parked;
 
-/// A buffer that has grown beyond this many bytes is not kept for later calls.
+/// The largest capacity, in bytes, with which a buffer is kept for later calls.
 const KEPT_BUFFER_BYTES: usize = 64 * 1024;
 
-/// One way of a node to a server.
+/// The state of a client end.
 pub(super) struct End {
     pub(super) from: Node,
-    /// Where it leads: to the tester, which is not a server, until it is connected.
+    /// The server that it is connected to. Until then it is the tester, which is never a server.
     pub(super) to: Node,
-    /// The place of the link between the two.
+    /// The index of the link from `from` to `to`.
     pub(super) link: usize,
     pub(super) is_enabled: bool,
 }
 
-/// From one node to another, whatever the end.
+/// The link from one node to another. All ends between the two nodes share it.
 struct Link {
     parties: Parties,
-    /// How many calls there were.
+    /// The number of calls made so far.
     calls: u64,
 }
 
-/// How far a call has come.
+/// The phase that a call is in.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// The slot is free.
+    /// There is no call in this slot.
     Free,
-    /// The request is under way.
+    /// The request is on its way.
     Travelling,
-    /// It will fail; the caller does not know yet.
+    /// The call has failed, but the caller has not been told yet.
     Failing(Lost),
-    /// The handler runs.
+    /// The request has arrived, and the handler is running.
     Handling,
-    /// The reply is under way.
+    /// The reply is on its way.
     Returning,
-    /// The caller can have the answer.
+    /// The call is over, and the caller can take the answer.
     Done(Answer),
 }
 
-/// What a call comes to.
+/// The result of a call.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
     Reply,
     Failed,
 }
 
-/// A call in its slot of the table, told apart from earlier ones there.
+/// Identifies a call: its slot in the table, and a generation that tells it apart from earlier
+/// calls in the same slot.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CallId {
     pub(super) slot: u32,
     generation: u32,
 }
 
-/// Generations have 30 bits, so that a [`Wakeup`] fits into 64.
+/// Generations have 30 bits, so that a [`Wakeup`] fits into 64 bits.
 const GENERATION_MASK: u32 = (1 << 30) - 1;
 
-/// Why the executor's clock comes back to a call: what the network gives it to keep.
+/// What the network has to do for a call at a certain time. The executor's timers store it as a
+/// number.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(super) enum Wakeup {
-    /// A message arrives, or the caller hears of its loss.
+    /// Deliver a message, or tell the caller that it was lost.
     Message(CallId),
-    /// The caller looks whether the server is dead.
+    /// Check whether the server is dead, in which case the call fails.
     DeadCheck(CallId),
 }
 
 const IS_DEAD_CHECK: u64 = 1 << 62;
 
 impl Wakeup {
-    /// As one number: the slot, the generation above it, and one flag.
+    /// Packs it into a number: the slot in the low 32 bits, the generation in the 30 bits above,
+    /// then a flag for dead checks.
     pub(super) fn pack(self) -> u64 {
         match self {
             Wakeup::Message(call) => u64::from(call.generation) << 32 | u64::from(call.slot),
@@ -91,32 +94,32 @@ impl Wakeup {
     }
 }
 
-/// One call. The slot and its buffer serve again after it.
+/// A call in its slot of the table. When it is over, the slot and its buffer are reused.
 pub(super) struct Call {
     generation: u32,
     pub(super) phase: Phase,
-    /// Which call of the run it is, from 0.
+    /// The number of the call in this run, counted from 0.
     pub(super) number: u64,
-    /// Which call of its link it is: what decisions about it are addressed by.
+    /// The link and the number of the call on it, which are the address of decisions about it.
     pub(super) on_link: Subject,
     pub(super) end: EndId,
     pub(super) from: Node,
     pub(super) to: Node,
-    /// The switches at the time of the call: a later change does not touch it.
+    /// The settings of the network at the time of the call. Later changes do not affect the call.
     pub(super) mode: Mode,
     pub(super) method: &'static str,
-    /// Where the request goes: the server that the end led to at the time of the call.
+    /// The server that the end was connected to at the time of the call, if it could be reached.
     pub(super) server: Option<Rc<ServerState>>,
-    /// When its handler started, in nanoseconds.
+    /// The virtual time at which the request arrived, in nanoseconds.
     pub(super) dispatched_at: u64,
-    /// The arguments, then the reply.
+    /// The encoded arguments, later the encoded reply.
     pub(super) buffer: Vec<u8>,
     pub(super) waiter: Option<Parked>,
-    /// Whether the caller does not want the answer any more.
+    /// Whether nothing waits for the answer: the caller has dropped the call, or this is a copy.
     pub(super) is_abandoned: bool,
 }
 
-/// What a network is made of.
+/// The whole state of a network.
 pub(super) struct Tables {
     pub(super) mode: Mode,
     pub(super) is_closed: bool,
@@ -126,7 +129,7 @@ pub(super) struct Tables {
     pub(super) servers: BTreeMap<Node, Rc<ServerState>>,
     calls: Vec<Call>,
     free: Vec<u32>,
-    /// Calls made, also those after the network was closed.
+    /// The number of calls made so far, including those after the network was closed.
     made: u64,
     pub(super) total_count: u64,
     pub(super) total_bytes: u64,
@@ -149,7 +152,7 @@ impl Tables {
         }
     }
 
-    /// The place of the link between two nodes.
+    /// The index of the link from one node to another, which is created if necessary.
     pub(super) fn link(&mut self, from: Node, to: Node) -> usize {
         let links = &mut self.links;
         *self.link_of.entry((from, to)).or_insert_with(|| {
@@ -162,7 +165,7 @@ impl Tables {
         &mut self.ends[end.0 as usize]
     }
 
-    /// A new call through an end, and its buffer, which is empty.
+    /// Enters a new call through an end. Returns it with an empty buffer for its arguments.
     pub(super) fn new_call(&mut self, end: EndId, method: &'static str) -> (CallId, Vec<u8>) {
         let End { from, to, link, .. } = self.ends[end.0 as usize];
         let link = &mut self.links[link];
@@ -188,7 +191,7 @@ impl Tables {
         (id, std::mem::take(&mut self.call(id).buffer))
     }
 
-    /// A copy of a call whose request travels. Its answer is not wanted.
+    /// Enters a copy of a call whose request is on its way. The copy's answer is thrown away.
     pub(super) fn copy_call(&mut self, original: CallId) -> CallId {
         let call = &self.calls[original.slot as usize];
         let buffer = call.buffer.clone();
@@ -207,7 +210,7 @@ impl Tables {
         copy
     }
 
-    /// Puts a call into a slot, with the empty buffer that is kept there.
+    /// Puts a call into a free slot, and gives it the buffer that is kept there.
     fn insert(&mut self, call: Call) -> CallId {
         let Some(slot) = self.free.pop() else {
             self.calls.push(call);
@@ -221,18 +224,18 @@ impl Tables {
         CallId { slot, generation }
     }
 
-    /// A call, unless it is over and its slot serves another one, or the network has been cleared.
+    /// Returns a call, or `None` if it is over or the network has been cleared.
     pub(super) fn get_mut(&mut self, id: CallId) -> Option<&mut Call> {
         self.calls.get_mut(id.slot as usize).filter(|call| call.generation == id.generation)
     }
 
-    /// A call that is known not to be over.
+    /// Returns a call that must still be in the table.
     pub(super) fn call(&mut self, id: CallId) -> &mut Call {
         &mut self.calls[id.slot as usize]
     }
 
-    /// Whether no answer may come back to the caller: its end is disabled, or the server is not the
-    /// very one that the request went to.
+    /// Whether the caller can no longer get a reply: its end is disabled, or the server that the
+    /// request was sent to has been deleted or replaced.
     pub(super) fn is_dead(&self, id: CallId) -> bool {
         let call = &self.calls[id.slot as usize];
         let is_same = match (&call.server, self.servers.get(&call.to)) {
@@ -242,14 +245,15 @@ impl Tables {
         !is_same || !self.ends[call.end.0 as usize].is_enabled
     }
 
-    /// The calls whose handlers run and that `is_meant` is true for.
+    /// The calls whose handlers are running and for which `is_meant` returns true.
     pub(super) fn handled(&self, is_meant: impl Fn(&Call) -> bool) -> Vec<CallId> {
         let calls = self.calls.iter().zip(0..);
         let meant = calls.filter(|(call, _)| call.phase == Phase::Handling && is_meant(call));
         meant.map(|(call, slot)| CallId { slot, generation: call.generation }).collect()
     }
 
-    /// Frees a slot. The buffer is kept for the next call there.
+    /// Frees the slot of a call. The buffer is kept for the next call in it, unless it is too
+    /// large.
     pub(super) fn release(&mut self, id: CallId, mut buffer: Vec<u8>) {
         let call = &mut self.calls[id.slot as usize];
         call.phase = Phase::Free;
@@ -261,7 +265,8 @@ impl Tables {
         self.free.push(id.slot);
     }
 
-    /// Forgets servers and calls. What is returned is to be dropped when nothing is borrowed.
+    /// Removes all servers and calls, and returns them, so that the caller can drop them when the
+    /// tables are no longer borrowed.
     pub(super) fn clear(&mut self) -> impl Sized + use<> {
         self.is_closed = true;
         (std::mem::take(&mut self.servers), std::mem::take(&mut self.calls))

@@ -1,4 +1,4 @@
-//! The caller's side: an end, and a call that is waited for.
+//! The caller's side of the network: client ends, and the future of a call.
 
 use std::fmt::{self, Debug};
 use std::future::Future;
@@ -17,7 +17,9 @@ use crate::network::delivery::Shared;
 use crate::network::{EndId, Method};
 use crate::task::Waiting;
 
-/// One node's way to one server.
+/// A node's connection to a server, through which it makes calls.
+///
+/// The tester decides which server it is connected to, and whether it is enabled.
 #[derive(Clone)]
 pub struct ClientEnd {
     network: Rc<Shared>,
@@ -29,21 +31,22 @@ impl ClientEnd {
         ClientEnd { network: network.clone(), id }
     }
 
-    /// The end's name, for the tester.
+    /// Identifies the end, for example in [`Network::connect`](crate::Network::connect).
     pub fn id(&self) -> EndId {
         self.id
     }
 
-    /// Calls a method of the server. The request leaves *now*, with the arguments as they are now;
-    /// awaiting the call only waits for the answer: the reply, or `None` when there will be none.
-    /// Then the handler may have run or not.
+    /// Calls a method of the server.
     ///
-    /// Every call gets an answer in the end, so that callers need no time-out: at once when the
-    /// network dropped it, after a while when the server cannot be reached. It waits for as long as
-    /// the handler runs. Dropping the call does not take the request back.
+    /// The request is sent now, not when the call is first polled. Awaiting the call gives the
+    /// reply, or `None` if there will be none; the handler may have run all the same.
+    ///
+    /// Callers need no time-out. A call whose message the network drops fails soon after, and a
+    /// call to a server that cannot be reached fails after a while. Otherwise the call takes as
+    /// long as its handler does. Dropping the call does not stop the request.
     ///
     /// # Panics
-    /// When the arguments cannot be encoded.
+    /// Panics if the arguments cannot be encoded.
     #[track_caller]
     pub fn call<Args, Reply>(&self, method: Method<Args, Reply>, args: &Args) -> Call<Reply>
     where
@@ -67,8 +70,8 @@ impl Debug for ClientEnd {
     }
 }
 
-/// Waits for the answer to a request that has left; made by [`ClientEnd::call`].
-#[must_use = "the request has left, but nobody waits for the answer"]
+/// A future that waits for the reply to a request; returned by [`ClientEnd::call`].
+#[must_use = "the request has been sent, but its reply is lost unless this is awaited"]
 pub struct Call<Reply> {
     network: Rc<Shared>,
     id: CallId,
@@ -83,7 +86,7 @@ impl<Reply: DeserializeOwned> Future for Call<Reply> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Reply>> {
         let this = &mut *self;
-        assert!(!this.is_taken, "a call was polled after it had answered");
+        assert!(!this.is_taken, "a call was polled again after it had completed");
         let waiting = Waiting { what: "the answer to ", detail: this.method, at: this.at };
         let answer = this.network.poll_answer(this.id, context, waiting);
         this.is_taken = answer.is_ready();

@@ -1,4 +1,4 @@
-//! The life of a request, step by step.
+//! The steps of a call, from sending the request to taking the reply.
 
 use std::cell::RefCell;
 use std::fmt::Debug;
@@ -20,18 +20,19 @@ use crate::recorder::Part;
 use crate::task::Waiting;
 use crate::trouble::Trouble;
 
-/// While a handler runs, its caller looks at each multiple of this time, in nanoseconds, whether the
-/// server is dead.
+/// While a handler runs, its caller checks whether the server is dead at every multiple of this
+/// time, in nanoseconds.
 const DEAD_CHECK_EVERY: u64 = 100_000_000;
 
-/// What all handles of a network share.
+/// The state that all handles of a network share.
 pub(crate) struct Shared {
     pub(super) executor: Rc<Executor>,
     pub(super) tables: RefCell<Tables>,
 }
 
 impl Shared {
-    /// Steps 1 to 5: counts, takes a snapshot of the world, and decides what becomes of the request.
+    /// Steps 1 to 5: enters and counts the call, notes which server it goes to, and decides what
+    /// happens to the request.
     pub(super) fn send(
         &self,
         end: EndId,
@@ -39,7 +40,7 @@ impl Shared {
         args: &(impl Serialize + Debug),
     ) -> CallId {
         let (id, mut buffer) = self.tables.borrow_mut().new_call(end, method);
-        // Nothing is borrowed here: encoding runs tested code.
+        // Encoding runs tested code, so nothing may be borrowed here.
         codec::encode_into(args, &mut buffer)
             .unwrap_or_else(|error| panic!("the arguments of {method} cannot be encoded: {error}"));
         let tables = &mut *self.tables.borrow_mut();
@@ -47,7 +48,7 @@ impl Shared {
         call.buffer = buffer;
         self.record_request(call, args);
         if self.executor.is_void() {
-            // Its server crashed a moment ago: nothing leaves any more.
+            // The server has crashed earlier in this poll, so it sends nothing any more.
             call.phase = Phase::Done(Answer::Failed);
         } else if tables.is_closed {
             let call = tables.call(id);
@@ -80,7 +81,7 @@ impl Shared {
         });
     }
 
-    /// The request leaves.
+    /// Counts a request, decides what happens to it, and sets a timer for that.
     fn send_request(&self, tables: &mut Tables, id: CallId) {
         let Call { end, to, .. } = *tables.call(id);
         let is_enabled = tables.end(end).is_enabled;
@@ -113,13 +114,13 @@ impl Shared {
         }
     }
 
-    /// Has the clock come back to a call after some time.
+    /// Sets a timer that calls [`on_wakeup`](Self::on_wakeup) for a call after some time.
     fn wake_after(&self, after: Duration, call: CallId) {
         let at = self.executor.now() + after.as_nanos() as u64;
         self.executor.timers.borrow_mut().message_at(at, Wakeup::Message(call).pack());
     }
 
-    /// The clock has come back to a call.
+    /// Takes the next step of a call whose timer has fired, unless the call is over.
     pub(super) fn on_wakeup(self: &Rc<Self>, number: u64) {
         let wakeup = Wakeup::unpack(number);
         let (Wakeup::Message(id) | Wakeup::DeadCheck(id)) = wakeup;
@@ -137,7 +138,7 @@ impl Shared {
         }
     }
 
-    /// Step 6: the request is at the server, and its handler starts as a task there.
+    /// Step 6: the request arrives at the server, and its handler starts as a task there.
     fn dispatch(self: &Rc<Self>, id: CallId) {
         let now = self.executor.now();
         let mut tables = self.tables.borrow_mut();
@@ -145,7 +146,7 @@ impl Shared {
         let call = tables.call(id);
         call.phase = Phase::Handling;
         call.dispatched_at = now;
-        let server = call.server.clone().expect("a request travels to a server");
+        let server = call.server.clone().expect("a request on its way has a server");
         let buffer = std::mem::take(&mut call.buffer);
         let Call { method, from, to, number, .. } = *call;
         drop(tables);
@@ -154,7 +155,7 @@ impl Shared {
         }
         server.count.set(server.count.get() + 1);
         if !server.runtime.is_alive() {
-            // The request has reached an incarnation that has crashed: it is not handled.
+            // A server that has crashed does not handle requests.
             return;
         }
         let delivered = || Event::Delivered { call: number, from, method: method.into() };
@@ -169,7 +170,8 @@ impl Shared {
         self.executor.spawn(server.runtime.group, method, handler.registered_at, task);
     }
 
-    /// Step 7: the caller looks at the next multiple of 100 ms after the request was dispatched.
+    /// Step 7: has the caller check whether the server is dead, at the next multiple of 100 ms
+    /// after the request arrived.
     pub(super) fn set_dead_check(&self, id: CallId) {
         let dispatched_at = self.tables.borrow_mut().call(id).dispatched_at;
         let looks = (self.executor.now() - dispatched_at) / DEAD_CHECK_EVERY + 1;
@@ -177,14 +179,14 @@ impl Shared {
         self.executor.timers.borrow_mut().message_at(at, Wakeup::DeadCheck(id).pack());
     }
 
-    /// Steps 8 to 10: the handler has answered.
+    /// Steps 8 to 10: the handler has returned; decides what happens to the reply.
     fn reply(&self, id: CallId, buffer: Vec<u8>, content: &dyn Debug) {
         let tables = &mut *self.tables.borrow_mut();
         let Some(Phase::Handling) = tables.get_mut(id).map(|call| call.phase) else {
-            return; // The caller has given the server up.
+            return; // The call has already failed.
         };
         if self.executor.is_void() {
-            return; // Its server crashed a moment ago, in the middle of this.
+            return; // The server has crashed earlier in this poll.
         }
         let has_way = !tables.is_dead(id);
         let call = tables.call(id);
@@ -229,7 +231,7 @@ impl Shared {
         });
     }
 
-    /// Step 11: the reply is there. Nothing is checked any more: it arrives even from the dead.
+    /// Step 11: the reply arrives. It does so even if the server has died since it was sent.
     fn deliver_reply(&self, id: CallId) {
         let mut tables = self.tables.borrow_mut();
         let bytes = tables.call(id).buffer.len();
@@ -244,14 +246,15 @@ impl Shared {
         self.finish(id, Answer::Reply);
     }
 
-    /// The caller hears that there will be no reply.
+    /// Tells the caller that there will be no reply.
     fn fail(&self, id: CallId, why: Lost) {
         self.record_loss(self.tables.borrow_mut().call(id), why);
         self.finish(id, Answer::Failed);
     }
 
     fn finish(&self, id: CallId, answer: Answer) {
-        // The server may be the last of its incarnation: it is dropped outside of the borrow.
+        // This may be the last reference to the server, which must not be dropped during the
+        // borrow.
         let (waiter, _server) = {
             let tables = &mut *self.tables.borrow_mut();
             let call = tables.call(id);
@@ -270,8 +273,9 @@ impl Shared {
         }
     }
 
-    /// Step 12: the answer, if it is there: the bytes of a reply, to be given back, or `None`. If it is
-    /// not there, the running task will be woken.
+    /// Step 12: returns the answer if it has come: the bytes of the reply, which the caller must
+    /// return with [`give_back`](Self::give_back), or `None`. If it has not come, the running task
+    /// will be woken when it does.
     pub(super) fn poll_answer(
         &self,
         id: CallId,
@@ -295,15 +299,15 @@ impl Shared {
         }
     }
 
-    /// The reply has been read: its slot and buffer serve again.
+    /// Takes back the buffer of a reply that has been read, and frees the slot of its call.
     pub(super) fn give_back(&self, id: CallId, buffer: Vec<u8>) {
         self.tables.borrow_mut().release(id, buffer);
     }
 
-    /// The caller does not wait for this answer any more.
+    /// Notes that the caller has dropped the call and will not take its answer.
     pub(super) fn abandon(&self, id: CallId) {
         let tables = &mut *self.tables.borrow_mut();
-        // When the run is over, its calls have been forgotten.
+        // A future may be dropped after the network has been cleared at the end of the run.
         let Some(call) = tables.get_mut(id) else { return };
         if matches!(call.phase, Phase::Done(_)) {
             let buffer = std::mem::take(&mut call.buffer);
@@ -315,12 +319,12 @@ impl Shared {
     }
 }
 
-/// Two nodes as one number, for the fingerprint.
+/// Packs two nodes into one number, for the fingerprint.
 fn both(from: Node, to: Node) -> u64 {
     u64::from(from.raw()) << 32 | u64::from(to.raw())
 }
 
-/// How a handler answers its request.
+/// Sends the reply to one request.
 pub(crate) struct Responder {
     network: Rc<Shared>,
     call: CallId,

@@ -1,7 +1,7 @@
-//! The network: client ends, and the life of a request from call to answer.
+//! The network: client ends, servers, and the life of a request.
 //!
-//! A request passes through these phases (the numbers are those of the twelve steps in the facts of
-//! the Go lab):
+//! A call passes through these phases. The numbers are its steps, which the functions in `delivery`
+//! refer to:
 //!
 //! ```text
 //! call (1-3) ──> Travelling ──arrives──> Handling ──answers──> Returning ──> Done(Reply)
@@ -9,18 +9,19 @@
 //!    └──> Failing (4, 5: unreachable or dropped) ──────┴─────────────────> Done(Failed)
 //! ```
 //!
-//! A call is a value in a table, not a task; only the handler is a task, of the server's group.
+//! A call is a row in a table, not a task. Only its handler is a task, which belongs to the
+//! server's group and so ends when the server crashes.
 //!
 //! | file | what it is |
 //! |---|---|
-//! | this | the network as the tester sees it: switches, ends, servers, counts |
-//! | `client_end` | the caller's side: an end, and a call that is waited for |
+//! | this | the network as the tester sees it: settings, ends, servers, counts |
+//! | `client_end` | the caller's side: client ends, and the future of a call |
 //! | `server` | services, methods, handlers |
-//! | `delivery` | the twelve steps |
-//! | `calls` | the tables of ends, links and calls |
+//! | `delivery` | the steps of a call |
+//! | `calls` | the tables of ends, links, servers and calls |
 //!
-//! These files are one subject and name one another. What becomes of a message is not decided here but
-//! in `faults`.
+//! These files belong together and import each other. Whether and when a message arrives is decided
+//! in `faults`, not here.
 
 mod calls;
 mod client_end;
@@ -41,11 +42,11 @@ use crate::executor::Executor;
 use crate::node::Node;
 use crate::recorder::Part;
 
-/// Names a client end.
+/// Identifies a client end in its network.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EndId(u32);
 
-/// The simulated network of one simulation. It starts reliable, without long delays or reordering.
+/// The network of one simulation. It starts reliable, without long delays and long reordering.
 #[derive(Clone)]
 pub struct Network(Rc<Shared>);
 
@@ -55,26 +56,30 @@ impl Network {
         Network(Rc::new(Shared { executor: executor.clone(), tables }))
     }
 
-    /// A reliable network loses nothing and delays by microseconds. An unreliable one delays
-    /// requests by 0 to 26 ms and loses one in ten of the requests and of the replies.
+    /// Sets whether the network is reliable.
+    ///
+    /// A reliable network loses nothing, and a message takes 10 to 50 microseconds. An unreliable
+    /// one also delays each request by 0 to 26 ms, and loses one in ten requests and one in ten
+    /// replies.
     pub fn reliable(&self, yes: bool) {
         self.step(Part::Mode, 0, u64::from(yes));
         self.tables().mode.reliable = yes;
     }
 
-    /// Whether two thirds of the replies are held back for 200 to 2199 ms.
+    /// Sets whether two of three replies are held back, for 200 to 2199 ms.
     pub fn long_reordering(&self, yes: bool) {
         self.step(Part::Mode, 1, u64::from(yes));
         self.tables().mode.long_reordering = yes;
     }
 
-    /// Whether a call to a server that cannot be reached takes up to 7 s to fail, not up to 100 ms.
+    /// Sets whether a call to a server that cannot be reached takes up to 7 s to fail, instead of
+    /// up to 100 ms.
     pub fn long_delays(&self, yes: bool) {
         self.step(Part::Mode, 2, u64::from(yes));
         self.tables().mode.long_delays = yes;
     }
 
-    /// A new end for `from`. It starts disabled and not connected.
+    /// Creates a client end for `from`, which is neither enabled nor connected yet.
     pub fn make_end(&self, from: Node) -> ClientEnd {
         self.step(Part::End, u64::from(from.raw()), 2);
         let mut tables = self.tables();
@@ -83,7 +88,7 @@ impl Network {
         ClientEnd::new(&self.0, EndId(tables.ends.len() as u32 - 1))
     }
 
-    /// Sets which server an end talks to. The server need not be there yet.
+    /// Connects an end to a server, which need not exist yet.
     pub fn connect(&self, end: EndId, to: Node) {
         self.step(Part::End, u64::from(end.0) << 32 | u64::from(to.raw()), 3);
         let mut tables = self.tables();
@@ -94,8 +99,10 @@ impl Network {
         end.link = link;
     }
 
-    /// Enables or disables an end. Requests that are under way are not touched, but no answer of a
-    /// handler that is still running comes back through a disabled end.
+    /// Enables or disables an end.
+    ///
+    /// Disabling does not stop requests that have been sent. But if the handler of a request is
+    /// still running, its reply will not come back through the disabled end.
     pub fn enable(&self, end: EndId, yes: bool) {
         self.step(Part::End, u64::from(end.0), u64::from(yes));
         self.tables().end(end).is_enabled = yes;
@@ -104,7 +111,7 @@ impl Network {
         }
     }
 
-    /// Puts a server under a name, in the place of what was there.
+    /// Adds a server to the network under the name of a node, replacing any server with that name.
     pub fn add_server(&self, name: Node, server: &Server) {
         self.step(Part::Server, u64::from(name.raw()), 1);
         let replaced = self.tables().servers.insert(name, server.0.clone());
@@ -112,8 +119,10 @@ impl Network {
         self.look_after_handlers(|call| call.to == name);
     }
 
-    /// Takes the server away. Its handlers run on, but none of their answers arrive. A server that
-    /// has crashed is to be taken away as well: until then calls to it wait for an answer.
+    /// Removes a server from the network. Its handlers continue to run, but their replies do not
+    /// arrive.
+    ///
+    /// A server that has crashed must be removed as well: until then, calls to it wait for a reply.
     pub fn delete_server(&self, name: Node) {
         self.step(Part::Server, u64::from(name.raw()), 0);
         let deleted = self.tables().servers.remove(&name);
@@ -121,28 +130,30 @@ impl Network {
         self.look_after_handlers(|call| call.to == name);
     }
 
-    /// How many requests were dispatched to the server that now has this name; 0 when there is none.
+    /// The number of requests that have arrived at the server that now has this name, or 0 if there
+    /// is none.
     pub fn count(&self, name: Node) -> u64 {
         self.tables().servers.get(&name).map_or(0, |server| server.count.get())
     }
 
-    /// How many calls were handed to the network, whatever became of them.
+    /// The number of calls made before the network was closed, including those that failed.
     pub fn total_count(&self) -> u64 {
         self.tables().total_count
     }
 
-    /// The bytes of the arguments of all those calls and of the replies that arrived.
+    /// The encoded size of the arguments of all these calls and of the replies that arrived, in
+    /// bytes.
     pub fn total_bytes(&self) -> u64 {
         self.tables().total_bytes
     }
 
-    /// Closes the network: later calls fail at once. Those under way go on.
+    /// Closes the network: later calls fail at once. Calls that have already been made continue.
     pub fn cleanup(&self) {
         self.step(Part::Mode, 3, 0);
         self.tables().is_closed = true;
     }
 
-    /// Forgets servers and calls, so that nothing of the world outlives the run.
+    /// Drops all servers and calls, so that nothing of the world outlives the run.
     pub(crate) fn clear(&self) {
         let forgotten = self.tables().clear();
         drop(forgotten);
@@ -152,13 +163,13 @@ impl Network {
         self.0.tables.borrow_mut()
     }
 
-    /// The tester's steps are part of the fingerprint.
+    /// Adds a step of the tester to the fingerprint.
     fn step(&self, part: Part, which: u64, value: u64) {
         self.0.executor.recorder.mix(part, which, value);
     }
 
-    /// Something changed that may make servers dead for callers whose handlers still run: those
-    /// callers notice at their next look.
+    /// Has the callers of these calls, if their handlers are still running, check whether the
+    /// server is dead. They do so at the next multiple of 100 ms after the request arrived.
     fn look_after_handlers(&self, is_concerned: impl Fn(&CallState) -> bool) {
         let calls = self.tables().handled(is_concerned);
         for call in calls {
@@ -166,7 +177,8 @@ impl Network {
         }
     }
 
-    /// The executor's clock has come to what the network gave it to keep.
+    /// Called when a timer of the network fires, with the number that the network gave to the
+    /// timer.
     pub(crate) fn on_message(&self, number: u64) {
         self.0.on_wakeup(number);
     }

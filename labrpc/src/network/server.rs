@@ -1,4 +1,4 @@
-//! A server: services with handlers, and the tasks that run for it.
+//! Servers, services, and the methods that they handle.
 
 use std::cell::{Cell, RefCell};
 use std::fmt::Debug;
@@ -16,19 +16,19 @@ use crate::runtime::Runtime;
 use crate::task::BoxFuture;
 
 /// The name of a remote procedure, such as `Raft.AppendEntries`, with the types of its arguments
-/// and of its reply. Caller and server share it, so they cannot disagree.
+/// and its reply. The caller and the server use the same constant, so their types always agree.
 pub struct Method<Args, Reply> {
     name: &'static str,
     types: PhantomData<fn(Args) -> Reply>,
 }
 
 impl<Args, Reply> Method<Args, Reply> {
-    /// Names a method; by custom `Service.Method`.
+    /// Creates a method with this name, which by convention has the form `Service.Method`.
     pub const fn new(name: &'static str) -> Method<Args, Reply> {
         Method { name, types: PhantomData }
     }
 
-    /// The name.
+    /// The full name, such as `Raft.AppendEntries`.
     pub const fn name(&self) -> &'static str {
         self.name
     }
@@ -45,24 +45,24 @@ impl<Args, Reply> Copy for Method<Args, Reply> {}
 pub(crate) struct Handler {
     pub(crate) method: &'static str,
     pub(crate) registered_at: &'static Location<'static>,
-    /// Makes the task that decodes, handles and answers. Nothing of the handler runs before that
-    /// task is polled.
+    /// Creates the task that decodes a request, handles it and sends the reply. No code of the
+    /// handler runs before the task is polled.
     pub(crate) make: Box<dyn Fn(Vec<u8>, Responder) -> BoxFuture>,
 }
 
-/// Handlers that are added to a server together.
+/// A set of handlers, which are added to a server together.
 #[derive(Default)]
 pub struct Service {
     handlers: Vec<Handler>,
 }
 
 impl Service {
-    /// A service without handlers.
+    /// Creates a service without handlers.
     pub fn new() -> Service {
         Service::default()
     }
 
-    /// Adds the handler of one method. Each request runs it as a task of the server.
+    /// Adds the handler of a method. For each request, it runs as a task of the server.
     #[track_caller]
     pub fn method<Args, Reply, Handle, Future_>(
         mut self,
@@ -103,12 +103,13 @@ pub(crate) struct ServerState {
     pub(crate) runtime: Runtime,
     pub(crate) handlers: RefCell<Vec<Handler>>,
     pub(crate) count: Cell<u64>,
-    /// How many answers have left for other servers.
+    /// The number of replies sent to other servers.
     pub(crate) answers: Cell<u64>,
 }
 
 impl ServerState {
-    /// Forgets the handlers, outside of any borrow: they may hold the last of much.
+    /// Drops the handlers while nothing is borrowed, because the values that a handler owns may
+    /// have destructors that use the network.
     pub(crate) fn clear(&self) {
         let handlers = self.handlers.take();
         drop(handlers);
@@ -121,9 +122,10 @@ impl Debug for Server {
     }
 }
 
-/// One incarnation of a server: its services, its count of requests, and all of its tasks.
+/// One incarnation of a server, with its services and its tasks.
 ///
-/// It gets requests after [`Network::add_server`](crate::Network::add_server).
+/// It receives requests once it has been added with
+/// [`Network::add_server`](crate::Network::add_server).
 #[derive(Clone)]
 pub struct Server(pub(crate) Rc<ServerState>);
 
@@ -137,7 +139,7 @@ impl Server {
         }))
     }
 
-    /// Adds the handlers of a service. A method that is there already is replaced.
+    /// Adds the handlers of a service. A handler replaces any earlier one for the same method.
     pub fn add_service(&self, service: Service) {
         let mut handlers = self.0.handlers.borrow_mut();
         for handler in service.handlers {
@@ -146,22 +148,23 @@ impl Server {
         }
     }
 
-    /// What tasks of this server are spawned with.
+    /// The runtime with which this server's tasks are spawned.
     pub fn runtime(&self) -> &Runtime {
         &self.0.runtime
     }
 
-    /// How many requests were dispatched to this incarnation.
+    /// The number of requests that have arrived at this incarnation.
     pub fn count(&self) -> u64 {
         self.0.count.get()
     }
 
-    /// How many answers have left this incarnation for other servers; clients' do not count.
+    /// The number of replies that this incarnation has sent to other servers, not counting those to
+    /// clients.
     pub fn answers(&self) -> u64 {
         self.0.answers.get()
     }
 
-    /// Ends the server's tasks, as [`Runtime::crash`], and forgets its handlers.
+    /// Ends the server's tasks, like [`Runtime::crash`], and drops its handlers.
     pub fn crash(&self) {
         self.0.runtime.crash();
         self.0.clear();

@@ -1,6 +1,6 @@
-//! What the test files share: a world with one caller and one worker, and chances that are known.
+//! Shared by the test files: a world with one caller and one worker, and runs with known decisions.
 
-#![allow(dead_code, reason = "each test file uses a part of this")]
+#![allow(dead_code, reason = "no test file uses everything in here")]
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -14,49 +14,50 @@ use labrpc::{
     Simulation, World,
 };
 
-/// The seeds that a test is run with.
+/// The seeds under which most tests run.
 pub(crate) const SEEDS: Range<u64> = 0..20;
 
-/// Who calls in a [`Lab`]. A server, as in Raft, so that its number is that of addresses.
+/// The caller in a [`Lab`]. It is a server, as in Raft.
 pub(crate) const CALLER: Node = Node::server(0);
-/// Who is called in a [`Lab`].
+/// The server that is called in a [`Lab`].
 pub(crate) const WORKER: Node = Node::server(1);
 
-/// Works for so many milliseconds, and answers with their number.
+/// Takes as many milliseconds as its argument says, and returns that number.
 pub(crate) const WORK: Method<u64, u64> = Method::new("Worker.Work");
-/// What one number takes as an argument or as a reply.
+/// The encoded size of a number, as an argument or a reply.
 pub(crate) const NUMBER_BYTES: u64 = 8;
 
-/// How long a request, and a reply, is under way in a run of [`exact`].
+/// How long a request or a reply travels in a run of [`exact`].
 pub(crate) const TRANSIT: Duration = Duration::from_micros(10);
 
 pub(crate) const fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
 }
 
-/// A run whose messages all take the shortest time, so that times can be foretold.
+/// A run in which all messages travel for the shortest time, so that tests know when they arrive.
 pub(crate) fn exact(seed: u64) -> RunSpec {
     benign(RunSpec::seed(seed), &[Kind::RequestTransit, Kind::ReplyTransit])
 }
 
-/// The same run with these kinds harmless.
+/// The same run, in which all decisions of these kinds are benign.
 pub(crate) fn benign(mut spec: RunSpec, kinds: &[Kind]) -> RunSpec {
     spec.benign.extend(kinds.iter().map(|&kind| (kind, BTreeSet::new())));
     spec
 }
 
-/// The same run with these decisions about the first message from caller to worker.
+/// The same run with these decisions about the first call from the caller to the worker.
 pub(crate) fn with(mut spec: RunSpec, luck: &[(Kind, u64)]) -> RunSpec {
     spec.overrides.extend(luck.iter().map(|&(kind, value)| (on_link(kind, 0), value)));
     spec
 }
 
-/// The `n`-th decision of a kind about messages from caller to worker.
+/// The address of the `n`-th decision of a kind about calls from the caller to the worker.
 pub(crate) fn on_link(kind: Kind, n: u64) -> Address {
     Address { kind, from: 0, to: 1, n }
 }
 
-/// Runs a world whose main task is to finish: an assertion that fails in there ends up here.
+/// Runs a world and returns the result of its main task. Panics if the run ends early, for example
+/// because an assertion fails in it.
 #[track_caller]
 pub(crate) fn finish<T, Main, Future_>(spec: RunSpec, main: Main) -> T
 where
@@ -71,7 +72,7 @@ where
     }
 }
 
-/// Runs a recorded world with limits that a runaway meets soon.
+/// Runs a world and records it, with low limits that soon end a run which would go on forever.
 pub(crate) fn recorded<T, Main, Future_>(spec: RunSpec, main: Main) -> Outcome<T>
 where
     T: Send + 'static,
@@ -82,7 +83,7 @@ where
     Simulation::new(spec).limits(limits).record(true).record_choices(true).run(main)
 }
 
-/// A new end that is connected and enabled.
+/// Creates an end that is connected and enabled.
 pub(crate) fn open_end(network: &Network, from: Node, to: Node) -> ClientEnd {
     let end = network.make_end(from);
     network.connect(end.id(), to);
@@ -90,12 +91,12 @@ pub(crate) fn open_end(network: &Network, from: Node, to: Node) -> ClientEnd {
     end
 }
 
-/// A caller with one end to one worker, on a reliable network.
+/// A caller with an end that is connected to a worker, on a reliable network.
 pub(crate) struct Lab {
     pub(crate) world: World,
     pub(crate) worker: Server,
     pub(crate) end: ClientEnd,
-    /// How many requests all workers have finished.
+    /// The number of requests that all incarnations of the worker have finished.
     pub(crate) done: Rc<Cell<u64>>,
 }
 
@@ -128,7 +129,7 @@ impl Lab {
         self.network().enable(self.end.id(), yes);
     }
 
-    /// Another incarnation of the worker, on the network in the place of the first.
+    /// Starts another incarnation of the worker, which replaces the current one on the network.
     pub(crate) fn restart(&self) -> Server {
         let worker = new_worker(&self.world, &self.done);
         self.network().add_server(WORKER, &worker);
@@ -150,12 +151,12 @@ fn new_worker(world: &World, done: &Rc<Cell<u64>>) -> Server {
     worker
 }
 
-/// Counts how many of its clones there are, so that a test sees when a task is dropped.
+/// Counts its clones, so that a test can tell when the tasks that own them are dropped.
 #[derive(Clone, Default)]
 pub(crate) struct Guards(Rc<()>);
 
 impl Guards {
-    /// How many there are beside the one that is asked.
+    /// The number of clones that exist, not counting this one.
     pub(crate) fn others(&self) -> usize {
         Rc::strong_count(&self.0) - 1
     }

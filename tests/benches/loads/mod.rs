@@ -56,15 +56,11 @@ where
 {
     let limits =
         Limits { virtual_time: Duration::MAX, events: u64::MAX, polls_per_instant: u64::MAX };
-    Simulation::new(RunSpec::seed(1))
-        .limits(limits)
-        .run(main)
-        .result
-        .expect("a load runs to its end");
+    Simulation::new(RunSpec::seed(1)).limits(limits).run(main).result.expect("the load completes");
 }
 
-/// Each node keeps `in_flight` requests under way until it has made `calls` times as many. Returns
-/// the number of messages.
+/// Each node always has `in_flight` requests in flight, and makes `calls` times as many in all.
+/// Returns the number of messages.
 pub(crate) fn request_response(nodes: usize, in_flight: usize, calls: u64) -> u64 {
     simulate(move |world| async move {
         let cluster = Cluster::new(&world, nodes);

@@ -80,13 +80,13 @@ async fn all_answers(cfg: &KvConfig, clients: Vec<JoinHandle<()>>, keys: u64) {
     }
 }
 
-/// Reads and writes drawn keys until it is told to stop.
+/// Reads and writes random keys until it is told to stop.
 async fn client(cfg: KvConfig, i: usize, keys: u64, is_over: Rc<Cell<bool>>) -> Checked<()> {
     let mut client = cfg.make_client_of_all();
     let dice = cfg.client_dice(i as u32);
     let mut count = 0;
     while !is_over.get() {
-        // All draws are made even if the operation is left out, so that later ones stay the same.
+        // All of this is drawn even if the operation is skipped, so that later ones stay the same.
         let key = dice.below(keys).to_string();
         let value = appended(i, count);
         let operation = dice.below(10);

@@ -12,11 +12,11 @@ use super::schedule::{draw_bool, draw_cluster_size, draw_order};
 use super::{heal_network, standstill};
 use crate::steps::{random, spawn_client};
 
-/// How many clients start commands.
+/// The number of clients that start commands.
 const CLIENTS: u32 = 2;
 /// The shortest pause of a client between two rounds of commands.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
-/// The longest one.
+/// The longest such pause.
 const LONGEST_PAUSE: Duration = Duration::from_millis(60);
 /// The longest time that a slow service takes for a command or a snapshot.
 const SLOW_SERVICE: Duration = Duration::from_millis(8);
@@ -48,7 +48,7 @@ pub(crate) fn chaos_raft(lab: Lab) -> Steps {
     })
 }
 
-/// A cluster of a drawn size, with a drawn network and a service of a drawn speed.
+/// Creates a cluster with a random size, a random network and a service of random speed.
 fn draw_cluster(lab: &Lab, dice: &Dice) -> Config {
     let servers = draw_cluster_size(dice);
     let unreliable = draw_bool(dice);
@@ -63,7 +63,7 @@ fn draw_cluster(lab: &Lab, dice: &Dice) -> Config {
 async fn start_commands(cfg: Config, client: u32, is_over: Rc<Cell<bool>>) -> Checked<()> {
     let dice = cfg.client_dice(client);
     while !is_over.get() {
-        // They are drawn even if the round is left out, so that later rounds stay the same.
+        // These are drawn even if the round is skipped, so that later rounds stay the same.
         let commands: Vec<u64> = (0..cfg.n()).map(|_| dice.below(u64::MAX)).collect();
         if cfg.tester().happens(work_of_client(client)) {
             for (i, command) in commands.into_iter().enumerate() {
@@ -94,7 +94,7 @@ fn heal_majority<'a>(cfg: &Config, dice: &Dice, order: &'a [usize]) -> &'a [usiz
     majority
 }
 
-/// These servers must agree on one more command.
+/// Checks that these servers agree on one more command.
 async fn agree(cfg: &Config, servers: &[usize]) -> Checked<()> {
     match cfg.one(random(cfg), servers.len(), true).await {
         Ok(_) => Ok(()),

@@ -10,10 +10,10 @@ use crate::kv::KvConfig;
 
 /// How long the phase of faults lasts.
 const FAULT_PHASE: Duration = Duration::from_secs(20);
-/// The schedule of faults among the run's schedules, for [`labrpc::Runtime::happens`].
+/// The number of the schedule of faults, for [`labrpc::Runtime::happens`].
 const FAULTS: u32 = 0;
 
-/// The schedule of a client's work among the run's schedules, for [`labrpc::Runtime::happens`].
+/// The number of the schedule of a client's work, for [`labrpc::Runtime::happens`].
 pub(super) fn work_of_client(client: u32) -> u32 {
     FAULTS + 1 + client
 }
@@ -22,14 +22,14 @@ pub(super) fn work_of_client(client: u32) -> u32 {
 /// service.
 pub(super) trait FaultTarget {
     fn cluster(&self) -> &Cluster;
-    /// Starts a server that is down from what it had saved. It may still have to be connected.
+    /// Starts a server that is down from its saved state. It may still have to be connected.
     fn start_again(&self, i: usize);
     fn crash(&self, i: usize);
     /// Cuts a server off from all others.
     fn isolate(&self, i: usize);
     fn reconnect_all(&self);
 
-    /// Starts those of the servers that are down.
+    /// Starts all of these servers that are down.
     fn start_stopped(&self, servers: impl IntoIterator<Item = usize>) {
         for i in servers {
             if !self.cluster().is_running(i) {
@@ -138,7 +138,8 @@ fn find_victim(cluster: &Cluster, victim: Victim) -> Option<usize> {
     }
 }
 
-/// The leader of the highest term: a leader of an earlier one may not have heard of it yet.
+/// The leader with the highest term. A leader with a lower term may not know yet that it has been
+/// replaced.
 fn current_leader(cluster: &Cluster) -> Option<usize> {
     let mut newest = None;
     for i in 0..cluster.n() {
@@ -151,7 +152,7 @@ fn current_leader(cluster: &Cluster) -> Option<usize> {
     newest.map(|(_, leader)| leader)
 }
 
-/// See [`Step::Strand`].
+/// Carries out [`Step::Strand`].
 fn strand(cluster: &Cluster, mut order: Vec<usize>) {
     let Some(leader) = current_leader(cluster) else { return };
     order.retain(|&i| i != leader);

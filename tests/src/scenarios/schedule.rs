@@ -8,11 +8,11 @@ use labrpc::Dice;
 const SHORTEST_QUIET: Duration = Duration::from_millis(80);
 /// The longest such time is one of these multiples of the shortest, the same for the whole run.
 const LONGEST_QUIET_FACTORS: [u32; 3] = [4, 8, 12];
-/// For how long, at least and at most, the other servers may elect a new leader after theirs was
-/// stranded or deposed.
+/// The shortest and the longest time that the other servers get to elect a new leader after theirs
+/// was stranded or deposed.
 const REPLACEMENT: [Duration; 2] = [Duration::from_millis(400), Duration::from_millis(1000)];
-/// For how long, at least and at most, a replaced leader is connected again before the next leader
-/// is deposed: long enough for the old one to hear of the new term.
+/// The shortest and the longest time that a replaced leader is connected again before the next
+/// leader is deposed. This is long enough for the old leader to learn of the new term.
 const RETURN: [Duration; 2] = [Duration::from_millis(40), Duration::from_millis(160)];
 
 /// A step of a schedule.
@@ -27,8 +27,8 @@ pub(super) enum Step {
     ConnectAll,
     /// Connects all servers, and cuts off the leader.
     Depose,
-    /// Connects all servers, and cuts off the leader together with its followers: as many of the
-    /// listed servers, in this order, as make half of the cluster with the leader, rounded down.
+    /// Connects all servers, then cuts off the leader together with the first of the listed
+    /// servers. Together these are half of the cluster, rounded down.
     Strand(Vec<usize>),
 }
 
@@ -36,7 +36,7 @@ pub(super) enum Step {
 #[derive(Copy, Clone)]
 pub(super) enum Victim {
     Server(usize),
-    /// The server that leads at that moment; the step does nothing when there is none.
+    /// The server that leads at that moment. If none does, the step has no effect.
     Leader,
 }
 
@@ -82,7 +82,7 @@ impl ScheduleMix {
         vec![(quiet, self.draw_step(dice, n))]
     }
 
-    /// A step whose kind this mix leaves out becomes [`Step::StartAll`].
+    /// Draws one step. If this mix does not have steps of its kind, it becomes [`Step::StartAll`].
     fn draw_step(&self, dice: &Dice, n: usize) -> Step {
         let victim = Victim::draw(dice, n);
         match dice.below(8) {
@@ -118,13 +118,13 @@ fn draw_span(dice: &Dice, [shortest, longest]: [Duration; 2]) -> Duration {
     dice.span(shortest, longest)
 }
 
-/// True in half of all cases.
+/// Returns true in half of all cases.
 pub(super) fn draw_bool(dice: &Dice) -> bool {
     dice.below(2) == 1
 }
 
-/// The number of servers. Five and seven are twice as likely as three and four, because more can go
-/// wrong among them.
+/// Draws the number of servers. Five and seven are twice as likely as three and four, because more
+/// can go wrong among them.
 pub(super) fn draw_cluster_size(dice: &Dice) -> usize {
     [3, 4, 5, 5, 7, 7][dice.below(6) as usize]
 }

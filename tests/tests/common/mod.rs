@@ -1,7 +1,7 @@
-//! What several tests of the program share: where things are, how `lab` is run, and how its output
-//! is shown when a test fails.
+//! Shared by the tests of the program: paths, how to run `lab`, and how to show its output when a
+//! test fails.
 
-#![allow(dead_code, reason = "every test compiles a copy of its own and uses a part of it")]
+#![allow(dead_code, reason = "each test compiles its own copy and uses only a part of it")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -15,7 +15,7 @@ pub(crate) fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
 }
 
-/// A directory for what a test writes. It may hold files of an earlier `cargo test`.
+/// A directory for the files of a test. It may contain files of an earlier `cargo test`.
 pub(crate) fn scratch(name: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
 }
@@ -32,12 +32,12 @@ pub(crate) fn show(output: &Output) -> String {
     format!("{:?}\n{stdout}{stderr}", output.status)
 }
 
-/// The test of the suite that has this name.
+/// The test of the suite with this name.
 pub(crate) fn test_named(name: &str) -> &'static Test {
     select(tests::SUITE, name).expect("the suite has a test of this name")[0]
 }
 
-/// The reference Raft, with code of the test's own that is called when it is killed and dropped.
+/// The reference Raft, with functions that are called when it is killed and when it is dropped.
 pub(crate) struct HookedReference {
     raft: Rc<dyn Raft>,
     on_kill: fn(&dyn Raft),
