@@ -1,4 +1,9 @@
 //! What events are about: the one list of kinds that recordings, filters and views use.
+//!
+//! To add a kind: a value and a row here. The page gets a button for it from this list, and marks such
+//! events with a dot; `markOf` in `lab/src/view/page/messages.js` can give them a mark of their own. The
+//! compiler asks for its colour in the log (`lab/src/view/columns.rs`). Most new events of the harness
+//! need no new kind: see [`HarnessEvent`](crate::HarnessEvent).
 
 use std::fmt;
 use std::str::FromStr;
@@ -36,7 +41,8 @@ pub enum EventKind {
     Timer,
 }
 
-/// One row for each kind, in the order of the enum: its name on the command line and in recordings.
+/// One row for each kind, in the order of the enum: its name on the command line and in recordings. The
+/// five kinds of messages come first, which the page relies on, and timers last.
 const TABLE: [(EventKind, &str); 12] = [
     (EventKind::Vote, "vote"),
     (EventKind::Append, "append"),

@@ -68,7 +68,8 @@ const fn row(
     Row { property, name, title, source }
 }
 
-/// One row for each property, in the order of the enum.
+/// One row for each property, in the order of the enum. New properties go before linearizability, which
+/// is checked at the end of a run only.
 #[rustfmt::skip]
 const TABLE: [Row; 16] = [
     row(Property::ElectionSafety, "election-safety", "Election Safety", "paper, figure 3"),

@@ -23,8 +23,8 @@
 //! | saved before replying | figure 2 | `saved_first` |
 //! | the election timer | section 5.2 | `election_timer` |
 //!
-//! To add a property: a row in `property.rs`, a file here, and a line in `check_change` below. What it must
-//! remember goes into `history.rs`. Linearizability is checked at the end of a run: see
+//! To add a property: a row in `property.rs`, a file here, a line in `check_change` below, and a row in the
+//! table above and in `docs/checks.md`. What it must remember goes into `history.rs`. Linearizability is checked at the end of a run: see
 //! [`linearizability`](crate::linearizability).
 
 mod acknowledged;

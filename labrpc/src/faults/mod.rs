@@ -8,7 +8,8 @@
 //!
 //! Only this module decides whether and when a message arrives. To add a fault, add a
 //! [`Kind`](crate::Kind) with its benign value, and a rule in `message` or a function in `server`.
-//! If the course's network does not have the fault, it also needs a rate in `chaos`.
+//! If the course's network does not have the fault, it also needs a rate in `chaos`. Then
+//! `docs/checks.md` lists it, and `lab/src/shrink/told.rs` says in words what the fault did.
 
 pub(crate) mod chaos;
 pub(crate) mod message;

@@ -56,7 +56,7 @@ class Messages extends Rows {
         const sum = bins[0][column] + bins[1][column] + bins[2][column] + bins[3][column] + bins[4][column];
         if (!sum) continue;
         const scale = room * Math.sqrt(sum / most) / sum;
-        for (let kind = 0; kind < 5; kind++) {
+        for (let kind = 0; kind < MESSAGE_KINDS; kind++) {
           if (!bins[kind][column]) continue;
           const height = bins[kind][column] * scale;
           c.fillStyle = colours.kinds[kind];
@@ -223,7 +223,9 @@ class Messages extends Rows {
     if (kind === "apply") return { lane: 1, draw: fill(colours.apply, (x, y) => c.arc(x, y, 3.5, 0, 7)) };
     if (kind === "timer") return { lane: 0.01, draw: (x, y) => { c.strokeStyle = colours.faint; c.lineWidth = 1.5; c.beginPath(); c.moveTo(x, y - 12); c.lineTo(x, y - 5); c.stroke(); } };
     if (kind === "note") return { lane: 2, draw: (x, y) => this.words(e, x, y) };
-    if (kind !== "state") return null;
+    // Messages have arrows, links have shades, and steps of the test have a row.
+    if (kind === "net" || kind === "test" || run.kind[e] < MESSAGE_KINDS) return null;
+    if (kind !== "state") return { lane: 2, draw: fill(colours.faint, (x, y) => c.arc(x, y, 2.5, 0, 7)) };
     const fact = run.facts.get(e);
     const found = lastUpTo(run.states[run.serverOf[run.node[e]]], e, (s) => s.e);
     if (!found?.last || fact.commit_index <= found.last.commit_index) return null;

@@ -3,6 +3,8 @@
 const WHAT = ["sent", "delivered", "lost", "replied", "answered", "woke", "crashed", "note", "custom"];
 const [SENT, DELIVERED, LOST, REPLIED, ANSWERED, WOKE, CRASHED, NOTE, CUSTOM] = WHAT.keys();
 const VERSION = 2;
+// The first kinds are those of messages.
+const MESSAGE_KINDS = 5;
 // A message that takes longer than this, in nanoseconds, counts as held.
 const HELD = 50e6;
 
