@@ -1,8 +1,8 @@
-//! The results of runs, kept in a file: one JSON object a line, in the order in which they came.
+//! The results of runs in a file, one JSON object per line, in the order in which the runs ended.
 //!
 //! A directory holds the results of one sweep, `results.jsonl`, and of the one before it,
-//! `previous.jsonl`. Each line is written at once, when its run is over: whoever is killed loses what
-//! was under way, and at most tears the last line.
+//! `previous.jsonl`. Each line is written in one write when its run ends. A sweep that is killed loses
+//! the runs under way, and leaves at most an incomplete last line.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -16,7 +16,7 @@ use labraft::{Cause, CauseKind, Failure, MissingPiece, Profile, Property, RunRep
 /// The version of a result's format. Results of version 1, which had no `version`, lack the cause.
 const VERSION: u32 = 2;
 
-/// What is kept of one run.
+/// The result of one run: a line of a file of results.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunRecord {
     /// The version of this format.
@@ -26,18 +26,19 @@ pub struct RunRecord {
     pub test: String,
     /// The seed.
     pub seed: u64,
-    /// Which Raft was tested.
+    /// The name of the Raft that was tested.
     pub implementation: String,
-    /// Which faults there were.
+    /// The faults that the run could meet.
     pub profile: Profile,
-    /// How the run is judged.
+    /// The judgement of the run.
     pub verdict: Verdict,
-    /// Why it has not passed.
+    /// Why it did not pass; `None` when it passed.
     #[serde(flatten)]
     pub failure: Option<FailureRecord>,
-    /// Virtual time from beginning to end of the run.
+    /// The virtual time that the run took.
     pub virtual_seconds: f64,
-    /// Milliseconds of CPU time that the run took. The only figure that differs from run to run.
+    /// The CPU time that the run took, in milliseconds. The only field that differs when the same
+    /// program repeats the run.
     pub cpu_ms: f64,
     /// Calls handed to the network, in the parts that passed.
     pub rpcs: u64,
@@ -47,9 +48,9 @@ pub struct RunRecord {
     pub commands: u64,
     /// Polls of tasks and arrivals of messages.
     pub events: u64,
-    /// The run's fingerprint, in hexadecimal; empty when it did not come to an end.
+    /// The run's fingerprint, in hexadecimal; empty when the run did not finish.
     pub fingerprint: String,
-    /// What made the run.
+    /// The program that made the run.
     pub build: Build,
 }
 
@@ -58,7 +59,7 @@ const fn first_version() -> u32 {
     1
 }
 
-/// Why a run has not passed.
+/// Why a run did not pass.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FailureRecord {
     /// The sentence for people.
@@ -122,7 +123,7 @@ impl From<&Failure> for FailureRecord {
 }
 
 impl RunRecord {
-    /// What to keep of this run.
+    /// The record of a run that finished.
     pub fn new(
         report: &RunReport,
         implementation: &str,
@@ -149,7 +150,7 @@ impl RunRecord {
         }
     }
 
-    /// Of a run that did not come to an end.
+    /// The record of a run that did not finish.
     pub fn ended(
         (test, seed): (&str, u64),
         implementation: &str,
@@ -182,12 +183,12 @@ impl RunRecord {
     }
 }
 
-/// What a run was built from. What is not known is empty.
+/// The program that made a run, and what it was built from. Fields whose value is unknown are empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Build {
-    /// A digest of the program, in hexadecimal: the same for the same build only.
+    /// A digest of the executable, in hexadecimal.
     pub program: String,
-    /// The commit of the sources, with `-dirty` behind it when they were changed since.
+    /// The commit of the sources, with `-dirty` appended if they were changed since.
     pub commit: String,
     /// A digest of the lock file, in hexadecimal.
     pub lock: String,
@@ -198,14 +199,15 @@ pub struct Build {
 }
 
 impl Build {
-    /// The running program; what it does not know of itself is told by `known`.
+    /// The running program. `known` provides everything but the digest of the executable.
     pub fn of_this_program(known: Build) -> Build {
         let bytes = std::env::current_exe().and_then(fs::read);
         let digest = bytes.map(|bytes| format!("{:016x}", labrpc::hash_bytes(&bytes)));
         Build { program: digest.unwrap_or_default(), ..known }
     }
 
-    /// Whether runs of both can be put together: another machine may have built the same sources.
+    /// Whether both are built from the same sources, perhaps on different machines, so that their
+    /// results can be merged.
     pub fn is_same_source(&self, other: &Build) -> bool {
         let without_program = |build: &Build| Build { program: String::new(), ..build.clone() };
         let is_known = !self.commit.is_empty() && !self.commit.ends_with("-dirty");
@@ -217,7 +219,7 @@ impl Build {
     }
 }
 
-/// Where a directory's results are.
+/// The path of the results in a directory.
 pub fn path(directory: &Path) -> PathBuf {
     directory.join("results.jsonl")
 }
@@ -226,15 +228,15 @@ fn previous_path(directory: &Path) -> PathBuf {
     directory.join("previous.jsonl")
 }
 
-/// Where records are added. While it is open, no other process can add any.
+/// A file of results that is open for appending. It is locked against other processes.
 #[derive(Debug)]
 pub struct Writer {
     file: File,
 }
 
 impl Writer {
-    /// Begins the results of a directory, which is made if it is not there. What was there before
-    /// becomes the previous results.
+    /// Starts a new file of results in a directory, which is created if it does not exist. An existing
+    /// file becomes the previous results.
     ///
     /// # Errors
     /// When the directory or the file cannot be written, or another process is writing to it.
@@ -249,10 +251,11 @@ impl Writer {
         Ok(Writer::resume(directory)?.0)
     }
 
-    /// Goes on with the results of a directory, and says what is there. A torn last line is dropped.
+    /// Continues the results of a directory, and returns those that exist. An incomplete last line is
+    /// removed.
     ///
     /// # Errors
-    /// As [`begin`](Self::begin), and when the file holds what is not a record.
+    /// As [`begin`](Self::begin), and when a line of the file is not a record.
     pub fn resume(directory: &Path) -> io::Result<(Writer, Records)> {
         fs::create_dir_all(directory)?;
         let path = path(directory);
@@ -269,7 +272,7 @@ impl Writer {
         Ok((Writer { file }, records))
     }
 
-    /// Adds a record, in one write.
+    /// Appends a record, in one write.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -280,7 +283,7 @@ impl Writer {
     }
 }
 
-/// It is let go when the file is closed, also by the system.
+/// Locks the file until it is closed, by this process or by the system at its end.
 fn lock(file: &File) -> io::Result<()> {
     file.try_lock().map_err(|error| match error {
         TryLockError::WouldBlock => io::Error::other("another lab is writing to it"),
@@ -291,16 +294,16 @@ fn lock(file: &File) -> io::Result<()> {
 /// The contents of a file of results.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Records {
-    /// The records, in the order in which they came.
+    /// The records, in the order in which their runs ended.
     pub all: Vec<RunRecord>,
-    /// What there is of a last line without an end: its writer was killed.
+    /// An incomplete last line, which a killed writer leaves behind.
     pub torn: Option<String>,
 }
 
 /// Reads a file of results.
 ///
 /// # Errors
-/// When it cannot be read, or a line other than a torn last one is not a record.
+/// When the file cannot be read, or a line other than an incomplete last one is not a record.
 pub fn read(path: &Path) -> io::Result<Records> {
     parse(&fs::read_to_string(path)?, path)
 }
@@ -308,7 +311,7 @@ pub fn read(path: &Path) -> io::Result<Records> {
 /// Reads one line of a file of results.
 ///
 /// # Errors
-/// When it is not a result, or one in another version of the format.
+/// When the line is not a result, or one in another version of the format.
 pub fn parse_line(line: &str) -> Result<RunRecord, String> {
     let record: RunRecord =
         serde_json::from_str(line).map_err(|error| format!("not a result of a run: {error}"))?;
@@ -338,10 +341,10 @@ fn parse(text: &str, path: &Path) -> io::Result<Records> {
     Ok(Records { all, torn })
 }
 
-/// The latest record of that run in a directory, be it of the last sweep or of the one before.
+/// The latest record of a run in a directory, from the last sweep or the one before.
 ///
 /// # Errors
-/// As [`read`], but for a file that is not there.
+/// As [`read`], except that a file that does not exist holds no records.
 pub fn latest(
     directory: &Path,
     test: &str,
@@ -374,7 +377,7 @@ mod tests {
         RunRecord { fingerprint: fingerprint.into(), ..empty }
     }
 
-    /// A directory of one test's own, empty.
+    /// An empty directory for one test.
     fn directory(name: &str) -> PathBuf {
         let directory =
             std::env::temp_dir().join(format!("lab-records-{name}-{}", std::process::id()));

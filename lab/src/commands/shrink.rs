@@ -19,18 +19,18 @@ use crate::selector::{Selection, Selector};
 use crate::session::{Common, Session};
 use crate::show::Show;
 
-/// What is said on the command line.
+/// The arguments of `lab shrink`.
 #[derive(Args)]
 pub(crate) struct Shrink {
     #[command(flatten)]
     selector: Selector,
-    /// At most so many runs are made.
+    /// Make at most this many runs.
     #[arg(long, value_name = "RUNS", default_value_t = DEFAULT_BUDGET)]
     budget: u64,
     /// Where to write the repro file [default: in the results directory].
     #[arg(long, value_name = "FILE")]
     repro: Option<PathBuf>,
-    /// Print one JSON object instead of words.
+    /// Print one JSON object instead of text.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -39,11 +39,11 @@ pub(crate) struct Shrink {
     pub(crate) common: Common,
 }
 
-/// Enough for most, and some seconds.
+/// Enough runs to finish most searches, in a few seconds.
 pub(crate) const DEFAULT_BUDGET: u64 = 1000;
 
 impl Shrink {
-    /// Shrinks a run.
+    /// Shrinks a run, writes its repro file and reports it.
     pub(crate) fn run(&self, session: &Session<'_>) -> Result<Outcome, CommandError> {
         let wanted = self.selector.one(session, &self.common.out)?;
         let path = self.repro.clone().unwrap_or_else(|| {
@@ -53,49 +53,49 @@ impl Shrink {
         let settings = session.settings(&self.common.out, false);
         let pool = Pool::new(Settings { profile: wanted.profile, ..settings }, &INTERRUPT);
         let mut runs = pool.runs();
-        let Some(told) = shrink_one(&wanted, &mut runs, self.budget, !self.json)? else {
+        let Some(report) = shrink_one(&wanted, &mut runs, self.budget, !self.json)? else {
             return Ok(Outcome::Interrupted);
         };
-        told.repro.write(&path).map_err(|error| {
+        report.repro.write(&path).map_err(|error| {
             CommandError::Usage(format!("{} cannot be written: {error}", path.display()))
         })?;
-        self.show.show(&told.answer)?;
+        self.show.show(&report.answer)?;
         let mut out = io::stdout().lock();
         match self.json {
-            true => writeln!(out, "{}", told.json(&path))?,
-            false => write!(out, "{}", told.words(&path, session))?,
+            true => writeln!(out, "{}", report.json(&path))?,
+            false => write!(out, "{}", report.words(&path, session))?,
         }
         drop(out);
         let replay = session.replay_file(&path);
-        self.show.write(&told.answer, &replay, &told.story)?;
-        Ok(match told.shrunk.end {
+        self.show.write(&report.answer, &replay, &report.story)?;
+        Ok(match report.shrunk.end {
             End::Interrupted => Outcome::Interrupted,
             End::Smallest | End::Budget => Outcome::Judged(Verdict::Passed),
         })
     }
 }
 
-/// A shrunk run, and what there is to say of it.
-pub(crate) struct Told {
+/// A shrunk run and what is reported about it.
+pub(crate) struct ShrinkReport {
     pub(crate) repro: Repro,
     /// The shrunk run with its events.
     pub(crate) answer: Answer,
     pub(crate) shrunk: Shrunk,
-    /// The decisions that are needed, a sentence each.
+    /// One sentence for each decision that is needed.
     pub(crate) story: Vec<String>,
     steps: usize,
 }
 
-/// How many of the needed decisions are told.
+/// The number of needed decisions that are described in text.
 const SENTENCES_SHOWN: usize = 25;
 
-/// Shrinks a run in a worker; `None` when it was interrupted before it had begun.
+/// Shrinks a run in a worker; `None` when it was interrupted before the search began.
 pub(crate) fn shrink_one(
     wanted: &Selection,
     runs: &mut Runs<'_>,
     budget: u64,
     show_progress: bool,
-) -> Result<Option<Told>, CommandError> {
+) -> Result<Option<ShrinkReport>, CommandError> {
     let Selection { test, spec, .. } = wanted;
     let Some(first) = runs.run(test, spec.clone(), Keep::Decisions)? else { return Ok(None) };
     let failure = what_fails(&first)?;
@@ -123,11 +123,11 @@ pub(crate) fn shrink_one(
     let Some(answer) = runs.run(test, shrunk.spec.clone(), Keep::Events)? else { return Ok(None) };
     let story = shrink::tell(&shrunk.needed, &answer.events);
     let steps = shrink::protocol_steps(&answer.events, &repro.failure);
-    Ok(Some(Told { repro, answer, shrunk, story, steps }))
+    Ok(Some(ShrinkReport { repro, answer, shrunk, story, steps }))
 }
 
-/// What gets much further than a run that failed is not going to fail as it did; unless that is how it
-/// failed.
+/// Limits for the runs of a search. A run that gets much further than the one that failed will not fail in
+/// the same way, unless reaching a limit was the failure.
 pub(crate) fn bounds_for(record: &RunRecord) -> Option<Bounds> {
     let failure = record.failure.as_ref();
     let is_limit = failure.is_some_and(|failure| failure.cause.kind.is_simulation_limit());
@@ -137,13 +137,13 @@ pub(crate) fn bounds_for(record: &RunRecord) -> Option<Bounds> {
     })
 }
 
-/// The failure that is to be kept.
+/// The failure that the search must preserve.
 pub(crate) fn what_fails(answer: &Answer) -> Result<FailureRecord, CommandError> {
     let record = &answer.record;
     let what = match (&record.failure, record.verdict) {
         (Some(_), Verdict::Crashed | Verdict::Hung) => {
-            "did not come to an end: what it decided is not known, so it cannot be shrunk; the replay \
-             shows what it was at"
+            "did not finish, so its decisions are not known and it cannot be shrunk; the replay shows \
+             its last events"
         }
         (Some(failure), _) => return Ok(failure.clone()),
         (None, _) => "passes: there is nothing to shrink",
@@ -160,10 +160,10 @@ fn progress_bar(budget: u64, show: bool) -> ProgressBar {
     ProgressBar::new(budget).with_style(style)
 }
 
-impl Told {
-    /// In a line: which run, what it needs, how far it goes.
+impl ShrinkReport {
+    /// The run, its failure, and the faults and steps that it needs, in one line.
     pub(crate) fn headline(&self) -> String {
-        let Told { repro, steps, .. } = self;
+        let ShrinkReport { repro, steps, .. } = self;
         let Repro { test, spec, failure, .. } = repro;
         format!(
             "{test}, seed {}: {}; {}, then {steps} steps of the protocol",
@@ -173,7 +173,7 @@ impl Told {
         )
     }
 
-    /// How much is needed of what there was.
+    /// The number of faults that are needed, and of those that the original run had.
     fn needs(&self) -> String {
         let Shrunk { of, .. } = self.shrunk;
         let calls = |count: usize| match count {
@@ -190,7 +190,7 @@ impl Told {
     }
 
     fn words(&self, path: &Path, session: &Session<'_>) -> String {
-        let Told { repro, shrunk, story, steps, .. } = self;
+        let ShrinkReport { repro, shrunk, story, steps, .. } = self;
         let Repro { test, spec, failure, .. } = repro;
         let mut text = format!("{test}, seed {}: {}\n", spec.seed, failure.reason);
         text += &format!("{}\n", self.needs());
@@ -204,7 +204,7 @@ impl Told {
         text += &format!("then it fails at {at:.6} s, after {steps} steps of the protocol\n");
         let end = match shrunk.end {
             End::Smallest => "nothing more can be left out",
-            End::Budget => "not all was tried (--budget)",
+            End::Budget => "the budget ended the search (--budget)",
             End::Interrupted => "interrupted: this is the best so far",
         };
         let replay = session.replay_file(path);
@@ -212,7 +212,7 @@ impl Told {
     }
 
     fn json(&self, path: &Path) -> serde_json::Value {
-        let Told { repro, shrunk, story, steps, .. } = self;
+        let ShrinkReport { repro, shrunk, story, steps, .. } = self;
         serde_json::json!({
             "test": repro.test,
             "seed": repro.spec.seed,
