@@ -131,7 +131,7 @@ mod tests {
         let error = Repro::parse(&text.replace("repro 2", "repro 1")).unwrap_err();
         assert!(error.contains("\"lab repro 1\"") && error.contains("\"lab repro 2\""), "{error}");
         let error = Repro::parse(&text.replace("ReplyHold 2->0 #3", "Reply 2->0")).unwrap_err();
-        assert!(error.contains("no address"), "{error}");
+        assert!(error.contains("not the address of a decision"), "{error}");
         assert!(!Repro::is_one("{\"test\": \"Backup2B\"}"));
     }
 }

@@ -80,7 +80,7 @@ fn a_wrong_command_is_explained_and_exits_with_code_2() {
         (&["run", "2A", "--seeds", "7..7"], "the range is empty"),
         (&["run", "2A", "--seeds", "9..3"], "did you mean 3..9?"),
         (&["run", "2A", "--seeds", "many"], "not a number"),
-        (&["run", "2A", "--jobs", "0"], "at least 1 job"),
+        (&["run", "2A", "--jobs", "0"], "must be at least 1"),
         (&["run", "2A", "--jobs", "1000000"], "at most 1024 are allowed"),
         (&["run", "2A", "--implementation", "mine"], "there are: reference"),
         (&["run", "2A", "--seed", "18446744073709551615"], "largest seed"),
