@@ -16,7 +16,7 @@ impl Ratio {
     /// # Panics
     /// Panics if `of` is 0.
     pub const fn new(cases: u32, of: u32) -> Ratio {
-        assert!(of > 0, "a ratio has a denominator of 0");
+        assert!(of > 0, "the denominator of a ratio must not be 0");
         Ratio { cases, of }
     }
 

@@ -241,7 +241,7 @@ impl Future for Sleep {
             // The timer may not have fired yet at this instant; dropping the `Sleep` cancels it.
             return Poll::Ready(());
         }
-        let waiting = Waiting { what: "a time", detail: "", at: this.at };
+        let waiting = Waiting { what: "a timer", detail: "", at: this.at };
         let parked = this.executor.park(context, waiting);
         let mut timers = this.executor.timers.borrow_mut();
         match this.timer {

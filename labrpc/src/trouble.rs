@@ -128,17 +128,17 @@ impl fmt::Display for Trouble {
             Trouble::TimeLimit { limit, .. } => {
                 write!(
                     f,
-                    "not finished within the limit of {} virtual seconds",
+                    "did not finish within the limit of {} virtual seconds",
                     limit.as_secs_f64()
                 )
             }
             Trouble::EventLimit { limit, .. } => {
-                write!(f, "not finished within the limit of {limit} polls and messages")
+                write!(f, "did not finish within the limit of {limit} polls and messages")
             }
             Trouble::Spinning { polls, .. } => {
                 write!(f, "{polls} polls without any time passing: a task keeps waking itself")
             }
-            Trouble::Forbidden { offence, .. } => write!(f, "code under test {offence}"),
+            Trouble::Forbidden { offence, .. } => write!(f, "the code under test {offence}"),
             Trouble::UnknownMethod { server, method, known } => write!(
                 f,
                 "{server} has no method {method:?}; it has {}",

@@ -73,7 +73,7 @@ fn a_stuck_run_names_every_task_with_its_place_and_what_it_waits_for() {
     assert_eq!(handler.waiting, "waits for something that the lab cannot identify");
     let asks = named(waiting, "asks");
     assert_eq!((asks.node, &asks.spawned_at), (Node::client(3), asks_at));
-    let answer = format!("waits at {call_at} for the answer to Worker.Stall");
+    let answer = format!("waits at {call_at} for the reply to Worker.Stall");
     assert_eq!(asks.waiting, answer);
     let main = named(waiting, "main");
     assert_eq!(main.node, Node::TESTER);
@@ -112,7 +112,7 @@ fn the_time_limit_ends_a_run_before_the_first_step_beyond_it() {
     };
     assert_eq!((*limit, main.name, main.node), (ms(1000), "main", Node::TESTER));
     let waiting = &main.waiting;
-    assert!(waiting.contains(file!()) && waiting.ends_with("for a time"), "{waiting}");
+    assert!(waiting.contains(file!()) && waiting.ends_with("for a timer"), "{waiting}");
 }
 
 #[test]
@@ -321,7 +321,7 @@ fn a_borrow_held_across_an_await_is_reported_with_the_suspended_tasks_of_the_ser
         assert_eq!(suspected(&trouble), ["harmless", "holder"]);
         let Trouble::Panicked { task: Some(task), suspects, .. } = &trouble else { unreachable!() };
         assert_eq!(task.name, if by_tester { "main" } else { "victim" });
-        let waiting = format!("waits at {} for a time", place(held_at));
+        let waiting = format!("waits at {} for a timer", place(held_at));
         assert_eq!(named(suspects, "holder").waiting, waiting);
         let details = trouble.details().join("\n");
         assert!(details.contains("\"holder\"") && !details.contains("elsewhere"), "{details}");

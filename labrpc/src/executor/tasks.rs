@@ -220,10 +220,10 @@ impl Tasks {
         (slot.generation == task.generation).then(|| self.describe(slot))
     }
 
-    /// Describes the tasks for which `is_meant` returns true, for a report.
-    pub(super) fn list(&self, is_meant: impl Fn(&Task) -> bool) -> Vec<TaskInfo> {
+    /// Describes the tasks for which `is_selected` returns true, for a report.
+    pub(super) fn list(&self, is_selected: impl Fn(&Task) -> bool) -> Vec<TaskInfo> {
         let there = self.slots.iter().filter(|task| task.state != TaskState::Free);
-        there.filter(|task| is_meant(task)).map(|task| self.describe(task)).collect()
+        there.filter(|task| is_selected(task)).map(|task| self.describe(task)).collect()
     }
 
     fn describe(&self, task: &Task) -> TaskInfo {

@@ -245,10 +245,10 @@ impl Tables {
         !is_same || !self.ends[call.end.0 as usize].is_enabled
     }
 
-    /// The calls whose handlers are running and for which `is_meant` returns true.
-    pub(super) fn handled(&self, is_meant: impl Fn(&Call) -> bool) -> Vec<CallId> {
+    /// The calls whose handlers are running and for which `is_selected` returns true.
+    pub(super) fn handled(&self, is_selected: impl Fn(&Call) -> bool) -> Vec<CallId> {
         let calls = self.calls.iter().zip(0..);
-        let meant = calls.filter(|(call, _)| call.phase == Phase::Handling && is_meant(call));
+        let meant = calls.filter(|(call, _)| call.phase == Phase::Handling && is_selected(call));
         meant.map(|(call, slot)| CallId { slot, generation: call.generation }).collect()
     }
 

@@ -87,7 +87,7 @@ impl<Reply: DeserializeOwned> Future for Call<Reply> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Reply>> {
         let this = &mut *self;
         assert!(!this.is_taken, "a call was polled again after it had completed");
-        let waiting = Waiting { what: "the answer to ", detail: this.method, at: this.at };
+        let waiting = Waiting { what: "the reply to ", detail: this.method, at: this.at };
         let answer = this.network.poll_answer(this.id, context, waiting);
         this.is_taken = answer.is_ready();
         let Poll::Ready(Some(buffer)) = answer else { return answer.map(|_| None) };
