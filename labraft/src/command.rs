@@ -1,31 +1,31 @@
-//! The commands of the course's tests: numbers, and long strings.
+//! The commands that the course's Raft tests propose: numbers and long strings.
 
 use std::fmt;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-/// A command of a test. A Raft sees its bytes only.
+/// A command that a test proposes. The Raft under test sees only its encoded bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
-    /// A number.
+    /// A number, as most tests use.
     Int(u64),
-    /// A text, in the test that counts bytes.
+    /// A long string, for the test that counts the bytes sent.
     Text(String),
 }
 
 impl Command {
-    /// The bytes that a Raft is given.
+    /// Encodes the command as bytes that can be passed to [`Raft::start`](crate::Raft::start).
     pub fn to_bytes(&self) -> Bytes {
-        labrpc::encode(self).expect("numbers and texts can be encoded").into()
+        labrpc::encode(self).expect("numbers and strings can always be encoded").into()
     }
 
-    /// The command that these bytes are, if they are one.
+    /// Decodes a command; `None` if the bytes are not a valid encoding of one.
     pub fn from_bytes(bytes: &[u8]) -> Option<Command> {
         labrpc::decode(bytes).ok()
     }
 
-    /// The number, if it is one.
+    /// The command's number; `None` for a string.
     pub fn as_int(&self) -> Option<u64> {
         match self {
             Command::Int(number) => Some(*number),
@@ -59,10 +59,11 @@ impl fmt::Display for Command {
     }
 }
 
-/// How a report shows a command: as the number or text that it is, or else its size.
+/// Formats an encoded command for a report: the decoded command, or the size of bytes that cannot be
+/// decoded.
 pub fn show(bytes: &[u8]) -> String {
     match Command::from_bytes(bytes) {
         Some(command) => command.to_string(),
-        None => format!("{} bytes that are no command of this test", bytes.len()),
+        None => format!("{} bytes that are not a command of this test", bytes.len()),
     }
 }

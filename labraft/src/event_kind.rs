@@ -1,9 +1,9 @@
-//! What events are about: the one list of kinds that recordings, filters and views use.
+//! The kinds of events, shared by recordings, filters and views.
 //!
-//! To add a kind: a value and a row here. The page gets a button for it from this list, and marks such
-//! events with a dot; `markOf` in `lab/src/view/page/messages.js` can give them a mark of their own. The
-//! compiler asks for its colour in the log (`lab/src/view/columns.rs`). Most new events of the harness
-//! need no new kind: see [`HarnessEvent`](crate::HarnessEvent).
+//! To add a kind, add a variant to [`EventKind`] and a row to `TABLE`. The page then shows a button for the
+//! kind and marks its events with a dot, unless `markOf` in `lab/src/view/page/messages.js` returns another
+//! mark. The compiler reports where to choose the kind's colour in the log (`lab/src/view/columns.rs`).
+//! Most new events of the harness fit an existing kind: see [`HarnessEvent`](crate::HarnessEvent).
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,38 +11,38 @@ use std::str::FromStr;
 use labrpc::Event;
 use serde::{Deserialize, Serialize};
 
-/// What an event is about. Messages are told apart by the names of their methods.
+/// What an event is about. For a message, the method's name determines the kind.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EventKind {
-    /// A message of an election.
+    /// A message of an election, such as a request for a vote.
     Vote,
     /// A message that replicates entries, or a heartbeat.
     Append,
-    /// A message with a snapshot.
+    /// A message that transfers a snapshot, or the reply to one.
     Snapshot,
     /// A message between a client and the key/value service.
     Kv,
     /// Any other message.
     Rpc,
-    /// A command or snapshot that a service was given.
+    /// A command or snapshot that was passed to a service.
     Apply,
     /// A link that was cut or opened, or a message that was lost.
     Net,
-    /// A save.
+    /// A save to a server's persister.
     Persist,
-    /// A Raft whose state has changed.
+    /// A change in the state of a server's Raft.
     State,
-    /// A step of the test.
+    /// A step of the test, such as stopping a server, or an event of no other kind.
     Test,
-    /// A line of the implementation's own log.
+    /// A line that the implementation logged.
     Note,
     /// A timer that fired.
     Timer,
 }
 
-/// One row for each kind, in the order of the enum: its name on the command line and in recordings. The
-/// five kinds of messages come first, which the page relies on, and timers last.
+/// Each kind with its name on the command line and in recordings, in the order of the enum. The page
+/// relies on the five kinds of messages coming first. Timers come last.
 const TABLE: [(EventKind, &str); 12] = [
     (EventKind::Vote, "vote"),
     (EventKind::Append, "append"),
@@ -64,12 +64,12 @@ impl EventKind {
         TABLE.iter().map(|(kind, _)| *kind)
     }
 
-    /// The name on the command line and in recordings.
+    /// The kind's name on the command line and in recordings, such as `vote`.
     pub const fn name(self) -> &'static str {
         TABLE[self as usize].1
     }
 
-    /// The kind of an event.
+    /// The kind of an event. A custom event of an unknown kind counts as [`EventKind::Test`].
     pub fn of(event: &Event) -> EventKind {
         match event {
             Event::Sent { method, .. }
@@ -80,13 +80,13 @@ impl EventKind {
             Event::Woke { .. } => EventKind::Timer,
             Event::Crashed { .. } => EventKind::Test,
             Event::Note { .. } => EventKind::Note,
-            // What upper crates record without being one of these kinds is a step of the test.
+            // Some recorded kinds, such as `chaos`, are not in the table.
             Event::Custom { kind, .. } => kind.parse().unwrap_or(EventKind::Test),
         }
     }
 
-    /// The kind of a message, by its method's name. It need not be the reference's name: other
-    /// implementations use other words.
+    /// Guesses the kind of a message from its method's name. It looks for words such as `vote` in any case,
+    /// because implementations may choose other names than the reference.
     pub fn of_method(method: &str) -> EventKind {
         let method = method.to_ascii_lowercase();
         if method.contains("vote") {
@@ -117,7 +117,7 @@ impl FromStr for EventKind {
             return Ok(*kind);
         }
         let names = TABLE.map(|(_, name)| name).join(", ");
-        Err(format!("no kind of event is called {text:?}; the kinds are {names}"))
+        Err(format!("unknown kind of event {text:?}; the kinds are {names}"))
     }
 }
 
@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_row_of_the_table_stands_at_the_place_of_its_kind_and_has_its_serde_name() {
+    fn the_table_is_in_the_order_of_the_enum_and_uses_the_serde_names() {
         for (place, (kind, name)) in TABLE.into_iter().enumerate() {
             assert_eq!(kind as usize, place);
             assert_eq!(serde_json::to_value(kind).unwrap(), name);
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_are_told_apart_by_their_methods() {
+    fn the_kind_of_a_message_follows_from_its_method() {
         assert_eq!(EventKind::of_method("Raft.RequestVote"), EventKind::Vote);
         assert_eq!(EventKind::of_method("Raft.AppendEntries"), EventKind::Append);
         assert_eq!(EventKind::of_method("Raft.InstallSnapshot"), EventKind::Snapshot);

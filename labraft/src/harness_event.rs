@@ -1,5 +1,4 @@
-//! What the harness records of a run for programs, beside the words for people: the data of
-//! [`Event::Custom`].
+//! The harness's events as structured data, stored in [`Event::Custom`] next to the text that people read.
 
 use labrpc::{Event, Timed};
 use serde::{Deserialize, Serialize};
@@ -8,111 +7,112 @@ use serde_json::Value;
 use crate::event_kind::EventKind;
 use crate::role::Role;
 
-/// The most characters that are kept of a command or a value.
+/// The maximum length of a recorded command or value, in characters.
 const SHOWN_CHARACTERS: usize = 48;
 
-/// Something that the harness did or saw.
+/// Something that the harness did or observed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "fact", rename_all = "snake_case")]
 pub enum HarnessEvent {
-    /// A cluster was made. None of its servers runs yet, and all links are cut.
+    /// A cluster was created. None of its servers is running yet, and all links are cut.
     Cluster {
         /// The number of servers.
         servers: usize,
     },
     /// A server was started.
     Started {
-        /// The server.
+        /// The server's number.
         server: usize,
     },
     /// A server was stopped.
     Stopped {
-        /// The server.
+        /// The server's number.
         server: usize,
     },
-    /// Links between servers were opened or cut, each in one direction.
+    /// Links between servers were opened or cut. Each link has one direction.
     Links {
-        /// The links that have changed: from, to, and whether the link is open now.
+        /// For each link that changed, the sender, the receiver, and whether the link is now open.
         changed: Vec<(usize, usize, bool)>,
     },
-    /// The state of the server at which this is recorded has changed.
+    /// The state of the server that recorded the event has changed.
     State(ServerState),
-    /// The server at which this is recorded applied a command.
+    /// The server that recorded the event applied a command.
     Applied {
-        /// Its index.
+        /// The command's index in the log.
         index: u64,
-        /// The command.
+        /// The command as text.
         command: String,
     },
-    /// The service of that server continued from a snapshot that its Raft handed up.
+    /// The service of the server that recorded the event restored its state from a snapshot that its Raft
+    /// passed to it.
     Restored {
         /// The last index that the snapshot covers.
         index: u64,
     },
-    /// A server saved.
+    /// The server that recorded the event saved its state and snapshot.
     Saved {
-        /// The size of Raft's state in bytes.
+        /// The size of the Raft state in bytes.
         state: usize,
         /// The size of the snapshot in bytes.
         snapshot: usize,
     },
-    /// A client called a key/value operation.
+    /// A client started a key/value operation.
     Called {
         /// The operation's number in the run.
         call: usize,
         /// The client's number.
         client: usize,
-        /// The key.
+        /// The key that it reads or writes.
         key: String,
-        /// The operation in words.
+        /// The operation as text.
         operation: String,
     },
-    /// The operation of that number was answered.
+    /// A client's operation returned.
     Answered {
-        /// The operation's number.
+        /// The number of the operation, as in [`HarnessEvent::Called`].
         call: usize,
-        /// The operation in words, with its answer.
+        /// The operation as text, with its result.
         operation: String,
     },
-    /// Operations that fit no order: the history is not linearizable.
+    /// The history is not linearizable: some operations fit no order.
     Unordered {
-        /// The operations' numbers.
+        /// The numbers of those operations.
         calls: Vec<usize>,
     },
 }
 
-/// An entry that was written to a log: its index, its term, and the command in words.
+/// An entry that was written to a log: its index, its term, and its command as text.
 pub type WrittenEntry = (u64, u64, String);
 
-/// The state of a server's Raft. Of a Raft without a [`probe`](crate::Raft::probe) only the term is known,
-/// and whether it leads.
+/// The state of a server's Raft. If the implementation has no [`probe`](crate::Raft::probe), only the term
+/// is known, and whether the server is the leader; the other fields have their default values.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerState {
     /// The current term.
     pub term: u64,
-    /// The role in it.
+    /// The server's role in that term.
     pub role: Role,
-    /// The candidate that it voted for in this term.
+    /// The candidate that the server voted for in the current term.
     pub voted_for: Option<usize>,
-    /// The first index that the log still holds.
+    /// The first index that the log still contains.
     pub first_index: u64,
     /// The last index of the log.
     pub last_index: u64,
     /// The highest index known to be committed.
     pub commit_index: u64,
-    /// The highest index handed to the service.
+    /// The highest index passed to the service.
     pub last_applied: u64,
-    /// For a leader, nextIndex and matchIndex of each server.
+    /// The leader's `nextIndex` and `matchIndex` for each server; empty if the server is not the leader.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub followers: Vec<(u64, u64)>,
-    /// The entries that were written since the last such event. Entries at these indexes before, and
-    /// after `last_index`, are gone.
+    /// The entries written since the server's previous [`HarnessEvent::State`]. They replace earlier
+    /// entries at the same indexes. Entries after `last_index` were removed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub written: Vec<WrittenEntry>,
 }
 
 impl ServerState {
-    /// In words, without the entries.
+    /// Describes the state in one line, without the entries.
     pub fn text(&self) -> String {
         let ServerState { term, role, first_index, last_index, commit_index, last_applied, .. } =
             self;
@@ -124,7 +124,7 @@ impl ServerState {
     }
 }
 
-/// The beginning of a text, if it is long.
+/// Cuts a long text off after [`SHOWN_CHARACTERS`] and appends `...`.
 pub(crate) fn shortened(text: &str) -> String {
     match text.char_indices().nth(SHOWN_CHARACTERS) {
         Some((end, _)) => format!("{}...", &text[..end]),
@@ -133,7 +133,7 @@ pub(crate) fn shortened(text: &str) -> String {
 }
 
 impl HarnessEvent {
-    /// The kind of event that it is recorded as.
+    /// The kind under which the event is recorded.
     pub const fn kind(&self) -> EventKind {
         match self {
             HarnessEvent::Links { .. } => EventKind::Net,
@@ -149,18 +149,18 @@ impl HarnessEvent {
         }
     }
 
-    /// The event that records it.
+    /// Converts it to an event for the recording, with the default text.
     pub fn event(&self) -> Event {
         self.event_with(self.text())
     }
 
-    /// The event that records it, in these words.
+    /// Converts it to an event for the recording, with the given text.
     pub fn event_with(&self, text: String) -> Event {
         let data = serde_json::to_value(self).expect("harness events can be written as JSON");
         Event::Custom { kind: self.kind().name().into(), text, data }
     }
 
-    /// What an event records for programs, if anything.
+    /// Reads a harness event back from a recorded event; `None` if the event is not from the harness.
     pub fn of(timed: &Timed) -> Option<HarnessEvent> {
         match &timed.event {
             Event::Custom { data: Value::Null, .. } => None,
@@ -194,7 +194,7 @@ impl HarnessEvent {
     }
 }
 
-/// `cut 0-1, 0-2; open 1->2`: both directions of a link together.
+/// Describes changed links, as in `cut 0-1, 0-2; open 1->2`. `0-1` stands for both directions.
 fn links_text(changed: &[(usize, usize, bool)]) -> String {
     let mut parts = Vec::new();
     for (what, is_open) in [("cut", false), ("open", true)] {
