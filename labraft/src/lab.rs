@@ -1,4 +1,4 @@
-//! What one run of a test is given: a world, an implementation, and a place for its results.
+//! The context of one run of a test: the simulated world, the implementation, and the results.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,44 +12,46 @@ use crate::raft::Implementation;
 use crate::reason::Reason;
 use crate::suite::Test;
 
-/// The figures that the course prints after a test has passed.
+/// The figures that the course prints when a part of a test has passed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Passed {
-    /// The title printed at the beginning.
+    /// The part's title, as printed when it begins.
     pub title: String,
-    /// Virtual time from beginning to end.
+    /// The virtual time that the part took.
     pub took: Duration,
     /// The number of servers.
     pub servers: usize,
-    /// Calls handed to the network.
+    /// The number of RPCs sent during the part.
     pub rpcs: u64,
-    /// Bytes of all arguments, and of the replies that arrived.
+    /// The number of bytes in the arguments of those RPCs and in the replies that arrived.
     pub bytes: u64,
-    /// Raft tests: by how much the highest index applied anywhere grew. Key/value tests: how many
-    /// operations were done through the counting helpers.
+    /// In a Raft test, the increase of the highest index applied by any server. In a key/value test, the
+    /// number of operations that the helpers counted.
     pub commands: u64,
 }
 
-/// One run of one test.
+/// The handle that a test uses to reach its run: the world, the implementation and the results.
+///
+/// Clones refer to the same run.
 #[derive(Clone)]
 pub struct Lab {
     world: World,
     test: &'static Test,
     implementation: Implementation,
-    /// Read by the runner when the simulation's thread has ended.
+    /// The runner reads them after the simulation's thread has ended.
     results: Arc<Mutex<Results>>,
 }
 
-/// What a run leaves behind, beside its steps' own result.
+/// What a run reports in addition to the result that its steps return.
 #[derive(Debug, Default)]
 pub(crate) struct Results {
-    /// The faults beyond the course's network, in words.
+    /// A description of the chaos profile's faults, if there are any.
     pub(crate) chaos: Option<String>,
-    /// The title of the part that was begun last.
+    /// The title of the part that began last.
     pub(crate) begun: Option<String>,
     pub(crate) passed: Vec<Passed>,
     pub(crate) warnings: Vec<String>,
-    /// A failure that a task other than the test itself found.
+    /// The first failure reported with [`Lab::fail`].
     pub(crate) failure: Option<Failure>,
 }
 
@@ -65,7 +67,7 @@ impl Lab {
         lab
     }
 
-    /// Has the reports begin with the faults there are beyond the course's network.
+    /// Puts a description of the chaos profile's faults, if any, into the report and the recording.
     fn note_chaos(&self) {
         if let Some(chaos) = self.world.chaos() {
             let text = chaos.to_string();
@@ -74,8 +76,8 @@ impl Lab {
         }
     }
 
-    /// Draws faults beyond the course's network, if there are none yet: for tests that want them in any
-    /// profile.
+    /// Enables the faults of [`Chaos`](labrpc::Chaos) if the run's profile has not done so. Some tests need
+    /// them under every profile.
     pub fn draw_chaos(&self) {
         if self.world.chaos().is_none() {
             self.world.draw_chaos();
@@ -88,29 +90,29 @@ impl Lab {
         &self.world
     }
 
-    /// The test that is being run.
+    /// The test that this run executes.
     pub fn test(&self) -> &'static Test {
         self.test
     }
 
-    /// The Raft that is being tested.
+    /// The Raft implementation under test.
     pub fn implementation(&self) -> &Implementation {
         &self.implementation
     }
 
-    /// A failure at the current time.
+    /// Creates a failure at the current virtual time. `server` is the server at which it was found, if any.
     pub fn failure(&self, server: Option<usize>, reason: Reason) -> Failure {
         Failure::new(reason, self.world.tester().now(), server)
     }
 
-    /// Ends the run with a failure, from any task. The first one counts.
+    /// Ends the run with a failure. Any task may call this; only the first failure is kept.
     pub fn fail(&self, server: Option<usize>, reason: Reason) {
         let failure = self.failure(server, reason);
         self.results().failure.get_or_insert(failure);
         self.world.tester().stop();
     }
 
-    /// Notes something that is odd but not wrong.
+    /// Adds a warning to the report, about something suspicious that is not a failure.
     pub fn warn(&self, warning: String) {
         self.results().warnings.push(warning);
     }

@@ -1,4 +1,4 @@
-//! What an unfinished implementation does not do yet, reported where it would do it.
+//! Reports of the pieces that an unfinished implementation does not have yet.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -15,23 +15,25 @@ use crate::part::Part;
 pub struct MissingPiece {
     /// The part of the labs that it belongs to.
     pub part: Part,
-    /// What it is, such as `elections`.
+    /// A short description, such as `elections`.
     pub what: String,
-    /// Where it should be, as `file:line`.
+    /// The place of the call to [`not_yet`], as `file:line`.
     pub place: String,
 }
 
-/// The pieces that were found missing in one run. Clones share them.
+/// The missing pieces reported during one run. Clones share one set.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Missing(Arc<Mutex<BTreeSet<MissingPiece>>>);
 
 thread_local! {
-    /// The missing pieces of the run on this thread: each run has its own thread.
+    /// The missing pieces of the run on this thread. Each run has its own thread.
     static OF_THIS_RUN: RefCell<Option<Missing>> = const { RefCell::new(None) };
 }
 
-/// Reports that something is not there yet: what stands in a skeleton until it is written. If the run
-/// fails, its report lists it; otherwise nothing changes.
+/// Reports that a piece of the implementation is missing. Skeletons call it where that piece belongs.
+///
+/// If the run fails, its report lists the pieces of the earliest part. A call changes nothing else, and
+/// outside a run it does nothing.
 ///
 /// ```
 /// labraft::not_yet(labraft::Part::Raft2A, "elections");
@@ -49,12 +51,13 @@ pub fn not_yet(part: Part, what: &'static str) {
 }
 
 impl Missing {
-    /// Collects from now on what is reported on this thread.
+    /// Starts collecting the pieces that are reported on this thread.
     pub(crate) fn listen(&self) {
         OF_THIS_RUN.set(Some(self.clone()));
     }
 
-    /// The missing pieces of the earliest part, on which later parts build.
+    /// The missing pieces of the earliest part that has any. Later parts depend on it, so their pieces are
+    /// left out.
     pub(crate) fn earliest(&self) -> Box<[MissingPiece]> {
         let pieces = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(first) = pieces.first() else { return Box::default() };
@@ -64,7 +67,7 @@ impl Missing {
 
 impl fmt::Display for MissingPiece {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "not there yet: {} (lab {}), {}", self.what, self.part, self.place)
+        write!(f, "not implemented yet: {} (lab {}), {}", self.what, self.part, self.place)
     }
 }
 
@@ -73,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_missing_of_the_earliest_part_is_listed() {
+    fn only_the_missing_pieces_of_the_earliest_part_are_listed() {
         let missing = Missing::default();
         not_yet(Part::Raft2A, "before the run");
         missing.listen();
@@ -83,7 +86,7 @@ mod tests {
         not_yet(Part::Raft2C, "c");
         let lines: Vec<String> = missing.earliest().iter().map(MissingPiece::to_string).collect();
         let begins: Vec<&str> = lines.iter().map(|line| line.split_once(", ").unwrap().0).collect();
-        assert_eq!(begins, ["not there yet: a (lab 2B)", "not there yet: b (lab 2B)"]);
+        assert_eq!(begins, ["not implemented yet: a (lab 2B)", "not implemented yet: b (lab 2B)"]);
         assert!(lines[0].contains("missing.rs:"), "{lines:?}");
     }
 }

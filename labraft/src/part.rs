@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A part of the course's labs, or what goes beyond them.
+/// A part of the course's labs. `Chaos` holds the tests that the course does not have.
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the course's own names")]
 pub enum Part {
@@ -25,11 +25,11 @@ pub enum Part {
 }
 
 impl Part {
-    /// The parts of the course, in its order.
+    /// The parts of the course's labs, in the order of the course.
     pub const COURSE: [Part; 6] =
         [Part::Raft2A, Part::Raft2B, Part::Raft2C, Part::Raft2D, Part::Kv3A, Part::Kv3B];
 
-    /// The course's name, such as `2A`.
+    /// The part's name on the command line and in files, such as `2A`.
     pub const fn name(self) -> &'static str {
         match self {
             Part::Raft2A => "2A",
@@ -42,7 +42,7 @@ impl Part {
         }
     }
 
-    /// Whether it is of lab 3: a test of the key/value service.
+    /// Whether the part belongs to lab 3, which tests the key/value service.
     pub const fn is_kv(self) -> bool {
         matches!(self, Part::Kv3A | Part::Kv3B)
     }

@@ -1,4 +1,4 @@
-//! What survives a crash: a Raft's saved state and its service's snapshot.
+//! The simulated disk, which keeps a Raft's state and its service's snapshot across crashes.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -9,11 +9,11 @@ use labrpc::Runtime;
 
 use crate::harness_event::HarnessEvent;
 
-/// A byte string in shared pieces. Adding a piece and copying cost the same for any length, and
-/// strings that share a beginning share its memory.
+/// A byte string made of shared pieces. Appending a piece and cloning take constant time, and strings
+/// with a common prefix share its memory.
 ///
-/// So a Raft whose log grows by one entry saves the new piece and a few bytes more, not the log. A
-/// plain `Vec<u8>` is one piece.
+/// A Raft whose log grows by one entry can therefore save the new state without copying the whole log.
+/// A plain `Vec<u8>` converts to a single piece.
 ///
 /// ```
 /// use labraft::Pieces;
@@ -28,33 +28,33 @@ pub struct Pieces(Option<Rc<Piece>>);
 struct Piece {
     before: Pieces,
     bytes: Bytes,
-    /// Of all pieces up to this one.
+    /// The total length of this piece and all pieces before it, in bytes.
     len: usize,
 }
 
 impl Pieces {
-    /// No bytes.
+    /// Creates an empty byte string.
     pub fn new() -> Pieces {
         Pieces::default()
     }
 
-    /// These bytes and then one piece more.
+    /// Returns a new byte string with `bytes` appended. `self` stays as it is.
     pub fn push(&self, bytes: impl Into<Bytes>) -> Pieces {
         let bytes = bytes.into();
         Pieces(Some(Rc::new(Piece { len: self.len() + bytes.len(), before: self.clone(), bytes })))
     }
 
-    /// How many bytes.
+    /// The length in bytes.
     pub fn len(&self) -> usize {
         self.0.as_ref().map_or(0, |last| last.len)
     }
 
-    /// Whether there are no bytes.
+    /// Whether the length is 0.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The bytes in one.
+    /// Copies all pieces into one vector.
     pub fn to_vec(&self) -> Vec<u8> {
         let mut pieces = Vec::new();
         let mut next = self;
@@ -68,7 +68,7 @@ impl Pieces {
 }
 
 impl Drop for Piece {
-    /// One piece after the other: a recursion as long as the log would overflow the stack.
+    /// Drops the pieces in a loop. Recursion over a long chain of pieces would overflow the stack.
     fn drop(&mut self) {
         let mut before = self.before.0.take();
         while let Some(Ok(mut piece)) = before.map(Rc::try_unwrap) {
@@ -93,14 +93,14 @@ impl fmt::Debug for Pieces {
 struct Saved {
     state: Pieces,
     snapshot: Bytes,
-    /// How often anything was saved.
+    /// The number of saves so far, including those of earlier incarnations.
     count: u64,
 }
 
-/// A server's disk: one state and one snapshot, saved together and at once.
+/// A server's simulated disk. It holds one state and one snapshot, which are saved together, atomically.
 ///
-/// The harness gives each incarnation a copy of what the last one had saved, so what a dead one
-/// still writes is lost.
+/// The harness gives each incarnation of a server a copy of what the previous one saved. Anything that
+/// a crashed incarnation writes after that is lost.
 #[derive(Clone)]
 pub struct Persister {
     saved: Rc<RefCell<Saved>>,
@@ -108,22 +108,22 @@ pub struct Persister {
 }
 
 impl Persister {
-    /// An empty one, whose saves are recorded as the server's.
+    /// Creates an empty persister whose saves are recorded as events of the runtime's server.
     pub(crate) fn new(runtime: Runtime) -> Persister {
         Persister { saved: Rc::default(), runtime: Some(runtime) }
     }
 
-    /// One with the same contents, apart from this one.
+    /// Creates an independent copy for the server's next incarnation.
     pub(crate) fn copy(&self, runtime: Runtime) -> Persister {
         let saved = self.saved.borrow().clone();
         Persister { saved: Rc::new(RefCell::new(saved)), runtime: Some(runtime) }
     }
 
-    /// Saves both, in the place of what was there. Whoever has nothing new for the snapshot passes
-    /// the present one again; without one, no bytes.
+    /// Replaces the saved state and the saved snapshot. To keep the current snapshot, pass it again. If
+    /// there is none, pass empty bytes.
     ///
-    /// Under chaos a server may crash at this moment. Then nothing is saved, and whatever the server does
-    /// afterwards is void.
+    /// Under the chaos profile, the server may crash during a save. Then nothing is saved, and whatever the
+    /// server does afterwards has no effect.
     pub fn save(&self, state: impl Into<Pieces>, snapshot: Bytes) {
         let count = self.count() + 1;
         let saved = Saved { state: state.into(), snapshot, count };
@@ -139,17 +139,17 @@ impl Persister {
         drop(replaced);
     }
 
-    /// How often anything was saved.
+    /// The number of saves so far, including those of earlier incarnations.
     pub(crate) fn count(&self) -> u64 {
         self.saved.borrow().count
     }
 
-    /// The saved state; empty when nothing was saved.
+    /// The saved state; empty if nothing has been saved.
     pub fn read_state(&self) -> Vec<u8> {
         self.saved.borrow().state.to_vec()
     }
 
-    /// The saved snapshot; empty when there is none.
+    /// The saved snapshot; empty if there is none.
     pub fn read_snapshot(&self) -> Bytes {
         self.saved.borrow().snapshot.clone()
     }
@@ -166,7 +166,7 @@ impl Persister {
 }
 
 impl Default for Persister {
-    /// An empty one outside of any simulation, for tests of a Raft's own.
+    /// Creates an empty persister that belongs to no simulation, for an implementation's unit tests.
     fn default() -> Persister {
         Persister { saved: Rc::default(), runtime: None }
     }
@@ -184,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pieces_share_what_they_have_in_common() {
+    fn strings_with_a_common_prefix_do_not_affect_each_other() {
         let base = Pieces::new().push(&b"ab"[..]).push(&b"c"[..]);
         let (left, right) = (base.push(&b"d"[..]), base.push(&b"ef"[..]));
         assert_eq!(left.to_vec(), b"abcd");
