@@ -1,4 +1,4 @@
-//! The contract: what a Raft is given, and what it must offer.
+//! The interface between the lab and a Raft: what a Raft receives, and what it must implement.
 
 use std::fmt;
 use std::rc::Rc;
@@ -10,7 +10,7 @@ use labrpc::{ClientEnd, Runtime, Server};
 use crate::persister::Persister;
 pub use crate::role::Role;
 
-/// One of the Rafts that the lab can run: a value, chosen at run time.
+/// A Raft implementation that the lab can run. It is a plain value, so it can be chosen at run time.
 ///
 /// ```
 /// # use std::rc::Rc;
@@ -27,25 +27,25 @@ pub use crate::role::Role;
 /// ```
 #[derive(Copy, Clone)]
 pub struct Implementation {
-    /// What `--implementation` calls it.
+    /// The implementation's name for `--implementation`.
     pub name: &'static str,
-    /// Makes and starts an instance, from what the persister holds. It must return quickly: work in
-    /// the background belongs into tasks.
+    /// Creates and starts an instance from the state saved in the persister. It must return
+    /// quickly. Background work belongs in tasks.
     pub make: fn(Env) -> Rc<dyn Raft>,
-    /// Says what a saved state holds, for checks that look inside. Optional.
+    /// Decodes a saved state, for checks that inspect it. `None` leaves those checks out.
     pub read_saved: Option<ReadSaved>,
 }
 
-/// Reads a saved state; `None` when the bytes are not one.
+/// Decodes a saved state. It returns `None` if the bytes are not valid.
 pub type ReadSaved = fn(&[u8]) -> Option<SavedState>;
 
 impl Implementation {
-    /// An implementation that does not explain its saved state.
+    /// Creates an implementation without a [`read_saved`](Self::read_saved) function.
     pub const fn new(name: &'static str, make: fn(Env) -> Rc<dyn Raft>) -> Implementation {
         Implementation { name, make, read_saved: None }
     }
 
-    /// The same one, with a reader of its saved state.
+    /// Sets the function that decodes a saved state.
     pub const fn with_read_saved(self, read: ReadSaved) -> Implementation {
         Implementation { read_saved: Some(read), ..self }
     }
@@ -57,57 +57,58 @@ impl fmt::Debug for Implementation {
     }
 }
 
-/// What one instance of a Raft server is made from.
+/// Everything that an instance of a Raft server needs.
 ///
-/// An instance lives until its server crashes; then all of its tasks are dropped, wherever they
-/// wait, and its ends never send again. A restart makes a new instance from the saved state.
-/// No borrow and no lock may be held across an await.
+/// An instance lives until its server crashes. Then all of its tasks are dropped, whatever they are
+/// waiting for, and its client ends send nothing more. A restart creates a new instance from the saved
+/// state. An implementation must not hold a `RefCell` borrow or a lock across an await.
 #[derive(Debug)]
 pub struct Env {
-    /// This server's number: its place in `peers`.
+    /// This server's number, which is its index in `peers`.
     pub me: usize,
-    /// An end to each server, this one included.
+    /// A client end for each server, including this one.
     pub peers: Vec<ClientEnd>,
-    /// What survives a crash.
+    /// The disk, whose contents survive a crash.
     pub persister: Persister,
-    /// Where committed commands and snapshots go.
+    /// The channel that passes committed commands and snapshots to the service.
     pub apply: ApplySender,
-    /// Where handlers are registered: `server.add_service(...)`.
+    /// The RPC server. Register the instance's handlers with `server.add_service(...)`.
     pub server: Server,
-    /// Tasks, time and dice of this server.
+    /// Spawns this server's tasks, tells the time and provides random numbers.
     pub rt: Runtime,
 }
 
-/// What the course's harness asks of a Raft. All of it returns at once; none of it waits.
+/// The interface that a Raft implements for the tests. Its methods return without waiting.
 ///
-/// Indexes count commands only: the first one is at index 1.
+/// Indexes count only commands, so the first command has index 1.
 pub trait Raft {
-    /// Proposes a command: where it will stand if it is ever committed, or `None` when this server
-    /// does not lead. There is no promise that it will be committed.
+    /// Proposes a command. Returns the index that it will have if it is ever committed, or `None` if
+    /// this server is not the leader. The command may never be committed.
     fn start(&self, command: Bytes) -> Option<Started>;
 
-    /// This server's current term, and whether it believes that it leads.
+    /// Returns this server's current term, and whether it believes that it is the leader.
     fn state(&self) -> RaftState;
 
-    /// The service has everything up to and including `index` in `snapshot`: the log may forget it.
-    /// Called by whoever receives the applied messages, between two of them.
+    /// Tells the Raft that `snapshot` contains everything up to and including `index`, so the log may
+    /// discard those entries. The service calls this between two applied messages.
     fn snapshot(&self, index: u64, snapshot: Bytes);
 
-    /// The instance is finished. Its tasks are dropped right afterwards.
+    /// Shuts the instance down. Its tasks are dropped immediately afterwards.
     fn kill(&self);
 
-    /// What can be seen inside, at constant cost: for checks after every event. Optional.
+    /// Returns the internal state, for checks after every event. It must take constant time. Optional.
     fn probe(&self) -> Option<Probe> {
         None
     }
 
-    /// The log's entry at an index, if it is in the log: for checks. Constant cost. Optional.
+    /// Returns the entry at an index if the log contains it, for checks. It must take constant time.
+    /// Optional.
     fn entry(&self, _index: u64) -> Option<EntryProbe> {
         None
     }
 }
 
-/// Where an accepted command stands.
+/// The position of a command that a leader accepted.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct Started {
     /// The index that it will have if it is committed.
@@ -116,101 +117,101 @@ pub struct Started {
     pub term: u64,
 }
 
-/// The answer of [`Raft::state`].
+/// The result of [`Raft::state`].
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct RaftState {
     /// The current term.
     pub term: u64,
-    /// Whether this server believes that it leads.
+    /// Whether this server believes that it is the leader.
     pub is_leader: bool,
 }
 
-/// The inside of a Raft at one moment.
+/// A Raft's internal state at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Probe {
     /// The current term.
     pub term: u64,
-    /// The role in it.
+    /// The server's role in that term.
     pub role: Role,
-    /// Whom it voted for in this term.
+    /// The candidate that the server voted for in the current term.
     pub voted_for: Option<usize>,
-    /// The first index that the log still holds: one more than the snapshot's last.
+    /// The first index that the log still contains, one more than the snapshot's last index.
     pub first_index: u64,
-    /// The last index of the log; one less than `first_index` when it holds nothing.
+    /// The last index of the log; one less than `first_index` if the log is empty.
     pub last_index: u64,
-    /// The highest index known to be committed. What a snapshot covers is.
+    /// The highest index known to be committed. It is at least the snapshot's last index.
     pub commit_index: u64,
-    /// The highest index handed to the service. A service starts by itself from the saved snapshot, so
-    /// what that covers counts as handed up.
+    /// The highest index passed to the service. A service restores the saved snapshot by itself when it
+    /// starts, so the indexes that the snapshot covers count as passed.
     pub last_applied: u64,
-    /// The lowest index whose entry was written or removed since the last probe, if any was.
+    /// The lowest index whose entry was written or removed since the last probe; `None` if there is none.
     pub lowest_written: Option<u64>,
-    /// For a leader, its view of each server's log, its own included; empty otherwise.
+    /// The leader's view of each server's log, including its own; empty if the server is not the leader.
     pub followers: Vec<FollowerProbe>,
 }
 
-/// What a leader believes of a follower's log.
+/// What a leader knows about a follower's log.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct FollowerProbe {
-    /// The next index to send.
+    /// The index of the next entry to send to the follower.
     pub next_index: u64,
-    /// The highest index known to be replicated there.
+    /// The highest index known to be replicated on the follower.
     pub match_index: u64,
 }
 
 /// One entry of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EntryProbe {
-    /// The term in which a leader made it.
+    /// The term in which a leader created the entry.
     pub term: u64,
-    /// The command.
+    /// The command, as passed to [`Raft::start`].
     pub command: Bytes,
 }
 
-/// What a saved state holds.
+/// The contents of a saved state, as far as checks need them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SavedState {
     /// The current term.
     pub term: u64,
-    /// The vote in that term.
+    /// The candidate that the server voted for in that term.
     pub voted_for: Option<usize>,
-    /// The last index that the snapshot replaces; 0 without a snapshot.
+    /// The last index that the snapshot covers; 0 if there is no snapshot.
     pub last_included_index: u64,
     /// The term of the entry at that index.
     pub last_included_term: u64,
-    /// The terms of the entries that follow.
+    /// The terms of the log's entries, starting after `last_included_index`.
     pub terms: Vec<u64>,
 }
 
-/// What a Raft tells its service: a committed command, or a snapshot that stands for all up to its
-/// index.
+/// A message from a Raft to its service: a committed command, or a snapshot that replaces all commands up
+/// to its index.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ApplyMsg {
-    /// The command at this index is committed.
+    /// A committed command, which the service must apply.
     Command {
-        /// Its index.
+        /// The command's index in the log.
         index: u64,
-        /// The command.
+        /// The command, as passed to [`Raft::start`].
         command: Bytes,
     },
-    /// The service is to go on from this snapshot.
+    /// A snapshot from which the service must restore its state.
     Snapshot {
-        /// The last index that it covers.
+        /// The last index that the snapshot covers.
         index: u64,
         /// The term of the entry at that index.
         term: u64,
-        /// The service's own bytes.
+        /// The snapshot, in the service's own encoding.
         snapshot: Bytes,
     },
 }
 
-/// Hands messages to the service, one after the other. It cannot be cloned: who applies from two
-/// places applies out of order.
+/// Passes messages to the service, one at a time. It cannot be cloned, because two senders could apply
+/// messages out of order.
 pub struct ApplySender(RendezvousSender<ApplyMsg>);
 
 impl ApplySender {
-    /// Waits until the service has taken the message, as an unbuffered channel in Go. False when
-    /// there is no service any more.
+    /// Sends a message and waits until the service has taken it, like an unbuffered channel in Go.
+    /// Returns false if the service no longer exists.
     #[track_caller]
     pub fn send(&mut self, message: ApplyMsg) -> impl Future<Output = bool> {
         self.0.send(message)
@@ -223,17 +224,17 @@ impl fmt::Debug for ApplySender {
     }
 }
 
-/// Where a service gets its messages.
+/// The service's end of the channel from its Raft.
 pub struct ApplyReceiver {
     messages: RendezvousReceiver<ApplyMsg>,
-    /// Says of each message whether the service may have it.
+    /// Decides for each message whether the service may receive it.
     gate: Option<Gate>,
 }
 
 type Gate = Box<dyn Fn(&ApplyMsg) -> bool>;
 
 impl ApplyReceiver {
-    /// The next message; `None` when the Raft is gone.
+    /// Waits for the next message. Returns `None` if the Raft no longer exists.
     #[track_caller]
     pub fn receive(&mut self) -> impl Future<Output = Option<ApplyMsg>> {
         let ApplyReceiver { messages, gate } = self;
@@ -241,21 +242,21 @@ impl ApplyReceiver {
         async move {
             let message = next.await?;
             if gate.as_ref().is_some_and(|may_pass| !may_pass(&message)) {
-                // The run is over.
+                // The run has failed and is about to end.
                 std::future::pending::<()>().await;
             }
             Some(message)
         }
     }
 
-    /// The same, with somebody who looks at each message before the service gets it. When `may_pass`
-    /// says no, the service waits for ever.
+    /// Checks each message with `may_pass` before the service receives it. If `may_pass` returns false,
+    /// the service waits forever.
     pub(crate) fn watched(self, may_pass: impl Fn(&ApplyMsg) -> bool + 'static) -> ApplyReceiver {
         ApplyReceiver { gate: Some(Box::new(may_pass)), ..self }
     }
 }
 
-/// The two sides of the way from a Raft to its service.
+/// Creates the channel from a Raft to its service.
 pub fn apply_channel() -> (ApplySender, ApplyReceiver) {
     let (sender, receiver) = rendezvous();
     (ApplySender(sender), ApplyReceiver { messages: receiver, gate: None })

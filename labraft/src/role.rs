@@ -1,4 +1,4 @@
-//! A server's role.
+//! The roles of a Raft server.
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// In lower case, as events have it.
+    /// The role's name in lower case, as in events.
     pub const fn name(self) -> &'static str {
         match self {
             Role::Follower => "follower",

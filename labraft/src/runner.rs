@@ -1,4 +1,4 @@
-//! Runs a test once.
+//! Runs a test once and reports the result.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,39 +14,39 @@ use crate::reason::Reason;
 use crate::suite::Test;
 use crate::verdict::{Profile, Verdict};
 
-/// What one run of one test came to.
+/// The result of one run of a test.
 #[derive(Clone, Debug)]
 pub struct RunReport {
-    /// The test.
+    /// The test that was run.
     pub test: &'static Test,
-    /// What the run was made of.
+    /// The seed and the changed decisions that determine the run.
     pub spec: RunSpec,
-    /// Which faults there were.
+    /// The faults that the run could meet.
     pub profile: Profile,
-    /// Whether it passed, or the first thing that was wrong.
+    /// `Ok` if the run passed, otherwise the first failure that was found.
     pub result: Result<(), Failure>,
-    /// The faults beyond the course's network, in words.
+    /// A description of the chaos profile's faults, if there were any.
     pub chaos: Option<String>,
-    /// The title of the part that was begun last.
+    /// The title of the part that began last.
     pub begun: Option<String>,
     /// The figures of each part that passed.
     pub passed: Vec<Passed>,
-    /// What was odd but not wrong.
+    /// Suspicious observations that are not failures.
     pub warnings: Vec<String>,
-    /// Virtual time at the end.
+    /// The virtual time at the end of the run.
     pub elapsed: Duration,
-    /// The number of polls of tasks and arrivals of messages.
+    /// The number of events: polls of tasks and arrivals of messages.
     pub event_count: u64,
-    /// Tells this run from any other.
+    /// A hash of everything that happened. Two equal runs have the same fingerprint.
     pub fingerprint: u64,
-    /// The events in their order, if they were recorded.
+    /// The recorded events in order; empty if the run was not recorded.
     pub events: Vec<Timed>,
-    /// The decisions that had another than their benign value, if they were recorded.
+    /// The decisions that were not benign; empty if they were not recorded.
     pub choices: Vec<Taken>,
 }
 
 impl RunReport {
-    /// How this run is judged.
+    /// The verdict on this run.
     pub fn verdict(&self) -> Verdict {
         self.result
             .as_ref()
@@ -54,7 +54,7 @@ impl RunReport {
     }
 }
 
-/// A run to be, of one test.
+/// A run of one test, to be configured and then started with [`run`](Run::run).
 pub struct Run {
     test: &'static Test,
     implementation: Implementation,
@@ -67,7 +67,7 @@ pub struct Run {
 }
 
 impl Run {
-    /// A run of a test with an implementation.
+    /// Creates a run with the default profile and the test's own limits. Nothing is recorded.
     pub fn new(test: &'static Test, implementation: Implementation, spec: RunSpec) -> Run {
         let profile = Profile::default();
         Run {
@@ -82,32 +82,33 @@ impl Run {
         }
     }
 
-    /// Ends it no later than so. Without this, the test's own limits hold.
+    /// Sets limits beyond which the run is aborted, in place of the test's own.
     pub fn limits(self, limits: Limits) -> Run {
         Run { limits, ..self }
     }
 
-    /// Which faults there are.
+    /// Sets the faults that the run may meet.
     pub fn profile(self, profile: Profile) -> Run {
         Run { profile, ..self }
     }
 
-    /// Whether to keep what happens. It changes nothing about the run itself.
+    /// Sets whether to record events. Recording does not affect the course of the run.
     pub fn record(self, yes: bool) -> Run {
         Run { record: yes, ..self }
     }
 
-    /// Whether to keep the decisions that are not benign. It changes nothing about the run itself.
+    /// Sets whether to record the decisions that are not benign. Recording does not affect the course of
+    /// the run.
     pub fn record_choices(self, yes: bool) -> Run {
         Run { record_choices: yes, ..self }
     }
 
-    /// Shows to a watcher what happens. It changes nothing about the run itself.
+    /// Passes events to a watcher as they happen. Watching does not affect the course of the run.
     pub fn watch(self, watch: Box<dyn Watch>) -> Run {
         Run { watch: Some(watch), ..self }
     }
 
-    /// Runs it, on a thread of its own.
+    /// Executes the run on a new thread and waits for it to end.
     pub fn run(self) -> RunReport {
         let Run { test, implementation, spec, profile, record, record_choices, limits, watch } =
             self;
@@ -157,7 +158,8 @@ impl fmt::Debug for Run {
     }
 }
 
-/// Runs one test once, on a thread of its own, in this process: what it runs is trusted.
+/// Runs a test once, on a new thread of this process. Use it only for trusted code, since nothing isolates
+/// the process from the code under test.
 pub fn run_test(
     test: &'static Test,
     implementation: Implementation,

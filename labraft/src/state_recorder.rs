@@ -1,22 +1,24 @@
-//! Watches one server's Raft, and says what to record when its state has changed.
+//! Detects changes in the state of a server's Raft, so that they can be recorded.
 
 use crate::harness_event::{ServerState, WrittenEntry, shortened};
 use crate::raft::{Probe, Raft, RaftState};
 use crate::role::Role;
 
-/// How the commands of a test are shown.
+/// A function that formats an encoded command for people.
 pub type ShowCommand = fn(&[u8]) -> String;
 
-/// What was recorded last of one incarnation of a server.
+/// Remembers the last recorded state of one incarnation of a server.
 #[derive(Debug, Default)]
 pub(crate) struct StateRecorder {
     probe: Option<Probe>,
-    /// Of a Raft without a probe.
+    /// The last state of a Raft that has no probe.
     outside: Option<RaftState>,
 }
 
 impl StateRecorder {
-    /// The server has run, and this is its probe if it has one. Returns its state when that has changed.
+    /// Compares the Raft with the last recorded state. Returns the new state if it differs.
+    ///
+    /// `probe` is the Raft's current probe, if the implementation has one.
     pub(crate) fn change(
         &mut self,
         raft: &dyn Raft,
@@ -46,13 +48,13 @@ impl StateRecorder {
     }
 }
 
-/// What can be seen of a Raft without a probe.
+/// The state of a Raft that has no probe, as far as [`Raft::state`] tells.
 fn seen_from_outside(state: RaftState) -> ServerState {
     let role = if state.is_leader { Role::Leader } else { Role::Follower };
     ServerState { term: state.term, role, ..ServerState::default() }
 }
 
-/// The entries that were written since the last probe; at the first probe, the whole log.
+/// The entries that were written since the last probe; for the first probe, the whole log.
 fn written(raft: &dyn Raft, probe: &Probe, is_first: bool, show: ShowCommand) -> Vec<WrittenEntry> {
     let lowest = if is_first { Some(probe.first_index) } else { probe.lowest_written };
     let Some(lowest) = lowest else { return Vec::new() };

@@ -1,4 +1,4 @@
-//! Tests as values: what the command line, `cargo test` and the reports are views of.
+//! Tests as values, shared by the command line, `cargo test` and the reports.
 
 use std::fmt;
 use std::future::Future;
@@ -10,25 +10,26 @@ use crate::failure::Checked;
 use crate::lab::Lab;
 use crate::part::Part;
 
-/// What a test's function returns: its steps, to be run.
+/// The future that a test's function returns. It carries out the test's steps.
 pub type Steps = Pin<Box<dyn Future<Output = Checked<()>>>>;
 
 /// One test of a suite.
 #[derive(Copy, Clone)]
 pub struct Test {
-    /// The course's name without `Test`, such as `Backup2B`. Unique.
+    /// The course's name without `Test`, such as `Backup2B`. It is unique within a suite.
     pub name: &'static str,
-    /// The part of the lab that it belongs to.
+    /// The part of the labs that the test belongs to.
     pub part: Part,
-    /// What the course prints when it begins.
+    /// The title that the course prints when the test begins.
     pub title: &'static str,
-    /// What it is worth in a grade.
+    /// The number of points that the test is worth in a grade.
     pub points: u32,
-    /// How long a run takes, in milliseconds of CPU time of some machine: to share work out evenly.
+    /// The typical CPU time of a run, in milliseconds. It is only used to divide work evenly between
+    /// machines and processes, so only the ratios between tests matter.
     pub cost: u32,
-    /// When a run is given up.
+    /// Returns the limits beyond which a run is aborted.
     pub limits: fn() -> Limits,
-    /// The test.
+    /// The function that starts the test's steps.
     pub run: fn(Lab) -> Steps,
 }
 
@@ -38,12 +39,16 @@ impl fmt::Debug for Test {
     }
 }
 
-/// The tests of `suite` that a pattern means, in the suite's order: those of the part (`2C`, or `2`
-/// for all parts of lab 2), else the one of that name, else those whose name contains the pattern,
-/// in whatever case.
+/// Selects the tests of `suite` that match a pattern, in the suite's order. Case does not matter.
+///
+/// The first of these rules that matches any test applies:
+///
+/// 1. The pattern is a part: `2C`, or `2` for all parts of lab 2.
+/// 2. The pattern is a test's name.
+/// 3. The pattern is contained in a test's name.
 ///
 /// # Errors
-/// When there is none: with the name that is most like it.
+/// Fails if no test matches. The error suggests the most similar name.
 pub fn select(suite: &'static [Test], pattern: &str) -> Result<Vec<&'static Test>, NoSuchTest> {
     let wanted = pattern.to_lowercase();
     let such = |is_such: &dyn Fn(&Test) -> bool| -> Vec<&'static Test> {
@@ -65,21 +70,21 @@ fn nearest(suite: &[Test], wanted: &str) -> Option<&'static str> {
     (likeness(&best) > 0.6).then_some(best.name)
 }
 
-/// A pattern that means no test.
+/// The error for a pattern that matches no test.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NoSuchTest {
-    /// The pattern.
+    /// The pattern as given.
     pub pattern: String,
-    /// A name that is like it.
+    /// The test name most similar to the pattern, if any is similar enough.
     pub nearest: Option<&'static str>,
 }
 
 impl fmt::Display for NoSuchTest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "no test is called {:?}", self.pattern)?;
+        write!(f, "no test matches {:?}", self.pattern)?;
         match self.nearest {
             Some(name) => write!(f, "; did you mean {name}?"),
-            None => f.write_str("; `lab list` shows them all"),
+            None => f.write_str("; `lab list` shows all tests"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Under which faults a test runs, and how its run is judged.
+//! The faults that a run may meet, and the verdict on a run.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,16 +6,16 @@ use serde::{Deserialize, Serialize};
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Profile {
-    /// Those of the course's network: loss, delay and reordering as each test sets them.
+    /// The faults of the course's network: loss, delay and reordering, as configured by each test.
     #[default]
     Go,
-    /// More faults, drawn from the seed: see [`labrpc::Chaos`]. A test then serves as a workload. Raft's
-    /// properties, agreement, confirmed values and linearizability decide the verdict.
+    /// Additional faults, drawn from the seed; see [`labrpc::Chaos`]. The test serves as a workload only.
+    /// The verdict depends on Raft's properties, agreement, confirmed values and linearizability.
     Chaos,
 }
 
 impl Profile {
-    /// The name on the command line and in files.
+    /// The profile's name on the command line and in files.
     pub const fn name(self) -> &'static str {
         match self {
             Profile::Go => "go",
@@ -24,27 +24,27 @@ impl Profile {
     }
 }
 
-/// The judgement of a run, from best to worst.
+/// The verdict on a run. The variants are ordered from best to worst.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// Nothing was wrong.
+    /// No check failed.
     Passed,
-    /// A bound on time, counts or exact indexes was missed under [`Profile::Chaos`], where no Raft can
-    /// promise it. Not a failure.
+    /// A bound on time, counts or exact indexes was missed under [`Profile::Chaos`]. No Raft can guarantee
+    /// such bounds there, so this is not a failure.
     Missed,
-    /// Nothing wrong was found, but a check gave up before it had an answer. Never a pass.
+    /// No check failed, but one gave up before it reached a result. This does not count as passed.
     Unknown,
-    /// A check found something wrong.
+    /// A check failed.
     Failed,
-    /// The code under test ended its process, or exceeded a limit on memory or output.
+    /// The code under test ended its process, or exceeded the limit on memory or output.
     Crashed,
     /// A task of the code under test did not return to the executor within the limit of real time.
     Hung,
 }
 
 impl Verdict {
-    /// The name in reports and files.
+    /// The verdict's name in reports and files.
     pub const fn name(self) -> &'static str {
         match self {
             Verdict::Passed => "passed",

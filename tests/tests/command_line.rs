@@ -86,7 +86,7 @@ fn a_wrong_command_is_explained_and_exits_with_code_2() {
         (&["run", "2A", "--seed", "18446744073709551615"], "largest seed"),
         (&["replay", "2A", "--seed", "1"], "means 3 tests"),
         (&["replay", "Backup2B"], "--seed"),
-        (&["list", "nothing"], "no test is called"),
+        (&["list", "nothing"], "no test matches"),
     ] {
         let (code, out, error) = run_lab(args);
         assert_eq!(code, 2, "{args:?}: {out}{error}");
