@@ -1,4 +1,4 @@
-//! `cargo bench -p labraft`: how long the check of a history takes.
+//! Measures how long it takes to check a history for linearizability. Run with `cargo bench -p labraft`.
 
 use std::time::Duration;
 
@@ -11,13 +11,15 @@ fn main() {
     divan::main();
 }
 
-/// A history of concurrent clients of a correct service, each with one operation at a time: half of
-/// them Appends, a twentieth Puts and the rest Gets, as in the course's test.
+/// Generates the history of concurrent clients of a correct service. Each client has one operation in
+/// progress at a time. As in the course's test, half of the operations are Appends, a twentieth are Puts,
+/// and the rest are Gets.
 fn history(clients: usize, keys: usize, operations: usize) -> Vec<Operation> {
     let mut dice = SmallRng::seed_from_u64(7);
     let mut history = History::default();
     let mut states = vec![String::new(); keys];
-    // For each client the place of its operation, the key, and the output once it has taken effect.
+    // For each client, the operation's index in the history, the key, and the output once the operation
+    // has taken effect.
     let mut under_way: Vec<Option<(usize, usize, Option<String>)>> = vec![None; clients];
     let mut calls = 0;
     while calls < operations || under_way.iter().any(Option::is_some) {
@@ -54,7 +56,7 @@ fn history(clients: usize, keys: usize, operations: usize) -> Vec<Operation> {
     history.operations().to_vec()
 }
 
-/// The same history with one stale Get near the end.
+/// Makes a history non-linearizable by giving a Get near the end the result of a much earlier one.
 fn with_stale_get(mut history: Vec<Operation>) -> Vec<Operation> {
     let last = history.iter().rposition(Operation::is_get).expect("there is a Get");
     let key = history[last].key.clone();
@@ -64,7 +66,7 @@ fn with_stale_get(mut history: Vec<Operation>) -> Vec<Operation> {
     history
 }
 
-/// Clients, keys and operations.
+/// The measured loads: the numbers of clients, keys and operations.
 const LOADS: [(usize, usize, usize); 2] = [(15, 15, 2000), (15, 1, 600)];
 
 #[divan::bench(args = LOADS)]

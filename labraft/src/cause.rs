@@ -1,5 +1,5 @@
-//! The cause of a failure as data: what programs compare, group and count by. The sentences that
-//! people read are written from [`Reason`](crate::Reason) and are never read back.
+//! The cause of a failure as data, which programs use to compare, group and count failures. The sentences
+//! for people are generated from [`Reason`](crate::Reason) and are never parsed.
 
 use std::fmt;
 
@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::property::Property;
 
-/// Why a run did not pass, and the servers that the evidence names.
+/// The cause of a failure, and the servers involved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cause {
-    /// What two runs have in common when they fail in the same way.
+    /// What went wrong. Two runs that fail in the same way have the same kind.
     #[serde(flatten)]
     pub kind: CauseKind,
-    /// The servers that the failure names, in ascending order; empty when it names none.
+    /// The numbers of the servers that the failure names, in ascending order; empty if it names none.
     pub servers: Vec<usize>,
 }
 
@@ -21,52 +21,52 @@ pub struct Cause {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum CauseKind {
-    /// A property of Raft or of its service was broken.
+    /// A property of Raft or of its service was violated.
     Property {
-        /// The property.
+        /// The violated property.
         property: Property,
     },
-    /// A test, or the harness on its behalf, did not see what it expects.
+    /// An expectation of a test or of the harness was not met.
     Expectation {
-        /// The expectation's message with the names of its values in braces, as it is in the source.
+        /// The message as in the source, with the names of its values in braces.
         expectation: String,
     },
     /// The code under test panicked.
     Panic {
-        /// Where, as `file:line:column`, when it is known.
+        /// The place of the panic as `file:line:column`, if it is known.
         at: Option<String>,
     },
     /// The run reached a limit.
     Limit {
-        /// The limit.
+        /// The limit that was reached.
         limit: Limit,
     },
     /// Every task was waiting for something that could no longer happen.
     Stuck,
     /// The simulation was stopped before the test had finished.
     Stopped,
-    /// The code under test did something that cannot be repeated, such as waiting for the real clock.
+    /// The code under test did something that a simulation cannot repeat, such as waiting for the real clock.
     Forbidden {
-        /// What it did.
+        /// What the code did, as the end of a sentence that begins with `the code under test`.
         offence: String,
     },
-    /// A call named a method that its server does not have.
+    /// A client called a method that the server does not have.
     UnknownMethod {
-        /// The method.
+        /// The name of that method.
         method: String,
     },
-    /// The search for an order of the clients' operations gave up.
+    /// The linearizability check gave up before it reached a result.
     Undecided,
-    /// The code under test ended its process, or exceeded a limit of the worker.
+    /// The worker process ended during the run, or was ended because it exceeded a limit.
     Crash {
-        /// How.
+        /// How the process ended.
         crash: Crash,
     },
-    /// A task did not return to the executor.
+    /// A task did not return to the executor within the limit of real time.
     Hang,
 }
 
-/// A limit on a run.
+/// A limit that can end a run.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Limit {
@@ -74,34 +74,34 @@ pub enum Limit {
     TestTime,
     /// The simulation's limit on virtual time.
     VirtualTime,
-    /// The limit on polls of tasks and arrivals of messages.
+    /// The limit on the number of polls of tasks and arrivals of messages.
     Events,
-    /// The limit on polls at one instant of virtual time.
+    /// The limit on the number of polls at one instant of virtual time.
     Polls,
 }
 
-/// How a worker process came to an end that was not of its own making.
+/// How a worker process ended before it had finished its run.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Crash {
-    /// It exited with this code.
+    /// The process exited with this code.
     Exit(i32),
-    /// This signal ended it.
+    /// This signal ended the process.
     Signal(i32),
-    /// It needed more memory than allowed.
+    /// The process exceeded the limit on memory.
     Memory,
-    /// Its stack overflowed.
+    /// A stack of the process overflowed.
     Stack,
-    /// It printed more than allowed.
+    /// The process printed more than allowed.
     Output,
-    /// It sent something other than a result.
+    /// The process sent the lab something other than the result of its run.
     Garbled,
-    /// The operating system does not say.
+    /// The operating system did not report how the process ended.
     Unknown,
 }
 
 impl Cause {
-    /// A cause that names these servers, in any order.
+    /// Creates a cause. `servers` may be in any order and contain duplicates.
     pub fn new(kind: CauseKind, mut servers: Vec<usize>) -> Cause {
         servers.sort_unstable();
         servers.dedup();
@@ -110,12 +110,12 @@ impl Cause {
 }
 
 impl CauseKind {
-    /// An expectation by its name.
+    /// Creates the kind for an expectation that was not met, from the expectation's name.
     pub fn expectation(name: impl Into<String>) -> CauseKind {
         CauseKind::Expectation { expectation: name.into() }
     }
 
-    /// The property that was broken, if that is the cause.
+    /// The property that was violated, if that is the cause.
     pub const fn property(&self) -> Option<Property> {
         match self {
             CauseKind::Property { property } => Some(*property),
@@ -137,15 +137,15 @@ impl fmt::Display for CauseKind {
             CauseKind::Panic { at: Some(at) } => write!(f, "panicked at {at}"),
             CauseKind::Panic { at: None } => f.write_str("panicked"),
             CauseKind::Limit { limit } => limit.fmt(f),
-            CauseKind::Stuck => f.write_str("stuck: every task waits for ever"),
+            CauseKind::Stuck => f.write_str("stuck: every task is waiting forever"),
             CauseKind::Stopped => f.write_str("the run was stopped"),
-            CauseKind::Forbidden { offence } => write!(f, "code under test {offence}"),
-            CauseKind::UnknownMethod { method } => write!(f, "no server method {method:?}"),
+            CauseKind::Forbidden { offence } => write!(f, "the code under test {offence}"),
+            CauseKind::UnknownMethod { method } => write!(f, "the server has no method {method:?}"),
             CauseKind::Undecided => {
-                f.write_str("it is not known whether the history is linearizable")
+                f.write_str("could not decide whether the history is linearizable")
             }
             CauseKind::Crash { crash } => crash.fmt(f),
-            CauseKind::Hang => f.write_str("a task did not return"),
+            CauseKind::Hang => f.write_str("a task did not return within the limit of real time"),
         }
     }
 }
@@ -154,9 +154,9 @@ impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Limit::TestTime => "the test took longer than allowed",
-            Limit::VirtualTime => "not finished within the limit of virtual time",
-            Limit::Events => "not finished within the limit of polls and messages",
-            Limit::Polls => "a task wakes itself for ever",
+            Limit::VirtualTime => "did not finish within the limit of virtual time",
+            Limit::Events => "did not finish within the limit of polls and messages",
+            Limit::Polls => "a task keeps waking itself",
         })
     }
 }
@@ -164,26 +164,34 @@ impl fmt::Display for Limit {
 impl fmt::Display for Crash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Crash::Exit(code) => write!(f, "it ended its process with exit code {code}"),
-            Crash::Signal(signal) => {
-                write!(f, "its process was ended by signal {signal}{}", signal_name(*signal))
+            Crash::Exit(code) => {
+                write!(f, "the code under test ended its process with exit code {code}")
             }
-            Crash::Memory => f.write_str("it needs more memory than it may use (--memory)"),
-            Crash::Stack => f.write_str("its stack overflowed: does a recursion never end?"),
-            Crash::Output => f.write_str("it printed more than it may"),
-            Crash::Garbled => f.write_str("it sent something other than a result"),
-            Crash::Unknown => f.write_str("its process ended"),
+            Crash::Signal(signal) => {
+                write!(f, "signal {signal}{} ended the process", signal_name(*signal))
+            }
+            Crash::Memory => {
+                f.write_str("the code under test needs more memory than allowed (--memory)")
+            }
+            Crash::Stack => {
+                f.write_str("stack overflow in the code under test: is there an endless recursion?")
+            }
+            Crash::Output => f.write_str("the code under test printed more than allowed"),
+            Crash::Garbled => {
+                f.write_str("the process sent something other than the result of its run")
+            }
+            Crash::Unknown => f.write_str("the process ended for an unknown reason"),
         }
     }
 }
 
-/// The meaning of a signal on Linux, in brackets, where it is commonly known.
+/// The meaning of a common Linux signal in parentheses; empty for other signals.
 const fn signal_name(signal: i32) -> &'static str {
     match signal {
         4 => " (illegal instruction)",
         6 => " (abort)",
         7 => " (bus error)",
-        8 => " (arithmetic)",
+        8 => " (arithmetic error)",
         9 => " (killed)",
         11 => " (segmentation fault)",
         _ => "",
@@ -195,7 +203,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cause_is_flat_in_a_file_and_can_be_read_back() {
+    fn a_cause_is_written_as_a_flat_object_and_can_be_read_back() {
         let property = CauseKind::Property { property: Property::LogMatching };
         let causes = [
             (property, r#"{"kind":"property","property":"log-matching","servers":[0,2]}"#),

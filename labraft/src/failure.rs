@@ -1,4 +1,4 @@
-//! The first thing that was wrong in a run.
+//! The failure of a run.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,31 +8,33 @@ use crate::missing::MissingPiece;
 use crate::reason::Reason;
 use crate::verdict::{Profile, Verdict};
 
-/// The first thing that was wrong in a run, and the circumstances.
+/// The first failure found in a run, with the circumstances.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// What was wrong.
+    /// Why the run failed, with the evidence.
     pub reason: Reason,
-    /// Virtual time since the start of the run.
+    /// The virtual time at which the failure was found, counted from the start of the run.
     pub at: Duration,
-    /// The server at which it was found, if it was found at one.
+    /// The server at which the failure was found, if there is one.
     pub server: Option<usize>,
-    /// The state of the servers and of progress at that moment, in lines of text.
+    /// The state of the servers and their progress at that moment, as lines of text.
     pub situation: Box<[String]>,
-    /// What the implementation reported with [`not_yet`](crate::not_yet), of the earliest part only.
+    /// The missing pieces that the implementation reported with [`not_yet`](crate::not_yet). Contains only
+    /// the pieces of the earliest part.
     pub missing: Box<[MissingPiece]>,
 }
 
-/// The result of a test's step. The first failure ends the test.
+/// The result of a step of a test. The first failure ends the test.
 pub type Checked<T> = Result<T, Failure>;
 
 impl Failure {
-    /// A failure of which nothing but the reason, the time and the server is known.
+    /// Creates a failure without a situation or missing pieces.
     pub(crate) fn new(reason: Reason, at: Duration, server: Option<usize>) -> Failure {
         Failure { reason, at, server, situation: Box::default(), missing: Box::default() }
     }
 
-    /// The cause, with the servers that the reason names and the one at which it was found.
+    /// The cause of the failure. Its servers are those that the reason names and the one at which the failure
+    /// was found.
     pub fn cause(&self) -> Cause {
         let mut servers = self.reason.servers();
         servers.extend(self.server);
@@ -48,7 +50,7 @@ impl Failure {
         }
     }
 
-    /// Lines that explain the reason: the evidence, the missing pieces, then the situation.
+    /// The lines that explain the failure: the evidence, the missing pieces, then the situation.
     pub fn details(&self) -> Vec<String> {
         let missing: Vec<String> = self.missing.iter().map(MissingPiece::to_string).collect();
         [self.reason.details(), missing, self.situation.to_vec()].concat()

@@ -1,4 +1,4 @@
-//! What can be wrong in a run, with the evidence, and the sentence that says so.
+//! The reasons why a run can fail, with their evidence, and the sentences that report them.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,98 +9,98 @@ use crate::cause::{CauseKind, Limit};
 use crate::linearizability::Counterexample;
 use crate::property::{Property, Violation};
 
-/// The property or expectation that was broken, with the evidence.
+/// Why a run failed, with the evidence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// No connected server led, in ten looks over about five seconds.
+    /// No connected server was the leader in any of ten checks over about five seconds.
     NoLeader,
-    /// Several connected servers lead in one term (Election Safety, Raft paper, figure 3).
+    /// Several connected servers are leaders in the same term (Election Safety, Raft paper, figure 3).
     TwoLeaders {
-        /// The term.
+        /// The term in which they are leaders.
         term: u64,
-        /// The servers that claim to lead.
+        /// The servers that claim to be the leader.
         servers: Vec<usize>,
     },
-    /// A connected server leads although it cannot reach a majority.
+    /// A server claims to be the leader although it cannot reach a majority.
     UnexpectedLeader {
-        /// The server.
+        /// The number of that server.
         server: usize,
     },
-    /// Connected servers are still in different terms after they had time to agree.
+    /// Connected servers are in different terms although they had enough time to agree.
     TermsDiffer {
-        /// Two servers, each with its term.
+        /// Two servers that disagree, each with its term.
         terms: [(usize, u64); 2],
     },
-    /// Two servers applied different commands at one index (State Machine Safety, Raft paper,
+    /// Two servers applied different commands at the same index (State Machine Safety, Raft paper,
     /// figure 3).
     CommitMismatch {
-        /// The index.
+        /// The index at which they disagree.
         index: u64,
-        /// The server that applied now and the one that had applied before, each with its command.
+        /// The server that just applied its command and one that had done so before, each with its command.
         applied: Box<[(usize, String); 2]>,
     },
-    /// A server applied an index without having applied the one before it.
+    /// A server applied an index before it had applied the previous one.
     ApplyOutOfOrder {
         /// The index that was applied.
         index: u64,
-        /// The index that should have been applied; `None` when it is only known that the one before
-        /// is missing.
+        /// The index that should have been applied; `None` if it is only known that the previous one is
+        /// missing.
         expected: Option<u64>,
     },
-    /// A server handed its service something other than a valid snapshot.
+    /// A Raft passed its service an invalid snapshot.
     BadSnapshot {
-        /// The index that came with it.
+        /// The index that the Raft gave with the snapshot; 0 for a snapshot read from the disk.
         index: u64,
-        /// What is wrong with it, such as `cannot be decoded`.
+        /// What is wrong with the snapshot, such as `covers everything up to 7`.
         what: String,
     },
     /// A command was not applied by enough servers in time.
     NoAgreement {
-        /// The command.
+        /// The command as text.
         command: String,
         /// The number of servers that should have applied it.
         wanted: usize,
-        /// Whether a leader had accepted it.
+        /// Whether any leader accepted the command.
         is_accepted: bool,
     },
     /// An index was not applied by enough servers in time.
     TooFew {
-        /// The index.
+        /// The index that was waited for.
         index: u64,
         /// The number of servers that applied it.
         applied: usize,
-        /// The number of servers that should have.
+        /// The number of servers that should have applied it.
         wanted: usize,
     },
     /// The test took longer than the course allows, in virtual time.
     TooSlow {
-        /// The time that it took.
+        /// The virtual time that the test took.
         took: Duration,
-        /// The limit.
+        /// The longest time that is allowed.
         limit: Duration,
     },
-    /// A property of Raft was broken.
+    /// A property of Raft was violated.
     Violation(Box<Violation>),
-    /// No order of the clients' operations explains what they were answered.
+    /// No order of the clients' operations explains their results.
     NotLinearizable(Box<Counterexample>),
-    /// The search for such an order exhausted its budget. The run has neither failed nor passed.
+    /// The search for such an order exhausted its budget, so the run neither passed nor failed.
     Undecided {
         /// The key whose operations were searched.
         key: String,
         /// The number of those operations.
         operations: usize,
-        /// The number of steps after which the search was given up.
+        /// The number of steps after which the search gave up.
         steps: u64,
     },
-    /// A test's own expectation of a time, a count or an index was not met.
+    /// A test's expectation about a time, a count or an index was not met.
     Expected(Expectation),
-    /// A test saw something that no network, however bad, can excuse.
+    /// A test observed something that is wrong under any network conditions.
     Wrong(Expectation),
-    /// There was no progress although a majority was healthy and the others could not disturb it.
+    /// There was no progress although a majority of servers was healthy and the others could not disturb it.
     Standstill {
-        /// The healthy servers.
+        /// The servers of the healthy majority.
         majority: Vec<usize>,
-        /// What was waited for.
+        /// What the test was waiting for.
         what: String,
     },
     /// The simulation ended before the test did.
@@ -110,7 +110,7 @@ pub enum Reason {
 /// A test's expectation that was not met.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expectation {
-    /// The message as it is in the source, without values: failures with one name are of one kind.
+    /// The message as in the source, without values. Failures with the same name are of the same kind.
     pub name: &'static str,
     /// The message with the values of this run.
     pub text: String,
@@ -122,7 +122,7 @@ impl From<&'static str> for Expectation {
     }
 }
 
-/// An [`Expectation`] from a format string, which becomes its name, and the values.
+/// Creates an [`Expectation`] from a format string and its values. The format string becomes the name.
 ///
 /// ```
 /// let index = 4;
@@ -138,7 +138,7 @@ macro_rules! expectation {
 }
 
 impl Reason {
-    /// What went wrong, without the numbers and values of this run.
+    /// The kind of failure, without the numbers and values of this run.
     pub fn kind(&self) -> CauseKind {
         let property = |property| CauseKind::Property { property };
         match self {
@@ -198,8 +198,8 @@ impl Reason {
         }
     }
 
-    /// Whether this is a bound on time, counts or exact indexes. A Raft keeps it on the course's
-    /// network. Under chaos no Raft can promise it.
+    /// Whether the failure is a missed bound on time, counts or exact indexes. A correct Raft meets these
+    /// bounds on the course's network, but no Raft can guarantee them under the chaos profile.
     pub(crate) fn is_bound(&self) -> bool {
         match self {
             Reason::NoLeader
@@ -222,7 +222,7 @@ impl Reason {
         }
     }
 
-    /// The evidence behind the sentence, in lines of text.
+    /// The evidence for the reason, as lines of text.
     pub(crate) fn details(&self) -> Vec<String> {
         match self {
             Reason::Trouble(trouble) => trouble.details(),
@@ -255,7 +255,10 @@ impl fmt::Display for Reason {
                 write!(f, "{}: term {term} has leaders {servers:?}", Property::ElectionSafety)
             }
             Reason::UnexpectedLeader { server } => {
-                write!(f, "server {server} claims to lead though it is not connected to a majority")
+                write!(
+                    f,
+                    "server {server} claims to be the leader although it cannot reach a majority"
+                )
             }
             Reason::TermsDiffer { terms: [(a, term_a), (b, term_b)] } => write!(
                 f,
@@ -279,25 +282,25 @@ impl fmt::Display for Reason {
                 write!(f, "{order}: index {index} was applied before {}", index - 1)
             }
             Reason::BadSnapshot { index, what } => {
-                write!(f, "the snapshot handed up for index {index} {what}")
+                write!(f, "the snapshot passed to the service for index {index} {what}")
             }
             Reason::NoAgreement { command, wanted, is_accepted } => {
                 let accepted = if *is_accepted {
-                    "a leader accepted it, but it was not applied there in time"
+                    "a leader accepted it, but not enough servers applied it in time"
                 } else {
-                    "no connected server accepted it as leader"
+                    "no connected server accepted it as the leader"
                 };
                 write!(
                     f,
-                    "one({command}) failed to reach agreement of {wanted} servers: {accepted}"
+                    "one({command}) failed to reach agreement among {wanted} servers: {accepted}"
                 )
             }
             Reason::TooFew { index, applied, wanted } => {
-                write!(f, "only {applied} servers applied index {index}; wanted {wanted}")
+                write!(f, "only {applied} of the expected {wanted} servers applied index {index}")
             }
             Reason::TooSlow { took, limit } => write!(
                 f,
-                "the test took {:.1} virtual seconds; {} are allowed",
+                "the test took {:.1} virtual seconds; the limit is {}",
                 took.as_secs_f64(),
                 limit.as_secs()
             ),
@@ -307,8 +310,8 @@ impl fmt::Display for Reason {
             }
             Reason::Undecided { key, operations, steps } => write!(
                 f,
-                "it is not known whether the history is linearizable: the search gave up on the \
-                 {operations} operations of key {key:?} after {steps} steps"
+                "could not decide whether the history is linearizable: the search among the \
+                 {operations} operations on key {key:?} gave up after {steps} steps"
             ),
             Reason::Expected(expected) | Reason::Wrong(expected) => f.write_str(&expected.text),
             Reason::Standstill { majority, what } => {
@@ -324,7 +327,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn failures_of_one_kind_differ_in_values_only() {
+    fn failures_of_the_same_kind_differ_only_in_values() {
         let late = |index| Reason::TooFew { index, applied: 1, wanted: 3 }.kind();
         assert_eq!(late(3), late(17));
         let leaders = |servers: &[usize]| Reason::TwoLeaders { term: 1, servers: servers.into() };

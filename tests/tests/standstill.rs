@@ -133,7 +133,7 @@ fn a_report_mentions_elections_without_a_winner() {
         "nothing was ever committed",
         "elections: 0 won, 20 split between several candidates, 0 lost by a single candidate",
     ];
-    expect_report(split_votes, "no connected server accepted it as leader", &details);
+    expect_report(split_votes, "no connected server accepted it as the leader", &details);
 }
 
 #[test]
@@ -144,5 +144,5 @@ fn a_report_mentions_a_leader_that_never_finds_where_a_log_matches() {
         "server 0 leads, and its nextIndex for server 1 has gone down",
         "between 1 and 2; its matchIndex stays 0",
     ];
-    expect_report(search_forever, "it was not applied there in time", &details);
+    expect_report(search_forever, "not enough servers applied it in time", &details);
 }

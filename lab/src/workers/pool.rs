@@ -197,9 +197,11 @@ impl<'a> Pool<'a> {
         let reason = match crash {
             Crash::Memory => {
                 let limit = self.settings.memory_bytes >> 20;
-                format!("it needs more than {limit} MiB of memory (--memory)")
+                format!("the code under test needs more than {limit} MiB of memory (--memory)")
             }
-            Crash::Output => format!("it printed more than {} MiB", MAX_OUTPUT_BYTES >> 20),
+            Crash::Output => {
+                format!("the code under test printed more than {} MiB", MAX_OUTPUT_BYTES >> 20)
+            }
             crash => crash.to_string(),
         };
         (Verdict::Crashed, CauseKind::Crash { crash }, reason)
