@@ -41,7 +41,7 @@ pub struct RunReport {
     pub fingerprint: u64,
     /// The events in their order, if they were recorded.
     pub events: Vec<Timed>,
-    /// The decisions that had another than their benign value, if they were recorded.
+    /// The decisions that had another than their neutral value, if they were recorded.
     pub choices: Vec<Taken>,
 }
 
@@ -97,7 +97,7 @@ impl Run {
         Run { record: yes, ..self }
     }
 
-    /// Whether to keep the decisions that are not benign. It changes nothing about the run itself.
+    /// Whether to keep the decisions that are not neutral. It changes nothing about the run itself.
     pub fn record_choices(self, yes: bool) -> Run {
         Run { record_choices: yes, ..self }
     }

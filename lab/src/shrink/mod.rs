@@ -1,9 +1,9 @@
 //! Finds the fewest decisions with which a run still fails in the same way.
 //!
-//! A run is determined by its decisions. The search gives all of them their benign value, except for a
+//! A run is determined by its decisions. The search gives all of them their neutral value, except for a
 //! set that it makes smaller and smaller, as long as the run still breaks the same property or
 //! expectation. (Zeller and Hildebrandt, "Simplifying and isolating failure-inducing input", 2002.)
-//! Decisions that occur only in the shrunk run are benign too, so the set that remains explains the
+//! Decisions that occur only in the shrunk run are neutral too, so the set that remains explains the
 //! failure completely.
 //!
 //! | module | what it is |
@@ -38,7 +38,7 @@ pub struct Shrunk {
     pub record: Option<RunRecord>,
     /// The decisions that are needed, in the order of their times.
     pub needed: Vec<Taken>,
-    /// The number of decisions in the original run that were not benign.
+    /// The number of decisions in the original run that were not neutral.
     pub of: usize,
     /// The number of runs that the search made.
     pub runs: u64,
@@ -117,7 +117,7 @@ struct Search<'a> {
 
 /// Finds the fewest decisions with which the run of `spec` still fails in the same way as `failure`.
 ///
-/// `decisions` are the decisions of that run that were not benign. The search makes at most `budget`
+/// `decisions` are the decisions of that run that were not neutral. The search makes at most `budget`
 /// runs, calls `progress` after each, and is deterministic.
 ///
 /// # Errors
@@ -146,7 +146,7 @@ pub fn shrink(
 impl Search<'_> {
     fn search(&mut self) -> Result<(), Stop> {
         // In a run that was shrunk before, this would bring back decisions that are already left out.
-        if self.best.spec.benign.is_empty() {
+        if self.best.spec.neutral.is_empty() {
             self.leave_out_kinds()?;
         }
         self.leave_out_chunks()?;
@@ -174,7 +174,7 @@ impl Search<'_> {
         Ok(is_same)
     }
 
-    /// Whether the run still fails with only these decisions, all others being benign.
+    /// Whether the run still fails with only these decisions, all others being neutral.
     fn fails_with<'b>(&mut self, decisions: impl Iterator<Item = &'b Taken>) -> Result<bool, Stop> {
         let decisions: BTreeMap<Address, u64> =
             decisions.map(|taken| (taken.address, taken.value)).collect();
@@ -184,7 +184,7 @@ impl Search<'_> {
     /// Leaves out whole kinds of decisions: all at once, those that affect only time, then one kind at a
     /// time. The decisions of the other kinds follow from the seed.
     fn leave_out_kinds(&mut self) -> Result<(), Stop> {
-        let all = Kind::ALL.into_iter().filter(|kind| kind.has_benign());
+        let all = Kind::ALL.into_iter().filter(|kind| kind.has_neutral());
         let mut left: BTreeSet<Kind> = all.collect();
         if self.fails(self.without(&left))? {
             return Ok(());
@@ -207,16 +207,16 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// The specification of the seed's run in which decisions of these kinds are benign.
+    /// The specification of the seed's run in which decisions of these kinds are neutral.
     fn without(&self, kinds: &BTreeSet<Kind>) -> RunSpec {
-        let benign = kinds.iter().map(|&kind| (kind, BTreeSet::new())).collect();
-        RunSpec { benign, ..RunSpec::seed(self.seed) }
+        let neutral = kinds.iter().map(|&kind| (kind, BTreeSet::new())).collect();
+        RunSpec { neutral, ..RunSpec::seed(self.seed) }
     }
 
     /// Leaves out chunks of the decisions: halves first, then smaller and smaller ones, down to single
     /// decisions.
     fn leave_out_chunks(&mut self) -> Result<(), Stop> {
-        // From here on, every decision that is not listed is benign, even one that occurs in no earlier
+        // From here on, every decision that is not listed is neutral, even one that occurs in no earlier
         // run.
         let listed = self.best.decisions.clone();
         if !self.fails_with(listed.iter())? {

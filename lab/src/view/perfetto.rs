@@ -178,9 +178,8 @@ impl Trace {
                 }
                 return;
             }
-            HarnessEvent::Started { .. }
-            | HarnessEvent::Stopped { .. }
-            | HarnessEvent::Unordered { .. } => {}
+            // Everything else is a moment with its text.
+            _ => {}
         }
         self.moment(pid, STEPS, at, text);
     }

@@ -59,7 +59,7 @@ pub enum Keep {
     /// Nothing else.
     #[default]
     Result,
-    /// The decisions with a value other than their benign one.
+    /// The decisions with a value other than their neutral one.
     Decisions,
     /// Those decisions, and all events.
     Events,
@@ -82,8 +82,8 @@ pub struct Answer {
     pub warnings: Vec<String>,
     /// The events of the run, with [`Keep::Events`].
     pub events: Vec<Timed>,
-    /// The decisions with a value other than their benign one, with [`Keep::Decisions`] or
-    /// [`Keep::Events`]. Kinds of decisions that have no benign value are not included.
+    /// The decisions with a value other than their neutral one, with [`Keep::Decisions`] or
+    /// [`Keep::Events`]. Kinds of decisions that have no neutral value are not included.
     pub decisions: Vec<Taken>,
 }
 
