@@ -57,7 +57,7 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
-    /// Whether a part is in the range. The generated scenarios are if the whole course is.
+    /// Whether a part is in the range. The generated scenarios belong only to the whole course.
     pub(crate) fn contain(self, part: Part) -> bool {
         match part {
             Part::Chaos => self == Parts::default(),
@@ -101,11 +101,11 @@ impl FromStr for Parts {
     }
 }
 
-/// What students get.
+/// The files that students get.
 pub(crate) struct Handout {
     pub(crate) tree: Tree,
     pub(crate) parts: Parts,
-    /// How many different lines of the solution are left out.
+    /// The number of distinct lines of the solution that are left out.
     pub(crate) removed: usize,
 }
 
@@ -127,8 +127,8 @@ impl Handout {
     }
 }
 
-/// The files of the handout, without the lock file and the manifest; and how many different lines
-/// of the solution are left out.
+/// The files of the handout, without the lock file and the manifest, and the number of distinct
+/// lines of the solution that are left out.
 fn files(sources: &Tree, parts: Parts) -> Result<(Tree, usize), String> {
     let mut tree = sources.clone();
     tree.retain(|path| is_handed_out(path, parts));
@@ -152,8 +152,8 @@ fn is_handed_out(path: &str, parts: Parts) -> bool {
     }
 }
 
-/// Removes everything marked from the tree, and puts skeletons in the place of whole files. The
-/// result is the set of lines removed.
+/// Removes everything marked from the tree, and replaces whole files by their skeletons. Returns the
+/// lines removed.
 fn strip_all(tree: &mut Tree, sources: &Tree) -> Result<BTreeSet<String>, String> {
     let mut removed = BTreeSet::new();
     let mut skeletons: BTreeSet<&str> =
