@@ -14,7 +14,7 @@ use lab::outcome::CommandError;
 use lab::submit::forbidden_words;
 use lab::submit::submission::{BOUNDS, Submission};
 
-/// What all submissions of a course are graded with.
+/// Grades submissions, one after the other, for one course.
 pub(super) struct Grader<'a> {
     pub(super) course: &'a Course,
     /// The key of the hidden seeds.
@@ -22,7 +22,7 @@ pub(super) struct Grader<'a> {
     pub(super) builder: &'a Builder,
     /// How many workers run at a time.
     pub(super) jobs: usize,
-    /// Which sandbox layers there are, for the teacher's report.
+    /// A line on the sandbox layers of this machine, for the teacher's report.
     pub(super) isolation: String,
 }
 
@@ -76,7 +76,7 @@ impl Grader<'_> {
         Ok(grade)
     }
 
-    /// The grade with no points in any test, for the reason given.
+    /// Completes a grade with no points in any test, for the reason `why`.
     fn without_runs(&self, grade: SubmissionGrade, why: &str) -> SubmissionGrade {
         let tests = self.course.tests();
         let tests = tests.map(|(test, most)| TestGrade::missing(test, most, why.into()));
@@ -144,7 +144,7 @@ impl Grader<'_> {
             None if submission.has(directory) => {
                 TestGrade::missing(test, most, "it does not build".into())
             }
-            None => TestGrade::missing(test, most, format!("there is no {directory} in it")),
+            None => TestGrade::missing(test, most, format!("the submission has no {directory}")),
         }
     }
 }

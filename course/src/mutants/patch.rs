@@ -65,9 +65,9 @@ impl Patch {
             let line = lines.next().unwrap_or_default();
             let value = line.strip_prefix(name).and_then(|rest| rest.strip_prefix(": "));
             let value = value.map(str::trim).filter(|value| !value.is_empty());
-            value.map(String::from).ok_or_else(|| {
-                wrong(format!("expected {name:?} and a value, found {line:?}"))
-            })
+            value
+                .map(String::from)
+                .ok_or_else(|| wrong(format!("expected {name:?} and a value, found {line:?}")))
         };
         let (id, _what, _source) = (field("id")?, field("what")?, field("source")?);
         let property = field("property")?;
