@@ -2,8 +2,8 @@
 //! before any code of the submission runs.
 //!
 //! The grader builds this crate with the submission's `raft` and `kvraft` in place of the lab's,
-//! and starts it like any other worker. It is a separate crate, so that no part of the grader has to
-//! be rebuilt for each submission.
+//! and starts it like any other worker. It is a separate crate, so that no part of the grader has
+//! to be rebuilt for each submission.
 //!
 //! Start here: [`main`] is the program; [`sandbox`] has the rights that it gives up.
 

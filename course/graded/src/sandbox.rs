@@ -176,8 +176,8 @@ fn confine_worker(user: Option<u32>, cpu_seconds: Option<u64>) -> io::Result<Vec
         system::become_user(Uid::from_raw(user), Gid::from_raw(user))?;
         active.push(Layer::User);
     }
-    // From now on, only root can read the process's memory through /proc. Not even the process itself
-    // can.
+    // From now on, only root can read the process's memory through /proc. Not even the process
+    // itself can.
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     if system::deny_files(&[], &[])? {
         active.push(Layer::Landlock);

@@ -146,7 +146,8 @@ fn points(steps: &[(f64, f64)], most: u32, passed: u64, all: u64) -> Points {
         return Points(most * passed / all);
     }
     let share = passed as f64 / all as f64;
-    // With the tolerance, 0.9 of 10 seeds are 9 seeds, although a float cannot represent 0.9 exactly.
+    // With the tolerance, 0.9 of 10 seeds are 9 seeds, although a float cannot represent 0.9
+    // exactly.
     let step = steps.iter().rev().find(|&&(seeds, _)| share >= seeds - 1e-9);
     Points(step.map_or(0, |&(_, points)| (most as f64 * points).round() as u64))
 }

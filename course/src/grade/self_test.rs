@@ -122,8 +122,8 @@ fn grade(
     grader.grade(&name, place, Depth::Run)
 }
 
-/// Describes a mistake: the points expected, the points given, and the first lines of the compiler's
-/// output.
+/// Describes a mistake: the points expected, the points given, and the first lines of the
+/// compiler's output.
 fn describe_mistake(expected: &str, graded: &SubmissionGrade) -> String {
     let parts: Vec<String> =
         graded.parts().iter().map(|part| format!("{} {}", part.part, part.points())).collect();

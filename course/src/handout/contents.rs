@@ -152,8 +152,8 @@ fn is_handed_out(path: &str, parts: Parts) -> bool {
     }
 }
 
-/// Removes everything marked from the tree, and replaces whole files by their skeletons. Returns the
-/// lines removed.
+/// Removes everything marked from the tree, and replaces whole files by their skeletons. Returns
+/// the lines removed.
 fn strip_all(tree: &mut Tree, sources: &Tree) -> Result<BTreeSet<String>, String> {
     let mut removed = BTreeSet::new();
     let mut skeletons: BTreeSet<&str> =

@@ -10,8 +10,8 @@ use lab::outcome::CommandError;
 use lab::submit::scratch::Scratch;
 use lab::submit::tree::Tree;
 
-/// Reduces the lock file in `tree`, which is that of a larger workspace, to the packages that `tree`
-/// needs. Their versions do not change.
+/// Reduces the lock file in `tree`, which is that of a larger workspace, to the packages that
+/// `tree` needs. Their versions do not change.
 ///
 /// # Errors
 /// When the tree cannot be written below the workspace at `root`, or cargo cannot resolve it.

@@ -107,8 +107,8 @@ fn check_failures(
     Ok(None)
 }
 
-/// What is wrong with a run of a skeleton, if anything. The run should fail without a panic and name
-/// a piece that is not written yet, one of the part `missing` if that is given.
+/// What is wrong with a run of a skeleton, if anything. The run should fail without a panic and
+/// name a piece that is not written yet, one of the part `missing` if that is given.
 fn is_unclean(record: &RunRecord, missing: Option<Part>) -> Option<String> {
     let problem = match (record.verdict, &record.failure) {
         (Verdict::Failed, Some(problem)) => problem,

@@ -16,8 +16,8 @@ const MAX_GROUPS: usize = 100;
 #[derive(Clone, Debug, Default)]
 pub struct Summary {
     tests: BTreeMap<String, TestSummary>,
-    /// Failures by verdict and kind of cause. Once there are `MAX_GROUPS` groups, runs with any other
-    /// cause go to `None`.
+    /// Failures by verdict and kind of cause. Once there are `MAX_GROUPS` groups, runs with any
+    /// other cause go to `None`.
     groups: BTreeMap<Option<(Verdict, CauseKind)>, Group>,
 }
 
@@ -110,7 +110,8 @@ impl TestSummary {
     }
 }
 
-/// The 95 % confidence interval of a rate, given `count` hits in `of` trials (Wilson's score interval).
+/// The 95 % confidence interval of a rate, given `count` hits in `of` trials (Wilson's score
+/// interval).
 pub fn rate_interval(count: u64, of: u64) -> (f64, f64) {
     const Z: f64 = 1.959_964;
     if of == 0 {

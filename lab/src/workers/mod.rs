@@ -1,8 +1,8 @@
 //! Worker processes, which isolate the lab from the code under test.
 //!
-//! That code may panic, abort, overflow its stack, block its thread, spin forever or exhaust the memory.
-//! In a process of its own, this costs a single run: the worker is killed and replaced, and the same run
-//! is repeated under observation.
+//! That code may panic, abort, overflow its stack, block its thread, spin forever or exhaust the
+//! memory. In a process of its own, this costs a single run: the worker is killed and replaced, and
+//! the same run is repeated under observation.
 //!
 //! | module | what it is |
 //! |---|---|
