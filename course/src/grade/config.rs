@@ -80,10 +80,11 @@ pub(super) struct Limits {
     pub(super) run_seconds: u64,
     /// Memory of a run, in MiB.
     pub(super) run_memory_mib: u64,
-    /// Real time of all runs of a program, in minutes; runs that are not done by then have failed.
-    pub(super) total_minutes: u64,
-    /// After this number of hung runs of a test, in the order of its seeds, the rest of them have
+    /// Real time of all runs of a program, in minutes. Runs that are not done by then count as
     /// failed.
+    pub(super) total_minutes: u64,
+    /// The number of hung runs of a test, in the order of its seeds, after which the rest of its
+    /// runs count as failed.
     pub(super) hung_runs: usize,
 }
 

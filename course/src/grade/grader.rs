@@ -20,13 +20,13 @@ pub(super) struct Grader<'a> {
     /// The key of the hidden seeds.
     pub(super) secret: &'a [u8],
     pub(super) builder: &'a Builder,
-    /// How many workers run at a time.
+    /// The number of workers that run at a time.
     pub(super) jobs: usize,
     /// A line on the sandbox layers of this machine, for the teacher's report.
     pub(super) isolation: String,
 }
 
-/// How far grading goes.
+/// How far to go with a submission: only build it, or also run its tests.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(super) enum Depth {
     BuildOnly,
@@ -41,7 +41,7 @@ struct Results {
 }
 
 impl Grader<'_> {
-    /// Grades the submission at `path`, which reports call `name`.
+    /// Grades the submission at `path`. Its reports use `name` as its name.
     pub(super) fn grade(
         &self,
         name: &str,

@@ -10,7 +10,7 @@ const ARCHIVE_SUFFIXES: [&str; 4] = [".tar.gz", ".tgz", ".tar", ".zip"];
 /// A name for each submission, in order.
 ///
 /// # Errors
-/// When a submission does not exist, or when two have the same name apart from upper and lower
+/// If a submission does not exist, or if two have the same name apart from upper and lower
 /// case.
 pub(super) fn submission_names(submissions: &[PathBuf]) -> Result<Vec<String>, CommandError> {
     let mut seen = BTreeSet::new();

@@ -1,5 +1,5 @@
-//! Where reports are written: a folder for each submission, Gradescope's file, a GitHub step's
-//! output.
+//! Writes the reports: a folder for each submission, and on request Gradescope's file and the
+//! output of a GitHub step.
 
 use std::fs;
 use std::io::{self, Write};

@@ -14,7 +14,7 @@ use lab::submit::tree::Tree;
 /// `tree` needs. Their versions do not change.
 ///
 /// # Errors
-/// When the tree cannot be written below the workspace at `root`, or cargo cannot resolve it.
+/// If the tree cannot be written below the workspace at `root`, or cargo cannot resolve it.
 pub(super) fn reduced(tree: &Tree, root: &Path) -> Result<Vec<u8>, CommandError> {
     // Each process has its own scratch directory, because several may make handouts at once.
     let scratch = Scratch::new(root, &format!("handout-lock-{}", std::process::id()));

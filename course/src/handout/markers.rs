@@ -57,7 +57,7 @@ enum Line<'a> {
 /// Removes everything that is marked from a file's text.
 ///
 /// # Errors
-/// When markers are nested, unclosed, or misspelt.
+/// If markers are nested, unclosed, or misspelt.
 pub(super) fn strip(path: &str, text: &str) -> Result<Stripped, MarkerError> {
     let comment = if path.ends_with(".rs") { "//" } else { "#" };
     if let Some(first) = text.split_inclusive('\n').next()

@@ -15,7 +15,7 @@ use lab::submit::tree::Tree;
 /// What is wrong with a handout; `None` when it is ready for students.
 ///
 /// # Errors
-/// When the handout cannot be built or run at all.
+/// If the handout cannot be built or run at all.
 pub(super) fn problem(handout: &Handout, root: &Path) -> Result<Option<String>, CommandError> {
     let scratch = Scratch::new(root, "handout");
     scratch.put(&handout.tree)?;

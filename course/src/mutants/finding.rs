@@ -104,7 +104,7 @@ fn named(tests: &[String]) -> String {
     if tests.len() > TESTS_NAMED { shown + ", ..." } else { shown }
 }
 
-/// A bug in the table.
+/// A row of the table: a bug, and how it was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Row {
     id: String,

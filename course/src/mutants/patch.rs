@@ -46,13 +46,13 @@ impl Breaks {
     }
 }
 
-/// One bug.
+/// A known bug, as a patch to the reference.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Patch {
     /// Its name, which is also that of its file.
     pub(super) id: String,
     pub(super) breaks: Breaks,
-    /// Whether it is in the key/value service.
+    /// Whether it changes the key/value service, and not Raft.
     pub(super) is_kv: bool,
     pub(super) path: PathBuf,
 }
@@ -90,7 +90,7 @@ impl Patch {
     }
 }
 
-/// All patches of a directory, by name.
+/// Reads all patches in a directory, in the order of their names.
 pub(super) fn read_all(directory: &Path) -> Result<Vec<Patch>, String> {
     let cannot = |path: &Path, error| format!("cannot read {}: {error}", path.display());
     let mut paths = Vec::new();

@@ -9,8 +9,9 @@ use labraft::{CauseKind, Part, Test, Verdict};
 
 /// How many runs that did not pass are kept for each test: those with the lowest seeds.
 const KEPT: usize = 10;
-/// The most groups of failures. Further causes share one more group.
+/// The maximum number of groups of failures. All further causes share one more group.
 const MAX_GROUPS: usize = 100;
+const WRITING_TO_A_STRING: &str = "writing to a string cannot fail";
 
 /// The results of a sweep. Its size does not depend on the number of runs.
 #[derive(Clone, Debug, Default)]
@@ -24,7 +25,7 @@ pub struct Summary {
 /// The results of one test.
 #[derive(Clone, Debug)]
 pub struct TestSummary {
-    /// The test's name.
+    /// The name of the test, such as `Backup2B`.
     pub name: String,
     /// The number of runs with each verdict.
     pub counts: BTreeMap<Verdict, u64>,
@@ -125,7 +126,7 @@ pub fn rate_interval(count: u64, of: u64) -> (f64, f64) {
 }
 
 impl Summary {
-    /// Adds a run.
+    /// Adds the result of a run to the counts of its test, and to a group if it did not pass.
     pub fn add(&mut self, record: &RunRecord) {
         let test = self.tests.entry(record.test.clone());
         test.or_insert_with(|| TestSummary::new(&record.test)).add(record);
@@ -202,11 +203,11 @@ impl Summary {
             for verdict in [Verdict::Crashed, Verdict::Hung, Verdict::Unknown, Verdict::Missed] {
                 let count = test.count(verdict);
                 if count > 0 {
-                    write!(text, "; {count} {}", verdict.name()).expect("it is a string");
+                    write!(text, "; {count} {}", verdict.name()).expect(WRITING_TO_A_STRING);
                 }
             }
             if !test.not_passed.is_empty() {
-                write!(text, "; seeds {}", test.seeds()).expect("it is a string");
+                write!(text, "; seeds {}", test.seeds()).expect(WRITING_TO_A_STRING);
             }
             text.push('\n');
         }

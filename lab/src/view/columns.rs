@@ -17,13 +17,13 @@ use super::words::{Words, seconds};
 use crate::workers::Answer;
 use labraft::{EventKind, HarnessEvent, Role};
 
-/// The width of a server's column.
+/// The width of a server's column, in characters.
 const COLUMN: usize = 6;
 
-/// How to print a run.
+/// Options for printing the events of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Columns {
-    /// The events to print.
+    /// Selects the events to print.
     pub filter: Filter,
     /// The maximum width of a line in characters; longer lines are cut off. 0 means no limit.
     pub width: usize,

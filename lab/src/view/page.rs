@@ -83,7 +83,7 @@ fn escaped(text: &str) -> String {
 struct Data<'a> {
     version: u32,
     record: &'a RunRecord,
-    /// The name of the verdict.
+    /// The verdict in lower case, such as `failed`.
     verdict: &'static str,
     /// The title of the last part of the test that started.
     begun: Option<&'a str>,

@@ -57,7 +57,8 @@ struct Trace {
     begun: BTreeSet<Message>,
     /// For each process, the sorted times in nanoseconds at which it sends or receives a message.
     moments: BTreeMap<u64, Vec<u64>>,
-    /// For each process, the time in nanoseconds since when it has its role, and its state then.
+    /// For each process, the time in nanoseconds at which it took its current role, and its state
+    /// then.
     roles: BTreeMap<u64, (u64, ServerState)>,
     /// The last value of each counter.
     counters: BTreeMap<(u64, &'static str), u64>,
@@ -81,7 +82,7 @@ fn nanoseconds(timed: &Timed) -> u64 {
     u64::try_from(timed.at.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// The unit of time in the trace format.
+/// Converts nanoseconds to microseconds, the unit of time in the trace format.
 fn microseconds(ns: u64) -> f64 {
     ns as f64 / 1e3
 }

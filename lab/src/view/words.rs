@@ -66,8 +66,8 @@ impl Words {
                 format!("<- {}: {words}", party(*from))
             }
             Event::Lost { call, to, method, why } => {
-                let leg = if self.replies.contains_key(call) { "the reply" } else { "the request" };
-                format!("no answer from {}: {} {leg}: {why}", party(*to), plain(method))
+                let leg = if self.replies.contains_key(call) { "reply" } else { "request" };
+                format!("no answer from {}: {} ({leg}): {why}", party(*to), plain(method))
             }
             Event::Woke { task } => format!("timer of {task:?}"),
             Event::Crashed { tasks } => format!("stops (tasks ended: {tasks})"),
