@@ -83,7 +83,7 @@ pub(super) fn run(
         }
         records.insert((record.test.clone(), record.seed), record);
     });
-    ran.map_err(|error| CommandError::Internal(format!("cannot start a worker: {error}")))?;
+    ran.map_err(|error| CommandError::Internal(format!("cannot run the tests: {error}")))?;
     let mut results = ResultsByTest::new();
     for (test, seeds) in plan {
         results.insert(test.name, in_order(test, seeds, &mut records, limits));

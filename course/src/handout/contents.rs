@@ -1,5 +1,5 @@
-//! The contents of a handout: the lab's sources without the solution, the course kit, and the lab's
-//! own tests.
+//! The contents of a handout: the lab's sources, but not the solution, the `course` crate and most
+//! of the lab's own tests.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -13,7 +13,7 @@ use lab::outcome::CommandError;
 use lab::submit::manifest::{self, Manifest};
 use lab::submit::tree::Tree;
 
-/// Files at the root that are handed out unchanged, except for marked lines.
+/// The files at the root that are handed out.
 const ROOT_FILES: [&str; 8] = [
     ".cargo/config.toml",
     ".gitignore",
@@ -26,7 +26,7 @@ const ROOT_FILES: [&str; 8] = [
 ];
 /// Pages for students besides those in `docs/course`.
 const PAGES: [&str; 3] = ["docs/checks.md", "docs/reading-a-run.md", "docs/sweeps.md"];
-/// Directories that are handed out, except for the places in `KEPT_BACK`.
+/// The directories that are handed out, except for the places in `KEPT_BACK`.
 const DIRECTORIES: [&str; 8] =
     ["docs/course/", "docs/stories/", "kvraft/", "lab/", "labraft/", "labrpc/", "raft/", "tests/"];
 /// Places that are not handed out: the lab's own tests, pages for teachers, and skeletons, which
