@@ -45,8 +45,8 @@ fn answer(decisions: Vec<Taken>, reason: Option<&str>) -> Answer {
     Answer { decisions, ..Answer::new(record, "") }
 }
 
-/// Shrinks a run whose failure, if any, `fails` derives from its decisions. The search is interrupted
-/// after `interrupted` runs.
+/// Shrinks a run whose failure, if any, `fails` derives from its decisions. The search is
+/// interrupted after `interrupted` runs.
 fn shrunk(
     budget: u64,
     interrupted: u64,
