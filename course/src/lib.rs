@@ -39,12 +39,12 @@ enum Command {
     Grade(GradeArgs),
     /// Apply known bugs to the reference, one at a time, and report what finds each.
     Mutants(MutantsArgs),
-    /// Become a program with fewer rights; used by `course grade`.
+    /// Run a program with fewer rights; used by `course grade`.
     #[command(hide = true)]
     Confined(Confined),
 }
 
-/// The whole command line. The exit code is that of [`lab::main`].
+/// Runs the command line. The exit codes have the same meaning as those of [`lab::main`].
 pub fn main() -> ExitCode {
     outcome::report("course", run(Cli::parse().command))
 }
@@ -62,7 +62,7 @@ fn run(command: Command) -> Result<Outcome, CommandError> {
     }
 }
 
-/// The grammar of the command line, for tests and documents.
+/// The definition of the command line, for tests and documentation.
 pub fn grammar() -> clap::Command {
     Cli::command()
 }

@@ -1,4 +1,4 @@
-//! The `course` command, with the lab's own sources.
+//! The `course` binary; see the library.
 
 use std::process::ExitCode;
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use lab::outcome::INTERRUPT;
 use rustix::process::{Pid, Signal, kill_process_group};
 
-/// How often a process is asked whether it has ended.
+/// How often to check whether a process has ended.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Settings of the release profile that make a build quick. The program runs a little slower; its
@@ -25,15 +25,16 @@ pub(crate) const QUICK_RELEASE: [(&str, &str); 3] = [
 /// How a process ended.
 pub(crate) enum Ended {
     Exited(ExitStatus),
-    /// It was killed, because its time was up.
+    /// It exceeded its time limit and was killed.
     TimedOut,
-    /// It was killed if it was still running, because the user wants to stop.
+    /// The user interrupted the command. The process was killed if it was still running.
     Interrupted,
 }
 
-/// Runs a command to its end, with its output in the file `log`. It is killed with all of its
-/// children, in a process group of its own, when the user interrupts, or after `limit` of real
-/// time.
+/// Runs a command and writes its output to the file `log`.
+///
+/// The command gets its own process group, which is killed as a whole when the user interrupts, or
+/// after `limit` of real time.
 pub(crate) fn run_logged(
     mut command: Command,
     log: &Path,
@@ -61,7 +62,7 @@ pub(crate) fn run_logged(
 
 fn kill_group(child: &mut Child) -> io::Result<()> {
     if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
-        // Fails when all of the group have ended already.
+        // This fails if the whole group has already ended, which is just as well.
         _ = kill_process_group(group, Signal::KILL);
     }
     child.wait()?;

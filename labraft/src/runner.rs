@@ -41,7 +41,7 @@ pub struct RunReport {
     pub fingerprint: u64,
     /// The recorded events in order; empty if the run was not recorded.
     pub events: Vec<Timed>,
-    /// The decisions that were not benign; empty if they were not recorded.
+    /// The decisions that were not neutral; empty if they were not recorded.
     pub choices: Vec<Taken>,
 }
 
@@ -97,7 +97,7 @@ impl Run {
         Run { record: yes, ..self }
     }
 
-    /// Sets whether to record the decisions that are not benign. Recording does not affect the course of
+    /// Sets whether to record the decisions that are not neutral. Recording does not affect the course of
     /// the run.
     pub fn record_choices(self, yes: bool) -> Run {
         Run { record_choices: yes, ..self }

@@ -7,7 +7,7 @@
 //! The value of a decision depends only on the seed and the address; `random.rs` explains how. Thus
 //! an additional message on one link does not change what happens on other links, and a lost
 //! request does not change what happens to later replies. And because each decision has an address,
-//! a [`RunSpec`] can override it or make it benign.
+//! a [`RunSpec`] can override it or make it neutral.
 //!
 //! There are two ways to make a decision:
 //!
@@ -54,7 +54,7 @@ pub(crate) struct Decisions {
     now: Duration,
     sequences: Vec<Sequence>,
     sequence_index: BTreeMap<(Kind, u32, u32), SequenceId>,
-    /// Whether there are no overrides and no benign kinds, which is the common case.
+    /// Whether there are no overrides and no neutral kinds, which is the common case.
     is_plain: bool,
     reached: BTreeSet<Address>,
     record: Option<Vec<Taken>>,
@@ -69,7 +69,7 @@ impl Decisions {
             now: Duration::ZERO,
             sequences: Vec::new(),
             sequence_index: BTreeMap::new(),
-            is_plain: spec.overrides.is_empty() && spec.benign.is_empty(),
+            is_plain: spec.overrides.is_empty() && spec.neutral.is_empty(),
             reached: BTreeSet::new(),
             record: is_recorded.then(Vec::new),
             fingerprint: Fingerprint::default(),
@@ -176,9 +176,9 @@ impl Decisions {
             self.reached.insert(address);
             return if bound == 0 { value } else { value.min(bound - 1) };
         }
-        match self.spec.benign.get(&address.kind) {
-            Some(kept) if address.kind.has_benign() && !kept.contains(&address) => {
-                address.kind.benign(bound)
+        match self.spec.neutral.get(&address.kind) {
+            Some(kept) if address.kind.has_neutral() && !kept.contains(&address) => {
+                address.kind.neutral(bound)
             }
             _ => drawn,
         }
@@ -282,11 +282,11 @@ mod tests {
     }
 
     #[test]
-    fn a_benign_kind_is_zero_except_where_it_is_listed() {
+    fn a_neutral_kind_is_zero_except_where_it_is_listed() {
         let kept = Address { kind: Kind::RequestDelay, from: 0, to: 1, n: 2 };
         let mut spec = RunSpec::seed(1);
-        spec.benign.insert(Kind::RequestDelay, BTreeSet::from([kept]));
-        spec.benign.insert(Kind::Dice, BTreeSet::new());
+        spec.neutral.insert(Kind::RequestDelay, BTreeSet::from([kept]));
+        spec.neutral.insert(Kind::Dice, BTreeSet::new());
         let plain = draws(RunSpec::seed(1), Kind::RequestDelay, 6, 27);
         let calm = draws(spec.clone(), Kind::RequestDelay, 6, 27);
         assert_eq!(calm, [0, 0, plain[2], 0, 0, 0]);

@@ -13,56 +13,56 @@ use crate::node::Node;
 
 /// What a random decision is about.
 ///
-/// Most kinds have a *benign* value, which is the harmless outcome: no delay, no loss, no crash.
+/// Most kinds have a *neutral* value, which is the harmless outcome: no delay, no loss, no crash.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum Kind {
     /// The sort key of a woken task among the ready ones; the smallest runs first. `from` is the
-    /// node, `to` the number of the task there. Benign: 0, so that tasks run in the order of
+    /// node, `to` the number of the task there. Neutral: 0, so that tasks run in the order of
     /// waking.
     Order,
-    /// How much longer than the shortest time a request travels, in nanoseconds. Benign: 0.
+    /// How much longer than the shortest time a request travels, in nanoseconds. Neutral: 0.
     RequestTransit,
-    /// How much longer than the shortest time a reply travels, in nanoseconds. Benign: 0.
+    /// How much longer than the shortest time a reply travels, in nanoseconds. Neutral: 0.
     ReplyTransit,
-    /// The short delay of a request on an unreliable network, in milliseconds. Benign: 0.
+    /// The short delay of a request on an unreliable network, in milliseconds. Neutral: 0.
     RequestDelay,
-    /// Whether a request is lost on an unreliable network: 1 if it is. Benign: 0.
+    /// Whether a request is lost on an unreliable network: 1 if it is. Neutral: 0.
     RequestDrop,
-    /// Whether a reply is lost on an unreliable network: 1 if it is. Benign: 0.
+    /// Whether a reply is lost on an unreliable network: 1 if it is. Neutral: 0.
     ReplyDrop,
-    /// How long a reply is held back under long reordering, in milliseconds. Benign: 0.
+    /// How long a reply is held back under long reordering, in milliseconds. Neutral: 0.
     ReplyHold,
-    /// How long a call to a server that cannot be reached takes to fail, in milliseconds. Benign:
+    /// How long a call to a server that cannot be reached takes to fail, in milliseconds. Neutral:
     /// half of the longest time.
     Unreachable,
-    /// A number that the code on a server draws, for example for an election time-out. No benign
+    /// A number that the code on a server draws, for example for an election time-out. No neutral
     /// value.
     Dice,
-    /// A number that the test draws, for example to choose a server to crash. No benign value.
+    /// A number that the test draws, for example to choose a server to crash. No neutral value.
     Workload,
     /// The seed of all random bytes that the standard library asks for, such as the keys of a
-    /// `HashMap`. No benign value.
+    /// `HashMap`. No neutral value.
     Entropy,
-    /// How long a request is held back under chaos, in milliseconds. Benign: 0.
+    /// How long a request is held back under chaos, in milliseconds. Neutral: 0.
     RequestHold,
-    /// How much later a copy of a request arrives under chaos, in milliseconds. Benign: 0, no copy.
+    /// How much later a copy of a request arrives under chaos, in milliseconds. Neutral: 0, no copy.
     RequestCopy,
     /// The state of a link in one direction during second `n` of the run under chaos: 0 open, 1
-    /// cut, 2 clogged. Benign: 0.
+    /// cut, 2 clogged. Neutral: 0.
     LinkFault,
     /// How long a server pauses at the start of second `n` of the run under chaos, in milliseconds.
-    /// Benign: 0.
+    /// Neutral: 0.
     Pause,
     /// The rate error of a server's clock under chaos. Odd values are fast clocks, even values slow
-    /// ones. Benign: 0, a correct clock.
+    /// ones. Neutral: 0, a correct clock.
     ClockSkew,
-    /// Whether a server crashes at a save under chaos: 1 if it does. Benign: 0.
+    /// Whether a server crashes at a save under chaos: 1 if it does. Neutral: 0.
     CrashAtSave,
-    /// The rate of one of the faults that chaos adds. Benign: 0.
+    /// The rate of one of the faults that chaos adds. Neutral: 0.
     Configuration,
     /// Whether the next step of a generated schedule, such as a crash or a call, takes place. It is
-    /// always 1 unless the [`RunSpec`] says otherwise. Benign: 0, the step is skipped.
+    /// always 1 unless the [`RunSpec`] says otherwise. Neutral: 0, the step is skipped.
     Schedule,
 }
 
@@ -99,7 +99,7 @@ impl Kind {
     /// It is 0 for every kind except [`Unreachable`](Kind::Unreachable). A call to a server that
     /// cannot be reached must take some time to fail, or a caller that keeps trying would never let
     /// time pass.
-    pub const fn benign(self, bound: u64) -> u64 {
+    pub const fn neutral(self, bound: u64) -> u64 {
         match self {
             Kind::Unreachable => bound / 2,
             _ => 0,
@@ -116,7 +116,7 @@ impl Kind {
     }
 
     /// Whether this kind has a harmless value: one that causes no fault.
-    pub const fn has_benign(self) -> bool {
+    pub const fn has_neutral(self) -> bool {
         !matches!(self, Kind::Dice | Kind::Workload | Kind::Entropy)
     }
 }
@@ -202,10 +202,10 @@ pub struct RunSpec {
     /// value in it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub overrides: BTreeMap<Address, u64>,
-    /// Kinds whose decisions all take the benign value, except at the addresses listed here. A kind
-    /// without a benign value is not affected.
+    /// Kinds whose decisions all take the neutral value, except at the addresses listed here. A kind
+    /// without a neutral value is not affected.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub benign: BTreeMap<Kind, BTreeSet<Address>>,
+    pub neutral: BTreeMap<Kind, BTreeSet<Address>>,
     /// A virtual time, and a second seed that replaces the first one from then on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redraw: Option<(Duration, u64)>,
@@ -218,11 +218,11 @@ impl RunSpec {
     }
 
     /// The run of a seed in which these decisions have the given values, and all others their
-    /// benign values, if they have one.
+    /// neutral values, if they have one.
     pub fn only(seed: u64, decisions: BTreeMap<Address, u64>) -> RunSpec {
-        let kinds = Kind::ALL.into_iter().filter(|kind| kind.has_benign());
-        let benign = kinds.map(|kind| (kind, BTreeSet::new())).collect();
-        RunSpec { seed, overrides: decisions, benign, redraw: None }
+        let kinds = Kind::ALL.into_iter().filter(|kind| kind.has_neutral());
+        let neutral = kinds.map(|kind| (kind, BTreeSet::new())).collect();
+        RunSpec { seed, overrides: decisions, neutral, redraw: None }
     }
 }
 
@@ -241,9 +241,9 @@ pub struct Taken {
 }
 
 impl Taken {
-    /// Whether the value differs from the benign one. Always false if the kind has no benign value.
+    /// Whether the value differs from the neutral one. Always false if the kind has no neutral value.
     pub fn is_fault(&self) -> bool {
-        self.address.kind.has_benign() && self.value != self.address.kind.benign(self.bound)
+        self.address.kind.has_neutral() && self.value != self.address.kind.neutral(self.bound)
     }
 }
 
@@ -262,7 +262,7 @@ mod tests {
                 .zip(0..)
                 .map(|(kind, n)| (address(kind, n), n))
                 .collect(),
-            benign: BTreeMap::from([(Kind::ReplyHold, BTreeSet::from([kept]))]),
+            neutral: BTreeMap::from([(Kind::ReplyHold, BTreeSet::from([kept]))]),
             redraw: Some((Duration::new(3, 7), 9)),
         };
         let bytes = crate::codec::encode(&spec).unwrap();

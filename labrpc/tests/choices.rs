@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
-use common::{CALLER, SEEDS, benign, finish, ms, on_link, open_end, recorded};
+use common::{CALLER, SEEDS, finish, ms, neutral, on_link, open_end, recorded};
 use labrpc::{
     Address, Event, Kind, Method, Node, Outcome, RunSpec, Server, Service, Simulation, Timed, World,
 };
@@ -237,11 +237,11 @@ fn fates(spec: RunSpec) -> [Vec<(bool, Duration)>; 2] {
     })
 }
 
-/// Decisions about replies are benign here, so that only what happens to requests is compared.
+/// Decisions about replies are neutral here, so that only what happens to requests is compared.
 #[test]
 fn overriding_the_drop_of_one_request_changes_only_that_request() {
     for seed in SEEDS {
-        let calm = benign(
+        let calm = neutral(
             RunSpec::seed(seed),
             &[Kind::ReplyDrop, Kind::ReplyHold, Kind::ReplyTransit, Kind::RequestTransit],
         );
@@ -292,7 +292,7 @@ fn overriding_the_drop_of_one_request_does_not_change_later_replies() {
 }
 
 #[test]
-fn benign_kinds_make_an_unreliable_network_harmless_except_at_listed_addresses() {
+fn neutral_kinds_make_an_unreliable_network_harmless_except_at_listed_addresses() {
     let all = [
         Kind::RequestDelay,
         Kind::RequestDrop,
@@ -301,7 +301,7 @@ fn benign_kinds_make_an_unreliable_network_harmless_except_at_listed_addresses()
         Kind::RequestTransit,
         Kind::ReplyTransit,
     ];
-    let calm = benign(RunSpec::seed(1), &all);
+    let calm = neutral(RunSpec::seed(1), &all);
     let there_and_back = 2 * common::TRANSIT;
     let expected: Vec<_> = (0..40).map(|n| (true, ms(50 * n) + there_and_back)).collect();
     assert_eq!(fates(calm.clone()), [expected.clone(), expected.clone()]);
@@ -311,12 +311,12 @@ fn benign_kinds_make_an_unreliable_network_harmless_except_at_listed_addresses()
         ends.map(|link| link.iter().map(|&(_, at)| at).collect::<Vec<_>>())
     };
     // The run with only delays shows the delay that is then kept.
-    let delayed = delays(benign(RunSpec::seed(1), &all[1..]));
+    let delayed = delays(neutral(RunSpec::seed(1), &all[1..]));
     let late = |&(n, at): &(usize, Duration)| at != expected[n].1;
     let (n, at) = delayed[0].iter().copied().enumerate().find(late).expect("some delay is not 0");
     let mut spec = calm;
     let kept = BTreeSet::from([on_link(Kind::RequestDelay, n as u64)]);
-    spec.benign.insert(Kind::RequestDelay, kept);
+    spec.neutral.insert(Kind::RequestDelay, kept);
     let mut wanted: Vec<Duration> = expected.iter().map(|&(_, at)| at).collect();
     let unchanged = wanted.clone();
     wanted[n] = at;
@@ -324,7 +324,7 @@ fn benign_kinds_make_an_unreliable_network_harmless_except_at_listed_addresses()
 }
 
 #[test]
-fn dice_and_workload_are_separate_streams_without_benign_values() {
+fn dice_and_workload_are_separate_streams_without_neutral_values() {
     let draws = |spec| {
         finish(spec, |world| async move {
             let (tester, server) = (world.tester(), world.server(0));
@@ -340,7 +340,7 @@ fn dice_and_workload_are_separate_streams_without_benign_values() {
     };
     let plain = draws(RunSpec::seed(1));
     assert_eq!(BTreeSet::from(plain.clone()).len(), 5, "{plain:?}");
-    assert_eq!(draws(benign(RunSpec::seed(1), &[Kind::Dice, Kind::Workload])), plain);
+    assert_eq!(draws(neutral(RunSpec::seed(1), &[Kind::Dice, Kind::Workload])), plain);
     let mut spec = RunSpec::seed(1);
     spec.overrides.insert(Address { kind: Kind::Dice, from: 0, to: 0, n: 3 }, 777);
     let mut expected = plain.clone();

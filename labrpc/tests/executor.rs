@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use common::{Guards, Lab, SEEDS, TRANSIT, WORK, benign, exact, finish, ms, recorded};
+use common::{Guards, Lab, SEEDS, TRANSIT, WORK, exact, finish, ms, neutral, recorded};
 use futures::channel::oneshot;
 use futures::future::{FutureExt, join_all};
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -196,9 +196,9 @@ fn ready_tasks_run_in_all_possible_orders() {
 }
 
 #[test]
-fn ready_tasks_run_in_the_order_of_waking_when_order_is_benign() {
+fn ready_tasks_run_in_the_order_of_waking_when_order_is_neutral() {
     for seed in SEEDS {
-        let spec = benign(RunSpec::seed(seed), &[Kind::Order]);
+        let spec = neutral(RunSpec::seed(seed), &[Kind::Order]);
         assert!(order_of(spec.clone(), 20).into_iter().eq(0..20), "seed {seed}");
         let woken = finish(spec, |world| async move {
             let (tester, log) = (world.tester(), Log::default());
@@ -224,7 +224,7 @@ fn ready_tasks_run_in_the_order_of_waking_when_order_is_benign() {
 #[test]
 fn overriding_one_decision_about_the_order_moves_one_task() {
     let spec = |place: u64| {
-        let mut spec = benign(RunSpec::seed(1), &[Kind::Order]);
+        let mut spec = neutral(RunSpec::seed(1), &[Kind::Order]);
         spec.overrides.insert(Address { kind: Kind::Order, from: 0, to: 2, n: 0 }, place);
         spec
     };

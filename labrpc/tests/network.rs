@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use common::{
-    CALLER, Lab, NUMBER_BYTES, SEEDS, TRANSIT, WORK, WORKER, benign, exact, finish, ms, on_link,
+    CALLER, Lab, NUMBER_BYTES, SEEDS, TRANSIT, WORK, WORKER, exact, finish, ms, neutral, on_link,
     open_end, recorded, with,
 };
 use labrpc::{Call, Event, Kind, Lost, Method, Network, Node, RunSpec, Service};
@@ -115,7 +115,7 @@ fn disabling_one_end_does_not_affect_calls_on_another() {
 fn a_reply_that_is_held_back_arrives_even_if_the_server_dies_meanwhile() {
     for (why, die) in DEATHS {
         for is_reliable in [true, false] {
-            let calm = benign(exact(1), &[Kind::RequestDelay, Kind::RequestDrop, Kind::ReplyDrop]);
+            let calm = neutral(exact(1), &[Kind::RequestDelay, Kind::RequestDrop, Kind::ReplyDrop]);
             finish(with(calm, &[(Kind::ReplyHold, 700)]), move |world| async move {
                 let lab = Lab::new(&world);
                 lab.network().reliable(is_reliable);
@@ -390,7 +390,7 @@ fn arrival_order(spec: RunSpec, is_reliable: bool) -> Vec<u64> {
 
 #[test]
 fn requests_with_shorter_delays_overtake_others() {
-    let mut spec = benign(exact(1), &[Kind::RequestDrop]);
+    let mut spec = neutral(exact(1), &[Kind::RequestDrop]);
     for (first, second, expected) in [(20, 3, [1, 0]), (3, 20, [0, 1])] {
         spec.overrides.insert(on_link(Kind::RequestDelay, 0), first);
         spec.overrides.insert(on_link(Kind::RequestDelay, 1), second);

@@ -6,7 +6,7 @@ mod common;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use common::{benign, finish};
+use common::{finish, neutral};
 use labrpc::{Address, Kind, Node, RunSpec, World};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -83,7 +83,7 @@ fn each_value_of_a_sequence_can_be_computed_from_its_address() {
 #[test]
 fn overrides_and_a_second_seed_do_not_renumber_the_other_values() {
     let dice = |n| Address { kind: Kind::Dice, from: 0, to: 0, n };
-    let mut spec = benign(RunSpec::seed(1), &[Kind::Dice]);
+    let mut spec = neutral(RunSpec::seed(1), &[Kind::Dice]);
     spec.overrides.insert(dice(3), 777);
     spec.redraw = Some((Duration::from_secs(1), 2));
     let drawn = finish(spec, |world| async move {

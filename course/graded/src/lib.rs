@@ -1,9 +1,9 @@
-//! A submission as a program: a worker like the lab's own, which gives up its rights before any
-//! code of the submission runs.
+//! The program that runs a submission: a worker like the lab's own, which gives up its rights
+//! before any code of the submission runs.
 //!
-//! The grader builds this crate with the submission's `raft` and `kvraft` in the place of the
-//! lab's, and starts it as it would start a worker. It is a crate of its own, so that nothing of
-//! the grader has to be built again for each submission.
+//! The grader builds this crate with the submission's `raft` and `kvraft` in place of the lab's,
+//! and starts it like any other worker. It is a separate crate, so that no part of the grader has
+//! to be rebuilt for each submission.
 //!
 //! Start here: [`main`] is the program; [`sandbox`] has the rights that it gives up.
 
@@ -31,7 +31,7 @@ struct Graded {
     rights: WorkerRights,
 }
 
-/// The program, for these tests and implementations; the first implementation is the default.
+/// Runs the program with these tests and implementations, of which the first is the default.
 pub fn main(suite: &'static [Test], implementations: &[Implementation]) -> ExitCode {
     outcome::report("graded", Graded::parse().run(suite, implementations))
 }

@@ -6,7 +6,7 @@
 //! then becomes cargo.
 //!
 //! To add a layer: [`Layer`] lists them, `confine_worker` applies them to runs, `Confined` to
-//! builds, and `linux.rs` has what the kernel is asked for.
+//! builds, and `linux.rs` contains the calls to the kernel.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -35,9 +35,9 @@ mod system;
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Layer {
-    /// Runs belong to another user than the grader does.
+    /// Runs belong to a different user from the grader's.
     User,
-    /// No file can be opened, created or executed except those that are named; no TCP.
+    /// No files can be opened, created or executed, except those that are named; no TCP.
     Landlock,
     /// No network, no new process, no signals to other processes.
     Seccomp,
@@ -63,13 +63,13 @@ impl fmt::Display for Layer {
     }
 }
 
-/// The options with which a worker is told to give up rights.
+/// The options that tell a worker which rights to give up.
 #[derive(Args, Clone, Debug, Default)]
 pub struct WorkerRights {
     /// Become this user, if the process belongs to root.
     #[arg(long, hide = true, value_name = "UID")]
     user: Option<u32>,
-    /// Go on only with these sandbox layers.
+    /// Fail if one of these sandbox layers is missing.
     #[arg(long, hide = true, value_enum)]
     require: Vec<Layer>,
     /// Limit on the CPU time of the process, in seconds.
@@ -78,7 +78,7 @@ pub struct WorkerRights {
 }
 
 impl WorkerRights {
-    /// These options as arguments.
+    /// The command-line arguments that set these options.
     pub fn arguments(user: u32, require: &[Layer], cpu_seconds: u64) -> Vec<String> {
         let mut words = vec!["--user".to_string(), user.to_string()];
         words.extend(require.iter().flat_map(|layer| ["--require".into(), layer.to_string()]));
@@ -86,16 +86,16 @@ impl WorkerRights {
         words
     }
 
-    /// Gives up the rights.
+    /// Gives up every right that a run does not need.
     ///
     /// # Errors
-    /// When the kernel refuses, or a required layer is missing.
+    /// If the kernel refuses, or a required layer is missing.
     pub fn give_up(&self) -> io::Result<()> {
         let active = confine_worker(self.user, self.cpu)?;
         match self.require.iter().find(|layer| !active.contains(layer)) {
             None => Ok(()),
             Some(layer) => {
-                Err(io::Error::other(format!("the sandbox layer {layer} is required, but missing")))
+                Err(io::Error::other(format!("the sandbox layer {layer} is required but missing")))
             }
         }
     }
@@ -131,7 +131,7 @@ pub struct Confined {
 }
 
 impl Confined {
-    /// Returns only after `--layers`, or on an error.
+    /// Runs the command. It returns only with `--layers`, or on an error.
     pub fn run(self) -> Result<Outcome, CommandError> {
         let broken =
             |error: io::Error| CommandError::Internal(format!("cannot give up rights: {error}"));
@@ -159,8 +159,8 @@ fn limit(resource: Resource, most: u64) -> io::Result<()> {
     Ok(setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) })?)
 }
 
-/// Gives up, for good, every right that a run does not need, and lists the layers that are active
-/// then. The process must have a single thread, because these calls affect only the thread that
+/// Permanently gives up every right that a run does not need, and returns the layers that are then
+/// active. The process must have a single thread, because these calls affect only the thread that
 /// makes them.
 fn confine_worker(user: Option<u32>, cpu_seconds: Option<u64>) -> io::Result<Vec<Layer>> {
     let mut active = Vec::new();
@@ -176,7 +176,8 @@ fn confine_worker(user: Option<u32>, cpu_seconds: Option<u64>) -> io::Result<Vec
         system::become_user(Uid::from_raw(user), Gid::from_raw(user))?;
         active.push(Layer::User);
     }
-    // Its memory can then be read through /proc by root only, and not even by itself.
+    // From now on, only root can read the process's memory through /proc. Not even the process
+    // itself can.
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     if system::deny_files(&[], &[])? {
         active.push(Layer::Landlock);

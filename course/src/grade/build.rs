@@ -23,17 +23,17 @@ use lab::submit::tree::Tree;
 
 /// The packages that depend on a submission's sources.
 const DEPENDENT: [&str; 4] = ["raft", "kvraft", "tests", "graded"];
-/// How much of a build's output is kept.
+/// How much of a build's output is kept, from its beginning.
 const MAX_LOG_BYTES: u64 = 64 << 10;
-/// How long building the crates that all submissions share may take.
+/// How long building the crates that all submissions share may take, in real time.
 const PRISTINE_SECONDS: u64 = 1800;
-/// To be changed when pristine builds that exist must not be used any more.
+/// The version of the pristine build. Changing it makes existing ones be built again.
 const FORMAT: &str = "1";
 
-/// Sources by path in the lab.
+/// The contents of source files, by their paths in the lab.
 pub(super) type Sources = BTreeMap<String, Vec<u8>>;
 
-/// Why there is no program.
+/// Why a build produced no program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum BuildFailure {
     /// The compiler's output.
@@ -81,7 +81,7 @@ impl Builder {
         Ok(builder)
     }
 
-    /// The lab's own sources below one of the directories of submissions.
+    /// The lab's own sources in one of the directories that submissions contain.
     pub(super) fn lab_sources(&self, directory: &str) -> Sources {
         let files = self.lab_sources.iter().filter(|(path, _)| path.starts_with(directory));
         files.map(|(path, bytes)| (path.clone(), bytes.clone())).collect()
@@ -97,7 +97,7 @@ impl Builder {
     }
 
     /// Makes the tree and the pristine target directory. `key` identifies the sources and the
-    /// compiler: if the key on disk is the same, there is nothing to do.
+    /// compiler. If it matches the key on disk, there is nothing to do.
     fn make_pristine(&self, tree: &Tree, key: &str) -> Result<(), CommandError> {
         let cannot_use = |error: io::Error| self.cannot_use(&error);
         let pristine = self.sandbox.pristine();
@@ -115,7 +115,7 @@ impl Builder {
         }
         remove(&key_file).map_err(cannot_use)?;
         tree.write_exactly(&self.sandbox.tree()).map_err(cannot_use)?;
-        eprintln!("lab: building the crates that all submissions share, which is done once");
+        eprintln!("lab: building the crates that all submissions share (only once)");
         let limits = Limits { build_seconds: PRISTINE_SECONDS, ..self.limits };
         match self.build_in_target(&self.lab_sources, &limits)? {
             Ok(_) => {}
@@ -128,7 +128,7 @@ impl Builder {
                 )));
             }
         }
-        // Submissions must not get at anything that was built from the solution.
+        // Submissions must not have access to anything that was built from the solution.
         for package in DEPENDENT {
             self.sandbox.clean(package)?;
         }
@@ -166,7 +166,7 @@ impl Builder {
         Ok(built.map(drop))
     }
 
-    /// Builds in the target directory as it is, and gives the program's path there.
+    /// Builds in the target directory as it is, and returns the program's path there.
     fn build_in_target(
         &self,
         sources: &Sources,
@@ -204,7 +204,7 @@ impl Builder {
         }
         let output = read_start(&log).map_err(cannot_use)?;
         match status.code() {
-            // The exit codes of `course confined` itself: cargo has not even begun.
+            // The exit codes of `course confined` itself: cargo was not even started.
             Some(2 | 3) => {
                 Err(CommandError::Internal(format!("builds cannot be sandboxed: {output}")))
             }
@@ -213,7 +213,7 @@ impl Builder {
     }
 }
 
-/// Whether the file comes from a submission when one is built.
+/// Whether the file at this path comes from the submission during a build.
 fn is_submitted(path: &str) -> bool {
     DIRECTORIES
         .iter()
@@ -242,7 +242,7 @@ fn cannot_use_sources(root: &Path, error: &io::Error) -> CommandError {
     CommandError::Internal(format!("cannot read the sources in {}: {error}", root.display()))
 }
 
-/// The first bytes of a build's output.
+/// Reads the beginning of a build's output.
 fn read_start(log: &Path) -> io::Result<String> {
     let mut bytes = Vec::new();
     File::open(log)?.take(MAX_LOG_BYTES).read_to_end(&mut bytes)?;
@@ -262,7 +262,7 @@ fn remove(place: &Path) -> io::Result<()> {
     }
 }
 
-/// Copies a directory with the modification times, by which cargo knows what is up to date.
+/// Copies a directory along with the modification times, from which cargo sees what is up to date.
 fn copy_with_times(from: &Path, to: &Path) -> io::Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {

@@ -1,10 +1,10 @@
 //! The cargo that builds submissions: which files it may read and write, and its environment.
 //!
-//! No code of a submission runs while it is built: there is no build script but the lab's own, and
-//! no procedural macro but those of the dependencies. But sources can still make the compiler read
-//! files, use up the memory, or never end. So cargo runs with an environment of its own, without a
-//! network, with limits, and, by Landlock, without any file but the tree, the toolchain and the
-//! registry.
+//! No code of a submission runs while it is built: the only build script is the lab's own, and the
+//! only procedural macros are those of the dependencies. But sources can still make the compiler
+//! read files, exhaust the memory, or never finish. So cargo runs with its own environment, without
+//! a network, and with limits, and Landlock gives it access only to the tree, the toolchain, the
+//! registry and a few files of the system.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use super::config::Limits;
 use crate::processes::QUICK_RELEASE;
 use lab::outcome::CommandError;
 
-/// What the compiler and the linker need of the system, beside the toolchain.
+/// The parts of the system that the compiler and the linker need besides the toolchain.
 const SYSTEM: [&str; 7] =
     ["/usr", "/bin", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/alternatives", "/dev/urandom"];
 
@@ -23,14 +23,14 @@ const SYSTEM: [&str; 7] =
 pub(super) struct BuildSandbox {
     /// An absolute path.
     place: PathBuf,
-    /// The directory of the toolchain, as `rustc --print sysroot` has it.
+    /// The directory of the toolchain, as `rustc --print sysroot` prints it.
     toolchain: PathBuf,
     /// Where the user's own cargo keeps the crates that it has downloaded.
     registry: PathBuf,
 }
 
 impl BuildSandbox {
-    /// For builds in `place`, an absolute path.
+    /// Creates a sandbox for builds in `place`, an absolute path.
     pub(super) fn new(place: PathBuf) -> Result<BuildSandbox, CommandError> {
         let toolchain = output(Command::new("rustc").args(["--print", "sysroot"]))?;
         let cargo_home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
@@ -62,7 +62,7 @@ impl BuildSandbox {
         self.place.join("pristine")
     }
 
-    /// The sandbox's own `CARGO_HOME`, with nothing of the user's but the registry.
+    /// The sandbox's own `CARGO_HOME`, which shares only the registry with the user's.
     fn cargo_home(&self) -> PathBuf {
         self.place.join("cargo-home")
     }
@@ -94,7 +94,7 @@ impl BuildSandbox {
         output(command.current_dir(self.tree())).map(drop)
     }
 
-    /// Cargo in the sandbox; arguments are still to be added.
+    /// The command that runs cargo in the sandbox, still without arguments for cargo.
     pub(super) fn cargo(&self, limits: &Limits) -> io::Result<Command> {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("confined");
@@ -118,13 +118,13 @@ impl BuildSandbox {
         // Landlock grants access to where links lead, not to links.
         let registry = self.registry.canonicalize();
         readable.push(registry.unwrap_or_else(|_| self.registry.clone()));
-        // Cargo looks for its configuration from the tree upwards.
+        // Cargo looks for its configuration in all directories from the tree upwards.
         let above = self.place.ancestors().map(|place| place.join(".cargo/config.toml"));
         readable.extend(above.filter(|path| path.is_file()));
         readable
     }
 
-    /// Replaces the environment by what a build needs.
+    /// Replaces a command's environment with what a build needs.
     fn set_environment(&self, command: &mut Command) {
         let bin = self.toolchain.join("bin");
         command
@@ -136,13 +136,13 @@ impl BuildSandbox {
             .env("CARGO_TARGET_DIR", self.target())
             .env("RUSTC", bin.join("rustc"))
             .env("CARGO_INCREMENTAL", "0")
-            // When the compiler crashes, a backtrace would have addresses, which differ each time.
+            // If the compiler crashes, a backtrace would contain addresses, which differ each time.
             .env("RUST_BACKTRACE", "0")
             .envs(QUICK_RELEASE);
     }
 }
 
-/// What a command prints to its standard output.
+/// Runs a command and returns its standard output, without surrounding blanks.
 fn output(command: &mut Command) -> Result<String, CommandError> {
     let output = command
         .output()

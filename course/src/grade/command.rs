@@ -95,7 +95,7 @@ impl GradeArgs {
         for (name, path) in names.iter().zip(&self.submissions) {
             let began = now();
             let grade = grader.grade(name, path, depth);
-            // A grade, or an error, that comes from the interruption means nothing.
+            // A grade or an error that was caused by an interruption means nothing.
             if INTERRUPT.load(Ordering::Relaxed) {
                 return Ok(Outcome::Interrupted);
             }

@@ -12,9 +12,9 @@ use serde::Deserialize;
 use ::tests::SUITE;
 use graded::sandbox::Layer;
 
-/// In bytes. A shorter secret could be found by trying all.
+/// The length of the shortest secret allowed. A shorter one could be found by brute force.
 const MIN_SECRET_BYTES: usize = 16;
-/// Of one kind, for each test.
+/// The most seeds of one kind, public or hidden, for each test.
 const MAX_SEEDS: u64 = 1_000_000;
 
 /// The keys of the file. Any other key is an error.
@@ -35,8 +35,9 @@ pub(crate) struct Course {
     /// Whether a single violation of a safety property costs all points of the test.
     #[serde(default = "yes")]
     pub(super) zero_on_safety: bool,
-    /// Pairs, rising: the share of seeds passed from which on there is this share of the points. If
-    /// there are none, the share of the points is the share of the seeds.
+    /// Steps for partial credit, as rising pairs: the share of the seeds that must pass, and the
+    /// share of the points given for that. Without steps, points are proportional to the seeds that
+    /// pass.
     #[serde(default)]
     pub(super) steps: Vec<(f64, f64)>,
     #[serde(default)]
@@ -79,10 +80,11 @@ pub(super) struct Limits {
     pub(super) run_seconds: u64,
     /// Memory of a run, in MiB.
     pub(super) run_memory_mib: u64,
-    /// Real time of all runs of a program, in minutes; runs that are not done by then have failed.
-    pub(super) total_minutes: u64,
-    /// After this number of hung runs of a test, in the order of its seeds, the rest of them have
+    /// Real time of all runs of a program, in minutes. Runs that are not done by then count as
     /// failed.
+    pub(super) total_minutes: u64,
+    /// The number of hung runs of a test, in the order of its seeds, after which the rest of its
+    /// runs count as failed.
     pub(super) hung_runs: usize,
 }
 
@@ -117,13 +119,13 @@ impl Limits {
     }
 }
 
-/// What is required of the sandbox.
+/// What the course requires of the sandbox.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Isolation {
-    /// If one of these sandbox layers is missing, nothing is graded.
+    /// The sandbox layers that the machine must have. If one is missing, nothing is graded.
     pub(super) require: Vec<Layer>,
-    /// The user ID of runs, when the grader is run by root.
+    /// The user ID under which runs execute if the grader itself is run by root.
     pub(super) user: u32,
 }
 
@@ -146,10 +148,10 @@ impl Course {
         Part::COURSE.iter().map(|part| part.name().to_string()).collect()
     }
 
-    /// Reads a course's file.
+    /// Reads the configuration file of a course.
     ///
     /// # Errors
-    /// When it cannot be read, or has a wrong key or value. The message names the place.
+    /// If it cannot be read, or has a wrong key or value. The message says where.
     pub(crate) fn read(path: &Path) -> Result<Course, String> {
         let text = fs::read_to_string(path)
             .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
@@ -171,7 +173,7 @@ impl Course {
         let SeedCounts { public, hidden } = self.seeds;
         if public + hidden == 0 || public.max(hidden) > MAX_SEEDS {
             return Err(format!(
-                "seeds: there must be at least 1, and at most {MAX_SEEDS} of a kind"
+                "seeds: there must be at least 1, and at most {MAX_SEEDS} of each kind"
             ));
         }
         self.limits.check()?;
@@ -210,7 +212,8 @@ impl Course {
         }
         if !self.steps.is_sorted_by(|a, b| a.0 < b.0 && a.1 <= b.1) {
             return Err(
-                "steps: they must rise, the share of seeds first: [[0.5, 0.25], [1.0, 1.0]]".into(),
+                "steps: pairs must rise, the share of seeds first: [[0.5, 0.25], [1.0, 1.0]]"
+                    .into(),
             );
         }
         Ok(())
@@ -233,10 +236,10 @@ impl Course {
         self.tests().any(|(test, _)| !test.part.is_kv())
     }
 
-    /// The key of the hidden seeds.
+    /// Reads the key of the hidden seeds.
     ///
     /// # Errors
-    /// When the file cannot be read, or is too short.
+    /// If the file cannot be read, or is too short.
     pub(super) fn read_secret(&self) -> Result<Vec<u8>, String> {
         let path = self.secret.display();
         let hint = "make one with `head -c 32 /dev/urandom > FILE; chmod 600 FILE`";

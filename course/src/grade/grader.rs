@@ -14,19 +14,19 @@ use lab::outcome::CommandError;
 use lab::submit::forbidden_words;
 use lab::submit::submission::{BOUNDS, Submission};
 
-/// What all submissions of a course are graded with.
+/// Grades submissions, one after the other, for one course.
 pub(super) struct Grader<'a> {
     pub(super) course: &'a Course,
     /// The key of the hidden seeds.
     pub(super) secret: &'a [u8],
     pub(super) builder: &'a Builder,
-    /// How many workers run at a time.
+    /// The number of workers that run at a time.
     pub(super) jobs: usize,
-    /// Which sandbox layers there are, for the teacher's report.
+    /// A line on the sandbox layers of this machine, for the teacher's report.
     pub(super) isolation: String,
 }
 
-/// How far grading goes.
+/// How far to go with a submission: only build it, or also run its tests.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(super) enum Depth {
     BuildOnly,
@@ -41,7 +41,7 @@ struct Results {
 }
 
 impl Grader<'_> {
-    /// Grades the submission at `path`, which reports call `name`.
+    /// Grades the submission at `path`. Its reports use `name` as its name.
     pub(super) fn grade(
         &self,
         name: &str,
@@ -76,7 +76,7 @@ impl Grader<'_> {
         Ok(grade)
     }
 
-    /// The grade with no points in any test, for the reason given.
+    /// Completes a grade with no points in any test, for the reason `why`.
     fn without_runs(&self, grade: SubmissionGrade, why: &str) -> SubmissionGrade {
         let tests = self.course.tests();
         let tests = tests.map(|(test, most)| TestGrade::missing(test, most, why.into()));
@@ -144,7 +144,7 @@ impl Grader<'_> {
             None if submission.has(directory) => {
                 TestGrade::missing(test, most, "it does not build".into())
             }
-            None => TestGrade::missing(test, most, format!("there is no {directory} in it")),
+            None => TestGrade::missing(test, most, format!("the submission has no {directory}")),
         }
     }
 }

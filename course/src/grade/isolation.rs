@@ -1,4 +1,4 @@
-//! Which sandbox layers this machine has, and that the secret is out of reach of what is built.
+//! Checks which sandbox layers this machine has, and that builds cannot read the secret.
 
 use std::io;
 use std::path::Path;
@@ -9,10 +9,10 @@ use graded::sandbox::Layer;
 use lab::outcome::CommandError;
 use lab::submit::tree::Tree;
 
-/// Which sandbox layers there are around runs on this machine, as a line for people.
+/// Describes in one line which sandbox layers there are around runs on this machine.
 ///
 /// # Errors
-/// When a layer is missing that the course requires.
+/// If a layer that the course requires is missing.
 pub(super) fn describe_layers(course: &Course) -> Result<String, CommandError> {
     let program = std::env::current_exe().map_err(cannot_test)?;
     let output = Command::new(program)
@@ -28,7 +28,7 @@ pub(super) fn describe_layers(course: &Course) -> Result<String, CommandError> {
         let separator = if error.is_empty() { "" } else { ": " };
         return Err(CommandError::Internal(format!(
             "isolation: the sandbox layer {layer} is required, but this machine does not have it\
-             {separator}{}; docs/course/grading.md says what that means",
+             {separator}{}; see docs/course/grading.md",
             error.trim()
         )));
     }

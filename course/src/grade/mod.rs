@@ -8,18 +8,18 @@
 //! | `grader` | one submission: read, checked, built, run, graded |
 //! | `programs` | the programs of a submission: with the student's Raft, and with the lab's |
 //! | `build` | building the lab with a submission in it |
-//! | `build_sandbox` | the cargo that does so: what it may read and write, and its environment |
+//! | `build_sandbox` | the cargo for these builds: what it may read and write, and its environment |
 //! | `isolation` | which sandbox layers this machine has, and where the secret may be |
 //! | `seeds` | public and hidden seeds |
 //! | `runs` | runs of every test under every seed, each in a process of its own |
 //! | `points` | points of tests and of submissions |
 //! | `report` | the contents of the reports |
 //! | `output` | where the reports are written |
-//! | `self_test` | `--self-test`: whether grading tells right from wrong on this machine |
+//! | `self_test` | `--self-test`: the check that grading tells right from wrong on this machine |
 //!
-//! Elsewhere: `lab::submit::submission` reads submissions and limits their size, and
-//! `lab::submit::forbidden_words` has the words that they may not use; `graded::sandbox` has the
-//! sandbox layers around runs.
+//! Outside of this crate, `lab::submit::submission` reads submissions and limits their size,
+//! `lab::submit::forbidden_words` lists the words that they may not use, and `graded::sandbox`
+//! contains the sandbox layers around runs.
 
 mod build;
 mod build_sandbox;
@@ -38,6 +38,6 @@ mod self_test;
 
 pub(crate) use command::GradeArgs;
 
-/// The directories of a submission, as paths in it begin.
+/// The directories of a submission, as prefixes of its paths.
 const RAFT: &str = "raft/src/";
 const KV: &str = "kvraft/src/";

@@ -1,4 +1,4 @@
-//! The names of submissions, which reports and their folders are called by.
+//! The names of submissions, used in reports and as the names of their folders.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ const ARCHIVE_SUFFIXES: [&str; 4] = [".tar.gz", ".tgz", ".tar", ".zip"];
 /// A name for each submission, in order.
 ///
 /// # Errors
-/// When a submission does not exist, or when two have the same name apart from upper and lower
+/// If a submission does not exist, or if two have the same name apart from upper and lower
 /// case.
 pub(super) fn submission_names(submissions: &[PathBuf]) -> Result<Vec<String>, CommandError> {
     let mut seen = BTreeSet::new();
@@ -22,14 +22,14 @@ pub(super) fn submission_names(submissions: &[PathBuf]) -> Result<Vec<String>, C
         let name = submission_name(path);
         if name.is_empty() {
             return Err(CommandError::Usage(format!(
-                "submission {} has no name that a report could be called by",
+                "submission {} has no name that could be used for its report",
                 path.display()
             )));
         }
         if !seen.insert(name.to_lowercase()) {
             return Err(CommandError::Usage(format!(
                 "two submissions are called {name:?} (the second one is {}): give them different \
-                 names, because reports are called by them",
+                 names, because their reports are named after them",
                 path.display()
             )));
         }
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_submission_is_called_by_its_file_without_the_suffix() {
+    fn a_submission_is_named_after_its_file_without_the_suffix() {
         for (path, name) in [
             ("in/alice.zip", "alice"),
             ("in/bob_1.tar.gz", "bob_1"),

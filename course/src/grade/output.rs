@@ -1,5 +1,5 @@
-//! Where reports are written: a folder for each submission, Gradescope's file, a GitHub step's
-//! output.
+//! Writes the reports: a folder for each submission, and on request Gradescope's file and the
+//! output of a GitHub step.
 
 use std::fs;
 use std::io::{self, Write};
@@ -12,11 +12,11 @@ use super::report::{self, Reader};
 use lab::outcome::CommandError;
 
 pub(super) struct Output<'a> {
-    /// Has a folder for each submission.
+    /// The output directory, which gets a folder for each submission.
     pub(super) directory: &'a Path,
     /// The course's name.
     pub(super) course: &'a str,
-    /// How much the student's own reports tell of hidden seeds.
+    /// What students' own reports say about hidden seeds.
     pub(super) student_sees: Reader,
     /// Where Gradescope expects its results.
     pub(super) gradescope: Option<&'a Path>,
@@ -63,7 +63,7 @@ impl Output<'_> {
     }
 }
 
-/// The record of every run as JSON, one a line.
+/// The record of every run as JSON, one per line.
 fn run_records(grade: &SubmissionGrade) -> Result<String, CommandError> {
     let mut lines = String::new();
     let results = grade.tests.iter().flat_map(|test| &test.results);
@@ -80,7 +80,8 @@ fn run_records(grade: &SubmissionGrade) -> Result<String, CommandError> {
 fn write_step_output(result: &str) -> Result<(), CommandError> {
     let Some(path) = std::env::var_os("GITHUB_OUTPUT").map(PathBuf::from) else {
         return Err(CommandError::Usage(
-            "--classroom is for a step of a GitHub workflow: GITHUB_OUTPUT is not set".into(),
+            "--classroom works only in a step of a GitHub workflow: GITHUB_OUTPUT is not set"
+                .into(),
         ));
     };
     let line = format!("result={}\n", BASE64_STANDARD.encode(result));

@@ -10,7 +10,7 @@ use super::config::Course;
 use super::runs::SeedResult;
 use super::seeds::SeedKind;
 
-/// Points in hundredths. Whole numbers make sums and comparisons exact.
+/// Points, counted in hundredths. Integers make sums and comparisons exact.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Points(pub(super) u64);
 
@@ -19,7 +19,7 @@ impl Points {
         Points(u64::from(points) * 100)
     }
 
-    /// In points, for reports that programs read.
+    /// The number of points, for reports that programs read.
     pub(super) fn value(self) -> f64 {
         self.0 as f64 / 100.0
     }
@@ -48,7 +48,7 @@ pub(super) enum RaftOf {
     Lab,
 }
 
-/// The results of a test and its points.
+/// The results of a test, and the points for them.
 #[derive(Clone, Debug)]
 pub(super) struct TestGrade {
     pub(super) test: &'static Test,
@@ -84,7 +84,7 @@ impl TestGrade {
         TestGrade { test, most, points, results, on: None, missing: None, zeroed_by }
     }
 
-    /// A test that was not run, for the reason given: no points.
+    /// A grade without points for a test that was not run, for the reason `why`.
     pub(super) fn missing(test: &'static Test, most: u32, why: String) -> TestGrade {
         TestGrade {
             test,
@@ -97,7 +97,7 @@ impl TestGrade {
         }
     }
 
-    /// The better of two grades; the one on the student's own Raft when they are equal.
+    /// The better of two grades, or the one on the student's own Raft if they are equal.
     pub(super) fn better(own: TestGrade, lab: TestGrade) -> TestGrade {
         let own = TestGrade { on: Some(RaftOf::Student), ..own };
         let lab = TestGrade { on: Some(RaftOf::Lab), ..lab };
@@ -105,7 +105,7 @@ impl TestGrade {
         if value(&lab) > value(&own) { lab } else { own }
     }
 
-    /// How many seeds passed, of both kinds.
+    /// The number of seeds that passed, of both kinds together.
     fn passed(&self) -> usize {
         self.results.iter().filter(|result| result.has_passed()).count()
     }
@@ -115,18 +115,18 @@ impl TestGrade {
         self.results.iter().filter(move |result| result.seed.kind == kind)
     }
 
-    /// The failed ones among the results under the public or the hidden seeds.
+    /// The results under the public or the hidden seeds that did not pass.
     pub(super) fn failed(&self, kind: SeedKind) -> impl Iterator<Item = &SeedResult> {
         self.of_kind(kind).filter(|result| !result.has_passed())
     }
 
-    /// Whether it has all of its points.
+    /// Whether the test was given all of its points.
     pub(super) fn is_full(&self) -> bool {
         self.points == self.most && self.missing.is_none()
     }
 
-    /// The properties or expectations that failed, and how often. They tell nothing about a single
-    /// run, so that students may see those of hidden seeds.
+    /// The properties or expectations that failed, and how often. They reveal nothing about any
+    /// single run, so students may see them even for hidden seeds.
     pub(super) fn reasons(&self, kind: SeedKind) -> BTreeMap<String, usize> {
         let mut reasons = BTreeMap::new();
         for result in self.failed(kind) {
@@ -146,7 +146,8 @@ fn points(steps: &[(f64, f64)], most: u32, passed: u64, all: u64) -> Points {
         return Points(most * passed / all);
     }
     let share = passed as f64 / all as f64;
-    // The tolerance makes 0.9 of 10 seeds be 9 seeds, although 0.9 is not exact.
+    // With the tolerance, 0.9 of 10 seeds are 9 seeds, although a float cannot represent 0.9
+    // exactly.
     let step = steps.iter().rev().find(|&&(seeds, _)| share >= seeds - 1e-9);
     Points(step.map_or(0, |&(_, points)| (most as f64 * points).round() as u64))
 }
@@ -167,27 +168,27 @@ fn reason(record: Option<&RunRecord>) -> String {
     }
 }
 
-/// The grade of a submission: its tests, and what else there is to report.
+/// The grade of a submission: its tests, and everything else to report about it.
 #[derive(Clone, Debug)]
 pub(super) struct SubmissionGrade {
     pub(super) name: String,
     /// The SHA-256 that identifies the sources; empty when they could not be read.
     pub(super) digest: String,
-    /// Why it was not graded, a line for each reason.
+    /// Why it was not graded, with one reason per line.
     pub(super) refused: Vec<String>,
-    /// Entries of the submission that are not used, with the reason, a line each.
+    /// The entries of the submission that are not used, one per line, with the reason.
     pub(super) ignored: Vec<String>,
-    /// The compiler's output, when something does not build.
+    /// The lines of the compiler's output, if something does not build.
     pub(super) compiler: Vec<String>,
-    /// Where the sources have words that a teacher should look at.
+    /// The places in the sources with words that a teacher should look at.
     pub(super) suspicious: Vec<String>,
-    /// Which sandbox layers there were around runs.
+    /// A line on the sandbox layers that were around the runs.
     pub(super) isolation: String,
     pub(super) tests: Vec<TestGrade>,
 }
 
 impl SubmissionGrade {
-    /// A grade to be filled in.
+    /// An empty grade, to be filled in.
     pub(super) fn new(name: &str, isolation: String) -> SubmissionGrade {
         SubmissionGrade {
             name: name.into(),
@@ -222,7 +223,7 @@ impl SubmissionGrade {
         parts
     }
 
-    /// As `class.csv` has it.
+    /// The status in `class.csv`.
     pub(super) fn status(&self) -> &'static str {
         if !self.refused.is_empty() {
             "refused"

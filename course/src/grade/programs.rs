@@ -64,8 +64,7 @@ fn together(raft: &Sources, kv: &Sources) -> Sources {
     raft.iter().chain(kv).map(|(path, bytes)| (path.clone(), bytes.clone())).collect()
 }
 
-/// Builds one program. When it does not build, the result is `None`, and the reason is added to
-/// `compiler`.
+/// Builds one program. If it does not build, returns `None` and adds the reason to `compiler`.
 fn program(
     builder: &Builder,
     course: &Course,

@@ -13,20 +13,20 @@ use super::points::{PartGrade, Points, RaftOf, SubmissionGrade, TestGrade};
 use super::runs::SeedResult;
 use super::seeds::SeedKind;
 
-/// How many failed seeds of a test are shown.
+/// The most failed seeds of each kind that are shown for a test.
 const SEEDS_SHOWN: usize = 5;
 const WRITING_TO_A_STRING: &str = "writing to a string cannot fail";
 
-/// How much a report tells of hidden seeds.
+/// The reader of a report, who decides what it says about hidden seeds.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(super) enum Reader {
-    /// The properties and expectations that failed, with counts.
+    /// Sees the properties and expectations that failed, with counts.
     Student,
-    /// Everything.
+    /// Sees everything.
     Teacher,
 }
 
-/// What the command prints about a submission.
+/// The line that the command prints about a submission.
 pub(super) fn line(grade: &SubmissionGrade, seconds: f64) -> String {
     let parts: Vec<String> = grade
         .parts()
@@ -90,7 +90,7 @@ fn notes(grade: &SubmissionGrade, reader: Reader) -> Vec<Note<'_>> {
     let mut notes = vec![
         Note { title: "It was not graded", lines: &grade.refused },
         Note { title: "Not used", lines: &grade.ignored },
-        Note { title: "The compiler says", lines: &grade.compiler },
+        Note { title: "Output of the compiler", lines: &grade.compiler },
     ];
     if reader == Reader::Teacher {
         notes.push(Note {
@@ -107,7 +107,7 @@ fn notes(grade: &SubmissionGrade, reader: Reader) -> Vec<Note<'_>> {
     notes
 }
 
-/// Such as `19/20`; empty when there are no seeds of this kind.
+/// How many of the seeds of this kind passed, such as `19/20`; empty if there are none.
 fn passed_of_all(test: &TestGrade, kind: SeedKind) -> String {
     let all = test.of_kind(kind).count();
     if all == 0 {
@@ -116,7 +116,7 @@ fn passed_of_all(test: &TestGrade, kind: SeedKind) -> String {
     format!("{}/{all}", all - test.failed(kind).count())
 }
 
-/// Why a test does not have all points, in lines.
+/// Explains, line by line, why a test does not have all of its points.
 fn failures(test: &TestGrade, reader: Reader) -> Vec<String> {
     let mut lines = Vec::new();
     lines.extend(test.missing.clone());
@@ -148,7 +148,7 @@ fn failures(test: &TestGrade, reader: Reader) -> Vec<String> {
     lines
 }
 
-/// A seed that did not pass, in lines.
+/// Describes, line by line, the run under a seed that did not pass.
 fn failed_seed(test: &str, result: &SeedResult) -> Vec<String> {
     let seed = result.seed.value;
     let Some(record) = &result.record else { return vec![format!("  seed {seed} was not run")] };
@@ -173,7 +173,7 @@ fn block(lines: &[String]) -> String {
     lines.map(|line| format!("    {}\n", printable(line).trim_end())).collect()
 }
 
-/// The text without control characters, which could steer a terminal and are not allowed in XML.
+/// The text without control characters, which could control a terminal and are not allowed in XML.
 fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect()
 }
@@ -209,11 +209,11 @@ pub(super) fn gradescope(grade: &SubmissionGrade, reader: Reader, seconds: f64) 
     })
 }
 
-/// What Gradescope reads if grading does not come to its end.
+/// The result that Gradescope finds if grading is cut short.
 pub(super) fn unfinished() -> Value {
     json!({
         "score": 0,
-        "output": "grading has begun but did not finish: please ask the course's staff",
+        "output": "Grading started but did not finish. Please ask the course staff.",
         "stdout_visibility": "hidden",
     })
 }
@@ -230,7 +230,7 @@ fn gradescope_output(test: &TestGrade, reader: Reader) -> String {
     printable(&lines.join("\n"))
 }
 
-/// JUnit's XML: a suite for each part, a case for each test.
+/// The report as JUnit XML, with a suite for each part and a case for each test.
 pub(super) fn junit(grade: &SubmissionGrade, reader: Reader) -> String {
     let mut report = quick_junit::Report::new(grade.name.clone());
     for part in grade.parts() {
@@ -253,7 +253,7 @@ pub(super) fn junit(grade: &SubmissionGrade, reader: Reader) -> String {
     report.to_string().unwrap_or_else(|error| format!("<!-- {error} -->\n"))
 }
 
-/// `class.csv`: a line for each submission.
+/// `class.csv`, with one line for each submission.
 pub(super) fn class(all: &[SubmissionGrade]) -> String {
     let Some(first) = all.first() else { return String::new() };
     let mut head = vec!["submission".to_string(), "status".into(), "points".into(), "of".into()];
@@ -273,7 +273,7 @@ pub(super) fn class(all: &[SubmissionGrade]) -> String {
     text
 }
 
-/// A name as a cell that a spreadsheet does not take for a formula or for several cells.
+/// Escapes a name so that a spreadsheet takes it neither for a formula nor for several cells.
 fn cell(name: &str) -> String {
     let name = printable(name).replace('"', "\"\"");
     let quote = if name.starts_with(['=', '+', '-', '@']) { "'" } else { "" };
@@ -392,7 +392,7 @@ mod tests {
         assert_eq!(zeroed.points(), Points(0));
         assert!(page(&zeroed, "Raft", Reader::Student).contains("was violated: Election Safety\n"));
         assert_eq!(grade(Verdict::Failed, &two_leaders, false).points(), Points(300));
-        // A process that crashes may print anything: its words prove no violation.
+        // A process that crashes may have printed anything, so its words do not prove a violation.
         assert_eq!(grade(Verdict::Crashed, &two_leaders, true).points(), Points(300));
     }
 

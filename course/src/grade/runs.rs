@@ -1,5 +1,4 @@
-//! Runs every test under every one of its seeds with the program that was built, each in a process
-//! of its own.
+//! Runs a program's tests, each under all of its seeds and every run in a process of its own.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -20,21 +19,21 @@ use lab::outcome::{CommandError, INTERRUPT};
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct SeedResult {
     pub(super) seed: Seed,
-    /// `None` when the test was not run under this seed, which counts as failed.
+    /// `None` if the test was not run under this seed, which counts as failed.
     pub(super) record: Option<RunRecord>,
 }
 
 impl SeedResult {
-    /// Whether it was run and found to be right.
+    /// Whether the test was run and did not fail.
     pub(super) fn has_passed(&self) -> bool {
         let verdict = self.record.as_ref().map(|record| record.verdict);
         verdict.is_some_and(|verdict| matches!(verdict, Verdict::Passed | Verdict::Missed))
     }
 }
 
-/// Tests with their seeds, in the order in which they are to be run.
+/// Tests with their seeds, in the order in which to run them.
 pub(super) type Plan = Vec<(&'static Test, Vec<Seed>)>;
-/// By a test's name, its results in the order of its seeds.
+/// The results of each test in the order of its seeds, by the test's name.
 pub(super) type ResultsByTest = BTreeMap<&'static str, Vec<SeedResult>>;
 
 /// How many runs of each test have hung.
@@ -72,7 +71,8 @@ pub(super) fn run(
         pairs.take_while(move |_| hung.count(test.name) < limits.hung_runs)
     });
     let pairs = pairs.take_while(|_: &Pair| now() < deadline && !INTERRUPT.load(Ordering::Relaxed));
-    // Not `INTERRUPT`: a worker that cannot be used ends this grading, and not the command.
+    // Not `INTERRUPT`: the pool sets this flag if a worker cannot be started, which should not end
+    // the whole command.
     let stop = AtomicBool::new(false);
     let pool = Pool::new(settings(program, course, limits), &stop);
     let mut records: BTreeMap<(String, u64), RunRecord> = BTreeMap::new();
@@ -83,7 +83,7 @@ pub(super) fn run(
         }
         records.insert((record.test.clone(), record.seed), record);
     });
-    ran.map_err(|error| CommandError::Internal(format!("cannot use a worker: {error}")))?;
+    ran.map_err(|error| CommandError::Internal(format!("cannot run the tests: {error}")))?;
     let mut results = ResultsByTest::new();
     for (test, seeds) in plan {
         results.insert(test.name, in_order(test, seeds, &mut records, limits));
@@ -91,8 +91,8 @@ pub(super) fn run(
     Ok(results)
 }
 
-/// A test's results in the order of its seeds. What comes after too many hung runs counts as not
-/// run, even if it was: how many were begun by then depends on the machine.
+/// A test's results in the order of its seeds. Seeds after too many hung runs count as not run even
+/// if they were, because how many had been started by then depends on the machine.
 fn in_order(
     test: &Test,
     seeds: &[Seed],
@@ -122,7 +122,7 @@ fn settings(program: &Path, course: &Course, limits: Limits) -> Settings {
         2 * limits.run_seconds,
     ));
     Settings {
-        // For its name in records only: the worker runs the implementation that is built into it.
+        // Only its name is used, in records: the worker runs the implementation built into it.
         implementation: raft::REFERENCE,
         command,
         profile: Profile::Go,
@@ -163,7 +163,7 @@ mod tests {
             Some(Verdict::Unknown),
             Some(Verdict::Passed),
             Some(Verdict::Hung),
-            // Begun before it was known that too many had hung.
+            // Started before it was known that too many had hung.
             Some(Verdict::Passed),
             Some(Verdict::Hung),
         ];

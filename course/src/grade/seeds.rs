@@ -1,4 +1,4 @@
-//! The seeds that a submission is run under: public ones, and hidden ones that a secret gives.
+//! The seeds under which a submission is run: public ones, and hidden ones derived from a secret.
 
 use hmac::{Hmac, KeyInit, Mac};
 use labraft::Test;

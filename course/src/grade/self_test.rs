@@ -1,4 +1,4 @@
-//! `course grade --self-test`: whether grading tells right from wrong on this machine.
+//! `course grade --self-test`: checks that grading tells right from wrong on this machine.
 //!
 //! The solution must get all points and the handout none; and each of a few known bugs must lose
 //! points in its part, and none in the parts before.
@@ -18,7 +18,7 @@ use crate::mutants;
 use lab::outcome::CommandError;
 use lab::submit::tree::Tree;
 
-/// This many seeds of a kind are enough to find the bugs.
+/// The number of seeds of each kind, which is enough to find the bugs.
 pub(super) const SEEDS: u64 = 10;
 
 /// Bugs of `course/mutants`, each with the first part in which it loses points.
@@ -31,7 +31,7 @@ const BUGS: [(&str, Part); 6] = [
     ("kv-dup-not-in-snapshot", Part::Kv3B),
 ];
 
-/// Grades them all, and prints each result: whether all are right.
+/// Grades all of them, prints each result, and returns whether all are right.
 pub(super) fn run(grader: &Grader<'_>, root: &Path, place: &Path) -> Result<bool, CommandError> {
     let sources = Tree::of_sources(root).map_err(|error| cannot_use(root, &error))?;
     let mut all_right = true;
@@ -56,7 +56,7 @@ pub(super) fn run(grader: &Grader<'_>, root: &Path, place: &Path) -> Result<bool
     Ok(all_right)
 }
 
-/// Prints the result, and tells whether it is right.
+/// Prints a result, and returns whether it is right.
 fn report(
     name: &str,
     graded: &SubmissionGrade,
@@ -122,7 +122,8 @@ fn grade(
     grader.grade(&name, place, Depth::Run)
 }
 
-/// What was expected, what there is instead, and the compiler's first lines.
+/// Describes a mistake: the points expected, the points given, and the first lines of the
+/// compiler's output.
 fn describe_mistake(expected: &str, graded: &SubmissionGrade) -> String {
     let parts: Vec<String> =
         graded.parts().iter().map(|part| format!("{} {}", part.part, part.points())).collect();

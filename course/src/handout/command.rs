@@ -82,7 +82,7 @@ impl HandoutArgs {
     }
 }
 
-/// One line on the contents.
+/// Sums up the contents of a handout in one line.
 fn summary(handout: &Handout) -> Result<String, CommandError> {
     let Handout { tree, parts, removed } = handout;
     let text = tree.get(manifest::FILE).unwrap_or_default();

@@ -1,5 +1,5 @@
-//! Which files are handed out: the lab's sources without the solution, the course kit, and the
-//! lab's own tests.
+//! The contents of a handout: the lab's sources, but not the solution, the `course` crate and most
+//! of the lab's own tests.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -13,7 +13,7 @@ use lab::outcome::CommandError;
 use lab::submit::manifest::{self, Manifest};
 use lab::submit::tree::Tree;
 
-/// Files at the root that are handed out as they are.
+/// The files at the root that are handed out.
 const ROOT_FILES: [&str; 8] = [
     ".cargo/config.toml",
     ".gitignore",
@@ -24,12 +24,13 @@ const ROOT_FILES: [&str; 8] = [
     "clippy.toml",
     "rustfmt.toml",
 ];
-/// Pages for students beside those in `docs/course`.
+/// Pages for students besides those in `docs/course`.
 const PAGES: [&str; 3] = ["docs/checks.md", "docs/reading-a-run.md", "docs/sweeps.md"];
-/// Directories that are handed out, except for the places in `KEPT_BACK`.
+/// The directories that are handed out, except for the places in `KEPT_BACK`.
 const DIRECTORIES: [&str; 8] =
     ["docs/course/", "docs/stories/", "kvraft/", "lab/", "labraft/", "labrpc/", "raft/", "tests/"];
-/// The lab's own tests, pages for teachers, and skeletons, which take the place of other files.
+/// Places that are not handed out: the lab's own tests, pages for teachers, and skeletons, which
+/// take the place of other files.
 const KEPT_BACK: [&str; 8] = [
     "docs/course/grading.md",
     "docs/course/handout.md",
@@ -44,7 +45,7 @@ const KEPT_BACK: [&str; 8] = [
 const STUDENTS_TESTS: &str = "tests/tests/ported.rs";
 /// The page that becomes the handout's `README.md`.
 const README: &str = "docs/course/handout.md";
-/// In that page, the place for the list of parts.
+/// The line of that page that the list of parts replaces.
 const LIST_OF_PARTS: &str = "<!-- the parts -->\n";
 /// The source file that tells the tests which parts there are.
 const PARTS_FILE: &str = "tests/src/parts.rs";
@@ -57,7 +58,7 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
-    /// Whether a part is in the range. The generated scenarios are if the whole course is.
+    /// Whether a part is in the range. The generated scenarios belong only to the whole course.
     pub(crate) fn contain(self, part: Part) -> bool {
         match part {
             Part::Chaos => self == Parts::default(),
@@ -101,11 +102,11 @@ impl FromStr for Parts {
     }
 }
 
-/// What students get.
+/// The files that students get.
 pub(crate) struct Handout {
     pub(crate) tree: Tree,
     pub(crate) parts: Parts,
-    /// How many different lines of the solution are left out.
+    /// The number of distinct lines of the solution that are left out.
     pub(crate) removed: usize,
 }
 
@@ -113,7 +114,7 @@ impl Handout {
     /// Makes the handout from the lab's sources at `root`.
     ///
     /// # Errors
-    /// When the sources cannot be read, or something is wrong with their markers.
+    /// If the sources cannot be read, or something is wrong with their markers.
     pub(crate) fn of_sources(root: &Path, parts: Parts) -> Result<Handout, CommandError> {
         let sources = Tree::of_sources(root).map_err(|error| {
             CommandError::Usage(format!("cannot read the sources at {}: {error}", root.display()))
@@ -127,8 +128,8 @@ impl Handout {
     }
 }
 
-/// The files of the handout, without the lock file and the manifest; and how many different lines
-/// of the solution are left out.
+/// The files of the handout, without the lock file and the manifest, and the number of distinct
+/// lines of the solution that are left out.
 fn files(sources: &Tree, parts: Parts) -> Result<(Tree, usize), String> {
     let mut tree = sources.clone();
     tree.retain(|path| is_handed_out(path, parts));
@@ -140,7 +141,7 @@ fn files(sources: &Tree, parts: Parts) -> Result<(Tree, usize), String> {
     Ok((tree, removed.len()))
 }
 
-/// Whether the lab's file at this path is handed out.
+/// Whether the file at this path in the lab's sources is handed out.
 fn is_handed_out(path: &str, parts: Parts) -> bool {
     let is_page_of = |part: &Part| path == format!("docs/course/{}.md", part.name().to_lowercase());
     let begins = |places: &[&str]| places.iter().any(|place| path.starts_with(place));
@@ -152,8 +153,8 @@ fn is_handed_out(path: &str, parts: Parts) -> bool {
     }
 }
 
-/// Removes everything marked from the tree, and puts skeletons in the place of whole files. The
-/// result is the set of lines removed.
+/// Removes everything marked from the tree, and replaces whole files by their skeletons. Returns
+/// the lines removed.
 fn strip_all(tree: &mut Tree, sources: &Tree) -> Result<BTreeSet<String>, String> {
     let mut removed = BTreeSet::new();
     let mut skeletons: BTreeSet<&str> =

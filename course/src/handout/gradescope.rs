@@ -1,5 +1,5 @@
-//! The autograder kit for Gradescope: a script that sets up its image, one that grades, and the
-//! lab.
+//! The autograder kit for Gradescope: a script that sets up the image, a script that grades, and
+//! the lab.
 //!
 //! Gradescope unpacks the kit to `/autograder/source` and runs `setup.sh` once, as root and with a
 //! network. Then it runs `run_autograder` for each submission, which must write
@@ -12,13 +12,13 @@ use lab::outcome::CommandError;
 use lab::submit::manifest::is_plain;
 use lab::submit::tree::Tree;
 
-/// The directory of the lab's sources in the kit.
+/// The directory in the kit that contains the lab's sources.
 const LAB: &str = "lab/";
 
 /// Writes the kit to a directory, with this configuration of `course grade` and its secret.
 ///
 /// # Errors
-/// When something cannot be read or written.
+/// If the configuration, the secret or the sources cannot be read, or the kit cannot be written.
 pub(super) fn write(root: &Path, directory: &Path, config: &Path) -> Result<(), CommandError> {
     let wrong = |path: &Path, error| CommandError::Usage(format!("{}: {error}", path.display()));
     let text = fs::read_to_string(config).map_err(|error| wrong(config, error))?;

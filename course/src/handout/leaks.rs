@@ -7,17 +7,17 @@ use lab::submit::tree::Tree;
 
 /// Searches the crates that students write, and the pages, for the lines that were removed.
 ///
-/// A line that is also in the sources that are handed out as they are gives nothing away.
+/// A line that also occurs in sources that are handed out unchanged gives nothing away.
 ///
 /// # Errors
-/// When there are such lines: a list of all places.
+/// If there are such lines. The message lists all of them.
 pub(super) fn check(tree: &Tree, removed: &BTreeSet<String>) -> Result<(), String> {
     let public = public_lines(tree);
     let mut leaks = Vec::new();
     for (path, file) in tree.files().filter(|(path, _)| !is_public_source(path)) {
         let content = String::from_utf8_lossy(&file.content);
         if markers::may_be_marked(path) && markers::is_marked(&content) {
-            return Err(format!("{path}: a marker is left in what would be handed out"));
+            return Err(format!("{path}: a marker would be handed out"));
         }
         for (i, line) in content.lines().enumerate() {
             let line = line.trim();
@@ -43,8 +43,8 @@ fn public_lines(tree: &Tree) -> BTreeSet<String> {
     lines
 }
 
-/// A line without the characters in which the declaration of a trait's method and its
-/// implementation differ.
+/// A line without the trailing characters in which a trait method's declaration differs from its
+/// implementation.
 fn without_ends(line: &str) -> String {
     line.trim().trim_end_matches(['{', ';', ',', ' ']).to_string()
 }

@@ -1,10 +1,10 @@
-//! Links in pages to files that are not handed out: the link is removed and its text kept.
+//! Removes links from pages if their target is not handed out. The text of a link remains.
 
-/// The Markdown page at `path` without its links to files that do not exist. `is_there` tells
-/// whether a path from the root exists.
+/// The Markdown page at `path` without its links to files that do not exist. `is_there` says
+/// whether a file exists at a path from the root.
 pub(super) fn without_dangling(path: &str, page: &str, is_there: impl Fn(&str) -> bool) -> String {
     let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
-    // Every second piece is a block of code.
+    // Every second piece is a code block.
     let pieces = page.split("```").enumerate().map(|(i, piece)| {
         if i % 2 == 0 { in_prose(directory, piece, &is_there) } else { piece.to_string() }
     });

@@ -1,8 +1,8 @@
 //! `Cargo.lock` for a handout, without the packages that only the crates kept back depend on.
 //!
 //! A handout is built with `--locked`, which refuses a lock file that names more than the workspace
-//! needs. Which packages that are depends on the features that the members ask of each, so cargo
-//! itself is asked.
+//! needs. Which packages it needs depends on the features that its members enable, so cargo itself
+//! computes the new file.
 
 use std::path::Path;
 
@@ -10,13 +10,13 @@ use lab::outcome::CommandError;
 use lab::submit::scratch::Scratch;
 use lab::submit::tree::Tree;
 
-/// The lock file for the workspace `tree`, which contains that of a larger workspace. Versions are
-/// kept.
+/// Reduces the lock file in `tree`, which is that of a larger workspace, to the packages that
+/// `tree` needs. Their versions do not change.
 ///
 /// # Errors
-/// When the tree cannot be written below the workspace at `root`, or cargo cannot resolve it.
+/// If the tree cannot be written below the workspace at `root`, or cargo cannot resolve it.
 pub(super) fn reduced(tree: &Tree, root: &Path) -> Result<Vec<u8>, CommandError> {
-    // One for each process: several may be making handouts at a time.
+    // Each process has its own scratch directory, because several may make handouts at once.
     let scratch = Scratch::new(root, &format!("handout-lock-{}", std::process::id()));
     scratch.put(tree)?;
     let lock = resolved(&scratch);
@@ -24,7 +24,7 @@ pub(super) fn reduced(tree: &Tree, root: &Path) -> Result<Vec<u8>, CommandError>
     lock
 }
 
-/// The lock file, once cargo has brought it up to date.
+/// Lets cargo update the lock file, and returns the result.
 fn resolved(scratch: &Scratch) -> Result<Vec<u8>, CommandError> {
     let output = scratch
         .cargo()

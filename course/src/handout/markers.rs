@@ -20,9 +20,10 @@ use std::collections::BTreeSet;
 
 use labraft::Part;
 
-/// The words of markers, which may not be anywhere else in a marked file.
+/// The words of markers, which must not appear anywhere else in a marked file.
 const WORDS: [&str; 4] = ["BEGIN SOLUTION", "END SOLUTION", "SOLUTION FILE", "stub:"];
-/// A shorter line may well be the same in an independent solution.
+/// The shortest line that can show copying, in bytes. A shorter line may well be the same in an
+/// independent solution.
 const MIN_DISTINCTIVE_LENGTH: usize = 24;
 
 /// What is left of a file.
@@ -37,7 +38,7 @@ pub(super) struct Stripped {
 /// A mistake in the markers of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct MarkerError {
-    /// Counted from 1.
+    /// The line number, counted from 1.
     pub(super) line: usize,
     pub(super) what: String,
 }
@@ -56,7 +57,7 @@ enum Line<'a> {
 /// Removes everything that is marked from a file's text.
 ///
 /// # Errors
-/// When markers are nested, unclosed, or misspelt.
+/// If markers are nested, unclosed, or misspelt.
 pub(super) fn strip(path: &str, text: &str) -> Result<Stripped, MarkerError> {
     let comment = if path.ends_with(".rs") { "//" } else { "#" };
     if let Some(first) = text.split_inclusive('\n').next()
@@ -79,9 +80,9 @@ pub(super) fn strip(path: &str, text: &str) -> Result<Stripped, MarkerError> {
 struct Stripper {
     kept: String,
     removed: BTreeSet<String>,
-    /// The number of the line in which the present region began.
+    /// The number of the line in which the current region began.
     begun: Option<usize>,
-    /// Whether the line before allows a stub: only the beginning of a region and another stub do.
+    /// Whether a stub may follow: only after the beginning of a region, or another stub.
     may_stub: bool,
 }
 
@@ -148,7 +149,7 @@ fn strip_all(text: &str, comment: &str) -> Result<Stripped, MarkerError> {
         match kind(line, comment) {
             Ok(Line::Other) => _ = removed.insert(line.trim().to_string()),
             Ok(_) => {
-                let what = "the whole file is left out already".into();
+                let what = "the whole file is already left out".into();
                 return Err(MarkerError { line: i + 1, what });
             }
             Err(what) => return Err(MarkerError { line: i + 1, what }),

@@ -1,14 +1,14 @@
-//! `course handout`: makes what students get from the lab's sources.
+//! `course handout`: makes the students' workspace from the lab's sources.
 //!
 //! | module | subject |
 //! |---|---|
 //! | `command` | the command |
 //! | `contents` | which files are handed out |
 //! | `markers` | markers in the reference around what is not handed out |
-//! | `leaks` | that no line of the solution is in the handout |
+//! | `leaks` | the check that no line of the solution is in the handout |
 //! | `lock` | the handout's `Cargo.lock` |
-//! | `links` | links in pages to what is not handed out |
-//! | `proof` | that the handout builds, and that every test fails with a hint |
+//! | `links` | links in pages to files that are not handed out |
+//! | `proof` | the check that the handout builds, and that every test fails with a hint |
 //! | `gradescope` | the autograder kit for Gradescope |
 
 pub(crate) mod command;

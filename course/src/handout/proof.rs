@@ -15,7 +15,7 @@ use lab::submit::tree::Tree;
 /// What is wrong with a handout; `None` when it is ready for students.
 ///
 /// # Errors
-/// When the handout cannot be built or run at all.
+/// If the handout cannot be built or run at all.
 pub(super) fn problem(handout: &Handout, root: &Path) -> Result<Option<String>, CommandError> {
     let scratch = Scratch::new(root, "handout");
     scratch.put(&handout.tree)?;
@@ -29,7 +29,7 @@ pub(super) fn problem(handout: &Handout, root: &Path) -> Result<Option<String>, 
         )));
     }
     for part in handout.parts.course() {
-        // As long as Raft is missing, the first missing thing may belong to an earlier part.
+        // Without a Raft, the first piece that is missing may belong to an earlier part.
         if let Some(problem) = check_failures(&scratch, part, None)? {
             return Ok(Some(problem));
         }
@@ -38,7 +38,7 @@ pub(super) fn problem(handout: &Handout, root: &Path) -> Result<Option<String>, 
     if kv_parts.is_empty() {
         return Ok(None);
     }
-    // The tests of the service must fail for the service's sake, on a Raft that works.
+    // On a Raft that works, the tests of the service must fail because of the service.
     scratch.put(&with_reference(handout, root)?)?;
     let built = scratch.build(&["--package", "tests", "--bin", "lab"])?;
     if !built.succeeded {
@@ -66,8 +66,8 @@ fn with_reference(handout: &Handout, root: &Path) -> Result<Tree, CommandError> 
     Ok(tree)
 }
 
-/// Checks that every test of a part fails and names what is still to be written, in the part
-/// `missing` if one is given. The result says what is wrong.
+/// Checks that every test of a part fails and names a piece that is not written yet, one of the
+/// part `missing` if that is given. Returns what is wrong, if anything.
 fn check_failures(
     scratch: &Scratch,
     part: Part,
@@ -91,7 +91,7 @@ fn check_failures(
     }
     let path = records::path(&out);
     let found = records::read(&path).map_err(|error| {
-        CommandError::Internal(format!("{} cannot be read: {error}", path.display()))
+        CommandError::Internal(format!("cannot read {}: {error}", path.display()))
     })?;
     for test in SUITE.iter().filter(|test| test.part == part) {
         let record = found.all.iter().find(|record| record.test == test.name);
@@ -107,20 +107,20 @@ fn check_failures(
     Ok(None)
 }
 
-/// What is wrong with a run of a skeleton. It should fail without a panic and say what is not written
-/// yet, of the part `missing` if that is given.
+/// What is wrong with a run of a skeleton, if anything. The run should fail without a panic and
+/// name a piece that is not written yet, one of the part `missing` if that is given.
 fn is_unclean(record: &RunRecord, missing: Option<Part>) -> Option<String> {
     let problem = match (record.verdict, &record.failure) {
         (Verdict::Failed, Some(problem)) => problem,
-        (verdict, _) => return Some(format!("{} where it should fail", verdict.name())),
+        (verdict, _) => return Some(format!("{} but should have failed", verdict.name())),
     };
     if let CauseKind::Panic { .. } = problem.cause.kind {
-        return Some(format!("panics where it should fail: {}", problem.reason));
+        return Some(format!("panicked instead of failing: {}", problem.reason));
     }
     let is_wanted = |piece: &MissingPiece| missing.is_none_or(|part| piece.part == part);
     if !problem.missing.iter().any(is_wanted) {
         let part = missing.map(|part| format!(" of lab {part}")).unwrap_or_default();
-        return Some(format!("does not say what{part} is not there yet"));
+        return Some(format!("does not say what{part} is still to be written"));
     }
     None
 }

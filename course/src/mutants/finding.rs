@@ -1,4 +1,4 @@
-//! What found a bug, and the table of all.
+//! How a bug was found, and the table of all bugs.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,17 +9,17 @@ use labraft::{CauseKind, Property, Verdict};
 
 use super::patch::{Breaks, Patch};
 
-/// How many tests are named that find a bug.
+/// The most tests that the table names for a bug.
 const TESTS_NAMED: usize = 2;
-/// Within so many seeds a bug is to be found.
+/// The number of seeds within which a bug counts as found soon.
 const SOON: u64 = 20;
 
-/// How a run shows that something is wrong, from the most telling way to the least.
+/// How a run shows that something is wrong, most informative first.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum How {
-    /// It names the property that was broken.
+    /// The run names the property that was broken.
     Property(Property),
-    /// A test did not get what it expects.
+    /// An expectation of the test was not met.
     Test,
     /// The code under test panicked.
     Panicked,
@@ -28,7 +28,7 @@ pub(super) enum How {
 }
 
 impl How {
-    /// `None` when the run shows nothing.
+    /// How this run shows a failure; `None` if it does not.
     fn of(record: &RunRecord) -> Option<How> {
         let kind = record.failure.as_ref().map(|failure| &failure.cause.kind);
         Some(match record.verdict {
@@ -43,7 +43,7 @@ impl How {
         })
     }
 
-    /// As the tables have it.
+    /// The name in the tables.
     const fn name(self) -> &'static str {
         match self {
             How::Property(property) => property.name(),
@@ -61,23 +61,23 @@ impl How {
     }
 }
 
-/// What came of a bug.
+/// Whether and how a bug was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Finding {
     Found {
-        /// How many seeds it took.
+        /// The number of seeds up to and including the first that found it.
         seeds: u64,
-        /// The tests that failed under the last of them, the most telling one first.
+        /// The tests that failed under that seed, most informative first.
         tests: Vec<String>,
         how: How,
-        /// What the first test said.
+        /// The reason that the first of these tests gave.
         reason: String,
     },
     Survived,
 }
 
 impl Finding {
-    /// What the first seed shows that shows anything.
+    /// Evaluates the results of all seeds. Only the first seed with a failure counts.
     pub(super) fn of(records: &[RunRecord]) -> Finding {
         let mut all: Vec<(u64, How, &RunRecord)> = Vec::new();
         for record in records {
@@ -98,20 +98,20 @@ impl Finding {
     }
 }
 
-/// Tests that find a bug, as far as there is room.
+/// The first of the tests that find a bug, with `...` for the others.
 fn named(tests: &[String]) -> String {
     let shown = tests[..tests.len().min(TESTS_NAMED)].join(", ");
     if tests.len() > TESTS_NAMED { shown + ", ..." } else { shown }
 }
 
-/// A bug in the table.
+/// A row of the table: a bug, and how it was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Row {
     id: String,
     breaks: Breaks,
     /// How it was found; `None` when it survived.
     found: Option<Found>,
-    /// The commit of the sources that it was put into.
+    /// The commit of the sources to which the bug was applied.
     commit: String,
 }
 
@@ -165,11 +165,11 @@ impl Row {
     }
 }
 
-/// All bugs that were tried out so far.
+/// The table of all bugs tried so far.
 pub(super) struct Table {
-    /// How wide a name is.
+    /// The width of the column with the names.
     width: usize,
-    /// How many seeds each bug is given.
+    /// The number of seeds after which a bug counts as survived.
     seeds: u64,
     commit: String,
     rows: Vec<Row>,
@@ -184,7 +184,7 @@ impl Table {
         format!("{:<1$}  seeds  {2:<20}  found by", "bug", self.width, "how")
     }
 
-    /// Adds a row: what to print of it.
+    /// Adds a row, and returns a line about it to print.
     pub(super) fn add(&mut self, patch: &Patch, finding: &Finding) -> String {
         let (id, width) = (patch.id.clone(), self.width);
         let (found, line) = match finding {
@@ -204,8 +204,8 @@ impl Table {
         self.rows.iter().all(|row| row.found.is_some())
     }
 
-    /// Puts the rows into a page, in the place of earlier ones of the same bugs. Rows of bugs that
-    /// there are no more go.
+    /// Writes the rows into a page, where they replace earlier rows of the same bugs. Rows of bugs
+    /// that no longer exist are removed.
     pub(super) fn write_page(
         &self,
         path: &Path,
@@ -232,7 +232,7 @@ impl Table {
             .map_err(|error| format!("{}: {error}", path.display()))
     }
 
-    /// What it all comes to.
+    /// Sums up in one line how many bugs were found, and how.
     pub(super) fn counts(&self) -> String {
         counts(&self.rows)
     }
@@ -248,12 +248,12 @@ fn counts(rows: &[Row]) -> String {
     let exactly = count(&|row| row.breaks.is_safety() && is_exact(row));
     format!(
         "{all} bugs: {found} found, {soon} of them within {SOON} seeds; {} survived. {safety} break \
-         safety: {named} of these were named as a broken property, {exactly} as the very one.",
+         safety: {named} of these were reported as a broken property, {exactly} as the right one.",
         all - found
     )
 }
 
-/// The text of a page that has a place for the table of a profile.
+/// Reads a page, and checks that it has a place for the table of this profile.
 pub(super) fn check_page(path: &Path, profile: &str) -> Result<String, String> {
     let page = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
     if between(&page, profile).is_none() {
@@ -267,7 +267,7 @@ fn marks(profile: &str) -> [String; 2] {
     ["begin", "end"].map(|which| format!("<!-- {which}: course mutants --profile {profile} -->\n"))
 }
 
-/// A page up to its table, the table, and the rest.
+/// Splits a page into the text before the table, the table, and the text after it.
 fn between<'a>(page: &'a str, profile: &str) -> Option<(&'a str, &'a str, &'a str)> {
     let [begin, end] = marks(profile);
     let from = page.find(&begin)? + begin.len();
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_seed_that_shows_anything_counts_and_in_it_the_most_telling_test() {
+    fn the_first_seed_with_a_failure_counts_and_its_most_informative_test() {
         let failed = |test, seed, kind| record(test, seed, Verdict::Failed, kind);
         let finding = Finding::of(&[
             record("Backup2B", 1, Verdict::Unknown, CauseKind::Undecided),
@@ -353,7 +353,7 @@ mod tests {
         let rows: Vec<Row> = page.lines().filter_map(Row::parse).collect();
         assert_eq!(rows, [row("a", Some((3, How::Test))), row("b", Some((7, named)))]);
         let counts = "2 bugs: 2 found, 2 of them within 20 seeds; 0 survived. 2 break safety: 1 of \
-                      these were named as a broken property, 1 as the very one.";
+                      these were reported as a broken property, 1 as the right one.";
         assert!(page.contains(counts), "{page}");
     }
 }

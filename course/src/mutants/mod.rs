@@ -35,8 +35,8 @@ use patch::Patch;
 /// The limit on the real time of a run, in seconds. It is short because some bugs make many runs
 /// hang.
 const WALL_LIMIT_SECONDS: u64 = 10;
-/// The first seed is given up after this many failures, which are enough to name tests that find
-/// the bug. Under more seeds all failures are needed to know the first seed that finds it.
+/// The run of the first seed stops after this many failures, which are enough to name tests that
+/// find the bug. With several seeds, all failures are needed to know the first seed that finds it.
 const MAX_FAILURES: u64 = 10;
 
 #[derive(Args)]
@@ -107,7 +107,7 @@ impl MutantsArgs {
         Ok(Outcome::Judged(verdict))
     }
 
-    /// Builds with the bug and runs until something finds it; `None` when interrupted.
+    /// Builds the lab with the bug and runs tests until one finds it; `None` if interrupted.
     fn try_out(
         &self,
         patch: &Patch,
@@ -128,7 +128,7 @@ impl MutantsArgs {
         }
         for seeds in blocks(self.seeds) {
             for is_kv in [false, true] {
-                // A bug in the service does not show in the tests of Raft.
+                // The tests of Raft cannot find a bug in the service.
                 if patch.is_kv && !is_kv {
                     continue;
                 }
@@ -142,7 +142,7 @@ impl MutantsArgs {
         Ok(Some(Finding::Survived))
     }
 
-    /// Runs the tests of lab 2, or those of lab 3, under some seeds.
+    /// Runs the tests of lab 2, or those of lab 3, under some seeds; `None` if interrupted.
     fn run_tests(
         &self,
         patch: &Patch,
@@ -171,7 +171,7 @@ impl MutantsArgs {
         }
         match run_logged(command, &log, None)? {
             Ended::Interrupted => return Ok(None),
-            // Everything passed, something failed, or something is unknown: the results tell.
+            // Everything passed, something failed, or something is unknown: see the results.
             Ended::Exited(status) if matches!(status.code(), Some(0 | 1 | 4)) => {}
             ended => {
                 let output = fs::read_to_string(&log).unwrap_or_default();
@@ -197,7 +197,7 @@ impl MutantsArgs {
     }
 }
 
-/// The seeds in growing blocks: most bugs are found by the first seeds, and few need many.
+/// Splits the seeds into growing blocks: most bugs are found by the first seeds, and few need many.
 fn blocks(seeds: u64) -> impl Iterator<Item = Range<u64>> {
     let ends = (0..19).flat_map(|exponent| [1, 2, 5].map(|digit| digit * 10u64.pow(exponent)));
     let mut begin = 0;
@@ -208,7 +208,8 @@ fn blocks(seeds: u64) -> impl Iterator<Item = Range<u64>> {
     })
 }
 
-/// The root of the lab's sources: the nearest directory upwards that has `course/mutants`.
+/// The root of the lab's sources: the nearest directory, from the current one upwards, that
+/// contains `course/mutants`.
 fn root() -> Result<PathBuf, CommandError> {
     let here = std::env::current_dir()?;
     let found = here.ancestors().find(|directory| directory.join("course/mutants").is_dir());
@@ -264,8 +265,8 @@ pub(crate) fn git_apply(
     Err(CommandError::Usage(format!("{} does not apply:\n{}", patch.display(), error.trim_end())))
 }
 
-/// The command that builds the lab: in release mode, because runs should be quick, but without what
-/// makes such a build slow.
+/// The command that builds the lab: in release mode, so that runs are quick, but with settings that
+/// keep the build itself quick.
 fn build_command(scratch: &Scratch, jobs: usize) -> Command {
     let mut command = scratch.cargo();
     command

@@ -1,4 +1,4 @@
-//! The patches, and what they say of themselves in their first four lines.
+//! The patches in `course/mutants`, and the four header lines that describe each.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,11 +10,11 @@ use labraft::Property;
 pub(super) enum Breaks {
     /// A property that the lab checks.
     Property(Property),
-    /// Progress.
+    /// Liveness: the cluster no longer makes progress.
     Liveness,
-    /// Speed or size.
+    /// Speed, or the use of resources such as memory and messages.
     Performance,
-    /// What the harness's interface promises.
+    /// What the harness requires of a Raft, as documented at its interface.
     Contract,
 }
 
@@ -26,7 +26,7 @@ impl Breaks {
         Property::all().map(Breaks::Property).chain(Breaks::OTHER)
     }
 
-    /// As patches and the tables have it.
+    /// The name in patches and in the tables.
     pub(super) const fn name(self) -> &'static str {
         match self {
             Breaks::Property(property) => property.name(),
@@ -46,14 +46,13 @@ impl Breaks {
     }
 }
 
-/// One bug.
+/// A known bug, as a patch to the reference.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Patch {
-    /// Its name, and its file's.
+    /// Its name, which is also that of its file.
     pub(super) id: String,
-    /// What it breaks.
     pub(super) breaks: Breaks,
-    /// Whether it is in the key/value service.
+    /// Whether it changes the key/value service, and not Raft.
     pub(super) is_kv: bool,
     pub(super) path: PathBuf,
 }
@@ -66,14 +65,14 @@ impl Patch {
             let line = lines.next().unwrap_or_default();
             let value = line.strip_prefix(name).and_then(|rest| rest.strip_prefix(": "));
             let value = value.map(str::trim).filter(|value| !value.is_empty());
-            value.map(String::from).ok_or_else(|| {
-                wrong(format!("where {name:?} and a value should stand, there is {line:?}"))
-            })
+            value
+                .map(String::from)
+                .ok_or_else(|| wrong(format!("expected {name:?} and a value, found {line:?}")))
         };
         let (id, _what, _source) = (field("id")?, field("what")?, field("source")?);
         let property = field("property")?;
         if path.file_stem().is_none_or(|stem| stem != id.as_str()) {
-            return Err(wrong(format!("it calls itself {id:?}")));
+            return Err(wrong(format!("its id is {id:?}, which is not the name of its file")));
         }
         let breaks = Breaks::from_name(&property).ok_or_else(|| {
             let known: Vec<&str> = Breaks::all().map(Breaks::name).collect();
@@ -85,15 +84,15 @@ impl Patch {
             |place: &str| !changed.is_empty() && changed.iter().all(|p| p.starts_with(place));
         let is_kv = is_in("kvraft/src/");
         if !is_kv && !is_in("raft/src/") {
-            return Err(wrong(format!("it changes neither raft nor kvraft alone: {changed:?}")));
+            return Err(wrong(format!("it must change only raft or only kvraft, not {changed:?}")));
         }
         Ok(Patch { id, breaks, is_kv, path: path.into() })
     }
 }
 
-/// All patches of a directory, by name.
+/// Reads all patches in a directory, in the order of their names.
 pub(super) fn read_all(directory: &Path) -> Result<Vec<Patch>, String> {
-    let cannot = |path: &Path, error| format!("{} cannot be read: {error}", path.display());
+    let cannot = |path: &Path, error| format!("cannot read {}: {error}", path.display());
     let mut paths = Vec::new();
     for entry in fs::read_dir(directory).map_err(|error| cannot(directory, error))? {
         let path = entry.map_err(|error| cannot(directory, error))?.path();
@@ -121,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_says_what_a_patch_is() {
+    fn a_header_describes_its_patch() {
         let patch = parse(GOOD).unwrap();
         assert_eq!(patch.id, "no-vote");
         let safety = Breaks::Property(Property::ElectionSafety);
@@ -130,14 +129,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_header_is_said() {
+    fn mistakes_in_a_header_are_reported() {
         for (from, to, hint) in [
             ("source: student notes\n", "", "\"source\""),
             ("what: It forgets.", "what: ", "\"what\""),
-            ("no-vote", "yes-vote", "calls itself \"yes-vote\""),
+            ("no-vote", "yes-vote", "its id is \"yes-vote\""),
             ("election-safety", "safety", "not one of: election-safety"),
-            ("raft/src/core.rs", "labraft/src/lab.rs", "neither raft nor kvraft"),
-            ("+++ b/raft/src/core.rs\n", "", "neither raft nor kvraft"),
+            ("raft/src/core.rs", "labraft/src/lab.rs", "only raft or only kvraft"),
+            ("+++ b/raft/src/core.rs\n", "", "only raft or only kvraft"),
         ] {
             let error = parse(&GOOD.replace(from, to)).unwrap_err();
             assert!(error.contains("no-vote.patch") && error.contains(hint), "{error}");

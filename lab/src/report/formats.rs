@@ -118,7 +118,8 @@ pub fn github_annotations(
     text
 }
 
-/// A Markdown page for GitHub's step summary: a table of the tests, then the most frequent failures.
+/// A Markdown page for GitHub's step summary: a table of the tests, then the most frequent
+/// failures.
 pub fn github_summary(
     summary: &Summary,
     suite: &[Test],

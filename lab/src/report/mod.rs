@@ -48,8 +48,8 @@ pub fn course_words(test: &Test, answer: &Answer, replay: &str) -> String {
     text
 }
 
-/// The course's figures: virtual seconds, servers and RPCs, then bytes and commands, or operations in
-/// lab 3.
+/// The course's figures: virtual seconds, servers and RPCs, then bytes and commands, or operations
+/// in lab 3.
 fn figures(part: Part, passed: &Passed) -> String {
     let Passed { servers, rpcs, bytes, commands, .. } = passed;
     let seconds = passed.took.as_secs_f64();
@@ -60,8 +60,8 @@ fn figures(part: Part, passed: &Passed) -> String {
     }
 }
 
-/// Describes a failure: the reason, when and where it was found, the command that replays it, and the
-/// details. Empty for a run without a failure.
+/// Describes a failure: the reason, when and where it was found, the command that replays it, and
+/// the details. Empty for a run without a failure.
 pub fn failed(record: &RunRecord, replay: &str) -> String {
     let Some(failure) = &record.failure else { return String::new() };
     let verdict = record.verdict.name().to_uppercase();

@@ -9,22 +9,23 @@ use labraft::{CauseKind, Part, Test, Verdict};
 
 /// How many runs that did not pass are kept for each test: those with the lowest seeds.
 const KEPT: usize = 10;
-/// The most groups of failures. Further causes share one more group.
+/// The maximum number of groups of failures. All further causes share one more group.
 const MAX_GROUPS: usize = 100;
+const WRITING_TO_A_STRING: &str = "writing to a string cannot fail";
 
 /// The results of a sweep. Its size does not depend on the number of runs.
 #[derive(Clone, Debug, Default)]
 pub struct Summary {
     tests: BTreeMap<String, TestSummary>,
-    /// Failures by verdict and kind of cause. Once there are `MAX_GROUPS` groups, runs with any other
-    /// cause go to `None`.
+    /// Failures by verdict and kind of cause. Once there are `MAX_GROUPS` groups, runs with any
+    /// other cause go to `None`.
     groups: BTreeMap<Option<(Verdict, CauseKind)>, Group>,
 }
 
 /// The results of one test.
 #[derive(Clone, Debug)]
 pub struct TestSummary {
-    /// The test's name.
+    /// The name of the test, such as `Backup2B`.
     pub name: String,
     /// The number of runs with each verdict.
     pub counts: BTreeMap<Verdict, u64>,
@@ -110,7 +111,8 @@ impl TestSummary {
     }
 }
 
-/// The 95 % confidence interval of a rate, given `count` hits in `of` trials (Wilson's score interval).
+/// The 95 % confidence interval of a rate, given `count` hits in `of` trials (Wilson's score
+/// interval).
 pub fn rate_interval(count: u64, of: u64) -> (f64, f64) {
     const Z: f64 = 1.959_964;
     if of == 0 {
@@ -124,7 +126,7 @@ pub fn rate_interval(count: u64, of: u64) -> (f64, f64) {
 }
 
 impl Summary {
-    /// Adds a run.
+    /// Adds the result of a run to the counts of its test, and to a group if it did not pass.
     pub fn add(&mut self, record: &RunRecord) {
         let test = self.tests.entry(record.test.clone());
         test.or_insert_with(|| TestSummary::new(&record.test)).add(record);
@@ -201,11 +203,11 @@ impl Summary {
             for verdict in [Verdict::Crashed, Verdict::Hung, Verdict::Unknown, Verdict::Missed] {
                 let count = test.count(verdict);
                 if count > 0 {
-                    write!(text, "; {count} {}", verdict.name()).expect("it is a string");
+                    write!(text, "; {count} {}", verdict.name()).expect(WRITING_TO_A_STRING);
                 }
             }
             if !test.not_passed.is_empty() {
-                write!(text, "; seeds {}", test.seeds()).expect("it is a string");
+                write!(text, "; seeds {}", test.seeds()).expect(WRITING_TO_A_STRING);
             }
             text.push('\n');
         }

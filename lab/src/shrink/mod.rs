@@ -1,10 +1,10 @@
 //! Finds the fewest decisions with which a run still fails in the same way.
 //!
-//! A run is determined by its decisions. The search gives all of them their benign value, except for a
-//! set that it makes smaller and smaller, as long as the run still breaks the same property or
-//! expectation. (Zeller and Hildebrandt, "Simplifying and isolating failure-inducing input", 2002.)
-//! Decisions that occur only in the shrunk run are benign too, so the set that remains explains the
-//! failure completely.
+//! A run is determined by its decisions. The search gives all of them their neutral value, except
+//! for a set that it makes smaller and smaller, as long as the run still breaks the same property
+//! or expectation. (Zeller and Hildebrandt, "Simplifying and isolating failure-inducing input",
+//! 2002.) Decisions that occur only in the shrunk run are neutral too, so the set that remains
+//! explains the failure completely.
 //!
 //! | module | what it is |
 //! |---|---|
@@ -38,7 +38,7 @@ pub struct Shrunk {
     pub record: Option<RunRecord>,
     /// The decisions that are needed, in the order of their times.
     pub needed: Vec<Taken>,
-    /// The number of decisions in the original run that were not benign.
+    /// The number of decisions in the original run that were not neutral.
     pub of: usize,
     /// The number of runs that the search made.
     pub runs: u64,
@@ -47,16 +47,16 @@ pub struct Shrunk {
 }
 
 impl Shrunk {
-    /// Counts the needed decisions: first faults, then calls made by the clients of a generated workload,
-    /// which are not faults.
+    /// Counts the needed decisions: first faults, then calls made by the clients of a generated
+    /// workload, which are not faults.
     pub fn faults_and_calls(&self) -> (usize, usize) {
         let calls = self.needed.iter().filter(|taken| is_call(taken)).count();
         (self.needed.len() - calls, calls)
     }
 }
 
-/// Whether a decision is a call made by a client of a generated workload. Schedule 0 is that of crashes
-/// and cuts; the schedules of the clients follow.
+/// Whether a decision is a call made by a client of a generated workload. Schedule 0 is that of
+/// crashes and cuts; the schedules of the clients follow.
 fn is_call(taken: &Taken) -> bool {
     taken.address.kind == Kind::Schedule && taken.address.to > 0
 }
@@ -81,8 +81,8 @@ pub struct Progress {
     pub left: usize,
 }
 
-/// Kinds of decisions that affect only time and order. They are left out first, the least informative
-/// kind before the others.
+/// Kinds of decisions that affect only time and order. They are left out first, the least
+/// informative kind before the others.
 const TIMING: [Kind; 5] =
     [Kind::Order, Kind::RequestTransit, Kind::ReplyTransit, Kind::Unreachable, Kind::RequestDelay];
 
@@ -115,10 +115,11 @@ struct Search<'a> {
     best: Failing,
 }
 
-/// Finds the fewest decisions with which the run of `spec` still fails in the same way as `failure`.
+/// Finds the fewest decisions with which the run of `spec` still fails in the same way as
+/// `failure`.
 ///
-/// `decisions` are the decisions of that run that were not benign. The search makes at most `budget`
-/// runs, calls `progress` after each, and is deterministic.
+/// `decisions` are the decisions of that run that were not neutral. The search makes at most
+/// `budget` runs, calls `progress` after each, and is deterministic.
 ///
 /// # Errors
 /// If `make_run` fails.
@@ -145,8 +146,9 @@ pub fn shrink(
 
 impl Search<'_> {
     fn search(&mut self) -> Result<(), Stop> {
-        // In a run that was shrunk before, this would bring back decisions that are already left out.
-        if self.best.spec.benign.is_empty() {
+        // In a run that was shrunk before, this would bring back decisions that are already left
+        // out.
+        if self.best.spec.neutral.is_empty() {
             self.leave_out_kinds()?;
         }
         self.leave_out_chunks()?;
@@ -174,17 +176,17 @@ impl Search<'_> {
         Ok(is_same)
     }
 
-    /// Whether the run still fails with only these decisions, all others being benign.
+    /// Whether the run still fails with only these decisions, all others being neutral.
     fn fails_with<'b>(&mut self, decisions: impl Iterator<Item = &'b Taken>) -> Result<bool, Stop> {
         let decisions: BTreeMap<Address, u64> =
             decisions.map(|taken| (taken.address, taken.value)).collect();
         self.fails(RunSpec::only(self.seed, decisions))
     }
 
-    /// Leaves out whole kinds of decisions: all at once, those that affect only time, then one kind at a
-    /// time. The decisions of the other kinds follow from the seed.
+    /// Leaves out whole kinds of decisions: all at once, those that affect only time, then one kind
+    /// at a time. The decisions of the other kinds follow from the seed.
     fn leave_out_kinds(&mut self) -> Result<(), Stop> {
-        let all = Kind::ALL.into_iter().filter(|kind| kind.has_benign());
+        let all = Kind::ALL.into_iter().filter(|kind| kind.has_neutral());
         let mut left: BTreeSet<Kind> = all.collect();
         if self.fails(self.without(&left))? {
             return Ok(());
@@ -207,17 +209,17 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// The specification of the seed's run in which decisions of these kinds are benign.
+    /// The specification of the seed's run in which decisions of these kinds are neutral.
     fn without(&self, kinds: &BTreeSet<Kind>) -> RunSpec {
-        let benign = kinds.iter().map(|&kind| (kind, BTreeSet::new())).collect();
-        RunSpec { benign, ..RunSpec::seed(self.seed) }
+        let neutral = kinds.iter().map(|&kind| (kind, BTreeSet::new())).collect();
+        RunSpec { neutral, ..RunSpec::seed(self.seed) }
     }
 
-    /// Leaves out chunks of the decisions: halves first, then smaller and smaller ones, down to single
-    /// decisions.
+    /// Leaves out chunks of the decisions: halves first, then smaller and smaller ones, down to
+    /// single decisions.
     fn leave_out_chunks(&mut self) -> Result<(), Stop> {
-        // From here on, every decision that is not listed is benign, even one that occurs in no earlier
-        // run.
+        // From here on, every decision that is not listed is neutral, even one that occurs in no
+        // earlier run.
         let listed = self.best.decisions.clone();
         if !self.fails_with(listed.iter())? {
             return Ok(());
@@ -231,8 +233,8 @@ impl Search<'_> {
         self.leave_out_chunks_of(1)
     }
 
-    /// Leaves out chunks of this size, as long as the run still fails. The latest decisions come first,
-    /// because they influence the fewest others.
+    /// Leaves out chunks of this size, as long as the run still fails. The latest decisions come
+    /// first, because they influence the fewest others.
     fn leave_out_chunks_of(&mut self, size: usize) -> Result<(), Stop> {
         loop {
             let before = self.best.decisions.len();
@@ -244,15 +246,16 @@ impl Search<'_> {
                 self.fails_with(rest)?;
                 end = start.min(self.best.decisions.len());
             }
-            // A decision that was needed together with others may be unnecessary once they are gone.
+            // A decision that was needed together with others may be unnecessary once they are
+            // gone.
             if size > 1 || self.best.decisions.len() == before {
                 return Ok(());
             }
         }
     }
 
-    /// Tries random subsets. They can succeed where leaving out one chunk at a time does not, because
-    /// each decision that is left out changes what the others cause.
+    /// Tries random subsets. They can succeed where leaving out one chunk at a time does not,
+    /// because each decision that is left out changes what the others cause.
     fn keep_drawn(&mut self, salt: usize) -> Result<(), Stop> {
         for n in 0..DRAWN_SUBSETS {
             let tried = self.best.decisions.clone();

@@ -1,5 +1,5 @@
-//! The causal past of a failure, measured in steps of the protocol. (Lamport, "Time, clocks, and the
-//! ordering of events in a distributed system", 1978.)
+//! The causal past of a failure, measured in steps of the protocol. (Lamport, "Time, clocks, and
+//! the ordering of events in a distributed system", 1978.)
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -11,8 +11,9 @@ use labraft::{HarnessEvent, ServerState};
 
 /// Counts the steps of the protocol in the causal past of a failure.
 ///
-/// A step is a moment at which a server's term, role, vote, log, commitIndex or (for a leader) matchIndex
-/// changed, or at which a server crashed or restarted. The initial states of the servers do not count.
+/// A step is a moment at which a server's term, role, vote, log, commitIndex or (for a leader)
+/// matchIndex changed, or at which a server crashed or restarted. The initial states of the servers
+/// do not count.
 pub fn protocol_steps(events: &[Timed], failure: &FailureRecord) -> usize {
     let at = failure.at.and_then(|at| Duration::try_from_secs_f64(at).ok());
     // The time in a record is rounded.
@@ -34,8 +35,8 @@ pub fn protocol_steps(events: &[Timed], failure: &FailureRecord) -> usize {
     count_steps(events, &past)
 }
 
-/// Marks the events at the places `ends` and everything that happened before them: an event depends on
-/// the previous event at its node, and an arrival also on the message being sent.
+/// Marks the events at the places `ends` and everything that happened before them: an event depends
+/// on the previous event at its node, and an arrival also on the message being sent.
 fn past_of(events: &[Timed], ends: Vec<usize>) -> Vec<bool> {
     let (mut sent, mut replied) = (BTreeMap::new(), BTreeMap::new());
     let mut last_at: BTreeMap<Node, usize> = BTreeMap::new();

@@ -22,7 +22,7 @@ fn decisions() -> Vec<Taken> {
 
 /// The decisions of the run that a specification makes.
 fn made_by(spec: &RunSpec) -> Vec<Taken> {
-    let is_natural = |kind: &Kind| !spec.benign.contains_key(kind);
+    let is_natural = |kind: &Kind| !spec.neutral.contains_key(kind);
     let decided = |mut taken: Taken| match spec.overrides.get(&taken.address) {
         Some(&value) => {
             taken.value = value;
@@ -45,8 +45,8 @@ fn answer(decisions: Vec<Taken>, reason: Option<&str>) -> Answer {
     Answer { decisions, ..Answer::new(record, "") }
 }
 
-/// Shrinks a run whose failure, if any, `fails` derives from its decisions. The search is interrupted
-/// after `interrupted` runs.
+/// Shrinks a run whose failure, if any, `fails` derives from its decisions. The search is
+/// interrupted after `interrupted` runs.
 fn shrunk(
     budget: u64,
     interrupted: u64,

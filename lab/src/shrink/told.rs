@@ -45,13 +45,16 @@ fn sentence(taken: &Taken, calls: &Calls<'_>, events: &[Timed]) -> String {
     let microseconds = value as f64 / 1000.0;
     match address.kind {
         Kind::Order => {
-            format!("a task of {from} runs out of the order of waking at {at:.6} s")
+            format!("a task of {from} runs out of turn at {at:.6} s")
         }
         Kind::RequestTransit => {
-            format!("the request of {} takes {microseconds:.1} us longer", of_call())
+            format!(
+                "the request of {} takes {microseconds:.1} us longer than the minimum",
+                of_call()
+            )
         }
         Kind::ReplyTransit => {
-            format!("the reply to {} takes {microseconds:.1} us longer", of_call())
+            format!("the reply to {} takes {microseconds:.1} us longer than the minimum", of_call())
         }
         Kind::RequestDelay => format!("the request of {} is delayed by {value} ms", of_call()),
         Kind::RequestDrop => format!("the request of {} is lost", of_call()),
@@ -73,7 +76,7 @@ fn sentence(taken: &Taken, calls: &Calls<'_>, events: &[Timed]) -> String {
         Kind::ClockSkew => {
             let (parts, how) =
                 if value % 2 == 0 { (value / 2, "slow") } else { (value / 2 + 1, "fast") };
-            format!("the clock of {from} is {parts} parts in 1000 {how}")
+            format!("the clock of {from} runs {parts} parts in 1000 too {how}")
         }
         Kind::CrashAtSave => format!("{from} crashes during a save at {at:.6} s"),
         Kind::Configuration => format!("a fault rate is {value}"),

@@ -1,9 +1,9 @@
 //! A log with one line per event, the virtual time on the left, and one column per server.
 //!
-//! A column shows the state of its server: `L4` leads in term 4, `C5` stands for election in term 5, `f4`
-//! follows in term 4, `--` is not running, `?` is not known yet. The text of an event starts in its
-//! server's column and covers the columns to the right. Events of other nodes, such as the steps of the
-//! test, start in the first column.
+//! A column shows the state of its server: `L4` leads in term 4, `C5` stands for election in term
+//! 5, `f4` follows in term 4, `--` is not running, `?` is not known yet. The text of an event
+//! starts in its server's column and covers the columns to the right. Events of other nodes, such
+//! as the steps of the test, start in the first column.
 
 use std::io::{self, Write};
 use std::ops::Range;
@@ -17,13 +17,13 @@ use super::words::{Words, seconds};
 use crate::workers::Answer;
 use labraft::{EventKind, HarnessEvent, Role};
 
-/// The width of a server's column.
+/// The width of a server's column, in characters.
 const COLUMN: usize = 6;
 
-/// How to print a run.
+/// Options for printing the events of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Columns {
-    /// The events to print.
+    /// Selects the events to print.
     pub filter: Filter,
     /// The maximum width of a line in characters; longer lines are cut off. 0 means no limit.
     pub width: usize,
@@ -41,7 +41,8 @@ pub fn columns(answer: &Answer, how: &Columns, out: &mut impl Write) -> io::Resu
     printer.head(out)?;
     let mut failure = answer.record.failure.as_ref().and_then(|failure| {
         let at = Duration::try_from_secs_f64(failure.at?).ok()?;
-        // A failure is found after all events with the same time. Its time in the record is rounded.
+        // A failure is found after all events with the same time. Its time in the record is
+        // rounded.
         Some((events.partition_point(|timed| timed.at <= at + Duration::from_nanos(500)), failure))
     });
     for (place, timed) in events.iter().enumerate() {

@@ -10,7 +10,8 @@ use regex::Regex;
 /// Selects the events that are shown: those that meet all of these conditions.
 #[derive(Clone, Debug)]
 pub struct Filter {
-    /// The kinds of events to show. A lost message is also shown if its method's kind is among them.
+    /// The kinds of events to show. A lost message is also shown if its method's kind is among
+    /// them.
     pub kinds: BTreeSet<EventKind>,
     /// The servers whose events to show, together with the tester's; `None` shows every node.
     pub servers: Option<BTreeSet<usize>>,

@@ -1,6 +1,7 @@
 //! Views of a recorded run, made from an [`Answer`](crate::workers::Answer) and its events.
 //!
-//! All of this runs in the process that asked for the run, never in a worker beside the code under test.
+//! All of this runs in the process that asked for the run, never in a worker beside the code under
+//! test.
 //!
 //! | module | what it is |
 //! |---|---|

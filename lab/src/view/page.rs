@@ -1,7 +1,7 @@
 //! A run as one self-contained HTML page, which needs neither a network nor any other file.
 //!
-//! The events are stored as columns of numbers and a table of texts: as JSON, deflated, in base64. So no
-//! text of the run can break the page, and even 100,000 events take little space.
+//! The events are stored as columns of numbers and a table of texts: as JSON, deflated, in base64.
+//! So no text of the run can break the page, and even 100,000 events take little space.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -37,8 +37,8 @@ const VERSION: u32 = 2;
 
 /// Builds the page of a run.
 ///
-/// `replay` is the command that repeats the run. The sentences in `story`, if any, are shown below the
-/// reason for the failure.
+/// `replay` is the command that repeats the run. The sentences in `story`, if any, are shown below
+/// the reason for the failure.
 pub fn page(answer: &Answer, replay: &str, story: &[String]) -> String {
     let data = Data::new(answer, replay, story);
     let title = format!("{}, seed {}", answer.record.test, answer.record.seed);
@@ -83,7 +83,7 @@ fn escaped(text: &str) -> String {
 struct Data<'a> {
     version: u32,
     record: &'a RunRecord,
-    /// The name of the verdict.
+    /// The verdict in lower case, such as `failed`.
     verdict: &'static str,
     /// The title of the last part of the test that started.
     begun: Option<&'a str>,
@@ -115,8 +115,8 @@ struct Columns {
     node: Vec<i64>,
     /// The kind by which events are filtered, as an index into `kinds`.
     kind: Vec<u8>,
-    /// The variant of [`Event`]: `sent` 0, `delivered` 1, `lost` 2, `replied` 3, `answered` 4, `woke` 5,
-    /// `crashed` 6, `note` 7, `custom` 8.
+    /// The variant of [`Event`]: `sent` 0, `delivered` 1, `lost` 2, `replied` 3, `answered` 4,
+    /// `woke` 5, `crashed` 6, `note` 7, `custom` 8.
     what: Vec<u8>,
     /// The number of the call; for `crashed`, the number of tasks that were ended.
     call: Vec<i64>,

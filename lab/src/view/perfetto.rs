@@ -1,9 +1,9 @@
 //! A run as Chrome's trace JSON, which Perfetto and other viewers open.
 //!
-//! Each server is a process (numbered from 1, since Perfetto gives 0 another meaning), and so are the
-//! tester and all clients together. Messages are slices of nominally one microsecond, connected by flows:
-//! `bind_id` with `flow_out` and `flow_in`. Only messages that arrived have a flow, so every flow has both
-//! ends.
+//! Each server is a process (numbered from 1, since Perfetto gives 0 another meaning), and so are
+//! the tester and all clients together. Messages are slices of nominally one microsecond, connected
+//! by flows: `bind_id` with `flow_out` and `flow_in`. Only messages that arrived have a flow, so
+//! every flow has both ends.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,11 +26,12 @@ const APPLY: u64 = 5;
 const TIMERS: u64 = 6;
 const LOG: u64 = 7;
 
-/// The length of a message's slice in nanoseconds. The message itself takes no time at its sender or
-/// receiver, but a slice without length would be invisible.
+/// The length of a message's slice in nanoseconds. The message itself takes no time at its sender
+/// or receiver, but a slice without length would be invisible.
 const NOMINAL: u64 = 1000;
 
-/// Writes the run as a trace, with one trace event per line. The same run always gives the same bytes.
+/// Writes the run as a trace, with one trace event per line. The same run always gives the same
+/// bytes.
 pub fn perfetto(answer: &Answer) -> String {
     let mut trace = Trace::new(&answer.events);
     answer.events.iter().for_each(|timed| trace.add(timed));
@@ -51,11 +52,13 @@ struct Trace {
     lines: Vec<Value>,
     /// The messages that are going to arrive later in the run.
     arriving: BTreeSet<Message>,
-    /// The messages whose flow has begun. A request that arrives twice has two replies, but one flow.
+    /// The messages whose flow has begun. A request that arrives twice has two replies, but one
+    /// flow.
     begun: BTreeSet<Message>,
     /// For each process, the sorted times in nanoseconds at which it sends or receives a message.
     moments: BTreeMap<u64, Vec<u64>>,
-    /// For each process, the time in nanoseconds since when it has its role, and its state then.
+    /// For each process, the time in nanoseconds at which it took its current role, and its state
+    /// then.
     roles: BTreeMap<u64, (u64, ServerState)>,
     /// The last value of each counter.
     counters: BTreeMap<(u64, &'static str), u64>,
@@ -79,7 +82,7 @@ fn nanoseconds(timed: &Timed) -> u64 {
     u64::try_from(timed.at.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// The unit of time in the trace format.
+/// Converts nanoseconds to microseconds, the unit of time in the trace format.
 fn microseconds(ns: u64) -> f64 {
     ns as f64 / 1e3
 }
@@ -150,8 +153,8 @@ impl Trace {
         }
     }
 
-    /// Begins the flow of a message, and returns whether it has one: only if it arrives and is the first
-    /// of its call.
+    /// Begins the flow of a message, and returns whether it has one: only if it arrives and is the
+    /// first of its call.
     fn begin_flow(&mut self, message: Message) -> bool {
         self.arriving.contains(&message) && self.begun.insert(message)
     }
@@ -178,9 +181,8 @@ impl Trace {
                 }
                 return;
             }
-            HarnessEvent::Started { .. }
-            | HarnessEvent::Stopped { .. }
-            | HarnessEvent::Unordered { .. } => {}
+            // Everything else is a moment with its text.
+            _ => {}
         }
         self.moment(pid, STEPS, at, text);
     }

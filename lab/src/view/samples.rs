@@ -44,7 +44,8 @@ fn state(term: u64, role: Role) -> Event {
     HarnessEvent::State(ServerState { term, role, ..ServerState::default() }).event()
 }
 
-/// A run of two servers, in which one request arrives twice and is answered once, and another is lost.
+/// A run of two servers, in which one request arrives twice and is answered once, and another is
+/// lost.
 pub(super) fn answer() -> Answer {
     let (a, b, tester) = (Node::server(0), Node::server(1), Node::TESTER);
     let links =

@@ -1,8 +1,8 @@
 //! A part of a run as a log for ShiViz, with vector clocks.
 //!
-//! ShiViz draws an arrow wherever a clock's value for another host has risen. So only the events in the
-//! log count: a host's clock starts at 1 with its first event in the log, and names only hosts that have
-//! events there.
+//! ShiViz draws an arrow wherever a clock's value for another host has risen. So only the events in
+//! the log count: a host's clock starts at 1 with its first event in the log, and names only hosts
+//! that have events there.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -13,7 +13,8 @@ use crate::view::filter::Filter;
 use crate::view::words::Words;
 use crate::workers::Answer;
 
-/// The pattern by which ShiViz parses the log: the event, then on the next line the host and its clock.
+/// The pattern by which ShiViz parses the log: the event, then on the next line the host and its
+/// clock.
 const FORM: &str = r"(?<event>.*)\n(?<host>\S*) (?<clock>{.*})";
 
 type Clock = BTreeMap<String, u64>;

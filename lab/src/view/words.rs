@@ -9,8 +9,8 @@ use labraft::{HarnessEvent, ServerState};
 
 /// Describes the events of a run, one after the other.
 ///
-/// It remembers earlier events, so an arriving message can be shown with its contents, and a state as
-/// what has changed in it.
+/// It remembers earlier events, so an arriving message can be shown with its contents, and a state
+/// as what has changed in it.
 pub(super) struct Words {
     /// Whether each applied command is an event of its own.
     tells_applied: bool,
@@ -66,8 +66,8 @@ impl Words {
                 format!("<- {}: {words}", party(*from))
             }
             Event::Lost { call, to, method, why } => {
-                let leg = if self.replies.contains_key(call) { "the reply" } else { "the request" };
-                format!("no answer from {}: {} {leg}: {why}", party(*to), plain(method))
+                let leg = if self.replies.contains_key(call) { "reply" } else { "request" };
+                format!("no answer from {}: {} ({leg}): {why}", party(*to), plain(method))
             }
             Event::Woke { task } => format!("timer of {task:?}"),
             Event::Crashed { tasks } => format!("stops (tasks ended: {tasks})"),
@@ -128,8 +128,8 @@ fn plain(method: &str) -> &str {
     method.rsplit('.').next().unwrap_or(method)
 }
 
-/// Shortens a message's `Debug` text: without the type's name and the outermost braces, and with fields
-/// as `name=value`.
+/// Shortens a message's `Debug` text: without the type's name and the outermost braces, and with
+/// fields as `name=value`.
 fn bare(content: &str) -> String {
     let is_name = |c: char| c.is_alphanumeric() || c == '_';
     let fields = content.split_once(" { ").filter(|(name, _)| name.chars().all(is_name));

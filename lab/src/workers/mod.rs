@@ -1,8 +1,8 @@
 //! Worker processes, which isolate the lab from the code under test.
 //!
-//! That code may panic, abort, overflow its stack, block its thread, spin forever or exhaust the memory.
-//! In a process of its own, this costs a single run: the worker is killed and replaced, and the same run
-//! is repeated under observation.
+//! That code may panic, abort, overflow its stack, block its thread, spin forever or exhaust the
+//! memory. In a process of its own, this costs a single run: the worker is killed and replaced, and
+//! the same run is repeated under observation.
 //!
 //! | module | what it is |
 //! |---|---|
@@ -31,7 +31,7 @@ use labraft::RunReport;
 /// A run for a worker, sent as one line of JSON.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Job {
-    /// The test's name.
+    /// The name of the test, such as `Backup2B`.
     test: String,
     spec: RunSpec,
     profile: Profile,
@@ -46,7 +46,7 @@ struct Job {
 /// Limits for a run that is of no use once it exceeds them. It then counts as failed.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bounds {
-    /// The latest virtual time.
+    /// The maximum virtual time since the start of the run.
     pub virtual_time: Duration,
     /// The maximum number of task polls and message arrivals.
     pub events: u64,
@@ -59,7 +59,7 @@ pub enum Keep {
     /// Nothing else.
     #[default]
     Result,
-    /// The decisions with a value other than their benign one.
+    /// The decisions with a value other than their neutral one.
     Decisions,
     /// Those decisions, and all events.
     Events,
@@ -78,12 +78,12 @@ pub struct Answer {
     pub begun: Option<String>,
     /// The figures of each part that passed.
     pub passed: Vec<Passed>,
-    /// Observations that are unusual but no failure.
+    /// Observations that are unusual but not failures, as sentences.
     pub warnings: Vec<String>,
     /// The events of the run, with [`Keep::Events`].
     pub events: Vec<Timed>,
-    /// The decisions with a value other than their benign one, with [`Keep::Decisions`] or
-    /// [`Keep::Events`]. Kinds of decisions that have no benign value are not included.
+    /// The decisions with a value other than their neutral one, with [`Keep::Decisions`] or
+    /// [`Keep::Events`]. Kinds of decisions that have no neutral value are not included.
     pub decisions: Vec<Taken>,
 }
 

@@ -1,5 +1,5 @@
-//! The parent's side of the worker processes: starts them, hands out jobs, waits for answers, and kills
-//! and replaces workers that do not give one.
+//! The parent's side of the worker processes: starts them, hands out jobs, waits for answers, and
+//! kills and replaces workers that do not give one.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -48,8 +48,8 @@ pub struct Settings {
     pub profile: Profile,
     /// The memory limit of a worker in bytes, for reports only: `command` has to enforce it.
     pub memory_bytes: u64,
-    /// The real time after which a run counts as hung. It exists to end code that never returns to the
-    /// executor, so it should be far longer than any run takes.
+    /// The real time after which a run counts as hung. It exists to end code that never returns to
+    /// the executor, so it should be far longer than any run takes.
     pub wall_limit: Duration,
     /// The folder for the traces of runs that had to be repeated under observation.
     pub traces: PathBuf,
@@ -57,8 +57,9 @@ pub struct Settings {
     pub show_output: bool,
     /// The build of the workers.
     pub build: Build,
-    /// Whether the code under test may try to deceive the lab. If so, each run gets a process of its own
-    /// without environment variables, and a run that did not end is not repeated under observation.
+    /// Whether the code under test may try to deceive the lab. If so, each run gets a process of
+    /// its own without environment variables, and a run that did not end is not repeated under
+    /// observation.
     pub is_distrusted: bool,
 }
 
@@ -76,8 +77,8 @@ impl<'a> Pool<'a> {
         Pool { settings, stop }
     }
 
-    /// Runs all pairs in `jobs` workers at once, and calls `on_answer` with each answer as it arrives.
-    /// When the stop flag is set, it returns early and drops the runs in progress.
+    /// Runs all pairs in `jobs` workers at once, and calls `on_answer` with each answer as it
+    /// arrives. When the stop flag is set, it returns early and drops the runs in progress.
     ///
     /// # Errors
     /// If a worker cannot be started. Whatever happens inside a run is an answer, not an error.
@@ -305,8 +306,8 @@ struct End {
 }
 
 impl End {
-    /// What the code under test did to its process. Rust's runtime reports exhausted memory and stack
-    /// overflows only by printing these texts before it aborts.
+    /// What the code under test did to its process. Rust's runtime reports exhausted memory and
+    /// stack overflows only by printing these texts before it aborts.
     fn crash(&self) -> Crash {
         match self.how {
             How::Flood => Crash::Output,
@@ -368,7 +369,8 @@ impl Worker {
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(writer.try_clone()?)
             .stderr(writer)
-            // A process group can be killed as a whole, and Ctrl-C in the terminal does not reach it.
+            // A process group can be killed as a whole, and Ctrl-C in the terminal does not reach
+            // it.
             .process_group(0)
             .spawn()
             .map_err(|error| io::Error::other(format!("cannot start {program}: {error}")))?;

@@ -10,8 +10,8 @@ use labrpc::{TaskInfo, Timed, Watch};
 
 use crate::report::event_line;
 
-/// When the file of events exceeds this size, it is set aside and a new one begun. Only one earlier file
-/// is kept.
+/// When the file of events exceeds this size, it is set aside and a new one begun. Only one earlier
+/// file is kept.
 const MAX_LOG_BYTES: usize = 32 << 20;
 /// The size of the file with the task, which is overwritten at every poll.
 const TASK_BYTES: usize = 512;
@@ -85,8 +85,8 @@ pub(super) fn events(path: &Path) -> Vec<Timed> {
     lines.filter_map(|line| serde_json::from_slice(line).ok()).collect()
 }
 
-/// Describes the traces line by line: the task being polled and the last events. Also returns the virtual
-/// time of the last event, in seconds.
+/// Describes the traces line by line: the task being polled and the last events. Also returns the
+/// virtual time of the last event, in seconds.
 pub(super) fn tell(path: &Path) -> (Vec<String>, Option<f64>) {
     let task = std::fs::read(task_path(path)).unwrap_or_default();
     let task = String::from_utf8_lossy(&task).trim().to_string();

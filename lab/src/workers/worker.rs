@@ -17,16 +17,19 @@ use labraft::Implementation;
 use labraft::Run;
 use labraft::Test;
 
-/// Reads jobs from standard input, which must be a socket, runs them, and writes the answers back to it.
+/// Reads jobs from standard input, which must be a socket, runs them, and writes the answers back
+/// to it.
 ///
-/// The process must be the leader of its own process group. When the parent closes the connection, even
-/// in the middle of a run, the whole group is killed.
+/// The process must be the leader of its own process group. When the parent closes the connection,
+/// even in the middle of a run, the whole group is killed.
 ///
-/// `confine` is called once, before any code under test runs, to drop privileges. The process still has
-/// a single thread then, and nothing more has to be opened, except the traces of a run under observation.
+/// `confine` is called once, before any code under test runs, to drop privileges. The process still
+/// has a single thread then, and nothing more has to be opened, except the traces of a run under
+/// observation.
 ///
 /// # Errors
-/// If standard input is not a socket, a job cannot be parsed or names an unknown test, or `confine` fails.
+/// If standard input is not a socket, a job cannot be parsed or names an unknown test, or `confine`
+/// fails.
 pub fn serve(
     suite: &'static [Test],
     implementation: Implementation,
@@ -55,8 +58,8 @@ pub fn serve(
     Ok(())
 }
 
-/// The jobs as they arrive. They are read by a thread of their own, which notices that the parent is gone
-/// even while a run hangs.
+/// The jobs as they arrive. They are read by a thread of their own, which notices that the parent
+/// is gone even while a run hangs.
 #[expect(clippy::disallowed_methods, reason = "a thread outside of any simulation")]
 fn jobs_of(socket: UnixStream) -> mpsc::IntoIter<io::Result<Job>> {
     let (sender, receiver) = mpsc::channel();

@@ -7,7 +7,7 @@
 //! | `chaos` | the rates of the faults that the course's network does not have |
 //!
 //! Only this module decides whether and when a message arrives. To add a fault, add a
-//! [`Kind`](crate::Kind) with its benign value, and a rule in `message` or a function in `server`.
+//! [`Kind`](crate::Kind) with its neutral value, and a rule in `message` or a function in `server`.
 //! If the course's network does not have the fault, it also needs a rate in `chaos`. Then
 //! `docs/checks.md` lists it, and `lab/src/shrink/told.rs` says in words what the fault did.
 

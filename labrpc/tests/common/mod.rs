@@ -36,12 +36,12 @@ pub(crate) const fn ms(n: u64) -> Duration {
 
 /// A run in which all messages travel for the shortest time, so that tests know when they arrive.
 pub(crate) fn exact(seed: u64) -> RunSpec {
-    benign(RunSpec::seed(seed), &[Kind::RequestTransit, Kind::ReplyTransit])
+    neutral(RunSpec::seed(seed), &[Kind::RequestTransit, Kind::ReplyTransit])
 }
 
-/// The same run, in which all decisions of these kinds are benign.
-pub(crate) fn benign(mut spec: RunSpec, kinds: &[Kind]) -> RunSpec {
-    spec.benign.extend(kinds.iter().map(|&kind| (kind, BTreeSet::new())));
+/// The same run, in which all decisions of these kinds are neutral.
+pub(crate) fn neutral(mut spec: RunSpec, kinds: &[Kind]) -> RunSpec {
+    spec.neutral.extend(kinds.iter().map(|&kind| (kind, BTreeSet::new())));
     spec
 }
 

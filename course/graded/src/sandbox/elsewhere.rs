@@ -1,4 +1,4 @@
-//! Systems without these sandbox layers.
+//! Stand-ins for systems that do not have these sandbox layers.
 
 use std::io;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use rustix::process::{Gid, Uid};
 
 pub(super) fn become_user(_: Uid, _: Gid) -> io::Result<()> {
     Err(io::Error::other(
-        "workers can become another user on Linux only; run the grader as another user than root",
+        "workers can change their user only on Linux; do not run the grader as root",
     ))
 }
 

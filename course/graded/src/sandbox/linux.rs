@@ -23,9 +23,9 @@ pub(super) fn become_user(user: Uid, group: Gid) -> io::Result<()> {
     Ok(())
 }
 
-/// Denies access to files, except to read and execute what is in `read`, and to do anything in
-/// `write`. Also denies TCP and signals to processes outside, where the kernel can. False where it
-/// cannot deny files.
+/// Denies access to all files, except reading and executing what is in `read`, and any access to
+/// what is in `write`. Also denies TCP and signals to processes outside, if the kernel supports
+/// that. Returns false if the kernel cannot deny access to files.
 pub(super) fn deny_files(read: &[PathBuf], write: &[PathBuf]) -> io::Result<bool> {
     let all = AccessFs::from_all(ABI::V5);
     let done = Ruleset::default()
@@ -91,7 +91,7 @@ fn allowed_calls() -> Vec<i64> {
     ]
 }
 
-/// The rule that a call's first argument must compare like this with `value`.
+/// A rule that a call's first argument must satisfy: how it compares with `value`.
 fn first_argument(compare: Compare, value: u64, length: Length) -> io::Result<Vec<SeccompRule>> {
     SeccompCondition::new(0, length, compare, value)
         .and_then(|condition| SeccompRule::new(vec![condition]))
@@ -100,7 +100,7 @@ fn first_argument(compare: Compare, value: u64, length: Length) -> io::Result<Ve
 }
 
 /// Denies every system call that a run does not need. It needs memory, locks, clocks, its threads,
-/// and the files that are open already. False where the kernel has no filters.
+/// and the files that are already open. Returns false if the kernel has no filters.
 pub(super) fn deny_calls() -> io::Result<bool> {
     let mut rules: Rules = allowed_calls().into_iter().map(|call| (call, Vec::new())).collect();
     let thread = libc::CLONE_THREAD as u64;
@@ -108,7 +108,7 @@ pub(super) fn deny_calls() -> io::Result<bool> {
     // New threads, but no new processes.
     rules
         .insert(libc::SYS_clone, first_argument(Compare::MaskedEq(thread), thread, Length::Qword)?);
-    // Signals to itself, which `abort` needs; and to its process group, which has no other members.
+    // Signals to itself, which `abort` needs, and to its process group, which has no other members.
     rules.insert(libc::SYS_tgkill, first_argument(Compare::Eq, own, Length::Dword)?);
     rules.insert(libc::SYS_kill, first_argument(Compare::Eq, 0, Length::Dword)?);
     // Naming threads.
@@ -137,8 +137,8 @@ pub(super) fn deny_network() -> io::Result<bool> {
     install(rules, SeccompAction::Allow, SeccompAction::Errno(libc::EPERM as u32))
 }
 
-/// Installs a filter with one action for the calls in `rules`, and another for all others. False
-/// where the kernel has no filters.
+/// Installs a filter with the action `these` for the calls in `rules`, and the action `others` for
+/// all other calls. Returns false if the kernel has no filters.
 fn install(rules: Rules, others: SeccompAction, these: SeccompAction) -> io::Result<bool> {
     let target = std::env::consts::ARCH.try_into().map_err(io::Error::other)?;
     let filter = SeccompFilter::new(rules, others, these, target).map_err(io::Error::other)?;

@@ -1,6 +1,6 @@
 // The application: its state (what is shown and what is selected), its commands, and its start.
 
-// The colours of terms in each theme. They can be told apart with any form of colour blindness.
+// The colours of terms in each theme. Readers who are colour-blind can tell them apart, too.
 const TERMS = {
   light: ["#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#0072b2", "#d55e00", "#b8a800"],
   dark: ["#56b4e9", "#e69f00", "#22b88c", "#d88fb8", "#4b96d8", "#e8793a", "#d9cc3c"],

@@ -290,7 +290,8 @@ class Rows {
     let lastX = -9;
     for (let i = lowerBound(events, this.first); i < events.length && events[i] < this.last; i++) {
       const e = events[i];
-      if (run.kinds[run.kind[e]] !== "test" || !app.shows(e)) continue;
+      // Links that open or close are shaded in the rows of the servers.
+      if (run.what[e] !== CUSTOM || run.kinds[run.kind[e]] === "net" || !app.shows(e)) continue;
       const x = this.x(run.at[e]);
       if (x - lastX >= 1.5 || app.isHit(e)) {
         c.fillStyle = app.isHit(e) ? colours.hit : colours.faint;
