@@ -1,4 +1,6 @@
-//! Measures how long it takes to check a history for linearizability. Run with `cargo bench -p labraft`.
+//! Measures how long it takes to check a history for linearizability.
+//!
+//! Run with `cargo bench -p labraft`.
 
 use std::time::Duration;
 
@@ -11,15 +13,15 @@ fn main() {
     divan::main();
 }
 
-/// Generates the history of concurrent clients of a correct service. Each client has one operation in
-/// progress at a time. As in the course's test, half of the operations are Appends, a twentieth are Puts,
-/// and the rest are Gets.
+/// Generates the history of concurrent clients of a correct service. Each client has one operation
+/// in progress at a time. As in the course's test, half of the operations are Appends, a twentieth
+/// are Puts, and the rest are Gets.
 fn history(clients: usize, keys: usize, operations: usize) -> Vec<Operation> {
     let mut dice = SmallRng::seed_from_u64(7);
     let mut history = History::default();
     let mut states = vec![String::new(); keys];
-    // For each client, the operation's index in the history, the key, and the output once the operation
-    // has taken effect.
+    // For each client, the operation's index in the history, the key, and the output once the
+    // operation has taken effect.
     let mut under_way: Vec<Option<(usize, usize, Option<String>)>> = vec![None; clients];
     let mut calls = 0;
     while calls < operations || under_way.iter().any(Option::is_some) {

@@ -1,5 +1,5 @@
-//! The cause of a failure as data, which programs use to compare, group and count failures. The sentences
-//! for people are generated from [`Reason`](crate::Reason) and are never parsed.
+//! The cause of a failure as data, which programs use to compare, group and count failures. The
+//! sentences for people are generated from [`Reason`](crate::Reason) and are never parsed.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ pub struct Cause {
     /// What went wrong. Two runs that fail in the same way have the same kind.
     #[serde(flatten)]
     pub kind: CauseKind,
-    /// The numbers of the servers that the failure names, in ascending order; empty if it names none.
+    /// The numbers of the servers that the failure names, in ascending order. May be empty.
     pub servers: Vec<usize>,
 }
 
@@ -45,7 +45,8 @@ pub enum CauseKind {
     Stuck,
     /// The simulation was stopped before the test had finished.
     Stopped,
-    /// The code under test did something that a simulation cannot repeat, such as waiting for the real clock.
+    /// The code under test did something that a simulation cannot repeat, such as waiting for the
+    /// real clock.
     Forbidden {
         /// What the code did, as the end of a sentence that begins with `the code under test`.
         offence: String,

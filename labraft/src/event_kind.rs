@@ -1,9 +1,10 @@
 //! The kinds of events, shared by recordings, filters and views.
 //!
-//! To add a kind, add a variant to [`EventKind`] and a row to `TABLE`. The page then shows a button for the
-//! kind and marks its events with a dot, unless `markOf` in `lab/src/view/page/messages.js` returns another
-//! mark. The compiler reports where to choose the kind's colour in the log (`lab/src/view/columns.rs`).
-//! Most new events of the harness fit an existing kind: see [`HarnessEvent`](crate::HarnessEvent).
+//! To add a kind, add a variant to [`EventKind`] and a row to `TABLE`. The page then shows a button
+//! for the kind and marks its events with a dot, unless `markOf` in `lab/src/view/page/messages.js`
+//! returns another mark. The compiler reports where to choose the kind's colour in the log
+//! (`lab/src/view/columns.rs`). Most new events of the harness fit an existing kind: see
+//! [`HarnessEvent`](crate::HarnessEvent).
 
 use std::fmt;
 use std::str::FromStr;
@@ -41,8 +42,8 @@ pub enum EventKind {
     Timer,
 }
 
-/// Each kind with its name on the command line and in recordings, in the order of the enum. The page
-/// relies on the five kinds of messages coming first. Timers come last.
+/// Each kind with its name on the command line and in recordings, in the order of the enum. The
+/// page relies on the five kinds of messages coming first. Timers come last.
 const TABLE: [(EventKind, &str); 12] = [
     (EventKind::Vote, "vote"),
     (EventKind::Append, "append"),
@@ -85,8 +86,8 @@ impl EventKind {
         }
     }
 
-    /// Guesses the kind of a message from its method's name. It looks for words such as `vote` in any case,
-    /// because implementations may choose other names than the reference.
+    /// Guesses the kind of a message from its method's name. It looks for words such as `vote` in
+    /// any case, because implementations may choose other names than the reference.
     pub fn of_method(method: &str) -> EventKind {
         let method = method.to_ascii_lowercase();
         if method.contains("vote") {

@@ -19,8 +19,8 @@ pub struct Failure {
     pub server: Option<usize>,
     /// The state of the servers and their progress at that moment, as lines of text.
     pub situation: Box<[String]>,
-    /// The missing pieces that the implementation reported with [`not_yet`](crate::not_yet). Contains only
-    /// the pieces of the earliest part.
+    /// The missing pieces that the implementation reported with [`not_yet`](crate::not_yet).
+    /// Contains only the pieces of the earliest part.
     pub missing: Box<[MissingPiece]>,
 }
 
@@ -33,8 +33,8 @@ impl Failure {
         Failure { reason, at, server, situation: Box::default(), missing: Box::default() }
     }
 
-    /// The cause of the failure. Its servers are those that the reason names and the one at which the failure
-    /// was found.
+    /// The cause of the failure. Its servers are those that the reason names and the one at which
+    /// the failure was found.
     pub fn cause(&self) -> Cause {
         let mut servers = self.reason.servers();
         servers.extend(self.server);

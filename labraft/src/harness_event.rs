@@ -1,4 +1,5 @@
-//! The harness's events as structured data, stored in [`Event::Custom`] next to the text that people read.
+//! The harness's events as structured data, stored in [`Event::Custom`] next to the text that
+//! people read.
 
 use labrpc::{Event, Timed};
 use serde::{Deserialize, Serialize};
@@ -43,8 +44,8 @@ pub enum HarnessEvent {
         /// The command as text.
         command: String,
     },
-    /// The service of the server that recorded the event restored its state from a snapshot that its Raft
-    /// passed to it.
+    /// The service of the server that recorded the event restored its state from a snapshot that
+    /// its Raft passed to it.
     Restored {
         /// The last index that the snapshot covers.
         index: u64,
@@ -84,8 +85,9 @@ pub enum HarnessEvent {
 /// An entry that was written to a log: its index, its term, and its command as text.
 pub type WrittenEntry = (u64, u64, String);
 
-/// The state of a server's Raft. If the implementation has no [`probe`](crate::Raft::probe), only the term
-/// is known, and whether the server is the leader; the other fields have their default values.
+/// The state of a server's Raft. If the implementation has no [`probe`](crate::Raft::probe), only
+/// the term is known, and whether the server is the leader; the other fields have their default
+/// values.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerState {
     /// The current term.
@@ -102,11 +104,11 @@ pub struct ServerState {
     pub commit_index: u64,
     /// The highest index passed to the service.
     pub last_applied: u64,
-    /// The leader's `nextIndex` and `matchIndex` for each server; empty if the server is not the leader.
+    /// The leader's `nextIndex` and `matchIndex` for each server; empty for other roles.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub followers: Vec<(u64, u64)>,
-    /// The entries written since the server's previous [`HarnessEvent::State`]. They replace earlier
-    /// entries at the same indexes. Entries after `last_index` were removed.
+    /// The entries written since the server's previous [`HarnessEvent::State`]. They replace
+    /// earlier entries at the same indexes. Entries after `last_index` were removed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub written: Vec<WrittenEntry>,
 }
@@ -160,7 +162,7 @@ impl HarnessEvent {
         Event::Custom { kind: self.kind().name().into(), text, data }
     }
 
-    /// Reads a harness event back from a recorded event; `None` if the event is not from the harness.
+    /// Reads a harness event back from a recorded event; `None` for any other event.
     pub fn of(timed: &Timed) -> Option<HarnessEvent> {
         match &timed.event {
             Event::Custom { data: Value::Null, .. } => None,
@@ -188,7 +190,7 @@ impl HarnessEvent {
             }
             HarnessEvent::Answered { operation, .. } => operation.clone(),
             HarnessEvent::Unordered { calls } => {
-                format!("{} operations fit no order", calls.len())
+                format!("not linearizable: {} operations fit no order", calls.len())
             }
         }
     }

@@ -25,8 +25,8 @@ pub struct Passed {
     pub rpcs: u64,
     /// The number of bytes in the arguments of those RPCs and in the replies that arrived.
     pub bytes: u64,
-    /// In a Raft test, the increase of the highest index applied by any server. In a key/value test, the
-    /// number of operations that the helpers counted.
+    /// In a Raft test, the increase of the highest index applied by any server. In a key/value
+    /// test, the number of operations that the helpers counted.
     pub commands: u64,
 }
 
@@ -76,8 +76,8 @@ impl Lab {
         }
     }
 
-    /// Enables the faults of [`Chaos`](labrpc::Chaos) if the run's profile has not done so. Some tests need
-    /// them under every profile.
+    /// Enables the faults of [`Chaos`](labrpc::Chaos) if the run's profile has not done so. Some
+    /// tests need them under every profile.
     pub fn draw_chaos(&self) {
         if self.world.chaos().is_none() {
             self.world.draw_chaos();
@@ -100,7 +100,8 @@ impl Lab {
         &self.implementation
     }
 
-    /// Creates a failure at the current virtual time. `server` is the server at which it was found, if any.
+    /// Creates a failure at the current virtual time. `server` is the server at which it was found,
+    /// if any.
     pub fn failure(&self, server: Option<usize>, reason: Reason) -> Failure {
         Failure::new(reason, self.world.tester().now(), server)
     }

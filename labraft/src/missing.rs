@@ -30,10 +30,11 @@ thread_local! {
     static OF_THIS_RUN: RefCell<Option<Missing>> = const { RefCell::new(None) };
 }
 
-/// Reports that a piece of the implementation is missing. Skeletons call it where that piece belongs.
+/// Reports that a piece of the implementation is missing. Skeletons call it where that piece
+/// belongs.
 ///
-/// If the run fails, its report lists the pieces of the earliest part. A call changes nothing else, and
-/// outside a run it does nothing.
+/// If the run fails, its report lists the pieces of the earliest part. A call changes nothing else,
+/// and outside a run it does nothing.
 ///
 /// ```
 /// labraft::not_yet(labraft::Part::Raft2A, "elections");
@@ -56,8 +57,8 @@ impl Missing {
         OF_THIS_RUN.set(Some(self.clone()));
     }
 
-    /// The missing pieces of the earliest part that has any. Later parts depend on it, so their pieces are
-    /// left out.
+    /// The missing pieces of the earliest part that has any. Later parts depend on it, so their
+    /// pieces are left out.
     pub(crate) fn earliest(&self) -> Box<[MissingPiece]> {
         let pieces = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(first) = pieces.first() else { return Box::default() };

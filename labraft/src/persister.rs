@@ -9,11 +9,11 @@ use labrpc::Runtime;
 
 use crate::harness_event::HarnessEvent;
 
-/// A byte string made of shared pieces. Appending a piece and cloning take constant time, and strings
-/// with a common prefix share its memory.
+/// A byte string made of shared pieces. Appending a piece and cloning take constant time, and
+/// strings with a common prefix share its memory.
 ///
-/// A Raft whose log grows by one entry can therefore save the new state without copying the whole log.
-/// A plain `Vec<u8>` converts to a single piece.
+/// A Raft whose log grows by one entry can therefore save the new state without copying the whole
+/// log. A plain `Vec<u8>` converts to a single piece.
 ///
 /// ```
 /// use labraft::Pieces;
@@ -97,10 +97,11 @@ struct Saved {
     count: u64,
 }
 
-/// A server's simulated disk. It holds one state and one snapshot, which are saved together, atomically.
+/// A server's simulated disk. It holds one state and one snapshot, which are saved together,
+/// atomically.
 ///
-/// The harness gives each incarnation of a server a copy of what the previous one saved. Anything that
-/// a crashed incarnation writes after that is lost.
+/// The harness gives each incarnation of a server a copy of what the previous one saved. Anything
+/// that a crashed incarnation writes after that is lost.
 #[derive(Clone)]
 pub struct Persister {
     saved: Rc<RefCell<Saved>>,
@@ -119,11 +120,11 @@ impl Persister {
         Persister { saved: Rc::new(RefCell::new(saved)), runtime: Some(runtime) }
     }
 
-    /// Replaces the saved state and the saved snapshot. To keep the current snapshot, pass it again. If
-    /// there is none, pass empty bytes.
+    /// Replaces the saved state and the saved snapshot. To keep the current snapshot, pass it
+    /// again. If there is none, pass empty bytes.
     ///
-    /// Under the chaos profile, the server may crash during a save. Then nothing is saved, and whatever the
-    /// server does afterwards has no effect.
+    /// Under the chaos profile, the server may crash during a save. Then nothing is saved, and
+    /// whatever the server does afterwards has no effect.
     pub fn save(&self, state: impl Into<Pieces>, snapshot: Bytes) {
         let count = self.count() + 1;
         let saved = Saved { state: state.into(), snapshot, count };
@@ -166,7 +167,8 @@ impl Persister {
 }
 
 impl Default for Persister {
-    /// Creates an empty persister that belongs to no simulation, for an implementation's unit tests.
+    /// Creates an empty persister that belongs to no simulation, for an implementation's unit
+    /// tests.
     fn default() -> Persister {
         Persister { saved: Rc::default(), runtime: None }
     }

@@ -10,7 +10,7 @@ use labrpc::{ClientEnd, Runtime, Server};
 use crate::persister::Persister;
 pub use crate::role::Role;
 
-/// A Raft implementation that the lab can run. It is a plain value, so it can be chosen at run time.
+/// A Raft implementation that the lab can run, as a value that can be chosen at run time.
 ///
 /// ```
 /// # use std::rc::Rc;
@@ -60,8 +60,8 @@ impl fmt::Debug for Implementation {
 /// Everything that an instance of a Raft server needs.
 ///
 /// An instance lives until its server crashes. Then all of its tasks are dropped, whatever they are
-/// waiting for, and its client ends send nothing more. A restart creates a new instance from the saved
-/// state. An implementation must not hold a `RefCell` borrow or a lock across an await.
+/// waiting for, and its client ends send nothing more. A restart creates a new instance from the
+/// saved state. An implementation must not hold a `RefCell` borrow or a lock across an await.
 #[derive(Debug)]
 pub struct Env {
     /// This server's number, which is its index in `peers`.
@@ -82,27 +82,30 @@ pub struct Env {
 ///
 /// Indexes count only commands, so the first command has index 1.
 pub trait Raft {
-    /// Proposes a command. Returns the index that it will have if it is ever committed, or `None` if
-    /// this server is not the leader. The command may never be committed.
+    /// Proposes a command. Returns the index that it will have if it is ever committed, or `None`
+    /// if this server is not the leader. The command may never be committed.
     fn start(&self, command: Bytes) -> Option<Started>;
 
     /// Returns this server's current term, and whether it believes that it is the leader.
     fn state(&self) -> RaftState;
 
-    /// Tells the Raft that `snapshot` contains everything up to and including `index`, so the log may
-    /// discard those entries. The service calls this between two applied messages.
+    /// Tells the Raft that `snapshot` contains everything up to and including `index`, so the log
+    /// may discard those entries. The service calls this between two applied messages.
     fn snapshot(&self, index: u64, snapshot: Bytes);
 
     /// Shuts the instance down. Its tasks are dropped immediately afterwards.
     fn kill(&self);
 
-    /// Returns the internal state, for checks after every event. It must take constant time. Optional.
+    /// Returns the internal state, for checks after every event.
+    ///
+    /// Optional. It must take constant time, because it is called so often.
     fn probe(&self) -> Option<Probe> {
         None
     }
 
-    /// Returns the entry at an index if the log contains it, for checks. It must take constant time.
-    /// Optional.
+    /// Returns the entry at an index if the log contains it, for checks.
+    ///
+    /// Optional. It must take constant time.
     fn entry(&self, _index: u64) -> Option<EntryProbe> {
         None
     }
@@ -141,12 +144,12 @@ pub struct Probe {
     pub last_index: u64,
     /// The highest index known to be committed. It is at least the snapshot's last index.
     pub commit_index: u64,
-    /// The highest index passed to the service. A service restores the saved snapshot by itself when it
-    /// starts, so the indexes that the snapshot covers count as passed.
+    /// The highest index passed to the service. A service restores the saved snapshot by itself
+    /// when it starts, so the indexes that the snapshot covers count as passed.
     pub last_applied: u64,
-    /// The lowest index whose entry was written or removed since the last probe; `None` if there is none.
+    /// The lowest index whose entry was written or removed since the last probe, if any.
     pub lowest_written: Option<u64>,
-    /// The leader's view of each server's log, including its own; empty if the server is not the leader.
+    /// The leader's view of each server's log, including its own; empty for other roles.
     pub followers: Vec<FollowerProbe>,
 }
 
@@ -183,8 +186,8 @@ pub struct SavedState {
     pub terms: Vec<u64>,
 }
 
-/// A message from a Raft to its service: a committed command, or a snapshot that replaces all commands up
-/// to its index.
+/// A message from a Raft to its service: a committed command, or a snapshot that replaces all
+/// commands up to its index.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ApplyMsg {
     /// A committed command, which the service must apply.
@@ -205,8 +208,8 @@ pub enum ApplyMsg {
     },
 }
 
-/// Passes messages to the service, one at a time. It cannot be cloned, because two senders could apply
-/// messages out of order.
+/// Passes messages to the service, one at a time. It cannot be cloned, because two senders could
+/// apply messages out of order.
 pub struct ApplySender(RendezvousSender<ApplyMsg>);
 
 impl ApplySender {
@@ -249,8 +252,8 @@ impl ApplyReceiver {
         }
     }
 
-    /// Checks each message with `may_pass` before the service receives it. If `may_pass` returns false,
-    /// the service waits forever.
+    /// Checks each message with `may_pass` before the service receives it. If `may_pass` returns
+    /// false, the service waits forever.
     pub(crate) fn watched(self, may_pass: impl Fn(&ApplyMsg) -> bool + 'static) -> ApplyReceiver {
         ApplyReceiver { gate: Some(Box::new(may_pass)), ..self }
     }

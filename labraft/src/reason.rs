@@ -14,7 +14,7 @@ use crate::property::{Property, Violation};
 pub enum Reason {
     /// No connected server was the leader in any of ten checks over about five seconds.
     NoLeader,
-    /// Several connected servers are leaders in the same term (Election Safety, Raft paper, figure 3).
+    /// Several connected servers lead the same term (Election Safety, Raft paper, figure 3).
     TwoLeaders {
         /// The term in which they are leaders.
         term: u64,
@@ -36,15 +36,16 @@ pub enum Reason {
     CommitMismatch {
         /// The index at which they disagree.
         index: u64,
-        /// The server that just applied its command and one that had done so before, each with its command.
+        /// The server that just applied its command and one that had done so before, each with its
+        /// command.
         applied: Box<[(usize, String); 2]>,
     },
     /// A server applied an index before it had applied the previous one.
     ApplyOutOfOrder {
         /// The index that was applied.
         index: u64,
-        /// The index that should have been applied; `None` if it is only known that the previous one is
-        /// missing.
+        /// The index that should have been applied; `None` if it is only known that the previous
+        /// one is missing.
         expected: Option<u64>,
     },
     /// A Raft passed its service an invalid snapshot.
@@ -96,7 +97,7 @@ pub enum Reason {
     Expected(Expectation),
     /// A test observed something that is wrong under any network conditions.
     Wrong(Expectation),
-    /// There was no progress although a majority of servers was healthy and the others could not disturb it.
+    /// There was no progress although a majority was healthy and safe from disturbance by the others.
     Standstill {
         /// The servers of the healthy majority.
         majority: Vec<usize>,
@@ -110,7 +111,8 @@ pub enum Reason {
 /// A test's expectation that was not met.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expectation {
-    /// The message as in the source, without values. Failures with the same name are of the same kind.
+    /// The message as in the source, without values. Failures with the same name are of the same
+    /// kind.
     pub name: &'static str,
     /// The message with the values of this run.
     pub text: String,
@@ -122,7 +124,8 @@ impl From<&'static str> for Expectation {
     }
 }
 
-/// Creates an [`Expectation`] from a format string and its values. The format string becomes the name.
+/// Creates an [`Expectation`] from a format string and its values. The format string becomes the
+/// name.
 ///
 /// ```
 /// let index = 4;
@@ -198,8 +201,9 @@ impl Reason {
         }
     }
 
-    /// Whether the failure is a missed bound on time, counts or exact indexes. A correct Raft meets these
-    /// bounds on the course's network, but no Raft can guarantee them under the chaos profile.
+    /// Whether the failure is a missed bound on time, counts or exact indexes. A correct Raft meets
+    /// these bounds on the course's network, but no Raft can guarantee them under the chaos
+    /// profile.
     pub(crate) fn is_bound(&self) -> bool {
         match self {
             Reason::NoLeader

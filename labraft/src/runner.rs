@@ -97,8 +97,8 @@ impl Run {
         Run { record: yes, ..self }
     }
 
-    /// Sets whether to record the decisions that are not neutral. Recording does not affect the course of
-    /// the run.
+    /// Sets whether to record the decisions that are not neutral. Recording does not affect the
+    /// course of the run.
     pub fn record_choices(self, yes: bool) -> Run {
         Run { record_choices: yes, ..self }
     }
@@ -158,8 +158,8 @@ impl fmt::Debug for Run {
     }
 }
 
-/// Runs a test once, on a new thread of this process. Use it only for trusted code, since nothing isolates
-/// the process from the code under test.
+/// Runs a test once, on a new thread of this process. Use it only for trusted code, since nothing
+/// isolates the process from the code under test.
 pub fn run_test(
     test: &'static Test,
     implementation: Implementation,

@@ -24,8 +24,8 @@ pub struct Test {
     pub title: &'static str,
     /// The number of points that the test is worth in a grade.
     pub points: u32,
-    /// The typical CPU time of a run, in milliseconds. It is only used to divide work evenly between
-    /// machines and processes, so only the ratios between tests matter.
+    /// The typical CPU time of a run, in milliseconds. It is only used to divide work evenly
+    /// between machines and processes, so only the ratios between tests matter.
     pub cost: u32,
     /// Returns the limits beyond which a run is aborted.
     pub limits: fn() -> Limits,

@@ -9,8 +9,9 @@ pub enum Profile {
     /// The faults of the course's network: loss, delay and reordering, as configured by each test.
     #[default]
     Go,
-    /// Additional faults, drawn from the seed; see [`labrpc::Chaos`]. The test serves as a workload only.
-    /// The verdict depends on Raft's properties, agreement, confirmed values and linearizability.
+    /// Additional faults, drawn from the seed; see [`labrpc::Chaos`]. The test serves as a workload
+    /// only. The verdict depends on Raft's properties, agreement, confirmed values and
+    /// linearizability.
     Chaos,
 }
 
@@ -30,8 +31,8 @@ impl Profile {
 pub enum Verdict {
     /// No check failed.
     Passed,
-    /// A bound on time, counts or exact indexes was missed under [`Profile::Chaos`]. No Raft can guarantee
-    /// such bounds there, so this is not a failure.
+    /// A bound on time, counts or exact indexes was missed under [`Profile::Chaos`]. No Raft can
+    /// guarantee such bounds there, so this is not a failure.
     Missed,
     /// No check failed, but one gave up before it reached a result. This does not count as passed.
     Unknown,
