@@ -92,18 +92,18 @@ impl Run {
         Run { profile, ..self }
     }
 
-    /// Sets whether to record events. Recording does not affect the course of the run.
+    /// Sets whether to record events. Recording does not affect the run.
     pub fn record(self, yes: bool) -> Run {
         Run { record: yes, ..self }
     }
 
-    /// Sets whether to record the decisions that are not neutral. Recording does not affect the
-    /// course of the run.
+    /// Sets whether to record the decisions that are not neutral. Recording does not affect
+    /// the run.
     pub fn record_choices(self, yes: bool) -> Run {
         Run { record_choices: yes, ..self }
     }
 
-    /// Passes events to a watcher as they happen. Watching does not affect the course of the run.
+    /// Passes events and polls to a watcher as they happen. Watching does not affect the run.
     pub fn watch(self, watch: Box<dyn Watch>) -> Run {
         Run { watch: Some(watch), ..self }
     }
