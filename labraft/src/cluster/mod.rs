@@ -381,8 +381,7 @@ impl Cluster {
         self.ask(i, |raft| raft.state())
     }
 
-    /// Calls `question` with a server's Raft, in the context of that server. Returns `None` if the server
-    /// is not running.
+    /// Calls `question` with the Raft of server `i`. Returns `None` if the server is not running.
     pub fn ask<T>(&self, i: usize, question: impl FnOnce(&dyn Raft) -> T) -> Option<T> {
         let Instance { raft, server } = self.slots()[i].instance.clone()?;
         let answer = server.runtime().act(|| question(&*raft));
