@@ -145,8 +145,8 @@ impl Config {
     /// seconds, so it may be committed twice.
     ///
     /// # Errors
-    /// If the servers do not agree within about ten seconds, or, without `retry`, within two seconds of
-    /// the first proposal.
+    /// If the servers do not agree within about ten seconds or, without `retry`, within two seconds of the
+    /// first proposal; or if two servers applied different commands at its index.
     pub async fn one(
         &self,
         command: impl Into<Command>,

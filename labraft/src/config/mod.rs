@@ -91,7 +91,7 @@ impl Config {
         config
     }
 
-    /// Makes the service wait for a random time, at most `longest`, before it processes each command or
+    /// Makes the service wait for a random time, less than `longest`, before it processes each command or
     /// snapshot. By default, it does not wait.
     pub fn slow_service(&self, longest: Duration) {
         self.slowness.set(longest);
