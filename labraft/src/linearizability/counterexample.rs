@@ -145,7 +145,8 @@ impl Counterexample {
         let mut lines: Vec<String> = self.operations.iter().map(line).collect();
         if lines.len() < self.total {
             lines.push(
-                "no matter when its other writes happened or what its other Gets returned".into(),
+                "no matter when the key's other writes happened or what its other Gets returned"
+                    .into(),
             );
         }
         lines

@@ -185,12 +185,7 @@ fn random_history(
                 }
             }
             None => {
-                let mut value = || {
-                    values
-                        .next()
-                        .expect("a cycle does not end unless the alphabet is empty")
-                        .clone()
-                };
+                let mut value = || values.next().expect("the alphabet is not empty").clone();
                 let input = match dice.random_range(0..10) {
                     0..4 => Input::Append(value()),
                     4 => Input::Put(value()),
