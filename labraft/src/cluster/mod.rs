@@ -176,7 +176,7 @@ impl Cluster {
         self.0.lab.world().network()
     }
 
-    /// Returns the tester's runtime, which spawns tasks and tells the virtual time.
+    /// Returns the tester's runtime, which spawns tasks and keeps the virtual time.
     pub fn tester(&self) -> &Runtime {
         self.0.lab.world().tester()
     }
@@ -389,17 +389,17 @@ impl Cluster {
         Some(answer)
     }
 
-    /// Returns the number of requests that a server has received since it was last started.
+    /// Returns the number of requests that a server has received since its last start, or 0 if stopped.
     pub fn rpc_count(&self, i: usize) -> u64 {
         self.network().count(Node::server(i))
     }
 
-    /// Returns the total number of RPCs sent by all servers and clients since the run began.
+    /// Returns the total number of RPCs made by all servers and clients since the run began.
     pub fn rpc_total(&self) -> u64 {
         self.network().total_count()
     }
 
-    /// Returns the total number of bytes sent by all servers and clients since the run began.
+    /// Returns the total size in bytes of all RPC arguments, and of the replies that arrived.
     pub fn bytes_total(&self) -> u64 {
         self.network().total_bytes()
     }

@@ -10,7 +10,7 @@ use crate::raft::{EntryProbe, Probe, Raft, RaftState, Started};
 /// failed and ended the run.
 type CheckSnapshot = Box<dyn Fn(u64, &Bytes) -> bool>;
 
-/// A Raft that runs the harness's checks before it passes on certain calls of its service.
+/// A Raft that runs the harness's checks before it forwards certain calls from its service.
 pub(super) struct Overseen {
     pub(super) raft: Rc<dyn Raft>,
     /// Called before a snapshot is passed to the Raft.

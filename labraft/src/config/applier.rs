@@ -14,8 +14,8 @@ use crate::harness_event::HarnessEvent;
 use crate::raft::{ApplyMsg, Raft};
 use crate::reason::Reason;
 
-/// The first number of the random generators that [`Config::slow_service`] uses, one for each server.
-/// It is far above any client number.
+/// The number that the service adds to a server's index to get a random number generator of its own from
+/// `client_dice`. It is far above any real client number.
 const SLOW_DICE: u32 = u32::MAX / 4;
 
 /// The contents of a snapshot: the last index that it covers, and all commands up to that index. Raft

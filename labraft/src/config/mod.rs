@@ -42,7 +42,7 @@ pub struct Config {
 struct Slot {
     connected: bool,
     /// The applied commands by index. Kept across crashes, so that commands applied again after a restart
-    /// are compared with the first time.
+    /// are compared with those applied before.
     log: Vec<Option<Bytes>>,
     last_applied: u64,
     /// The highest index that the server has ever applied, including before crashes.

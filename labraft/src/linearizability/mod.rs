@@ -57,8 +57,8 @@ pub enum Linearizability {
     },
 }
 
-/// Returns whether the values written to each key are distinguishable, so that little search is needed:
-/// no value may be empty, or be a prefix of another or equal to it.
+/// Returns whether the values written to each key are distinguishable, so that little search is needed.
+/// The values must all be different, none may be empty, and none may be a prefix of another.
 pub fn can_tell_apart(operations: &[Operation]) -> bool {
     by_key(operations).values().all(|of_key| !matches!(Chains::new(of_key), Err(Unfit::Ambiguous)))
 }
