@@ -17,7 +17,7 @@
 //! | `property` | the names of the Raft properties that the harness checks |
 //! | `invariants` | checks of these properties after every step of a run |
 //! | `situation` | a summary of the cluster's state, for reports of runs that have stalled |
-//! | [`linearizability`] | checks whether the answers to key/value clients are linearizable |
+//! | [`linearizability`] | checks whether key/value histories are linearizable |
 //! | `reason` | the reasons why a run can fail, with evidence and readable messages |
 //! | `cause` | the cause of a failure in machine-readable form |
 //! | `failure` | the first failure of a run |

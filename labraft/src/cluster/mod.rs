@@ -135,7 +135,7 @@ impl Cluster {
 
     /// Cleans up after an injected crash and schedules a restart.
     fn crashed_by_chaos(&self, i: usize) {
-        self.step(|| format!("server {i} crashed at a save"));
+        self.step(|| format!("server {i} crashed during a save"));
         let enabled = self.0.enabled.borrow().clone();
         self.crash_server(i);
         self.0.enabled.replace(enabled);
