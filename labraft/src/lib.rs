@@ -1,36 +1,36 @@
-//! The lab harness: what a Raft must offer, and how it is tested. It knows no particular Raft and no
-//! particular test.
+//! The lab harness: the interface that a Raft implementation provides, and the tools that test it. The
+//! harness does not depend on any particular implementation or test.
 //!
 //! Start here: [`Raft`] and [`Env`] are the contract, [`Config`] is the course's harness, [`Test`] is
-//! one test of a suite, [`run_test`] runs it.
+//! one test of a suite, and [`run_test`] runs a test.
 //!
-//! | module | what it is |
+//! | module | contents |
 //! |---|---|
-//! | `raft` | the contract: what an implementation is given and must offer |
-//! | `persister` | what survives a crash |
-//! | `cluster` | servers that are started, crashed, cut off and counted |
+//! | `raft` | the contract: what an implementation receives and must provide |
+//! | `persister` | storage for a server's state that survives crashes |
+//! | `cluster` | a group of servers that tests start, crash and disconnect, with message and byte counts |
 //! | `config` | the Raft tests' cluster: connect, start1, crash1, one, check_one_leader, ... |
-//! | `lab` | what one run of a test is given |
-//! | `event_kind` | the kinds of events |
-//! | `harness_event` | what the harness records of a run for programs |
-//! | `state_recorder` | what to record of a Raft's state |
-//! | `property` | the properties of Raft that are checked, by name |
-//! | `invariants` | the checks of them, at every moment of every run |
-//! | `situation` | what a cluster is at, for reports of runs in which nothing goes on |
-//! | [`linearizability`] | whether what clients were answered fits one order of their operations |
-//! | `reason` | what can be wrong, with the evidence, and the sentences for people |
-//! | `cause` | the cause of a failure as data, for programs |
-//! | `failure` | the first thing that was wrong in a run |
-//! | `verdict` | how a run is judged, and under which faults |
+//! | `lab` | the environment of one test run: its world, its implementation and its results |
+//! | `event_kind` | the event kinds that recordings, filters and views share |
+//! | `harness_event` | machine-readable events that the harness records during a run |
+//! | `state_recorder` | detects changes in a server's Raft state and records them |
+//! | `property` | the names of the Raft properties that the harness checks |
+//! | `invariants` | checks of these properties after every step of a run |
+//! | `situation` | a summary of the cluster's state, for reports of runs that have stalled |
+//! | [`linearizability`] | checks whether key/value histories are linearizable |
+//! | `reason` | the reasons why a run can fail, with evidence and readable messages |
+//! | `cause` | the cause of a failure in machine-readable form |
+//! | `failure` | the first failure of a run |
+//! | `verdict` | fault profiles, and the verdict on a run |
 //! | `part` | the parts of the course's labs |
-//! | `suite` | tests as values, and patterns that choose among them |
-//! | `runner` | one run |
-//! | `missing` | what an unfinished implementation does not do yet |
-//! | `command` | the commands of the course's tests |
+//! | `suite` | test definitions, and patterns that select tests by name |
+//! | `runner` | runs a test once and reports the outcome |
+//! | `missing` | reports parts of an implementation that are not written yet |
+//! | `command` | the integer and string commands that the course's tests propose |
 //!
 //! ```
 //! use labraft::Command;
-//! // Commands are bytes to a Raft, and numbers or texts to a test.
+//! // A Raft sees commands as bytes; tests use integers and strings.
 //! assert_eq!(Command::from_bytes(&Command::from(17).to_bytes()), Some(Command::Int(17)));
 //! ```
 

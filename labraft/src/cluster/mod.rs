@@ -1,5 +1,5 @@
-//! Servers with their disks and their ends to one another: what the Raft harness and the key/value
-//! harness share.
+//! A cluster of servers with persistent storage and network connections, shared by the Raft and
+//! key/value harnesses.
 
 mod overseen;
 mod slot;
@@ -30,14 +30,14 @@ use test_part::{Figures, TestPart};
 
 pub use slot::NewServer;
 
-/// The longest that a test may take, in virtual time.
+/// The time limit of a test, in virtual time.
 const LONGEST_TEST: Duration = Duration::from_secs(120);
 
-/// Servers under test. Clones are the same cluster.
+/// The servers under test. Clones refer to the same cluster.
 ///
-/// Three differences from the Go harness. A crashed instance's tasks end at once, so what it had
-/// not yet handed over is never applied. Messages under way when a server crashes are delivered, but
-/// nobody answers for the dead. And a failure ends its run only, not the process.
+/// It differs from the Go harness in three ways. When a server crashes, its tasks end at once, so
+/// messages not yet sent on the apply channel are never applied. Messages in flight at a crash are
+/// still delivered, but a crashed server sends no replies. A failure ends only its own run.
 #[derive(Clone)]
 pub struct Cluster(Rc<Inner>);
 
@@ -45,9 +45,9 @@ struct Inner {
     lab: Lab,
     made: Duration,
     slots: RefCell<Vec<Slot>>,
-    /// Which ways between servers the test has enabled, by from and to.
+    /// Which links the test has enabled, indexed by sender, then receiver.
     enabled: RefCell<Vec<Vec<bool>>>,
-    /// How a server is started again that chaos has crashed.
+    /// Restarts a server that fault injection has crashed.
     restart: RefCell<Option<Restart>>,
     invariants: RefCell<Invariants>,
     show: Cell<ShowCommand>,
@@ -56,11 +56,11 @@ struct Inner {
 
 type Restart = Rc<dyn Fn(usize)>;
 
-/// For at most so long a server stays down that chaos has crashed.
+/// The longest time that a server stays down after fault injection has crashed it.
 const LONGEST_DOWN: Duration = Duration::from_secs(1);
 
 impl Cluster {
-    /// A cluster of so many servers, none of which runs yet.
+    /// Creates a cluster with the given number of servers, none of them started.
     pub fn new(lab: Lab, servers: usize) -> Cluster {
         let persistence = match lab.test().part {
             Part::Raft2A | Part::Raft2B => Persistence::NotYet,
@@ -87,18 +87,18 @@ impl Cluster {
         cluster
     }
 
-    /// A handle that does not keep the cluster.
+    /// Returns a weak handle, which does not keep the cluster alive.
     pub fn downgrade(&self) -> WeakCluster {
         WeakCluster(Rc::downgrade(&self.0))
     }
 
-    /// How a server is started again that chaos has crashed; its ways are enabled as they were. The
-    /// cluster keeps `start`, which therefore must not keep the cluster.
+    /// Sets the function that restarts a server after an injected crash. The cluster then restores the
+    /// server's links. To avoid a reference cycle, `start` should hold only a [`WeakCluster`].
     pub fn restart_with(&self, start: impl Fn(usize) + 'static) {
         self.0.restart.replace(Some(Rc::new(start)));
     }
 
-    /// Server `i` has run: it may have been crashed by chaos, or be in a state in which none may be.
+    /// Checks server `i` and records changes of its state, or handles an injected crash of it.
     fn check_server(&self, i: usize) {
         let slots = self.slots();
         let Some(Instance { raft, server }) = slots.get(i).and_then(|slot| slot.instance.as_ref())
@@ -124,7 +124,7 @@ impl Cluster {
         self.report_violation(i, checked);
     }
 
-    /// Whether a property holds; when it does not, the run ends.
+    /// Ends the run if a check found a violation. Returns whether the check passed.
     fn report_violation(&self, i: usize, checked: Holds) -> bool {
         if let Err(violation) = checked {
             self.0.lab.fail(Some(i), Reason::Violation(Box::new(violation)));
@@ -133,9 +133,9 @@ impl Cluster {
         true
     }
 
-    /// Cleans up after a crash, and starts the server again after a while, unless the test does.
+    /// Cleans up after an injected crash and schedules a restart.
     fn crashed_by_chaos(&self, i: usize) {
-        self.step(|| format!("server {i} crashed at a save"));
+        self.step(|| format!("server {i} crashed during a save"));
         let enabled = self.0.enabled.borrow().clone();
         self.crash_server(i);
         self.0.enabled.replace(enabled);
@@ -145,10 +145,10 @@ impl Cluster {
         let down = self.client_dice(u32::MAX / 2).span(Duration::ZERO, LONGEST_DOWN);
         self.tester().spawn_detached("restart after a crash", async move {
             cluster.sleep(down).await;
-            // Unless the test has done something with it meanwhile.
+            // The test may have restarted or stopped the server in the meantime.
             if cluster.slots()[i].incarnation == incarnation {
                 restart(i);
-                // All its ways were cut by the crash.
+                // The crash disabled all links of the server.
                 let wanted = cluster.0.enabled.borrow().clone();
                 let mut ways = Vec::new();
                 for (j, ways_of_j) in wanted.iter().enumerate() {
@@ -161,69 +161,69 @@ impl Cluster {
         });
     }
 
-    /// How many servers there are, running or not.
+    /// Returns the number of servers, running or not.
     pub fn n(&self) -> usize {
         self.slots().len()
     }
 
-    /// The run that this cluster belongs to.
+    /// Returns the environment of the test run that this cluster belongs to.
     pub fn lab(&self) -> &Lab {
         &self.0.lab
     }
 
-    /// The network, to switch its modes.
+    /// Returns the simulated network, for example to make it unreliable.
     pub fn network(&self) -> &Network {
         self.0.lab.world().network()
     }
 
-    /// The tester's tasks and time.
+    /// Returns the tester's runtime, which spawns tasks and keeps the virtual time.
     pub fn tester(&self) -> &Runtime {
         self.0.lab.world().tester()
     }
 
-    /// Waits in virtual time.
+    /// Waits for a span of virtual time.
     #[track_caller]
     pub fn sleep(&self, span: Duration) -> labrpc::Sleep {
         self.tester().sleep(span)
     }
 
-    /// The test's own random numbers.
+    /// Returns the random number generator of the test itself.
     pub fn dice(&self) -> Dice {
         self.tester().workload(0)
     }
 
-    /// The random numbers of one of the test's parallel clients.
+    /// Returns the random number generator of one of the test's parallel clients.
     pub fn client_dice(&self, client: u32) -> Dice {
         self.tester().workload(1 + client)
     }
 
-    /// Records a step of the test, for people who read the run.
+    /// Records a step of the test as readable text. `text` is called only if the run is being recorded.
     pub fn step(&self, text: impl FnOnce() -> String) {
         self.tester().record(|| Event::custom("test", text()));
     }
 
-    /// Records something for programs that read the run.
+    /// Records a machine-readable event. `event` is called only if the run is being recorded.
     pub fn record(&self, event: impl FnOnce() -> HarnessEvent) {
         self.tester().record(|| event().event());
     }
 
-    /// How commands are shown in the record, where they are not [`Command`](crate::Command)s.
+    /// Sets how recordings format commands; by default, as [`Command`](crate::Command)s.
     pub fn show_commands(&self, show: ShowCommand) {
         self.0.show.set(show);
     }
 
-    /// A failure at the current time: a test's own expectation of a time, a count or an index was not
-    /// met. See [`expectation!`](crate::expectation).
+    /// Creates a failure at the current time for a test expectation, such as a time limit, a count or an
+    /// index, that was not met. See [`expectation!`](crate::expectation).
     pub fn expected(&self, what: impl Into<Expectation>) -> Failure {
         self.failure(None, Reason::Expected(what.into()))
     }
 
-    /// A failure at the current time: the test saw something that no network can excuse.
+    /// Creates a failure at the current time for incorrect behaviour that no network fault can explain.
     pub fn wrong(&self, what: impl Into<Expectation>) -> Failure {
         self.failure(None, Reason::Wrong(what.into()))
     }
 
-    /// A failure at the current time, with the state of the servers.
+    /// Creates a failure at the current time, with a summary of the servers' state.
     pub fn failure(&self, server: Option<usize>, reason: Reason) -> Failure {
         let enabled = self.0.enabled.borrow();
         let situation = self
@@ -242,8 +242,11 @@ impl Cluster {
         self.0.slots.borrow_mut()
     }
 
-    /// Starts a server that does not run, from what it had saved, with new ends to all servers. None
-    /// of them is enabled yet.
+    /// Starts a stopped server from its saved state, with new client ends to all servers. Its links are
+    /// still disabled.
+    ///
+    /// # Panics
+    /// If the server is already running.
     pub fn start_server(&self, i: usize) -> NewServer {
         self.record(|| HarnessEvent::Started { server: i });
         let ends: Vec<ClientEnd> = (0..self.n())
@@ -257,7 +260,7 @@ impl Cluster {
         let rt = server.runtime().clone();
         let persister = {
             let slot = &mut self.slots_mut()[i];
-            assert!(slot.instance.is_none(), "server {i} is started while it runs");
+            assert!(slot.instance.is_none(), "server {i} is already running");
             slot.ends.clone_from(&ends);
             slot.incarnation += 1;
             slot.recorder.take();
@@ -282,7 +285,7 @@ impl Cluster {
         self.network().add_server(Node::server(i), &server);
         self.slots_mut()[i].instance =
             Some(Instance { raft: raft.clone(), server: server.clone() });
-        // How it starts is looked at before anything happens to it.
+        // Check the initial state before anything can change it.
         self.check_server(i);
         let cluster = self.downgrade();
         let applied = applied.watched(move |message| {
@@ -294,7 +297,7 @@ impl Cluster {
         NewServer { raft, applied, persister, server }
     }
 
-    /// Server `i`'s Raft as its service gets it.
+    /// Wraps server `i`'s Raft with the checks that run when its service calls it.
     fn overseen(&self, i: usize, raft: Rc<dyn Raft>) -> Overseen {
         let cluster = self.downgrade();
         let check_snapshot = Box::new(move |index, snapshot: &Bytes| {
@@ -311,15 +314,15 @@ impl Cluster {
         Overseen { raft, check_snapshot, check_state }
     }
 
-    /// Stops a server at once, if it runs, and cuts it off from the others. What it had saved stays;
-    /// what it had sent is delivered.
+    /// Stops a server immediately if it is running, and disables its links. Its saved state is kept, and
+    /// messages that it has already sent are still delivered.
     pub fn crash_server(&self, i: usize) {
         self.cut_off(i);
-        // Before the persister is touched, so that no late answer can tell of what is not saved.
+        // This precedes the copy of the persister, so that no late reply can reveal unsaved state.
         self.network().delete_server(Node::server(i));
         let instance = {
             let slot = &mut self.slots_mut()[i];
-            // From here on the old instance writes to a superseded copy, also while it is killed.
+            // From here on, anything the old instance saves, even during `kill`, goes to the old copy.
             slot.saved = slot.saved.as_ref().map(|saved| saved.copy(self.tester().clone()));
             slot.incarnation += 1;
             slot.instance.take()
@@ -331,7 +334,7 @@ impl Cluster {
         }
     }
 
-    /// Enables or disables the ways between a server and each of others, both there and back.
+    /// Enables or disables the links between server `i` and each of `others`, in both directions.
     pub fn link(&self, i: usize, others: impl IntoIterator<Item = usize>, enabled: bool) {
         let mut ways: Vec<(usize, usize, bool)> = Vec::new();
         for j in others {
@@ -340,7 +343,7 @@ impl Cluster {
         self.set_ways(ways);
     }
 
-    /// Opens or closes ways, by from and to, and records those of them that have changed.
+    /// Enables or disables links, given as (sender, receiver, enabled), and records those that change.
     fn set_ways(&self, ways: Vec<(usize, usize, bool)>) {
         let mut changed = Vec::new();
         for (from, to, enabled) in ways {
@@ -357,28 +360,28 @@ impl Cluster {
     }
 
     fn enable(&self, from: usize, to: usize, enabled: bool) {
-        // Whoever was never started has no ends yet.
+        // A server that was never started has no client ends.
         if let Some(end) = self.slots()[from].ends.get(to) {
             self.network().enable(end.id(), enabled);
         }
     }
 
-    /// Cuts a server off from all others. It runs on, and the tester can still talk to it.
+    /// Disconnects a server from all others. It keeps running, and the tester can still call it.
     pub fn cut_off(&self, i: usize) {
         self.link(i, 0..self.n(), false);
     }
 
-    /// Whether a server runs: it may be cut off, but it has not crashed.
+    /// Returns whether a server is running, even if it is disconnected.
     pub fn is_running(&self, i: usize) -> bool {
         self.slots()[i].instance.is_some()
     }
 
-    /// A running server's term and whether it believes that it leads.
+    /// Returns a running server's current term and whether it believes that it is the leader.
     pub fn state(&self, i: usize) -> Option<RaftState> {
         self.ask(i, |raft| raft.state())
     }
 
-    /// Asks the Raft of a running server something, on that server's behalf.
+    /// Calls `question` with the Raft of server `i`. Returns `None` if the server is not running.
     pub fn ask<T>(&self, i: usize, question: impl FnOnce(&dyn Raft) -> T) -> Option<T> {
         let Instance { raft, server } = self.slots()[i].instance.clone()?;
         let answer = server.runtime().act(|| question(&*raft));
@@ -386,27 +389,27 @@ impl Cluster {
         Some(answer)
     }
 
-    /// How many requests came to a server since it was started.
+    /// Returns the number of requests that a server has received since its last start, or 0 if stopped.
     pub fn rpc_count(&self, i: usize) -> u64 {
         self.network().count(Node::server(i))
     }
 
-    /// How many calls were made, by all servers and clients since the beginning.
+    /// Returns the total number of RPCs made by all servers and clients since the run began.
     pub fn rpc_total(&self) -> u64 {
         self.network().total_count()
     }
 
-    /// How many bytes were sent, by all servers and clients since the beginning.
+    /// Returns the total size in bytes of all RPC arguments, and of the replies that arrived.
     pub fn bytes_total(&self) -> u64 {
         self.network().total_bytes()
     }
 
-    /// The size in bytes of the largest saved state, snapshots not counted.
+    /// Returns the size in bytes of the largest saved Raft state of any server, excluding snapshots.
     pub fn log_size(&self) -> usize {
         self.largest(Persister::state_size_bytes)
     }
 
-    /// The size in bytes of the largest saved snapshot.
+    /// Returns the size in bytes of the largest saved snapshot of any server.
     pub fn snapshot_size(&self) -> usize {
         self.largest(Persister::snapshot_size_bytes)
     }
@@ -424,18 +427,18 @@ impl Cluster {
         self.slots().iter().flat_map(|slot| &slot.saved).map(size).max().unwrap_or(0)
     }
 
-    /// Begins a test, or a part of it with figures of its own. `commands` is what had been done
-    /// before, in whatever the test counts.
+    /// Begins a test, or a part of a test that is measured separately. `commands` is the test's running
+    /// count of commands or operations at this point.
     pub fn begin_at(&self, title: &str, commands: u64) {
         self.step(|| format!("begin: {title}"));
         self.0.lab.begun(title);
         *self.0.part.borrow_mut() = TestPart { title: title.into(), began: self.figures(commands) };
     }
 
-    /// Ends what [`begin_at`](Self::begin_at) began: notes its figures.
+    /// Ends the part begun by [`begin_at`](Self::begin_at) and stores its measurements.
     ///
     /// # Errors
-    /// When the test has taken more than the course's 120 s.
+    /// If the test has exceeded the course's limit of 120 s of virtual time.
     pub fn end_at(&self, commands: u64) -> Checked<()> {
         self.check_timeout()?;
         let passed = self.0.part.borrow().passed(self.figures(commands), self.n());
@@ -443,10 +446,10 @@ impl Cluster {
         Ok(())
     }
 
-    /// Stops all servers and closes the network.
+    /// Stops all servers and shuts down the network.
     ///
     /// # Errors
-    /// When the test has taken more than the course's 120 s.
+    /// If the test has exceeded the course's limit of 120 s of virtual time.
     pub fn cleanup(&self) -> Checked<()> {
         for i in 0..self.n() {
             let instance = self.slots_mut()[i].instance.take();
@@ -459,7 +462,7 @@ impl Cluster {
         self.check_timeout()
     }
 
-    /// When the test has taken too long.
+    /// Returns the virtual time by which the test must end.
     pub fn deadline(&self) -> Duration {
         self.0.made + LONGEST_TEST
     }
@@ -473,12 +476,12 @@ impl Cluster {
     }
 }
 
-/// A [`Cluster`] that may be gone.
+/// A weak handle to a [`Cluster`].
 #[derive(Clone)]
 pub struct WeakCluster(Weak<Inner>);
 
 impl WeakCluster {
-    /// The cluster, if it is still there.
+    /// Returns the cluster, or `None` if it has been dropped.
     pub fn upgrade(&self) -> Option<Cluster> {
         self.0.upgrade().map(Cluster)
     }

@@ -1,4 +1,4 @@
-//! A Raft as its service has it, with the checks in between.
+//! A wrapper around a Raft that runs the harness's checks when the service calls it.
 
 use std::rc::Rc;
 
@@ -6,15 +6,17 @@ use bytes::Bytes;
 
 use crate::raft::{EntryProbe, Probe, Raft, RaftState, Started};
 
-/// Checks a snapshot that the service made up to an index; false when the check ended the run.
+/// Checks a snapshot that the service made, given the last index it covers. Returns false if the check
+/// failed and ended the run.
 type CheckSnapshot = Box<dyn Fn(u64, &Bytes) -> bool>;
 
-/// A Raft that lets the checks look first at what its service asks of it.
+/// A Raft that runs the harness's checks before it forwards certain calls from its service.
 pub(super) struct Overseen {
     pub(super) raft: Rc<dyn Raft>,
-    /// Called before the Raft gets a snapshot.
+    /// Called before a snapshot is passed to the Raft.
     pub(super) check_snapshot: CheckSnapshot,
-    /// Called before a probe reaches the service, because a probe reports some changes only once.
+    /// Called before the service probes the Raft: some changes are reported by one probe only, and the
+    /// checks must see them.
     pub(super) check_state: Box<dyn Fn()>,
 }
 

@@ -1,4 +1,4 @@
-//! One server of a cluster: what runs now, and what outlives a crash.
+//! One server of a cluster: its running instance, and the data that survives a crash.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -10,39 +10,41 @@ use crate::persister::Persister;
 use crate::raft::{ApplyReceiver, Raft};
 use crate::state_recorder::StateRecorder;
 
-/// What is known of one server.
+/// The harness's data about one server, kept across crashes.
 #[derive(Default)]
 pub(super) struct Slot {
+    /// The running instance, or `None` while the server is stopped.
     pub(super) instance: Option<Instance>,
-    /// Its ends to each server; new ones for each incarnation.
+    /// The client ends to each server, replaced whenever the server starts.
     pub(super) ends: Vec<ClientEnd>,
+    /// The server's persistent storage, or `None` before its first start.
     pub(super) saved: Option<Persister>,
-    /// How often it was started or stopped by the test.
+    /// Incremented whenever the server is started or stopped.
     pub(super) incarnation: u64,
     pub(super) recorder: RefCell<StateRecorder>,
 }
 
-/// One incarnation of a server.
+/// A running instance of a server, from one start to the next crash or shutdown.
 #[derive(Clone)]
 pub(super) struct Instance {
     pub(super) raft: Rc<dyn Raft>,
     pub(super) server: Server,
 }
 
-/// What a service is made from: a Raft that was just started, and its server.
+/// A newly started Raft, with everything that a service on top of it needs.
 pub struct NewServer {
-    /// The Raft.
+    /// The started Raft instance, to which the service submits commands and snapshots.
     pub raft: Rc<dyn Raft>,
-    /// Where the Raft's committed commands and snapshots come out.
+    /// Receives the commands and snapshots that the Raft delivers to the service.
     pub applied: ApplyReceiver,
-    /// What survives a crash: the Raft's state, and the service's snapshot.
+    /// The persistent storage: the Raft's state and the service's snapshot.
     pub persister: Persister,
-    /// Where the service registers its handlers, and spawns its tasks.
+    /// The server on which the service registers its RPC handlers and spawns its tasks.
     pub server: Server,
 }
 
 impl Instance {
-    /// Kills the Raft, and everything that it and its service have spawned.
+    /// Kills the Raft, then ends all tasks that it and its service have spawned.
     pub(super) fn end(self) {
         self.server.runtime().act(|| self.raft.kill());
         self.server.crash();

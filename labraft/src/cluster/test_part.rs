@@ -1,21 +1,22 @@
-//! What a test, or a part of it, has used: calls, bytes, commands and time.
+//! Measurements of a test or a part of it: RPCs, bytes, commands and time.
 
 use std::time::Duration;
 
 use crate::lab::Passed;
 
-/// The figures of a run at one moment.
+/// A run's counters at one moment, all counted from the start of the run.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Figures {
     /// Virtual time since the run began.
     pub(super) now: Duration,
+    /// RPCs sent by all servers and clients.
     pub(super) rpcs: u64,
     pub(super) bytes: u64,
-    /// In whatever the test counts.
+    /// Commands or operations, as counted by the test.
     pub(super) commands: u64,
 }
 
-/// A test, or a part of it with figures of its own.
+/// A test, or a part of it that is measured separately.
 #[derive(Default)]
 pub(super) struct TestPart {
     pub(super) title: String,
@@ -23,7 +24,7 @@ pub(super) struct TestPart {
 }
 
 impl TestPart {
-    /// What the part has used, when it ends with these figures.
+    /// Computes what this part used, given the counters at its end.
     pub(super) fn passed(&self, ended: Figures, servers: usize) -> Passed {
         Passed {
             title: self.title.clone(),

@@ -1,4 +1,4 @@
-//! The service of the Raft tests: it writes down what each server applies, and compares.
+//! The service of the Raft tests. It logs what each server applies and compares the logs.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -14,11 +14,12 @@ use crate::harness_event::HarnessEvent;
 use crate::raft::{ApplyMsg, Raft};
 use crate::reason::Reason;
 
-/// The services' own dice, among those of the test's parallel clients.
+/// The number that the service adds to a server's index to get a random number generator of its own from
+/// `client_dice`. It is far above any real client number.
 const SLOW_DICE: u32 = u32::MAX / 4;
 
-/// What the service puts into a snapshot: its last index, and every command up to it. The place of
-/// index 0 is empty.
+/// The contents of a snapshot: the last index that it covers, and all commands up to that index. Raft
+/// indexes start at 1, so `log[0]` is `None`.
 #[derive(Serialize, Deserialize)]
 struct Snapshot {
     last_included_index: u64,
@@ -26,7 +27,7 @@ struct Snapshot {
 }
 
 impl Config {
-    /// Starts the task that takes what server `i` applies. It belongs to that incarnation.
+    /// Spawns the task that processes the apply messages of server `i`. It ends when the server stops.
     pub(super) fn spawn_applier(&self, i: usize, new: NewServer) {
         let config = self.clone();
         let NewServer { raft, mut applied, server, .. } = new;
@@ -49,7 +50,7 @@ impl Config {
         });
     }
 
-    /// The plain applier ignores snapshots.
+    /// Processes a message for tests without snapshots: checks commands and ignores snapshots.
     fn apply_plain(&self, i: usize, server: &Server, message: ApplyMsg) -> Result<(), Reason> {
         match message {
             ApplyMsg::Command { index, command } => self.check_logs(i, server, index, command),
@@ -57,6 +58,8 @@ impl Config {
         }
     }
 
+    /// Processes a message for tests with snapshots: commands must arrive in order without gaps, and every
+    /// [`SNAPSHOT_INTERVAL`] commands the service makes a snapshot.
     fn apply_with_snapshots(
         &self,
         i: usize,
@@ -85,8 +88,8 @@ impl Config {
         }
     }
 
-    /// Compares with what any server applied at this index, checks that server `i` has the entry
-    /// before it, and writes it down.
+    /// Logs a command that server `i` applied, after checking that no server applied a different command
+    /// at this index and that server `i` has already applied the preceding index.
     fn check_logs(
         &self,
         i: usize,
@@ -129,7 +132,7 @@ impl Config {
         labrpc::encode(&snapshot).expect("a list of commands can be encoded").into()
     }
 
-    /// What a service does when it starts: it goes on from the saved snapshot, if there is one.
+    /// Restores the service of server `i` from its saved snapshot, if there is one, when it starts.
     pub(super) fn load_snapshot(&self, i: usize, snapshot: &Bytes) {
         if !snapshot.is_empty()
             && let Err(reason) = self.install(i, None, snapshot)
@@ -138,12 +141,12 @@ impl Config {
         }
     }
 
-    /// Replaces what server `i` applied by what a snapshot holds. It is not checked that this leads
-    /// forward; the course's harness does not either.
+    /// Replaces the log of server `i` with the contents of a snapshot. Like the course's harness, it
+    /// accepts snapshots that are older than the log.
     fn install(&self, i: usize, index: Option<u64>, snapshot: &Bytes) -> Result<(), Reason> {
         let bad = |what: String| Reason::BadSnapshot { index: index.unwrap_or(0), what };
         let decoded: Snapshot = labrpc::decode(snapshot)
-            .map_err(|error| bad(format!("is not one that the service made: {error}")))?;
+            .map_err(|error| bad(format!("was not made by the service: {error}")))?;
         let last = decoded.last_included_index;
         if index.is_some_and(|index| index != last) {
             return Err(bad(format!("covers everything up to {last}")));
@@ -155,6 +158,7 @@ impl Config {
     }
 }
 
+/// Adds an applied command or snapshot to the run's fingerprint and records it as an event.
 fn note_applied(server: &Server, index: u64, bytes: &[u8], fact: impl FnOnce() -> HarnessEvent) {
     server.runtime().fingerprint(index, labrpc::hash_bytes(bytes));
     server.runtime().record(|| fact().event());

@@ -1,4 +1,4 @@
-//! What a test asks of the cluster: who leads, what is committed, and agreement on a command.
+//! Checks that tests make: which server leads, what is committed, and whether servers reach agreement.
 
 use std::time::Duration;
 
@@ -13,16 +13,16 @@ use crate::reason::Reason;
 const MILLISECOND: Duration = Duration::from_millis(1);
 
 impl Config {
-    /// The connected server that leads in the newest term. Looks up to ten times, about half a second
-    /// apart, waiting before each look.
+    /// Returns the connected leader of the highest term. Checks up to ten times, waiting about half a
+    /// second before each check.
     ///
     /// # Errors
-    /// When two connected servers lead in one term, or nobody leads after the tenth look.
+    /// If two connected servers are leaders in the same term, or the tenth check still finds no leader.
     pub async fn check_one_leader(&self) -> Checked<usize> {
         for _ in 0..10 {
             let pause = 450 + self.dice().below(100) as u32;
             self.sleep(pause * MILLISECOND).await;
-            // Server and term of those that say that they lead, the newest term last.
+            // The term and server of each connected leader, sorted by term.
             let mut leaders: Vec<(u64, usize)> = Vec::new();
             for i in (0..self.n()).filter(|&i| self.is_connected(i)) {
                 if let Some(state) = self.state(i)
@@ -49,10 +49,10 @@ impl Config {
         Err(self.failure(None, Reason::NoLeader))
     }
 
-    /// The term that all connected servers are in.
+    /// Returns the current term of the connected servers, or 0 if none is both connected and running.
     ///
     /// # Errors
-    /// When they are not in the same one.
+    /// If two connected servers are in different terms.
     pub fn check_terms(&self) -> Checked<u64> {
         let mut first: Option<(usize, u64)> = None;
         for i in (0..self.n()).filter(|&i| self.is_connected(i)) {
@@ -69,10 +69,10 @@ impl Config {
         Ok(first.map_or(0, |(_, term)| term))
     }
 
-    /// Checks that no connected server says that it leads.
+    /// Checks that no connected server believes that it is the leader.
     ///
     /// # Errors
-    /// When one does.
+    /// If a connected server believes that it is the leader.
     pub fn check_no_leader(&self) -> Checked<()> {
         for i in (0..self.n()).filter(|&i| self.is_connected(i)) {
             if self.state(i).is_some_and(|state| state.is_leader) {
@@ -82,11 +82,11 @@ impl Config {
         Ok(())
     }
 
-    /// How many servers have applied something at this index, connected or not, running or not; and
-    /// what it is.
+    /// Returns how many servers have applied a command at this index, and the command. Disconnected and
+    /// crashed servers count too.
     ///
     /// # Errors
-    /// When two of them applied different commands.
+    /// If two servers applied different commands at this index.
     pub fn n_committed(&self, index: u64) -> Checked<(usize, Option<Bytes>)> {
         let mut count = 0;
         let mut found: Option<(usize, Bytes)> = None;
@@ -105,11 +105,12 @@ impl Config {
         Ok((count, found.map(|(_, command)| command)))
     }
 
-    /// Waits until at least `n` servers have applied something at this index, and says what. `None`
-    /// when meanwhile a server has left `start_term` behind, if one is given.
+    /// Waits until at least `n` servers have applied a command at this index, and returns the command.
+    /// If `start_term` is given, returns `None` as soon as a server is in a later term.
     ///
     /// # Errors
-    /// When they have not after about half a minute.
+    /// If fewer than `n` servers have applied a command after about half a minute, or two servers applied
+    /// different commands.
     pub async fn wait(
         &self,
         index: u64,
@@ -139,12 +140,13 @@ impl Config {
         Ok(command)
     }
 
-    /// Gets one command agreed on: proposes it to whoever leads, and waits until `expected_servers`
-    /// have applied it. With `retry`, it is proposed again when that takes more than two seconds (and
-    /// may be committed twice). Returns its index.
+    /// Proposes a command to the leader, waits until at least `expected_servers` servers have applied it,
+    /// and returns its index. With `retry`, the command is proposed again if this takes more than two
+    /// seconds, so it may be committed twice.
     ///
     /// # Errors
-    /// When there is no agreement after about ten seconds, or without `retry` after the first try.
+    /// If the servers do not agree within about ten seconds or, without `retry`, within two seconds of the
+    /// first proposal; or if two servers applied different commands at its index.
     pub async fn one(
         &self,
         command: impl Into<Command>,
@@ -160,7 +162,7 @@ impl Config {
         };
         let began = self.tester().now();
         let mut is_accepted = false;
-        // The next server to try; its increment comes first, so server 1 is tried first.
+        // The last server tried. It is incremented before use, so server 1 is tried first.
         let mut next = 0;
         while self.tester().now() - began < Duration::from_secs(10) {
             let Some(Started { index, .. }) = self.start_anywhere(&mut next, &bytes) else {
@@ -183,7 +185,7 @@ impl Config {
         Err(no_agreement(is_accepted))
     }
 
-    /// Proposes a command to each connected server in turn until one accepts it.
+    /// Proposes a command to the connected servers in turn, starting after `next`, until one accepts it.
     fn start_anywhere(&self, next: &mut usize, command: &Bytes) -> Option<Started> {
         for _ in 0..self.n() {
             *next = (*next + 1) % self.n();

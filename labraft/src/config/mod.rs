@@ -1,5 +1,5 @@
-//! The course's `config` of the Raft tests: a cluster that a test starts, crashes, cuts off and asks,
-//! and a service that checks what each server applies.
+//! The Raft tests' harness, modelled on the course's `config`: a cluster whose servers a test can start,
+//! crash and disconnect, with a service that checks what each server applies.
 
 mod applier;
 mod checks;
@@ -18,37 +18,38 @@ use crate::failure::Checked;
 use crate::lab::Lab;
 use crate::raft::Started;
 
-/// How long the course lets an election take: `RaftElectionTimeout`.
+/// The time in which the tests expect an election to finish (the course's `RaftElectionTimeout`).
 pub const RAFT_ELECTION_TIMEOUT: Duration = Duration::from_millis(1000);
-/// The service makes a snapshot each so many commands.
+/// The number of commands between two snapshots of the service.
 pub const SNAPSHOT_INTERVAL: u64 = 10;
-/// The saved state must stay below this where snapshots are made: `MAXLOGSIZE`.
+/// The limit on the size of the saved Raft state in tests with snapshots (the course's `MAXLOGSIZE`).
 pub const MAX_LOG_SIZE_BYTES: usize = 2000;
 
-/// A [`Cluster`] whose servers can be connected and disconnected, and whose service writes down
-/// what each of them applies. Clones are the same one.
+/// A [`Cluster`] for the Raft tests, with a service that logs and checks what each server applies. Clones
+/// refer to the same cluster.
 #[derive(Clone)]
 pub struct Config {
     cluster: Cluster,
     /// Whether the service makes snapshots.
     snapshot: bool,
     servers: Rc<RefCell<Vec<Slot>>>,
-    /// How long the service takes for each message, at most.
+    /// The longest delay of the service before it processes a message.
     slowness: Rc<Cell<Duration>>,
 }
 
-/// What the service and the test know of one server.
+/// The harness's data about one server: its connection, and what it has applied.
 #[derive(Clone, Default)]
 struct Slot {
     connected: bool,
-    /// What it applied, by index. Survives crashes: what a new incarnation applies again is compared.
+    /// The applied commands by index. Kept across crashes, so that commands applied again after a restart
+    /// are compared with those applied before.
     log: Vec<Option<Bytes>>,
     last_applied: u64,
-    /// The highest index that it ever applied.
+    /// The highest index that the server has ever applied, including before crashes.
     max_index: u64,
 }
 
-/// Everything that a cluster offers, a `Config` offers as well.
+/// Makes all methods of [`Cluster`] available on `Config`.
 impl Deref for Config {
     type Target = Cluster;
 
@@ -58,8 +59,9 @@ impl Deref for Config {
 }
 
 impl Lab {
-    /// The course's `make_config`: a cluster of `servers`, all started and connected, on an unreliable
-    /// network or not, with the applier that makes snapshots or the plain one.
+    /// Creates a cluster of `servers` servers, all started and connected, like the course's `make_config`.
+    /// `unreliable` makes the network delay and lose messages; `snapshot` makes the service take
+    /// snapshots.
     pub fn make_config(&self, servers: usize, unreliable: bool, snapshot: bool) -> Config {
         Config::new(self.clone(), servers, unreliable, snapshot)
     }
@@ -89,8 +91,8 @@ impl Config {
         config
     }
 
-    /// From now on the service takes a drawn time below this for each command and each snapshot. At first
-    /// it takes none.
+    /// Makes the service wait for a random time, less than `longest`, before it processes each command or
+    /// snapshot. By default, it does not wait.
     pub fn slow_service(&self, longest: Duration) {
         self.slowness.set(longest);
     }
@@ -103,13 +105,15 @@ impl Config {
         self.servers.borrow_mut()
     }
 
-    /// Stops a server at once. What it had saved stays; what it had sent is delivered.
+    /// Disconnects a server and stops it immediately. Its saved state is kept, and messages that it has
+    /// already sent are still delivered.
     pub fn crash1(&self, i: usize) {
         self.disconnect(i);
         self.crash_server(i);
     }
 
-    /// Starts a server from what it had saved, crashing it first if it runs. It is not connected.
+    /// Starts a server from its saved state, crashing it first if it is running. The server stays
+    /// disconnected until [`connect`](Self::connect) is called.
     pub fn start1(&self, i: usize) {
         self.crash1(i);
         self.start_instance(i);
@@ -122,7 +126,7 @@ impl Config {
         self.spawn_applier(i, new);
     }
 
-    /// Connects a server with all that are connected, itself included.
+    /// Connects a server to all servers that are currently connected.
     pub fn connect(&self, i: usize) {
         self.step(|| format!("connect server {i}"));
         self.servers_mut()[i].connected = true;
@@ -130,7 +134,7 @@ impl Config {
         self.link(i, connected, true);
     }
 
-    /// Cuts a server off from all others. It runs on, and the tester can still talk to it.
+    /// Disconnects a server from all others. It keeps running, and the tester can still call it.
     pub fn disconnect(&self, i: usize) {
         if std::mem::take(&mut self.servers_mut()[i].connected) {
             self.step(|| format!("disconnect server {i}"));
@@ -138,12 +142,12 @@ impl Config {
         self.cut_off(i);
     }
 
-    /// Whether a server is connected.
+    /// Returns whether the test has connected a server to the network.
     pub fn is_connected(&self, i: usize) -> bool {
         self.servers()[i].connected
     }
 
-    /// Proposes a command at a server; `None` when it does not lead or does not run.
+    /// Proposes a command to a server. Returns `None` if the server is not the leader or is not running.
     pub fn start(&self, i: usize, command: impl Into<Command>) -> Option<Started> {
         self.start_bytes(i, &command.into().to_bytes())
     }
@@ -160,20 +164,20 @@ impl Config {
         started
     }
 
-    /// Begins a test, or a part of it with figures of its own.
+    /// Begins a test, or a part of a test that is measured separately.
     pub fn begin(&self, title: &str) {
         self.begin_at(title, self.max_index());
     }
 
-    /// Ends what [`begin`](Self::begin) began: notes its figures.
+    /// Ends the part begun by [`begin`](Self::begin) and stores its measurements.
     ///
     /// # Errors
-    /// When the test has taken more than the course's 120 s.
+    /// If the test has exceeded the course's limit of 120 s of virtual time.
     pub fn end(&self) -> Checked<()> {
         self.end_at(self.max_index())
     }
 
-    /// The highest index applied anywhere: the course counts commands by it.
+    /// Returns the highest index applied by any server, which the course uses as its count of commands.
     fn max_index(&self) -> u64 {
         self.servers().iter().map(|slot| slot.max_index).max().unwrap_or(0)
     }

@@ -1,54 +1,56 @@
-//! The key/value model where written values can be told apart: then each answer of a Get shows which
-//! writes it saw, in which order, and the search needs neither strings nor many choices.
+//! A faster key/value model for histories in which all written values are distinguishable. Each answer
+//! to a Get then shows which writes it saw and in which order, so the search does not handle strings and
+//! has few choices.
 //!
-//! It requires that the values written to the key are all different, that none is empty, and that none
-//! is the beginning of another: then an answer is a row of written values in only one way. A Put starts
-//! a new row. All answers that begin with the same Put (or with none) must be beginnings of the longest
-//! of them, the Put's *chain*. For example, from these answers of Gets, where `a` and `d` were put and the
-//! others appended, come two chains:
+//! The values written to the key must all be different, none may be empty, and none may be a prefix of
+//! another. An answer can then be split into written values in only one way. All answers that begin with
+//! the same Put, or with no Put, must be prefixes of the longest of them, which is the Put's *chain*. For
+//! example, if `a` and `d` were written by Puts and the other letters by Appends, these answers form two
+//! chains:
 //!
 //! ```text
 //!   answers:  "ab"  "abc"  "d"  "de"          chains:  a b c   and   d e
 //! ```
 //!
-//! Two rules follow, and both are exact:
+//! Two rules follow, neither of which loses a valid order:
 //!
-//! - While a Get of the present chain is not placed, the only write that can be next is the chain's
-//!   next one, and only after the Gets that saw the present value: after any other write, those Gets
-//!   could never be placed.
-//! - When all Gets of the present chain are placed, the value cannot be seen again until another
-//!   Put: all such states are one, [`KeyState::Unseen`]. In it, a write that no Get saw can be placed at
-//!   any time without changing what comes after.
+//! - Until all Gets of the current chain are placed, the only write that can come next is the next one
+//!   of the chain, and it must follow all Gets that saw the current value. After any other write, the
+//!   remaining Gets could never be placed.
+//! - Once all Gets of the current chain are placed, no remaining Get sees the value until another Put
+//!   begins a chain. All such states are therefore represented by [`KeyState::Unseen`], in which a write
+//!   that no Get saw can be placed without affecting later operations.
 
 use std::collections::BTreeMap;
 
 use super::history::{Input, Operation, shortened};
 use super::search::{Interval, Model};
 
-/// The operations of one key that matter: answered Gets, and writes that were answered or seen.
+/// The operations of one key that constrain the order: answered Gets, and writes that were answered or
+/// seen by a Get.
 pub(super) struct Chains {
     roles: Vec<Role>,
     chains: Vec<Chain>,
 }
 
-/// What an operation is to the chains.
+/// How an operation relates to the chains.
 #[derive(Copy, Clone, PartialEq, Eq)]
 enum Role {
-    /// A Get that saw this many writes of a chain.
+    /// A Get that saw the first `seen` writes of a chain.
     Get { chain: usize, seen: usize },
     /// The Put that begins a chain.
     FirstOf { chain: usize },
-    /// A write at this place of a chain.
+    /// An Append at a position of a chain, counted from 0.
     At { chain: usize, place: usize },
     /// A write that no Get saw.
     Unseen,
 }
 
-/// The longest row of writes that any Get saw after one Put, or after none.
+/// The longest sequence of writes that any Get saw, beginning with a given Put or with no Put.
 struct Chain {
-    /// The writes in the order of their places, by their numbers.
+    /// The operation numbers of the writes, in order.
     writes: Vec<usize>,
-    /// By a number of writes: how many Gets saw exactly as many.
+    /// `gets[n]` is the number of Gets that saw exactly the first `n` writes.
     gets: Vec<usize>,
 }
 
@@ -64,19 +66,20 @@ impl Chain {
     }
 }
 
-/// Why there are no chains.
+/// Why the operations of a key cannot be arranged in chains.
 pub(super) enum Unfit {
-    /// An answer can be read in several ways.
+    /// The written values are not distinguishable, so answers could be split in several ways.
     Ambiguous,
-    /// The answers contradict one another in any order.
+    /// No order can explain the answers, for the reason given.
     Contradiction(String),
 }
 
-/// The chain without a Put.
+/// The index of the chain that begins with no Put, from the initial empty value.
 const INITIAL: usize = 0;
 
 impl Chains {
-    /// The chains of a key's operations, and when each operation that matters was under way.
+    /// Builds the chains of a key's operations. Also returns the intervals of the operations that
+    /// constrain the order.
     pub(super) fn new(operations: &[&Operation]) -> Result<(Chains, Vec<Interval>), Unfit> {
         let values = Values::new(operations)?;
         let mut builder = Builder::new(operations);
@@ -89,8 +92,8 @@ impl Chains {
         Ok(builder.finish())
     }
 
-    /// The state when this many writes of a chain are placed, and none of the Gets that saw exactly
-    /// these.
+    /// Returns the state after the first `placed` writes of a chain, before any Get that saw exactly
+    /// these writes.
     fn at(&self, chain: usize, placed: usize) -> KeyState {
         self.seen_here(chain, placed, self.chains[chain].gets[placed])
     }
@@ -105,10 +108,10 @@ impl Chains {
     }
 }
 
-/// Builds the chains, Get by Get.
+/// Builds the chains from one answered Get after another.
 struct Builder<'a> {
     operations: &'a [&'a Operation],
-    /// By the operation's number. Operations without a role were not seen so far.
+    /// The roles by operation number. Operations that no Get has seen so far are absent.
     roles: BTreeMap<usize, Role>,
     chains: Vec<Chain>,
 }
@@ -118,10 +121,10 @@ impl<'a> Builder<'a> {
         Builder { operations, roles: BTreeMap::new(), chains: vec![Chain::new(Vec::new())] }
     }
 
-    /// A Get saw these writes, in this order.
+    /// Adds a Get whose answer consists of these writes, in this order.
     fn add_get(&mut self, get: usize, writes: &[usize]) -> Result<(), Unfit> {
         let chain = self.chain_of(writes);
-        // The Put that begins a chain has its place already.
+        // The Put that begins a chain is already in it.
         let first_place = usize::from(chain != INITIAL);
         for place in first_place..writes.len() {
             self.add_write(chain, place, writes)?;
@@ -132,8 +135,8 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    /// The chain that an answer of these writes belongs to, which is a new one if it begins with a Put
-    /// that was not seen before.
+    /// Returns the chain to which an answer of these writes belongs, after creating it if the answer
+    /// begins with a Put that no earlier answer contained.
     fn chain_of(&mut self, writes: &[usize]) -> usize {
         let Some(&first) = writes.first().filter(|&&first| self.is_put(first)) else {
             return INITIAL;
@@ -151,40 +154,41 @@ impl<'a> Builder<'a> {
         matches!(self.operations[write].input, Input::Put(_))
     }
 
-    /// An answer has `writes[place]` at this place of its chain.
+    /// Adds `writes[place]` to the chain at position `place`, or checks that it is already there.
     fn add_write(&mut self, chain: usize, place: usize, writes: &[usize]) -> Result<(), Unfit> {
         let write = writes[place];
         let text = self.operations[write].written().unwrap_or_default();
         if self.is_put(write) {
-            return contradiction(format!("the answer has {text:?} put after others"));
+            return contradiction(format!(
+                "the answer contains the Put of {text:?} after other writes"
+            ));
         }
         let here = Role::At { chain, place };
         match self.roles.get(&write) {
-            // It makes the chain longer.
+            // The write extends the chain.
             None if place == self.chains[chain].writes.len() => {
                 self.chains[chain].push(write);
                 self.roles.insert(write, here);
                 Ok(())
             }
-            // Another answer had it at the same place.
+            // Another answer had the write at the same position.
             Some(role) if *role == here => Ok(()),
             Some(_) if writes[..place].contains(&write) => {
-                contradiction(format!("the answer has {text:?} twice"))
+                contradiction(format!("the answer contains {text:?} twice"))
             }
-            _ => {
-                contradiction(format!("two answers do not agree on what was there before {text:?}"))
-            }
+            _ => contradiction(format!("two answers disagree on what precedes {text:?}")),
         }
     }
 
-    /// The chains, with the operations that matter numbered anew, and their intervals.
+    /// Returns the chains and the intervals of the operations that constrain the order, which are
+    /// renumbered from 0.
     fn finish(self) -> (Chains, Vec<Interval>) {
         let mut roles = Vec::new();
         let mut intervals = Vec::new();
         for (i, operation) in self.operations.iter().enumerate() {
             let role = self.roles.get(&i).copied().unwrap_or(Role::Unseen);
-            // A write that was neither seen nor answered need not have happened; an unanswered Get says
-            // nothing.
+            // A write that was neither seen nor answered may be left out of the order, and an unanswered
+            // Get does not constrain it.
             let matters =
                 role != Role::Unseen || (!operation.is_get() && operation.answered.is_some());
             if matters {
@@ -200,19 +204,19 @@ fn contradiction<T>(what: String) -> Result<T, Unfit> {
     Err(Unfit::Contradiction(what))
 }
 
-/// The value of the key, as far as it matters.
+/// The state of the key, reduced to what the remaining Gets can observe.
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum KeyState {
-    /// It stands in a chain of which not all Gets are placed.
+    /// The value belongs to a chain, and some Gets of this chain are not placed yet.
     Seen {
-        /// The chain.
+        /// The index of the chain.
         chain: usize,
-        /// How many of its writes are placed.
+        /// The number of the chain's writes that are placed.
         placed: usize,
-        /// How many of the Gets that saw exactly these writes are not placed.
+        /// The number of unplaced Gets that saw exactly these writes.
         gets_left: usize,
     },
-    /// No Get that is left saw it.
+    /// No unplaced Get saw the current value.
     Unseen,
 }
 
@@ -245,7 +249,7 @@ impl Model for Chains {
     }
 }
 
-/// The written values of a key, sorted, each with the number of its write.
+/// The values written to a key, sorted, each with the operation number of its write.
 struct Values<'a>(Vec<(&'a str, usize)>);
 
 impl<'a> Values<'a> {
@@ -254,24 +258,25 @@ impl<'a> Values<'a> {
         let mut values: Vec<_> =
             written.filter_map(|(i, operation)| Some((operation.written()?, i))).collect();
         values.sort_unstable();
-        // All that begin with a value follow it directly; the empty one begins them all.
+        // In sorted order, a value is directly followed by those that it is a prefix of.
         let is_ambiguous = values.windows(2).any(|pair| pair[1].0.starts_with(pair[0].0));
         let has_empty = values.first().is_some_and(|first| first.0.is_empty());
         if is_ambiguous || has_empty { Err(Unfit::Ambiguous) } else { Ok(Values(values)) }
     }
 
-    /// The writes whose values an answer is made of.
+    /// Splits an answer into written values and returns the operation numbers of their writes.
     fn of_answer(&self, answer: &str) -> Result<Vec<usize>, Unfit> {
         let mut writes = Vec::new();
         let mut rest = answer;
         while !rest.is_empty() {
-            // Anything between a value and what begins with it would begin with the value as well.
+            // If a written value is a prefix of `rest`, it is the last value not greater than `rest`:
+            // it would also be a prefix of any value in between.
             let place = self.0.partition_point(|&(value, _)| value <= rest);
             let found = place.checked_sub(1).map(|place| self.0[place]);
             let Some((value, write)) = found.filter(|(value, _)| rest.starts_with(value)) else {
                 let rest = shortened(rest);
                 return contradiction(format!(
-                    "the answer has {rest}, which no client had asked to write by then"
+                    "the answer contains {rest}, which no client had tried to write by then"
                 ));
             };
             writes.push(write);

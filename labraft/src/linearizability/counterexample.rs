@@ -1,4 +1,4 @@
-//! Of a history that fits no order, the few operations that show it.
+//! Reduces a history that is not linearizable to a few operations that prove it.
 
 use std::fmt;
 
@@ -7,26 +7,29 @@ use super::history::Operation;
 use super::key::check_key;
 use super::search::SearchResult;
 
-/// How many steps each check may take while a counterexample is made smaller. A check that takes longer
-/// counts as no: then the counterexample is right, but not the smallest.
+/// The number of steps allowed for each check while a counterexample is reduced. A check that exceeds it
+/// counts as not proving a violation, so the counterexample is still correct but may be larger than
+/// necessary.
 const BUDGET: u64 = 100_000;
 
-/// Operations of one key that show that the history fits no order: these Gets, together with these writes
-/// at their times, and any other write at any time.
+/// Operations of one key that prove that a history is not linearizable. No order explains these Gets when
+/// these writes happened at their recorded times, even if the key's other writes could have happened at
+/// any time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Counterexample {
-    /// The key.
+    /// The key whose operations are not linearizable.
     pub key: String,
-    /// What is wrong with them.
+    /// An explanation of the contradiction, for the report.
     pub why: String,
-    /// The operations, in the order of their calls. Each is needed: without one of these Gets, or if one
-    /// of these writes could have happened at any time, there would be an order.
+    /// The operations, in the order of their calls. As far as the budget allows, each is necessary:
+    /// without one of these Gets, or if one of these writes could have happened at any time, an order
+    /// would exist.
     pub operations: Vec<Operation>,
-    /// The number of operations that the key has in all.
+    /// The total number of operations on the key.
     pub total: usize,
 }
 
-/// A counterexample among a key's operations, which fit no order.
+/// Finds a small counterexample among a key's operations, which must not be linearizable.
 pub(super) fn find(key: &str, operations: &[&Operation]) -> Counterexample {
     let mut left: Vec<Operation> = operations.iter().map(|&each| each.clone()).collect();
     stop_early(&mut left);
@@ -51,7 +54,7 @@ fn is_impossible(operations: &[Operation]) -> bool {
     check_key(&all, BUDGET) == SearchResult::Impossible
 }
 
-/// Cuts the history off after the first answer that makes it wrong.
+/// Truncates the history after the first answer that makes it impossible to explain.
 fn stop_early(operations: &mut Vec<Operation>) {
     let answers = operations.iter().filter_map(|each| each.answered);
     let mut moments: Vec<u64> = answers.map(|moment| moment.order).collect();
@@ -62,12 +65,12 @@ fn stop_early(operations: &mut Vec<Operation>) {
     }
 }
 
-/// The history as it was known at a moment: later calls were not made, later answers had not come.
+/// Returns the history up to position `at`, without later calls and later answers.
 fn cut_off(operations: &[Operation], at: u64) -> Vec<Operation> {
     let mut known = Vec::new();
     for operation in operations.iter().filter(|each| each.called.order <= at) {
         let answered = operation.answered.filter(|moment| moment.order <= at);
-        // A Get without an answer says nothing.
+        // A Get without an answer does not constrain the order.
         if !operation.is_get() || answered.is_some() {
             known.push(Operation { answered, ..operation.clone() });
         }
@@ -75,28 +78,29 @@ fn cut_off(operations: &[Operation], at: u64) -> Vec<Operation> {
     known
 }
 
-/// Leaves out Gets while the history stays wrong.
+/// Removes all Gets that are not needed to prove the violation.
 fn drop_gets(operations: &mut Vec<Operation>) {
     let gets: Vec<usize> = (0..operations.len()).filter(|&i| operations[i].is_get()).collect();
     let needed = smallest_part(&gets, |kept| is_impossible(&with_gets(operations, kept)));
     *operations = with_gets(operations, &needed);
 }
 
-/// All writes, and these Gets.
+/// Returns all writes and the Gets with the given indices.
 fn with_gets(operations: &[Operation], gets: &[usize]) -> Vec<Operation> {
     let numbered = operations.iter().enumerate();
     let kept = numbered.filter(|(i, each)| !each.is_get() || gets.contains(i));
     kept.map(|(_, each)| each.clone()).collect()
 }
 
-/// The writes, by the places of their calls, without whose times there would be an order.
+/// Returns the writes whose times are needed to prove the violation, as the positions of their calls.
 fn writes_whose_time_matters(operations: &[Operation]) -> Vec<u64> {
     let writes: Vec<usize> = (0..operations.len()).filter(|&i| !operations[i].is_get()).collect();
     let needed = smallest_part(&writes, |timed| is_impossible(&with_times_of(operations, timed)));
     needed.iter().map(|&i| operations[i].called.order).collect()
 }
 
-/// The operations, but all writes except these may have happened at any time.
+/// Returns the operations with only the writes in `timed` tied to their times. All other writes may
+/// happen at any time, or not at all.
 fn with_times_of(operations: &[Operation], timed: &[usize]) -> Vec<Operation> {
     let mut loosened = operations.to_vec();
     for (i, each) in loosened.iter_mut().enumerate() {
@@ -109,8 +113,8 @@ fn with_times_of(operations: &[Operation], timed: &[usize]) -> Vec<Operation> {
     loosened
 }
 
-/// A part of `all` that is still enough and has nothing superfluous: leaves out halves, then smaller parts,
-/// down to single elements, as long as the rest is enough.
+/// Returns a small part of `all` that still satisfies `is_enough`. It tries to remove halves, then ever
+/// smaller chunks, down to single elements.
 fn smallest_part(all: &[usize], mut is_enough: impl FnMut(&[usize]) -> bool) -> Vec<usize> {
     if is_enough(&[]) {
         return Vec::new();
@@ -134,12 +138,14 @@ fn smallest_part(all: &[usize], mut is_enough: impl FnMut(&[usize]) -> bool) -> 
 }
 
 impl Counterexample {
-    /// The operations, a line each: client, from when to when, what.
+    /// Formats the operations for a report, one per line: the client, the times of the call and the
+    /// answer in seconds, and the operation. If the key has other operations, a last line says that they
+    /// make no difference.
     pub fn lines(&self) -> Vec<String> {
         let mut lines: Vec<String> = self.operations.iter().map(line).collect();
         if lines.len() < self.total {
             lines.push(
-                "whenever its other writes happened, and whatever its other Gets were answered"
+                "no matter when the key's other writes happened or what its other Gets returned"
                     .into(),
             );
         }

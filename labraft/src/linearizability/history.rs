@@ -1,61 +1,61 @@
-//! What clients did: operations with the moments of their calls and answers.
+//! The operations of clients, with the times of their calls and answers.
 
 use std::fmt;
 use std::time::Duration;
 
 use super::search::Interval;
 
-/// A moment of a run.
+/// The time of a call or an answer in a run.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct Moment {
-    /// Virtual time, for people.
+    /// The virtual time, used only for display.
     pub at: Duration,
-    /// Its place among all calls and answers of the history, so that two moments at the same time have
-    /// an order.
+    /// The position among all calls and answers of the history, which orders events that share a virtual
+    /// time.
     pub order: u64,
 }
 
-/// What a client asked for.
+/// The request of an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
-    /// The value; empty when the key is absent.
+    /// Reads the value of the key; an absent key reads as empty.
     Get,
-    /// To replace the value.
+    /// Replaces the value of the key.
     Put(String),
-    /// To add to the end of the value.
+    /// Appends to the value of the key.
     Append(String),
 }
 
-/// One operation of one client.
+/// A Get, Put or Append that a client called, and its answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operation {
-    /// The client's number.
+    /// The number of the client that called the operation.
     pub client: usize,
-    /// The key.
+    /// The key that the operation reads or writes.
     pub key: String,
-    /// What it asked for.
+    /// The kind of operation, with the value to write.
     pub input: Input,
-    /// The moment of the call.
+    /// When the client called the operation.
     pub called: Moment,
-    /// The moment of the answer; `None` when there was none.
+    /// When the answer arrived, or `None` if none did.
     pub answered: Option<Moment>,
-    /// The answer to a Get; empty without one.
+    /// The value that a Get returned; empty for writes and unanswered Gets.
     pub output: String,
 }
 
 impl Operation {
-    /// Whether this is a Get.
+    /// Returns whether the operation is a Get, which only reads.
     pub fn is_get(&self) -> bool {
         self.input == Input::Get
     }
 
-    /// When it was under way, for the search.
+    /// Returns the interval between the call and the answer, as the search needs it.
     pub(super) fn interval(&self) -> Interval {
         let answered = self.answered.map(|moment| moment.order);
         Interval { called: self.called.order, answered }
     }
 
-    /// The value that it wrote, if it is a write.
+    /// Returns the value of a Put or an Append, or `None` for a Get.
     pub fn written(&self) -> Option<&str> {
         match &self.input {
             Input::Get => None,
@@ -64,7 +64,7 @@ impl Operation {
     }
 }
 
-/// The operations of a run, in the order of their calls.
+/// The recorded operations of a run, in the order of their calls.
 #[derive(Clone, Debug, Default)]
 pub struct History {
     operations: Vec<Operation>,
@@ -72,7 +72,8 @@ pub struct History {
 }
 
 impl History {
-    /// A client calls. Returns the number of the call, for [`answer`](Self::answer).
+    /// Records a client's call at virtual time `at`, and returns the number that
+    /// [`answer`](Self::answer) needs.
     pub fn call(&mut self, client: usize, key: &str, input: Input, at: Duration) -> usize {
         let called = self.moment(at);
         let (key, output) = (key.into(), String::new());
@@ -80,10 +81,11 @@ impl History {
         self.operations.len() - 1
     }
 
-    /// A call is answered; `output` is the value that a Get got.
+    /// Records the answer to a call at virtual time `at`. `output` is the value that a Get returned, and
+    /// empty for writes.
     ///
     /// # Panics
-    /// When no call has that number.
+    /// If no call has the number `call`.
     pub fn answer(&mut self, call: usize, output: impl Into<String>, at: Duration) {
         let answered = self.moment(at);
         let operation = &mut self.operations[call];
@@ -96,7 +98,7 @@ impl History {
         Moment { at, order: self.moments }
     }
 
-    /// All operations, in the order of their calls.
+    /// Returns all recorded operations, in the order of their calls.
     pub fn operations(&self) -> &[Operation] {
         &self.operations
     }
@@ -117,7 +119,8 @@ impl fmt::Display for Operation {
     }
 }
 
-/// A value in quotation marks; of a long one, both ends and its length.
+/// Formats a value as a quoted string. A value of more than 72 characters is shortened to its first and
+/// last 24, followed by its length in bytes.
 pub fn shortened(value: &str) -> String {
     const ENDS: usize = 24;
     let length = value.chars().count();

@@ -1,11 +1,11 @@
-//! Whether the operations of one key are linearizable.
+//! Checks the operations of one key, with the faster model where it applies.
 
 use super::chains::{Chains, Unfit};
 use super::history::Operation;
 use super::plain::Plain;
 use super::search::{SearchResult, search};
 
-/// Whether there is an order of one key's operations, searched in at most `budget` steps.
+/// Searches for an order that explains one key's operations, in at most `budget` steps.
 pub(super) fn check_key(operations: &[&Operation], budget: u64) -> SearchResult {
     match Chains::new(operations) {
         Ok((chains, intervals)) => search(&chains, &intervals, budget),

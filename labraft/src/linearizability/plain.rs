@@ -1,11 +1,11 @@
-//! The key/value model as it is: a key's state is its value.
+//! The general key/value model, in which the state of a key is its value as a string.
 
 use std::rc::Rc;
 
 use super::history::{Input, Operation};
 use super::search::{Interval, Model};
 
-/// The operations of one key, without the Gets that have no answer.
+/// The operations of one key, excluding Gets without an answer.
 pub(super) struct Plain<'a> {
     operations: Vec<&'a Operation>,
 }

@@ -1,68 +1,74 @@
-//! The search for an order: Wing and Gong's, with Lowe's memory of what was tried before ("Testing
-//! for linearizability", 2017).
+//! The search for an order of operations: Wing and Gong's algorithm, with Lowe's cache of visited
+//! configurations ("Testing for linearizability", 2017).
 //!
-//! It builds an order from the front. The next operation must have been called before the first answer
-//! among the operations that are not placed yet. When none of these is possible, the last one placed is
-//! taken back. What was tried is remembered: the set of placed operations, with the state they lead to.
+//! The search builds an order from the front. The next operation must have been called before the first
+//! answer among the operations that are not placed yet. If none of these operations is possible, the
+//! search backtracks by removing the last one placed. It caches the configurations that it has visited,
+//! each a set of placed operations with the resulting state, and does not visit them again.
 
 use std::collections::BTreeSet;
 
-/// What operations do to the state of one object. Operations are known by their numbers.
+/// A sequential specification: the effect of each operation on the state of an object. Operations are
+/// numbered from 0, in the order of their calls.
 pub trait Model {
-    /// The object's state.
+    /// The type of the object's state.
     type State: Clone + Ord;
 
-    /// The state before the first operation.
+    /// Returns the state before the first operation.
     fn initial(&self) -> Self::State;
 
-    /// The state after an operation, or `None` when it cannot have got its answer in this state.
+    /// Returns the state after an operation, or `None` if the operation cannot return its recorded answer
+    /// in this state.
     fn apply(&self, state: &Self::State, operation: usize) -> Option<Self::State>;
 
-    /// What remembering a state costs, in steps: its size in memory, compared with others.
+    /// Returns the cost of caching a state, in steps. States that use more memory should cost more.
     fn weight(&self, _: &Self::State) -> u64 {
         1
     }
 
-    /// Whether this operation can be placed at once wherever it is possible, because every order that
-    /// places it later would also do with it placed now. This is true of reads. Such an operation is never
-    /// taken back to try others.
+    /// Returns whether this operation can always be placed as soon as it is possible, because any valid
+    /// order that places it later stays valid if it is moved forward. This holds for reads. The search
+    /// does not try alternatives to such an operation.
     fn is_eager(&self, operation: usize) -> bool;
 }
 
-/// When an operation was under way, counted in one order of all calls and answers.
+/// The interval between an operation's call and its answer, as positions in the order of all calls and
+/// answers.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct Interval {
-    /// The place of the call.
+    /// The position of the call.
     pub called: u64,
-    /// The place of the answer. An operation without an answer may also be left out of the order.
+    /// The position of the answer. An operation without an answer may be left out of the order.
     pub answered: Option<u64>,
 }
 
-/// Whether there is an order of the operations.
+/// The result of a search for an order of the operations.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum SearchResult {
-    /// There is one.
+    /// A valid order exists.
     Possible,
-    /// There is none.
+    /// No valid order exists.
     Impossible,
-    /// The budget was used up before either was known.
+    /// The budget ran out before the search found an order or ruled one out.
     Unknown {
-        /// How many steps were taken: tries to place an operation.
+        /// The number of steps taken: attempts to place an operation, plus the cost of cached states.
         steps: u64,
     },
 }
 
-/// Searches for an order of the operations that is possible in the model and in which each operation
-/// stands between its call and its answer, in at most `budget` steps. Operations come in the order of
-/// their calls.
+/// Searches for an order of the operations that is valid in the model and in which each operation takes
+/// effect between its call and its answer, in at most `budget` steps.
+///
+/// # Panics
+/// If the operations are not in the order of their calls.
 pub fn search<M: Model>(model: &M, operations: &[Interval], budget: u64) -> SearchResult {
     let mut pending = Pending::new(operations);
     let mut state = model.initial();
     let mut tried: BTreeSet<(Placed, M::State)> = BTreeSet::new();
-    // What is placed, each with the state before it.
+    // The operations placed so far, each with the state before it.
     let mut order: Vec<(usize, M::State)> = Vec::new();
     let mut steps = 0;
-    // Where to go on looking for the next operation to place.
+    // Where the search for the next operation to place continues.
     let mut from = pending.first();
     while pending.answered_left > 0 {
         let mut possible = |is_eager: bool, from: usize| {
@@ -74,7 +80,7 @@ pub fn search<M: Model>(model: &M, operations: &[Interval], budget: u64) -> Sear
                 Some((operation, model.apply(&state, operation)?, is_eager))
             })
         };
-        // After a step back there is no eager operation here: it would have been placed before.
+        // After backtracking, no eager operation is possible here: it would have been placed first.
         let eager = if from == pending.first() { possible(true, from) } else { None };
         let found = eager.or_else(|| possible(false, from));
         if steps > budget {
@@ -83,7 +89,7 @@ pub fn search<M: Model>(model: &M, operations: &[Interval], budget: u64) -> Sear
         if let Some((operation, after, is_eager)) = found {
             let has_choice = !is_eager && pending.has_choice();
             pending.place(operation);
-            // Where there is no choice, nothing is remembered: soon there is one, or it is the end.
+            // Cache only configurations with a choice. Without one, there is only one way to continue.
             if has_choice {
                 steps += model.weight(&after);
             }
@@ -96,7 +102,7 @@ pub fn search<M: Model>(model: &M, operations: &[Interval], budget: u64) -> Sear
             }
             continue;
         }
-        // The last one that was not the only thing to do.
+        // Backtrack to the last operation that was not eager.
         loop {
             let Some((operation, before)) = order.pop() else { return SearchResult::Impossible };
             pending.take_back(operation);
@@ -110,19 +116,19 @@ pub fn search<M: Model>(model: &M, operations: &[Interval], budget: u64) -> Sear
     SearchResult::Possible
 }
 
-/// A set of placed operations, for comparisons: the words of a bit set, from the first word that is not
-/// full to the last one that is not empty.
+/// The set of placed operations in a form that can be compared: the words of a bit set, from the one with
+/// the first unplaced operation to the last non-empty one, preceded by the index of the first of them.
 type Placed = (usize, Box<[u64]>);
 
-/// The calls and answers of the operations that are not placed, in their order: a doubly linked list, so
-/// that what was taken out can be put back.
+/// The calls and answers of the unplaced operations, in order. They form a doubly linked list, so that
+/// removed elements can be put back in constant time.
 struct Pending {
-    /// The first element is not an event: it is both ends of the list.
+    /// The elements of the list. The element at index 0 is a sentinel that marks both ends.
     events: Vec<Event>,
-    /// Where each operation's call is.
+    /// The index in `events` of each operation's call.
     calls: Vec<usize>,
     is_placed: Vec<u64>,
-    /// The number of answered operations that are not placed.
+    /// The number of unplaced operations that have an answer.
     answered_left: usize,
 }
 
@@ -130,14 +136,17 @@ struct Event {
     operation: usize,
     before: usize,
     after: usize,
-    /// A call's answer, if it has one.
+    /// For a call, the index of its answer, if there is one.
     answer: Option<usize>,
     is_call: bool,
 }
 
 impl Pending {
     fn new(operations: &[Interval]) -> Pending {
-        assert!(operations.is_sorted_by_key(|operation| operation.called), "in order of the calls");
+        assert!(
+            operations.is_sorted_by_key(|operation| operation.called),
+            "operations must be in call order"
+        );
         let mut order: Vec<(u64, bool, usize)> = Vec::new();
         for (i, operation) in operations.iter().enumerate() {
             order.push((operation.called, true, i));
@@ -163,17 +172,18 @@ impl Pending {
         Pending { events, calls, is_placed, answered_left }
     }
 
-    /// Where the list begins.
+    /// Returns the index of the first event in the list.
     fn first(&self) -> usize {
         self.events[0].after
     }
 
-    /// The event after an operation's call, also of one that was just taken back.
+    /// Returns the index of the event after the call of an unplaced operation.
     fn after(&self, operation: usize) -> usize {
         self.events[self.calls[operation]].after
     }
 
-    /// The operations that can be next, from a place on: those called before the first answer.
+    /// Iterates over the operations that can come next, which are those called before the first answer,
+    /// starting at event `from`.
     fn candidates(&self, from: usize) -> impl Iterator<Item = usize> {
         let mut place = from;
         std::iter::from_fn(move || {
@@ -183,7 +193,7 @@ impl Pending {
         })
     }
 
-    /// Whether more than one operation can be next.
+    /// Returns whether more than one operation can come next.
     fn has_choice(&self) -> bool {
         self.candidates(self.first()).nth(1).is_some()
     }
@@ -198,7 +208,7 @@ impl Pending {
         self.is_placed[operation / 64] |= 1 << (operation % 64);
     }
 
-    /// Undoes the last [`place`](Self::place).
+    /// Undoes the most recent [`place`](Self::place), which must have placed this operation.
     fn take_back(&mut self, operation: usize) {
         let call = self.calls[operation];
         if let Some(answer) = self.events[call].answer {
@@ -222,7 +232,7 @@ impl Pending {
     }
 
     fn placed(&self) -> Placed {
-        // The first event that is left is the call of the first operation that is not placed.
+        // The first event in the list is the call of the first unplaced operation.
         let first = self.events[self.first()].operation / 64;
         let words = &self.is_placed[first..];
         let length = words.iter().rposition(|&word| word != 0).map_or(0, |last| last + 1);

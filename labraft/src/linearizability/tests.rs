@@ -6,7 +6,7 @@ use rand::{Rng, RngExt};
 use super::plain::Plain;
 use super::*;
 
-/// A client's operation in a few letters: from and to (places), what.
+/// Builds a history of one key from the positions of each call and answer, the request and the output.
 fn history(operations: &[(u64, Option<u64>, Input, &str)]) -> Vec<Operation> {
     let moment = |order| Moment { at: Duration::from_millis(order), order };
     let mut history: Vec<Operation> = (0..)
@@ -52,7 +52,7 @@ fn operations_that_overlap_may_have_happened_in_either_order() {
     for output in ["a", "b"] {
         assert!(is_linearizable(&[a.clone(), b.clone(), (5, Some(6), Input::Get, output)]));
     }
-    // But for all clients in the same one.
+    // All clients must see the same order, however.
     let gets = [(5, Some(6), Input::Get, "a"), (7, Some(8), Input::Get, "b")];
     assert!(!is_linearizable(&[a, b, gets[0].clone(), gets[1].clone()]));
 }
@@ -83,7 +83,8 @@ fn values_that_cannot_be_told_apart_are_searched_plainly() {
 fn keys_are_judged_apart_and_a_wrong_one_counts_more_than_an_unknown_one() {
     let now = Duration::ZERO;
     let mut history = History::default();
-    // Many overlapping appends of one value, and a Get that saw too many: hopeless for any search.
+    // Many overlapping Appends of the same value and a Get that saw too many. With a budget of 0, the
+    // search gives up.
     let calls: Vec<usize> =
         (0..30).map(|client| history.call(client, "hard", append("a"), now)).collect();
     for call in calls {
@@ -108,7 +109,7 @@ fn a_counterexample_keeps_only_what_cannot_be_ordered() {
     let mut operations = vec![
         (10, Some(11), put("p"), ""),
         (20, Some(21), append("q"), ""),
-        // Does not see what was answered before it was called.
+        // A stale read: the Append was answered before this Get was called.
         (30, Some(31), Input::Get, "p"),
     ];
     for i in 0..40 {
@@ -120,7 +121,7 @@ fn a_counterexample_keeps_only_what_cannot_be_ordered() {
         panic!("the stale Get was not found");
     };
     let texts: Vec<String> = counterexample.operations.iter().map(ToString::to_string).collect();
-    // The Put counts too: after the Append, it would explain the Get.
+    // The Put is needed as well: if it came after the Append, it would explain the Get.
     let told = [r#"Put("k", "p")"#, r#"Append("k", "q")"#, r#"Get("k") -> "p""#];
     assert_eq!(texts, told, "{counterexample}");
     assert_eq!(counterexample.total, 43);
@@ -135,12 +136,12 @@ fn a_counterexample_says_what_an_answer_has_twice() {
     let operations = [(1, Some(2), append("a"), ""), (3, Some(4), Input::Get, "aa")];
     let Linearizability::Violated(counterexample) = check(&history(&operations), DEFAULT_BUDGET)
     else {
-        panic!("an append that happened twice was not found");
+        panic!("the duplicate Append was not found");
     };
-    assert_eq!(counterexample.why, r#"the answer has "a" twice"#);
+    assert_eq!(counterexample.why, r#"the answer contains "a" twice"#);
 }
 
-/// Tries all orders, without any cleverness.
+/// Tries all orders by brute force, as a reference for the real search.
 fn is_linearizable_by_force(state: &str, left: &[&Operation]) -> bool {
     if left.iter().all(|each| each.answered.is_none()) {
         return true;
@@ -159,9 +160,9 @@ fn is_linearizable_by_force(state: &str, left: &[&Operation]) -> bool {
     })
 }
 
-/// A history of one key as a true service would make it; the answers of some are not known.
+/// Generates a linearizable history of one key in which some operations have no answer.
 ///
-/// `alphabet` has the values to write: each is written once, unless there are too few of them.
+/// The values to write are taken from `alphabet` in turn and are reused only when all have been written.
 fn random_history(
     dice: &mut impl Rng,
     clients: usize,
@@ -170,7 +171,7 @@ fn random_history(
 ) -> Vec<Operation> {
     let mut history = History::default();
     let mut state = String::new();
-    // Each client's call under way: its number, and its answer once it has happened.
+    // Each client's pending call: its number, and the state after it once it has taken effect.
     let mut under_way: Vec<Option<(usize, Option<String>)>> = vec![None; clients];
     let mut values = alphabet.iter().cycle();
     let mut calls = 0;
@@ -184,7 +185,7 @@ fn random_history(
                 }
             }
             None => {
-                let mut value = || values.next().expect("it goes round").clone();
+                let mut value = || values.next().expect("the alphabet is not empty").clone();
                 let input = match dice.random_range(0..10) {
                     0..4 => Input::Append(value()),
                     4 => Input::Put(value()),
@@ -193,7 +194,7 @@ fn random_history(
                 under_way[client] = Some((history.call(client, "k", input, now), None));
                 calls += 1;
             }
-            // Some clients never return: before the operation happened, or after.
+            // Some calls are never answered, whether or not the operation has taken effect.
             Some(_) if dice.random_range(0..20) == 0 => under_way[client] = None,
             Some((call, answer @ None)) => {
                 match &history.operations()[*call].input {
@@ -213,7 +214,7 @@ fn random_history(
     history.operations().to_vec()
 }
 
-/// Makes a history wrong, most of the time: another answer to one of its Gets.
+/// Changes the answer to a random Get, which usually makes the history not linearizable.
 fn spoil(dice: &mut impl Rng, history: &mut [Operation]) {
     let outputs: Vec<String> = history.iter().map(|each| each.output.clone()).collect();
     let answered = |each: &&mut Operation| each.is_get() && each.answered.is_some();
@@ -231,11 +232,11 @@ fn letters(first: char, last: char) -> Vec<String> {
     (first..=last).map(String::from).collect()
 }
 
-/// Random numbers that are the same in every run of the tests.
+/// Runs a test with a random number generator whose seed is fixed.
 fn with_dice<T: Send + 'static>(test: impl AsyncFnOnce(labrpc::Dice) -> T + Send + 'static) -> T {
     let outcome = Simulation::new(RunSpec::seed(1))
         .run(move |world| async move { test(world.tester().workload(0)).await });
-    outcome.result.expect("the test runs to its end")
+    outcome.result.expect("the test should complete")
 }
 
 #[test]
@@ -245,7 +246,7 @@ fn all_ways_of_searching_agree_with_trying_every_order() {
         for round in 0..60_000 {
             let clients = dice.random_range(1..5);
             let length = dice.random_range(1..9);
-            // A few letters, so that some are written twice and chains do not apply.
+            // Use only three letters in some rounds, so that values repeat and chains do not apply.
             let alphabet = letters('a', if round % 4 == 0 { 'c' } else { 'z' });
             let mut history = random_history(&mut dice, clients, length, &alphabet);
             if round % 2 == 1 {
@@ -264,7 +265,10 @@ fn all_ways_of_searching_agree_with_trying_every_order() {
         counts
     });
     let [impossible, possible] = counts;
-    assert!(impossible > 8_000 && possible > 8_000, "{impossible} wrong, {possible} right ones");
+    assert!(
+        impossible > 8_000 && possible > 8_000,
+        "{impossible} histories are impossible and {possible} possible"
+    );
 }
 
 #[test]
@@ -280,7 +284,7 @@ fn a_counterexample_of_any_wrong_history_is_wrong_in_itself() {
                     counterexample.operations.iter().any(Operation::is_get),
                     "{counterexample:?}"
                 );
-                // Its Gets, with all writes of the history, still fit no order.
+                // The Gets of the counterexample and all writes of the history still have no valid order.
                 let is_told =
                     |each: &&Operation| !each.is_get() || counterexample.operations.contains(each);
                 let told: Vec<&Operation> = history.iter().filter(is_told).collect();
@@ -294,7 +298,7 @@ fn a_counterexample_of_any_wrong_history_is_wrong_in_itself() {
     });
 }
 
-/// Values as the course's clients write them.
+/// Generates distinct values in the format that the course's clients write.
 fn numbered(count: usize) -> Vec<String> {
     (0..count).map(|i| format!("x {} {i} y", i % 15)).collect()
 }
@@ -305,7 +309,8 @@ fn one_key_with_fifteen_clients_is_decided_in_few_steps() {
         for _ in 0..50 {
             let mut history = random_history(&mut dice, 15, 600, &numbered(600));
             assert_eq!(check(&history, 100_000), Linearizability::Holds);
-            // A violation that no single answer shows: the last Get saw the value of an earlier one.
+            // A violation that no answer reveals by itself: the last Get returns the value of an earlier
+            // Get.
             let gets: Vec<usize> = (0..history.len())
                 .filter(|&i| history[i].is_get() && history[i].answered.is_some())
                 .collect();
@@ -317,8 +322,8 @@ fn one_key_with_fifteen_clients_is_decided_in_few_steps() {
     });
 }
 
-/// As when a service says yes to everything and does nothing: told at once, without a search among
-/// strings.
+/// A service that acknowledges Appends without executing them is detected in few steps, even though the
+/// initial Put of the empty value does not suit the `chains` model.
 #[test]
 fn appends_that_were_never_done_are_noticed_though_the_key_began_with_the_empty_value() {
     let now = Duration::ZERO;
