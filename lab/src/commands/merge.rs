@@ -96,7 +96,7 @@ impl Merge {
                 let place = self.suite.iter().position(|test| test.name == record.test);
                 let place = place.ok_or_else(|| {
                     CommandError::Usage(format!(
-                        "{}: no test is called {:?}",
+                        "{}: no test matches {:?}",
                         path.display(),
                         record.test
                     ))
