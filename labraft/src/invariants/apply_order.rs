@@ -5,7 +5,7 @@ use super::change::Change;
 use super::history::History;
 use crate::property::{Holds, Property, violated};
 
-/// A server that was just started takes for applied what its service has from the saved snapshot.
+/// A server that was just started counts everything in its service's snapshot as applied.
 pub(super) fn check(history: &History, change: &Change<'_>) -> Holds {
     if change.before.is_some() {
         return Ok(());

@@ -1,22 +1,22 @@
-//! One change of one server: what every check is given.
+//! A change of one server, which every check is given.
 
 use std::time::Duration;
 
 use crate::raft::{Probe, Raft, Role};
 
-/// A server's Raft is not what it was when it was checked last.
+/// A change of a server's Raft since its last check.
 pub(super) struct Change<'a> {
     /// The server.
     pub(super) server: usize,
     /// Its probe at the last check; `None` at the first check after each start.
     pub(super) before: Option<&'a Probe>,
-    /// Its probe now.
+    /// Its present probe.
     pub(super) now: &'a Probe,
-    /// Its Raft, for what the history does not keep, such as the bytes of commands.
+    /// Its Raft, for data that the history does not keep, such as the bytes of commands.
     pub(super) raft: &'a dyn Raft,
     /// Virtual time.
     pub(super) at: Duration,
-    /// What has changed in its log.
+    /// The changes in its log.
     pub(super) log: LogChange,
     /// Whether it has saved since the last check.
     pub(super) saved: bool,
@@ -24,7 +24,7 @@ pub(super) struct Change<'a> {
     pub(super) replied: bool,
 }
 
-/// What has changed in a server's log since it was checked last.
+/// The changes in a server's log since its last check.
 #[derive(Copy, Clone)]
 pub(super) struct LogChange {
     /// What was written; after a start, the whole log.
@@ -33,7 +33,7 @@ pub(super) struct LogChange {
     pub(super) has_new_entries: bool,
 }
 
-/// Entries that were written.
+/// Entries that a server has written to its log.
 #[derive(Copy, Clone)]
 pub(super) struct Written {
     /// The first index.

@@ -15,7 +15,7 @@ pub(super) fn check(history: &mut History, change: &Change<'_>) -> Holds {
     check_leader(history, change.server, change.now.term, change.at)
 }
 
-/// A server leads in a term. That much is known of any Raft, also of one without a probe.
+/// A server leads in a term. This is known even for a Raft without a probe.
 pub(super) fn check_leader(history: &mut History, server: usize, term: u64, at: Duration) -> Holds {
     let (leader, since) = *history.leaders.entry(term).or_insert((server, at));
     if leader == server {
@@ -51,7 +51,7 @@ mod tests {
         });
     }
 
-    /// Leads in this term, and has no probe.
+    /// A leader of this term without a probe.
     struct LeaderWithoutProbe(u64);
 
     impl Raft for LeaderWithoutProbe {

@@ -1,4 +1,4 @@
-//! What was seen in a run, as far as the properties need it. None of it is forgotten over crashes and
+//! The parts of a run's history that the properties need. They survive crashes and
 //! restarts, except where it says so.
 
 use std::collections::BTreeMap;
@@ -9,14 +9,14 @@ use bytes::Bytes;
 use super::change::{LogChange, Written};
 use crate::raft::{Probe, Raft};
 
-/// Everything that was seen.
+/// The history of a run.
 pub(super) struct History {
     pub(super) servers: Vec<ServerHistory>,
-    /// By term: who was seen to lead in it, and since when.
+    /// By term: the server that led in it, and since when.
     pub(super) leaders: BTreeMap<u64, (usize, Duration)>,
     /// The entries seen in any log.
     pub(super) entries: KnownEntries,
-    /// By index: the first server seen to take an entry there for committed.
+    /// By index: the first server that reported an entry there as committed.
     pub(super) committed: Vec<Option<Committed>>,
     /// By index: the command that was applied there first, and on which server.
     pub(super) applied: Vec<Option<(Bytes, usize)>>,
@@ -24,7 +24,7 @@ pub(super) struct History {
     pub(super) snapshots: BTreeMap<u64, Vec<Bytes>>,
 }
 
-/// What was seen of one server.
+/// The history of one server.
 #[derive(Default)]
 pub(super) struct ServerHistory {
     pub(super) is_running: bool,
@@ -33,28 +33,28 @@ pub(super) struct ServerHistory {
     pub(super) highest_term: u64,
     /// Its last vote: the term, and the candidate.
     pub(super) vote: Option<(u64, usize)>,
-    /// The last entry that a leader knows it to have.
+    /// The last entry that a leader knows to be in its log.
     pub(super) acknowledged: Option<Acknowledged>,
     pub(super) log: LogCopy,
-    /// What it had saved and sent at the last check.
+    /// The counts of its saves and replies at the last check.
     pub(super) traffic: Traffic,
     /// When its election timer should have restarted last, and why. Forgotten at a start.
     pub(super) timer_restart: Option<(Duration, TimerRestart)>,
-    /// The last index that its service has applied; `None` when it started from a snapshot that no
+    /// The last index that its service has applied; `None` if it started from a snapshot that no
     /// service was seen to make.
     pub(super) applied: Option<u64>,
     /// The last index of the newest snapshot that its service made itself. Forgotten at a start.
     pub(super) own_snapshot: u64,
 }
 
-/// How often one incarnation of a server has saved, and replied to other servers.
+/// The numbers of saves and of replies to other servers in one incarnation of a server.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Traffic {
     pub(crate) saves: u64,
     pub(crate) replies: u64,
 }
 
-/// What should restart a server's election timer.
+/// An event that should restart a server's election timer.
 #[derive(Copy, Clone)]
 pub(super) enum TimerRestart {
     /// It granted its vote to this server.
@@ -71,11 +71,11 @@ pub(super) struct Acknowledged {
     pub(super) leader_term: u64,
 }
 
-/// An entry that was taken for committed. By Log Matching, its term stands for the entry.
+/// An entry that a server reported as committed. By Log Matching, its term identifies it.
 #[derive(Copy, Clone)]
 pub(super) struct Committed {
     pub(super) term: u64,
-    /// The term that the first server to know of the commit was in.
+    /// The term of the first server that knew of the commit.
     pub(super) known_in: u64,
     /// That server.
     pub(super) server: usize,
@@ -102,7 +102,7 @@ pub(super) struct KnownEntry {
 /// All entries that were seen in any log, one for each index and term.
 #[derive(Default)]
 pub(super) struct KnownEntries {
-    /// By index: the entry that was seen there first.
+    /// By index: the first entry that appeared there.
     first: Vec<Option<KnownEntry>>,
     /// Entries of other terms at the same indexes, by index and term.
     others: BTreeMap<(u64, u64), KnownEntry>,
@@ -135,7 +135,7 @@ pub(super) fn slot<T>(slots: &mut Vec<Option<T>>, index: u64) -> &mut Option<T> 
 pub(super) struct LogCopy {
     pub(super) first_index: u64,
     pub(super) last_index: u64,
-    /// By index. What is outside of the two indexes above is out of date.
+    /// Entries by index. Those outside the two indexes above are out of date.
     entries: Vec<Entry>,
 }
 
@@ -201,7 +201,7 @@ impl LogCopy {
 }
 
 impl History {
-    /// Nothing was seen yet of this many servers, none of which runs.
+    /// An empty history of this many servers, none of which is running.
     pub(super) fn new(servers: usize) -> History {
         History {
             servers: (0..servers).map(|_| ServerHistory::default()).collect(),
@@ -225,13 +225,13 @@ impl History {
         history.own_snapshot = 0;
     }
 
-    /// The last index of a snapshot that a service was seen to make.
+    /// The last index of the newest snapshot that a service has made.
     fn index_of(&self, snapshot: &Bytes) -> Option<u64> {
         let known = self.snapshots.iter().rev().find(|(_, all)| all.contains(snapshot));
         known.map(|(&index, _)| index)
     }
 
-    /// A service was seen to make or to be given this snapshot of everything up to `index`.
+    /// A service made this snapshot of everything up to `index`, or was given it.
     pub(super) fn add_snapshot(&mut self, index: u64, snapshot: &Bytes) {
         let known = self.snapshots.entry(index).or_default();
         if !known.contains(snapshot) {

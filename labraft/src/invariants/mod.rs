@@ -1,4 +1,4 @@
-//! What holds at every moment of every run of Raft: checked after each poll of a server's tasks, for
+//! The properties that hold at every moment of a run, checked after each poll of a server's tasks, for
 //! any implementation that answers [`Raft::probe`].
 //!
 //! The first property that does not hold ends the run, with the evidence. Each property is a file of its
@@ -58,7 +58,7 @@ use change::Change;
 use history::History;
 pub(crate) use history::Traffic;
 
-/// The checks of a run.
+/// The checks of a run, with the history that they compare against.
 pub(crate) struct Invariants {
     persistence: Persistence,
     history: History,
@@ -68,14 +68,14 @@ pub(crate) struct Invariants {
 /// Whether servers must save before they reply.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Persistence {
-    /// From lab 2C on.
+    /// Servers must save before they reply, from lab 2C on.
     Required,
     /// In labs 2A and 2B a Raft saves nothing yet.
     NotYet,
 }
 
 impl Invariants {
-    /// For this many servers, none of which runs yet.
+    /// Checks for this many servers, none of which is running yet.
     pub(crate) fn new(servers: usize, persistence: Persistence) -> Invariants {
         Invariants {
             persistence,
@@ -94,7 +94,7 @@ impl Invariants {
         self.history.servers[server].is_running = false;
     }
 
-    /// Who runs, or who reaches whom, is not what it was.
+    /// A server was started or stopped, or a link was opened or cut.
     pub(crate) fn links_changed(&mut self, at: Duration) {
         self.situation.links_changed(at);
     }

@@ -7,7 +7,7 @@ use super::change::Change;
 use super::history::History;
 use crate::property::{Holds, Property, violated};
 
-/// How a server's log and its snapshot fit together.
+/// The snapshot and the log of a server, which must fit together.
 pub(super) fn check(history: &History, change: &Change<'_>) -> Holds {
     let server = change.server;
     let first_index = change.now.first_index;

@@ -1,4 +1,4 @@
-//! For the tests of the properties: three servers whose Rafts are whatever a test says.
+//! Support for the properties' tests: three servers whose states a test can set.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -13,7 +13,7 @@ use crate::raft::{ApplyMsg, EntryProbe, FollowerProbe, Probe, Raft, RaftState, R
 /// A Raft that does nothing by itself.
 struct Puppet(RefCell<RaftFields>);
 
-/// What a test can set.
+/// The state that a test can set.
 #[derive(Clone, Default)]
 pub(super) struct RaftFields {
     pub(super) term: u64,
@@ -60,7 +60,7 @@ impl RaftFields {
         self.lowest_written = Some(lowest.min(index));
     }
 
-    /// Has a snapshot up to an index.
+    /// Gives a server a snapshot up to an index.
     pub(super) fn cover(&mut self, covered: u64, commit_index: u64, last_applied: u64) {
         self.covered = covered;
         self.commit_index = commit_index;
@@ -154,13 +154,13 @@ impl Stage {
         self.invariants.check(server, &**raft, self.traffic, self.now)
     }
 
-    /// After this change all properties hold.
+    /// Asserts that all properties hold after this change.
     #[track_caller]
     pub(super) fn holds(&mut self, server: usize, change: impl FnOnce(&mut RaftFields)) {
         assert_eq!(self.change(server, change), Ok(()));
     }
 
-    /// After this change that property is broken, and the evidence has these words.
+    /// Asserts that the property is broken after this change, with these words in the evidence.
     #[track_caller]
     pub(super) fn breaks(
         &mut self,
@@ -172,7 +172,7 @@ impl Stage {
         assert_broken(self.change(server, change), property, words);
     }
 
-    /// A server crashes, and starts again like this.
+    /// Crashes a server and starts it again in this state.
     pub(super) fn restart(&mut self, server: usize, change: impl FnOnce(&mut RaftFields)) -> Holds {
         self.invariants.stopped(server);
         self.invariants.started(server, &Bytes::new());
@@ -198,7 +198,7 @@ impl Stage {
     }
 }
 
-/// That property is broken, and the evidence has these words.
+/// Asserts that the property is broken, with these words in the evidence.
 #[track_caller]
 pub(super) fn assert_broken(checked: Holds, property: Property, words: &str) {
     let violation = checked.expect_err("a violation should be reported");

@@ -1,5 +1,5 @@
 //! State Machine Safety: no two servers apply different commands at the same index (Raft paper, figure 3).
-//! What a server takes for committed counts as well, before it is applied.
+//! An entry that a server reports as committed counts too, even before it is applied.
 
 use bytes::Bytes;
 

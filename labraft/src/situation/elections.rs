@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::raft::Role;
 
-/// How many candidacies and elections are remembered.
+/// The number of candidacies and elections that are remembered.
 const REMEMBERED: usize = 512;
 
 /// The last candidacies and elections.
@@ -20,7 +20,7 @@ struct RoleChange {
     role: Role,
 }
 
-/// What became of one term.
+/// The candidates of one term, and its leader.
 #[derive(Default)]
 struct Election {
     candidates: BTreeSet<usize>,
@@ -53,7 +53,7 @@ impl Elections {
         terms
     }
 
-    /// What there is to report of the time from `since` to `now`, a line each.
+    /// A report of the time from `since` to `now`, in lines of text.
     pub(super) fn lines(&self, since: Duration, now: Duration) -> Vec<String> {
         let span = now.saturating_sub(since).as_secs_f64();
         let terms = self.by_term(since);

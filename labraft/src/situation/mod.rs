@@ -9,7 +9,7 @@
 //! |---|---|
 //! | this one | each server, and the connections |
 //! | `elections` | candidates and leaders |
-//! | `view` | what is known of one server |
+//! | `view` | the data about one server |
 //! | `search` | leaders that look for the end of a follower's log |
 
 mod elections;
@@ -28,15 +28,15 @@ use elections::Elections;
 use search::Searches;
 pub(crate) use view::View;
 
-/// What to look back at while there is progress.
+/// The period that a report covers while there is progress.
 const RECENTLY: Duration = Duration::from_secs(5);
 /// After this long without a commit, a report looks back to the last one.
 const STANDSTILL: Duration = Duration::from_secs(1);
 
-/// The history of a run, as far as these reports need it.
+/// The parts of a run's history that these reports need.
 pub(crate) struct Situation {
     elections: Elections,
-    /// The highest index that any server was seen to take for committed, and when it was first seen.
+    /// The highest index that any server has reported as committed, and when it first did.
     last_commit: (Duration, u64),
     /// When it last changed who runs or who reaches whom.
     links_changed: Duration,
@@ -56,7 +56,7 @@ impl Situation {
         }
     }
 
-    /// Who runs, or who reaches whom, is not what it was.
+    /// A server was started or stopped, or a link was opened or cut.
     pub(crate) fn links_changed(&mut self, at: Duration) {
         self.links_changed = at;
     }
@@ -83,7 +83,7 @@ impl Situation {
         }
     }
 
-    /// The report, a line each.
+    /// The report, in lines of text.
     pub(crate) fn lines(
         &self,
         now: Duration,
@@ -103,7 +103,7 @@ impl Situation {
         lines
     }
 
-    /// From when on elections are of interest: since the last commit when that is a while ago.
+    /// The start of the period in which elections matter: the last commit, if that is some time ago.
     fn look_back_to(&self, now: Duration) -> Duration {
         let (last_commit, _) = self.last_commit;
         if now.saturating_sub(last_commit) >= STANDSTILL {

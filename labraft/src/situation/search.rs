@@ -4,15 +4,15 @@
 use super::view::View;
 use crate::raft::{FollowerProbe, Probe, Role};
 
-/// This many steps back and forth are no accident.
+/// Changes of direction from which on a search counts as fruitless.
 const BACK_AND_FORTH: u64 = 2;
-/// This many steps down in a row are a long way.
+/// Steps down in a row from which on a search counts as long.
 const LONG_WAY: u64 = 8;
 
 /// The searches of all leaders, by leader and follower.
 pub(super) struct Searches(Vec<Vec<Search>>);
 
-/// How a leader's nextIndex for one follower has moved since matchIndex last grew.
+/// The movement of a leader's nextIndex for one follower since matchIndex last grew.
 #[derive(Copy, Clone, Default)]
 struct Search {
     /// The leader's term.
@@ -38,7 +38,7 @@ impl Searches {
         }
     }
 
-    /// What there is to report of the present leaders, a line each.
+    /// A report of the present leaders, in lines of text.
     pub(super) fn lines(&self, views: &[View<'_>]) -> Vec<String> {
         let mut lines = Vec::new();
         for (leader, searches) in self.0.iter().enumerate() {
@@ -77,7 +77,7 @@ impl Search {
         self.highest = self.highest.max(new.next_index).max(old.next_index);
     }
 
-    /// How nextIndex has moved; `None` when there is nothing strange about it.
+    /// The movement of nextIndex in words; `None` if it is unremarkable.
     fn description(&self) -> Option<String> {
         let Search { ups, downs, lowest, highest, .. } = self;
         if *ups >= BACK_AND_FORTH && *downs >= BACK_AND_FORTH {

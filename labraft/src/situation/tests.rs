@@ -1,4 +1,4 @@
-//! Situations, and what is said of them.
+//! Tests of the reports for several situations.
 
 use super::*;
 use crate::raft::FollowerProbe;

@@ -1,4 +1,4 @@
-//! One server, as a report sees it.
+//! The data about one server in a report.
 
 use crate::raft::Probe;
 
