@@ -17,6 +17,7 @@
 //! | `selector` | finding the run that a command refers to |
 //! | `self_check` | checking that a seed always gives the same run |
 //! | `failures` | repro files and pages for the failures of a sweep |
+//! | `format` | the versions of repro files and recordings |
 //! | [`recording`] | saving a recorded run to a file |
 //! | [`repro`] | the repro file of a failing run |
 //! | [`shrink`] | the fewest decisions with which a run still fails |
@@ -29,6 +30,7 @@ mod cli;
 mod commands;
 pub mod explain;
 mod failures;
+mod format;
 pub mod outcome;
 mod outputs;
 pub mod recording;

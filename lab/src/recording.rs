@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::format;
 use crate::workers::Answer;
 
 const FORMAT: &str = "lab run 2";
@@ -14,11 +15,6 @@ const FORMAT: &str = "lab run 2";
 struct Head {
     format: String,
     answer: Answer,
-}
-
-#[derive(Deserialize)]
-struct Format {
-    format: String,
 }
 
 /// Writes a recorded run.
@@ -57,15 +53,26 @@ pub fn load(path: &Path) -> io::Result<Answer> {
     };
     let mut lines = BufReader::new(File::open(path)?).lines();
     let head = lines.next().transpose()?.unwrap_or_default();
-    // The version is checked first, since nothing else in a file of another version may parse.
-    let Format { format } = serde_json::from_str(&head).map_err(|error| wrong(1, &error))?;
-    if format != FORMAT {
-        return Err(wrong(1, &format!("its format is {format:?}, but this lab reads {FORMAT:?}")));
-    }
+    format::check(&head, FORMAT).map_err(|error| wrong(1, &error))?;
     let head: Head = serde_json::from_str(&head).map_err(|error| wrong(1, &error))?;
     let mut answer = head.answer;
     for (number, line) in (2..).zip(lines) {
         answer.events.push(serde_json::from_str(&line?).map_err(|error| wrong(number, &error))?);
     }
     Ok(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recording_in_another_version_is_named_as_such() {
+        let path = std::env::temp_dir().join(format!("lab-recording-{}.run", std::process::id()));
+        std::fs::write(&path, "{\"format\":\"lab run 1\",\"answer\":{}}\n").unwrap();
+        let (is_one, error) = (is_one(&path), load(&path).unwrap_err().to_string());
+        std::fs::remove_file(&path).unwrap();
+        assert!(is_one && error.contains("\"lab run 1\""), "{error}");
+        assert!(error.contains("\"lab run 2\""), "{error}");
+    }
 }

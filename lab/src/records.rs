@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use labraft::{Cause, CauseKind, Failure, MissingPiece, Profile, Property, RunReport, Verdict};
+use labraft::{Cause, CauseKind, Failure, MissingPiece, Profile, RunReport, Verdict};
 
 /// The version of a result's format. Results of version 1, which had no `version`, lack the cause.
 const VERSION: u32 = 2;
@@ -96,11 +96,6 @@ impl FailureRecord {
             kind @ (CauseKind::Property { .. } | CauseKind::Panic { .. }) => kind.to_string(),
             _ => self.reason.clone(),
         }
-    }
-
-    /// The property that was broken, if that is the cause.
-    pub fn property(&self) -> Option<Property> {
-        self.cause.kind.property()
     }
 
     /// Whether both failed in the same way: by the same property, expectation, limit or panic.
@@ -322,7 +317,10 @@ pub fn parse_line(line: &str) -> Result<RunRecord, String> {
         ));
     }
     if record.verdict != Verdict::Passed && record.failure.is_none() {
-        return Err(format!("a run that {} without a cause", record.verdict.name()));
+        return Err(format!(
+            "a run with the verdict {:?}, but without a cause",
+            record.verdict.name()
+        ));
     }
     Ok(record)
 }

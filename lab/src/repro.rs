@@ -6,6 +6,7 @@ use std::path::Path;
 use labrpc::RunSpec;
 use serde::{Deserialize, Serialize};
 
+use crate::format;
 use crate::records::{Build, FailureRecord, RunRecord};
 use labraft::Profile;
 
@@ -60,17 +61,7 @@ impl Repro {
     /// # Errors
     /// When the text is damaged, or in another version of the format.
     pub fn parse(text: &str) -> Result<Repro, String> {
-        #[derive(Deserialize)]
-        struct Head {
-            format: String,
-        }
-        // The version is checked first, so that an older or newer file is not reported as damaged.
-        let head: Head =
-            serde_json::from_str(text).map_err(|error| format!("it is damaged: {error}"))?;
-        if head.format != FORMAT {
-            let found = head.format;
-            return Err(format!("its format is {found:?}, but this lab reads {FORMAT:?}"));
-        }
+        format::check(text, FORMAT)?;
         serde_json::from_str(text).map_err(|error| format!("it is damaged: {error}"))
     }
 

@@ -97,7 +97,7 @@ pub enum Reason {
     Expected(Expectation),
     /// A test observed something that is wrong under any network conditions.
     Wrong(Expectation),
-    /// There was no progress although a majority was healthy and safe from disturbance by the others.
+    /// There was no progress although a majority was healthy and the others could not disturb it.
     Standstill {
         /// The servers of the healthy majority.
         majority: Vec<usize>,

@@ -155,7 +155,7 @@ fn points(steps: &[(f64, f64)], most: u32, passed: u64, all: u64) -> Points {
 /// The safety property that a run violated.
 fn safety(record: &RunRecord) -> Option<Property> {
     let failure = record.failure.as_ref().filter(|_| record.verdict == Verdict::Failed)?;
-    failure.property()
+    failure.cause.kind.property()
 }
 
 /// Why a run did not pass, without anything specific to this run.

@@ -109,33 +109,26 @@ fn named(tests: &[String]) -> String {
 struct Row {
     id: String,
     breaks: Breaks,
+    /// The number of seeds that it took, or that the bug survived.
+    seeds: u64,
     /// How it was found; `None` when it survived.
-    found: Option<Found>,
+    how: Option<How>,
+    /// The tests that found it.
+    tests: String,
     /// The commit of the sources to which the bug was applied.
     commit: String,
 }
 
-/// How a bug was found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Found {
-    /// The number of seeds that it took.
-    seeds: u64,
-    how: How,
-    /// The tests that found it.
-    tests: String,
-}
+/// In place of how a bug was found.
+const SURVIVED: &str = "**survived**";
+const HEADER: &str = "| bug | breaks | seeds | how | found by | commit |";
 
 impl Row {
     /// The row as a line of Markdown.
     fn markdown(&self) -> String {
-        let Row { id, breaks, found, commit } = self;
-        let breaks = breaks.name();
-        match found {
-            None => format!("| {id} | {breaks} | | **survived** | | {commit} |\n"),
-            Some(Found { seeds, how, tests }) => {
-                format!("| {id} | {breaks} | {seeds} | {} | {tests} | {commit} |\n", how.name())
-            }
-        }
+        let Row { id, breaks, seeds, how, tests, commit } = self;
+        let (breaks, how) = (breaks.name(), how.map_or(SURVIVED, How::name));
+        format!("| {id} | {breaks} | {seeds} | {how} | {tests} | {commit} |\n")
     }
 
     /// Reads a line that [`markdown`](Row::markdown) wrote; `None` when the line is not a row.
@@ -144,25 +137,31 @@ impl Row {
         let &["", id, breaks, seeds, how, tests, commit, ""] = cells.as_slice() else {
             return None;
         };
-        let found = match seeds.parse() {
-            Err(_) => None,
-            Ok(seeds) => Some(Found { seeds, how: How::from_name(how)?, tests: tests.into() }),
-        };
-        let (id, commit) = (id.into(), commit.into());
-        Some(Row { id, breaks: Breaks::from_name(breaks)?, found, commit })
+        Some(Row {
+            id: id.into(),
+            breaks: Breaks::from_name(breaks)?,
+            seeds: seeds.parse().ok()?,
+            how: if how == SURVIVED { None } else { Some(How::from_name(how)?) },
+            tests: tests.into(),
+            commit: commit.into(),
+        })
     }
 
     /// The property that the lab named as broken, if it named one.
     fn named(&self) -> Option<Property> {
-        match self.found.as_ref()?.how {
-            How::Property(property) => Some(property),
+        match self.how {
+            Some(How::Property(property)) => Some(property),
             _ => None,
         }
     }
+}
 
-    fn seeds(&self) -> Option<u64> {
-        self.found.as_ref().map(|found| found.seeds)
-    }
+/// The rows of a table in Markdown.
+fn parse_rows(table: &str) -> Result<Vec<Row>, String> {
+    let is_row = |line: &&str| line.starts_with("| ") && *line != HEADER;
+    let parse =
+        |line: &str| Row::parse(line).ok_or_else(|| format!("cannot read the row {line:?}"));
+    table.lines().filter(is_row).map(parse).collect()
 }
 
 /// The table of all bugs tried so far.
@@ -186,22 +185,29 @@ impl Table {
 
     /// Adds a row, and returns a line about it to print.
     pub(super) fn add(&mut self, patch: &Patch, finding: &Finding) -> String {
-        let (id, width) = (patch.id.clone(), self.width);
-        let (found, line) = match finding {
-            Finding::Survived => (None, format!("{id:<width$}  {:>5}  SURVIVED", self.seeds)),
+        let mut row = Row {
+            id: patch.id.clone(),
+            breaks: patch.breaks,
+            seeds: self.seeds,
+            how: None,
+            tests: String::new(),
+            commit: self.commit.clone(),
+        };
+        let (id, width) = (&patch.id, self.width);
+        let line = match finding {
+            Finding::Survived => format!("{id:<width$}  {:>5}  SURVIVED", self.seeds),
             Finding::Found { seeds, tests, how, reason } => {
-                let (tests, name) = (named(tests), how.name());
+                row = Row { seeds: *seeds, how: Some(*how), tests: named(tests), ..row };
                 let reason: String = reason.chars().take(80).collect();
-                let line = format!("{id:<width$}  {seeds:>5}  {name:<20}  {tests}: {reason}");
-                (Some(Found { seeds: *seeds, how: *how, tests }), line)
+                format!("{id:<width$}  {seeds:>5}  {:<20}  {}: {reason}", how.name(), row.tests)
             }
         };
-        self.rows.push(Row { id, breaks: patch.breaks, found, commit: self.commit.clone() });
+        self.rows.push(row);
         line
     }
 
     pub(super) fn all_found(&self) -> bool {
-        self.rows.iter().all(|row| row.found.is_some())
+        self.rows.iter().all(|row| row.how.is_some())
     }
 
     /// Writes the rows into a page, where they replace earlier rows of the same bugs. Rows of bugs
@@ -215,15 +221,14 @@ impl Table {
         let page = check_page(path, profile)?;
         let old = between(&page, profile).map_or("", |(_, old, _)| old);
         let mut rows: BTreeMap<String, Row> = BTreeMap::new();
-        for row in old.lines().filter_map(Row::parse).chain(self.rows.iter().cloned()) {
+        let earlier = parse_rows(old).map_err(|error| format!("{}: {error}", path.display()))?;
+        for row in earlier.into_iter().chain(self.rows.iter().cloned()) {
             if is_known(&row.id) {
                 rows.insert(row.id.clone(), row);
             }
         }
         let rows: Vec<Row> = rows.into_values().collect();
-        let mut table = String::from(
-            "\n| bug | breaks | seeds | how | found by | commit |\n|---|---|---|---|---|---|\n",
-        );
+        let mut table = format!("\n{HEADER}\n|---|---|---|---|---|---|\n");
         table.extend(rows.iter().map(Row::markdown));
         table += &format!("\n{}\n", counts(&rows));
         let text =
@@ -240,8 +245,8 @@ impl Table {
 
 fn counts(rows: &[Row]) -> String {
     let count = |is_such: &dyn Fn(&Row) -> bool| rows.iter().filter(|row| is_such(row)).count();
-    let (all, found) = (rows.len(), count(&|row| row.found.is_some()));
-    let soon = count(&|row| row.seeds().is_some_and(|seeds| seeds <= SOON));
+    let (all, found) = (rows.len(), count(&|row| row.how.is_some()));
+    let soon = count(&|row| row.how.is_some() && row.seeds <= SOON);
     let safety = count(&|row| row.breaks.is_safety());
     let named = count(&|row| row.breaks.is_safety() && row.named().is_some());
     let is_exact = |row: &Row| row.named().map(Breaks::Property) == Some(row.breaks);
@@ -328,19 +333,22 @@ mod tests {
     #[test]
     fn a_page_keeps_the_rows_of_bugs_that_were_not_tried_out_again() {
         let breaks = Breaks::Property(Property::ElectionSafety);
-        let row = |id: &str, found: Option<(u64, How)>| Row {
+        let row = |id: &str, seeds, how| Row {
             id: id.into(),
             breaks,
-            found: found.map(|(seeds, how)| Found { seeds, how, tests: String::new() }),
+            seeds,
+            how,
+            tests: String::new(),
             commit: "1234".into(),
         };
-        let old = [row("a", Some((3, How::Test))), row("b", None), row("gone", None)];
+        let test = Some(How::Test);
+        let old = [row("a", 3, test), row("b", 20, None), row("gone", 20, None)];
         let old: String = old.iter().map(Row::markdown).collect();
         let [begin, end] = marks("go");
         let path = std::env::temp_dir().join(format!("lab-finding-{}.md", std::process::id()));
         fs::write(&path, format!("before\n{begin}{old}{end}after\n")).unwrap();
         let named = How::Property(Property::ElectionSafety);
-        let rows = vec![row("b", Some((7, named)))];
+        let rows = vec![row("b", 7, Some(named))];
         let table = Table { width: 1, seeds: 20, commit: String::new(), rows };
         table.write_page(&path, "go", |id| id != "gone").unwrap();
         assert!(
@@ -350,8 +358,11 @@ mod tests {
         fs::remove_file(&path).unwrap();
         assert!(page.starts_with(&format!("before\n{begin}")), "{page}");
         assert!(page.ends_with(&format!("{end}after\n")), "{page}");
-        let rows: Vec<Row> = page.lines().filter_map(Row::parse).collect();
-        assert_eq!(rows, [row("a", Some((3, How::Test))), row("b", Some((7, named)))]);
+        let rows = parse_rows(&page).unwrap();
+        assert_eq!(rows, [row("a", 3, test), row("b", 7, Some(named))]);
+        assert_eq!(parse_rows(&old).unwrap().len(), 3);
+        let error = parse_rows(&old.replace("test failed", "a test failed")).unwrap_err();
+        assert!(error.contains("| a | election-safety | 3 |"), "{error}");
         let counts = "2 bugs: 2 found, 2 of them within 20 seeds; 0 survived. 2 break safety: 1 of \
                       these were reported as a broken property, 1 as the right one.";
         assert!(page.contains(counts), "{page}");

@@ -217,7 +217,7 @@ impl ShrinkReport {
             "test": repro.test,
             "seed": repro.spec.seed,
             "reason": repro.failure.reason,
-            "property": repro.failure.property(),
+            "property": repro.failure.cause.kind.property(),
             "needed": story,
             "faults": shrunk.faults_and_calls().0,
             "of": shrunk.of,

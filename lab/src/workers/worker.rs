@@ -49,8 +49,7 @@ pub fn serve(
     for job in jobs {
         let job = job?;
         let test = suite.iter().find(|test| test.name == job.test);
-        let test =
-            test.ok_or_else(|| io::Error::other(format!("there is no test {:?}", job.test)))?;
+        let test = test.ok_or_else(|| io::Error::other(format!("unknown test {:?}", job.test)))?;
         let mut line = serde_json::to_string(&run(test, implementation, &job, build)?)?;
         line.push('\n');
         answers.write_all(line.as_bytes())?;
