@@ -118,6 +118,8 @@ impl KvServer {
             .unwrap_or_else(|error| panic!("no clerk sent the command at index {index}: {error}"));
         let id = operation.id;
         let reply = self.store.borrow_mut().apply(index, operation);
+        // An internal entry of the Raft may have taken the place that a handler waits for.
+        self.give_up_before(index);
         if let Some(waiter) = self.waiting.borrow_mut().remove(&index)
             && waiter.id == id
         {
@@ -142,8 +144,15 @@ impl KvServer {
              {applied} were applied before"
         );
         self.store.replace(store);
+        self.give_up_before(index + 1);
+    }
+
+    /// Tells the handlers that wait for lower indexes that something else was applied there.
+    fn give_up_before(&self, index: u64) {
         let mut waiting = self.waiting.borrow_mut();
-        *waiting = waiting.split_off(&(index + 1));
+        while let Some(first) = waiting.first_entry().filter(|first| *first.key() < index) {
+            first.remove();
+        }
     }
 }
 
@@ -253,6 +262,18 @@ mod tests {
             stage.apply.send(command(1, &other)).await;
             assert_eq!(mine.await, Some(Err(Refusal::Unsure)));
             assert!(stage.world.tester().now() < 2 * CHECK_INTERVAL, "it was told at once");
+        });
+    }
+
+    #[test]
+    fn a_handler_is_told_when_an_internal_entry_of_the_raft_took_its_place() {
+        on_stage(async |mut stage: Stage| {
+            let mine = stage.end.call(PUT_APPEND, &append(1));
+            stage.world.tester().sleep(CHECK_INTERVAL / 2).await;
+            stage.apply.send_internal(1).await;
+            stage.apply.send(command(2, &open())).await;
+            assert_eq!(mine.await, Some(Err(Refusal::Unsure)));
+            assert!(stage.world.tester().now() < CHECK_INTERVAL, "it was told at once");
         });
     }
 

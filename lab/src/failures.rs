@@ -40,12 +40,12 @@ pub(crate) fn leave(
         let wanted = Selection {
             test,
             spec: RunSpec::seed(record.seed),
-            profile: record.profile,
+            conditions: record.conditions(),
             known: None,
             repro: None,
         };
         let settings = session.settings(out, false);
-        let pool = Pool::new(Settings { profile: record.profile, ..settings }, &INTERRUPT);
+        let pool = Pool::new(Settings { conditions: record.conditions(), ..settings }, &INTERRUPT);
         let Some(told) = shrink_one(&wanted, &mut pool.runs(), BUDGET, true)? else { break };
         let name = format!("{}-{}", record.test, record.seed);
         let (repro, page) =

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `cli` | parsing and dispatching commands |
 //! | `commands` | one file for each command |
+//! | `conditions` | what a result depends on besides test, seed and program: faults, and what is left out |
 //! | `session` | what all commands share: options, implementations, how to start the program again |
 //! | [`outcome`] | how a command ends, and its exit code |
 //! | [`workers`] | worker processes, which make the runs and may die |
@@ -28,6 +29,7 @@
 
 mod cli;
 mod commands;
+pub mod conditions;
 pub mod explain;
 mod failures;
 mod format;

@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use labraft::{Cause, CauseKind, Failure, MissingPiece, Profile, RunReport, Verdict};
+use crate::conditions::Conditions;
+use labraft::{Cause, CauseKind, Failure, MissingPiece, Profile, RunReport, Verdict, Without};
 
 /// The version of a result's format. Results of version 1, which had no `version`, lack the cause.
 const VERSION: u32 = 2;
@@ -30,6 +31,9 @@ pub struct RunRecord {
     pub implementation: String,
     /// The faults that the run could meet.
     pub profile: Profile,
+    /// The properties and thresholds by which the run was not judged.
+    #[serde(default, skip_serializing_if = "Without::is_empty")]
+    pub without: Without,
     /// The judgement of the run.
     pub verdict: Verdict,
     /// Why it did not pass; `None` when it passed.
@@ -141,8 +145,20 @@ impl RunRecord {
             events: report.event_count,
             fingerprint: format!("{:016x}", report.fingerprint),
             profile: report.profile,
+            without: report.without,
             ..RunRecord::empty(report.test.name, report.spec.seed, implementation, build)
         }
+    }
+
+    /// The conditions of the run.
+    pub fn conditions(&self) -> Conditions {
+        Conditions { profile: self.profile, without: self.without }
+    }
+
+    /// The same record of a run under other conditions.
+    pub(crate) fn under(self, conditions: Conditions) -> RunRecord {
+        let Conditions { profile, without } = conditions;
+        RunRecord { profile, without, ..self }
     }
 
     /// The record of a run that did not finish.
@@ -164,6 +180,7 @@ impl RunRecord {
             seed,
             implementation: implementation.into(),
             profile: Profile::Go,
+            without: Without::NOTHING,
             verdict: Verdict::Passed,
             failure: None,
             virtual_seconds: 0.0,
@@ -348,7 +365,7 @@ pub fn latest(
     test: &str,
     seed: u64,
     implementation: &str,
-    profile: Profile,
+    conditions: Conditions,
 ) -> io::Result<Option<RunRecord>> {
     for path in [path(directory), previous_path(directory)] {
         let records = match read(&path) {
@@ -356,7 +373,7 @@ pub fn latest(
             records => records?.all.into_iter(),
         };
         let found = records.rev().find(|record| {
-            (record.test.as_str(), record.seed, record.profile) == (test, seed, profile)
+            (record.test.as_str(), record.seed, record.conditions()) == (test, seed, conditions)
                 && record.implementation == implementation
         });
         if found.is_some() {
@@ -402,7 +419,8 @@ mod tests {
     #[test]
     fn the_results_before_are_kept_and_found() {
         let directory = directory("before");
-        let find = |seed| latest(&directory, "Backup2B", seed, "reference", Profile::Go).unwrap();
+        let go = Conditions::default();
+        let find = |seed| latest(&directory, "Backup2B", seed, "reference", go).unwrap();
         assert_eq!(find(3), None, "without a file there are no records");
         let write = |records: &[RunRecord]| {
             let mut writer = Writer::begin(&directory).unwrap();

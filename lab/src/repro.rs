@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::format;
 use crate::records::{Build, FailureRecord, RunRecord};
-use labraft::Profile;
+use labraft::{Profile, Without};
 
 /// The value of the field `format`.
 const FORMAT: &str = "lab repro 2";
@@ -25,6 +25,9 @@ pub struct Repro {
     pub implementation: String,
     /// The profile of faults.
     pub profile: Profile,
+    /// The properties and thresholds by which the run is not judged.
+    #[serde(default, skip_serializing_if = "Without::is_empty")]
+    pub without: Without,
     /// The specification of the run: its seed and overridden decisions.
     pub spec: RunSpec,
     /// How it fails.
@@ -38,12 +41,13 @@ pub struct Repro {
 impl Repro {
     /// The file for a run that failed; `None` if the run did not fail or never finished.
     pub fn new(record: &RunRecord, spec: RunSpec) -> Option<Repro> {
-        let RunRecord { test, implementation, profile, failure, fingerprint, build, .. } = record;
+        let RunRecord { test, implementation, failure, fingerprint, build, .. } = record;
         Some(Repro {
             format: FORMAT.into(),
             test: test.clone(),
             implementation: implementation.clone(),
-            profile: *profile,
+            profile: record.profile,
+            without: record.without,
             spec,
             failure: failure.clone().filter(|_| !fingerprint.is_empty())?,
             fingerprint: fingerprint.clone(),

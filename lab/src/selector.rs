@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::conditions::Conditions;
 use crate::records::{self, Build, FailureRecord, RunRecord};
 use crate::repro::Repro;
 use clap::Args;
-use labraft::{Profile, Test, Verdict, select};
+use labraft::{Test, Verdict, select};
 use labrpc::RunSpec;
 
 use crate::outcome::CommandError;
@@ -27,7 +28,7 @@ pub(crate) struct Selector {
 pub(crate) struct Selection {
     pub(crate) test: &'static Test,
     pub(crate) spec: RunSpec,
-    pub(crate) profile: Profile,
+    pub(crate) conditions: Conditions,
     /// The result of an earlier run of it, if one is known.
     pub(crate) known: Option<PreviousRun>,
     /// The repro file that it comes from. Such a run is expected to fail.
@@ -92,13 +93,14 @@ impl Selector {
         let seed = self.seed.ok_or_else(|| {
             CommandError::Usage(format!("which run of {}? Give --seed S", test.name))
         })?;
-        let (name, profile) = (session.implementation.name, session.profile());
-        let known = records::latest(out, test.name, seed, name, profile).unwrap_or_else(|error| {
+        let (name, conditions) = (session.implementation.name, session.conditions());
+        let known = records::latest(out, test.name, seed, name, conditions);
+        let known = known.unwrap_or_else(|error| {
             eprintln!("lab: cannot read earlier results: {error}");
             None
         });
         let (spec, known) = (RunSpec::seed(seed), known.map(PreviousRun::from));
-        Ok(vec![Selection { test, spec, profile, known, repro: None }])
+        Ok(vec![Selection { test, spec, conditions, known, repro: None }])
     }
 
     /// The selected run, which must be the only one.
@@ -136,8 +138,8 @@ impl Selector {
         let with_test = |record: RunRecord| {
             check_implementation(&record.implementation, session)?;
             let (test, spec) = (the_test(&record.test, session)?, RunSpec::seed(record.seed));
-            let profile = record.profile;
-            Ok(Selection { test, spec, profile, known: Some(record.into()), repro: None })
+            let conditions = record.conditions();
+            Ok(Selection { test, spec, conditions, known: Some(record.into()), repro: None })
         };
         wanted.into_iter().map(with_test).collect()
     }
@@ -145,10 +147,11 @@ impl Selector {
 
 fn of_repro(repro: Repro, path: &Path, session: &Session<'_>) -> Result<Selection, CommandError> {
     check_implementation(&repro.implementation, session)?;
-    let Repro { test, spec, profile, failure, fingerprint, build, .. } = repro;
+    let Repro { test, spec, profile, without, failure, fingerprint, build, .. } = repro;
     let known = PreviousRun { fingerprint, build, failure: Some(failure) };
     let (test, repro) = (the_test(&test, session)?, Some(path.into()));
-    Ok(Selection { test, spec, profile, known: Some(known), repro })
+    let conditions = Conditions { profile, without };
+    Ok(Selection { test, spec, conditions, known: Some(known), repro })
 }
 
 fn check_implementation(theirs: &str, session: &Session<'_>) -> Result<(), CommandError> {

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use labraft::{Implementation, Profile, Test, select};
+use labraft::{Implementation, Profile, Test, Without, select};
 
+use crate::conditions::Conditions;
 use crate::outcome::CommandError;
 use crate::records::Build;
 use crate::workers::Settings;
@@ -69,6 +70,10 @@ pub(crate) struct Common {
     /// Which faults to simulate: go, those of the course's network; or chaos, more and worse ones.
     #[arg(long, value_name = "NAME", value_parser = parse_profile, default_value = "go")]
     profile: Profile,
+    /// What not to judge by: names of properties and of the course's thresholds, separated by commas. A
+    /// wrong name lists them all.
+    #[arg(long, value_name = "NAMES", value_parser = parse_without, default_value = "", hide_default_value = true)]
+    without: Without,
     /// The directory for results.
     #[arg(long, value_name = "DIR", default_value = "target/lab")]
     pub(crate) out: PathBuf,
@@ -92,6 +97,12 @@ pub fn parse_profile(text: &str) -> Result<Profile, String> {
     let all = [Profile::Go, Profile::Chaos];
     let found = all.into_iter().find(|profile| profile.name() == text);
     found.ok_or_else(|| "there are two profiles, go and chaos".into())
+}
+
+/// Parses names of properties and thresholds, separated by commas.
+fn parse_without(text: &str) -> Result<Without, String> {
+    let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+    names.into_iter().try_fold(Without::NOTHING, |without, name| without.and(name))
 }
 
 /// Parses a number of jobs.
@@ -127,14 +138,14 @@ impl<'a> Session<'a> {
         self.program.suite
     }
 
-    /// The profile of faults of the command's runs.
-    pub(crate) fn profile(&self) -> Profile {
-        self.common.profile
+    /// The conditions of the command's runs.
+    pub(crate) fn conditions(&self) -> Conditions {
+        Conditions { profile: self.common.profile, without: self.common.without }
     }
 
     /// The command that replays a run.
-    pub(crate) fn replay(&self, test: &str, seed: u64, profile: Profile) -> String {
-        replay_command(test, seed, self.program.named(self.implementation.name), profile)
+    pub(crate) fn replay(&self, test: &str, seed: u64, conditions: Conditions) -> String {
+        replay_command(test, seed, self.program.named(self.implementation.name), conditions)
     }
 
     /// The command that replays a repro file.
@@ -147,12 +158,13 @@ impl<'a> Session<'a> {
     }
 
     /// The options that every further process of this program needs.
-    pub(crate) fn common_arguments(&self) -> [String; 8] {
-        let Common { memory, wall_limit, profile, .. } = &self.common;
-        let (memory, wall_limit) = (memory.to_string(), wall_limit.to_string());
-        let words = ["--implementation", self.implementation.name, "--profile", profile.name()];
-        let [a, b, c, d] = words.map(String::from);
-        [a, b, c, d, "--memory".into(), memory, "--wall-limit".into(), wall_limit]
+    pub(crate) fn common_arguments(&self) -> Vec<String> {
+        let Common { memory, wall_limit, .. } = &self.common;
+        let mut arguments = vec!["--implementation".into(), self.implementation.name.into()];
+        arguments.extend(["--memory".into(), memory.to_string()]);
+        arguments.extend(["--wall-limit".into(), wall_limit.to_string()]);
+        arguments.extend(self.conditions().arguments());
+        arguments
     }
 
     /// The command line and limits of worker processes.
@@ -164,7 +176,7 @@ impl<'a> Session<'a> {
         Settings {
             implementation: self.implementation,
             command,
-            profile: self.common.profile,
+            conditions: self.conditions(),
             memory_bytes: self.common.memory << 20,
             wall_limit: Duration::from_secs(self.common.wall_limit),
             traces: out.join("traces"),
@@ -180,14 +192,14 @@ pub(crate) fn replay_command(
     test: &str,
     seed: u64,
     implementation: Option<&str>,
-    profile: Profile,
+    conditions: Conditions,
 ) -> String {
     let mut command = format!("{} replay {test} --seed {seed}", program());
     if let Some(name) = implementation {
         command += &format!(" --implementation {name}");
     }
-    if profile != Profile::default() {
-        command += &format!(" --profile {}", profile.name());
+    for argument in conditions.arguments() {
+        command += &format!(" {argument}");
     }
     command
 }

@@ -8,9 +8,11 @@ use labrpc::{Event, World};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
+use crate::property::Violation;
 use crate::raft::Implementation;
 use crate::reason::Reason;
 use crate::suite::Test;
+use crate::without::Without;
 
 /// The figures that the course prints when a part of a test has passed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +40,7 @@ pub struct Lab {
     world: World,
     test: &'static Test,
     implementation: Implementation,
+    without: Without,
     /// The runner reads them after the simulation's thread has ended.
     results: Arc<Mutex<Results>>,
 }
@@ -53,6 +56,8 @@ pub(crate) struct Results {
     pub(crate) warnings: Vec<String>,
     /// The first failure reported with [`Lab::fail`].
     pub(crate) failure: Option<Failure>,
+    /// The first slip of each property, in the order in which they were found.
+    pub(crate) slips: Vec<Failure>,
 }
 
 impl Lab {
@@ -60,9 +65,10 @@ impl Lab {
         world: World,
         test: &'static Test,
         implementation: Implementation,
+        without: Without,
         results: Arc<Mutex<Results>>,
     ) -> Lab {
-        let lab = Lab { world, test, implementation, results };
+        let lab = Lab { world, test, implementation, without, results };
         lab.note_chaos();
         lab
     }
@@ -100,6 +106,11 @@ impl Lab {
         &self.implementation
     }
 
+    /// The properties and thresholds by which the run is not judged.
+    pub fn without(&self) -> Without {
+        self.without
+    }
+
     /// Creates a failure at the current virtual time. `server` is the server at which it was found,
     /// if any.
     pub fn failure(&self, server: Option<usize>, reason: Reason) -> Failure {
@@ -111,6 +122,18 @@ impl Lab {
         let failure = self.failure(server, reason);
         self.results().failure.get_or_insert(failure);
         self.world.tester().stop();
+    }
+
+    /// Keeps a server's slip, unless its property has slipped before in this run.
+    pub(crate) fn note_slip(&self, server: usize, slip: Violation) {
+        let reason = Reason::Violation(Box::new(slip));
+        let kind = reason.kind();
+        let slip = self.failure(Some(server), reason);
+        let slips = &mut self.results().slips;
+        if slips.iter().all(|known| known.reason.kind() != kind) {
+            self.world.tester().record(|| Event::custom("slip", slip.to_string()));
+            slips.push(slip);
+        }
     }
 
     /// Adds a warning to the report, about something suspicious that is not a failure.

@@ -22,6 +22,7 @@
 //! | `cause` | the cause of a failure in machine-readable form |
 //! | `failure` | the first failure of a run |
 //! | `verdict` | fault profiles, and the verdict on a run |
+//! | `without` | the properties and thresholds by which a run is not judged |
 //! | `part` | the parts of the course's labs |
 //! | `suite` | test definitions, and patterns that select tests by name |
 //! | `runner` | runs a test once and reports the outcome |
@@ -56,6 +57,7 @@ mod situation;
 mod state_recorder;
 mod suite;
 mod verdict;
+mod without;
 
 pub use cause::{Cause, CauseKind, Crash, Limit};
 pub use cluster::{Cluster, NewServer, WeakCluster};
@@ -68,7 +70,7 @@ pub use lab::{Lab, Passed};
 pub use missing::{MissingPiece, not_yet};
 pub use part::Part;
 pub use persister::{Persister, Pieces};
-pub use property::{Property, Violation};
+pub use property::{Property, Severity, Violation};
 pub use raft::{
     ApplyMsg, ApplyReceiver, ApplySender, EntryProbe, Env, FollowerProbe, Implementation, Probe,
     Raft, RaftState, ReadSaved, Role, SavedState, Started, apply_channel,
@@ -78,3 +80,4 @@ pub use runner::{Run, RunReport, run_test};
 pub use state_recorder::ShowCommand;
 pub use suite::{NoSuchTest, Steps, Test, select};
 pub use verdict::{Profile, Verdict};
+pub use without::{Threshold, Without};

@@ -34,6 +34,9 @@ pub enum Property {
     Acknowledged,
     /// A leader's matchIndex never decreases, and the follower has the entries up to it (figure 2).
     MatchIndex,
+    /// A leader's nextIndex for a follower is above its matchIndex (figure 2). A leader with a lower one
+    /// sends again what the follower has.
+    NextIndex,
     /// A server hands its service each command once, in the order of the log (section 5.3).
     ApplyOrder,
     /// A snapshot stands for what its service has applied. It is saved together with the log that
@@ -48,9 +51,21 @@ pub enum Property {
     Linearizability,
 }
 
+/// What a broken property means.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// Raft has broken its promise: committed data can be lost or contradicted. The run ends at once.
+    Promise,
+    /// Raft deviates from the paper in a way that breaks nothing by itself, but costs time or messages.
+    /// The run goes on, so that a slip hides nothing that comes later. A run that is otherwise fine
+    /// fails for its first slip.
+    Slip,
+}
+
 /// What is known of a property: the one table that reports, results and patches read.
 struct Row {
     property: Property,
+    severity: Severity,
     /// Stable, for programs and files.
     name: &'static str,
     /// For people.
@@ -59,35 +74,45 @@ struct Row {
     source: &'static str,
 }
 
-const fn row(
+const fn promise(
     property: Property,
     name: &'static str,
     title: &'static str,
     source: &'static str,
 ) -> Row {
-    Row { property, name, title, source }
+    Row { property, severity: Severity::Promise, name, title, source }
+}
+
+const fn slip(
+    property: Property,
+    name: &'static str,
+    title: &'static str,
+    source: &'static str,
+) -> Row {
+    Row { severity: Severity::Slip, ..promise(property, name, title, source) }
 }
 
 /// One row for each property, in the order of the enum. New properties go before linearizability, which
 /// is checked at the end of a run only.
 #[rustfmt::skip]
-const TABLE: [Row; 16] = [
-    row(Property::ElectionSafety, "election-safety", "Election Safety", "paper, figure 3"),
-    row(Property::LeaderAppendOnly, "leader-append-only", "Leader Append-Only", "paper, figure 3"),
-    row(Property::LogMatching, "log-matching", "Log Matching", "paper, figure 3"),
-    row(Property::LeaderCompleteness, "leader-completeness", "Leader Completeness", "paper, figure 3"),
-    row(Property::StateMachineSafety, "state-machine-safety", "State Machine Safety", "paper, figure 3"),
-    row(Property::CommitRule, "commit-rule", "commit rule", "paper, section 5.4.2"),
-    row(Property::TermMonotone, "term-monotone", "term never decreases", "paper, figure 2"),
-    row(Property::OneVote, "one-vote", "one vote per term", "paper, figure 2"),
-    row(Property::CommitMonotone, "commit-monotone", "commitIndex and lastApplied never decrease", "paper, figure 2"),
-    row(Property::Acknowledged, "acknowledged", "acknowledged entries stay", "paper, section 5.3"),
-    row(Property::MatchIndex, "match-index", "matchIndex is replicated", "paper, figure 2"),
-    row(Property::ApplyOrder, "apply-order", "apply order", "paper, section 5.3"),
-    row(Property::Snapshot, "snapshot", "snapshot and log fit together", "paper, section 7"),
-    row(Property::SavedFirst, "saved-first", "saved before replying", "paper, figure 2"),
-    row(Property::ElectionTimer, "election-timer", "election timer", "paper, section 5.2"),
-    row(Property::Linearizability, "linearizability", "linearizability", "paper, section 8"),
+const TABLE: [Row; 17] = [
+    promise(Property::ElectionSafety, "election-safety", "Election Safety", "paper, figure 3"),
+    promise(Property::LeaderAppendOnly, "leader-append-only", "Leader Append-Only", "paper, figure 3"),
+    promise(Property::LogMatching, "log-matching", "Log Matching", "paper, figure 3"),
+    promise(Property::LeaderCompleteness, "leader-completeness", "Leader Completeness", "paper, figure 3"),
+    promise(Property::StateMachineSafety, "state-machine-safety", "State Machine Safety", "paper, figure 3"),
+    promise(Property::CommitRule, "commit-rule", "commit rule", "paper, section 5.4.2"),
+    promise(Property::TermMonotone, "term-monotone", "term never decreases", "paper, figure 2"),
+    promise(Property::OneVote, "one-vote", "one vote per term", "paper, figure 2"),
+    promise(Property::CommitMonotone, "commit-monotone", "commitIndex and lastApplied never decrease", "paper, figure 2"),
+    promise(Property::Acknowledged, "acknowledged", "acknowledged entries stay", "paper, section 5.3"),
+    promise(Property::MatchIndex, "match-index", "matchIndex is replicated", "paper, figure 2"),
+    slip(Property::NextIndex, "next-index", "nextIndex is above matchIndex", "paper, figure 2"),
+    promise(Property::ApplyOrder, "apply-order", "apply order", "paper, section 5.3"),
+    promise(Property::Snapshot, "snapshot", "snapshot and log fit together", "paper, section 7"),
+    promise(Property::SavedFirst, "saved-first", "saved before replying", "paper, figure 2"),
+    slip(Property::ElectionTimer, "election-timer", "election timer", "paper, section 5.2"),
+    promise(Property::Linearizability, "linearizability", "linearizability", "paper, section 8"),
 ];
 
 impl Property {
@@ -120,10 +145,14 @@ impl Property {
         TABLE.iter().find(|row| row.name == name).map(|row| row.property)
     }
 
-    /// Whether a broken one means that committed data can be lost or contradicted. The election timer is
-    /// about progress only.
+    /// What a broken one means.
+    pub const fn severity(self) -> Severity {
+        self.row().severity
+    }
+
+    /// Whether a broken one means that committed data can be lost or contradicted.
     pub const fn is_safety(self) -> bool {
-        !matches!(self, Property::ElectionTimer)
+        matches!(self.severity(), Severity::Promise)
     }
 }
 

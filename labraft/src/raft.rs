@@ -1,6 +1,7 @@
 //! The interface between the lab and a Raft: what a Raft receives, and what it must implement.
 
 use std::fmt;
+use std::panic::Location;
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -34,6 +35,10 @@ pub struct Implementation {
     pub make: fn(Env) -> Rc<dyn Raft>,
     /// Decodes a saved state, for checks that inspect it. `None` leaves those checks out.
     pub read_saved: Option<ReadSaved>,
+    /// See [`with_internal_entries`](Self::with_internal_entries).
+    pub has_internal_entries: bool,
+    /// See [`with_one_way_messages`](Self::with_one_way_messages).
+    pub has_one_way_messages: bool,
 }
 
 /// Decodes a saved state. It returns `None` if the bytes are not valid.
@@ -42,7 +47,32 @@ pub type ReadSaved = fn(&[u8]) -> Option<SavedState>;
 impl Implementation {
     /// Creates an implementation without a [`read_saved`](Self::read_saved) function.
     pub const fn new(name: &'static str, make: fn(Env) -> Rc<dyn Raft>) -> Implementation {
-        Implementation { name, make, read_saved: None }
+        Implementation {
+            name,
+            make,
+            read_saved: None,
+            has_internal_entries: false,
+            has_one_way_messages: false,
+        }
+    }
+
+    /// Declares that the log also holds entries of the Raft's own, such as an empty entry at the start
+    /// of each term (Raft paper, section 8) or configurations (section 6).
+    ///
+    /// Indexes then count all entries. The Raft must pass each internal entry up in its turn, with
+    /// [`ApplySender::send_internal`]. Where the course's tests expect an exact index, such a Raft
+    /// only has to keep the order and the indexes that [`Raft::start`] returned.
+    pub const fn with_internal_entries(self) -> Implementation {
+        Implementation { has_internal_entries: true, ..self }
+    }
+
+    /// Declares that messages between servers are one-way: each is a call whose reply means nothing,
+    /// and an answer is a call of its own in the other direction.
+    ///
+    /// A server must then have saved before it calls, instead of before it replies. One RPC of the
+    /// course counts as two calls.
+    pub const fn with_one_way_messages(self) -> Implementation {
+        Implementation { has_one_way_messages: true, ..self }
     }
 
     /// Sets the function that decodes a saved state.
@@ -80,7 +110,8 @@ pub struct Env {
 
 /// The interface that a Raft implements for the tests. Its methods return without waiting.
 ///
-/// Indexes count only commands, so the first command has index 1.
+/// Indexes begin at 1. They count commands only, unless the implementation declares
+/// [internal entries](Implementation::with_internal_entries); then they count all entries.
 pub trait Raft {
     /// Proposes a command. Returns the index that it will have if it is ever committed, or `None`
     /// if this server is not the leader. The command may never be committed.
@@ -109,6 +140,14 @@ pub trait Raft {
     fn entry(&self, _index: u64) -> Option<EntryProbe> {
         None
     }
+
+    /// Returns the term of the last entry that the snapshot covers, the one just before
+    /// [`Probe::first_index`]; `None` without a snapshot. For checks.
+    ///
+    /// Optional. It must take constant time.
+    fn snapshot_term(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// The position of a command that a leader accepted.
@@ -130,13 +169,20 @@ pub struct RaftState {
 }
 
 /// A Raft's internal state at one moment.
+///
+/// Term, vote and log are what the server would find on its disk after a crash. A Raft that saves
+/// before it returns to the executor can show its variables. One that changes them first and saves
+/// in a later poll must show what it has saved: anything else looks like a promise that the next
+/// crash breaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Probe {
     /// The current term.
     pub term: u64,
-    /// The server's role in that term.
+    /// The server's role in that term. A server that asks whether it could win an election before it
+    /// begins one (a pre-candidate; Ongaro's thesis, section 9.6) is a follower: it has changed
+    /// neither its term nor its vote.
     pub role: Role,
-    /// The candidate that the server voted for in the current term.
+    /// The candidate that the server voted for in the current term. A pre-vote is not a vote.
     pub voted_for: Option<usize>,
     /// The first index that the log still contains, one more than the snapshot's last index.
     pub first_index: u64,
@@ -167,7 +213,7 @@ pub struct FollowerProbe {
 pub struct EntryProbe {
     /// The term in which a leader created the entry.
     pub term: u64,
-    /// The command, as passed to [`Raft::start`].
+    /// The command, as passed to [`Raft::start`]. For an internal entry, whatever it holds.
     pub command: Bytes,
 }
 
@@ -208,16 +254,35 @@ pub enum ApplyMsg {
     },
 }
 
+/// What a Raft hands up: a message for the service, or word of an entry of its own.
+pub(crate) enum HandedUp {
+    /// A message that the service receives.
+    Message(ApplyMsg),
+    /// The entry at `index` is committed and internal to the Raft.
+    Internal { index: u64 },
+}
+
 /// Passes messages to the service, one at a time. It cannot be cloned, because two senders could
 /// apply messages out of order.
-pub struct ApplySender(RendezvousSender<ApplyMsg>);
+pub struct ApplySender(RendezvousSender<HandedUp>);
 
 impl ApplySender {
     /// Sends a message and waits until the service has taken it, like an unbuffered channel in Go.
     /// Returns false if the service no longer exists.
     #[track_caller]
     pub fn send(&mut self, message: ApplyMsg) -> impl Future<Output = bool> {
-        self.0.send(message)
+        self.0.send(HandedUp::Message(message))
+    }
+
+    /// Says that the entry at `index` is committed and internal to the Raft. It takes the entry's turn
+    /// among the messages. The service does not see it, but every index is accounted for and checked.
+    /// Returns false if the service no longer exists.
+    ///
+    /// The implementation must have declared
+    /// [internal entries](Implementation::with_internal_entries).
+    #[track_caller]
+    pub fn send_internal(&mut self, index: u64) -> impl Future<Output = bool> {
+        self.0.send(HandedUp::Internal { index })
     }
 }
 
@@ -229,32 +294,41 @@ impl fmt::Debug for ApplySender {
 
 /// The service's end of the channel from its Raft.
 pub struct ApplyReceiver {
-    messages: RendezvousReceiver<ApplyMsg>,
+    messages: RendezvousReceiver<HandedUp>,
     /// Decides for each message whether the service may receive it.
     gate: Option<Gate>,
 }
 
-type Gate = Box<dyn Fn(&ApplyMsg) -> bool>;
+type Gate = Box<dyn Fn(&HandedUp) -> bool>;
 
 impl ApplyReceiver {
-    /// Waits for the next message. Returns `None` if the Raft no longer exists.
+    /// Waits for the next message and passes over the Raft's internal entries. Returns `None` if the
+    /// Raft no longer exists.
     #[track_caller]
     pub fn receive(&mut self) -> impl Future<Output = Option<ApplyMsg>> {
-        let ApplyReceiver { messages, gate } = self;
-        let next = messages.receive();
+        let at = Location::caller();
         async move {
-            let message = next.await?;
-            if gate.as_ref().is_some_and(|may_pass| !may_pass(&message)) {
-                // The run has failed and is about to end.
-                std::future::pending::<()>().await;
+            loop {
+                if let HandedUp::Message(message) = self.receive_at(at).await? {
+                    return Some(message);
+                }
             }
-            Some(message)
         }
     }
 
-    /// Checks each message with `may_pass` before the service receives it. If `may_pass` returns
-    /// false, the service waits forever.
-    pub(crate) fn watched(self, may_pass: impl Fn(&ApplyMsg) -> bool + 'static) -> ApplyReceiver {
+    /// Waits for the next message or internal entry. `at` is the place in the code of the service.
+    pub(crate) async fn receive_at(&mut self, at: &'static Location<'static>) -> Option<HandedUp> {
+        let next = self.messages.receive_at(at).await?;
+        if self.gate.as_ref().is_some_and(|may_pass| !may_pass(&next)) {
+            // The run has failed and is about to end.
+            std::future::pending::<()>().await;
+        }
+        Some(next)
+    }
+
+    /// Checks everything that is handed up with `may_pass` before the service receives it. If
+    /// `may_pass` returns false, the service waits forever.
+    pub(crate) fn watched(self, may_pass: impl Fn(&HandedUp) -> bool + 'static) -> ApplyReceiver {
         ApplyReceiver { gate: Some(Box::new(may_pass)), ..self }
     }
 }

@@ -13,6 +13,7 @@ use crate::raft::Implementation;
 use crate::reason::Reason;
 use crate::suite::Test;
 use crate::verdict::{Profile, Verdict};
+use crate::without::Without;
 
 /// The result of one run of a test.
 #[derive(Clone, Debug)]
@@ -23,6 +24,8 @@ pub struct RunReport {
     pub spec: RunSpec,
     /// The faults that the run could meet.
     pub profile: Profile,
+    /// The properties and thresholds by which the run was not judged.
+    pub without: Without,
     /// `Ok` if the run passed, otherwise the first failure that was found.
     pub result: Result<(), Failure>,
     /// A description of the chaos profile's faults, if there were any.
@@ -60,6 +63,7 @@ pub struct Run {
     implementation: Implementation,
     spec: RunSpec,
     profile: Profile,
+    without: Without,
     record: bool,
     record_choices: bool,
     limits: Limits,
@@ -75,6 +79,7 @@ impl Run {
             implementation,
             spec,
             profile,
+            without: Without::NOTHING,
             record: false,
             record_choices: false,
             limits: (test.limits)(),
@@ -90,6 +95,11 @@ impl Run {
     /// Sets the faults that the run may meet.
     pub fn profile(self, profile: Profile) -> Run {
         Run { profile, ..self }
+    }
+
+    /// Sets the properties and thresholds by which the run is not judged.
+    pub fn without(self, without: Without) -> Run {
+        Run { without, ..self }
     }
 
     /// Sets whether to record events. Recording does not affect the run.
@@ -110,20 +120,20 @@ impl Run {
 
     /// Executes the run on a new thread and waits for it to end.
     pub fn run(self) -> RunReport {
-        let Run { test, implementation, spec, profile, record, record_choices, limits, watch } =
-            self;
+        let Run { test, implementation, spec, profile, without, limits, .. } = self;
         let results = Arc::new(Mutex::new(Results::default()));
         let results_inside = results.clone();
         let missing = Missing::default();
         let missing_inside = missing.clone();
-        let mut simulation = Simulation::new(spec.clone()).limits(limits).record(record);
-        simulation = simulation.chaos(profile == Profile::Chaos).record_choices(record_choices);
-        if let Some(watch) = watch {
+        let mut simulation = Simulation::new(spec.clone()).limits(limits).record(self.record);
+        simulation =
+            simulation.chaos(profile == Profile::Chaos).record_choices(self.record_choices);
+        if let Some(watch) = self.watch {
             simulation = simulation.watch(watch);
         }
         let outcome = simulation.run(move |world| {
             missing_inside.listen();
-            let lab = Lab::new(world, test, implementation, results_inside);
+            let lab = Lab::new(world, test, implementation, without, results_inside);
             (test.run)(lab)
         });
         let found = std::mem::take(&mut *results.lock().unwrap_or_else(PoisonError::into_inner));
@@ -132,12 +142,14 @@ impl Run {
             (None, Ok(result)) => result,
             (None, Err(trouble)) => Err(from_trouble(trouble, outcome.elapsed)),
         };
+        let result = with_slips(result, found.slips, profile);
         let missing = missing.earliest();
         let result = result.map_err(|failure| Failure { missing, ..failure });
         RunReport {
             test,
             spec,
             profile,
+            without,
             result,
             chaos: found.chaos,
             begun: found.begun,
@@ -167,6 +179,27 @@ pub fn run_test(
     record: bool,
 ) -> RunReport {
     Run::new(test, implementation, spec).record(record).run()
+}
+
+/// Takes the slips of a run into its result. The first one is the failure of a run that ended well or
+/// only missed a bound under chaos; a worse failure is explained by them.
+fn with_slips(
+    result: Result<(), Failure>,
+    mut slips: Vec<Failure>,
+    profile: Profile,
+) -> Result<(), Failure> {
+    let is_worse = |failure: &Failure| failure.verdict(profile) > Verdict::Missed;
+    let failure = match result {
+        Err(failure) if is_worse(&failure) || slips.is_empty() => failure,
+        Ok(()) if slips.is_empty() => return Ok(()),
+        _ => slips.remove(0),
+    };
+    let others = slips.iter().map(|slip| {
+        let at = slip.at.as_secs_f64();
+        format!("also, at {at:.6} s: {slip}")
+    });
+    let situation = failure.situation.iter().cloned().chain(others).collect();
+    Err(Failure { situation, ..failure })
 }
 
 fn from_trouble(trouble: Trouble, at: Duration) -> Failure {

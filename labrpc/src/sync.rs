@@ -188,7 +188,13 @@ impl<T> RendezvousReceiver<T> {
     /// Waits for the next value and takes it. Returns `None` if the sender has been dropped.
     #[track_caller]
     pub fn receive(&mut self) -> Receive<'_, T> {
-        Receive { receiver: self, at: Location::caller() }
+        self.receive_at(Location::caller())
+    }
+
+    /// Does the same on behalf of the code at `at`, which reports then name as the place where the
+    /// task waits.
+    pub fn receive_at(&mut self, at: &'static Location<'static>) -> Receive<'_, T> {
+        Receive { receiver: self, at }
     }
 }
 

@@ -260,4 +260,8 @@ impl Raft for Peer {
         let entry = core.entry(index)?;
         Some(EntryProbe { term: entry.term, command: entry.command.clone() })
     }
+
+    fn snapshot_term(&self) -> Option<u64> {
+        self.core.borrow().snapshot_term()
+    }
 }

@@ -5,9 +5,9 @@
 
 use std::time::Duration;
 
-use labraft::{Checked, Config, SNAPSHOT_INTERVAL, expectation};
+use labraft::{Checked, Config, SNAPSHOT_INTERVAL, Threshold, expectation};
 
-use crate::steps::{check, random, restart};
+use crate::steps::{check_threshold, random, restart};
 
 /// How many times the leader is cut off.
 const LEADER_CHANGES: u64 = 40;
@@ -43,7 +43,7 @@ pub(crate) async fn elections(cfg: &Config) -> Checked<()> {
         let pause = cfg.dice().span(Duration::from_millis(400), Duration::from_millis(800));
         cfg.sleep(pause).await;
     }
-    check(cfg, terms <= MOST_TERMS, || {
+    check_threshold(cfg, Threshold::Elections, terms <= MOST_TERMS, || {
         expectation!(
             "{LEADER_CHANGES} elections on a reliable network took {terms} terms; the limit is \
              {MOST_TERMS}: servers become candidates at the same time and split the vote"
@@ -93,7 +93,7 @@ async fn check_timeouts(cfg: &Config, alone: usize) -> Checked<()> {
         return Ok(());
     };
     let differ = timeouts.len() < TIMEOUTS || *longest - *shortest >= LEAST_SPREAD;
-    check(cfg, differ, || {
+    check_threshold(cfg, Threshold::Elections, differ, || {
         expectation!(
             "{} election time-outs in a row of server {alone} are between {} and {} ms: it does not \
              draw a new one each time",
@@ -186,7 +186,7 @@ async fn diverge_and_rejoin(cfg: &Config, leader: usize) -> Checked<()> {
     cfg.connect(leader);
     cfg.one(random_long(cfg), cfg.n(), true).await?;
     let bytes = cfg.bytes_total() - before;
-    check(cfg, bytes <= MOST_BYTES, || {
+    check_threshold(cfg, Threshold::RpcBytes, bytes <= MOST_BYTES, || {
         let missing = (MISSED_ENTRIES + 1) * COMMAND_BYTES as u64;
         expectation!(
             "it took {bytes} bytes to bring back a server that was missing {missing}; the limit is \
@@ -230,7 +230,7 @@ pub(crate) async fn snapshot_speed(cfg: &Config) -> Checked<()> {
         cfg.one(random(cfg), 1, false).await?;
     }
     let each = (cfg.tester().now() - before) / COMMANDS_AFTERWARDS;
-    check(cfg, each <= PROMPT, || {
+    check_threshold(cfg, Threshold::OperationTime, each <= PROMPT, || {
         expectation!(
             "after {SNAPSHOTS} snapshots for server {victim}, a command that needs it takes {} ms; \
              the limit is {} ms",

@@ -11,8 +11,8 @@ use std::rc::Rc;
 use kvraft::{Clerk, KvServer};
 use labraft::linearizability::{self, History, Input, Linearizability, Operation};
 use labraft::{
-    Checked, Cluster, Expectation, Failure, HarnessEvent, Lab, RAFT_ELECTION_TIMEOUT, Reason,
-    Steps, expectation,
+    Checked, Cluster, Expectation, Failure, HarnessEvent, Lab, Property, RAFT_ELECTION_TIMEOUT,
+    Reason, Steps, expectation,
 };
 use labrpc::{EndId, Node, Sleep};
 
@@ -280,6 +280,9 @@ impl KvConfig {
     /// it does not, and its budget is counted in steps, so that the result is the same on every
     /// machine.
     pub(crate) fn check_linearizable(&self) -> Checked<()> {
+        if !self.lab().without().includes(Property::Linearizability) {
+            return Ok(());
+        }
         let history = self.history();
         let budget = linearizability::DEFAULT_BUDGET;
         let reason = match linearizability::check(history.operations(), budget) {

@@ -4,11 +4,11 @@
 
 use std::time::Duration;
 
-use labraft::{Checked, expectation};
+use labraft::{Checked, Threshold, expectation};
 
 use crate::kv::{Client, KvConfig};
 use crate::kv_generic::{appended, check_appends};
-use crate::steps::{check, spawn_client};
+use crate::steps::{check, check_threshold, spawn_client};
 
 /// The number of operations in the speed test.
 const SPEED_OPERATIONS: u64 = 1000;
@@ -28,13 +28,18 @@ pub(crate) async fn speed(cfg: &KvConfig) -> Checked<()> {
     let took = cfg.tester().now() - began;
     let value = client.clerk.get("x").await;
     check_appends(cfg, 0, &value, SPEED_OPERATIONS)?;
-    check(cfg, took <= SPEED_LIMIT * SPEED_OPERATIONS as u32, || {
-        let each = took.as_secs_f64() * 1000.0 / SPEED_OPERATIONS as f64;
-        let limit = SPEED_LIMIT.as_secs_f64() * 1000.0;
-        expectation!(
-            "operations completed too slowly: {each:.1} ms each; the limit is {limit:.1} ms"
-        )
-    })?;
+    check_threshold(
+        cfg,
+        Threshold::OperationTime,
+        took <= SPEED_LIMIT * SPEED_OPERATIONS as u32,
+        || {
+            let each = took.as_secs_f64() * 1000.0 / SPEED_OPERATIONS as f64;
+            let limit = SPEED_LIMIT.as_secs_f64() * 1000.0;
+            expectation!(
+                "operations completed too slowly: {each:.1} ms each; the limit is {limit:.1} ms"
+            )
+        },
+    )?;
     Ok(())
 }
 

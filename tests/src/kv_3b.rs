@@ -2,11 +2,11 @@
 //!
 //! [`GenericTest`]: crate::kv_generic::GenericTest
 
-use labraft::{Checked, expectation};
+use labraft::{Checked, Threshold, expectation};
 
 use crate::kv::KvConfig;
 use crate::kv_generic::check_sizes;
-use crate::steps::check;
+use crate::steps::check_threshold;
 
 /// A server in a minority misses entries that the others have already discarded from their logs.
 /// Catches a leader that does not send snapshots, and one that keeps its log for servers that do
@@ -55,7 +55,7 @@ pub(crate) async fn snapshot_size(cfg: &KvConfig) -> Checked<()> {
     }
     check_sizes(cfg)?;
     let size = cfg.snapshot_size();
-    check(cfg, size <= MAX_SNAPSHOT_BYTES, || {
+    check_threshold(cfg, Threshold::SavedSize, size <= MAX_SNAPSHOT_BYTES, || {
         expectation!("snapshot too large ({size} > {MAX_SNAPSHOT_BYTES})")
     })?;
     Ok(())

@@ -6,12 +6,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use labraft::linearizability::{self, shortened};
-use labraft::{Checked, Expectation, Lab, Steps, expectation};
+use labraft::{Checked, Expectation, Lab, Steps, Threshold, expectation};
 use labrpc::JoinHandle;
 use labrpc::sync::Notify;
 
 use crate::kv::{Client, KvConfig, KvSetup, kv_servers};
-use crate::steps::{check, spawn_client};
+use crate::steps::{check, check_threshold, spawn_client};
 
 /// The number of rounds. In each, clients are started, work, and are stopped again.
 const ITERATIONS: u32 = 3;
@@ -239,9 +239,11 @@ pub(crate) fn check_sizes(cfg: &KvConfig) -> Checked<()> {
     let log = cfg.log_size();
     let snapshot = cfg.snapshot_size();
     match cfg.max_raft_state() {
-        Some(max) => check(cfg, log <= LOG_SIZE_FACTOR * max, || {
-            expectation!("logs were not trimmed ({log} > {LOG_SIZE_FACTOR}*{max})")
-        }),
+        Some(max) => {
+            check_threshold(cfg, Threshold::SavedSize, log <= LOG_SIZE_FACTOR * max, || {
+                expectation!("logs were not trimmed ({log} > {LOG_SIZE_FACTOR}*{max})")
+            })
+        }
         None => check(cfg, snapshot == 0, || {
             expectation!("snapshot too large ({snapshot}), should not be used")
         }),

@@ -2,20 +2,22 @@
 
 use std::time::Duration;
 
-use labraft::{Checked, Config, RAFT_ELECTION_TIMEOUT, Started, expectation, show};
+use labraft::{Checked, Config, RAFT_ELECTION_TIMEOUT, Started, Threshold, expectation, show};
 
-use crate::steps::{as_int, check, random};
+use crate::steps::{as_int, check, check_index, check_threshold, next_index, random};
 
 /// Three commands are committed at the indexes 1 to 3, and none before it is started. Catches
 /// indexes that begin at 0, and a last entry that is applied only when another one follows.
 pub(crate) async fn basic_agree(cfg: &Config) -> Checked<()> {
-    for index in 1..=3 {
+    let mut index = 1;
+    for command in [100, 200, 300] {
         let (applied, _) = cfg.n_committed(index)?;
         check(cfg, applied == 0, || {
             expectation!("some have committed before Start(): {applied} servers at index {index}")
         })?;
-        let found = cfg.one(index * 100, cfg.n(), false).await?;
-        check(cfg, found == index, || expectation!("got index {found} but expected {index}"))?;
+        let found = cfg.one(command, cfg.n(), false).await?;
+        let got = || expectation!("got index {found} but expected {index}");
+        index = check_index(cfg, found, index, got)? + 1;
     }
     Ok(())
 }
@@ -25,16 +27,18 @@ pub(crate) async fn basic_agree(cfg: &Config) -> Checked<()> {
 pub(crate) async fn rpc_bytes(cfg: &Config) -> Checked<()> {
     const COMMANDS: u64 = 10;
     const LENGTH: u64 = 5000;
-    cfg.one(99, cfg.n(), false).await?;
+    let first = cfg.one(99, cfg.n(), false).await?;
+    let mut index = next_index(cfg, first, 2);
     let before = cfg.bytes_total();
-    for index in 2..COMMANDS + 2 {
+    for _ in 0..COMMANDS {
         let found = cfg.one(random_text(cfg, LENGTH), cfg.n(), false).await?;
-        check(cfg, found == index, || expectation!("got index {found} but expected {index}"))?;
+        let got = || expectation!("got index {found} but expected {index}");
+        index = check_index(cfg, found, index, got)? + 1;
     }
     let got = cfg.bytes_total() - before;
     let expected = cfg.n() as u64 * COMMANDS * LENGTH;
     let allowed = expected + 50_000;
-    check(cfg, got <= allowed, || {
+    check_threshold(cfg, Threshold::RpcBytes, got <= allowed, || {
         expectation!("too many RPC bytes; got {got}, expected {expected}; the limit is {allowed}")
     })
 }
@@ -64,7 +68,7 @@ pub(crate) async fn follower_failure(cfg: &Config) -> Checked<()> {
     cfg.disconnect((leader1 + 1) % n);
     cfg.one(102, n - 1, false).await?;
     cfg.sleep(RAFT_ELECTION_TIMEOUT).await;
-    cfg.one(103, n - 1, false).await?;
+    let last = cfg.one(103, n - 1, false).await?;
 
     // Without both followers, the leader accepts a command but does not commit it.
     let leader2 = cfg.check_one_leader().await?;
@@ -73,7 +77,8 @@ pub(crate) async fn follower_failure(cfg: &Config) -> Checked<()> {
     let Some(Started { index, .. }) = cfg.start(leader2, 104) else {
         return Err(cfg.expected("leader rejected Start()"));
     };
-    check(cfg, index == 4, || expectation!("expected index 4, got {index}"))?;
+    let expected = next_index(cfg, last, 4);
+    check_index(cfg, index, expected, || expectation!("expected index {expected}, got {index}"))?;
     cfg.sleep(2 * RAFT_ELECTION_TIMEOUT).await;
     check_none_committed(cfg, index)
 }
@@ -89,7 +94,7 @@ pub(crate) async fn leader_failure(cfg: &Config) -> Checked<()> {
     cfg.disconnect(leader1);
     cfg.one(102, n - 1, false).await?;
     cfg.sleep(RAFT_ELECTION_TIMEOUT).await;
-    cfg.one(103, n - 1, false).await?;
+    let last = cfg.one(103, n - 1, false).await?;
 
     // Without the second leader too, no server commits anything, whichever gets the command.
     let leader2 = cfg.check_one_leader().await?;
@@ -98,7 +103,7 @@ pub(crate) async fn leader_failure(cfg: &Config) -> Checked<()> {
         cfg.start(i, 104);
     }
     cfg.sleep(2 * RAFT_ELECTION_TIMEOUT).await;
-    check_none_committed(cfg, 4)
+    check_none_committed(cfg, next_index(cfg, last, 4))
 }
 
 /// Checks that no server has applied a command at this index.
@@ -136,7 +141,7 @@ pub(crate) async fn fail_agree(cfg: &Config) -> Checked<()> {
 /// wrongly computed majority.
 pub(crate) async fn fail_no_agree(cfg: &Config) -> Checked<()> {
     let n = cfg.n();
-    cfg.one(10, n, false).await?;
+    let first = cfg.one(10, n, false).await?;
 
     let leader = cfg.check_one_leader().await?;
     let followers = [1, 2, 3].map(|k| (leader + k) % n);
@@ -146,7 +151,8 @@ pub(crate) async fn fail_no_agree(cfg: &Config) -> Checked<()> {
     let Some(Started { index, .. }) = cfg.start(leader, 20) else {
         return Err(cfg.expected("leader rejected Start()"));
     };
-    check(cfg, index == 2, || expectation!("expected index 2, got {index}"))?;
+    let expected = next_index(cfg, first, 2);
+    check_index(cfg, index, expected, || expectation!("expected index {expected}, got {index}"))?;
     cfg.sleep(2 * RAFT_ELECTION_TIMEOUT).await;
     check_none_committed(cfg, index)?;
 
@@ -158,8 +164,9 @@ pub(crate) async fn fail_no_agree(cfg: &Config) -> Checked<()> {
     let Some(Started { index: index2, .. }) = cfg.start(leader2, 30) else {
         return Err(cfg.expected("leader2 rejected Start()"));
     };
-    check(cfg, (2..=3).contains(&index2), || {
-        expectation!("unexpected index {index2}; it must be 2 or 3")
+    let expected = if index2 == index { index } else { index + 1 };
+    check_index(cfg, index2, expected, || {
+        expectation!("unexpected index {index2}; it must be {index} or one more")
     })?;
     cfg.one(1000, n, true).await?;
     Ok(())
@@ -322,7 +329,7 @@ pub(crate) async fn backup(cfg: &Config) -> Checked<()> {
 pub(crate) async fn count(cfg: &Config) -> Checked<()> {
     cfg.check_one_leader().await?;
     let total1 = rpcs(cfg);
-    check(cfg, (1..=30).contains(&total1), || {
+    check_threshold(cfg, Threshold::RpcCount, (1..=30).contains(&total1), || {
         expectation!(
             "too many or few RPCs ({total1}) to elect initial leader; the limits are 1 and 30"
         )
@@ -332,14 +339,16 @@ pub(crate) async fn count(cfg: &Config) -> Checked<()> {
 
     cfg.sleep(RAFT_ELECTION_TIMEOUT).await;
     let idle = rpcs(cfg) - total2;
-    check(cfg, idle <= 3 * 20, || {
+    check_threshold(cfg, Threshold::RpcCount, idle <= 3 * 20, || {
         expectation!("too many RPCs ({idle}) for 1 second of idleness; the limit is 60")
     })
 }
 
-/// The number of requests that all servers have received.
+/// The number of RPCs: the requests that all servers have received. An RPC of a Raft with one-way
+/// messages is two of them, because its answer is a request as well.
 fn rpcs(cfg: &Config) -> u64 {
-    (0..cfg.n()).map(|i| cfg.rpc_count(i)).sum()
+    let requests: u64 = (0..cfg.n()).map(|i| cfg.rpc_count(i)).sum();
+    if cfg.lab().implementation().has_one_way_messages { requests / 2 } else { requests }
 }
 
 /// One attempt: twelve commands at once. Returns the number of requests since the beginning of the
@@ -352,16 +361,19 @@ async fn count_agreement(cfg: &Config) -> Checked<Option<u64>> {
     let Some(first) = cfg.start(leader, 1) else { return Ok(None) };
 
     let mut commands = Vec::new();
-    for index in first.index + 1..=first.index + WAITED_FOR + 1 {
+    let mut index = first.index + 1;
+    for _ in 0..=WAITED_FOR {
         let command = cfg.dice().below(1 << 31);
-        commands.push((index, command));
         let Some(started) = cfg.start(leader, command) else { return Ok(None) };
         if started.term != first.term {
             return Ok(None);
         }
-        check(cfg, started.index == index, || {
+        let got = || {
             expectation!("Start() failed: it returned index {}, expected {index}", started.index)
-        })?;
+        };
+        let accepted = check_index(cfg, started.index, index, got)?;
+        commands.push((accepted, command));
+        index = accepted + 1;
     }
     for &(index, expected) in &commands[..WAITED_FOR as usize] {
         let Some(command) = cfg.wait(index, cfg.n(), Some(first.term)).await? else {
@@ -378,7 +390,7 @@ async fn count_agreement(cfg: &Config) -> Checked<Option<u64>> {
     }
     let total2 = rpcs(cfg);
     let used = total2 - total1;
-    check(cfg, used <= ALLOWED, || {
+    check_threshold(cfg, Threshold::RpcCount, used <= ALLOWED, || {
         let entries = commands.len() + 1;
         expectation!("too many RPCs ({used}) for {entries} entries; the limit is {ALLOWED}")
     })?;

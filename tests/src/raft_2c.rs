@@ -253,7 +253,7 @@ pub(crate) async fn churn(cfg: &Config) -> Checked<()> {
     cfg.sleep(RAFT_ELECTION_TIMEOUT).await;
     let last = cfg.one(random(cfg), n, true).await?;
     let mut values = BTreeSet::new();
-    for index in 1..=last {
+    for index in (1..=last).filter(|&index| !cfg.is_internal(index)) {
         let command = cfg.wait(index, n, None).await?;
         let Some(value) = command.as_deref().and_then(as_int) else {
             let found = command.map_or("nothing".into(), |command| show(&command));

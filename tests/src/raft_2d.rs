@@ -1,9 +1,9 @@
 //! Part 2D, snapshots: the log is trimmed, and a server that lacks trimmed entries is sent the
 //! snapshot.
 
-use labraft::{Checked, Config, MAX_LOG_SIZE_BYTES, SNAPSHOT_INTERVAL, expectation};
+use labraft::{Checked, Config, MAX_LOG_SIZE_BYTES, SNAPSHOT_INTERVAL, Threshold, expectation};
 
-use crate::steps::{check, random, restart};
+use crate::steps::{check, check_threshold, random, restart};
 
 /// What happens to one server in each round of [`snap_common`].
 #[derive(Copy, Clone, PartialEq, Eq)]
@@ -42,7 +42,7 @@ async fn snap_common(cfg: &Config, disruption: Disruption) -> Checked<()> {
         cfg.one(random(cfg), expected, true).await?;
 
         let size = cfg.log_size();
-        check(cfg, size < MAX_LOG_SIZE_BYTES, || {
+        check_threshold(cfg, Threshold::SavedSize, size < MAX_LOG_SIZE_BYTES, || {
             expectation!(
                 "Log size too large: {size} bytes are saved; {MAX_LOG_SIZE_BYTES} are too many"
             )

@@ -2,7 +2,7 @@
 
 use std::future::pending;
 
-use labraft::{Checked, Cluster, Command, Config, Expectation, Failure};
+use labraft::{Checked, Cluster, Command, Config, Expectation, Failure, Threshold};
 use labrpc::JoinHandle;
 
 /// The number of values of Go's `rand.Int()`, which has 63 bits.
@@ -25,6 +25,34 @@ pub(crate) fn check(
     otherwise: impl FnOnce() -> Expectation,
 ) -> Checked<()> {
     if holds { Ok(()) } else { Err(cfg.expected(otherwise())) }
+}
+
+/// Fails the test if a threshold is exceeded, unless the run is made without this threshold.
+pub(crate) fn check_threshold(
+    cfg: &Cluster,
+    threshold: Threshold,
+    holds: bool,
+    otherwise: impl FnOnce() -> Expectation,
+) -> Checked<()> {
+    check(cfg, holds || !cfg.lab().without().has_threshold(threshold), otherwise)
+}
+
+/// The index that the next command must get after one at `last`. The course expects exact indexes,
+/// which a Raft with internal entries cannot give: there, only the order counts.
+pub(crate) fn next_index(cfg: &Config, last: u64, in_course: u64) -> u64 {
+    if cfg.lab().implementation().has_internal_entries { last + 1 } else { in_course }
+}
+
+/// Checks the index of a command against what [`next_index`] returned, and returns it.
+pub(crate) fn check_index(
+    cfg: &Config,
+    index: u64,
+    expected: u64,
+    otherwise: impl FnOnce() -> Expectation,
+) -> Checked<u64> {
+    let is_later = index > expected && cfg.lab().implementation().has_internal_entries;
+    check(cfg, index == expected || is_later, otherwise)?;
+    Ok(index)
 }
 
 /// Starts a server from its saved state and connects it. A server that is running crashes first.

@@ -22,10 +22,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use clap::Parser;
 use graded::sandbox::Confined;
+use lab::conditions::Conditions;
 use lab::outcome;
 use lab::records::{Build, RunRecord};
 use lab::workers::{Pool, Settings};
-use labraft::{Env, Implementation, Profile, Raft, RaftState, Started, Verdict};
+use labraft::{Env, Implementation, Raft, RaftState, Started, Verdict};
 use libtest_mimic::{Arguments, Failed, Trial};
 use rustix::process::{Pid, Signal};
 
@@ -342,7 +343,7 @@ fn runs(implementation: Implementation) -> Result<Vec<RunRecord>, Failed> {
     let settings = Settings {
         implementation,
         command,
-        profile: Profile::Go,
+        conditions: Conditions::default(),
         memory_bytes: 256 << 20,
         wall_limit: Duration::from_secs(if name == "time" { 1 } else { 60 }),
         traces: PathBuf::new(),

@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use lab::conditions::Conditions;
 use lab::records::{Build, RunRecord};
 use lab::workers::{Pair, Pool, Settings};
-use labraft::{Profile, Test, Verdict};
+use labraft::{Test, Verdict};
 
 use super::config::{Course, Limits};
 use super::seeds::Seed;
@@ -125,7 +126,7 @@ fn settings(program: &Path, course: &Course, limits: Limits) -> Settings {
         // Only its name is used, in records: the worker runs the implementation built into it.
         implementation: raft::REFERENCE,
         command,
-        profile: Profile::Go,
+        conditions: Conditions::default(),
         memory_bytes: limits.run_memory_mib << 20,
         wall_limit: Duration::from_secs(limits.run_seconds),
         traces: std::path::PathBuf::new(),

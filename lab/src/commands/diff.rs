@@ -88,9 +88,9 @@ impl Diff {
             }
             _ => Selector::new(what.into(), None),
         };
-        let Selection { test, spec, profile, .. } = which.one(session, &self.common.out)?;
+        let Selection { test, spec, conditions, .. } = which.one(session, &self.common.out)?;
         let settings = session.settings(&self.common.out, false);
-        let pool = Pool::new(Settings { profile, ..settings }, &INTERRUPT);
+        let pool = Pool::new(Settings { conditions, ..settings }, &INTERRUPT);
         Ok(pool.runs().run(test, spec, Keep::Events)?)
     }
 }

@@ -32,9 +32,9 @@ impl Explain {
     /// Finds the moment at which failure became likely, and prints what happened then.
     pub(crate) fn run(&self, session: &Session<'_>) -> Result<Outcome, CommandError> {
         let wanted = self.selector.one(session, &self.common.out)?;
-        let Selection { test, spec, profile, .. } = &wanted;
+        let Selection { test, spec, conditions, .. } = &wanted;
         let settings = session.settings(&self.common.out, false);
-        let pool = Pool::new(Settings { profile: *profile, ..settings }, &INTERRUPT);
+        let pool = Pool::new(Settings { conditions: *conditions, ..settings }, &INTERRUPT);
         let mut runs = pool.runs();
         let Some(answer) = runs.run(test, spec.clone(), Keep::Events)? else {
             return Ok(Outcome::Interrupted);

@@ -146,7 +146,7 @@ impl Merge {
         }
         self.outputs.write(&summary, true, |record| {
             let named = program.named(&record.implementation);
-            replay_command(&record.test, record.seed, named, record.profile)
+            replay_command(&record.test, record.seed, named, record.conditions())
         })?;
         let count = runs.len();
         let (from, out) = (self.directories.len(), self.out.display());
@@ -183,9 +183,11 @@ impl Merge {
 
 /// The first property that all records of a sweep must share but these two do not.
 fn foreign(one: &RunRecord, other: &RunRecord) -> Option<String> {
+    let without = (one.without.to_string(), other.without.to_string());
     let pairs = [
         ("the implementation", one.implementation.as_str(), other.implementation.as_str()),
         ("the profile of faults", one.profile.name(), other.profile.name()),
+        ("what was left out (--without)", &without.0, &without.1),
         ("the source", &one.build.commit, &other.build.commit),
         ("the lock file", &one.build.lock, &other.build.lock),
         ("the compiler", &one.build.compiler, &other.build.compiler),

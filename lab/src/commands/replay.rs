@@ -48,9 +48,9 @@ impl Replay {
         wanted: &Selection,
         session: &Session<'_>,
     ) -> Result<Option<Verdict>, CommandError> {
-        let Selection { test, spec, profile, .. } = wanted;
+        let Selection { test, spec, conditions, .. } = wanted;
         let settings = session.settings(&self.common.out, true);
-        let pool = Pool::new(Settings { profile: *profile, ..settings }, &INTERRUPT);
+        let pool = Pool::new(Settings { conditions: *conditions, ..settings }, &INTERRUPT);
         let mut runs = pool.runs();
         for earlier in 1..=self.earlier_runs {
             let spec = RunSpec::seed(spec.seed.wrapping_add(earlier));
@@ -61,7 +61,7 @@ impl Replay {
         let mut out = io::stdout().lock();
         let replay = match &wanted.repro {
             Some(path) => session.replay_file(path),
-            None => session.replay(test.name, spec.seed, *profile),
+            None => session.replay(test.name, spec.seed, *conditions),
         };
         write!(out, "{}", report::course_words(test, &answer, &replay))?;
         writeln!(out, "{}", compare(&answer.record, wanted, &self.common.out))?;

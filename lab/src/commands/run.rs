@@ -205,8 +205,9 @@ impl Sweep<'_> {
 
         let interrupted = INTERRUPT.load(Ordering::Relaxed);
         let same = interrupted || self.compare(&summary, &fingerprints)?;
-        let replay =
-            |record: &RunRecord| self.session.replay(&record.test, record.seed, record.profile);
+        let replay = |record: &RunRecord| {
+            self.session.replay(&record.test, record.seed, record.conditions())
+        };
         self.outputs.write(&summary, !self.is_single(), replay)?;
         if !(interrupted || self.no_shrink || self.last_seed_first || self.is_single()) {
             self.outputs.say(&failures::leave(&summary, &self.session, &self.out)?)?;
@@ -232,11 +233,12 @@ impl Sweep<'_> {
     ) -> Result<(), CommandError> {
         let (name, build) = (self.session.implementation.name, &self.session.build);
         for record in records {
-            let is_same = record.profile == self.session.profile() && record.implementation == name;
+            let is_same =
+                record.conditions() == self.session.conditions() && record.implementation == name;
             if !is_same || !record.build.is_same_source(build) {
                 let out = self.out.display();
                 return Err(CommandError::Usage(format!(
-                    "the results in {out} come from another build, implementation or profile ({}, {}); run \
+                    "the results in {out} come from another build, implementation, profile or --without ({}, {}); run \
                      without --resume, or with another --out",
                     record.build.commit, record.implementation
                 )));
@@ -408,7 +410,7 @@ impl<'a> Display<'a> {
     fn print(&mut self, answer: &Answer) {
         let test = self.sweep.tests[self.printed];
         let replay =
-            self.sweep.session.replay(test.name, answer.record.seed, answer.record.profile);
+            self.sweep.session.replay(test.name, answer.record.seed, answer.record.conditions());
         let text = report::course_words(test, answer, &replay);
         if self.closed.is_ok() {
             self.closed = io::stdout().write_all(text.as_bytes());

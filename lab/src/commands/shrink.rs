@@ -51,7 +51,7 @@ impl Shrink {
             self.common.out.join("repro").join(name)
         });
         let settings = session.settings(&self.common.out, false);
-        let pool = Pool::new(Settings { profile: wanted.profile, ..settings }, &INTERRUPT);
+        let pool = Pool::new(Settings { conditions: wanted.conditions, ..settings }, &INTERRUPT);
         let mut runs = pool.runs();
         let Some(report) = shrink_one(&wanted, &mut runs, self.budget, !self.json)? else {
             return Ok(Outcome::Interrupted);

@@ -18,6 +18,7 @@ use crate::records::RunRecord;
 use crate::workers::Answer;
 use labraft::Passed;
 use labraft::Verdict;
+use labraft::Without;
 use labraft::{Part, Test};
 
 /// A run as the course prints it: a title, then the figures and the seed, or the failure.
@@ -41,6 +42,7 @@ pub fn course_words(test: &Test, answer: &Answer, replay: &str) -> String {
         }
         text += &format!("  ... Passed --{}   seed {}\n", figures(part, each), record.seed);
     }
+    text += &left_out(record.without);
     if record.verdict != Verdict::Passed {
         text += &title(begun.as_deref().unwrap_or(test.title));
         text += &failed(record, replay);
@@ -75,6 +77,11 @@ pub fn failed(record: &RunRecord, replay: &str) -> String {
         text += &format!("    {line}\n");
     }
     text
+}
+
+/// Says by what runs were not judged; empty if they were judged by everything.
+fn left_out(without: Without) -> String {
+    if without.is_empty() { String::new() } else { format!("not judged by: {without}\n") }
 }
 
 /// The width of the longest of these test names, for a table's first column.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use crate::records::RunRecord;
-use labraft::{CauseKind, Part, Test, Verdict};
+use labraft::{CauseKind, Part, Test, Verdict, Without};
 
 /// How many runs that did not pass are kept for each test: those with the lowest seeds.
 const KEPT: usize = 10;
@@ -20,6 +20,8 @@ pub struct Summary {
     /// Failures by verdict and kind of cause. Once there are `MAX_GROUPS` groups, runs with any
     /// other cause go to `None`.
     groups: BTreeMap<Option<(Verdict, CauseKind)>, Group>,
+    /// By what the runs are not judged: the same for all runs of a sweep.
+    without: Without,
 }
 
 /// The results of one test.
@@ -128,6 +130,7 @@ pub fn rate_interval(count: u64, of: u64) -> (f64, f64) {
 impl Summary {
     /// Adds the result of a run to the counts of its test, and to a group if it did not pass.
     pub fn add(&mut self, record: &RunRecord) {
+        self.without = record.without;
         let test = self.tests.entry(record.test.clone());
         test.or_insert_with(|| TestSummary::new(&record.test)).add(record);
         let Some(failure) = record.failure.as_ref().filter(|_| record.verdict > Verdict::Missed)
@@ -211,7 +214,7 @@ impl Summary {
             }
             text.push('\n');
         }
-        text
+        text + &super::left_out(self.without)
     }
 
     /// The `most` largest groups of failures, each with its first run.

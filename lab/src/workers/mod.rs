@@ -23,9 +23,9 @@ use serde::{Deserialize, Serialize};
 pub use pool::{Pair, Pool, Runs, Settings};
 pub use worker::serve;
 
+use crate::conditions::Conditions;
 use crate::records::RunRecord;
 use labraft::Passed;
-use labraft::Profile;
 use labraft::RunReport;
 
 /// A run for a worker, sent as one line of JSON.
@@ -34,7 +34,7 @@ struct Job {
     /// The name of the test, such as `Backup2B`.
     test: String,
     spec: RunSpec,
-    profile: Profile,
+    conditions: Conditions,
     keep: Keep,
     bounds: Option<Bounds>,
     /// The file in which to leave traces during the run.

@@ -17,8 +17,9 @@ use labrpc::RunSpec;
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::{Answer, Bounds, Job, Keep, watch};
+use crate::conditions::Conditions;
 use crate::records::{Build, FailureRecord, RunRecord};
-use labraft::{CauseKind, Crash, Implementation, Profile, Test, Verdict};
+use labraft::{CauseKind, Crash, Implementation, Test, Verdict};
 
 /// How often a wait for an answer checks whether to give up.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
@@ -44,8 +45,8 @@ pub struct Settings {
     /// The program to start, and the arguments that make it call [`serve`](super::serve) with these
     /// settings.
     pub command: Vec<String>,
-    /// The faults that runs meet.
-    pub profile: Profile,
+    /// The faults that runs meet, and what they are judged by.
+    pub conditions: Conditions,
     /// The memory limit of a worker in bytes, for reports only: `command` has to enforce it.
     pub memory_bytes: u64,
     /// The real time after which a run counts as hung. It exists to end code that never returns to
@@ -182,7 +183,7 @@ impl<'a> Pool<'a> {
         let name = self.settings.implementation.name;
         let build = &self.settings.build;
         let record = RunRecord::ended((&job.test, job.spec.seed), name, verdict, failure, build);
-        let record = RunRecord { profile: job.profile, ..record };
+        let record = record.under(job.conditions);
         Answer::new(record, &job.nonce)
     }
 
@@ -242,11 +243,11 @@ impl Runs<'_> {
     /// # Errors
     /// If a worker cannot be started.
     pub fn run(&mut self, test: &Test, spec: RunSpec, keep: Keep) -> io::Result<Option<Answer>> {
-        let Settings { profile, wall_limit, .. } = self.pool.settings;
+        let Settings { conditions, wall_limit, .. } = self.pool.settings;
         let job = Job {
             test: test.name.into(),
             spec,
-            profile,
+            conditions,
             keep,
             bounds: self.bounds,
             watch: None,

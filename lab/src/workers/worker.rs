@@ -81,7 +81,8 @@ fn run(
     build: &Build,
 ) -> io::Result<Answer> {
     let mut run = Run::new(test, implementation, job.spec.clone())
-        .profile(job.profile)
+        .profile(job.conditions.profile)
+        .without(job.conditions.without)
         .record(job.keep == Keep::Events)
         .record_choices(job.keep != Keep::Result);
     if let Some(Bounds { virtual_time, events }) = job.bounds {

@@ -47,4 +47,8 @@ impl Raft for Overseen {
     fn entry(&self, index: u64) -> Option<EntryProbe> {
         self.raft.entry(index)
     }
+
+    fn snapshot_term(&self) -> Option<u64> {
+        self.raft.snapshot_term()
+    }
 }

@@ -1,5 +1,6 @@
 //! The service of the Raft tests. It logs what each server applies and compares the logs.
 
+use std::panic::Location;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -7,11 +8,10 @@ use bytes::Bytes;
 use labrpc::Server;
 use serde::{Deserialize, Serialize};
 
-use super::{Config, SNAPSHOT_INTERVAL, Slot};
+use super::{Applied, Config, SNAPSHOT_INTERVAL, Slot};
 use crate::cluster::NewServer;
-use crate::command::show;
 use crate::harness_event::HarnessEvent;
-use crate::raft::{ApplyMsg, Raft};
+use crate::raft::{ApplyMsg, HandedUp, Raft};
 use crate::reason::Reason;
 
 /// The number that the service adds to a server's index to get a random number generator of its own from
@@ -19,7 +19,7 @@ use crate::reason::Reason;
 const SLOW_DICE: u32 = u32::MAX / 4;
 
 /// The contents of a snapshot: the last index that it covers, and all commands up to that index. Raft
-/// indexes start at 1, so `log[0]` is `None`.
+/// indexes start at 1, so `log[0]` is `None`, and so is each internal entry.
 #[derive(Serialize, Deserialize)]
 struct Snapshot {
     last_included_index: u64,
@@ -33,15 +33,15 @@ impl Config {
         let NewServer { raft, mut applied, server, .. } = new;
         server.runtime().clone().spawn_detached("applier", async move {
             let dice = config.client_dice(SLOW_DICE + i as u32);
-            while let Some(message) = applied.receive().await {
+            while let Some(handed_up) = applied.receive_at(Location::caller()).await {
                 let longest = config.slowness.get();
                 if !longest.is_zero() {
                     server.runtime().sleep(dice.span(Duration::ZERO, longest)).await;
                 }
                 let applied = if config.snapshot {
-                    config.apply_with_snapshots(i, &server, &raft, message)
+                    config.apply_with_snapshots(i, &server, &raft, handed_up)
                 } else {
-                    config.apply_plain(i, &server, message)
+                    config.apply_plain(i, &server, handed_up)
                 };
                 if let Err(reason) = applied {
                     config.lab().fail(Some(i), reason);
@@ -50,75 +50,80 @@ impl Config {
         });
     }
 
-    /// Processes a message for tests without snapshots: checks commands and ignores snapshots.
-    fn apply_plain(&self, i: usize, server: &Server, message: ApplyMsg) -> Result<(), Reason> {
-        match message {
-            ApplyMsg::Command { index, command } => self.check_logs(i, server, index, command),
-            ApplyMsg::Snapshot { .. } => Ok(()),
+    /// Processes a message for tests without snapshots: checks entries and ignores snapshots.
+    fn apply_plain(&self, i: usize, server: &Server, handed_up: HandedUp) -> Result<(), Reason> {
+        match handed_up {
+            HandedUp::Message(ApplyMsg::Command { index, command }) => {
+                self.check_logs(i, server, index, Applied::Command(command))
+            }
+            HandedUp::Message(ApplyMsg::Snapshot { .. }) => Ok(()),
+            HandedUp::Internal { index } => self.check_logs(i, server, index, Applied::Internal),
         }
     }
 
-    /// Processes a message for tests with snapshots: commands must arrive in order without gaps, and every
-    /// [`SNAPSHOT_INTERVAL`] commands the service makes a snapshot.
+    /// Processes a message for tests with snapshots: entries must arrive in order without gaps, and every
+    /// [`SNAPSHOT_INTERVAL`] entries the service makes a snapshot.
     fn apply_with_snapshots(
         &self,
         i: usize,
         server: &Server,
         raft: &Rc<dyn Raft>,
-        message: ApplyMsg,
+        handed_up: HandedUp,
     ) -> Result<(), Reason> {
-        match message {
-            ApplyMsg::Snapshot { index, snapshot, .. } => {
+        let (index, entry) = match handed_up {
+            HandedUp::Message(ApplyMsg::Snapshot { index, snapshot, .. }) => {
                 note_applied(server, index, &snapshot, || HarnessEvent::Restored { index });
-                self.install(i, Some(index), &snapshot)
+                return self.install(i, Some(index), &snapshot);
             }
-            ApplyMsg::Command { index, command } => {
-                let expected = self.servers()[i].last_applied + 1;
-                if index != expected {
-                    return Err(Reason::ApplyOutOfOrder { index, expected: Some(expected) });
-                }
-                self.check_logs(i, server, index, command)?;
-                self.servers_mut()[i].last_applied = index;
-                if (index + 1).is_multiple_of(SNAPSHOT_INTERVAL) {
-                    let snapshot = self.encode_snapshot(i, index);
-                    server.runtime().act(|| raft.snapshot(index, snapshot));
-                }
-                Ok(())
+            HandedUp::Message(ApplyMsg::Command { index, command }) => {
+                (index, Applied::Command(command))
             }
+            HandedUp::Internal { index } => (index, Applied::Internal),
+        };
+        let expected = self.servers()[i].last_applied + 1;
+        if index != expected {
+            return Err(Reason::ApplyOutOfOrder { index, expected: Some(expected) });
         }
+        self.check_logs(i, server, index, entry)?;
+        self.servers_mut()[i].last_applied = index;
+        if (index + 1).is_multiple_of(SNAPSHOT_INTERVAL) {
+            let snapshot = self.encode_snapshot(i, index);
+            server.runtime().act(|| raft.snapshot(index, snapshot));
+        }
+        Ok(())
     }
 
-    /// Logs a command that server `i` applied, after checking that no server applied a different command
-    /// at this index and that server `i` has already applied the preceding index.
+    /// Logs an entry that server `i` applied, after checking that no server applied another one at this
+    /// index and that server `i` has already applied the preceding index.
     fn check_logs(
         &self,
         i: usize,
         server: &Server,
         index: u64,
-        command: Bytes,
+        entry: Applied,
     ) -> Result<(), Reason> {
-        note_applied(server, index, &command, || HarnessEvent::Applied {
+        let bytes = if let Applied::Command(command) = &entry { &command[..] } else { &[] };
+        note_applied(server, index, bytes, || HarnessEvent::Applied {
             index,
-            command: show(&command),
+            command: entry.show(),
         });
         let mut servers = self.servers_mut();
         let place = index as usize;
         for (j, slot) in servers.iter().enumerate() {
-            if let Some(Some(other)) = slot.log.get(place)
-                && *other != command
-            {
-                let applied = Box::new([(i, show(&command)), (j, show(other))]);
+            let other = slot.log.get(place).unwrap_or(&Applied::Nothing);
+            if *other != Applied::Nothing && *other != entry {
+                let applied = Box::new([(i, entry.show()), (j, other.show())]);
                 return Err(Reason::CommitMismatch { index, applied });
             }
         }
         let Slot { log, max_index, .. } = &mut servers[i];
-        if index > 1 && !matches!(log.get(place - 1), Some(Some(_))) {
+        if index > 1 && log.get(place - 1).is_none_or(|before| *before == Applied::Nothing) {
             return Err(Reason::ApplyOutOfOrder { index, expected: None });
         }
         if log.len() <= place {
-            log.resize(place + 1, None);
+            log.resize(place + 1, Applied::Nothing);
         }
-        log[place] = Some(command);
+        log[place] = entry;
         *max_index = index.max(*max_index);
         Ok(())
     }
@@ -127,7 +132,7 @@ impl Config {
         let log = &self.servers()[i].log;
         let snapshot = Snapshot {
             last_included_index: index,
-            log: log.iter().take(index as usize + 1).cloned().collect(),
+            log: log.iter().take(index as usize + 1).map(Applied::command).collect(),
         };
         labrpc::encode(&snapshot).expect("a list of commands can be encoded").into()
     }
@@ -152,7 +157,8 @@ impl Config {
             return Err(bad(format!("covers everything up to {last}")));
         }
         let mut servers = self.servers_mut();
-        servers[i].log = decoded.log;
+        let applied = |command: Option<Bytes>| command.map_or(Applied::Internal, Applied::Command);
+        servers[i].log = decoded.log.into_iter().map(applied).collect();
         servers[i].last_applied = last;
         Ok(())
     }

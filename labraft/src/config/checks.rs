@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::Config;
+use super::{Applied, Config, Slot};
 use crate::command::{Command, show};
 use crate::failure::Checked;
 use crate::raft::Started;
@@ -91,7 +91,7 @@ impl Config {
         let mut count = 0;
         let mut found: Option<(usize, Bytes)> = None;
         for (i, slot) in self.servers().iter().enumerate() {
-            let Some(Some(command)) = slot.log.get(index as usize) else { continue };
+            let Some(Applied::Command(command)) = slot.log.get(index as usize) else { continue };
             match &found {
                 Some((j, other)) if other != command => {
                     let applied = Box::new([(i, show(command)), (*j, show(other))]);
@@ -103,6 +103,13 @@ impl Config {
             count += 1;
         }
         Ok((count, found.map(|(_, command)| command)))
+    }
+
+    /// Returns whether a server has applied an internal entry at this index. See
+    /// [`Implementation::with_internal_entries`](crate::Implementation::with_internal_entries).
+    pub fn is_internal(&self, index: u64) -> bool {
+        let is_internal = |slot: &Slot| slot.log.get(index as usize) == Some(&Applied::Internal);
+        self.servers().iter().any(is_internal)
     }
 
     /// Waits until at least `n` servers have applied a command at this index, and returns the command.

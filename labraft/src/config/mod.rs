@@ -41,12 +41,41 @@ pub struct Config {
 #[derive(Clone, Default)]
 struct Slot {
     connected: bool,
-    /// The applied commands by index. Kept across crashes, so that commands applied again after a restart
-    /// are compared with those applied before.
-    log: Vec<Option<Bytes>>,
+    /// What was applied, by index. Kept across crashes, so that what is applied again after a restart is
+    /// compared with what was applied before.
+    log: Vec<Applied>,
     last_applied: u64,
     /// The highest index that the server has ever applied, including before crashes.
     max_index: u64,
+}
+
+/// What a server has applied at an index.
+#[derive(Clone, Default, PartialEq, Eq)]
+enum Applied {
+    #[default]
+    Nothing,
+    /// An entry of the Raft's own, which the service does not see.
+    Internal,
+    Command(Bytes),
+}
+
+impl Applied {
+    /// The command, if it is one.
+    fn command(&self) -> Option<Bytes> {
+        match self {
+            Applied::Command(command) => Some(command.clone()),
+            Applied::Nothing | Applied::Internal => None,
+        }
+    }
+
+    /// For reports.
+    fn show(&self) -> String {
+        match self {
+            Applied::Nothing => "nothing".into(),
+            Applied::Internal => "an internal entry".into(),
+            Applied::Command(command) => crate::command::show(command),
+        }
+    }
 }
 
 /// Makes all methods of [`Cluster`] available on `Config`.

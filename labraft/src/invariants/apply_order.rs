@@ -1,4 +1,4 @@
-//! A server hands its service each command once, in the order of the log (Raft paper, section 5.3: "apply
+//! A server hands its service each entry once, in the order of the log (Raft paper, section 5.3: "apply
 //! log entries in log order").
 
 use super::change::Change;
@@ -26,15 +26,27 @@ pub(super) fn check(history: &History, change: &Change<'_>) -> Holds {
     )
 }
 
-/// A server hands the command at `index` to its service.
-pub(super) fn check_command(history: &mut History, server: usize, index: u64) -> Holds {
+/// A server hands up an entry of its own, and the implementation has not declared that there are any.
+pub(super) fn undeclared(server: usize, index: u64) -> Holds {
+    violated(
+        Property::ApplyOrder,
+        [server],
+        format!(
+            "server {server} hands up entry {index} as internal, but its implementation is not declared \
+             to have internal entries (Implementation::with_internal_entries)"
+        ),
+    )
+}
+
+/// A server hands up the entry at `index`.
+pub(super) fn check_entry(history: &mut History, server: usize, index: u64) -> Holds {
     let last_applied = &mut history.servers[server].applied;
     if let Some(applied) = last_applied.filter(|applied| applied + 1 != index) {
         return violated(
             Property::ApplyOrder,
             [server],
             format!(
-                "server {server} hands its service the command at index {index}; the service has \
+                "server {server} hands its service the entry at index {index}; the service has \
                  everything up to {applied}, so {} is due",
                 applied + 1
             ),
@@ -48,13 +60,13 @@ pub(super) fn check_command(history: &mut History, server: usize, index: u64) ->
 mod tests {
     use bytes::Bytes;
 
-    use crate::invariants::stage::{Stage, assert_broken, command, snapshot};
-    use crate::invariants::{Invariants, Persistence};
+    use crate::invariants::Invariants;
+    use crate::invariants::stage::{CONTRACT, Stage, assert_broken, command, snapshot};
     use crate::property::Property;
 
     #[test]
     fn a_command_that_is_applied_again_or_too_early_is_reported() {
-        let mut invariants = Invariants::new(2, Persistence::Required);
+        let mut invariants = Invariants::new(2, CONTRACT);
         assert_eq!(invariants.applied(0, &command(1, "a")), Ok(()));
         for wrong in [command(1, "a"), command(3, "c")] {
             let applied = invariants.applied(0, &wrong);
@@ -64,7 +76,7 @@ mod tests {
 
     #[test]
     fn a_service_starts_from_the_snapshot_that_was_saved() {
-        let mut invariants = Invariants::new(2, Persistence::Required);
+        let mut invariants = Invariants::new(2, CONTRACT);
         assert_eq!(invariants.applied(0, &snapshot(5, "abcde")), Ok(()));
         invariants.started(0, &Bytes::from_static(b"abcde"));
         let applied = invariants.applied(0, &command(1, "a"));

@@ -20,8 +20,8 @@ pub(super) struct Change<'a> {
     pub(super) log: LogChange,
     /// Whether it has saved since the last check.
     pub(super) saved: bool,
-    /// Whether it has replied to another server since the last check.
-    pub(super) replied: bool,
+    /// Whether it has answered another server since the last check.
+    pub(super) answered: bool,
 }
 
 /// The changes in a server's log since its last check.

@@ -52,6 +52,17 @@ mod tests {
     use crate::invariants::stage::Stage;
     use crate::property::Property;
 
+    /// The entry is covered by the leader's own snapshot by the time it counts as committed.
+    #[test]
+    fn a_commit_of_what_the_leaders_snapshot_covers_is_judged_by_the_snapshots_term() {
+        let mut stage = Stage::with_leader();
+        stage.holds(0, |raft| raft.write(3, (1, "c")));
+        stage.breaks(Property::CommitRule, "only servers [0] of 3 have", 0, |raft| {
+            raft.cover(3, 3, 2);
+            raft.snapshot_term = Some(1);
+        });
+    }
+
     #[test]
     fn a_commit_without_a_majority_is_reported() {
         let mut stage = Stage::with_leader();

@@ -37,8 +37,8 @@ mod tests {
 
     use bytes::Bytes;
 
-    use crate::invariants::stage::Stage;
-    use crate::invariants::{Invariants, Persistence, Traffic};
+    use crate::invariants::stage::{CONTRACT, Stage};
+    use crate::invariants::{Invariants, Traffic};
     use crate::property::Property;
     use crate::raft::{Raft, RaftState, Role, Started};
 
@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn without_a_probe_two_leaders_of_one_term_are_still_reported() {
-        let mut invariants = Invariants::new(2, Persistence::Required);
+        let mut invariants = Invariants::new(2, CONTRACT);
         let mut leads = |server, term| {
             let raft = LeaderWithoutProbe(term);
             invariants.check(server, &raft, Traffic::default(), Duration::ZERO)

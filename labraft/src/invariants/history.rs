@@ -18,8 +18,9 @@ pub(super) struct History {
     pub(super) entries: KnownEntries,
     /// By index: the first server that reported an entry there as committed.
     pub(super) committed: Vec<Option<Committed>>,
-    /// By index: the command that was applied there first, and on which server.
-    pub(super) applied: Vec<Option<(Bytes, usize)>>,
+    /// By index: the command that was applied there first, or `None` for an entry of the Raft's own, and on
+    /// which server.
+    pub(super) applied: Vec<Option<(Option<Bytes>, usize)>>,
     /// By index: the snapshots that services made of everything up to it.
     pub(super) snapshots: BTreeMap<u64, Vec<Bytes>>,
 }
@@ -36,7 +37,7 @@ pub(super) struct ServerHistory {
     /// The last entry that a leader knows to be in its log.
     pub(super) acknowledged: Option<Acknowledged>,
     pub(super) log: LogCopy,
-    /// The counts of its saves and replies at the last check.
+    /// The counts of its saves and answers at the last check.
     pub(super) traffic: Traffic,
     /// When its election timer should have restarted last, and why. Forgotten at a start.
     pub(super) timer_restart: Option<(Duration, TimerRestart)>,
@@ -47,11 +48,12 @@ pub(super) struct ServerHistory {
     pub(super) own_snapshot: u64,
 }
 
-/// The numbers of saves and of replies to other servers in one incarnation of a server.
+/// The numbers of saves and of answers to other servers in one incarnation of a server. With one-way
+/// messages, each call to another server counts as an answer.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Traffic {
     pub(crate) saves: u64,
-    pub(crate) replies: u64,
+    pub(crate) answers: u64,
 }
 
 /// An event that should restart a server's election timer.
@@ -135,24 +137,35 @@ pub(super) fn slot<T>(slots: &mut Vec<Option<T>>, index: u64) -> &mut Option<T> 
 pub(super) struct LogCopy {
     pub(super) first_index: u64,
     pub(super) last_index: u64,
+    /// The term of the last entry that the snapshot covers, where the Raft shows it.
+    pub(super) snapshot_term: Option<u64>,
     /// Entries by index. Those outside the two indexes above are out of date.
     entries: Vec<Entry>,
 }
 
 impl LogCopy {
-    fn entry(&self, index: u64) -> Option<&Entry> {
+    /// The entry at an index; `None` where there is no entry, or a snapshot instead.
+    pub(super) fn entry(&self, index: u64) -> Option<&Entry> {
         let is_there = (self.first_index..=self.last_index).contains(&index);
         if is_there { self.entries.get(index as usize) } else { None }
     }
 
-    /// The term of an entry; `None` where there is no entry, or a snapshot instead.
+    /// The term of an entry; `None` where there is no entry. Of what a snapshot covers, the term of the
+    /// last entry may be known.
     pub(super) fn term_at(&self, index: u64) -> Option<u64> {
+        if index + 1 == self.first_index {
+            return self.snapshot_term;
+        }
         self.entry(index).map(|entry| entry.term)
     }
 
-    /// Whether it has the entry of that index and term. What a snapshot covers counts as there.
+    /// Whether it has the entry of that index and term. What a snapshot covers counts as there, unless
+    /// its term is known to be another.
     pub(super) fn has(&self, index: u64, term: u64) -> bool {
-        index < self.first_index || self.term_at(index) == Some(term)
+        match self.term_at(index) {
+            Some(other) => other == term,
+            None => index < self.first_index,
+        }
     }
 
     /// The entries that a change wrote, with their indexes.
@@ -170,6 +183,7 @@ impl LogCopy {
         let mut has_new_entries = self.last_index != now.last_index;
         self.first_index = now.first_index;
         self.last_index = now.last_index;
+        self.snapshot_term = raft.snapshot_term();
         let lowest = match before {
             None => Some(now.first_index),
             Some(_) => now.lowest_written.map(|lowest| lowest.max(now.first_index)),
@@ -177,6 +191,7 @@ impl LogCopy {
         let Some(from) = lowest else { return LogChange { written: None, has_new_entries } };
         let term_before = match from.checked_sub(1) {
             None | Some(0) => Some(0),
+            Some(previous) if previous < now.first_index => self.term_at(previous),
             Some(previous) => raft.entry(previous).map(|entry| entry.term),
         };
         let mut to = from.saturating_sub(1);

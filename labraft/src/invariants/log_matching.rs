@@ -11,6 +11,7 @@ use crate::command::show;
 use crate::property::{Holds, Property, violated};
 
 pub(super) fn check(history: &mut History, change: &Change<'_>) -> Holds {
+    check_kept(history, change)?;
     let Some(written) = change.log.written else { return Ok(()) };
     let Written { mut term_before, .. } = written;
     let History { servers, entries, .. } = history;
@@ -23,6 +24,19 @@ pub(super) fn check(history: &mut History, change: &Change<'_>) -> Holds {
         term_before = Some(entry.term);
     }
     Ok(())
+}
+
+/// The entries that a server has kept behind a new snapshot must follow the snapshot's last entry.
+fn check_kept(history: &mut History, change: &Change<'_>) -> Holds {
+    let first_index = change.now.first_index;
+    if change.before.is_none_or(|before| before.first_index == first_index) {
+        return Ok(());
+    }
+    let History { servers, entries, .. } = history;
+    let log = &servers[change.server].log;
+    let Some(&entry) = log.entry(first_index) else { return Ok(()) };
+    let ours = KnownEntry { entry, term_before: log.snapshot_term, server: change.server };
+    check_term_before(first_index, ours, entries.get_or_insert(first_index, ours))
 }
 
 fn check_command(change: &Change<'_>, index: u64, ours: KnownEntry, known: &KnownEntry) -> Holds {
@@ -68,6 +82,24 @@ fn check_term_before(index: u64, ours: KnownEntry, known: &KnownEntry) -> Holds 
 mod tests {
     use crate::invariants::stage::Stage;
     use crate::property::Property;
+
+    /// The snapshot ends with an entry of term 2, but the entry kept behind it follows one of term 1.
+    #[test]
+    fn an_entry_that_is_kept_behind_a_snapshot_it_does_not_follow_is_reported() {
+        let mut stage = Stage::with_leader();
+        let words = "entry 1 before it is of term 2 on server 1 and of term 1 on server 0";
+        stage.breaks(Property::LogMatching, words, 1, |raft| {
+            raft.term = 2;
+            raft.voted_for = None;
+            raft.cover(1, 1, 1);
+            raft.snapshot_term = Some(2);
+        });
+        let mut stage = Stage::with_leader();
+        stage.holds(1, |raft| {
+            raft.cover(1, 1, 1);
+            raft.snapshot_term = Some(1);
+        });
+    }
 
     #[test]
     fn one_entry_with_two_commands_is_reported() {

@@ -1,5 +1,5 @@
-//! A leader's matchIndex for a follower never decreases, is below nextIndex, and the follower has the
-//! entries up to it (Raft paper, figure 2, volatile state on leaders).
+//! A leader's matchIndex for a follower never decreases, and the follower has the entries up to it (Raft
+//! paper, figure 2, volatile state on leaders).
 
 use super::change::Change;
 use super::history::{Acknowledged, History};
@@ -27,9 +27,9 @@ fn check_range(
     old: FollowerProbe,
     new: FollowerProbe,
 ) -> Holds {
-    let FollowerProbe { match_index, next_index } = new;
+    let match_index = new.match_index;
     let last_index = change.now.last_index;
-    if match_index >= old.match_index && match_index < next_index && match_index <= last_index {
+    if (old.match_index..=last_index).contains(&match_index) {
         return Ok(());
     }
     let leader = change.server;
@@ -38,7 +38,7 @@ fn check_range(
         [leader, follower],
         format!(
             "server {leader}, the leader of term {} with a log up to {last_index}, has matchIndex \
-             {match_index} and nextIndex {next_index} for server {follower}; matchIndex was {}",
+             {match_index} for server {follower}; it was {}",
             change.now.term, old.match_index
         ),
     )

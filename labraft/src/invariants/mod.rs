@@ -1,8 +1,8 @@
 //! The properties that hold at every moment of a run, checked after each poll of a server's tasks, for
 //! any implementation that answers [`Raft::probe`].
 //!
-//! The first property that does not hold ends the run, with the evidence. Each property is a file of its
-//! own. Its `check` compares one [`Change`] of one server with the [`History`] of the run, and adds to the
+//! The first broken promise ends the run, with the evidence; slips are collected. Each property is a file
+//! of its own. Its `check` compares one [`Change`] of one server with the [`History`] of the run, and adds to the
 //! history what later checks need. Only what has changed is checked, so that most polls cost one comparison.
 //!
 //! | property | Raft paper | file |
@@ -18,6 +18,7 @@
 //! | commitIndex and lastApplied never decrease | figure 2 | `commit_monotone` |
 //! | acknowledged entries stay | section 5.3 | `acknowledged` |
 //! | matchIndex is replicated | figure 2 | `match_index` |
+//! | nextIndex is above matchIndex | figure 2 | `next_index` |
 //! | apply order | section 5.3 | `apply_order` |
 //! | snapshot and log fit together | section 7 | `snapshot` |
 //! | saved before replying | figure 2 | `saved_first` |
@@ -39,6 +40,7 @@ mod leader_append_only;
 mod leader_completeness;
 mod log_matching;
 mod match_index;
+mod next_index;
 mod one_vote;
 mod saved_first;
 mod snapshot;
@@ -51,24 +53,60 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::property::Holds;
-use crate::raft::{ApplyMsg, Probe, Raft};
+use crate::property::{Holds, Severity, Violation};
+use crate::raft::{ApplyMsg, HandedUp, Probe, Raft};
 use crate::situation::{Situation, View};
+use crate::without::Without;
 use change::Change;
 use history::History;
 pub(crate) use history::Traffic;
 
 /// The checks of a run, with the history that they compare against.
 pub(crate) struct Invariants {
-    persistence: Persistence,
+    contract: Contract,
+    judge: Judge,
     history: History,
     situation: Situation,
 }
 
-/// Whether servers must save before they reply.
+/// What the servers of a run have to keep.
+#[derive(Copy, Clone)]
+pub(crate) struct Contract {
+    pub(crate) persistence: Persistence,
+    /// Whether the log may hold entries of the Raft's own.
+    pub(crate) has_internal_entries: bool,
+    /// The properties that are left out.
+    pub(crate) without: Without,
+}
+
+/// Decides what happens to a violation that a check has found.
+struct Judge {
+    without: Without,
+    /// The slips that nobody has taken yet.
+    slips: Vec<Violation>,
+}
+
+impl Judge {
+    /// Returns what a check has found, unless its property is left out. A slip is put aside.
+    fn rule_on(&mut self, checked: Holds) -> Holds {
+        let Err(violation) = checked else { return Ok(()) };
+        if !self.without.includes(violation.property) {
+            return Ok(());
+        }
+        match violation.property.severity() {
+            Severity::Promise => Err(violation),
+            Severity::Slip => {
+                self.slips.push(violation);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Whether servers must save before they answer.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Persistence {
-    /// Servers must save before they reply, from lab 2C on.
+    /// Servers must save before they answer, from lab 2C on.
     Required,
     /// In labs 2A and 2B a Raft saves nothing yet.
     NotYet,
@@ -76,12 +114,18 @@ pub(crate) enum Persistence {
 
 impl Invariants {
     /// Checks for this many servers, none of which is running yet.
-    pub(crate) fn new(servers: usize, persistence: Persistence) -> Invariants {
+    pub(crate) fn new(servers: usize, contract: Contract) -> Invariants {
         Invariants {
-            persistence,
+            contract,
+            judge: Judge { without: contract.without, slips: Vec::new() },
             history: History::new(servers),
             situation: Situation::new(servers),
         }
+    }
+
+    /// The slips that were found since the last call.
+    pub(crate) fn take_slips(&mut self) -> Vec<Violation> {
+        std::mem::take(&mut self.judge.slips)
     }
 
     /// A server was started, and its service from this snapshot; without one it is empty.
@@ -99,22 +143,27 @@ impl Invariants {
         self.situation.links_changed(at);
     }
 
-    /// A server hands this message to its service.
-    pub(crate) fn applied(&mut self, server: usize, message: &ApplyMsg) -> Holds {
-        match message {
-            ApplyMsg::Command { index, command } => {
-                apply_order::check_command(&mut self.history, server, *index)?;
-                state_machine_safety::check_command(&mut self.history, server, *index, command)
+    /// A server hands this up to its service.
+    pub(crate) fn applied(&mut self, server: usize, handed_up: &HandedUp) -> Holds {
+        let Invariants { judge, history, .. } = self;
+        let (index, command) = match handed_up {
+            HandedUp::Message(ApplyMsg::Snapshot { index, snapshot, .. }) => {
+                return judge.rule_on(snapshot::check_handed_up(history, server, *index, snapshot));
             }
-            ApplyMsg::Snapshot { index, snapshot, .. } => {
-                snapshot::check_handed_up(&mut self.history, server, *index, snapshot)
-            }
+            HandedUp::Message(ApplyMsg::Command { index, command }) => (*index, Some(command)),
+            HandedUp::Internal { index } => (*index, None),
+        };
+        if command.is_none() && !self.contract.has_internal_entries {
+            return apply_order::undeclared(server, index);
         }
+        judge.rule_on(apply_order::check_entry(history, server, index))?;
+        judge.rule_on(state_machine_safety::check_entry(history, server, index, command))
     }
 
     /// The service of a server has made a snapshot of everything up to `index`.
     pub(crate) fn snapshot_made(&mut self, server: usize, index: u64, snapshot: &Bytes) -> Holds {
-        snapshot::check_made(&mut self.history, server, index, snapshot)
+        let checked = snapshot::check_made(&mut self.history, server, index, snapshot);
+        self.judge.rule_on(checked)
     }
 
     /// A server's probe at its last check, if it was checked since it was started.
@@ -138,7 +187,8 @@ impl Invariants {
             if !state.is_leader {
                 return Ok(());
             }
-            return election_safety::check_leader(&mut self.history, server, state.term, at);
+            let checked = election_safety::check_leader(&mut self.history, server, state.term, at);
+            return self.judge.rule_on(checked);
         };
         // Nothing has changed in most polls: this is what the checks cost.
         if history.last.as_ref() == Some(&now) {
@@ -153,7 +203,7 @@ impl Invariants {
             at,
             log: history.log.update(raft, before.as_ref(), &now),
             saved: traffic.saves != earlier.saves,
-            replied: traffic.replies != earlier.replies,
+            answered: traffic.answers != earlier.answers,
         };
         let checked = self.check_change(&change);
         self.situation.server_changed(at, server, before.as_ref(), &now);
@@ -163,24 +213,25 @@ impl Invariants {
 
     /// All checks of a change. The order decides which property is reported when several are broken.
     fn check_change(&mut self, change: &Change<'_>) -> Holds {
-        let history = &mut self.history;
-        term_monotone::check(history, change)?;
-        one_vote::check(history, change)?;
-        commit_monotone::check(change)?;
-        snapshot::check(history, change)?;
-        apply_order::check(history, change)?;
-        log_matching::check(history, change)?;
-        acknowledged::check(history, change)?;
-        if self.persistence == Persistence::Required {
-            saved_first::check(change)?;
+        let Invariants { contract, judge, history, .. } = self;
+        judge.rule_on(term_monotone::check(history, change))?;
+        judge.rule_on(one_vote::check(history, change))?;
+        judge.rule_on(commit_monotone::check(change))?;
+        judge.rule_on(snapshot::check(history, change))?;
+        judge.rule_on(apply_order::check(history, change))?;
+        judge.rule_on(log_matching::check(history, change))?;
+        judge.rule_on(acknowledged::check(history, change))?;
+        if contract.persistence == Persistence::Required {
+            judge.rule_on(saved_first::check(change))?;
         }
-        election_timer::check(history, change)?;
-        election_safety::check(history, change)?;
-        leader_append_only::check(change)?;
-        match_index::check(history, change)?;
-        commit_rule::check(history, change)?;
-        leader_completeness::check(history, change)?;
-        state_machine_safety::check(history, change)
+        judge.rule_on(election_timer::check(history, change))?;
+        judge.rule_on(election_safety::check(history, change))?;
+        judge.rule_on(leader_append_only::check(change))?;
+        judge.rule_on(match_index::check(history, change))?;
+        judge.rule_on(next_index::check(change))?;
+        judge.rule_on(commit_rule::check(history, change))?;
+        judge.rule_on(leader_completeness::check(history, change))?;
+        judge.rule_on(state_machine_safety::check(history, change))
     }
 
     /// The state of the servers and what they have been doing, a line each, for the report of a run that
@@ -197,5 +248,51 @@ impl Invariants {
         });
         let views: Vec<View<'_>> = views.collect();
         self.situation.lines(now, &views, reaches)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::stage::{CONTRACT, Stage, assert_broken};
+    use super::*;
+    use crate::property::Property;
+    use crate::raft::Role;
+
+    fn contract_without(name: &str) -> Contract {
+        Contract { without: Without::NOTHING.and(name).unwrap(), ..CONTRACT }
+    }
+
+    #[test]
+    fn a_slip_is_put_aside_and_the_checks_go_on() {
+        let mut stage = Stage::with_leader();
+        stage.slips(0, |raft| raft.followers[1].next_index = 0);
+        stage.breaks(Property::LeaderAppendOnly, "from entry 2 on", 0, |raft| raft.truncate(1));
+    }
+
+    #[test]
+    fn a_property_that_is_left_out_is_not_reported() {
+        let mut stage = Stage::with_contract(contract_without("leader-append-only"));
+        stage.holds(0, |raft| {
+            raft.term = 1;
+            raft.role = Some(Role::Leader);
+            raft.write(1, (1, "a"));
+        });
+        stage.holds(0, |raft| raft.truncate(0));
+        stage.breaks(Property::TermMonotone, "term 1", 0, |raft| raft.term = 0);
+    }
+
+    #[test]
+    fn internal_entries_have_their_turn_where_they_are_declared() {
+        let internal = |index| HandedUp::Internal { index };
+        let mut course = Invariants::new(2, CONTRACT);
+        let undeclared = course.applied(0, &internal(1));
+        assert_broken(undeclared, Property::ApplyOrder, "not declared to have internal entries");
+
+        let mut declared = Invariants::new(2, Contract { has_internal_entries: true, ..CONTRACT });
+        assert_eq!(declared.applied(0, &internal(1)), Ok(()));
+        assert_eq!(declared.applied(0, &stage::command(2, "a")), Ok(()));
+        assert_broken(declared.applied(0, &internal(4)), Property::ApplyOrder, "so 3 is due");
+        let other = declared.applied(1, &stage::command(1, "a"));
+        assert_broken(other, Property::StateMachineSafety, "server 0 applied an internal entry");
     }
 }

@@ -1,5 +1,7 @@
 //! Term, vote and entries are saved before a reply leaves (Raft paper, figure 2, persistent state:
 //! "updated on stable storage before responding to RPCs").
+//!
+//! With one-way messages an answer is a call of its own, so there calls count in place of replies.
 
 use super::change::Change;
 use crate::property::{Holds, Property, violated};
@@ -7,7 +9,7 @@ use crate::raft::Role;
 
 pub(super) fn check(change: &Change<'_>) -> Holds {
     let Some(before) = change.before else { return Ok(()) };
-    if !change.replied || change.saved {
+    if !change.answered || change.saved {
         return Ok(());
     }
     let server = change.server;
@@ -26,7 +28,7 @@ pub(super) fn check(change: &Change<'_>) -> Holds {
     violated(
         Property::SavedFirst,
         servers,
-        format!("server {server} {what} and replied to another server without saving"),
+        format!("server {server} {what} and answered another server without saving"),
     )
 }
 
@@ -45,10 +47,10 @@ mod tests {
     #[test]
     fn a_reply_before_a_vote_or_an_entry_is_saved_is_reported() {
         let mut stage = Stage::with_leader();
-        stage.traffic.replies += 1;
-        stage.breaks(Property::SavedFirst, "server 1 adopted term 2 and replied", 1, vote);
+        stage.traffic.answers += 1;
+        stage.breaks(Property::SavedFirst, "server 1 adopted term 2 and answered", 1, vote);
         let mut stage = Stage::with_leader();
-        stage.traffic.replies += 1;
+        stage.traffic.answers += 1;
         stage.breaks(Property::SavedFirst, "took entries up to 3 in term 1", 1, |raft| {
             raft.write(3, (1, "c"));
         });
@@ -57,20 +59,20 @@ mod tests {
     #[test]
     fn before_lab_2c_nothing_has_to_be_saved() {
         let mut stage = Stage::with_leader();
-        stage.invariants.persistence = Persistence::NotYet;
-        stage.traffic.replies += 1;
+        stage.invariants.contract.persistence = Persistence::NotYet;
+        stage.traffic.answers += 1;
         stage.holds(1, vote);
     }
 
     #[test]
     fn a_reply_after_a_save_or_with_nothing_new_is_fine() {
         let mut stage = Stage::with_leader();
-        stage.traffic = Traffic { saves: 1, replies: 1 };
+        stage.traffic = Traffic { saves: 1, answers: 1 };
         stage.holds(1, vote);
         // No reply.
         stage.holds(2, vote);
         // An entry that is overwritten by itself.
-        stage.traffic.replies += 1;
+        stage.traffic.answers += 1;
         stage.holds(1, |raft| raft.lowest_written = Some(2));
     }
 }

@@ -101,13 +101,13 @@ pub(super) fn check_made(
 mod tests {
     use bytes::Bytes;
 
-    use crate::invariants::stage::{Stage, assert_broken, command, snapshot};
-    use crate::invariants::{Invariants, Persistence};
+    use crate::invariants::Invariants;
+    use crate::invariants::stage::{CONTRACT, Stage, assert_broken, command, snapshot};
     use crate::property::Property;
 
     #[test]
     fn a_snapshot_that_takes_its_service_back_is_reported() {
-        let mut invariants = Invariants::new(2, Persistence::Required);
+        let mut invariants = Invariants::new(2, CONTRACT);
         assert_eq!(invariants.applied(0, &snapshot(5, "abcde")), Ok(()));
         assert_eq!(invariants.applied(0, &command(6, "f")), Ok(()));
         let applied = invariants.applied(0, &snapshot(5, "abcde"));
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn a_snapshot_of_what_is_not_applied_yet_is_reported() {
-        let mut invariants = Invariants::new(2, Persistence::Required);
+        let mut invariants = Invariants::new(2, CONTRACT);
         assert_eq!(invariants.applied(0, &snapshot(6, "abcdef")), Ok(()));
         let made = invariants.snapshot_made(0, 7, &Bytes::from_static(b"abcdefg"));
         assert_broken(made, Property::Snapshot, "has applied only 6");

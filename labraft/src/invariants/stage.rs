@@ -6,9 +6,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Invariants, Persistence, Traffic};
-use crate::property::{Holds, Property};
-use crate::raft::{ApplyMsg, EntryProbe, FollowerProbe, Probe, Raft, RaftState, Role, Started};
+use super::{Contract, Invariants, Persistence, Traffic};
+use crate::property::{Holds, Property, Severity};
+use crate::raft::{
+    ApplyMsg, EntryProbe, FollowerProbe, HandedUp, Probe, Raft, RaftState, Role, Started,
+};
+use crate::without::Without;
 
 /// A Raft that does nothing by itself.
 struct Puppet(RefCell<RaftFields>);
@@ -24,6 +27,8 @@ pub(super) struct RaftFields {
     log: Vec<(u64, &'static str)>,
     /// The last index that a snapshot covers.
     pub(super) covered: u64,
+    /// The term of the entry at that index.
+    pub(super) snapshot_term: Option<u64>,
     pub(super) lowest_written: Option<u64>,
     pub(super) commit_index: u64,
     pub(super) last_applied: u64,
@@ -105,7 +110,18 @@ impl Raft for Puppet {
         let &(term, command) = fields.log.get(index as usize - 1)?;
         Some(EntryProbe { term, command: Bytes::from_static(command.as_bytes()) })
     }
+
+    fn snapshot_term(&self) -> Option<u64> {
+        self.0.borrow().snapshot_term
+    }
 }
+
+/// What the course asks of a Raft from lab 2C on.
+pub(super) const CONTRACT: Contract = Contract {
+    persistence: Persistence::Required,
+    has_internal_entries: false,
+    without: Without::NOTHING,
+};
 
 /// Three servers, and their checks.
 pub(super) struct Stage {
@@ -116,10 +132,11 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    fn new() -> Stage {
+    /// Three servers without entries, which have to keep this contract.
+    pub(super) fn with_contract(contract: Contract) -> Stage {
         let mut stage = Stage {
             rafts: (0..3).map(|_| Rc::new(Puppet(RefCell::default()))).collect(),
-            invariants: Invariants::new(3, Persistence::Required),
+            invariants: Invariants::new(3, contract),
             traffic: Traffic::default(),
             now: Duration::from_secs(1),
         };
@@ -131,7 +148,7 @@ impl Stage {
 
     /// Server 0 leads term 1; all three have its two entries.
     pub(super) fn with_leader() -> Stage {
-        let mut stage = Stage::new();
+        let mut stage = Stage::with_contract(CONTRACT);
         for server in 0..3 {
             stage.holds(server, |raft| {
                 raft.term = 1;
@@ -147,11 +164,12 @@ impl Stage {
         stage
     }
 
-    /// Changes a server, and checks it.
+    /// Changes a server, and checks it. A slip is returned like a broken promise.
     fn change(&mut self, server: usize, change: impl FnOnce(&mut RaftFields)) -> Holds {
         let raft = &self.rafts[server];
         change(&mut raft.0.borrow_mut());
-        self.invariants.check(server, &**raft, self.traffic, self.now)
+        self.invariants.check(server, &**raft, self.traffic, self.now)?;
+        self.invariants.take_slips().into_iter().next().map_or(Ok(()), Err)
     }
 
     /// Asserts that all properties hold after this change.
@@ -170,6 +188,13 @@ impl Stage {
         change: impl FnOnce(&mut RaftFields),
     ) {
         assert_broken(self.change(server, change), property, words);
+    }
+
+    /// Asserts that this change is a slip.
+    #[track_caller]
+    pub(super) fn slips(&mut self, server: usize, change: impl FnOnce(&mut RaftFields)) {
+        let slip = self.change(server, change).expect_err("a slip should be reported");
+        assert_eq!(slip.property.severity(), Severity::Slip, "{slip}");
     }
 
     /// Crashes a server and starts it again in this state.
@@ -207,11 +232,12 @@ pub(super) fn assert_broken(checked: Holds, property: Property, words: &str) {
 }
 
 /// A command as it is handed to a service.
-pub(super) fn command(index: u64, text: &'static str) -> ApplyMsg {
-    ApplyMsg::Command { index, command: Bytes::from_static(text.as_bytes()) }
+pub(super) fn command(index: u64, text: &'static str) -> HandedUp {
+    HandedUp::Message(ApplyMsg::Command { index, command: Bytes::from_static(text.as_bytes()) })
 }
 
 /// A snapshot as it is handed to a service.
-pub(super) fn snapshot(index: u64, text: &'static str) -> ApplyMsg {
-    ApplyMsg::Snapshot { index, term: 1, snapshot: Bytes::from_static(text.as_bytes()) }
+pub(super) fn snapshot(index: u64, text: &'static str) -> HandedUp {
+    let snapshot = Bytes::from_static(text.as_bytes());
+    HandedUp::Message(ApplyMsg::Snapshot { index, term: 1, snapshot })
 }

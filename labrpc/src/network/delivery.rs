@@ -83,7 +83,10 @@ impl Shared {
 
     /// Counts a request, decides what happens to it, and sets a timer for that.
     fn send_request(&self, tables: &mut Tables, id: CallId) {
-        let Call { end, to, .. } = *tables.call(id);
+        let Call { end, from, to, .. } = *tables.call(id);
+        if let Some(sender) = tables.servers.get(&from) {
+            sender.calls.set(sender.calls.get() + 1);
+        }
         let is_enabled = tables.end(end).is_enabled;
         let server = tables.servers.get(&to).filter(|_| is_enabled).cloned();
         tables.total_count += 1;

@@ -105,6 +105,8 @@ pub(crate) struct ServerState {
     pub(crate) count: Cell<u64>,
     /// The number of replies sent to other servers.
     pub(crate) answers: Cell<u64>,
+    /// The number of calls made to servers.
+    pub(crate) calls: Cell<u64>,
 }
 
 impl ServerState {
@@ -136,6 +138,7 @@ impl Server {
             handlers: RefCell::default(),
             count: Cell::new(0),
             answers: Cell::new(0),
+            calls: Cell::new(0),
         }))
     }
 
@@ -162,6 +165,12 @@ impl Server {
     /// clients.
     pub fn answers(&self) -> u64 {
         self.0.answers.get()
+    }
+
+    /// The number of calls that this incarnation has made to servers, counted from the moment it was
+    /// added to the network.
+    pub fn calls(&self) -> u64 {
+        self.0.calls.get()
     }
 
     /// Ends the server's tasks, like [`Runtime::crash`], and drops its handlers.

@@ -44,6 +44,12 @@ impl Core {
         FollowerProbe { next_index: follower.next_index, match_index: follower.match_index }
     }
 
+    /// The term of the snapshot's last entry, if there is a snapshot.
+    pub fn snapshot_term(&self) -> Option<u64> {
+        let has_snapshot = self.log.last_included_index() > 0;
+        has_snapshot.then_some(self.log.last_included_term())
+    }
+
     /// The entry at `index`, if the log holds it.
     pub fn entry(&self, index: u64) -> Option<&Entry> {
         self.log.entry(index)
