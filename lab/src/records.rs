@@ -130,13 +130,19 @@ impl RunRecord {
         build: &Build,
     ) -> RunRecord {
         RunRecord {
+            version: VERSION,
+            test: report.test.name.into(),
+            seed: report.spec.seed,
+            implementation: implementation.into(),
+            profile: report.profile,
+            without: report.without,
+            verdict: report.verdict(),
             failure: report.result.as_ref().err().map(|failure| {
                 let mut failure = FailureRecord::from(failure);
                 let chaos = report.chaos.iter().map(|chaos| format!("faults: {chaos}"));
                 failure.details.splice(0..0, chaos);
                 failure
             }),
-            verdict: report.verdict(),
             virtual_seconds: report.elapsed.as_secs_f64(),
             cpu_ms: (cpu.as_secs_f64() * 1e6).round() / 1e3,
             rpcs: report.passed.iter().map(|passed| passed.rpcs).sum(),
@@ -144,9 +150,7 @@ impl RunRecord {
             commands: report.passed.iter().map(|passed| passed.commands).sum(),
             events: report.event_count,
             fingerprint: format!("{:016x}", report.fingerprint),
-            profile: report.profile,
-            without: report.without,
-            ..RunRecord::empty(report.test.name, report.spec.seed, implementation, build)
+            build: build.clone(),
         }
     }
 

@@ -13,6 +13,12 @@ use regex::Regex;
 use crate::outcome::CommandError;
 use crate::views::Views;
 
+/// The help of `--only`, which lists all kinds.
+fn help_of_only() -> String {
+    let kinds: Vec<&str> = EventKind::all().map(EventKind::name).collect();
+    format!("Only events of these kinds: {} [default: all but timer]", kinds.join(", "))
+}
+
 /// The width of lines when there is no terminal to measure.
 const USUAL_WIDTH: usize = 120;
 
@@ -23,9 +29,7 @@ pub(crate) struct Show {
     /// Print the events, one per line, with one column per server.
     #[arg(long, group = "events")]
     log: bool,
-    /// Only events of these kinds: vote, append, snapshot, kv, rpc, apply, net, persist, state, test,
-    /// note, timer [default: all but timer].
-    #[arg(long, value_name = "KINDS", value_delimiter = ',', requires = "events")]
+    #[arg(long, value_name = "KINDS", value_delimiter = ',', requires = "events", help = help_of_only())]
     only: Vec<EventKind>,
     /// Only events of these servers, and the test's steps.
     #[arg(long, value_name = "SERVERS", value_delimiter = ',', requires = "events")]

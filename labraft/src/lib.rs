@@ -24,6 +24,7 @@
 //! | `verdict` | fault profiles, and the verdict on a run |
 //! | `without` | the properties and thresholds by which a run is not judged |
 //! | `part` | the parts of the course's labs |
+//! | `role` | a server's role: follower, candidate or leader |
 //! | `suite` | test definitions, and patterns that select tests by name |
 //! | `runner` | runs a test once and reports the outcome |
 //! | `missing` | reports parts of an implementation that are not written yet |

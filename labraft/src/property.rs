@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// A property that every run is checked for. Figures and sections are those of the extended Raft paper.
 ///
-/// Written down, as in results and in the patches of known bugs, it is its [`name`](Property::name).
+/// Files, such as results and the patches of known bugs, contain its [`name`](Property::name).
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum Property {

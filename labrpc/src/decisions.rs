@@ -184,8 +184,8 @@ impl Decisions {
         }
     }
 
-    /// Whether a fault may happen. If it is turned off, it still may if the specification has
-    /// overrides, one of which may ask for it.
+    /// Whether a fault may happen: if it is turned on, or if the specification has overrides, because one of
+    /// them may ask for it.
     pub(crate) fn may_happen(&self, is_on: bool) -> bool {
         is_on || !self.is_plain
     }

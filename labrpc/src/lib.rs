@@ -14,10 +14,10 @@
 //! | `executor`, `task`, `timers` | tasks and their order, the clock, groups that crash together |
 //! | `runtime` | the simulated code's view of these: spawn, sleep, dice |
 //! | `sync` | a signal and a channel, for tasks that wait for each other |
-//! | `spec` | everything that determines a run, as a value: [`RunSpec`], [`Address`] |
+//! | `spec` | everything that determines a run, as a value: [`RunSpec`], the [`Kind`]s of decisions, their [`Address`]es |
 //! | `decisions`, `random`, `chance` | every random decision, and how it is computed |
 //! | `network` | client ends, servers, and the life of a request |
-//! | `faults` | whether and when a message arrives, and the faults of servers |
+//! | `faults` | whether and when a message arrives, and the faults of servers; its map says how to add one |
 //! | `guard` | the standard library's clock and entropy inside a simulation |
 //! | `codec`, `nanoseconds` | how values are encoded |
 //! | `event`, `recorder`, `notes`, `hash` | the record of a run and its fingerprint |

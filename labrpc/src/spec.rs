@@ -11,9 +11,29 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::node::Node;
 
+/// Declares the enum together with the list of its variants, so that neither lacks what the other has.
+macro_rules! kinds {
+    ($(#[$of_enum:meta])* pub enum Kind { $($(#[$of_kind:meta])* $kind:ident,)+ }) => {
+        $(#[$of_enum])*
+        pub enum Kind {
+            $($(#[$of_kind])* $kind,)+
+        }
+
+        impl Kind {
+            /// All kinds, in the order of the enum.
+            pub const ALL: [Kind; KINDS] = [$(Kind::$kind),+];
+        }
+
+        /// The number of kinds.
+        pub(crate) const KINDS: usize = [$(Kind::$kind),+].len();
+    };
+}
+
+kinds! {
 /// What a random decision is about.
 ///
-/// Most kinds have a *neutral* value, which is the harmless outcome: no delay, no loss, no crash.
+/// Most kinds have a *neutral* value, which is the harmless outcome: no delay, no loss, no crash. A
+/// new kind goes to the end, because the position of a kind determines its random key.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum Kind {
@@ -62,38 +82,13 @@ pub enum Kind {
     /// The rate of one of the faults that chaos adds. Neutral: 0.
     Configuration,
     /// Whether the next step of a generated schedule, such as a crash or a call, takes place. It is
-    /// always 1 unless the [`RunSpec`] says otherwise. Neutral: 0, the step is skipped.
+    /// 1 in every run that a seed gives; only a [`RunSpec`] can override it. Neutral: 0, the step is
+    /// skipped.
     Schedule,
 }
-
-/// The number of kinds.
-pub(crate) const KINDS: usize = Kind::Schedule as usize + 1;
+}
 
 impl Kind {
-    /// All kinds. A new one goes to the end, since the position of a kind determines its random
-    /// key.
-    pub const ALL: [Kind; KINDS] = [
-        Kind::Order,
-        Kind::RequestTransit,
-        Kind::ReplyTransit,
-        Kind::RequestDelay,
-        Kind::RequestDrop,
-        Kind::ReplyDrop,
-        Kind::ReplyHold,
-        Kind::Unreachable,
-        Kind::Dice,
-        Kind::Workload,
-        Kind::Entropy,
-        Kind::RequestHold,
-        Kind::RequestCopy,
-        Kind::LinkFault,
-        Kind::Pause,
-        Kind::ClockSkew,
-        Kind::CrashAtSave,
-        Kind::Configuration,
-        Kind::Schedule,
-    ];
-
     /// The harmless value of a decision of this kind in `0..bound`, if the kind has one.
     ///
     /// It is 0 for every kind except [`Unreachable`](Kind::Unreachable). A call to a server that
@@ -121,8 +116,9 @@ impl Kind {
     }
 }
 
-/// The address of one random decision: the `n`-th of its kind between two parties, counted from 0,
-/// or the one about the `n`-th call from one to the other.
+/// The address of one random decision: its kind, two parties, and a number `n` that counts from 0. For a
+/// decision about a message, `n` is the number of the call between the two; otherwise it is the number
+/// of earlier decisions of this kind between them.
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Address {
     /// What the decision is about.

@@ -24,6 +24,36 @@ pub struct Summary {
     without: Without,
 }
 
+/// A column of the table, beside the test's name.
+struct Column {
+    heading: &'static str,
+    /// The number of spaces before it.
+    gap: usize,
+    /// The number of characters; less than 0 to align to the left.
+    width: isize,
+    cell: fn(&TestSummary) -> String,
+}
+
+const COLUMNS: [Column; 5] = [
+    Column { heading: "seeds", gap: 2, width: 8, cell: |test| test.runs().to_string() },
+    Column { heading: "failed", gap: 1, width: 8, cell: |test| test.failures().to_string() },
+    Column { heading: "rate", gap: 2, width: 8, cell: TestSummary::rate },
+    Column { heading: "(95 % interval)", gap: 1, width: -17, cell: TestSummary::interval },
+    Column { heading: "slowest", gap: 2, width: 0, cell: TestSummary::slowest },
+];
+
+impl Column {
+    /// A heading or a cell with the spaces around it.
+    fn pad(&self, text: &str) -> String {
+        let (gap, width) = (self.gap, self.width.unsigned_abs());
+        if self.width < 0 {
+            format!("{:gap$}{text:<width$}", "")
+        } else {
+            format!("{:gap$}{text:>width$}", "")
+        }
+    }
+}
+
 /// The results of one test.
 #[derive(Clone, Debug)]
 pub struct TestSummary {
@@ -60,6 +90,24 @@ impl Group {
 }
 
 impl TestSummary {
+    /// The share of runs that failed, in percent.
+    fn rate(&self) -> String {
+        let rate = 100.0 * self.failures() as f64 / self.runs().max(1) as f64;
+        format!("{rate:.2} %")
+    }
+
+    /// The interval in which the true rate lies with a probability of 95 %.
+    fn interval(&self) -> String {
+        let (low, high) = rate_interval(self.failures(), self.runs());
+        format!("({:.2} to {:.2})", 100.0 * low, 100.0 * high)
+    }
+
+    /// The CPU time of the slowest run, and its seed.
+    fn slowest(&self) -> String {
+        let (milliseconds, seed) = self.slowest;
+        format!("{milliseconds:.1} ms, seed {seed}")
+    }
+
     fn new(name: &str) -> TestSummary {
         TestSummary {
             name: name.into(),
@@ -187,22 +235,16 @@ impl Summary {
     pub fn table(&self, suite: &[Test]) -> String {
         let tests = self.tests(suite);
         let width = super::name_width(tests.iter().map(|(_, test)| test.name.as_str())).max(4);
-        let mut text = format!(
-            "{:<width$}  {:>8} {:>8}  {:>8} {:<17}  {}\n",
-            "test", "seeds", "failed", "rate", "(95 % interval)", "slowest"
-        );
+        let mut text = format!("{:<width$}", "test");
+        for column in &COLUMNS {
+            text += &column.pad(column.heading);
+        }
+        text.push('\n');
         for (_, test) in &tests {
-            let (runs, failures) = (test.runs(), test.failures());
-            let rate = 100.0 * failures as f64 / runs.max(1) as f64;
-            let (low, high) = rate_interval(failures, runs);
-            let interval = format!("({:.2} to {:.2})", 100.0 * low, 100.0 * high);
-            let (slowest, seed) = test.slowest;
-            let line = format!(
-                "{:<width$}  {runs:8} {failures:8}  {rate:6.2} % {interval:<17}  {slowest:.1} ms, \
-                 seed {seed}",
-                test.name
-            );
-            text += &line;
+            write!(text, "{:<width$}", test.name).expect(WRITING_TO_A_STRING);
+            for column in &COLUMNS {
+                text += &column.pad(&(column.cell)(test));
+            }
             for verdict in [Verdict::Crashed, Verdict::Hung, Verdict::Unknown, Verdict::Missed] {
                 let count = test.count(verdict);
                 if count > 0 {

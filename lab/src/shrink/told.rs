@@ -68,7 +68,11 @@ fn sentence(taken: &Taken, calls: &Calls<'_>, events: &[Timed]) -> String {
             format!("the request of {} arrives a second time {value} ms later", of_call())
         }
         Kind::LinkFault => {
-            let what = if value == 1 { "cut" } else { "clogged" };
+            let what = match value {
+                1 => "cut".into(),
+                2 => "clogged".into(),
+                state => format!("in state {state}"),
+            };
             let n = address.n;
             format!("the link {from}->{to} is {what} from {n} s to {} s", n + 1)
         }

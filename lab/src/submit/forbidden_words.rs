@@ -3,8 +3,8 @@
 //! To forbid another word, add it to `FORBIDDEN` with the reason that students are given, and
 //! name it in `docs/course/grading.md`.
 //!
-//! The compiler forbids `unsafe` too, and a build cannot read anything secret. This check is one
-//! more layer, which needs nothing from the kernel: a macro cannot produce a word that is not in
+//! The compiler forbids `unsafe` too, and a build cannot read anything secret. This check is one more
+//! layer, and works on every kernel. It sees all words, since a macro cannot produce one that is not in
 //! the sources.
 
 use std::collections::BTreeMap;

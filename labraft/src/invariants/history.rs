@@ -41,8 +41,8 @@ pub(super) struct ServerHistory {
     pub(super) traffic: Traffic,
     /// When its election timer should have restarted last, and why. Forgotten at a start.
     pub(super) timer_restart: Option<(Duration, TimerRestart)>,
-    /// The last index that its service has applied; `None` if it started from a snapshot that no
-    /// service was seen to make.
+    /// The last index that its service has applied; `None` if that is not known, because the service started
+    /// from a snapshot of unknown origin.
     pub(super) applied: Option<u64>,
     /// The last index of the newest snapshot that its service made itself. Forgotten at a start.
     pub(super) own_snapshot: u64,
@@ -111,7 +111,7 @@ pub(super) struct KnownEntries {
 }
 
 impl KnownEntries {
-    /// The entry of this index and of the term of `new`, which is `new` when there was none.
+    /// The entry that is known at this index in the term of `new`. If there is none, `new` becomes that entry.
     pub(super) fn get_or_insert(&mut self, index: u64, new: KnownEntry) -> &mut KnownEntry {
         let term = new.entry.term;
         let first = slot(&mut self.first, index);

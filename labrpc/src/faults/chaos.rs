@@ -58,6 +58,39 @@ impl Chaos {
     }
 }
 
+/// A rate, and the words around it in a description.
+type Described = (&'static str, Ratio, &'static str);
+
+impl Chaos {
+    /// All rates, for a description.
+    fn described(&self) -> [Described; 7] {
+        // Naming all fields makes the compiler notice a new one.
+        let Chaos {
+            held_requests,
+            copied_requests,
+            one_way_cuts,
+            clogs,
+            pauses,
+            clock_skew,
+            crashes_at_save,
+        } = *self;
+        [
+            ("", held_requests, " requests held back"),
+            ("", copied_requests, " requests delivered twice"),
+            ("", one_way_cuts, " link-seconds cut one way"),
+            ("", clogs, " link-seconds clogged"),
+            ("", pauses, " server-seconds with a pause"),
+            ("clocks off by up to ", clock_skew, ""),
+            ("", crashes_at_save, " saves with a crash"),
+        ]
+    }
+
+    /// The rates of all faults.
+    pub fn rates(&self) -> impl Iterator<Item = Ratio> {
+        self.described().into_iter().map(|(_, rate, _)| rate)
+    }
+}
+
 /// Draws the numerator of one rate: 0 in half of the cases, otherwise 1 to [`Chaos::MOST`].
 fn draw_cases(decisions: &mut Decisions, which: u32) -> u32 {
     const OFF: Ratio = Ratio::new(1, 2);
@@ -72,17 +105,8 @@ fn draw_cases(decisions: &mut Decisions, which: u32) -> u32 {
 
 impl fmt::Display for Chaos {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let faults = [
-            ("", self.held_requests, " requests held back"),
-            ("", self.copied_requests, " requests delivered twice"),
-            ("", self.one_way_cuts, " link-seconds cut one way"),
-            ("", self.clogs, " link-seconds clogged"),
-            ("", self.pauses, " server-seconds with a pause"),
-            ("clocks off by up to ", self.clock_skew, ""),
-            ("", self.crashes_at_save, " saves with a crash"),
-        ];
         let mut separator = "";
-        for (before, rate, after) in faults {
+        for (before, rate, after) in self.described() {
             if !rate.is_zero() {
                 write!(f, "{separator}{before}{rate}{after}")?;
                 separator = ", ";

@@ -2,8 +2,8 @@
 //!
 //! A message passes through a list of rules, one list for requests and one for replies. Each rule
 //! may delay the message or lose it, and makes random decisions through
-//! [`Decisions`](crate::decisions::Decisions). The order of the rules is the order of these
-//! decisions: changing it changes what every seed does.
+//! [`Decisions`](crate::decisions::Decisions). A rule that loses a
+//! message ends its journey, so changing the order of the rules changes what every seed does.
 //!
 //! All numbers are those of the course's labrpc (2022), except for one: on a reliable network a
 //! message takes 10 to 50 microseconds, drawn for each message, so that time passes and messages
@@ -32,8 +32,8 @@ const DROPPED: Ratio = Ratio::per_thousand(100);
 const REORDERED: Ratio = Ratio::new(600, 900);
 /// The shortest time that a reply is held back under long reordering.
 const REORDERED_SHORTEST: Duration = Duration::from_millis(200);
-/// An upper limit on the time beyond [`REORDERED_SHORTEST`]. As in Go, that time is drawn below a
-/// bound that is itself drawn.
+/// An upper limit on the time beyond [`REORDERED_SHORTEST`]. As in Go, that time is drawn in two steps:
+/// first a bound up to this limit, then a time below the bound.
 const REORDERED_SPREAD: Duration = Duration::from_millis(2000);
 /// A call to a server that cannot be reached fails within this time.
 const UNREACHABLE: Duration = Duration::from_millis(100);

@@ -41,8 +41,8 @@ const CHAOS_SPREAD: Duration = Duration::from_millis(2000);
 const CHAOS_LONGEST: Duration = Duration::from_millis(2200);
 
 impl Faults<'_> {
-    /// Decides whether a fault with this rate happens, and how long it lasts: `span`, computed from
-    /// random bits, or zero if it does not happen.
+    /// Decides whether a fault with this rate happens. Returns how long it lasts, which `span` computes
+    /// from random bits; zero if the fault does not happen.
     fn at_times(
         &mut self,
         rate: Ratio,
@@ -56,7 +56,9 @@ impl Faults<'_> {
         let bound = whole_milliseconds(CHAOS_LONGEST) + 1;
         let milliseconds = self.decisions.decide_shaped(kind, subject, bound, |bits| {
             let (happens, rest) = rate.split(bits);
-            if happens { whole_milliseconds(span(rest)) } else { 0 }
+            let milliseconds = if happens { whole_milliseconds(span(rest)) } else { 0 };
+            debug_assert!(milliseconds < bound, "{kind:?} lasts longer than CHAOS_LONGEST");
+            milliseconds
         });
         Duration::from_millis(milliseconds)
     }
