@@ -143,3 +143,153 @@ fn reading_the_clock_once_in_each_poll_is_allowed() {
     });
     assert_eq!(outcome.result, Ok(()));
 }
+
+/// The ways in which code asks the C library for random bytes: `getrandom` 0.3 and later look the
+/// function up by its name, 0.2 (which `rand` 0.8 uses) makes the system call.
+#[allow(unsafe_code)]
+fn random_bytes() -> [[u8; 16]; 4] {
+    type Getrandom = unsafe extern "C" fn(*mut libc::c_void, usize, libc::c_uint) -> isize;
+    let mut bytes = [[0; 16]; 4];
+    let [by_function, by_entropy, by_name, by_system_call] = &mut bytes;
+    // SAFETY: each call gets the pointer and the length of a buffer, and the symbol that is looked
+    // up is that of a function of this type.
+    unsafe {
+        assert_eq!(libc::getrandom(by_function.as_mut_ptr().cast(), 16, 0), 16);
+        assert_eq!(libc::getentropy(by_entropy.as_mut_ptr().cast(), 16), 0);
+        let found = libc::dlsym(libc::RTLD_DEFAULT, c"getrandom".as_ptr());
+        let getrandom: Getrandom = std::mem::transmute(found);
+        assert_eq!(getrandom(by_name.as_mut_ptr().cast(), 16, 0), 16);
+        assert_eq!(libc::syscall(libc::SYS_getrandom, by_system_call.as_mut_ptr(), 16, 0), 16);
+    }
+    bytes
+}
+
+#[test]
+fn random_bytes_come_from_the_seed_whichever_way_they_are_asked_for() {
+    let bytes = |seed| run(seed, |_| async { random_bytes() }).result.unwrap();
+    assert_eq!(bytes(1), bytes(1));
+    for (one, other) in bytes(1).into_iter().zip(bytes(2)) {
+        assert_ne!(one, other);
+    }
+    for (one, other) in random_bytes().into_iter().zip(random_bytes()) {
+        assert_ne!(one, other, "they are the kernel's elsewhere");
+    }
+}
+
+/// The Unix time in whole seconds, as each of the C library's functions for it tells it.
+#[allow(unsafe_code)]
+fn unix_times() -> [i64; 5] {
+    let mut precise = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut coarse = libc::timeval { tv_sec: 0, tv_usec: 0 };
+    let mut called = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut called_coarse = libc::timeval { tv_sec: 0, tv_usec: 0 };
+    // SAFETY: each pointer is that of a variable, or null where the function allows it.
+    let time = unsafe {
+        libc::clock_gettime(libc::CLOCK_REALTIME, &mut precise);
+        libc::gettimeofday(&mut coarse, std::ptr::null_mut());
+        libc::syscall(libc::SYS_clock_gettime, libc::CLOCK_REALTIME, &raw mut called);
+        libc::syscall(libc::SYS_gettimeofday, &raw mut called_coarse, 0);
+        libc::time(std::ptr::null_mut())
+    };
+    [precise.tv_sec, coarse.tv_sec, called.tv_sec, called_coarse.tv_sec, time]
+}
+
+#[test]
+fn the_clock_is_virtual_whichever_way_it_is_read() {
+    let outcome = run(1, |world| async move {
+        world.tester().sleep(Duration::from_secs(5)).await;
+        unix_times()
+    });
+    assert_eq!(outcome.result.unwrap(), [1_577_836_805; 5]);
+    let real = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs() as i64;
+    assert!(unix_times().into_iter().all(|time| (real..real + 10).contains(&time)));
+}
+
+#[test]
+#[allow(unsafe_code)]
+fn sleeping_is_an_offence_whichever_way_it_is_done() {
+    static HOUR: libc::timespec = libc::timespec { tv_sec: 3600, tv_nsec: 0 };
+    // SAFETY: the pointer is that of a constant, and the second may be null.
+    let ways: [fn(); 4] = [
+        || unsafe {
+            libc::syscall(libc::SYS_nanosleep, &raw const HOUR, 0usize);
+        },
+        || unsafe {
+            libc::syscall(
+                libc::SYS_clock_nanosleep,
+                libc::CLOCK_MONOTONIC,
+                0,
+                &raw const HOUR,
+                0usize,
+            );
+        },
+        || _ = unsafe { libc::sleep(3600) },
+        || _ = unsafe { libc::usleep(3_600_000_000) },
+    ];
+    for way in ways {
+        let outcome = run(1, move |_| async move { way() });
+        assert_eq!(offence(outcome), (Offence::Sleep, "main".into()));
+    }
+}
+
+#[test]
+fn a_wait_of_limited_length_is_an_offence_at_its_first_time() {
+    let parked = run(1, |_| async { std::thread::park_timeout(Duration::from_secs(3600)) });
+    assert_eq!(offence(parked), (Offence::Clock, "main".into()));
+}
+
+#[test]
+#[allow(unsafe_code)]
+fn opening_a_file_of_the_kernels_entropy_is_an_offence() {
+    const PATH: &std::ffi::CStr = c"/dev/urandom";
+    // SAFETY: the path is a C string, and the flags need no mode.
+    let ways: [fn() -> bool; 7] = [
+        || std::fs::File::open("/dev/urandom").is_ok(),
+        || std::fs::read("/proc/sys/kernel/random/uuid").is_ok(),
+        || unsafe { libc::open(PATH.as_ptr(), libc::O_RDONLY) >= 0 },
+        || unsafe { libc::open64(PATH.as_ptr(), libc::O_RDONLY) >= 0 },
+        || unsafe { libc::openat(libc::AT_FDCWD, PATH.as_ptr(), libc::O_RDONLY) >= 0 },
+        || unsafe { libc::openat64(libc::AT_FDCWD, PATH.as_ptr(), libc::O_RDONLY) >= 0 },
+        || unsafe {
+            libc::syscall(libc::SYS_openat, libc::AT_FDCWD, PATH.as_ptr(), libc::O_RDONLY) >= 0
+        },
+    ];
+    for way in ways {
+        let outcome = run(1, move |_| async move { assert!(!way()) });
+        assert_eq!(offence(outcome), (Offence::File, "main".into()));
+        assert!(way(), "it can be opened elsewhere");
+    }
+}
+
+#[test]
+#[allow(unsafe_code)]
+fn other_files_and_system_calls_are_left_alone_in_a_simulation() {
+    let path = std::env::temp_dir().join(format!("labrpc-guard-{}", std::process::id()));
+    let page = 65536;
+    let mut content = vec![b'a'; page];
+    content.extend(vec![b'b'; page]);
+    let written = path.clone();
+    let outcome = run(1, move |_| async move {
+        std::fs::write(&written, content).unwrap();
+        let file = std::fs::File::open(&written).unwrap();
+        let file = std::os::fd::AsRawFd::as_raw_fd(&file);
+        // SAFETY: the kernel chooses where to map the second page of the file, which is then read
+        // and left mapped.
+        unsafe {
+            // Six arguments, the last of which is passed on the stack on x86-64.
+            let mapped = libc::syscall(
+                libc::SYS_mmap,
+                0usize,
+                page,
+                libc::PROT_READ,
+                libc::MAP_PRIVATE,
+                file,
+                page,
+            );
+            assert!(mapped > 0, "{}", std::io::Error::last_os_error());
+            *(mapped as *const u8)
+        }
+    });
+    std::fs::remove_file(path).unwrap();
+    assert_eq!(outcome.result, Ok(b'b'));
+}
