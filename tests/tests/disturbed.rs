@@ -8,7 +8,6 @@
 
 mod common;
 
-use std::cell::Cell;
 use std::fs::File;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, Output, Stdio};
@@ -68,26 +67,23 @@ fn leaking(env: Env) -> Rc<dyn Raft> {
     reference_with(env, Duration::from_millis(700), || std::mem::forget(vec![1u8; 60 << 20]))
 }
 
-/// Starts a thread when its own thread has ended, and that thread ends the process as soon as another run
-/// has begun in it.
+/// Starts a thread when its own thread has ended, and fails if such a thread is in its process.
 fn with_a_late_thread(env: Env) -> Rc<dyn Raft> {
-    static BEGUN: AtomicU64 = AtomicU64::new(0);
-    struct Late(Cell<u64>);
+    static THREADS: AtomicU64 = AtomicU64::new(0);
+    struct Late;
     impl Drop for Late {
         fn drop(&mut self) {
-            let runs = self.0.get();
-            std::thread::spawn(move || {
-                while BEGUN.load(Ordering::Relaxed) <= runs {
-                    std::thread::yield_now();
+            std::thread::spawn(|| {
+                loop {
+                    std::thread::park();
                 }
-                std::process::exit(7);
             });
+            THREADS.fetch_add(1, Ordering::Relaxed);
         }
     }
-    thread_local!(static LATE: Late = const { Late(Cell::new(0)) });
-    if env.me == 0 {
-        LATE.with(|late| late.0.set(BEGUN.fetch_add(1, Ordering::Relaxed) + 1));
-    }
+    thread_local!(static LATE: Late = const { Late });
+    LATE.with(|_| ());
+    assert_eq!(THREADS.load(Ordering::Relaxed), 0, "a thread of an earlier run is still there");
     (raft::REFERENCE.make)(env)
 }
 
@@ -144,8 +140,16 @@ fn check_passed(output: &Output, out: &PathBuf) -> Result<(), Failed> {
     let passed = records.iter().filter(|record| record.verdict == Verdict::Passed).count();
     match (output.status.code(), records.len(), passed) {
         (Some(0), 8, 8) => Ok(()),
-        _ => Err(format!("{}\n{records:#?}", show(output)).into()),
+        _ => Err(format!("{}\n{}", show(output), told(&records)).into()),
     }
+}
+
+/// The results in a few words, for the message of a test that fails.
+fn told(records: &[RunRecord]) -> String {
+    let reason = |record: &RunRecord| record.failure.as_ref().map(|it| it.reason.clone());
+    let line =
+        |record: &RunRecord| format!("{} {:?} {:?}\n", record.seed, record.verdict, reason(record));
+    records.iter().map(line).collect()
 }
 
 /// What somebody else did to a worker is not blamed on the run, which is made again.
@@ -161,7 +165,7 @@ fn is_made_again(name: &str, what: &str) -> Result<(), Failed> {
     let is_same = records.iter().zip(&found(&undisturbed)?).all(same);
     let text = show(&output);
     if !is_same || !text.contains("a run was made again") || !text.contains(what) {
-        return Err(format!("{text}\n{records:#?}").into());
+        return Err(format!("{text}\n{}", told(&records)).into());
     }
     match std::fs::read_dir(out.join("traces")).map(Iterator::count) {
         Ok(1..) => Err("traces of a run that has passed are left".into()),
@@ -178,7 +182,7 @@ fn has_no_result() -> Result<(), Failed> {
     let records = found(&out)?;
     let is_told = is_told.iter().all(|what| text.contains(what));
     if output.status.code() != Some(3) || !is_told || !records.is_empty() {
-        return Err(format!("{text}\n{records:#?}").into());
+        return Err(format!("{text}\n{}", told(&records)).into());
     }
     check_passed(&sweep("always-killed", &out).arg("--resume").env_remove(MARKS).output()?, &out)
 }
@@ -201,7 +205,7 @@ fn a_hook_reaches_no_other_run() -> Result<(), Failed> {
     let first = records.iter().position(|record| record.failure.is_none());
     let last = records.iter().rposition(|record| record.failure.is_some());
     if records.len() != 8 || !records.iter().all(is_right) || first >= last {
-        return Err(format!("{}\n{records:#?}", show(&output)).into());
+        return Err(format!("{}\n{}", show(&output), told(&records)).into());
     }
     Ok(())
 }
