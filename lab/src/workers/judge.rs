@@ -70,6 +70,11 @@ impl Machine {
         ends.iter().find(|end| self.proof(end) == Proof::Enough)
     }
 
+    /// Whether the run is more likely to have ended its worker in this way than somebody else.
+    pub(super) fn is_suspicious(&self, end: &End) -> bool {
+        matches!(self.proof(end), Proof::Enough | Proof::IfRepeated)
+    }
+
     fn proof(&self, end: &End) -> Proof {
         if !end.was_ready {
             return Proof::None;

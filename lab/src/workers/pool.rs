@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::time::Duration;
@@ -143,27 +144,37 @@ impl<'a> Pool<'a> {
         }
     }
 
-    /// Repeats a run that did not end in fresh workers, under observation, until it ends or it is
-    /// clear that it has ended its worker itself.
+    /// Repeats a run that did not end in fresh workers, until it ends or it is clear that it has ended
+    /// its worker itself.
     fn examine(&self, job: &Job, first: End) -> io::Result<Option<Answer>> {
         let traces = self.settings.traces.join(format!("{}-{}.jsonl", job.test, job.spec.seed));
-        let job = Job { watch: Some(traces.clone()), is_last: true, ..job.clone() };
+        let job = Job { is_last: true, ..job.clone() };
+        let observed = Job { watch: Some(traces.clone()), ..job.clone() };
         let mut ends = vec![first];
         for _ in 0..MOST_REPETITIONS {
             let last = &ends[ends.len() - 1];
             if let Some(what) = cannot_start(last) {
                 return Err(io::Error::other(what));
             }
-            match self.observe(&job, last)? {
-                Ok(answered) => return Ok(Some(self.accept(&job, &ends, *answered.answer))),
-                Err(_) if self.is_stopped() => return Ok(None),
+            // Observation slows a run down. It is of no use if the first end was somebody else's doing.
+            let is_observed = ends.len() > 1 || self.machine.is_suspicious(last);
+            let job = if is_observed { &observed } else { &job };
+            let repeated = self.repeat(job, &traces, last)?;
+            if self.is_stopped() {
+                return Ok(None);
+            }
+            match repeated {
+                Ok(answered) => {
+                    watch::remove(&traces);
+                    return Ok(Some(self.accept(job, &ends, *answered.answer)));
+                }
                 Err(end) if self.machine.is_own_doing(&ends, &end) => {
                     let (details, at) = watch::tell(&traces);
                     let events = match job.keep {
                         Keep::Events => watch::events(&traces),
                         _ => Vec::new(),
                     };
-                    return Ok(Some(Answer { events, ..self.ended(&job, &end, details, at) }));
+                    return Ok(Some(Answer { events, ..self.ended(job, &end, details, at) }));
                 }
                 Err(end) => ends.push(end),
             }
@@ -171,9 +182,8 @@ impl<'a> Pool<'a> {
         Err(io::Error::other(self.machine.without_result(&job.test, job.spec.seed, &ends)))
     }
 
-    /// Makes a run in a fresh worker and observes it. `before` is how its last worker ended.
-    fn observe(&self, job: &Job, before: &End) -> io::Result<Result<Answered, End>> {
-        let traces = job.watch.as_deref().unwrap_or("".as_ref());
+    /// Makes a run in a fresh worker. `before` is how its last worker ended.
+    fn repeat(&self, job: &Job, traces: &Path, before: &End) -> io::Result<Result<Answered, End>> {
         watch::remove(traces);
         let mut size = 0;
         let mut heard = Duration::ZERO;
@@ -192,9 +202,6 @@ impl<'a> Pool<'a> {
     /// The answer for a run of which a repetition has ended by itself. That is its result, unless the
     /// code under test has certainly ended a worker before.
     fn accept(&self, job: &Job, ends: &[End], answer: Answer) -> Answer {
-        if let Some(traces) = &job.watch {
-            watch::remove(traces);
-        }
         if let Some(end) = self.machine.certain(ends) {
             let verdict = answer.record.verdict.name();
             let details = vec![format!(
@@ -231,7 +238,7 @@ impl<'a> Pool<'a> {
     fn judge(&self, end: &End) -> (Verdict, CauseKind, String) {
         if let How::Hung | How::HeldUp = end.how {
             let limit = self.settings.wall_limit.as_secs_f64();
-            let reason = format!("a task did not return within {limit} s of real time");
+            let reason = format!("a task did not return within {limit} s (--wall-limit)");
             return (Verdict::Hung, CauseKind::Hang, reason);
         }
         let crash = match end.how {

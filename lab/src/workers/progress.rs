@@ -24,14 +24,14 @@ pub(super) struct Spent {
 pub(super) struct Meter {
     pid: String,
     looked: Instant,
+    /// The CPU time used up to the last look; `None` before the first one.
     cpu: Option<Duration>,
     spent: Spent,
 }
 
 impl Meter {
     pub(super) fn start(pid: u32) -> Meter {
-        let pid = pid.to_string();
-        Meter { cpu: cpu_of(&pid), pid, looked: now(), spent: Spent::default() }
+        Meter { pid: pid.to_string(), looked: now(), cpu: None, spent: Spent::default() }
     }
 
     /// Takes the time since the last look into account.
