@@ -9,7 +9,7 @@
 mod common;
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Output, Stdio};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -117,7 +117,7 @@ fn directory(name: &str) -> PathBuf {
 }
 
 /// A sweep of eight seeds in one worker, by this program as the lab.
-fn sweep(name: &str, out: &PathBuf) -> Command {
+fn sweep(name: &str, out: &Path) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
         .args(["run", "InitialElection2A", "--seeds", "8", "--jobs", "1", "--memory", "256"])
@@ -128,14 +128,14 @@ fn sweep(name: &str, out: &PathBuf) -> Command {
     command
 }
 
-fn found(out: &PathBuf) -> Result<Vec<RunRecord>, Failed> {
+fn found(out: &Path) -> Result<Vec<RunRecord>, Failed> {
     let mut records = records::read(&records::path(out))?.all;
     records.sort_by_key(|record| record.seed);
     Ok(records)
 }
 
 /// Checks that all eight runs have passed.
-fn check_passed(output: &Output, out: &PathBuf) -> Result<(), Failed> {
+fn check_passed(output: &Output, out: &Path) -> Result<(), Failed> {
     let records = found(out)?;
     let passed = records.iter().filter(|record| record.verdict == Verdict::Passed).count();
     match (output.status.code(), records.len(), passed) {

@@ -205,7 +205,7 @@ fn a_machine_with_less_memory_than_a_worker_may_use_is_not_blamed_on_the_runs() 
     let mut command = Command::new("sh");
     command.args(["-c", "ulimit -v 900000; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_lab")]);
     command.args(["run", "2A", "--jobs", "1", "--out"]).arg(&out);
-    expect_exit_3(command, "the limit for a process is 878 MiB here (ulimit -v)", &out);
+    expect_exit_3(command, "the limit of a process (ulimit -v) is 878 MiB", &out);
 
     // More than any machine has.
     let out = directory("limit-of-the-machine");

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use labraft::Crash;
 use rustix::process::{Resource, Signal, getrlimit};
 
+use super::limits::MemoryLimit;
 use super::proc_stat::kills_for_memory;
 use super::process::{End, How};
 
@@ -38,13 +39,15 @@ pub(super) struct Machine {
     kills_for_memory: Option<u64>,
     /// The seconds of CPU time after which the system kills a worker.
     cpu_limit: Option<u64>,
+    pub(super) memory_limit: Option<MemoryLimit>,
 }
 
 impl Machine {
     pub(super) fn now() -> Machine {
         let limit = getrlimit(Resource::Cpu);
         let cpu_limit = limit.current.into_iter().chain(limit.maximum).min();
-        Machine { kills_for_memory: kills_for_memory(), cpu_limit }
+        let memory_limit = MemoryLimit::lowest();
+        Machine { kills_for_memory: kills_for_memory(), cpu_limit, memory_limit }
     }
 
     fn was_short_of_memory(&self) -> bool {
@@ -145,7 +148,7 @@ mod tests {
 
     use super::*;
 
-    const IDLE: Machine = Machine { kills_for_memory: None, cpu_limit: None };
+    const IDLE: Machine = Machine { kills_for_memory: None, cpu_limit: None, memory_limit: None };
 
     /// The end of a worker with this status, as `wait` reports it, at this place of the run.
     fn end(status: i32, place: &str) -> End {

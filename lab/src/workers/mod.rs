@@ -12,11 +12,13 @@
 //! | `settings` | how workers are started |
 //! | `process` | one worker as its parent sees it: starts it, asks it, kills it |
 //! | `judge` | who ended a worker: the code under test, the machine, or somebody else |
+//! | `limits` | how much memory the system lets a worker have |
 //! | `progress` | how much a worker has worked, which decides whether its run hangs |
 //! | `proc_stat` | what the system says about processes and threads |
 //! | `watch` | the traces of a run under observation |
 
 mod judge;
+mod limits;
 mod pool;
 mod proc_stat;
 mod process;

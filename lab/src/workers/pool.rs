@@ -126,6 +126,13 @@ impl<'a> Pool<'a> {
         })
     }
 
+    fn start(&self) -> io::Result<Worker> {
+        self.machine
+            .memory_limit
+            .map_or(Ok(()), |limit| limit.check(self.settings.memory_bytes))?;
+        Worker::start(&self.settings)
+    }
+
     fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }
@@ -188,7 +195,7 @@ impl<'a> Pool<'a> {
         let mut size = 0;
         let mut heard = Duration::ZERO;
         let has_hung = before.how == How::Hung;
-        let answered = Worker::start(&self.settings)?.ask(job, |spent| {
+        let answered = self.start()?.ask(job, |spent| {
             if size != std::mem::replace(&mut size, watch::size(traces)) {
                 heard = spent.working;
             }
@@ -315,7 +322,7 @@ impl Runs<'_> {
         };
         let worker = match &mut self.worker {
             Some(worker) => worker,
-            None => self.worker.insert(Worker::start(&self.pool.settings)?),
+            None => self.worker.insert(self.pool.start()?),
         };
         let end = match worker.ask(&job, |spent| self.pool.give_up(spent))? {
             Ok(Answered { answer, is_clean }) => {

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use labraft::Crash;
-use rustix::process::{Pid, Resource, Signal, getrlimit, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::progress::{Meter, Spent};
 use super::settings::Settings;
@@ -141,7 +141,6 @@ struct Output {
 
 impl Worker {
     pub(super) fn start(settings: &Settings) -> io::Result<Worker> {
-        check_limit(settings.memory_bytes)?;
         let (ours, theirs) = UnixStream::pair()?;
         let (reader, writer) = io::pipe()?;
         let [program, arguments @ ..] = &settings.command[..] else {
@@ -281,20 +280,6 @@ impl Answer {
     fn is_to(&self, job: &Job) -> bool {
         let record = &self.record;
         (&self.nonce, &record.test, record.seed) == (&job.nonce, &job.test, job.spec.seed)
-    }
-}
-
-/// Checks that the machine lets a worker have its memory. Otherwise it could not tell whether a run
-/// needs more than that.
-fn check_limit(memory_bytes: u64) -> io::Result<()> {
-    match getrlimit(Resource::As).maximum {
-        Some(most) if most < memory_bytes => Err(io::Error::other(format!(
-            "a worker is to have {} MiB of memory (--memory), but the limit for a process is {} MiB \
-             here (ulimit -v)",
-            memory_bytes >> 20,
-            most >> 20
-        ))),
-        _ => Ok(()),
     }
 }
 
