@@ -5,7 +5,8 @@
 //! the runs under way, and leaves at most an incomplete last line.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,6 +17,9 @@ use labraft::{Cause, CauseKind, Failure, MissingPiece, Profile, RunReport, Verdi
 
 /// The version of a result's format. Results of version 1, which had no `version`, lack the cause.
 const VERSION: u32 = 2;
+/// The longest line of a file of results. Nothing is read beyond it, so that no file, whatever it is, can
+/// use up the memory.
+const MAX_LINE_BYTES: u64 = 256 << 20;
 
 /// The result of one run: a line of a file of results.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -244,10 +248,19 @@ fn previous_path(directory: &Path) -> PathBuf {
     directory.join("previous.jsonl")
 }
 
-/// A file of results that is open for appending. It is locked against other processes.
+/// The file whose lock a writer holds. It stays when results are renamed.
+fn lock_path(directory: &Path) -> PathBuf {
+    directory.join("lock")
+}
+
+/// A file of results that is open for appending. While it is, no other process can write to its
+/// directory.
 #[derive(Debug)]
 pub struct Writer {
     file: File,
+    path: PathBuf,
+    /// Locked until it is closed, by this process or by the system at its end.
+    _lock: File,
 }
 
 impl Writer {
@@ -257,14 +270,13 @@ impl Writer {
     /// # Errors
     /// When the directory or the file cannot be written, or another process is writing to it.
     pub fn begin(directory: &Path) -> io::Result<Writer> {
-        fs::create_dir_all(directory)?;
+        let lock = lock(directory)?;
         let path = path(directory);
         if path.metadata().is_ok_and(|metadata| metadata.len() > 0) {
-            // Whoever writes to it must not lose it.
-            lock(&File::open(&path)?)?;
             fs::rename(&path, previous_path(directory))?;
         }
-        Ok(Writer::resume(directory)?.0)
+        let file = open(&path)?;
+        Ok(Writer { file, path, _lock: lock })
     }
 
     /// Continues the results of a directory, and returns those that exist. An incomplete last line is
@@ -273,38 +285,91 @@ impl Writer {
     /// # Errors
     /// As [`begin`](Self::begin), and when a line of the file is not a record.
     pub fn resume(directory: &Path) -> io::Result<(Writer, Records)> {
-        fs::create_dir_all(directory)?;
+        let lock = lock(directory)?;
         let path = path(directory);
-        let mut file = OpenOptions::new().create(true).read(true).append(true).open(&path)?;
-        lock(&file)?;
-        let mut text = String::new();
-        file.seek(SeekFrom::Start(0))?;
-        file.read_to_string(&mut text)?;
-        let records = parse(&text, &path)?;
-        if records.torn.is_some() {
-            let whole = text.rfind('\n').map_or(0, |end| end + 1);
-            file.set_len(whole as u64)?;
+        let file = open(&path)?;
+        let records = parse(&file, &path)?;
+        if let Some(torn) = records.torn {
+            file.set_len(file.metadata()?.len().saturating_sub(torn))?;
         }
-        Ok((Writer { file }, records))
+        Ok((Writer { file, path, _lock: lock }, records))
     }
 
     /// Appends a record, in one write.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// When it cannot be written, or the file is no longer where it was.
     pub fn add(&mut self, record: &RunRecord) -> io::Result<()> {
         let mut line = serde_json::to_string(record)?;
         line.push('\n');
-        self.file.write_all(line.as_bytes())
+        if line.len() as u64 > MAX_LINE_BYTES {
+            return Err(io::Error::other(format!(
+                "the result of {}, seed {}, has {} bytes; at most {MAX_LINE_BYTES} can be read again",
+                record.test,
+                record.seed,
+                line.len()
+            )));
+        }
+        self.file.write_all(line.as_bytes())?;
+        self.check()
+    }
+
+    /// Checks that the results are still in the directory. If somebody has removed or replaced them,
+    /// nobody will ever find what is written to them.
+    ///
+    /// # Errors
+    /// When they are not.
+    pub fn check(&self) -> io::Result<()> {
+        match is_at(&self.file, &self.path)? {
+            true => Ok(()),
+            false => Err(io::Error::other(format!(
+                "somebody has removed or replaced {} during the sweep",
+                self.path.display()
+            ))),
+        }
     }
 }
 
-/// Locks the file until it is closed, by this process or by the system at its end.
-fn lock(file: &File) -> io::Result<()> {
+/// Opens a file of results for appending, and creates it if there is none.
+fn open(path: &Path) -> io::Result<File> {
+    check_kind(path)?;
+    OpenOptions::new().create(true).read(true).append(true).open(path)
+}
+
+/// Checks that a path names a regular file, or nothing. Opening a pipe might wait forever, and a device
+/// may have no end.
+fn check_kind(path: &Path) -> io::Result<()> {
+    match path.metadata() {
+        Ok(metadata) if !metadata.is_file() => Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("{} is not a regular file", path.display()),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Locks a directory, which is created if it does not exist, against all other writers.
+fn lock(directory: &Path) -> io::Result<File> {
+    let is_taken = || io::Error::other("another lab is writing to it");
+    fs::create_dir_all(directory)?;
+    let path = lock_path(directory);
+    let file = OpenOptions::new().create(true).append(true).open(&path)?;
     file.try_lock().map_err(|error| match error {
-        TryLockError::WouldBlock => io::Error::other("another lab is writing to it"),
+        TryLockError::WouldBlock => is_taken(),
         TryLockError::Error(error) => error,
-    })
+    })?;
+    // If the directory was removed and made again since the file was opened, the lock is of no use.
+    if is_at(&file, &path)? { Ok(file) } else { Err(is_taken()) }
+}
+
+/// Whether this open file is the one that the path names.
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    let open = file.metadata()?;
+    match path.metadata() {
+        Ok(found) => Ok((found.dev(), found.ino()) == (open.dev(), open.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// The contents of a file of results.
@@ -312,8 +377,8 @@ fn lock(file: &File) -> io::Result<()> {
 pub struct Records {
     /// The records, in the order in which their runs ended.
     pub all: Vec<RunRecord>,
-    /// An incomplete last line, which a killed writer leaves behind.
-    pub torn: Option<String>,
+    /// The bytes of an incomplete last line, which a killed writer leaves behind.
+    pub torn: Option<u64>,
 }
 
 /// Reads a file of results.
@@ -321,7 +386,8 @@ pub struct Records {
 /// # Errors
 /// When the file cannot be read, or a line other than an incomplete last one is not a record.
 pub fn read(path: &Path) -> io::Result<Records> {
-    parse(&fs::read_to_string(path)?, path)
+    check_kind(path)?;
+    parse(&File::open(path)?, path)
 }
 
 /// Reads one line of a file of results.
@@ -346,18 +412,28 @@ pub fn parse_line(line: &str) -> Result<RunRecord, String> {
     Ok(record)
 }
 
-fn parse(text: &str, path: &Path) -> io::Result<Records> {
-    let whole = text.rfind('\n').map_or(0, |end| end + 1);
-    let mut all = Vec::new();
-    for (number, line) in (1..).zip(text[..whole].lines()) {
-        let record = parse_line(line).map_err(|error| {
-            let what = format!("line {number} of {} is {error}", path.display());
-            io::Error::new(io::ErrorKind::InvalidData, what)
-        })?;
-        all.push(record);
+fn parse(file: &File, path: &Path) -> io::Result<Records> {
+    let invalid = |number: u64, what: &str| {
+        let what = format!("line {number} of {} is {what}", path.display());
+        io::Error::new(io::ErrorKind::InvalidData, what)
+    };
+    let mut reader = BufReader::new(file);
+    let mut records = Records::default();
+    let mut line = Vec::new();
+    for number in 1.. {
+        line.clear();
+        let length = (&mut reader).take(MAX_LINE_BYTES).read_until(b'\n', &mut line)? as u64;
+        let Some(whole) = line.strip_suffix(b"\n") else {
+            if length == MAX_LINE_BYTES {
+                return Err(invalid(number, "longer than any result"));
+            }
+            records.torn = (length > 0).then_some(length);
+            break;
+        };
+        let text = std::str::from_utf8(whole).map_err(|_| invalid(number, "not text in UTF-8"))?;
+        records.all.push(parse_line(text).map_err(|error| invalid(number, &error))?);
     }
-    let torn = (whole < text.len()).then(|| text[whole..].to_string());
-    Ok(Records { all, torn })
+    Ok(records)
 }
 
 /// The latest record of a run in a directory, from the last sweep or the one before.
@@ -389,6 +465,8 @@ pub fn latest(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Barrier;
+
     use super::*;
 
     fn record(seed: u64, fingerprint: &str) -> RunRecord {
@@ -409,14 +487,20 @@ mod tests {
         let directory = directory("torn");
         let mut writer = Writer::begin(&directory).unwrap();
         writer.add(&record(3, "a")).unwrap();
-        writer.file.write_all(b"{\"test\":\"Backup2B\",\"se").unwrap();
         drop(writer);
-        let (mut writer, records) = Writer::resume(&directory).unwrap();
-        assert_eq!(records.all, [record(3, "a")]);
-        assert_eq!(records.torn.as_deref(), Some("{\"test\":\"Backup2B\",\"se"));
-        writer.add(&record(4, "b")).unwrap();
+        // The second one breaks off within a character of several bytes.
+        for torn in [&b"{\"test\":\"Backup2B\",\"se"[..], b"{\"test\":\"\xe2\x82"] {
+            let mut file = OpenOptions::new().append(true).open(path(&directory)).unwrap();
+            file.write_all(torn).unwrap();
+            assert_eq!(read(&path(&directory)).unwrap().torn, Some(torn.len() as u64));
+            let (mut writer, records) = Writer::resume(&directory).unwrap();
+            assert_eq!(records.all[0], record(3, "a"));
+            assert_eq!(records.torn, Some(torn.len() as u64));
+            writer.add(&record(4, "b")).unwrap();
+        }
         let all = read(&path(&directory)).unwrap();
-        assert_eq!(all, Records { all: vec![record(3, "a"), record(4, "b")], torn: None });
+        let records = vec![record(3, "a"), record(4, "b"), record(4, "b")];
+        assert_eq!(all, Records { all: records, torn: None });
         fs::remove_dir_all(&directory).unwrap();
     }
 
@@ -446,6 +530,60 @@ mod tests {
         for other in [Writer::begin(&directory).err(), Writer::resume(&directory).err()] {
             assert!(other.unwrap().to_string().contains("another lab"));
         }
+        fs::remove_dir_all(&directory).unwrap();
+    }
+
+    #[test]
+    fn of_many_writers_that_begin_at_one_instant_exactly_one_is_let_in() {
+        let directory = directory("instant");
+        for round in 0..100 {
+            let (start, end) = (Barrier::new(8), Barrier::new(8));
+            let begin = || {
+                start.wait();
+                let mut writer = Writer::begin(&directory);
+                let is_let_in = writer.as_mut().is_ok_and(|it| it.add(&record(round, "")).is_ok());
+                end.wait();
+                is_let_in
+            };
+            let count = std::thread::scope(|scope| {
+                let all: Vec<_> = (0..8).map(|_| scope.spawn(begin)).collect();
+                all.into_iter().filter_map(|one| one.join().ok()).filter(|&it| it).count()
+            });
+            assert_eq!(count, 1, "round {round}");
+            assert_eq!(read(&path(&directory)).unwrap().all, [record(round, "")]);
+        }
+        fs::remove_dir_all(&directory).unwrap();
+    }
+
+    #[test]
+    fn results_that_were_removed_or_replaced_are_noticed_at_the_next_one() {
+        let directory = directory("removed");
+        let mut writer = Writer::begin(&directory).unwrap();
+        writer.add(&record(1, "a")).unwrap();
+        fs::remove_dir_all(&directory).unwrap();
+        assert!(writer.check().is_err());
+        let error = writer.add(&record(2, "b")).unwrap_err().to_string();
+        assert!(error.contains("removed or replaced"), "{error}");
+        let other = Writer::begin(&directory).unwrap();
+        assert!(writer.check().is_err() && other.check().is_ok());
+        fs::remove_dir_all(&directory).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_never_ends_is_not_read() {
+        let directory = directory("endless");
+        fs::create_dir_all(&directory).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", path(&directory)).unwrap();
+        let of_device = [read(&path(&directory)).err(), Writer::resume(&directory).err()];
+        for error in of_device {
+            let error = error.unwrap().to_string();
+            assert!(error.contains("is not a regular file"), "{error}");
+        }
+        fs::remove_file(path(&directory)).unwrap();
+        // A sparse file: terabytes without a line's end, on a disk that is smaller.
+        File::create(path(&directory)).unwrap().set_len(4 << 40).unwrap();
+        let error = read(&path(&directory)).unwrap_err().to_string();
+        assert!(error.contains("line 1 of") && error.contains("longer than any"), "{error}");
         fs::remove_dir_all(&directory).unwrap();
     }
 

@@ -1,5 +1,7 @@
 //! Finds the run that a command refers to: by test and seed, record, file of records, or repro file.
 
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use crate::conditions::Conditions;
@@ -70,10 +72,11 @@ impl Selector {
             return self.of_records(vec![record], session);
         }
         if path.is_file() {
-            let text = std::fs::read_to_string(path).map_err(|error| {
-                CommandError::Usage(format!("{} cannot be read: {error}", path.display()))
-            })?;
-            if Repro::is_one(&text) {
+            let cannot_read =
+                |error| CommandError::Usage(format!("{} cannot be read: {error}", path.display()));
+            // A file of results may be long. It is read line by line.
+            if Repro::is_one(&beginning(path).map_err(cannot_read)?) {
+                let text = std::fs::read_to_string(path).map_err(cannot_read)?;
                 let repro = Repro::parse(&text).map_err(|what| {
                     CommandError::Usage(format!(
                         "{} is not a repro file that can be replayed: {what}",
@@ -143,6 +146,13 @@ impl Selector {
         };
         wanted.into_iter().map(with_test).collect()
     }
+}
+
+/// The first bytes of a file, as text.
+fn beginning(path: &Path) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(1024).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 fn of_repro(repro: Repro, path: &Path, session: &Session<'_>) -> Result<Selection, CommandError> {

@@ -80,8 +80,9 @@ pub(crate) struct Common {
     /// How much memory a worker process may use, in MiB.
     #[arg(long, value_name = "MIB", default_value_t = 1024, value_parser = clap::value_parser!(u64).range(128..))]
     pub(crate) memory: u64,
-    /// How many seconds of real time a run may take before it counts as hung. This limit only ends code that
-    /// never returns; virtual time and events decide everything else.
+    /// How many seconds a run may work before it counts as hung; time in which its process is stopped, or has
+    /// no processor, does not count. This limit only ends code that never returns; virtual time and events
+    /// decide everything else.
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
     wall_limit: u64,
 }

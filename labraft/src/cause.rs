@@ -189,12 +189,16 @@ impl fmt::Display for Crash {
 /// The meaning of a common Linux signal in parentheses; empty for other signals.
 const fn signal_name(signal: i32) -> &'static str {
     match signal {
+        1 => " (hang-up)",
+        2 => " (interrupt)",
         4 => " (illegal instruction)",
         6 => " (abort)",
         7 => " (bus error)",
         8 => " (arithmetic error)",
         9 => " (killed)",
         11 => " (segmentation fault)",
+        15 => " (terminated)",
+        24 => " (limit of CPU time)",
         _ => "",
     }
 }

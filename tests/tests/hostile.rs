@@ -19,6 +19,7 @@ use std::sync::Mutex;
 use lab::records::{self, RunRecord};
 use labraft::{Env, Implementation, Raft, Verdict};
 use libtest_mimic::{Arguments, Failed, Trial};
+use rustix::process::{Signal, getpid, kill_process};
 
 use common::{HookedReference, scratch, show};
 
@@ -130,7 +131,7 @@ const fn hanging(name: &'static str, make: fn(Env) -> Rc<dyn Raft>) -> Hostile {
     }
 }
 
-const ALL: [Hostile; 10] = [
+const ALL: [Hostile; 11] = [
     hostile(
         "panic",
         |env| reference_with(env, || panic!("a panic in a task")),
@@ -147,6 +148,12 @@ const ALL: [Hostile; 10] = [
         |env| reference_with(env, || std::process::abort()),
         Verdict::Crashed,
         "signal 6 (abort)",
+    ),
+    hostile(
+        "kill",
+        |env| reference_with(env, || kill_process(getpid(), Signal::KILL).unwrap()),
+        Verdict::Crashed,
+        "signal 9 (killed)",
     ),
     hostile(
         "recursion",

@@ -143,31 +143,10 @@ impl Sweep<'_> {
     /// Makes all runs, reports on them, and returns the worst verdict. A run that is not
     /// deterministic counts as failed.
     fn run(self) -> Result<Outcome, CommandError> {
-        let cannot_keep = |error: io::Error| {
-            let out = self.out.display();
-            let what = format!("results cannot be kept in {out}: {error}; see --out");
-            match error.kind() {
-                io::ErrorKind::InvalidData => CommandError::Usage(what),
-                // The disk is full, or another lab is writing there: the same command may work later.
-                _ => CommandError::Internal(what),
-            }
-        };
         let mut summary = Summary::default();
         let mut done = BTreeSet::new();
         let first = self.failed_last_time();
-        let mut results = if self.resume {
-            let (writer, records) = records::Writer::resume(&self.out).map_err(cannot_keep)?;
-            if let Some(torn) = &records.torn {
-                let bytes = torn.len();
-                eprintln!(
-                    "lab: the last result breaks off after {bytes} bytes; its run is repeated"
-                );
-            }
-            self.take_up(&records.all, &mut done, &mut summary)?;
-            writer
-        } else {
-            records::Writer::begin(&self.out).map_err(cannot_keep)?
-        };
+        let mut results = self.begin(&mut done, &mut summary)?;
 
         if self.shard != Shard::WHOLE {
             eprintln!("lab: this is share {} of the work", self.shard);
@@ -180,10 +159,10 @@ impl Sweep<'_> {
         let others = self.pairs().filter(|(test, seed)| !begun.contains(&(test.name, *seed)));
         let pairs = first.into_iter().chain(others);
         let pairs = pairs.filter(|(test, seed)| !done.contains(&(test.name, *seed)));
-        pool.run(pairs, self.jobs, |answer| {
+        let ran = pool.run(pairs, self.jobs, |answer| {
             let record = &answer.record;
             if kept.is_ok() {
-                kept = results.add(record).map_err(cannot_keep);
+                kept = results.add(record);
                 if kept.is_err() {
                     INTERRUPT.store(true, Ordering::Relaxed);
                 }
@@ -198,17 +177,21 @@ impl Sweep<'_> {
             }
             summary.add(record);
             display.add(answer, failures);
-        })
-        .map_err(|error| CommandError::Internal(format!("cannot use a worker: {error}")))?;
-        kept?;
+        });
         display.end()?;
+        if let Some(what) = pool.disturbances() {
+            eprintln!("lab: {what}");
+        }
+        let kept = kept.and_then(|()| results.check()).map_err(|error| self.cannot_keep(&error));
+        let ran = ran.map_err(|error| self.cannot_go_on(&error));
+        if let Err(error) = kept.and(ran) {
+            self.report(&summary)?;
+            return Err(error);
+        }
 
         let interrupted = INTERRUPT.load(Ordering::Relaxed);
         let same = interrupted || self.compare(&summary, &fingerprints)?;
-        let replay = |record: &RunRecord| {
-            self.session.replay(&record.test, record.seed, record.conditions())
-        };
-        self.outputs.write(&summary, !self.is_single(), replay)?;
+        self.report(&summary)?;
         if !(interrupted || self.no_shrink || self.last_seed_first || self.is_single()) {
             self.outputs.say(&failures::leave(&summary, &self.session, &self.out)?)?;
         }
@@ -217,6 +200,51 @@ impl Sweep<'_> {
             false if !same => Outcome::Judged(Verdict::Failed),
             false => Outcome::Judged(summary.worst()),
         })
+    }
+
+    /// Opens the results. With `--resume`, takes up those that exist.
+    fn begin(
+        &self,
+        done: &mut BTreeSet<(&'static str, u64)>,
+        summary: &mut Summary,
+    ) -> Result<records::Writer, CommandError> {
+        if !self.resume {
+            return records::Writer::begin(&self.out).map_err(|error| self.cannot_keep(&error));
+        }
+        let resumed = records::Writer::resume(&self.out);
+        let (writer, records) = resumed.map_err(|error| self.cannot_keep(&error))?;
+        if let Some(bytes) = records.torn {
+            eprintln!("lab: the last result breaks off after {bytes} bytes; its run is repeated");
+        }
+        self.take_up(&records.all, done, summary)?;
+        Ok(writer)
+    }
+
+    fn cannot_keep(&self, error: &io::Error) -> CommandError {
+        let out = self.out.display();
+        let what = format!("results cannot be kept in {out}: {error}; see --out");
+        match error.kind() {
+            io::ErrorKind::InvalidData => CommandError::Usage(what),
+            // The disk is full, or another lab is writing there: the same command may work later.
+            _ => CommandError::Internal(what),
+        }
+    }
+
+    /// The error for a sweep that a worker or the machine has ended.
+    fn cannot_go_on(&self, error: &io::Error) -> CommandError {
+        CommandError::Internal(format!(
+            "{error}\nThe results so far are kept in {}; the same command with --resume makes the \
+             other runs",
+            self.out.display()
+        ))
+    }
+
+    /// Reports on the results so far.
+    fn report(&self, summary: &Summary) -> Result<(), CommandError> {
+        let replay = |record: &RunRecord| {
+            self.session.replay(&record.test, record.seed, record.conditions())
+        };
+        self.outputs.write(summary, !self.is_single(), replay)
     }
 
     /// Whether each test runs only once. Results are then printed as the course prints them.
