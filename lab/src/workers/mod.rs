@@ -34,7 +34,7 @@ use labrpc::{RunSpec, Taken, Timed};
 use serde::{Deserialize, Serialize};
 
 pub use pool::{Pair, Pool, Runs};
-pub use settings::Settings;
+pub use settings::{Audited, Settings};
 pub use worker::serve;
 
 use crate::conditions::Conditions;
@@ -49,6 +49,8 @@ struct Job {
     test: String,
     spec: RunSpec,
     conditions: Conditions,
+    /// Whether to look for servers and clients that know more than they were told.
+    audit: bool,
     keep: Keep,
     bounds: Option<Bounds>,
     /// The file in which to leave traces during the run.

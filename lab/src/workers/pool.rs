@@ -312,6 +312,7 @@ impl Runs<'_> {
         let Settings { conditions, is_distrusted, .. } = self.pool.settings;
         let job = Job {
             test: test.name.into(),
+            audit: self.pool.settings.audited.includes(test, spec.seed),
             spec,
             conditions,
             keep,

@@ -1,12 +1,35 @@
 //! How workers are started, and what applies to all of their runs.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use labraft::Implementation;
+use labraft::{Implementation, Test};
 
 use crate::conditions::Conditions;
 use crate::records::Build;
+
+/// Which runs are audited: whether their servers and clients know more than they were told.
+#[derive(Clone, Debug, Default)]
+pub enum Audited {
+    /// No run.
+    #[default]
+    Nothing,
+    /// All runs.
+    Everything,
+    /// The runs of these tests, by name, with these seeds.
+    Only(BTreeSet<(&'static str, u64)>),
+}
+
+impl Audited {
+    pub(super) fn includes(&self, test: &Test, seed: u64) -> bool {
+        match self {
+            Audited::Nothing => false,
+            Audited::Everything => true,
+            Audited::Only(runs) => runs.contains(&(test.name, seed)),
+        }
+    }
+}
 
 /// How workers are started, and what applies to all of their runs.
 #[derive(Clone, Debug)]
@@ -18,6 +41,8 @@ pub struct Settings {
     pub command: Vec<String>,
     /// The faults that runs meet, and what they are judged by.
     pub conditions: Conditions,
+    /// Which runs are audited.
+    pub audited: Audited,
     /// The memory limit of a worker in bytes. `command` has to enforce it.
     pub memory_bytes: u64,
     /// How long a run may work before it counts as hung. Only time counts in which its process
