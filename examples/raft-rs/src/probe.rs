@@ -71,7 +71,6 @@ fn follower(raft: &raft::Raft<Disk>, server: usize, last_index: u64) -> Follower
     if id == raft.id {
         return FollowerProbe { next_index: last_index + 1, match_index: last_index };
     }
-    let Progress { next_idx, matched, .. } =
-        raft.prs().get(id).expect("all servers are members");
+    let Progress { next_idx, matched, .. } = raft.prs().get(id).expect("all servers are members");
     FollowerProbe { next_index: *next_idx, match_index: *matched }
 }

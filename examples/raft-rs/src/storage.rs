@@ -100,7 +100,12 @@ impl Disk {
     pub fn append(&mut self, entries: Vec<Entry>) {
         let Some(first) = entries.first() else { return };
         let keep = (first.index - self.first()) as usize;
-        assert!(keep <= self.entries.len(), "entry {} after a log up to {}", first.index, self.last());
+        assert!(
+            keep <= self.entries.len(),
+            "entry {} after a log up to {}",
+            first.index,
+            self.last()
+        );
         self.note_written(first.index);
         self.entries.truncate(keep);
         self.encoded.truncate(keep);
@@ -187,11 +192,8 @@ impl Storage for Disk {
         if index == self.snapshot.index {
             return Ok(self.snapshot.term);
         }
-        let missing = if index < self.first() {
-            StorageError::Compacted
-        } else {
-            StorageError::Unavailable
-        };
+        let missing =
+            if index < self.first() { StorageError::Compacted } else { StorageError::Unavailable };
         self.entry(index).map(|entry| entry.term).ok_or(Error::Store(missing))
     }
 

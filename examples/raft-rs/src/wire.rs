@@ -54,8 +54,8 @@ impl<'de> Deserialize<'de> for Wire {
 impl fmt::Debug for Wire {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let message = &self.0;
-        let mut fields = f.debug_struct("Message");
-        fields.field("kind", &message.get_msg_type());
+        let kind = format!("{:?}", message.get_msg_type());
+        let mut fields = f.debug_struct(kind.trim_start_matches("Msg"));
         fields.field("term", &message.term);
         let numbers = [
             ("index", message.index),
