@@ -1,6 +1,6 @@
 //! The kinds of events, shared by recordings, filters and views.
 //!
-//! To add a kind, add a variant to [`EventKind`] and a row to `TABLE`. The page then shows a button
+//! To add a kind, add a line to `event_kinds!`, not at the end. The page then shows a button
 //! for the kind and marks its events with a dot, unless `markOf` in `lab/src/view/page/messages.js`
 //! returns another mark. The compiler reports where to choose the kind's colour in the log
 //! (`lab/src/view/columns.rs`). Most new events of the harness fit an existing kind: see
@@ -12,52 +12,48 @@ use std::str::FromStr;
 use labrpc::Event;
 use serde::{Deserialize, Serialize};
 
-/// What an event is about. For a message, the method's name determines the kind.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum EventKind {
-    /// A message of an election, such as a request for a vote.
-    Vote,
-    /// A message that replicates entries, or a heartbeat.
-    Append,
-    /// A message that transfers a snapshot, or the reply to one.
-    Snapshot,
-    /// A message between a client and the key/value service.
-    Kv,
-    /// Any other message.
-    Rpc,
-    /// A command or snapshot that was passed to a service.
-    Apply,
-    /// A link that was cut or opened, or a message that was lost.
-    Net,
-    /// A save to a server's persister.
-    Persist,
-    /// A change in the state of a server's Raft.
-    State,
-    /// A step of the test, such as stopping a server, or an event of no other kind.
-    Test,
-    /// A line that the implementation logged.
-    Note,
-    /// A timer that fired.
-    Timer,
+/// Declares the enum together with the table of its names.
+macro_rules! event_kinds {
+    ($($(#[$doc:meta])* $kind:ident: $name:literal,)+) => {
+        /// What an event is about. For a message, the method's name determines the kind.
+        #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+        pub enum EventKind {
+            $($(#[$doc])* #[serde(rename = $name)] $kind,)+
+        }
+
+        /// Each kind with its name, in the order of the enum.
+        const TABLE: &[(EventKind, &str)] = &[$((EventKind::$kind, $name)),+];
+    };
 }
 
-/// Each kind with its name on the command line and in recordings, in the order of the enum. The
-/// page relies on the five kinds of messages coming first. Timers come last.
-const TABLE: [(EventKind, &str); 12] = [
-    (EventKind::Vote, "vote"),
-    (EventKind::Append, "append"),
-    (EventKind::Snapshot, "snapshot"),
-    (EventKind::Kv, "kv"),
-    (EventKind::Rpc, "rpc"),
-    (EventKind::Apply, "apply"),
-    (EventKind::Net, "net"),
-    (EventKind::Persist, "persist"),
-    (EventKind::State, "state"),
-    (EventKind::Test, "test"),
-    (EventKind::Note, "note"),
-    (EventKind::Timer, "timer"),
-];
+// Each kind with its name on the command line, in recordings and in the page. The page relies on the five
+// kinds of messages coming first, and on timers coming last.
+event_kinds! {
+    /// A message of an election, such as a request for a vote.
+    Vote: "vote",
+    /// A message that replicates entries, or a heartbeat.
+    Append: "append",
+    /// A message that transfers a snapshot, or the reply to one.
+    Snapshot: "snapshot",
+    /// A message between a client and the key/value service.
+    Kv: "kv",
+    /// Any other message.
+    Rpc: "rpc",
+    /// A command or snapshot that was passed to a service.
+    Apply: "apply",
+    /// A link that was cut or opened, or a message that was lost.
+    Net: "net",
+    /// A save to a server's persister.
+    Persist: "persist",
+    /// A change in the state of a server's Raft.
+    State: "state",
+    /// A step of the test, such as stopping a server, or an event of no other kind.
+    Test: "test",
+    /// A line that the implementation logged.
+    Note: "note",
+    /// A timer that fired.
+    Timer: "timer",
+}
 
 impl EventKind {
     /// All kinds, in the order of the table.
@@ -117,7 +113,7 @@ impl FromStr for EventKind {
         if let Some((kind, _)) = TABLE.iter().find(|(_, name)| *name == text) {
             return Ok(*kind);
         }
-        let names = TABLE.map(|(_, name)| name).join(", ");
+        let names = TABLE.iter().map(|(_, name)| *name).collect::<Vec<_>>().join(", ");
         Err(format!("unknown kind of event {text:?}; the kinds are {names}"))
     }
 }
@@ -127,12 +123,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_is_in_the_order_of_the_enum_and_uses_the_serde_names() {
-        for (place, (kind, name)) in TABLE.into_iter().enumerate() {
-            assert_eq!(kind as usize, place);
-            assert_eq!(serde_json::to_value(kind).unwrap(), name);
+    fn a_kind_is_written_as_its_name() {
+        for kind in EventKind::all() {
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.name());
+            assert_eq!(kind.name().parse(), Ok(kind));
         }
-        assert_eq!(EventKind::Timer as usize + 1, TABLE.len());
+        assert_eq!(EventKind::all().last(), Some(EventKind::Timer), "the page relies on it");
     }
 
     #[test]

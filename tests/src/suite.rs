@@ -541,6 +541,24 @@ static ALL: &[Test] = &[
         run: scenarios::chaos_kv,
         ..DEFAULT
     },
+    Test {
+        name: "RestartedVoters",
+        part: Part::Chaos,
+        title: "restarts after votes",
+        points: 0,
+        cost: 6,
+        run: scenarios::restarted_voters,
+        ..DEFAULT
+    },
+    Test {
+        name: "RestartedFollowers",
+        part: Part::Chaos,
+        title: "restarts after acknowledgements",
+        points: 0,
+        cost: 6,
+        run: scenarios::restarted_followers,
+        ..DEFAULT
+    },
 ];
 
 /// When a run is aborted. No verdict should depend on these limits: every wait in a test has a
@@ -616,11 +634,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_56_entries_have_distinct_names_and_titles_and_course_tests_are_named_after_their_part() {
+    fn the_58_entries_have_distinct_names_and_titles_and_course_tests_are_named_after_their_part() {
         let names: BTreeSet<&str> = ALL.iter().map(|test| test.name).collect();
         // The course uses one title twice, once in each part of lab 3.
         let titles: BTreeSet<_> = ALL.iter().map(|test| (test.part, test.title)).collect();
-        assert_eq!((ALL.len(), names.len(), titles.len()), (56, 56, 56));
+        assert_eq!((ALL.len(), names.len(), titles.len()), (58, 58, 58));
         for test in ALL.iter().filter(|test| test.part != Part::Chaos) {
             assert!(test.name.ends_with(test.part.name()), "{test:?} is in part {}", test.part);
         }

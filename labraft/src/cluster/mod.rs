@@ -11,6 +11,7 @@ use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
+use labrpc::sync::{Notified, Notify};
 use labrpc::{ClientEnd, Dice, Event, Network, Node, Runtime};
 
 use crate::failure::{Checked, Failure};
@@ -53,6 +54,8 @@ struct Inner {
     invariants: RefCell<Invariants>,
     show: Cell<ShowCommand>,
     part: RefCell<TestPart>,
+    /// Set after each poll of a server's task.
+    polled: Notify,
 }
 
 type Restart = Rc<dyn Fn(usize)>;
@@ -81,6 +84,7 @@ impl Cluster {
             invariants: RefCell::new(Invariants::new(servers, contract)),
             show: Cell::new(crate::command::show),
             part: RefCell::default(),
+            polled: Notify::new(),
         });
         let cluster = Cluster(inner);
         cluster.record(|| HarnessEvent::Cluster { servers });
@@ -88,6 +92,7 @@ impl Cluster {
         cluster.lab().world().after_each_poll(move |node| {
             if let (Some(i), Some(cluster)) = (node.as_server(), weak.upgrade()) {
                 cluster.check_server(i);
+                cluster.0.polled.notify();
             }
         });
         cluster
@@ -196,6 +201,13 @@ impl Cluster {
     #[track_caller]
     pub fn sleep(&self, span: Duration) -> labrpc::Sleep {
         self.tester().sleep(span)
+    }
+
+    /// Waits until a server has done something: until a task of one of them has been polled. Only one task
+    /// can wait for this at a time.
+    #[track_caller]
+    pub fn server_active(&self) -> Notified {
+        self.0.polled.notified()
     }
 
     /// Returns the random number generator of the test itself.

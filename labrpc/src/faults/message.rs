@@ -1,7 +1,7 @@
 //! The fate of a message: whether it arrives, and when.
 //!
 //! A message passes through a list of rules, one list for requests and one for replies. Each rule
-//! may delay the message or lose it, and makes random decisions through
+//! may delay the message, copy it or lose it, and makes random decisions through
 //! [`Decisions`](crate::decisions::Decisions). A rule that loses a
 //! message ends its journey, so changing the order of the rules changes what every seed does.
 //!

@@ -42,7 +42,7 @@ const CHAOS_LONGEST: Duration = Duration::from_millis(2200);
 
 impl Faults<'_> {
     /// Decides whether a fault with this rate happens. Returns how long it lasts, which `span` computes
-    /// from random bits; zero if the fault does not happen.
+    /// from random bits and which is at least a millisecond; zero means that the fault does not happen.
     fn at_times(
         &mut self,
         rate: Ratio,

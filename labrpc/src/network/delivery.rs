@@ -213,7 +213,8 @@ impl Shared {
                 call.phase = Phase::Failing(why);
                 self.wake_after(after, id);
             }
-            Fate::Arrives { after, .. } => {
+            Fate::Arrives { after, copy_after, .. } => {
+                debug_assert!(copy_after.is_none(), "a reply arrives once");
                 call.phase = Phase::Returning;
                 self.wake_after(after, id);
             }

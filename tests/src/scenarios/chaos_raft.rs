@@ -4,13 +4,13 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use labraft::{Checked, Config, Lab, Reason, Steps};
+use labraft::{Checked, Config, Lab, Steps};
 use labrpc::Dice;
 
 use super::fault_target::{FaultTarget, inject_faults, work_of_client};
 use super::schedule::{draw_bool, draw_cluster_size, draw_order};
-use super::{heal_network, standstill};
-use crate::steps::{random, spawn_client};
+use super::{agree, heal_network};
+use crate::steps::spawn_client;
 
 /// The number of clients that start commands.
 const CLIENTS: u32 = 2;
@@ -92,15 +92,4 @@ fn heal_majority<'a>(cfg: &Config, dice: &Dice, order: &'a [usize]) -> &'a [usiz
         cfg.connect(i);
     }
     majority
-}
-
-/// Checks that these servers agree on one more command.
-async fn agree(cfg: &Config, servers: &[usize]) -> Checked<()> {
-    match cfg.one(random(cfg), servers.len(), true).await {
-        Ok(_) => Ok(()),
-        Err(failure) if matches!(failure.reason, Reason::NoAgreement { .. }) => {
-            Err(standstill(cfg, servers, failure))
-        }
-        Err(failure) => Err(failure),
-    }
 }

@@ -140,7 +140,7 @@ fn find_victim(cluster: &Cluster, victim: Victim) -> Option<usize> {
 
 /// The leader with the highest term. A leader with a lower term may not know yet that it has been
 /// replaced.
-fn current_leader(cluster: &Cluster) -> Option<usize> {
+pub(super) fn current_leader(cluster: &Cluster) -> Option<usize> {
     let mut newest = None;
     for i in 0..cluster.n() {
         if let Some(state) = cluster.state(i)

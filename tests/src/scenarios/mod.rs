@@ -1,13 +1,13 @@
 //! Scenarios beyond the course's tests, generated from the seed: the size of the cluster, the
 //! workload, the network's faults, and a schedule of crashes and cut links.
 //!
-//! Each scenario has two phases. In the first, anything may happen, and only safety is checked:
+//! `ChaosRaft` and `ChaosKv` have two phases. In the first, anything may happen, and only safety is checked:
 //! Raft's properties, agreement, linearizability. In the second, a majority of the servers runs on
 //! a healed network while every other server is down or cut off in both directions, and now
 //! progress is required too. One-way cuts, clogged links and paused servers are confined to the
 //! first phase, because they can rightly stop a Raft without pre-vote and check-quorum: a server
 //! that receives nothing keeps starting elections and disturbs the servers that do receive its
-//! messages.
+//! messages. The scenarios of restarts go through two such phases in each of their rounds.
 //!
 //! | file | what it holds |
 //! |---|---|
@@ -15,16 +15,21 @@
 //! | `fault_target` | how a step of the schedule is carried out on a cluster |
 //! | `chaos_raft` | the scenario for a Raft alone |
 //! | `chaos_kv` | the scenario for the key/value service |
+//! | `restarts` | the scenarios for what a Raft must remember when it restarts |
 
-use labraft::{Cluster, Failure, Reason};
+use labraft::{Checked, Cluster, Config, Failure, Reason};
+
+use crate::steps::random;
 
 mod chaos_kv;
 mod chaos_raft;
 mod fault_target;
+mod restarts;
 mod schedule;
 
 pub(crate) use chaos_kv::chaos_kv;
 pub(crate) use chaos_raft::chaos_raft;
+pub(crate) use restarts::{restarted_followers, restarted_voters};
 
 /// Ends the network's faults: from here on it is the course's network, and reliable.
 fn heal_network(cluster: &Cluster) {
@@ -38,4 +43,15 @@ fn heal_network(cluster: &Cluster) {
 fn standstill(cluster: &Cluster, majority: &[usize], what: impl std::fmt::Display) -> Failure {
     let (majority, what) = (majority.to_vec(), what.to_string());
     cluster.failure(None, Reason::Standstill { majority, what })
+}
+
+/// Checks that these servers agree on one more command.
+async fn agree(cfg: &Config, servers: &[usize]) -> Checked<()> {
+    match cfg.one(random(cfg), servers.len(), true).await {
+        Ok(_) => Ok(()),
+        Err(failure) if matches!(failure.reason, Reason::NoAgreement { .. }) => {
+            Err(standstill(cfg, servers, failure))
+        }
+        Err(failure) => Err(failure),
+    }
 }
