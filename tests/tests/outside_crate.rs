@@ -7,43 +7,31 @@ use std::process::{Command, Output};
 
 use common::{scratch, show, workspace};
 
-/// A program with a Raft that never leads, and the `lab` command for it.
-const MAIN: &str = r#"
-use std::rc::Rc;
-use labraft::{Env, Implementation, Raft, RaftState, Started};
+/// The page that begins with an empty folder. Its first blocks are a manifest and a program with a
+/// Raft that never leads.
+const PAGE: &str = include_str!("../../docs/your-own-raft.md");
 
-struct Sleepy;
-
-impl Raft for Sleepy {
-    fn start(&self, _: bytes::Bytes) -> Option<Started> { None }
-    fn state(&self) -> RaftState { RaftState { term: 1, is_leader: false } }
-    fn snapshot(&self, _: u64, _: bytes::Bytes) {}
-    fn kill(&self) {}
+/// The first code block of the page in a language.
+fn first_block(language: &str) -> &'static str {
+    let (_, behind) = PAGE.split_once(&format!("```{language}\n")).expect("the page has a block");
+    behind.split_once("```").expect("the block is closed").0
 }
 
-fn make(_: Env) -> Rc<dyn Raft> { Rc::new(Sleepy) }
-
-fn main() -> std::process::ExitCode {
-    tests::lab_main(&[Implementation::new("sleepy", make), raft::REFERENCE])
-}
-"#;
-
-/// A line of a manifest: a dependency on a crate of the workspace.
-fn dependency(name: &str) -> String {
-    format!("{name} = {{ path = {:?} }}\n", workspace().join(name))
+/// A text in which something that it must contain has been replaced.
+fn replaced(text: &str, from: &str, to: &str) -> String {
+    assert!(text.contains(from), "the page has no {from:?}");
+    text.replace(from, to)
 }
 
+/// Writes what the page says, and the reference beside the page's Raft.
 fn write_crate(directory: &Path) {
-    let manifest = format!(
-        "[package]\nname = \"outside\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n[workspace]\n\n\
-         [dependencies]\nbytes = \"1\"\n{}{}{}",
-        dependency("labraft"),
-        dependency("raft"),
-        dependency("tests"),
-    );
+    let lab = workspace().display().to_string();
+    let manifest = replaced(first_block("toml"), "../lab/", &format!("{lab}/"));
+    let manifest = format!("{manifest}raft = {{ path = \"{lab}/raft\" }}\n\n[workspace]\n");
+    let main = replaced(first_block("rust"), "&[MINE]", "&[MINE, raft::REFERENCE]");
     std::fs::create_dir_all(directory.join("src")).unwrap();
     std::fs::write(directory.join("Cargo.toml"), manifest).unwrap();
-    std::fs::write(directory.join("src/main.rs"), MAIN).unwrap();
+    std::fs::write(directory.join("src/main.rs"), main).unwrap();
     // With the workspace's own lock file, every dependency is already on this machine.
     std::fs::copy(workspace().join("Cargo.lock"), directory.join("Cargo.lock")).unwrap();
 }
@@ -59,7 +47,7 @@ fn cargo_run(directory: &Path, args: &[&str]) -> Output {
 }
 
 #[test]
-fn another_crate_can_run_the_whole_command_with_its_own_raft() {
+fn another_crate_can_run_the_whole_command_with_the_raft_of_the_page() {
     let directory = scratch("outside");
     write_crate(&directory);
 
@@ -68,6 +56,7 @@ fn another_crate_can_run_the_whole_command_with_its_own_raft() {
     assert_eq!(failed.status.code(), Some(1), "{text}");
     assert!(text.contains("expected one leader, got none"), "{text}");
     assert!(text.contains("replay InitialElection2A --seed 0"), "{text}");
+    assert!(!text.contains("warning"), "the page's program builds without warnings: {text}");
 
     let passed = cargo_run(&directory, &["run", "2A", "--implementation", "reference"]);
     assert_eq!(passed.status.code(), Some(0), "{}", show(&passed));

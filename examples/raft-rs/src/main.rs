@@ -1,0 +1,46 @@
+//! tikv's raft-rs in the lab.
+//!
+//! raft-rs is a Raft without I/O of its own: it is told what arrived and that time has passed, and
+//! says what to save, send and apply. This program gives it the lab's disk, network and clock, and
+//! has the whole `lab` command.
+//!
+//! Start with `storage`, then `node`, then one of the two ways to carry messages.
+//!
+//! | module | contents |
+//! |---|---|
+//! | `storage` | raft-rs's `Storage` on the lab's `Persister` |
+//! | `node` | the state of a server: raft-rs's `RawNode`, and what happens to each `Ready` |
+//! | `peer` | what both ways to carry messages share: tasks, and labraft's `Raft` |
+//! | `paired` | each message is a call, and what it makes the receiver answer is the reply |
+//! | `one_way` | each message is a call with an empty reply; a task handles `Ready` |
+//! | `wire` | raft-rs's messages as arguments of calls |
+//! | `probe` | what the lab's checks may see |
+//! | `logging` | raft-rs's log lines in the log of a run |
+
+use std::process::ExitCode;
+
+use labraft::Implementation;
+
+mod logging;
+mod node;
+mod one_way;
+mod paired;
+mod peer;
+mod probe;
+mod storage;
+mod wire;
+
+/// The first is the default; `--implementation` names another.
+const ALL: [Implementation; 3] = [
+    Implementation::new("raft-rs", paired::make).with_internal_entries(),
+    Implementation::new("raft-rs-one-way", one_way::make)
+        .with_internal_entries()
+        .with_one_way_messages(),
+    Implementation::new("raft-rs-batch-append", one_way::make_batching)
+        .with_internal_entries()
+        .with_one_way_messages(),
+];
+
+fn main() -> ExitCode {
+    tests::lab_main(&ALL)
+}

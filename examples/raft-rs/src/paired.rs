@@ -1,0 +1,62 @@
+//! Answers paired with requests, as in the course: each message is a call, and what it makes the
+//! receiver answer is the reply.
+//!
+//! A handler saves before it replies, because it handles what raft-rs has ready itself. Messages
+//! to third servers leave as calls of their own.
+
+use std::rc::Rc;
+
+use labraft::{Env, Raft};
+use labrpc::{Method, Service};
+use raft::eraftpb::Message;
+
+use crate::node::Sent;
+use crate::peer::{Carrier, Peer};
+use crate::wire::{METHODS, Wire, method_of};
+
+static CARRIER: Carrier = Carrier { send, service, batch_append: false };
+
+/// Makes and starts an instance.
+pub fn make(env: Env) -> Rc<dyn Raft> {
+    Peer::start(env, &CARRIER)
+}
+
+fn service(peer: &Rc<Peer>) -> Service {
+    METHODS.iter().fold(Service::new(), |service, (_, name)| {
+        let peer = peer.clone();
+        let method: Method<Wire, Vec<Wire>> = Method::new(name);
+        service.method(method, move |Wire(message)| std::future::ready(answer(&peer, message)))
+    })
+}
+
+/// Steps a message, and returns the messages to its sender.
+fn answer(peer: &Rc<Peer>, message: Message) -> Vec<Wire> {
+    let caller = message.from;
+    let mut answers = Vec::new();
+    peer.node.step(message);
+    peer.handle_ready(|message| {
+        if message.to == caller {
+            answers.push(Wire(message));
+        } else {
+            send(peer, message);
+        }
+    });
+    answers
+}
+
+/// Sends a request at once, and spawns a task that waits for the answers.
+fn send(peer: &Rc<Peer>, message: Message) {
+    let sent = Sent::new(&message);
+    let call = peer.end_to(&message).call(method_of::<Vec<Wire>>(&message), &Wire(message));
+    let peer = peer.clone();
+    peer.rt.clone().spawn_detached("call", async move {
+        match call.await {
+            Some(answers) => {
+                answers.into_iter().for_each(|Wire(answer)| peer.node.step(answer));
+                peer.node.report_arrived(&sent);
+            }
+            None => peer.node.report_lost(&sent),
+        }
+        peer.handle_ready(|message| send(&peer, message));
+    });
+}
