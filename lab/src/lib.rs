@@ -14,6 +14,7 @@
 //! | [`records`] | the file with the results of runs |
 //! | [`report`] | reports of results for people and other programs |
 //! | `outputs` | where the summary of many runs goes |
+//! | [`plain`] | showing text that the code under test may have made |
 //! | `seeds` | the seeds of a sweep, and how it is divided into shares |
 //! | `selector` | finding the run that a command refers to |
 //! | `self_check` | checking that a seed always gives the same run |
@@ -35,6 +36,7 @@ mod failures;
 mod format;
 pub mod outcome;
 mod outputs;
+pub mod plain;
 pub mod recording;
 pub mod records;
 pub mod report;

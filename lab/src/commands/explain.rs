@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use crate::explain::{Explained, Point, explain};
+use crate::plain;
 use crate::view::{self, Columns, Filter};
 use crate::workers::{Answer, Keep, Pool, Settings};
 use clap::Args;
@@ -41,7 +42,7 @@ impl Explain {
         };
         let failure = what_fails(&answer)?;
         let failed_at = failed_at(&answer).unwrap_or_default();
-        println!("{}, seed {}: {}", test.name, spec.seed, failure.reason);
+        println!("{}, seed {}: {}", test.name, spec.seed, plain::block(&failure.reason, "  "));
         runs.set_bounds(bounds_for(&answer.record));
         let found = explain(
             spec,
@@ -89,7 +90,7 @@ fn tell(found: &Explained, answer: &Answer) -> Result<(), CommandError> {
     }
     writeln!(out, "\nthe servers at {:.6} s:", seconds(after))?;
     for line in view::servers_at(&answer.events, after) {
-        writeln!(out, "  {line}")?;
+        writeln!(out, "  {}", plain::line(&line))?;
     }
     Ok(())
 }

@@ -18,6 +18,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::{Answer, Bounds, Job, Keep, watch};
 use crate::conditions::Conditions;
+use crate::plain::Marked;
 use crate::records::{Build, FailureRecord, RunRecord};
 use labraft::{CauseKind, Crash, Implementation, Test, Verdict};
 
@@ -463,9 +464,11 @@ impl Drop for Worker {
 /// Reads a worker's output and keeps the end of it, until the pipe is closed.
 fn drain(mut reader: PipeReader, output: &Mutex<Output>, show: bool) {
     let mut buffer = [0; 64 << 10];
+    let mut shown = Marked::new(io::stderr());
     while let Ok(count @ 1..) = reader.read(&mut buffer) {
         if show {
-            _ = io::stderr().write_all(&buffer[..count]);
+            // It must not look like what the lab itself prints.
+            _ = shown.add(&buffer[..count]);
         }
         let mut output = output.lock().unwrap_or_else(PoisonError::into_inner);
         output.count += count as u64;
@@ -473,4 +476,5 @@ fn drain(mut reader: PipeReader, output: &Mutex<Output>, show: bool) {
         let excess = output.last.len().saturating_sub(KEPT_OUTPUT_BYTES);
         output.last.drain(..excess);
     }
+    _ = shown.end();
 }
