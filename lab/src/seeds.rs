@@ -138,7 +138,9 @@ impl Shard {
     fn new(index: usize, of: usize) -> Result<Shard, String> {
         match of <= MOST_SHARES {
             true => Ok(Shard { index, of }),
-            false => Err(format!("work can be divided into at most {MOST_SHARES} shares, not {of}")),
+            false => {
+                Err(format!("work can be divided into at most {MOST_SHARES} shares, not {of}"))
+            }
         }
     }
 

@@ -43,12 +43,7 @@ impl Implementation {
     /// Creates an implementation that follows the course: a log of commands only, and messages that
     /// are answered.
     pub const fn new(name: &'static str, make: fn(Env) -> Rc<dyn Raft>) -> Implementation {
-        Implementation {
-            name,
-            make,
-            has_internal_entries: false,
-            has_one_way_messages: false,
-        }
+        Implementation { name, make, has_internal_entries: false, has_one_way_messages: false }
     }
 
     /// Declares that the log also holds entries of the Raft's own, such as an empty entry at the start

@@ -115,9 +115,7 @@ impl Trouble {
             Trouble::Spinning { tasks, .. } => list(tasks),
             Trouble::TimeLimit { main: task, .. }
             | Trouble::EventLimit { last: task, .. }
-            | Trouble::NeverWaits { task, .. } => {
-                task.iter().map(TaskInfo::to_string).collect()
-            }
+            | Trouble::NeverWaits { task, .. } => task.iter().map(TaskInfo::to_string).collect(),
             Trouble::Stopped | Trouble::UnknownMethod { .. } => Vec::new(),
         }
     }

@@ -633,7 +633,10 @@ mod tests {
         for part in Part::COURSE.into_iter().chain([Part::Beyond]) {
             let selected = labraft::select(ALL, part.name()).unwrap();
             let of_part = ALL.iter().filter(|test| test.part == part);
-            assert!(selected.iter().map(|test| test.name).eq(of_part.map(|test| test.name)), "{part}");
+            assert!(
+                selected.iter().map(|test| test.name).eq(of_part.map(|test| test.name)),
+                "{part}"
+            );
         }
     }
 

@@ -11,7 +11,7 @@ use clap::Args;
 use labraft::Verdict;
 use labrpc::RunSpec;
 
-use crate::commands::shrink::{bounds_for, what_fails};
+use crate::commands::shrink::{bounds_for, does_not_repeat, what_fails};
 use crate::outcome::{CommandError, INTERRUPT, Outcome};
 use crate::selector::{Selection, Selector};
 use crate::session::{Common, Session};
@@ -40,6 +40,10 @@ impl Explain {
         let Some(answer) = runs.run(test, spec.clone(), Keep::Events)? else {
             return Ok(Outcome::Interrupted);
         };
+        if let Some(what) = does_not_repeat(&answer.record, &wanted) {
+            eprintln!("lab: {what}");
+            return Ok(Outcome::Judged(Verdict::Failed));
+        }
         let failure = what_fails(&answer)?;
         let failed_at = failed_at(&answer).unwrap_or_default();
         println!("{}, seed {}: {}", test.name, spec.seed, plain::block(&failure.reason, "  "));

@@ -265,7 +265,8 @@ impl Summary {
         let groups = self.groups();
         let mut text = String::new();
         for group in groups.iter().take(most) {
-            let tests = group.tests.iter().map(|(test, count)| format!("{} {count}", plain::line(test)));
+            let tests =
+                group.tests.iter().map(|(test, count)| format!("{} {count}", plain::line(test)));
             let tests: Vec<String> = tests.collect();
             let count = group.count();
             let runs = if count == 1 { "run" } else { "runs" };
