@@ -8,6 +8,7 @@
 //! | `cli` | parsing and dispatching commands |
 //! | `commands` | one file for each command |
 //! | `conditions` | what a result depends on besides test, seed and program: faults, and what is left out |
+//! | `damage` | damaged copies of files, for tests |
 //! | `session` | what all commands share: options, implementations, how to start the program again |
 //! | [`outcome`] | how a command ends, and its exit code |
 //! | [`workers`] | worker processes, which make the runs and may die |
@@ -31,6 +32,8 @@
 mod cli;
 mod commands;
 pub mod conditions;
+#[doc(hidden)]
+pub mod damage;
 pub mod explain;
 mod failures;
 mod format;

@@ -353,6 +353,18 @@ mod tests {
     }
 
     #[test]
+    fn a_damaged_file_of_seeds_is_read_or_refused() {
+        let path = std::env::temp_dir().join(format!("lab-seeds-hurt-{}", std::process::id()));
+        for copy in crate::damage::damaged(b"3\n17 # why\n18446744073709551615\n\n4\n") {
+            std::fs::write(&path, copy).unwrap();
+            if let Ok(seeds) = format!("@{}", path.display()).parse::<Seeds>() {
+                assert_eq!(seeds.iter().count() as u64, seeds.count());
+            }
+        }
+        std::fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
     fn shares_are_disjoint_complete_and_even() {
         let tests = suite();
         for (count, of) in [(1, 4), (7, 3), (100, 8)] {
