@@ -8,12 +8,14 @@
 //! | `cli` | parsing and dispatching commands |
 //! | `commands` | one file for each command |
 //! | `conditions` | what a result depends on besides test, seed and program: faults, and what is left out |
+//! | `damage` | damaged copies of files, for tests |
 //! | `session` | what all commands share: options, implementations, how to start the program again |
 //! | [`outcome`] | how a command ends, and its exit code |
 //! | [`workers`] | worker processes, which make the runs and may die |
 //! | [`records`] | the file with the results of runs |
 //! | [`report`] | reports of results for people and other programs |
 //! | `outputs` | where the summary of many runs goes |
+//! | [`plain`] | showing text that the code under test may have made |
 //! | `seeds` | the seeds of a sweep, and how it is divided into shares |
 //! | `selector` | finding the run that a command refers to |
 //! | `self_check` | checking that a seed always gives the same run |
@@ -30,11 +32,14 @@
 mod cli;
 mod commands;
 pub mod conditions;
+#[doc(hidden)]
+pub mod damage;
 pub mod explain;
 mod failures;
 mod format;
 pub mod outcome;
 mod outputs;
+pub mod plain;
 pub mod recording;
 pub mod records;
 pub mod report;

@@ -128,9 +128,21 @@ pub(crate) struct Shard {
     of: usize,
 }
 
+/// The most shares. A share keeps count of the work of all of them, and nobody has more machines.
+const MOST_SHARES: usize = 1_000_000;
+
 impl Shard {
     /// The only share, which is all of the work.
     pub(crate) const WHOLE: Shard = Shard { index: 0, of: 1 };
+
+    fn new(index: usize, of: usize) -> Result<Shard, String> {
+        match of <= MOST_SHARES {
+            true => Ok(Shard { index, of }),
+            false => {
+                Err(format!("work can be divided into at most {MOST_SHARES} shares, not {of}"))
+            }
+        }
+    }
 
     pub(crate) fn of(self) -> usize {
         self.of
@@ -168,7 +180,7 @@ impl Shard {
             let index = index.checked_sub(base).filter(|index| *index < of).ok_or_else(|| {
                 format!("{} is {index}, which is not one of {of} from {base} on", system.index)
             })?;
-            return Ok(Some(Shard { index, of }));
+            return Shard::new(index, of).map(Some);
         }
         Ok(None)
     }
@@ -222,7 +234,7 @@ impl FromStr for Shard {
         let (k, of): (usize, usize) =
             (k.parse().map_err(|_| wrong())?, n.parse().map_err(|_| wrong())?);
         let index = k.checked_sub(1).filter(|index| *index < of).ok_or_else(wrong)?;
-        Ok(Shard { index, of })
+        Shard::new(index, of)
     }
 }
 
@@ -259,6 +271,9 @@ pub(crate) fn pairs(
     }))
 }
 
+/// The longest span of real time. A clock can show the end of it.
+pub(crate) const MOST_TIME: Duration = Duration::from_secs(365 * 24 * 3600);
+
 /// Parses a span of real time such as `90s`, `10m` or `2h`.
 pub(crate) fn parse_span(text: &str) -> Result<Duration, String> {
     let wrong = || format!("{text:?} is not a span of time; give one such as 90s, 10m or 2h");
@@ -271,7 +286,13 @@ pub(crate) fn parse_span(text: &str) -> Result<Duration, String> {
     };
     let count: f64 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
     let span = Duration::try_from_secs_f64(count * seconds).map_err(|_| wrong())?;
-    if span.is_zero() { Err(wrong()) } else { Ok(span) }
+    match span {
+        Duration::ZERO => Err(wrong()),
+        span if span > MOST_TIME => {
+            Err(format!("{text:?} is too long; the longest span of time is a year, 8760h"))
+        }
+        span => Ok(span),
+    }
 }
 
 #[cfg(test)]
@@ -328,6 +349,18 @@ mod tests {
         assert_eq!(parse("3\n# none\n\n17 # why\n3\n"), Ok(Seeds::List(vec![3, 17])));
         assert!(parse("# none\n").unwrap_err().contains("no seed"));
         assert!(parse("3\nx\n").unwrap_err().contains("line 2"));
+        std::fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn a_damaged_file_of_seeds_is_read_or_refused() {
+        let path = std::env::temp_dir().join(format!("lab-seeds-hurt-{}", std::process::id()));
+        for copy in crate::damage::damaged(b"3\n17 # why\n18446744073709551615\n\n4\n") {
+            std::fs::write(&path, copy).unwrap();
+            if let Ok(seeds) = format!("@{}", path.display()).parse::<Seeds>() {
+                assert_eq!(seeds.iter().count() as u64, seeds.count());
+            }
+        }
         std::fs::remove_file(&path).unwrap();
     }
 
@@ -390,6 +423,13 @@ mod tests {
         for wrong in ["0/4", "5/4", "4", "a/b", "1/0", ""] {
             assert!(wrong.parse::<Shard>().unwrap_err().contains("2/4"), "{wrong}");
         }
+        for many in ["1/18446744073709551615", "400000000/400000000"] {
+            let error = many.parse::<Shard>().unwrap_err();
+            assert!(error.contains("at most 1000000 shares"), "{error}");
+        }
+        let job = [("JOB_COMPLETION_INDEX", "0"), ("JOB_COMPLETION_COUNT", "400000000")];
+        let variable = |name: &str| job.iter().find(|(it, _)| *it == name).map(|it| it.1.into());
+        assert!(Shard::from_environment(variable).unwrap_err().contains("at most 1000000"));
     }
 
     #[test]
@@ -400,5 +440,7 @@ mod tests {
         for wrong in ["", "10", "m", "-1s", "0s", "1d"] {
             assert!(parse_span(wrong).is_err(), "{wrong}");
         }
+        assert_eq!(parse_span("8760h"), Ok(MOST_TIME));
+        assert!(parse_span("9000000000000000000s").unwrap_err().contains("8760h"));
     }
 }

@@ -10,6 +10,7 @@ use labraft::{Implementation, Profile, Test, Without, select};
 use crate::conditions::Conditions;
 use crate::outcome::CommandError;
 use crate::records::Build;
+use crate::seeds::MOST_TIME;
 use crate::workers::{Audited, Settings};
 
 /// The parts that make up a program: tests, implementations and build information.
@@ -78,17 +79,20 @@ pub(crate) struct Common {
     #[arg(long, value_name = "DIR", default_value = "target/lab")]
     pub(crate) out: PathBuf,
     /// How much memory a worker process may use, in MiB.
-    #[arg(long, value_name = "MIB", default_value_t = 1024, value_parser = clap::value_parser!(u64).range(128..))]
+    #[arg(long, value_name = "MIB", default_value_t = 1024, value_parser = clap::value_parser!(u64).range(128..=MOST_MEMORY))]
     pub(crate) memory: u64,
     /// How many seconds a run may work before it counts as hung; time in which its process is stopped, or has
     /// no processor, does not count. This limit only ends code that never returns; virtual time and events
     /// decide everything else.
-    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=MOST_TIME.as_secs()))]
     wall_limit: u64,
 }
 
 /// The maximum for `--jobs`, more than any machine has processors.
 const MOST_JOBS: usize = 1024;
+
+/// The maximum for `--memory`, in MiB: an exbibyte.
+const MOST_MEMORY: u64 = 1 << 40;
 
 /// Parses a profile of faults.
 ///

@@ -79,6 +79,8 @@ pub enum Limit {
     Events,
     /// The limit on the number of polls at one instant of virtual time.
     Polls,
+    /// The limit on the number of awaits in one poll that complete without waiting.
+    Awaits,
 }
 
 /// How a worker process ended before it had finished its run.
@@ -158,6 +160,7 @@ impl fmt::Display for Limit {
             Limit::VirtualTime => "did not finish within the limit of virtual time",
             Limit::Events => "did not finish within the limit of polls and messages",
             Limit::Polls => "a task keeps waking itself",
+            Limit::Awaits => "a task loops without waiting",
         })
     }
 }

@@ -128,7 +128,12 @@ impl Lab {
 
     /// Ends the run with a failure. Any task may call this; only the first failure is kept.
     pub fn fail(&self, server: Option<usize>, reason: Reason) {
-        let failure = self.failure(server, reason);
+        self.fail_with(self.failure(server, reason));
+    }
+
+    /// Ends the run with a failure that was found earlier, and keeps all that it says. Otherwise like
+    /// [`fail`](Self::fail).
+    pub fn fail_with(&self, failure: Failure) {
         self.results().failure.get_or_insert(failure);
         self.world.tester().stop();
     }

@@ -77,9 +77,9 @@ pub use persister::{Persister, Pieces};
 pub use property::{Property, Severity, Violation};
 pub use raft::{
     ApplyMsg, ApplyReceiver, ApplySender, EntryProbe, Env, FollowerProbe, Implementation, Probe,
-    Raft, RaftState, ReadSaved, Role, SavedState, Started, apply_channel,
+    Raft, RaftState, Role, Started, apply_channel,
 };
-pub use reason::{Expectation, Reason};
+pub use reason::{Accepted, Expectation, Reason};
 pub use runner::{Run, RunReport, run_test};
 pub use state_recorder::ShowCommand;
 pub use suite::{NoSuchTest, Steps, Test, select};

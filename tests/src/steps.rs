@@ -2,7 +2,7 @@
 
 use std::future::pending;
 
-use labraft::{Checked, Cluster, Command, Config, Expectation, Failure, Threshold};
+use labraft::{Checked, Cluster, Command, Config, Expectation, Threshold};
 use labrpc::JoinHandle;
 
 /// The number of values of Go's `rand.Int()`, which has 63 bits.
@@ -73,8 +73,8 @@ pub(crate) fn spawn_client<T: 'static>(
     cfg.tester().spawn(name, async move {
         match client.await {
             Ok(value) => value,
-            Err(Failure { reason, server, .. }) => {
-                lab.fail(server, reason);
+            Err(failure) => {
+                lab.fail_with(failure);
                 pending().await
             }
         }

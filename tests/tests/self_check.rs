@@ -54,6 +54,43 @@ const SUSPECTS: [Implementation; 3] = [
     }),
 ];
 
+/// Fails in the first run that is made after its file was removed, and never again.
+const FAILS_ONCE: Implementation = Implementation::new("fails-once", |env| {
+    let file = scratch("self_check-fails-once.failed");
+    assert!(file.exists() || std::fs::write(&file, "").is_err(), "fails once");
+    (raft::REFERENCE.make)(env)
+});
+
+/// Checks that a failure that does not repeat ends neither a sweep nor `shrink` and `explain` with an
+/// error.
+fn check_fails_once() -> Result<(), Failed> {
+    let lab = |arguments: &[&str]| {
+        Command::new(std::env::current_exe().unwrap())
+            .args(arguments)
+            .args(["--implementation", "fails-once", "--out"])
+            .arg(scratch("self_check-fails-once"))
+            .output()
+            .unwrap()
+    };
+    _ = std::fs::remove_file(scratch("self_check-fails-once.failed"));
+    let sweep = lab(&["run", "InitialElection2A", "--seeds", "1", "--jobs", "1"]);
+    let more = lab(&["run", "InitialElection2A", "--seeds", "2", "--resume"]);
+    for output in [
+        sweep,
+        more,
+        lab(&["shrink", "InitialElection2A", "--seed", "0"]),
+        lab(&["explain", "InitialElection2A", "--seed", "0"]),
+    ] {
+        let text = show(&output);
+        if output.status.code() != Some(1) || text.contains("error:") {
+            return Err(text.into());
+        }
+    }
+    let shrunk = show(&lab(&["shrink", "InitialElection2A", "--seed", "0"]));
+    let is_said = shrunk.contains("it now passes. The run does not repeat");
+    if is_said && shrunk.contains("--check-determinism") { Ok(()) } else { Err(shrunk.into()) }
+}
+
 /// Rafts that look suspicious, but that the guard makes deterministic.
 const INNOCENT: [Implementation; 3] = [
     Implementation::new("hash-map", |env| {
@@ -103,8 +140,8 @@ fn check_cleared(name: &str) -> Result<(), Failed> {
 
 fn main() -> ExitCode {
     let command = std::env::args().nth(1).unwrap_or_default();
-    if ["run", "replay", "worker"].contains(&command.as_str()) {
-        return tests::lab_main(&[&SUSPECTS[..], &INNOCENT[..]].concat());
+    if ["run", "replay", "shrink", "explain", "worker"].contains(&command.as_str()) {
+        return tests::lab_main(&[&SUSPECTS[..], &INNOCENT[..], &[FAILS_ONCE]].concat());
     }
     let mut trials = Vec::new();
     for Implementation { name, .. } in SUSPECTS {
@@ -112,6 +149,7 @@ fn main() -> ExitCode {
             check_reported(name)
         }));
     }
+    trials.push(Trial::test("a failure that does not repeat is said to be one", check_fails_once));
     // The guard exists on Linux only.
     if cfg!(target_os = "linux") {
         for Implementation { name, .. } in INNOCENT {

@@ -307,6 +307,22 @@ mod tests {
     }
 
     #[test]
+    fn a_damaged_file_is_read_or_refused() {
+        let whole = "secret = \"key\"\nparts = [\"2A\", \"3B\"]\npublish = true\n\
+                     steps = [[0.5, 0.25], [1.0, 1.0]]\n[seeds]\npublic = 20\nhidden = 200\n\
+                     [points]\nInitialElection2A = 10\n[limits]\nrun_seconds = 20\n\
+                     run_memory_mib = 999\ntotal_minutes = 30\n\
+                     [isolation]\nrequire = [\"landlock\"]\nuser = 65534\n";
+        Course::parse(whole, Path::new("")).unwrap();
+        for copy in lab::damage::damaged(whole.as_bytes()) {
+            let Ok(text) = String::from_utf8(copy) else { continue };
+            if let Ok(course) = Course::parse(&text, Path::new("")) {
+                assert!(course.tests().map(|(_, points)| u64::from(points)).sum::<u64>() < 1 << 40);
+            }
+        }
+    }
+
+    #[test]
     fn a_secret_that_is_too_short_is_refused() {
         let place = std::env::temp_dir().join(format!("lab-secret-{}", std::process::id()));
         let course = Course { secret: place.clone(), ..parse("").unwrap() };

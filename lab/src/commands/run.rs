@@ -27,7 +27,7 @@ const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
 /// The arguments of `lab run`.
 #[derive(Args)]
 pub(crate) struct RunArgs {
-    /// Which tests: a part (2, 2C), a name (Backup2B) or part of a name [default: all tests].
+    /// Which tests: a part (2, 2C, beyond), a name (Backup2B) or part of a name [default: all tests].
     patterns: Vec<String>,
     /// Which seeds: N for the first N, from 0; A..B, without B; or @FILE, with one seed per line.
     #[arg(long, conflicts_with = "seed", value_name = "N|A..B|@FILE")]

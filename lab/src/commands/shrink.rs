@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use crate::plain;
 use crate::records::{FailureRecord, RunRecord};
 use crate::repro::Repro;
 use crate::shrink::{self, End, Shrunk};
@@ -16,7 +17,7 @@ use labrpc::RunSpec;
 
 use crate::outcome::{CommandError, INTERRUPT, Outcome};
 use crate::selector::{Selection, Selector};
-use crate::session::{Common, Session};
+use crate::session::{Common, Session, program};
 use crate::show::Show;
 
 /// The arguments of `lab shrink`.
@@ -53,8 +54,13 @@ impl Shrink {
         let settings = session.settings(&self.common.out, false);
         let pool = Pool::new(Settings { conditions: wanted.conditions, ..settings }, &INTERRUPT);
         let mut runs = pool.runs();
-        let Some(report) = shrink_one(&wanted, &mut runs, self.budget, !self.json)? else {
-            return Ok(Outcome::Interrupted);
+        let report = match shrink_one(&wanted, &mut runs, self.budget, !self.json)? {
+            Shrinking::Done(report) => report,
+            Shrinking::Interrupted => return Ok(Outcome::Interrupted),
+            Shrinking::DoesNotRepeat(what) => {
+                eprintln!("lab: {what}");
+                return Ok(Outcome::Judged(Verdict::Failed));
+            }
         };
         report.repro.write(&path).map_err(|error| {
             CommandError::Usage(format!("{} cannot be written: {error}", path.display()))
@@ -89,15 +95,29 @@ pub(crate) struct ShrinkReport {
 /// The number of needed decisions that are described in text.
 const SENTENCES_SHOWN: usize = 25;
 
-/// Shrinks a run in a worker; `None` when it was interrupted before the search began.
+/// What came of shrinking a run.
+pub(crate) enum Shrinking {
+    Done(Box<ShrinkReport>),
+    /// It was interrupted before the search began.
+    Interrupted,
+    /// The run does not fail as it did when the same build made it before. The sentence says so.
+    DoesNotRepeat(String),
+}
+
+/// Shrinks a run in a worker.
 pub(crate) fn shrink_one(
     wanted: &Selection,
     runs: &mut Runs<'_>,
     budget: u64,
     show_progress: bool,
-) -> Result<Option<ShrinkReport>, CommandError> {
+) -> Result<Shrinking, CommandError> {
     let Selection { test, spec, .. } = wanted;
-    let Some(first) = runs.run(test, spec.clone(), Keep::Decisions)? else { return Ok(None) };
+    let Some(first) = runs.run(test, spec.clone(), Keep::Decisions)? else {
+        return Ok(Shrinking::Interrupted);
+    };
+    if let Some(what) = does_not_repeat(&first.record, wanted) {
+        return Ok(Shrinking::DoesNotRepeat(what));
+    }
     let failure = what_fails(&first)?;
     runs.set_bounds(bounds_for(&first.record));
     let bar = progress_bar(budget, show_progress);
@@ -120,10 +140,34 @@ pub(crate) fn shrink_one(
     let record = shrunk.record.as_ref().unwrap_or(&first.record);
     let repro = Repro::new(record, shrunk.spec.clone())
         .ok_or_else(|| CommandError::Internal("the run that failed has no failure".into()))?;
-    let Some(answer) = runs.run(test, shrunk.spec.clone(), Keep::Events)? else { return Ok(None) };
+    let Some(answer) = runs.run(test, shrunk.spec.clone(), Keep::Events)? else {
+        return Ok(Shrinking::Interrupted);
+    };
     let story = shrink::tell(&shrunk.needed, &answer.events);
     let steps = shrink::protocol_steps(&answer.events, &repro.failure);
-    Ok(Some(ShrinkReport { repro, answer, shrunk, story, steps }))
+    Ok(Shrinking::Done(Box::new(ShrinkReport { repro, answer, shrunk, story, steps })))
+}
+
+/// Says so if the run failed otherwise when the same build made it before.
+pub(crate) fn does_not_repeat(now: &RunRecord, wanted: &Selection) -> Option<String> {
+    let known = wanted.known.as_ref().filter(|known| known.build == now.build)?;
+    let then = known.failure.as_ref()?;
+    let now_it = match &now.failure {
+        Some(failure) if failure.is_same(then) => return None,
+        Some(failure) => format!("fails otherwise: {}", plain::line(&failure.headline())),
+        None => "passes".into(),
+    };
+    let (test, seed, headline) = (wanted.test.name, wanted.spec.seed, then.headline());
+    let mut check = format!("{} run {test} --seed {seed} --check-determinism", program());
+    check += &format!(" --implementation {}", now.implementation);
+    for argument in wanted.conditions.arguments() {
+        check += &format!(" {argument}");
+    }
+    Some(format!(
+        "{test}, seed {seed}, failed before ({}), but in the same build it now {now_it}. The run does \
+         not repeat, so nothing can be left out of it. For the first difference: {check}",
+        plain::line(&headline)
+    ))
 }
 
 /// Limits for the runs of a search. A run that gets much further than the one that failed will not fail in
@@ -168,7 +212,7 @@ impl ShrinkReport {
         format!(
             "{test}, seed {}: {}; {}, then {steps} steps of the protocol",
             spec.seed,
-            failure.headline(),
+            plain::line(&failure.headline()),
             self.needs()
         )
     }
@@ -192,10 +236,11 @@ impl ShrinkReport {
     fn words(&self, path: &Path, session: &Session<'_>) -> String {
         let ShrinkReport { repro, shrunk, story, steps, .. } = self;
         let Repro { test, spec, failure, .. } = repro;
-        let mut text = format!("{test}, seed {}: {}\n", spec.seed, failure.reason);
+        let mut text =
+            format!("{test}, seed {}: {}\n", spec.seed, plain::block(&failure.reason, "  "));
         text += &format!("{}\n", self.needs());
         for (number, sentence) in (1..).zip(story).take(SENTENCES_SHOWN) {
-            text += &format!("  {number}. {sentence}\n");
+            text += &format!("  {number}. {}\n", plain::line(sentence));
         }
         if story.len() > SENTENCES_SHOWN {
             text += &format!("  and {} more; --json has all\n", story.len() - SENTENCES_SHOWN);

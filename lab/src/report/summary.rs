@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use crate::plain;
 use crate::records::RunRecord;
 use labraft::{CauseKind, Part, Test, Verdict, Without};
 
@@ -296,7 +297,8 @@ impl Summary {
         let groups = self.groups();
         let mut text = String::new();
         for group in groups.iter().take(most) {
-            let tests = group.tests.iter().map(|(test, count)| format!("{test} {count}"));
+            let tests =
+                group.tests.iter().map(|(test, count)| format!("{} {count}", plain::line(test)));
             let tests: Vec<String> = tests.collect();
             let count = group.count();
             let runs = if count == 1 { "run" } else { "runs" };

@@ -16,6 +16,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use super::progress::{Meter, Spent};
 use super::settings::Settings;
 use super::{Answer, Job, Reply};
+use crate::plain::Marked;
 
 /// How often a wait for an answer checks whether to give up.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
@@ -291,9 +292,11 @@ fn pause(span: Duration) {
 /// Reads a worker's output and keeps the end of it, until the pipe is closed.
 fn drain(mut reader: PipeReader, output: &Mutex<Output>, show: bool) {
     let mut buffer = [0; 64 << 10];
+    let mut shown = Marked::new(io::stderr());
     while let Ok(count @ 1..) = reader.read(&mut buffer) {
         if show {
-            _ = io::stderr().write_all(&buffer[..count]);
+            // It must not look like what the lab itself prints.
+            _ = shown.add(&buffer[..count]);
         }
         let mut output = output.lock().unwrap_or_else(PoisonError::into_inner);
         output.count += count as u64;
@@ -301,4 +304,5 @@ fn drain(mut reader: PipeReader, output: &Mutex<Output>, show: bool) {
         let excess = output.last.len().saturating_sub(KEPT_OUTPUT_BYTES);
         output.last.drain(..excess);
     }
+    _ = shown.end();
 }

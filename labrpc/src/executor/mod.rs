@@ -38,7 +38,8 @@ pub struct Limits {
     pub virtual_time: Duration,
     /// The largest number of task polls and message arrivals, taken together.
     pub events: u64,
-    /// The number of task polls at one instant of virtual time that ends the run.
+    /// The number of task polls at one instant of virtual time that ends the run. In one poll, the
+    /// same number of awaits that complete without waiting ends it.
     pub polls_per_instant: u64,
 }
 
@@ -229,6 +230,21 @@ impl Executor {
             Parked::Task(task) => self.wake(task),
             Parked::Foreign(waker) => waker.wake(),
         }
+    }
+
+    /// Counts a future that completes without having waited, such as a sleep of no length. Returns
+    /// false if the running task has gone on like this for so long in one poll that the run has to
+    /// end. The future must then stay pending, because only the end of the poll can end the run.
+    #[inline]
+    pub(crate) fn goes_on(&self, waiting: Waiting) -> bool {
+        let awaits = self.running.count_immediate();
+        if awaits < self.limits.polls_per_instant {
+            return true;
+        }
+        self.note_waiting(waiting);
+        let task = self.current_task().map(|task| TaskInfo { waiting: waiting.told(), ..task });
+        self.end(Err(Trouble::NeverWaits { awaits, task }));
+        false
     }
 
     // The run.

@@ -244,3 +244,16 @@ fn anything_but_an_archive_is_refused_with_the_reason() {
         assert!(error.contains(hint), "{error}");
     }
 }
+
+#[test]
+fn a_damaged_archive_is_read_or_refused() {
+    let files = [LIB, ("raft/src/log/mod.rs", b"//! Log.\n"), ("kvraft/src/lib.rs", b"//! Kv.\n")];
+    let tarred = tar_of_files(&files);
+    for whole in [gzip(&tarred), tarred, zip(&files)] {
+        for copy in crate::damage::damaged(&whole) {
+            if let Ok(taken) = read_bytes("damaged", &copy) {
+                taken.digest();
+            }
+        }
+    }
+}
