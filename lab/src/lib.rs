@@ -16,6 +16,7 @@
 //! | `seeds` | the seeds of a sweep, and how it is divided into shares |
 //! | `selector` | finding the run that a command refers to |
 //! | `self_check` | checking that a seed always gives the same run |
+//! | `repetitions` | repeating one run of each test during a sweep |
 //! | `failures` | repro files and pages for the failures of a sweep |
 //! | `format` | the versions of repro files and recordings |
 //! | [`recording`] | saving a recorded run to a file |
@@ -35,6 +36,7 @@ pub mod outcome;
 mod outputs;
 pub mod recording;
 pub mod records;
+mod repetitions;
 pub mod report;
 pub mod repro;
 mod seeds;
