@@ -19,6 +19,7 @@
 //! | `seeds` | the seeds of a sweep, and how it is divided into shares |
 //! | `selector` | finding the run that a command refers to |
 //! | `self_check` | checking that a seed always gives the same run |
+//! | `repetitions` | repeating one run of each test during a sweep |
 //! | `failures` | repro files and pages for the failures of a sweep |
 //! | `format` | the versions of repro files and recordings |
 //! | [`recording`] | saving a recorded run to a file |
@@ -42,6 +43,7 @@ mod outputs;
 pub mod plain;
 pub mod recording;
 pub mod records;
+mod repetitions;
 pub mod report;
 pub mod repro;
 mod seeds;

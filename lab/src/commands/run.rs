@@ -17,8 +17,9 @@ use crate::failures;
 use crate::outcome::{CommandError, INTERRUPT, Outcome};
 use crate::outputs::OutputArgs;
 use crate::outputs::Outputs;
+use crate::repetitions::{Repetitions, Taken};
 use crate::seeds::{Seeds, Shard, pairs, parse_span};
-use crate::self_check::{self, OtherProcess};
+use crate::self_check::{self, OtherProcess, cannot_compare};
 use crate::session::{Common, Program, Session, default_jobs, parse_jobs};
 
 /// The interval between progress lines when standard error is not a terminal.
@@ -167,8 +168,13 @@ impl Sweep<'_> {
         let others = self.pairs().filter(|(test, seed)| !begun.contains(&(test.name, *seed)));
         let pairs = first.into_iter().chain(others);
         let pairs = pairs.filter(|(test, seed)| !done.contains(&(test.name, *seed)));
-        let ran = pool.run(pairs, self.jobs, |answer| {
+        let mut repetitions = Repetitions::new(&self.session, &self.outputs, self.repeated());
+        let ran = pool.run(repetitions.among(pairs), self.jobs, |answer| {
             let record = &answer.record;
+            if let Taken::Repetition(difference) = repetitions.take(record) {
+                let difference = difference.iter();
+                return difference.for_each(|found| display.pause(|| repetitions.tell(found)));
+            }
             if kept.is_ok() {
                 kept = results.add(record);
                 if kept.is_err() {
@@ -198,7 +204,8 @@ impl Sweep<'_> {
         }
 
         let interrupted = INTERRUPT.load(Ordering::Relaxed);
-        let same = interrupted || self.compare(&summary, &fingerprints)?;
+        let same = interrupted
+            || (repetitions.end(&pool, self.jobs)? & self.compare(&summary, &fingerprints)?);
         self.report(&summary)?;
         if !(interrupted || self.no_shrink || self.last_seed_first || self.is_single()) {
             self.outputs.say(&failures::leave(&summary, &self.session, &self.out)?)?;
@@ -262,6 +269,13 @@ impl Sweep<'_> {
     /// Whether each test runs only once. Results are then printed as the course prints them.
     fn is_single(&self) -> bool {
         self.seeds.count() == 1 && self.time.is_none()
+    }
+
+    /// The tests of which one run that passes is repeated: all tests of a sweep, unless every run is
+    /// compared with one of another process.
+    fn repeated(&self) -> &[&'static Test] {
+        let is_compared = self.check_determinism || self.last_seed_first;
+        if self.is_single() || is_compared { &[] } else { &self.tests }
     }
 
     /// Accepts the results of an earlier sweep, if the same program made them.
@@ -338,10 +352,11 @@ impl Sweep<'_> {
         summary: &Summary,
         fingerprints: &BTreeMap<(String, u64), String>,
     ) -> Result<bool, CommandError> {
-        let cannot = |error| CommandError::Internal(format!("cannot compare runs: {error}"));
         let other = OtherProcess::new(&self.session);
         let differences = if self.check_determinism {
-            other.compare(&self.tests, &self.seeds, self.jobs, fingerprints).map_err(cannot)?
+            other
+                .compare(&self.tests, &self.seeds, self.jobs, fingerprints)
+                .map_err(cannot_compare)?
         } else {
             let pool = Pool::new(self.session.settings(&self.out, false), &INTERRUPT);
             let tests = summary
@@ -350,13 +365,13 @@ impl Sweep<'_> {
                 .flat_map(|(_, test)| &test.not_passed);
             let failed: Vec<&RunRecord> = tests.map(|(_, record)| record).collect();
             self_check::run_again(&pool, self.session.suite(), self.jobs, &failed)
-                .map_err(cannot)?
+                .map_err(cannot_compare)?
         };
         let mut text = String::new();
         for test in &self.tests {
             let mut of_test = differences.iter().filter(|difference| difference.test == test.name);
             if let Some(first) = of_test.next() {
-                text += &other.explain(first).map_err(cannot)?;
+                text += &other.explain(first).map_err(cannot_compare)?;
                 let more = of_test.count();
                 if more > 0 {
                     text += &format!("    and {more} more seeds like it\n");
@@ -456,6 +471,11 @@ impl<'a> Display<'a> {
             self.closed = io::stdout().write_all(text.as_bytes());
         }
         self.printed += 1;
+    }
+
+    /// Prints something while the progress bar is out of the way.
+    fn pause(&self, print: impl FnOnce()) {
+        self.bar.suspend(print);
     }
 
     fn note(&mut self, text: &'static str) {
