@@ -193,10 +193,8 @@ impl Runtime {
         self.executor.end(Err(Trouble::Stopped));
     }
 
-    /// Decides whether this server crashes at the save that it is about to make, and if so, crashes
-    /// it. Messages that it sent before are still delivered; anything it sends in the rest of this
-    /// poll is not. Only [`Chaos`](crate::Chaos) has such crashes.
-    pub fn crashes_at_save(&self) -> bool {
+    /// See [`World::crashes_at_save`](crate::World::crashes_at_save).
+    pub(crate) fn crashes_at_save(&self) -> bool {
         let crashes = crashes_at_save(&mut self.executor.faults(), self.node);
         if crashes {
             self.executor.set_void();
@@ -206,8 +204,7 @@ impl Runtime {
     }
 
     /// Ends this group: its tasks are dropped now, or, if one is running, when its poll returns.
-    /// Messages that they have sent are still delivered.
-    pub fn crash(&self) {
+    pub(crate) fn crash(&self) {
         self.executor.kill(self.group);
     }
 

@@ -50,6 +50,32 @@ impl World {
         server
     }
 
+    /// Crashes a server: its tasks are dropped now, or, if one of them is running, when its poll
+    /// returns. Its handlers are dropped too. Messages that it has sent are still delivered.
+    ///
+    /// Only who has the world can crash a server. Simulated code has a [`Server`] and a
+    /// [`Runtime`], which cannot:
+    ///
+    /// ```compile_fail,E0624
+    /// fn crash_myself(server: labrpc::Server) { server.crash(); }
+    /// ```
+    /// ```compile_fail,E0624
+    /// fn crash_myself(rt: labrpc::Runtime) { rt.crash(); }
+    /// ```
+    /// ```
+    /// fn crash(world: labrpc::World, server: labrpc::Server) { world.crash(&server); }
+    /// ```
+    pub fn crash(&self, server: &Server) {
+        server.crash();
+    }
+
+    /// Decides whether the server of this runtime crashes at the save that it is about to make, and
+    /// if so, crashes it. Messages that it sent before are still delivered; anything it sends in
+    /// the rest of this poll is not. Only [`Chaos`] has such crashes.
+    pub fn crashes_at_save(&self, runtime: &Runtime) -> bool {
+        runtime.crashes_at_save()
+    }
+
     /// The rates of the faults that the course's network does not have; `None` if they are off.
     pub fn chaos(&self) -> Option<Chaos> {
         self.executor.chaos.get()

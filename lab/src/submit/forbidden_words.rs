@@ -12,14 +12,19 @@ use std::collections::BTreeMap;
 use proc_macro2::{Spacing, TokenStream, TokenTree};
 
 const NOT_NEEDED: &str = "a Raft does not need it";
+/// The token of `thread::park` is a bit that all servers of a run can set and read.
+const NO_THREADS: &str = "a simulation has one thread";
 const NO_OTHER_FILES: &str = "a submission may read no files other than its own modules";
 
 /// The words that a submission may not use, each with the reason.
-const FORBIDDEN: [(&str, &str); 7] = [
+const FORBIDDEN: [(&str, &str); 10] = [
     ("unsafe", NOT_NEEDED),
     ("asm", NOT_NEEDED),
     ("global_asm", NOT_NEEDED),
     ("naked_asm", NOT_NEEDED),
+    ("park", NO_THREADS),
+    ("park_timeout", NO_THREADS),
+    ("unpark", NO_THREADS),
     ("include", NO_OTHER_FILES),
     ("include_str", NO_OTHER_FILES),
     ("include_bytes", NO_OTHER_FILES),
@@ -27,7 +32,7 @@ const FORBIDDEN: [(&str, &str); 7] = [
 /// Forbidden only in attributes and macros, where `#[path = ".."]` could be written.
 const FORBIDDEN_IN_ATTRIBUTES: &str = "path";
 /// Names through which the servers of a run could share state, or escape the simulation.
-const SUSPICIOUS: [&str; 10] = [
+const SUSPICIOUS: [&str; 11] = [
     "static",
     "thread_local",
     "OnceLock",
@@ -37,6 +42,7 @@ const SUSPICIOUS: [&str; 10] = [
     "process",
     "os",
     "set_hook",
+    "set_global_default",
     "black_box",
 ];
 /// The maximum number of places that are listed for each kind.
@@ -174,6 +180,8 @@ mod tests {
             "macro_rules! m { ($a:ident) => { #[$a = \"x\"] mod a; } } m!(path);",
             "fn f() { r#unsafe(); }",
             "core::arch::global_asm!(\"nop\");",
+            "fn f() { std::thread::current().unpark(); }",
+            "use std::thread::park_timeout as wait;",
         ] {
             assert_eq!(words(text).forbidden.len(), 1, "{text}");
         }

@@ -267,7 +267,8 @@ impl Cluster {
                 end
             })
             .collect();
-        let server = self.0.lab.world().server(i);
+        let world = self.0.lab.world();
+        let server = world.server(i);
         let rt = server.runtime().clone();
         let persister = {
             let slot = &mut self.slots_mut()[i];
@@ -276,8 +277,8 @@ impl Cluster {
             slot.incarnation += 1;
             slot.recorder.take();
             let persister = match &slot.saved {
-                Some(saved) => saved.copy(rt.clone()),
-                None => Persister::new(rt.clone()),
+                Some(saved) => saved.copy(world.clone(), rt.clone()),
+                None => Persister::new(world.clone(), rt.clone()),
             };
             slot.saved = Some(persister.clone());
             persister
@@ -331,17 +332,19 @@ impl Cluster {
         self.cut_off(i);
         // This precedes the copy of the persister, so that no late reply can reveal unsaved state.
         self.network().delete_server(Node::server(i));
+        let world = self.0.lab.world();
         let instance = {
             let slot = &mut self.slots_mut()[i];
             // From here on, anything the old instance saves, even during `kill`, goes to the old copy.
-            slot.saved = slot.saved.as_ref().map(|saved| saved.copy(self.tester().clone()));
+            let copy = |saved: &Persister| saved.copy(world.clone(), world.tester().clone());
+            slot.saved = slot.saved.as_ref().map(copy);
             slot.incarnation += 1;
             slot.instance.take()
         };
         if let Some(instance) = instance {
             self.0.invariants.borrow_mut().stopped(i);
             self.record(|| HarnessEvent::Stopped { server: i });
-            instance.end();
+            instance.end(self.0.lab.world());
         }
     }
 
@@ -466,7 +469,7 @@ impl Cluster {
             let instance = self.slots_mut()[i].instance.take();
             if let Some(instance) = instance {
                 self.0.invariants.borrow_mut().stopped(i);
-                instance.end();
+                instance.end(self.0.lab.world());
             }
         }
         self.network().cleanup();

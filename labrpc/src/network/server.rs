@@ -173,8 +173,8 @@ impl Server {
         self.0.calls.get()
     }
 
-    /// Ends the server's tasks, like [`Runtime::crash`], and drops its handlers.
-    pub fn crash(&self) {
+    /// See [`World::crash`](crate::World::crash).
+    pub(crate) fn crash(&self) {
         self.0.runtime.crash();
         self.0.clear();
     }
