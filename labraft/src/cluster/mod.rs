@@ -20,7 +20,7 @@ use crate::lab::Lab;
 use crate::part::Part;
 use crate::persister::Persister;
 use crate::property::Holds;
-use crate::raft::{Env, Raft, RaftState, apply_channel};
+use crate::raft::{ApplyMsg, Env, HandedUp, Raft, RaftState, apply_channel};
 use crate::reason::{Expectation, Reason};
 use crate::state_recorder::ShowCommand;
 use crate::without::Threshold;
@@ -90,7 +90,26 @@ impl Cluster {
                 cluster.check_server(i);
             }
         });
+        cluster.begin_audit();
         cluster
+    }
+
+    /// Has the audit of the run, if there is one, see all messages.
+    fn begin_audit(&self) {
+        if !self.lab().is_audited() {
+            return;
+        }
+        let servers = self.n();
+        self.lab().audited(|audit| {
+            audit.begin(servers);
+            None
+        });
+        let weak = self.downgrade();
+        self.network().on_delivery(move |delivery| {
+            if let Some(cluster) = weak.upgrade() {
+                cluster.lab().audited(|audit| audit.delivered(delivery));
+            }
+        });
     }
 
     /// Returns a weak handle, which does not keep the cluster alive.
@@ -130,6 +149,35 @@ impl Cluster {
             }
         }
         self.report_violation(i, checked);
+        self.audit_state(i, &**raft);
+    }
+
+    fn audit_state(&self, i: usize, raft: &dyn Raft) {
+        self.0.lab.audited(|audit| {
+            let RaftState { term, is_leader } = raft.state();
+            audit.state(i, term, is_leader)
+        });
+    }
+
+    /// Notes for the audit that the Raft of server `i` has accepted a command.
+    pub(crate) fn note_accepted(&self, i: usize, command: &Bytes, term: u64) {
+        self.0.lab.audited(|audit| audit.given(i, command, Some(term)));
+    }
+
+    /// Has the audit look at what server `i` hands up to its service.
+    fn audit_handed_up(&self, i: usize, handed_up: &HandedUp) {
+        if let Some(instance) = &self.slots()[i].instance {
+            self.audit_state(i, &*instance.raft);
+        }
+        self.0.lab.audited(|audit| match handed_up {
+            HandedUp::Message(ApplyMsg::Command { index, command }) => {
+                audit.command(i, *index, command, self.0.show.get())
+            }
+            HandedUp::Message(ApplyMsg::Snapshot { index, snapshot, .. }) => {
+                audit.snapshot(i, *index, snapshot)
+            }
+            HandedUp::Internal { .. } => None,
+        });
     }
 
     /// Ends the run if a check found a broken promise. Returns whether there was none.
@@ -283,6 +331,9 @@ impl Cluster {
             slot.saved = Some(persister.clone());
             persister
         };
+        self.0
+            .lab
+            .audited(|audit| audit.started(i, persister.read_state(), persister.read_snapshot()));
         let (apply, applied) = apply_channel();
         let env = Env {
             me: i,
@@ -303,6 +354,7 @@ impl Cluster {
         let applied = applied.watched(move |message| {
             let Some(cluster) = cluster.upgrade() else { return true };
             let checked = cluster.0.invariants.borrow_mut().applied(i, message);
+            cluster.audit_handed_up(i, message);
             cluster.report_violation(i, checked)
         });
         let raft = Rc::new(self.overseen(i, raft));
@@ -315,6 +367,7 @@ impl Cluster {
         let check_snapshot = Box::new(move |index, snapshot: &Bytes| {
             let Some(cluster) = cluster.upgrade() else { return true };
             let checked = cluster.0.invariants.borrow_mut().snapshot_made(i, index, snapshot);
+            cluster.0.lab.audited(|audit| audit.given(i, snapshot, None));
             cluster.report_violation(i, checked)
         });
         let cluster = self.downgrade();
@@ -323,7 +376,13 @@ impl Cluster {
                 cluster.check_server(i);
             }
         });
-        Overseen { raft, check_snapshot, check_state }
+        let cluster = self.downgrade();
+        let note_accepted = Box::new(move |command: &Bytes, term| {
+            if let Some(cluster) = cluster.upgrade() {
+                cluster.note_accepted(i, command, term);
+            }
+        });
+        Overseen { raft, note_accepted, check_snapshot, check_state }
     }
 
     /// Stops a server immediately if it is running, and disables its links. Its saved state is kept, and

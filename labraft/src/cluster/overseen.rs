@@ -13,6 +13,8 @@ type CheckSnapshot = Box<dyn Fn(u64, &Bytes) -> bool>;
 /// A Raft that runs the harness's checks before it forwards certain calls from its service.
 pub(super) struct Overseen {
     pub(super) raft: Rc<dyn Raft>,
+    /// Called with each command that the Raft has accepted, and the term in which it did.
+    pub(super) note_accepted: Box<dyn Fn(&Bytes, u64)>,
     /// Called before a snapshot is passed to the Raft.
     pub(super) check_snapshot: CheckSnapshot,
     /// Called before the service probes the Raft: some changes are reported by one probe only, and the
@@ -22,7 +24,9 @@ pub(super) struct Overseen {
 
 impl Raft for Overseen {
     fn start(&self, command: Bytes) -> Option<Started> {
-        self.raft.start(command)
+        let started = self.raft.start(command.clone())?;
+        (self.note_accepted)(&command, started.term);
+        Some(started)
     }
 
     fn state(&self) -> RaftState {
