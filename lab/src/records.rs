@@ -12,7 +12,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::conditions::Conditions;
-use labraft::{Cause, CauseKind, Failure, MissingPiece, Profile, RunReport, Verdict, Without};
+use labraft::{
+    Cause, CauseKind, Failure, Finding, MissingPiece, Profile, RunReport, Verdict, Without,
+};
 
 /// The version of a result's format. Results of version 1, which had no `version`, lack the cause.
 const VERSION: u32 = 2;
@@ -39,6 +41,9 @@ pub struct RunRecord {
     /// Why it did not pass; `None` when it passed.
     #[serde(flatten)]
     pub failure: Option<FailureRecord>,
+    /// What the audit found, if the run was audited (`--audit`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
     /// The virtual time that the run took.
     pub virtual_seconds: f64,
     /// The CPU time that the run took, in milliseconds. The only field that differs when the same
@@ -137,6 +142,7 @@ impl RunRecord {
             profile: report.profile,
             without: report.without,
             verdict: report.verdict(),
+            findings: report.findings.clone(),
             failure: report.result.as_ref().err().map(|failure| {
                 let mut failure = FailureRecord::from(failure);
                 let chaos = report.chaos.iter().map(|chaos| format!("faults: {chaos}"));
@@ -187,6 +193,7 @@ impl RunRecord {
             without: Without::NOTHING,
             verdict: Verdict::Passed,
             failure: None,
+            findings: Vec::new(),
             virtual_seconds: 0.0,
             cpu_ms: 0.0,
             rpcs: 0,

@@ -10,7 +10,7 @@ use labraft::{Implementation, Profile, Test, Without, select};
 use crate::conditions::Conditions;
 use crate::outcome::CommandError;
 use crate::records::Build;
-use crate::workers::Settings;
+use crate::workers::{Audited, Settings};
 
 /// The parts that make up a program: tests, implementations and build information.
 #[derive(Clone, Debug)]
@@ -177,6 +177,7 @@ impl<'a> Session<'a> {
             implementation: self.implementation,
             command,
             conditions: self.conditions(),
+            audited: Audited::Nothing,
             memory_bytes: self.common.memory << 20,
             wall_limit: Duration::from_secs(self.common.wall_limit),
             traces: out.join("traces"),

@@ -21,6 +21,9 @@ use serde::{Deserialize, Serialize};
 /// The most that an audit keeps, in bytes. A run that sends more is not audited to its end.
 const MOST_KEPT_BYTES: usize = 64 << 20;
 
+/// The longest text of a finding, in characters.
+const LONGEST_TEXT: usize = 500;
+
 /// Something that a server or a client does, and cannot know from what it was told.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Finding {
@@ -314,6 +317,8 @@ impl Audit {
 impl Finding {
     /// A finding at a virtual time.
     pub(crate) fn new((kind, text): (FindingKind, String), at: Duration) -> Finding {
+        // A command may be long, and its text comes from the code under test.
+        let text = text.chars().take(LONGEST_TEXT).collect();
         Finding { kind, at: at.as_secs_f64(), text }
     }
 }

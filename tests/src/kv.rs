@@ -402,3 +402,37 @@ fn start_service(cluster: &Cluster, i: usize, max_raft_state: Option<usize>) {
     let rt = new.server.runtime().clone();
     rt.act(|| KvServer::start(new, max_raft_state));
 }
+
+#[cfg(test)]
+mod tests {
+    use labraft::{Part, Run, Test, Verdict};
+    use labrpc::{Limits, RunSpec};
+
+    use super::*;
+
+    /// A client that invents its answer, after a real operation.
+    static INVENTED: Test = Test {
+        name: "Invented",
+        part: Part::Kv3A,
+        title: "an invented answer",
+        points: 0,
+        cost: 1,
+        limits: Limits::default,
+        run: |lab| {
+            kv_servers(3).run(lab, async |cfg| {
+                let mut client = cfg.make_client_of_all();
+                cfg.put(&mut client, "k", "v").await;
+                cfg.answered(client.number, async { "v".to_string() }).await;
+                unreachable!("the run has failed");
+            })
+        },
+    };
+
+    #[test]
+    fn an_operation_that_no_server_answers_fails_the_run() {
+        let report = Run::new(&INVENTED, raft::REFERENCE, RunSpec::seed(0)).run();
+        assert_eq!(report.verdict(), Verdict::Failed);
+        let reason = report.result.unwrap_err().to_string();
+        assert!(reason.contains("client 0 completed although no server replied to it"), "{reason}");
+    }
+}

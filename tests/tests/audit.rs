@@ -17,7 +17,7 @@ use labrpc::{RunSpec, Runtime};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber, dispatcher};
 
-use common::test_named;
+use common::{scratch, show, test_named};
 
 /// The log of all servers together.
 type Log = BTreeMap<u64, Bytes>;
@@ -198,6 +198,18 @@ fn a_log_in_a_global_subscriber_is_found() {
 #[test]
 fn a_leader_that_nobody_elected_is_found() {
     assert_found("InitialElection2A", crowned, FindingKind::Leader);
+}
+
+/// `lab run --audit` says so if it finds nothing.
+#[test]
+fn the_command_line_says_that_an_audit_has_found_nothing() {
+    let out = scratch("audit");
+    let mut lab = common::lab();
+    lab.args(["run", "BasicAgree2B", "Basic3A", "--seeds", "2", "--audit", "--out"]).arg(&out);
+    let output = lab.output().unwrap();
+    let text = show(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(text.contains("audit: servers and clients know only what they were told"), "{text}");
 }
 
 /// The audit changes nothing, and explains all that the reference does.

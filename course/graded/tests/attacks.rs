@@ -25,7 +25,7 @@ use graded::sandbox::Confined;
 use lab::conditions::Conditions;
 use lab::outcome;
 use lab::records::{Build, RunRecord};
-use lab::workers::{Pool, Settings};
+use lab::workers::{Audited, Pool, Settings};
 use labraft::{Env, Implementation, Raft, RaftState, Started, Verdict};
 use libtest_mimic::{Arguments, Failed, Trial};
 use rustix::process::{Pid, Signal};
@@ -344,6 +344,7 @@ fn runs(implementation: Implementation) -> Result<Vec<RunRecord>, Failed> {
         implementation,
         command,
         conditions: Conditions::default(),
+        audited: Audited::Nothing,
         memory_bytes: 256 << 20,
         wall_limit: Duration::from_secs(if name == "time" { 1 } else { 60 }),
         traces: PathBuf::new(),

@@ -182,6 +182,9 @@ pub(super) struct SubmissionGrade {
     pub(super) compiler: Vec<String>,
     /// The places in the sources with words that a teacher should look at.
     pub(super) suspicious: Vec<String>,
+    /// What an audit found in the runs: how servers or clients knew more than they were told, one per
+    /// line.
+    pub(super) unexplained: Vec<String>,
     /// A line on the sandbox layers that were around the runs.
     pub(super) isolation: String,
     pub(super) tests: Vec<TestGrade>,
@@ -197,6 +200,7 @@ impl SubmissionGrade {
             ignored: Vec::new(),
             compiler: Vec::new(),
             suspicious: Vec::new(),
+            unexplained: Vec::new(),
             isolation,
             tests: Vec::new(),
         }

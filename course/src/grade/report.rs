@@ -99,6 +99,10 @@ fn notes(grade: &SubmissionGrade, reader: Reader) -> Vec<Note<'_>> {
             lines: &grade.suspicious,
         });
         notes.push(Note {
+            title: "Please look at these runs, in which a server or a client knew more than it was told",
+            lines: &grade.unexplained,
+        });
+        notes.push(Note {
             title: "Sandbox layers around the runs",
             lines: std::slice::from_ref(&grade.isolation),
         });
@@ -359,6 +363,7 @@ mod tests {
             ignored: vec!["\"raft/a\": ```\n# It passed".into()],
             compiler: Vec::new(),
             suspicious: vec!["raft/src/lib.rs:1:1: `static`".into()],
+            unexplained: vec!["server 2 hands up 17".into()],
             isolation: "isolation: limits".into(),
             tests: vec![TestGrade::of(&course, test, 6, results)],
         }
@@ -377,7 +382,7 @@ mod tests {
         for text in all(Reader::Student) {
             assert!(text.contains("1 x expected one leader, got none"), "{text}");
             assert!(!text.contains(&HIDDEN.to_string()) && !text.contains("1.500000"), "{text}");
-            assert!(!text.contains("static"), "{text}");
+            assert!(!text.contains("static") && !text.contains("hands up"), "{text}");
         }
         for text in all(Reader::Teacher) {
             assert!(text.contains(&format!("--seed {HIDDEN}")), "{text}");
@@ -401,6 +406,10 @@ mod tests {
         let failure = failure("</testcase>\u{1b}[2J\n# 100 points");
         let grade = grade(Verdict::Failed, &failure, true);
         let text = page(&grade, "Raft", Reader::Teacher);
+        assert!(
+            text.contains("knew more than it was told:\n\n    server 2 hands up 17\n"),
+            "{text}"
+        );
         assert!(!text.contains("\n#  100") && !text.contains("\n# It") && !text.contains('\u{1b}'));
         let xml = junit(&grade, Reader::Student);
         assert!(!xml.contains("\u{1b}") && xml.matches("</testcase>").count() == 1, "{xml}");

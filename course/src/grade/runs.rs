@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use lab::conditions::Conditions;
 use lab::records::{Build, RunRecord};
-use lab::workers::{Pair, Pool, Settings};
+use lab::workers::{Audited, Pair, Pool, Settings};
 use labraft::{Test, Verdict};
 
 use super::config::{Course, Limits};
-use super::seeds::Seed;
+use super::seeds::{Seed, SeedKind};
 use graded::sandbox::WorkerRights;
 use lab::outcome::{CommandError, INTERRUPT};
 
@@ -75,7 +75,9 @@ pub(super) fn run(
     // Not `INTERRUPT`: the pool sets this flag if a worker cannot be started, which should not end
     // the whole command.
     let stop = AtomicBool::new(false);
-    let pool = Pool::new(settings(program, course, limits), &stop);
+    let audited = Audited::Only(plan.iter().filter_map(audited_run).collect());
+    let settings = Settings { audited, ..settings(program, course, limits) };
+    let pool = Pool::new(settings, &stop);
     let mut records: BTreeMap<(String, u64), RunRecord> = BTreeMap::new();
     let ran = pool.run(pairs, jobs, |answer| {
         let record = answer.record;
@@ -90,6 +92,12 @@ pub(super) fn run(
         results.insert(test.name, in_order(test, seeds, &mut records, limits));
     }
     Ok(results)
+}
+
+/// The run of a test that is audited: the first one with a hidden seed, if there is any.
+fn audited_run((test, seeds): &(&'static Test, Vec<Seed>)) -> Option<(&'static str, u64)> {
+    let hidden = seeds.iter().find(|seed| seed.kind == SeedKind::Hidden);
+    Some((test.name, hidden.or(seeds.first())?.value))
 }
 
 /// A test's results in the order of its seeds. Seeds after too many hung runs count as not run even
@@ -127,6 +135,7 @@ fn settings(program: &Path, course: &Course, limits: Limits) -> Settings {
         implementation: raft::REFERENCE,
         command,
         conditions: Conditions::default(),
+        audited: Audited::Nothing,
         memory_bytes: limits.run_memory_mib << 20,
         wall_limit: Duration::from_secs(limits.run_seconds),
         traces: std::path::PathBuf::new(),
@@ -146,7 +155,6 @@ mod tests {
     use lab::records::FailureRecord;
     use labraft::CauseKind;
 
-    use super::super::seeds::SeedKind;
     use super::*;
     use ::tests::SUITE;
 

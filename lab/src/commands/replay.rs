@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use crate::records::RunRecord;
-use crate::workers::{Keep, Pool, Settings};
+use crate::workers::{Audited, Keep, Pool, Settings};
 use crate::{report, shrink};
 use clap::Args;
 use labraft::Verdict;
@@ -22,6 +22,9 @@ pub(crate) struct Replay {
     selector: Selector,
     #[command(flatten)]
     show: Show,
+    /// Look for servers and clients that know more than they were told; see `lab run --help`.
+    #[arg(long)]
+    audit: bool,
     /// Run this many other seeds first, to see whether they change the run.
     #[arg(long, hide = true, default_value_t = 0)]
     earlier_runs: u64,
@@ -50,7 +53,9 @@ impl Replay {
     ) -> Result<Option<Verdict>, CommandError> {
         let Selection { test, spec, conditions, .. } = wanted;
         let settings = session.settings(&self.common.out, true);
-        let pool = Pool::new(Settings { conditions: *conditions, ..settings }, &INTERRUPT);
+        let audited = if self.audit { Audited::Everything } else { Audited::Nothing };
+        let settings = Settings { conditions: *conditions, audited, ..settings };
+        let pool = Pool::new(settings, &INTERRUPT);
         let mut runs = pool.runs();
         for earlier in 1..=self.earlier_runs {
             let spec = RunSpec::seed(spec.seed.wrapping_add(earlier));

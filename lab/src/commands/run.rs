@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::records::{self, RunRecord};
 use crate::report::{self, Summary};
-use crate::workers::{Answer, Pair, Pool};
+use crate::workers::{Answer, Audited, Pair, Pool, Settings};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use labraft::{Test, Verdict};
@@ -65,6 +65,10 @@ pub(crate) struct RunArgs {
     /// Run each seed in a second process as well, and compare the fingerprints.
     #[arg(long, conflicts_with_all = ["resume", "time", "shard"])]
     check_determinism: bool,
+    /// Look for servers and clients that know more than they were told, because they share memory.
+    /// This copies all messages. What is found is shown, and is not a failure.
+    #[arg(long, conflicts_with = "resume")]
+    audit: bool,
     /// Start with the last seed, as the second process of a determinism check does.
     #[arg(long, hide = true)]
     last_seed_first: bool,
@@ -108,6 +112,7 @@ impl RunArgs {
             max_failures: if self.fail_fast { Some(1) } else { self.max_failures },
             time: self.time,
             check_determinism: self.check_determinism,
+            audit: self.audit,
             last_seed_first: self.last_seed_first,
             no_shrink: self.no_shrink,
             outputs: output.outputs(program.suite),
@@ -133,6 +138,7 @@ struct Sweep<'a> {
     /// The time after which no new runs are started.
     time: Option<Duration>,
     check_determinism: bool,
+    audit: bool,
     last_seed_first: bool,
     /// Whether to leave failures unshrunk.
     no_shrink: bool,
@@ -175,7 +181,9 @@ impl Sweep<'_> {
         let mut display = Display::new(&self, done.len() as u64);
         let (mut failures, mut kept) = (summary.totals().1, Ok(()));
         let mut fingerprints = BTreeMap::new();
-        let pool = Pool::new(self.session.settings(&self.out, self.is_single()), &INTERRUPT);
+        let audited = if self.audit { Audited::Everything } else { Audited::Nothing };
+        let settings = self.session.settings(&self.out, self.is_single());
+        let pool = Pool::new(Settings { audited, ..settings }, &INTERRUPT);
         let begun: BTreeSet<_> = first.iter().map(|(test, seed)| (test.name, *seed)).collect();
         let others = self.pairs().filter(|(test, seed)| !begun.contains(&(test.name, *seed)));
         let pairs = first.into_iter().chain(others);
@@ -209,6 +217,9 @@ impl Sweep<'_> {
             self.session.replay(&record.test, record.seed, record.conditions())
         };
         self.outputs.write(&summary, !self.is_single(), replay)?;
+        if self.audit {
+            self.outputs.say(&summary.audit())?;
+        }
         if !(interrupted || self.no_shrink || self.last_seed_first || self.is_single()) {
             self.outputs.say(&failures::leave(&summary, &self.session, &self.out)?)?;
         }

@@ -47,6 +47,9 @@ pub fn course_words(test: &Test, answer: &Answer, replay: &str) -> String {
         text += &title(begun.as_deref().unwrap_or(test.title));
         text += &failed(record, replay);
     }
+    for finding in &record.findings {
+        text += &format!("  audit: {finding}\n");
+    }
     text
 }
 

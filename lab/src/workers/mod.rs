@@ -20,7 +20,7 @@ use std::time::Duration;
 use labrpc::{RunSpec, Taken, Timed};
 use serde::{Deserialize, Serialize};
 
-pub use pool::{Pair, Pool, Runs, Settings};
+pub use pool::{Audited, Pair, Pool, Runs, Settings};
 pub use worker::serve;
 
 use crate::conditions::Conditions;
@@ -35,6 +35,8 @@ struct Job {
     test: String,
     spec: RunSpec,
     conditions: Conditions,
+    /// Whether to look for servers and clients that know more than they were told.
+    audit: bool,
     keep: Keep,
     bounds: Option<Bounds>,
     /// The file in which to leave traces during the run.

@@ -1,7 +1,7 @@
 //! The parent's side of the worker processes: starts them, hands out jobs, waits for answers, and
 //! kills and replaces workers that do not give one.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, PipeReader, Read, Write};
 use std::os::fd::OwnedFd;
@@ -37,6 +37,28 @@ const LAST_WORDS: usize = 6;
 /// A test, and the seed to run it with.
 pub type Pair = (&'static Test, u64);
 
+/// Which runs are audited: whether their servers and clients know more than they were told.
+#[derive(Clone, Debug, Default)]
+pub enum Audited {
+    /// No run.
+    #[default]
+    Nothing,
+    /// All runs.
+    Everything,
+    /// The runs of these tests, by name, with these seeds.
+    Only(BTreeSet<(&'static str, u64)>),
+}
+
+impl Audited {
+    fn includes(&self, test: &Test, seed: u64) -> bool {
+        match self {
+            Audited::Nothing => false,
+            Audited::Everything => true,
+            Audited::Only(runs) => runs.contains(&(test.name, seed)),
+        }
+    }
+}
+
 /// How workers are started, and what applies to all of their runs.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -47,6 +69,8 @@ pub struct Settings {
     pub command: Vec<String>,
     /// The faults that runs meet, and what they are judged by.
     pub conditions: Conditions,
+    /// Which runs are audited.
+    pub audited: Audited,
     /// The memory limit of a worker in bytes, for reports only: `command` has to enforce it.
     pub memory_bytes: u64,
     /// The real time after which a run counts as hung. It exists to end code that never returns to
@@ -246,6 +270,7 @@ impl Runs<'_> {
         let Settings { conditions, wall_limit, .. } = self.pool.settings;
         let job = Job {
             test: test.name.into(),
+            audit: self.pool.settings.audited.includes(test, spec.seed),
             spec,
             conditions,
             keep,

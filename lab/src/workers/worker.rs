@@ -83,6 +83,7 @@ fn run(
     let mut run = Run::new(test, implementation, job.spec.clone())
         .profile(job.conditions.profile)
         .without(job.conditions.without)
+        .audit(job.audit)
         .record(job.keep == Keep::Events)
         .record_choices(job.keep != Keep::Result);
     if let Some(Bounds { virtual_time, events }) = job.bounds {
