@@ -243,8 +243,8 @@ impl Audit {
             (FindingKind::Commit, text)
         } else {
             let text = format!(
-                "server {server} hands up command {command} at index {index}, but no message, no \
-                 service and not its disk has told it that command"
+                "server {server} hands up command {command} at index {index}, though neither a \
+                 message, its service nor its disk has told it that command"
             );
             (FindingKind::Command, text)
         })
@@ -257,8 +257,8 @@ impl Audit {
             return None;
         }
         let text = format!(
-            "server {server} hands up the snapshot of everything up to index {index}, but no message, \
-             no service and not its disk has told it that snapshot"
+            "server {server} hands up the snapshot of everything up to index {index}, though neither \
+             a message, its service nor its disk has told it that snapshot"
         );
         Some((FindingKind::Snapshot, text))
     }
@@ -283,8 +283,8 @@ impl Audit {
         let reply = told.containing(value.as_bytes()).next().map(|(_, piece)| piece);
         let Some(&Piece { source: Source::Message(from), order, .. }) = reply else {
             let text = format!(
-                "client {client} reads a value of {} bytes from key {key:?} that no reply to it \
-                 contains",
+                "client {client} reads a value of {} bytes from key {key:?}, though no reply to it contains \
+                 that value",
                 value.len()
             );
             return Some((FindingKind::Value, text));
@@ -303,8 +303,8 @@ impl Audit {
             }
             if !server.was_told_from_outside(written.as_bytes()) {
                 let text = format!(
-                    "{from} answers client {client} with {written:?} of key {key:?}, but no message \
-                     and not its disk has told it that value"
+                    "{from} answers client {client} with {written:?} of key {key:?}, though neither \
+                     a message nor its disk has told it that value"
                 );
                 return Some((FindingKind::Answer, text));
             }

@@ -406,7 +406,7 @@ fn nothing_of_a_deleted_server_outlives_the_run() {
     let hidden = secret.clone();
     finish(exact(1), move |world| async move {
         let lab = Lab::new(&world);
-        let (world, worker) = (world.clone(), lab.worker.clone());
+        let worker = lab.worker.clone();
         lab.worker.add_service(Service::new().method(WORK, move |n| {
             let _held = (&hidden, &worker);
             async move { n }
