@@ -16,6 +16,7 @@
 //! | `outputs` | where the summary of many runs goes |
 //! | `seeds` | the seeds of a sweep, and how it is divided into shares |
 //! | `selector` | finding the run that a command refers to |
+//! | `shorten` | bounding the length of texts that the code under test has a say in |
 //! | `self_check` | checking that a seed always gives the same run |
 //! | `failures` | repro files and pages for the failures of a sweep |
 //! | `format` | the versions of repro files and recordings |
@@ -43,6 +44,7 @@ mod seeds;
 mod selector;
 mod self_check;
 pub mod session;
+mod shorten;
 mod show;
 pub mod shrink;
 pub mod submit;

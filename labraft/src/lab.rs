@@ -54,6 +54,8 @@ pub(crate) struct Results {
     pub(crate) begun: Option<String>,
     pub(crate) passed: Vec<Passed>,
     pub(crate) warnings: Vec<String>,
+    /// Whether a server did not answer when it was asked for a probe.
+    pub(crate) is_probe_missing: bool,
     /// The first failure reported with [`Lab::fail`].
     pub(crate) failure: Option<Failure>,
     /// The first slip of each property, in the order in which they were found.
@@ -134,6 +136,11 @@ impl Lab {
             self.world.tester().record(|| Event::custom("slip", slip.to_string()));
             slips.push(slip);
         }
+    }
+
+    /// Notes that a server did not answer when it was asked for a probe.
+    pub(crate) fn note_missing_probe(&self) {
+        self.results().is_probe_missing = true;
     }
 
     /// Adds a warning to the report, about something suspicious that is not a failure.

@@ -36,6 +36,8 @@ pub struct RunReport {
     pub passed: Vec<Passed>,
     /// Suspicious observations that are not failures.
     pub warnings: Vec<String>,
+    /// Whether a server did not answer [`probe`](crate::Raft::probe) when it was asked.
+    pub is_probe_missing: bool,
     /// The virtual time at the end of the run.
     pub elapsed: Duration,
     /// The number of events: polls of tasks and arrivals of messages.
@@ -155,6 +157,7 @@ impl Run {
             begun: found.begun,
             passed: found.passed,
             warnings: found.warnings,
+            is_probe_missing: found.is_probe_missing,
             elapsed: outcome.elapsed,
             event_count: outcome.event_count,
             fingerprint: outcome.fingerprint,
