@@ -18,6 +18,7 @@
 //! | [`plain`] | showing text that the code under test may have made |
 //! | `seeds` | the seeds of a sweep, and how it is divided into shares |
 //! | `selector` | finding the run that a command refers to |
+//! | `shorten` | bounding the length of texts that the code under test has a say in |
 //! | `self_check` | checking that a seed always gives the same run |
 //! | `repetitions` | repeating one run of each test during a sweep |
 //! | `failures` | repro files and pages for the failures of a sweep |
@@ -50,6 +51,7 @@ mod seeds;
 mod selector;
 mod self_check;
 pub mod session;
+mod shorten;
 mod show;
 pub mod shrink;
 pub mod submit;

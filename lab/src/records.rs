@@ -13,6 +13,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::conditions::Conditions;
+use crate::shorten::{shorten, shorten_lines};
 use labraft::{
     Cause, CauseKind, Failure, Finding, MissingPiece, Profile, RunReport, Verdict, Without,
 };
@@ -22,6 +23,14 @@ const VERSION: u32 = 2;
 /// The longest line of a file of results. Nothing is read beyond it, so that no file, whatever it is, can
 /// use up the memory.
 const MAX_LINE_BYTES: u64 = 256 << 20;
+/// The longest sentence of a failure.
+const MAX_REASON_BYTES: usize = 4 << 10;
+/// The most bytes that all details of a failure have.
+const MAX_DETAIL_BYTES: usize = 16 << 10;
+/// The longest name, such as that of a method, or of the place of a panic.
+const MAX_NAME_BYTES: usize = 512;
+/// The most missing pieces that a failure names.
+const MAX_MISSING: usize = 50;
 
 /// The result of one run: a line of a file of results.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -63,8 +72,16 @@ pub struct RunRecord {
     pub events: u64,
     /// The run's fingerprint, in hexadecimal; empty when the run did not finish.
     pub fingerprint: String,
+    /// Whether a server did not answer `probe` when it was asked, so that its inside was not checked.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub is_probe_missing: bool,
     /// The program that made the run.
     pub build: Build,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// The version of a result that names none.
@@ -103,6 +120,39 @@ impl FailureRecord {
         }
     }
 
+    /// The same failure with texts of a bounded length: some of them come from the code under test,
+    /// which may have put anything into the message of a panic, into a command, or into a name. A text
+    /// that is cut says by how much.
+    pub fn bounded(self) -> FailureRecord {
+        let kind = match self.cause.kind {
+            CauseKind::Panic { at } => {
+                CauseKind::Panic { at: at.map(|at| shorten(&at, MAX_NAME_BYTES)) }
+            }
+            CauseKind::UnknownMethod { method } => {
+                CauseKind::UnknownMethod { method: shorten(&method, MAX_NAME_BYTES) }
+            }
+            CauseKind::Expectation { expectation } => {
+                CauseKind::Expectation { expectation: shorten(&expectation, MAX_NAME_BYTES) }
+            }
+            CauseKind::Forbidden { offence } => {
+                CauseKind::Forbidden { offence: shorten(&offence, MAX_NAME_BYTES) }
+            }
+            kind => kind,
+        };
+        let missing = self.missing.into_iter().take(MAX_MISSING).map(|piece| MissingPiece {
+            what: shorten(&piece.what, MAX_NAME_BYTES),
+            place: shorten(&piece.place, MAX_NAME_BYTES),
+            ..piece
+        });
+        FailureRecord {
+            reason: shorten(&self.reason, MAX_REASON_BYTES),
+            cause: Cause { kind, ..self.cause },
+            details: shorten_lines(self.details, MAX_DETAIL_BYTES),
+            missing: missing.collect(),
+            ..self
+        }
+    }
+
     /// In a few words: the property, the place of a panic, or else the sentence.
     pub fn headline(&self) -> String {
         match &self.cause.kind {
@@ -118,15 +168,17 @@ impl FailureRecord {
 }
 
 impl From<&Failure> for FailureRecord {
+    /// The record is [bounded](FailureRecord::bounded).
     fn from(failure: &Failure) -> FailureRecord {
-        FailureRecord {
+        let record = FailureRecord {
             reason: failure.to_string(),
             cause: failure.cause(),
             at: Some(failure.at.as_secs_f64()),
             server: failure.server,
             details: failure.details(),
             missing: failure.missing.to_vec(),
-        }
+        };
+        record.bounded()
     }
 }
 
@@ -160,6 +212,7 @@ impl RunRecord {
             commands: report.passed.iter().map(|passed| passed.commands).sum(),
             events: report.event_count,
             fingerprint: format!("{:016x}", report.fingerprint),
+            is_probe_missing: report.is_probe_missing,
             build: build.clone(),
         }
     }
@@ -205,6 +258,7 @@ impl RunRecord {
             commands: 0,
             events: 0,
             fingerprint: String::new(),
+            is_probe_missing: false,
             build: build.clone(),
         }
     }
@@ -474,6 +528,8 @@ pub fn latest(
 mod tests {
     use std::sync::Barrier;
 
+    use labraft::Part;
+
     use super::*;
 
     fn record(seed: u64, fingerprint: &str) -> RunRecord {
@@ -509,6 +565,36 @@ mod tests {
         let records = vec![record(3, "a"), record(4, "b"), record(4, "b")];
         assert_eq!(all, Records { all: records, torn: None });
         fs::remove_dir_all(&directory).unwrap();
+    }
+
+    #[test]
+    fn a_failure_is_short_whatever_the_code_under_test_has_said() {
+        let flood = "é".repeat(1 << 20);
+        let kinds = [
+            CauseKind::Panic { at: Some(flood.clone()) },
+            CauseKind::UnknownMethod { method: flood.clone() },
+            CauseKind::expectation(&flood),
+            CauseKind::Forbidden { offence: flood.clone() },
+        ];
+        for kind in kinds {
+            let piece =
+                MissingPiece { part: Part::Raft2A, what: flood.clone(), place: flood.clone() };
+            let failure = FailureRecord {
+                details: vec![flood.clone(); 5],
+                missing: vec![piece; 100],
+                ..FailureRecord::new(flood.clone(), kind)
+            };
+            let bounded = failure.bounded();
+            let text = serde_json::to_string(&bounded).unwrap();
+            assert!(text.len() < 100 << 10, "{} bytes", text.len());
+            assert!(bounded.reason.ends_with("... (2093056 more bytes)"), "{}", bounded.reason);
+            assert_eq!(bounded.clone().bounded().cause, bounded.cause);
+        }
+        let short = FailureRecord {
+            details: vec!["a".into()],
+            ..FailureRecord::new("b", CauseKind::Stuck)
+        };
+        assert_eq!(short.clone().bounded(), short);
     }
 
     #[test]

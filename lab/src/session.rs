@@ -71,8 +71,8 @@ pub(crate) struct Common {
     /// Which faults to simulate: go, those of the course's network; or chaos, more and worse ones.
     #[arg(long, value_name = "NAME", value_parser = parse_profile, default_value = "go")]
     profile: Profile,
-    /// What not to judge by: names of properties and of the course's thresholds, separated by commas. A
-    /// wrong name lists them all.
+    /// What not to judge by: names of properties and of the course's thresholds, or `probe`, separated by
+    /// commas. A wrong name lists them all.
     #[arg(long, value_name = "NAMES", value_parser = parse_without, default_value = "", hide_default_value = true)]
     without: Without,
     /// The directory for results.
@@ -104,7 +104,7 @@ pub fn parse_profile(text: &str) -> Result<Profile, String> {
     found.ok_or_else(|| "there are two profiles, go and chaos".into())
 }
 
-/// Parses names of properties and thresholds, separated by commas.
+/// Parses names of properties and thresholds, and `probe`, separated by commas.
 fn parse_without(text: &str) -> Result<Without, String> {
     let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
     names.into_iter().try_fold(Without::NOTHING, |without, name| without.and(name))

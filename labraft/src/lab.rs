@@ -61,6 +61,8 @@ pub(crate) struct Results {
     pub(crate) warnings: Vec<String>,
     /// The first finding of each kind, in the order in which they were found.
     pub(crate) findings: Vec<Finding>,
+    /// Whether a server did not answer when it was asked for a probe.
+    pub(crate) is_probe_missing: bool,
     /// The first failure reported with [`Lab::fail`].
     pub(crate) failure: Option<Failure>,
     /// The first slip of each property, in the order in which they were found.
@@ -179,6 +181,11 @@ impl Lab {
     /// For the audit of the run, if there is one: a client's Get has returned this value of a key.
     pub fn audit_read(&self, client: usize, key: &str, value: &str) {
         self.audited(|audit| audit.read(client, key, value));
+    }
+
+    /// Notes that a server did not answer when it was asked for a probe.
+    pub(crate) fn note_missing_probe(&self) {
+        self.results().is_probe_missing = true;
     }
 
     /// Adds a warning to the report, about something suspicious that is not a failure.

@@ -39,6 +39,8 @@ pub struct RunReport {
     pub warnings: Vec<String>,
     /// What the audit found: the first finding of each kind; empty if the run was not audited.
     pub findings: Vec<Finding>,
+    /// Whether a server did not answer [`probe`](crate::Raft::probe) when it was asked.
+    pub is_probe_missing: bool,
     /// The virtual time at the end of the run.
     pub elapsed: Duration,
     /// The number of events: polls of tasks and arrivals of messages.
@@ -167,6 +169,7 @@ impl Run {
             passed: found.passed,
             warnings: found.warnings,
             findings: found.findings,
+            is_probe_missing: found.is_probe_missing,
             elapsed: outcome.elapsed,
             event_count: outcome.event_count,
             fingerprint: outcome.fingerprint,

@@ -35,6 +35,8 @@ pub(crate) struct Course {
     /// Whether a single violation of a safety property costs all points of the test.
     #[serde(default = "yes")]
     pub(super) zero_on_safety: bool,
+    #[serde(default)]
+    pub(super) probe: ProbeRule,
     /// Steps for partial credit, as rising pairs: the share of the seeds that must pass, and the
     /// share of the points given for that. Without steps, points are proportional to the seeds that
     /// pass.
@@ -49,6 +51,17 @@ pub(crate) struct Course {
     pub(super) limits: Limits,
     #[serde(default)]
     pub(super) isolation: Isolation,
+}
+
+/// What a Raft's `probe` has to do with its points. By either rule nobody gains by leaving it out.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum ProbeRule {
+    /// A run in which a server does not answer `probe` has not passed.
+    #[default]
+    Required,
+    /// All runs are judged as if no Raft had a `probe`.
+    Ignored,
 }
 
 /// How many seeds each test is run under.
@@ -270,6 +283,7 @@ mod tests {
         assert_eq!((course.seeds.public, course.seeds.hidden), (20, 200));
         assert_eq!(course.tests().count(), 51);
         assert_eq!(course.tests().map(|(_, points)| points).sum::<u32>(), 200);
+        assert_eq!(course.probe, ProbeRule::Required);
         assert!(course.zero_on_safety && !course.publish && course.steps.is_empty());
         assert_eq!(course.isolation.require, [Layer::Landlock, Layer::Seccomp]);
     }
@@ -290,6 +304,7 @@ mod tests {
             ("[seeds]\nsecret = 3", "unknown field `secret`"),
             ("[limits]\nrun_seconds = \"3\"", "line 3"),
             ("[limits]\nrun_seconds = 0", "run_seconds is 0"),
+            ("probe = \"optional\"", "expected `required` or `ignored`"),
             ("parts = [\"2E\"]", "no part \"2E\""),
             ("parts = []", "at least one part"),
             ("[points]\nInitialElection2B = 3", "no test \"InitialElection2B\""),

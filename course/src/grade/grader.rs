@@ -99,6 +99,12 @@ impl Grader<'_> {
         Ok(grade)
     }
 
+    /// The grade of a submission that the grader could not grade, for the reason `why`.
+    pub(super) fn broken(&self, name: &str, why: String) -> SubmissionGrade {
+        let grade = SubmissionGrade::new(name, self.isolation.clone());
+        self.without_runs(SubmissionGrade { broken: Some(why), ..grade }, "the grader broke")
+    }
+
     /// Completes a grade with no points in any test, for the reason `why`.
     fn without_runs(&self, grade: SubmissionGrade, why: &str) -> SubmissionGrade {
         let tests = self.course.tests();

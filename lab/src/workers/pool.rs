@@ -232,7 +232,7 @@ impl<'a> Pool<'a> {
             details.push("the end of its output:".into());
             details.extend(said.iter().map(|line| format!("  {line}")));
         }
-        let failure = FailureRecord { at, details, ..FailureRecord::new(reason, kind) };
+        let failure = FailureRecord { at, details, ..FailureRecord::new(reason, kind) }.bounded();
         let name = self.settings.implementation.name;
         let build = &self.settings.build;
         let record = RunRecord::ended((&job.test, job.spec.seed), name, verdict, failure, build);

@@ -145,6 +145,9 @@ impl Cluster {
         let answers = if is_one_way { server.calls() } else { server.answers() };
         let traffic = Traffic { saves, answers };
         let checked = self.0.invariants.borrow_mut().check(i, &**raft, traffic, now);
+        if self.0.invariants.borrow().is_probe_missing() {
+            self.0.lab.note_missing_probe();
+        }
         if server.runtime().is_recording() {
             let invariants = self.0.invariants.borrow();
             let mut recorder = slots[i].recorder.borrow_mut();
