@@ -95,8 +95,8 @@ async fn check_timeouts(cfg: &Config, alone: usize) -> Checked<()> {
     let differ = timeouts.len() < TIMEOUTS || *longest - *shortest >= LEAST_SPREAD;
     check_threshold(cfg, Threshold::Elections, differ, || {
         expectation!(
-            "{} election time-outs in a row of server {alone} are between {} and {} ms: it does not \
-             draw a new one each time",
+            "{} consecutive election time-outs of server {alone} were all between {} and {} ms: the \
+             server does not draw a new one each time",
             timeouts.len(),
             shortest.as_millis(),
             longest.as_millis()

@@ -13,7 +13,7 @@ use super::points::{PartGrade, Points, RaftOf, SubmissionGrade, TestGrade};
 use super::runs::SeedResult;
 use super::seeds::SeedKind;
 
-/// The most failed seeds of each kind that are shown for a test.
+/// At most this many failed seeds of each kind are shown for a test.
 const SEEDS_SHOWN: usize = 5;
 const WRITING_TO_A_STRING: &str = "writing to a string cannot fail";
 
@@ -88,7 +88,7 @@ struct Note<'a> {
 
 fn notes(grade: &SubmissionGrade, reader: Reader) -> Vec<Note<'_>> {
     let mut notes = vec![
-        Note { title: "It was not graded", lines: &grade.refused },
+        Note { title: "Not graded", lines: &grade.refused },
         Note { title: "Not used", lines: &grade.ignored },
         Note { title: "Output of the compiler", lines: &grade.compiler },
     ];
@@ -135,7 +135,8 @@ fn failures(test: &TestGrade, reader: Reader) -> Vec<String> {
         if failed.is_empty() {
             continue;
         }
-        lines.push(format!("{} {} seeds did not pass:", failed.len(), kind.name()));
+        let seeds = if failed.len() == 1 { "seed" } else { "seeds" };
+        lines.push(format!("{} {} {seeds} did not pass:", failed.len(), kind.name()));
         for (reason, count) in test.reasons(kind) {
             lines.push(format!("  {count:5} x {reason}"));
         }

@@ -16,11 +16,11 @@ use super::seeds::{Seed, SeedKind};
 use graded::sandbox::WorkerRights;
 use lab::outcome::{CommandError, INTERRUPT};
 
-/// The result of a test under one seed.
+/// The result of a test with one seed.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct SeedResult {
     pub(super) seed: Seed,
-    /// `None` if the test was not run under this seed, which counts as failed.
+    /// `None` if the test was not run with this seed; that counts as a failure.
     pub(super) record: Option<RunRecord>,
 }
 

@@ -1,4 +1,4 @@
-//! An entry that a follower acknowledged stays in its log until a later leader replaces it, also over a
+//! An entry that a follower acknowledged stays in its log until a later leader replaces it, even across a
 //! restart (Raft paper, section 5.3; figure 2: log[] is persistent).
 //!
 //! What was acknowledged is known from the leader's matchIndex: see `match_index`.

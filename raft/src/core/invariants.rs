@@ -87,14 +87,14 @@ fn check_votes(core: &Core) {
     let votes = core.votes.iter().filter(|&&vote| vote).count();
     assert!(
         core.voted_for == Some(me) && core.votes[me],
-        "server {me} is {:?} of term {}, but has voted for {:?}",
+        "server {me} is a {:?} in term {}, but voted for {:?}",
         core.role,
         core.current_term,
         core.voted_for
     );
     assert!(
         core.is_majority(votes) == (core.role == Role::Leader),
-        "server {me} is {:?} of term {} with {votes} of {} votes",
+        "server {me} is a {:?} in term {} with {votes} of {} votes",
         core.role,
         core.current_term,
         core.servers
