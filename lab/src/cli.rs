@@ -30,7 +30,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run tests, each under one seed or many.
+    /// Run tests, each with one seed or many.
     Run(RunArgs),
     /// Run one seed of one test again, bit for bit.
     Replay(Replay),

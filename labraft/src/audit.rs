@@ -238,7 +238,8 @@ impl Audit {
         Some(if let Some(needed) = missing {
             let text = format!(
                 "server {server} takes its service's command {command} at index {index} for \
-                 committed, but has heard from fewer than {needed} other servers since it accepted it"
+                 committed, but fewer than {needed} other servers have contacted it since it accepted the \
+                 command"
             );
             (FindingKind::Commit, text)
         } else {
@@ -290,7 +291,7 @@ impl Audit {
             return Some((FindingKind::Value, text));
         };
         let server = self.told.get_mut(&from)?;
-        // A server that has been started again since may have lost what it knew then.
+        // A server that restarted since then may have lost what it knew.
         if order <= server.started {
             return None;
         }

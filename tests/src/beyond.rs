@@ -20,7 +20,7 @@ const POLL: Duration = Duration::from_millis(1);
 const LONGEST_ELECTION: Duration = Duration::from_secs(10);
 /// How long a server is left alone, so that its election time-outs can be measured.
 const ALONE: Duration = Duration::from_secs(8);
-/// The number of time-outs in a row that must not all be equal.
+/// The number of consecutive time-outs that must not all be equal.
 const TIMEOUTS: usize = 8;
 /// The longest and the shortest of [`TIMEOUTS`] time-outs must differ by this much. With a spread
 /// of 5 ms, elections already succeed in the paper's measurements (section 9.3).

@@ -153,7 +153,7 @@ fn failures(test: &TestGrade, reader: Reader) -> Vec<String> {
     lines
 }
 
-/// Describes, line by line, the run under a seed that did not pass.
+/// Describes, line by line, the run with a seed that did not pass.
 fn failed_seed(test: &str, result: &SeedResult) -> Vec<String> {
     let seed = result.seed.value;
     let Some(record) = &result.record else { return vec![format!("  seed {seed} was not run")] };
