@@ -236,10 +236,13 @@ impl Audit {
         }
         let command = show(command);
         Some(if let Some(needed) = missing {
+            let heard_from = match needed {
+                1 => "no other server".to_string(),
+                needed => format!("fewer than {needed} other servers"),
+            };
             let text = format!(
-                "server {server} takes its service's command {command} at index {index} for \
-                 committed, but fewer than {needed} other servers have contacted it since it accepted the \
-                 command"
+                "server {server} treats its service's command {command} at index {index} as \
+                 committed, although it has heard from {heard_from} since it accepted the command"
             );
             (FindingKind::Commit, text)
         } else {
