@@ -167,7 +167,7 @@ impl Shard {
                 index = base + index.saturating_sub(base) / of(step, 1)?.max(1);
             }
             let index = index.checked_sub(base).filter(|index| *index < of).ok_or_else(|| {
-                let last = (base + of).saturating_sub(1);
+                let last = base.saturating_add(of).saturating_sub(1);
                 format!("{} is {index}, but it must be from {base} to {last}", system.index)
             })?;
             return Ok(Some(Shard { index, of }));
