@@ -71,6 +71,8 @@ pub(crate) fn leave(
     }
     Ok(match text.is_empty() {
         true => text,
-        false => format!("the shortest run of each reason, with the fewest faults:\n{text}"),
+        false => format!(
+            "the shortest failing run for each reason, reduced to the fewest faults:\n{text}"
+        ),
     })
 }

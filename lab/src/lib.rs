@@ -12,6 +12,7 @@
 //! | `session` | what all commands share: options, implementations, how to start the program again |
 //! | [`outcome`] | how a command ends, and its exit code |
 //! | [`workers`] | worker processes, which make the runs and may die |
+//! | `failure_record` | why a run did not pass, as files and reports keep it |
 //! | [`records`] | the file with the results of runs |
 //! | [`report`] | reports of results for people and other programs |
 //! | `outputs` | where the summary of many runs goes |
@@ -37,6 +38,7 @@ pub mod conditions;
 #[doc(hidden)]
 pub mod damage;
 pub mod explain;
+pub mod failure_record;
 mod failures;
 mod format;
 pub mod outcome;

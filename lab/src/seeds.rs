@@ -81,7 +81,8 @@ impl FromStr for Seeds {
         if range.is_empty() {
             let from = range.start;
             return Err(format!(
-                "the range is empty; A..B ends before B, so one seed is {from}..{}",
+                "the range is empty; A..B does not include B; for the single seed {from}, write \
+                 {from}..{}",
                 from.saturating_add(1)
             ));
         }
@@ -178,7 +179,8 @@ impl Shard {
                 index = base + index.saturating_sub(base) / of(step, 1)?.max(1);
             }
             let index = index.checked_sub(base).filter(|index| *index < of).ok_or_else(|| {
-                format!("{} is {index}, which is not one of {of} from {base} on", system.index)
+                let last = base.saturating_add(of).saturating_sub(1);
+                format!("{} is {index}, but it must be from {base} to {last}", system.index)
             })?;
             return Shard::new(index, of).map(Some);
         }
@@ -188,8 +190,8 @@ impl Shard {
 
 fn half_set(system: &System, set: &str, missing: &str) -> String {
     format!(
-        "{set} is set, as {} does, but {missing} is not, so the share of the work is \
-         unclear; set both, or give --shard K/N",
+        "{set} is set, as it is by {}, but {missing} is not, so it is unclear which share of the \
+         work to do; set both, or give --shard K/N",
         system.name
     )
 }
@@ -409,7 +411,9 @@ mod tests {
         assert_eq!(share(&[("CI_NODE_TOTAL", "1")]), Ok(None));
         for half in ["SLURM_ARRAY_TASK_ID", "JOB_COMPLETION_INDEX", "CIRCLE_NODE_TOTAL"] {
             assert!(
-                share(&[(half, "2")]).unwrap_err().contains("so the share of the work is unclear"),
+                share(&[(half, "2")])
+                    .unwrap_err()
+                    .contains("so it is unclear which share of the work"),
                 "{half}"
             );
         }

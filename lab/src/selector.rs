@@ -5,7 +5,8 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use crate::conditions::Conditions;
-use crate::records::{self, Build, FailureRecord, RunRecord};
+use crate::failure_record::FailureRecord;
+use crate::records::{self, Build, RunRecord};
 use crate::repro::Repro;
 use clap::Args;
 use labraft::{Test, Verdict, select};
@@ -67,7 +68,9 @@ impl Selector {
         let path = Path::new(&self.test);
         if self.test.trim_start().starts_with('{') {
             let record = records::parse_line(&self.test).map_err(|error| {
-                CommandError::Usage(format!("the line of results given as TEST is {error}"))
+                CommandError::Usage(format!(
+                    "TEST looks like a line of results, but it cannot be used: {error}"
+                ))
             })?;
             return self.of_records(vec![record], session);
         }
@@ -112,7 +115,7 @@ impl Selector {
         match (all.pop(), all.len()) {
             (Some(wanted), 0) => Ok(wanted),
             (_, more) => Err(CommandError::Usage(format!(
-                "{} holds {} runs that did not pass; choose one with --seed",
+                "{} contains {} runs that did not pass; choose one with --seed",
                 self.test,
                 more + 1
             ))),
@@ -132,11 +135,11 @@ impl Selector {
         };
         let wanted: Vec<RunRecord> = records.into_iter().filter(is_wanted).collect();
         if wanted.is_empty() {
-            let what = match self.seed {
-                Some(seed) => format!("no run with seed {seed}"),
-                None => "nothing but runs that passed; choose one with --seed".into(),
-            };
-            return Err(CommandError::Usage(format!("there is {what} in {}", self.test)));
+            let file = &self.test;
+            return Err(CommandError::Usage(match self.seed {
+                Some(seed) => format!("{file} contains no run with seed {seed}"),
+                None => format!("all runs in {file} passed; choose one with --seed"),
+            }));
         }
         let with_test = |record: RunRecord| {
             check_implementation(&record.implementation, session)?;
@@ -181,7 +184,7 @@ fn the_test(pattern: &str, session: &Session<'_>) -> Result<&'static Test, Comma
         ref several => {
             let names: Vec<&str> = several.iter().map(|test| test.name).collect();
             Err(CommandError::Usage(format!(
-                "{pattern:?} means {} tests, but only one can be run again: {}",
+                "{pattern:?} matches {} tests; name exactly one: {}",
                 names.len(),
                 names.join(", ")
             )))

@@ -153,7 +153,7 @@ fn first_difference(one: &[String], other: &[String]) -> Option<(usize, String, 
 }
 
 /// Repeats the runs that did not pass, and returns those that differed. Runs that never finished have
-/// been made twice already.
+/// already been run twice.
 pub(crate) fn run_again(
     pool: &Pool<'_>,
     suite: &'static [Test],

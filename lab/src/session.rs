@@ -49,7 +49,7 @@ impl Program<'_> {
         found.copied().ok_or_else(|| {
             let names: Vec<&str> = self.implementations.iter().map(|known| known.name).collect();
             CommandError::Usage(format!(
-                "no implementation is called {:?}; there are: {}",
+                "there is no implementation {:?}; choose from {}",
                 name.unwrap_or(""),
                 names.join(", ")
             ))
@@ -71,8 +71,8 @@ pub(crate) struct Common {
     /// Which faults to simulate: go, those of the course's network; or chaos, more and worse ones.
     #[arg(long, value_name = "NAME", value_parser = parse_profile, default_value = "go")]
     profile: Profile,
-    /// What not to judge by: names of properties and of the course's thresholds, or `probe`, separated by
-    /// commas. A wrong name lists them all.
+    /// Checks to leave out: properties, thresholds of the course, or `probe`, separated by commas. An
+    /// unknown name prints the full list.
     #[arg(long, value_name = "NAMES", value_parser = parse_without, default_value = "", hide_default_value = true)]
     without: Without,
     /// The directory for results.

@@ -236,9 +236,13 @@ impl Audit {
         }
         let command = show(command);
         Some(if let Some(needed) = missing {
+            let heard_from = match needed {
+                1 => "no other server".to_string(),
+                needed => format!("fewer than {needed} other servers"),
+            };
             let text = format!(
-                "server {server} takes its service's command {command} at index {index} for \
-                 committed, but has heard from fewer than {needed} other servers since it accepted it"
+                "server {server} treats its service's command {command} at index {index} as \
+                 committed, although it has heard from {heard_from} since it accepted the command"
             );
             (FindingKind::Commit, text)
         } else {
@@ -290,7 +294,7 @@ impl Audit {
             return Some((FindingKind::Value, text));
         };
         let server = self.told.get_mut(&from)?;
-        // A server that has been started again since may have lost what it knew then.
+        // A server that restarted since then may have lost what it knew.
         if order <= server.started {
             return None;
         }

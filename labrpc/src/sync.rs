@@ -204,8 +204,7 @@ impl<T> RendezvousReceiver<T> {
         self.receive_at(Location::caller())
     }
 
-    /// Does the same on behalf of the code at `at`, which reports then name as the place where the
-    /// task waits.
+    /// Like [`receive`](Self::receive), but reports show `at` as the place where the task waits.
     pub fn receive_at(&mut self, at: &'static Location<'static>) -> Receive<'_, T> {
         Receive { receiver: self, at }
     }

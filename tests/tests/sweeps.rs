@@ -300,7 +300,7 @@ fn results_of_another_build_are_not_resumed() {
     std::fs::write(&path, text_before.replace("\"lock\":\"", "\"lock\":\"0")).unwrap();
     let output = lab(&["run", "2A", "--resume"], &out).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
-    assert!(show(&output).contains("come from another build"), "{}", show(&output));
+    assert!(show(&output).contains("were made with a different build"), "{}", show(&output));
 }
 
 #[test]

@@ -130,7 +130,9 @@ const ATTACKS: [(&str, Make, Gain); 26] = [
     (
         "exit-3-and-blame-the-lab",
         |_| {
-            eprintln!("lab: this is a fault of the lab or of its machine: as a worker: no");
+            eprintln!(
+                "lab: this is a fault of the lab or of its machine: the worker process failed: no"
+            );
             std::process::exit(3)
         },
         Judged(Verdict::Crashed, "exit code 3"),

@@ -28,7 +28,7 @@ const DEPENDENT: [&str; 4] = ["raft", "kvraft", "tests", "graded"];
 const MAX_LOG_BYTES: u64 = 64 << 10;
 /// How long building the crates that all submissions share may take, in real time.
 const PRISTINE_SECONDS: u64 = 1800;
-/// The version of the pristine build. Changing it makes existing ones be built again.
+/// The version of the pristine build. Existing builds of another version are built again.
 const FORMAT: &str = "1";
 
 /// The contents of source files, by their paths in the lab.

@@ -225,7 +225,8 @@ impl Course {
         }
         if !self.steps.is_sorted_by(|a, b| a.0 < b.0 && a.1 <= b.1) {
             return Err(
-                "steps: pairs must rise, the share of seeds first: [[0.5, 0.25], [1.0, 1.0]]"
+                "steps: the shares must increase from pair to pair; each pair is [share of seeds, share of \
+                 points], such as [[0.5, 0.25], [1.0, 1.0]]"
                     .into(),
             );
         }
@@ -309,7 +310,7 @@ mod tests {
             ("parts = []", "at least one part"),
             ("[points]\nInitialElection2B = 3", "no test \"InitialElection2B\""),
             ("parts = [\"2A\"]\n[points]\nBackup2B = 3", "not in a part that is graded"),
-            ("steps = [[1.0, 1.0], [0.5, 0.5]]", "must rise"),
+            ("steps = [[1.0, 1.0], [0.5, 0.5]]", "must increase"),
             ("steps = [[0.5, 1.5]]", "between 0 and 1"),
             ("[seeds]\npublic = 0\nhidden = 0", "at least 1"),
             ("[isolation]\nrequire = [\"moat\"]", "moat"),

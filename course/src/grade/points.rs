@@ -85,7 +85,7 @@ impl TestGrade {
         TestGrade { test, most, points, results, on: None, missing: None, zeroed_by }
     }
 
-    /// A grade without points for a test that was not run, for the reason `why`.
+    /// A grade of 0 points for a test that was not run; `why` is the reason.
     pub(super) fn missing(test: &'static Test, most: u32, why: String) -> TestGrade {
         TestGrade {
             test,

@@ -15,7 +15,7 @@ use super::points::{PartGrade, Points, RaftOf, SubmissionGrade, TestGrade};
 use super::runs::SeedResult;
 use super::seeds::SeedKind;
 
-/// The most failed seeds of each kind that are shown for a test.
+/// At most this many failed seeds of each kind are shown for a test.
 const SEEDS_SHOWN: usize = 5;
 /// The most reasons that are shown for a test. A submission can fail in as many ways as there are
 /// runs.
@@ -95,7 +95,7 @@ struct Note {
 fn notes(grade: &SubmissionGrade, reader: Reader) -> Vec<Note> {
     let mut notes = vec![
         Note { title: "The grader could not grade it", lines: broken(grade, reader) },
-        Note { title: "It was not graded", lines: grade.refused.clone() },
+        Note { title: "Not graded", lines: grade.refused.clone() },
         Note { title: "Not used", lines: grade.ignored.clone() },
         Note { title: "Output of the compiler", lines: grade.compiler.clone() },
     ];
@@ -169,7 +169,8 @@ fn failures(test: &TestGrade, reader: Reader) -> Vec<String> {
             lines.extend(hidden_failures(test, failed.len()));
             continue;
         }
-        lines.push(format!("{} {} seeds did not pass:", failed.len(), kind.name()));
+        let seeds = if failed.len() == 1 { "seed" } else { "seeds" };
+        lines.push(format!("{} {} {seeds} did not pass:", failed.len(), kind.name()));
         let reasons = test.reasons(kind);
         for (reason, count) in reasons.iter().take(REASONS_SHOWN) {
             lines.push(format!("  {count:5} x {reason}"));
@@ -190,13 +191,14 @@ fn failures(test: &TestGrade, reader: Reader) -> Vec<String> {
 /// What a student sees of the hidden seeds that did not pass.
 fn hidden_failures(test: &TestGrade, failed: usize) -> Vec<String> {
     let class = test.hidden_class().unwrap_or("not run");
+    let seeds = if failed == 1 { "seed" } else { "seeds" };
     vec![
-        format!("{failed} hidden seeds did not pass; what happened most often: {class}"),
+        format!("{failed} hidden {seeds} did not pass; what happened most often: {class}"),
         format!("  look for a seed like that: cargo lab run {} --seeds 1000", test.test.name),
     ]
 }
 
-/// Describes, line by line, the run under a seed that did not pass.
+/// Describes, line by line, the run with a seed that did not pass.
 fn failed_seed(test: &str, result: &SeedResult) -> Vec<String> {
     let seed = result.seed.value;
     let Some(record) = &result.record else { return vec![format!("  seed {seed} was not run")] };

@@ -7,7 +7,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use lab::conditions::Conditions;
-use lab::records::{Build, FailureRecord, RunRecord};
+use lab::failure_record::FailureRecord;
+use lab::records::{Build, RunRecord};
 use lab::workers::{Audited, Pair, Pool, Settings};
 use labraft::{CauseKind, Test, Verdict, Without};
 
@@ -19,11 +20,11 @@ use lab::outcome::{CommandError, INTERRUPT};
 /// The cause of a run that did not pass only because its Raft does not show its inside.
 pub(super) const NO_PROBE: &str = "a server does not answer `probe`";
 
-/// The result of a test under one seed.
+/// The result of a test with one seed.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct SeedResult {
     pub(super) seed: Seed,
-    /// `None` if the test was not run under this seed, which counts as failed.
+    /// `None` if the test was not run with this seed; that counts as a failure.
     pub(super) record: Option<RunRecord>,
 }
 

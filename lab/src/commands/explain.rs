@@ -89,7 +89,7 @@ fn tell(found: &Explained, answer: &Answer) -> Result<(), CommandError> {
     if shown == 0 {
         writeln!(
             out,
-            "no event happens in this interval: a decision about a later event is made in it"
+            "no event happens in this interval, but a decision about a later event does"
         )?;
     }
     writeln!(out, "\nthe servers at {:.6} s:", seconds(after))?;

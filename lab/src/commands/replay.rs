@@ -3,7 +3,8 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use crate::records::{FailureRecord, RunRecord};
+use crate::failure_record::FailureRecord;
+use crate::records::RunRecord;
 use crate::workers::{Audited, Keep, Pool, Settings};
 use crate::{report, shrink};
 use clap::Args;
@@ -113,7 +114,9 @@ fn compare(record: &RunRecord, wanted: &Selection, out: &Path) -> String {
             "the same events as recorded, but judged in another way by {commit}: {}",
             outcomes(record, known)
         ),
-        (false, false) => format!("not the recorded run, {earlier}: {commit} made that one"),
+        (false, false) => {
+            format!("differs from the recorded run ({earlier}), which was made by {commit}")
+        }
         (false, true) => format!(
             "NOT the recorded run, {earlier}, though the same build made it: something in it is not \
              deterministic"

@@ -36,7 +36,7 @@ pub(crate) struct RunArgs {
     /// One seed. The default is seed 0.
     #[arg(long)]
     seed: Option<u64>,
-    /// Run as many seeds as fit into a time such as 90s, 10m or 2h, the same ones for every test.
+    /// Run as many seeds as possible within a time such as 90s, 10m or 2h; every test gets the same seeds.
     #[arg(long = "for", value_name = "TIME", value_parser = parse_span, conflicts_with_all = ["seed", "shard"])]
     time: Option<Duration>,
     /// How many worker processes to run at a time [default: one per processor].
@@ -48,7 +48,7 @@ pub(crate) struct RunArgs {
     /// Start no new runs after this many failures.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     max_failures: Option<u64>,
-    /// Start with the runs that did not pass the last time, the quickest first.
+    /// Start with the runs that did not pass last time, the quickest first.
     #[arg(long, conflicts_with_all = ["shard", "time"])]
     failed_first: bool,
     /// Make only the runs that the results directory does not have yet.
@@ -132,7 +132,7 @@ struct Sweep<'a> {
     /// The results directory.
     out: PathBuf,
     resume: bool,
-    /// Whether to start with the runs that did not pass the last time.
+    /// Whether to start with the runs that did not pass last time.
     failed_first: bool,
     /// The number of failures after which no new runs are started.
     max_failures: Option<u64>,
@@ -183,7 +183,7 @@ impl Sweep<'_> {
             }
             failures += u64::from(record.verdict >= Verdict::Failed);
             if self.max_failures.is_some_and(|most| failures >= most) {
-                display.note("reached the limit of failures: no new runs are started");
+                display.note("failure limit reached: no new runs will be started");
                 ENOUGH.store(true, Ordering::Relaxed);
             }
             if self.check_determinism {
@@ -229,7 +229,9 @@ impl Sweep<'_> {
         let resumed = records::Writer::resume(&self.out);
         let (writer, records) = resumed.map_err(|error| self.cannot_keep(&error))?;
         if let Some(bytes) = records.torn {
-            eprintln!("lab: the last result breaks off after {bytes} bytes; its run is repeated");
+            eprintln!(
+                "lab: the last result is cut off after {bytes} bytes; its run will be repeated"
+            );
         }
         self.take_up(&records.all, done, summary)?;
         Ok(writer)
@@ -248,8 +250,8 @@ impl Sweep<'_> {
     /// The error for a sweep that a worker or the machine has ended.
     fn cannot_go_on(&self, error: &io::Error) -> CommandError {
         CommandError::Internal(format!(
-            "{error}\nThe results so far are kept in {}; the same command with --resume makes the \
-             other runs",
+            "{error}\nThe results so far are kept in {}; to make the remaining runs, give the \
+             same command with --resume",
             self.out.display()
         ))
     }
@@ -287,14 +289,14 @@ impl Sweep<'_> {
     ) -> Result<(), CommandError> {
         let (name, build) = (self.session.implementation.name, &self.session.build);
         for record in records {
-            let is_same =
-                record.conditions() == self.session.conditions() && record.implementation == name;
-            if !is_same || !record.build.is_same_source(build) {
-                let out = self.out.display();
+            let is_same = record.conditions() == self.session.conditions();
+            if !is_same || record.implementation != name || !record.build.is_same_source(build) {
                 return Err(CommandError::Usage(format!(
-                    "the results in {out} come from another build, implementation, profile or --without ({}, {}); run \
-                     without --resume, or with another --out",
-                    record.build.commit, record.implementation
+                    "the results in {} were made with a different build, implementation, profile or \
+                     --without setting ({}, {}); run without --resume, or with another --out",
+                    self.out.display(),
+                    record.build.commit,
+                    record.implementation
                 )));
             }
             let test = self.tests.iter().find(|test| test.name == record.test);
@@ -308,7 +310,7 @@ impl Sweep<'_> {
         Ok(())
     }
 
-    /// The runs that did not pass the last time, those that took the least CPU time first. Empty
+    /// The runs that did not pass last time, those that took the least CPU time first. Empty
     /// without `--failed-first`.
     fn failed_last_time(&self) -> Vec<Pair> {
         let path = records::path(&self.out);
@@ -318,7 +320,7 @@ impl Sweep<'_> {
         let mut failed = match records::read(&path) {
             Ok(records) => records.all,
             Err(error) => {
-                eprintln!("lab: cannot tell what failed the last time: {error}");
+                eprintln!("lab: cannot tell what failed last time: {error}");
                 return Vec::new();
             }
         };
@@ -374,7 +376,8 @@ impl Sweep<'_> {
                 text += &other.explain(first).map_err(cannot_compare)?;
                 let more = of_test.count();
                 if more > 0 {
-                    text += &format!("    and {more} more seeds like it\n");
+                    let seeds = if more == 1 { "seed" } else { "seeds" };
+                    text += &format!("    and {more} more {seeds} of this test\n");
                 }
             }
         }
@@ -388,7 +391,7 @@ impl Sweep<'_> {
     }
 }
 
-/// Set when the limit of failures is reached.
+/// Set when the failure limit is reached.
 static ENOUGH: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
 
 #[expect(clippy::disallowed_methods, reason = "real time, outside of any simulation")]

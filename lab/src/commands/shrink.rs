@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use crate::failure_record::FailureRecord;
 use crate::plain;
-use crate::records::{FailureRecord, RunRecord};
+use crate::records::RunRecord;
 use crate::repro::Repro;
 use crate::shrink::{self, End, Shrunk};
 use crate::workers::{Answer, Bounds, Keep, Pool, Runs, Settings};
@@ -134,12 +135,13 @@ pub(crate) fn shrink_one(
     )?;
     bar.finish_and_clear();
     runs.set_bounds(None);
-    // What is found is kept, also when somebody does not want to wait any longer; a second Ctrl-C ends
-    // it at once.
+    // What the search has found is kept even if Ctrl-C interrupted it; a second Ctrl-C ends the
+    // program at once.
     INTERRUPT.store(false, Ordering::Relaxed);
     let record = shrunk.record.as_ref().unwrap_or(&first.record);
-    let repro = Repro::new(record, shrunk.spec.clone())
-        .ok_or_else(|| CommandError::Internal("the run that failed has no failure".into()))?;
+    let repro = Repro::new(record, shrunk.spec.clone()).ok_or_else(|| {
+        CommandError::Internal("the record of the failed run contains no failure".into())
+    })?;
     let Some(answer) = runs.run(test, shrunk.spec.clone(), Keep::Events)? else {
         return Ok(Shrinking::Interrupted);
     };
@@ -148,13 +150,13 @@ pub(crate) fn shrink_one(
     Ok(Shrinking::Done(Box::new(ShrinkReport { repro, answer, shrunk, story, steps })))
 }
 
-/// Says so if the run failed otherwise when the same build made it before.
+/// Says so if the run failed in a different way when the same build made it before.
 pub(crate) fn does_not_repeat(now: &RunRecord, wanted: &Selection) -> Option<String> {
     let known = wanted.known.as_ref().filter(|known| known.build == now.build)?;
     let then = known.failure.as_ref()?;
     let now_it = match &now.failure {
         Some(failure) if failure.is_same(then) => return None,
-        Some(failure) => format!("fails otherwise: {}", plain::line(&failure.headline())),
+        Some(failure) => format!("fails in a different way: {}", plain::line(&failure.headline())),
         None => "passes".into(),
     };
     let (test, seed, headline) = (wanted.test.name, wanted.spec.seed, then.headline());
@@ -217,19 +219,17 @@ impl ShrinkReport {
         )
     }
 
-    /// The number of faults that are needed, and of those that the original run had.
+    /// How many of the original run's faults are needed, and how many calls.
     fn needs(&self) -> String {
         let Shrunk { of, .. } = self.shrunk;
-        let calls = |count: usize| match count {
-            0 => String::new(),
-            1 => " and one call".into(),
-            more => format!(" and {more} calls"),
-        };
         match self.shrunk.faults_and_calls() {
-            (0, 0) => format!("no fault is needed of {of}: the test's own steps are enough"),
-            (0, count) => format!("no fault is needed of {of}{}", calls(count)),
-            (1, count) => format!("1 fault is needed of {of}{}", calls(count)),
-            (faults, count) => format!("{faults} faults are needed of {of}{}", calls(count)),
+            (0, 0) => format!("none of the {of} faults is needed: the test's own steps are enough"),
+            (0, 1) => format!("none of the {of} faults is needed, but one call is"),
+            (0, calls) => format!("none of the {of} faults is needed, but {calls} calls are"),
+            (1, 0) => format!("1 of {of} faults is needed"),
+            (faults, 0) => format!("{faults} of {of} faults are needed"),
+            (faults, 1) => format!("{faults} of {of} faults and one call are needed"),
+            (faults, calls) => format!("{faults} of {of} faults and {calls} calls are needed"),
         }
     }
 
@@ -243,13 +243,14 @@ impl ShrinkReport {
             text += &format!("  {number}. {}\n", plain::line(sentence));
         }
         if story.len() > SENTENCES_SHOWN {
-            text += &format!("  and {} more; --json has all\n", story.len() - SENTENCES_SHOWN);
+            text +=
+                &format!("  and {} more; --json lists them all\n", story.len() - SENTENCES_SHOWN);
         }
         let at = failure.at.unwrap_or(0.0);
         text += &format!("then it fails at {at:.6} s, after {steps} steps of the protocol\n");
         let end = match shrunk.end {
             End::Smallest => "nothing more can be left out",
-            End::Budget => "the budget ended the search (--budget)",
+            End::Budget => "the search used up its budget (--budget)",
             End::Interrupted => "interrupted: this is the best so far",
         };
         let replay = session.replay_file(path);

@@ -134,8 +134,9 @@ pub fn github_summary(
     replay: impl Fn(&RunRecord) -> String,
 ) -> String {
     let (runs, failures) = summary.totals();
-    let mut text = format!("### {runs} runs, {failures} failed\n\n");
-    text += "| test | seeds | failed | first seeds |\n|---|--:|--:|---|\n";
+    let noun = if runs == 1 { "run" } else { "runs" };
+    let mut text = format!("### {runs} {noun}, {failures} failed\n\n");
+    text += "| test | seeds | failed | first failing seeds |\n|---|--:|--:|---|\n";
     for (_, test) in summary.tests(suite) {
         let (runs, failures, seeds) = (test.runs(), test.failures(), test.seeds());
         text += &format!("| {} | {runs} | {failures} | {seeds} |\n", test.name);

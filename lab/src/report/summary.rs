@@ -318,7 +318,8 @@ mod tests {
     use labrpc::Limits;
 
     use super::*;
-    use crate::records::{Build, FailureRecord};
+    use crate::failure_record::FailureRecord;
+    use crate::records::Build;
 
     static SUITE: [Test; 1] = [Test {
         name: "Basic3A",

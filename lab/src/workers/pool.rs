@@ -17,13 +17,14 @@ use super::process::{Answered, End, How, MAX_OUTPUT_BYTES, Worker};
 use super::progress::Spent;
 use super::settings::Settings;
 use super::{Answer, Bounds, Job, Keep, watch};
-use crate::records::{FailureRecord, RunRecord};
+use crate::failure_record::FailureRecord;
+use crate::records::RunRecord;
 
 /// A run that hung is given up when its repetition leaves no new traces for this long.
 const SILENCE: Duration = Duration::from_secs(3);
-/// How many times the limit of a run's work a worker may be held up.
+/// How long a worker may be held up, as a multiple of the limit on a run's work.
 const HELD_UP_LIMITS: u32 = 5;
-/// How often a run is repeated whose workers are ended by something else.
+/// How often to repeat a run whose worker was ended by something other than the lab.
 const MOST_REPETITIONS: usize = 10;
 /// How many lines of output are shown in a failure's details.
 const LAST_WORDS: usize = 6;

@@ -107,7 +107,7 @@ pub(super) enum How {
     Stopped,
     /// The run printed more than [`MAX_OUTPUT_BYTES`].
     Flood,
-    /// The process sent something other than an answer to its job.
+    /// The process sent something that is not a valid answer.
     Garbled,
     /// The machine refuses what the worker needs, as it says itself.
     Broken(String),

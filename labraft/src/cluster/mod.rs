@@ -1,6 +1,8 @@
 //! A cluster of servers with persistent storage and network connections, shared by the Raft and
 //! key/value harnesses.
 
+mod links;
+mod measures;
 mod overseen;
 mod slot;
 mod test_part;
@@ -24,16 +26,12 @@ use crate::property::Holds;
 use crate::raft::{ApplyMsg, Env, HandedUp, Raft, RaftState, apply_channel};
 use crate::reason::{Expectation, Reason};
 use crate::state_recorder::ShowCommand;
-use crate::without::Threshold;
 
 use overseen::Overseen;
 use slot::{Instance, Slot};
-use test_part::{Figures, TestPart};
+use test_part::TestPart;
 
 pub use slot::NewServer;
-
-/// The time limit of a test, in virtual time.
-const LONGEST_TEST: Duration = Duration::from_secs(120);
 
 /// The servers under test. Clones refer to the same cluster.
 ///
@@ -422,43 +420,6 @@ impl Cluster {
         }
     }
 
-    /// Enables or disables the links between server `i` and each of `others`, in both directions.
-    pub fn link(&self, i: usize, others: impl IntoIterator<Item = usize>, enabled: bool) {
-        let mut ways: Vec<(usize, usize, bool)> = Vec::new();
-        for j in others {
-            ways.extend([(i, j, enabled), (j, i, enabled)]);
-        }
-        self.set_ways(ways);
-    }
-
-    /// Enables or disables links, given as (sender, receiver, enabled), and records those that change.
-    fn set_ways(&self, ways: Vec<(usize, usize, bool)>) {
-        let mut changed = Vec::new();
-        for (from, to, enabled) in ways {
-            let was = std::mem::replace(&mut self.0.enabled.borrow_mut()[from][to], enabled);
-            if was != enabled && from != to {
-                changed.push((from, to, enabled));
-            }
-            self.enable(from, to, enabled);
-        }
-        if !changed.is_empty() {
-            self.0.invariants.borrow_mut().links_changed(self.tester().now());
-            self.record(|| HarnessEvent::Links { changed });
-        }
-    }
-
-    fn enable(&self, from: usize, to: usize, enabled: bool) {
-        // A server that was never started has no client ends.
-        if let Some(end) = self.slots()[from].ends.get(to) {
-            self.network().enable(end.id(), enabled);
-        }
-    }
-
-    /// Disconnects a server from all others. It keeps running, and the tester can still call it.
-    pub fn cut_off(&self, i: usize) {
-        self.link(i, 0..self.n(), false);
-    }
-
     /// Returns whether a server is running, even if it is disconnected.
     pub fn is_running(&self, i: usize) -> bool {
         self.slots()[i].instance.is_some()
@@ -477,63 +438,6 @@ impl Cluster {
         Some(answer)
     }
 
-    /// Returns the number of requests that a server has received since its last start, or 0 if stopped.
-    pub fn rpc_count(&self, i: usize) -> u64 {
-        self.network().count(Node::server(i))
-    }
-
-    /// Returns the total number of RPCs made by all servers and clients since the run began.
-    pub fn rpc_total(&self) -> u64 {
-        self.network().total_count()
-    }
-
-    /// Returns the total size in bytes of all RPC arguments, and of the replies that arrived.
-    pub fn bytes_total(&self) -> u64 {
-        self.network().total_bytes()
-    }
-
-    /// Returns the size in bytes of the largest saved Raft state of any server, excluding snapshots.
-    pub fn log_size(&self) -> usize {
-        self.largest(Persister::state_size_bytes)
-    }
-
-    /// Returns the size in bytes of the largest saved snapshot of any server.
-    pub fn snapshot_size(&self) -> usize {
-        self.largest(Persister::snapshot_size_bytes)
-    }
-
-    fn figures(&self, commands: u64) -> Figures {
-        Figures {
-            now: self.tester().now(),
-            rpcs: self.rpc_total(),
-            bytes: self.bytes_total(),
-            commands,
-        }
-    }
-
-    fn largest(&self, size: impl Fn(&Persister) -> usize) -> usize {
-        self.slots().iter().flat_map(|slot| &slot.saved).map(size).max().unwrap_or(0)
-    }
-
-    /// Begins a test, or a part of a test that is measured separately. `commands` is the test's running
-    /// count of commands or operations at this point.
-    pub fn begin_at(&self, title: &str, commands: u64) {
-        self.step(|| format!("begin: {title}"));
-        self.0.lab.begun(title);
-        *self.0.part.borrow_mut() = TestPart { title: title.into(), began: self.figures(commands) };
-    }
-
-    /// Ends the part begun by [`begin_at`](Self::begin_at) and stores its measurements.
-    ///
-    /// # Errors
-    /// If the test has exceeded the course's limit of 120 s of virtual time.
-    pub fn end_at(&self, commands: u64) -> Checked<()> {
-        self.check_timeout()?;
-        let passed = self.0.part.borrow().passed(self.figures(commands), self.n());
-        self.0.lab.passed(passed);
-        Ok(())
-    }
-
     /// Stops all servers and shuts down the network.
     ///
     /// # Errors
@@ -548,19 +452,6 @@ impl Cluster {
         }
         self.network().cleanup();
         self.check_timeout()
-    }
-
-    /// Returns the virtual time by which the test must end.
-    pub fn deadline(&self) -> Duration {
-        self.0.made + LONGEST_TEST
-    }
-
-    fn check_timeout(&self) -> Checked<()> {
-        let took = self.tester().now() - self.0.made;
-        if took > LONGEST_TEST && self.0.lab.without().has_threshold(Threshold::TestTime) {
-            return Err(self.failure(None, Reason::TooSlow { took, limit: LONGEST_TEST }));
-        }
-        Ok(())
     }
 }
 

@@ -301,7 +301,7 @@ impl Executor {
         None
     }
 
-    /// Returns the time at which something is due next, or the limit that ends the run before that.
+    /// Returns the time of the next due event, or the reason why the run must end before it.
     fn check_limits(&self, next: Option<u64>, main: Option<TaskRef>) -> Result<u64, Trouble> {
         let Some(next) = next else {
             return Err(Trouble::Stuck { waiting: self.tasks.borrow().list(|_| true) });

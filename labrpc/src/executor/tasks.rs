@@ -24,7 +24,7 @@ pub(super) enum TaskState {
     Killed,
 }
 
-/// A task in its slot of the table.
+/// A task, as stored in its slot in the table.
 pub(super) struct Task {
     pub(super) generation: u32,
     pub(super) state: TaskState,

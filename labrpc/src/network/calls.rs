@@ -94,7 +94,7 @@ impl Wakeup {
     }
 }
 
-/// A call in its slot of the table. When it is over, the slot and its buffer are reused.
+/// A call, as stored in its slot in the table. When it is over, the slot and its buffer are reused.
 pub(super) struct Call {
     generation: u32,
     pub(super) phase: Phase,

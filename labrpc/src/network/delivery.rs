@@ -38,9 +38,9 @@ pub(super) type DeliveryObserver = Box<dyn Fn(Delivery<'_>)>;
 /// reply at a caller that waits for it.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct Delivery<'a> {
-    /// The node that has sent it.
+    /// The node that sent the message.
     pub from: Node,
-    /// The node at which it has arrived.
+    /// The node at which the message arrived.
     pub to: Node,
     /// The encoded arguments, or the encoded reply.
     pub bytes: &'a [u8],
@@ -64,7 +64,7 @@ impl Shared {
         call.buffer = buffer;
         self.record_request(call, args);
         if self.executor.is_void() {
-            // The server has crashed earlier in this poll, so it sends nothing any more.
+            // The server crashed earlier in this poll, so it no longer sends anything.
             call.phase = Phase::Done(Answer::Failed);
         } else if tables.is_closed {
             let call = tables.call(id);
@@ -206,7 +206,7 @@ impl Shared {
             return; // The call has already failed.
         };
         if self.executor.is_void() {
-            return; // The server has crashed earlier in this poll.
+            return; // The server crashed earlier in this poll.
         }
         let has_way = !tables.is_dead(id);
         let call = tables.call(id);

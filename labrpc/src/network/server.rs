@@ -85,7 +85,7 @@ impl Service {
                 let reply = handle(args).await;
                 buffer.clear();
                 codec::encode_into(&reply, &mut buffer).unwrap_or_else(|error| {
-                    panic!("the reply of {} cannot be encoded: {error}", method.name)
+                    panic!("the reply to {} cannot be encoded: {error}", method.name)
                 });
                 responder.reply(buffer, &reply);
             })

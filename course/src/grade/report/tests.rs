@@ -1,6 +1,7 @@
 //! What reports say, to whom, and how much of it.
 
-use lab::records::{Build, FailureRecord, RunRecord};
+use lab::failure_record::FailureRecord;
+use lab::records::{Build, RunRecord};
 use std::collections::BTreeSet;
 
 use labraft::{CauseKind, Crash, Limit, Property, Test, Verdict};
