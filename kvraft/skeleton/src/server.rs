@@ -54,11 +54,11 @@ impl KvServer {
 
     /// Applies what Raft has committed, until the server crashes.
     async fn apply(self: Rc<KvServer>, mut applied: ApplyReceiver) {
-        while let Some(message) = applied.receive().await {
+        while let Some(next) = applied.receive().await {
             not_yet(Part::Kv3A, "applying");
-            match message {
-                ApplyMsg::Command { index, command } => {
-                    debug!("{} bytes at index {index}", command.len());
+            match next {
+                ApplyMsg::Command { index, command: bytes } => {
+                    debug!("{} bytes at index {index}", bytes.len());
                 }
                 // 3B: it replaces everything up to this index.
                 ApplyMsg::Snapshot { index, .. } => debug!("a snapshot up to index {index}"),

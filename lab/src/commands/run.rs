@@ -287,10 +287,10 @@ impl Sweep<'_> {
         done: &mut BTreeSet<(&'static str, u64)>,
         summary: &mut Summary,
     ) -> Result<(), CommandError> {
-        let (name, build) = (self.session.implementation.name, &self.session.build);
         for record in records {
-            let is_same = record.conditions() == self.session.conditions();
-            if !is_same || record.implementation != name || !record.build.is_same_source(build) {
+            let is_same = record.conditions() == self.session.conditions()
+                && record.implementation == self.session.implementation.name;
+            if !is_same || !record.build.is_same_source(&self.session.build) {
                 return Err(CommandError::Usage(format!(
                     "the results in {} were made with a different build, implementation, profile or \
                      --without setting ({}, {}); run without --resume, or with another --out",

@@ -87,14 +87,14 @@ fn check_votes(core: &Core) {
     let votes = core.votes.iter().filter(|&&vote| vote).count();
     assert!(
         core.voted_for == Some(me) && core.votes[me],
-        "server {me} is a {:?} in term {}, but voted for {:?}",
+        "server {me} is a {} in term {}, but voted for {:?}",
         core.role,
         core.current_term,
         core.voted_for
     );
     assert!(
         core.is_majority(votes) == (core.role == Role::Leader),
-        "server {me} is a {:?} in term {} with {votes} of {} votes",
+        "server {me} is a {} in term {} with {votes} of {} votes",
         core.role,
         core.current_term,
         core.servers
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "server 0 is Leader of term 1 with 1 of 3 votes")]
+    #[should_panic(expected = "server 0 is a leader in term 1 with 1 of 3 votes")]
     fn a_leader_without_a_majority_is_found() {
         let mut core = follower(0);
         core.election_timeout();
