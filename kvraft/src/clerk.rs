@@ -43,7 +43,7 @@ impl Clerk {
     pub async fn get(&mut self, key: &str) -> String {
         match self.execute(GET, Action::Get { key: key.into() }).await {
             Answer::Value(value) => value,
-            other => panic!("a Get was answered with {other:?}"),
+            other => panic!("unexpected answer to a Get: {other:?}"),
         }
     }
 
@@ -84,7 +84,7 @@ impl Clerk {
         let operation = self.operation(Action::Open);
         match self.until_done(OPEN, &operation).await {
             Ok(Answer::Opened(session)) => *self.session.insert(session),
-            other => panic!("opening a session was answered with {other:?}"),
+            other => panic!("unexpected answer when opening a session: {other:?}"),
         }
     }
 

@@ -28,7 +28,7 @@ pub struct KvServer {
     raft: Rc<dyn Raft>,
     persister: Persister,
     rt: Runtime,
-    /// How many bytes of saved Raft state call for a snapshot; `None` for no snapshots at all.
+    /// The size of the saved Raft state, in bytes, at which to take a snapshot; `None` to take none.
     max_raft_state: Option<usize>,
     store: RefCell<Store>,
     /// The handlers that wait, by the index that they wait for.

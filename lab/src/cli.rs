@@ -30,7 +30,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run tests, each under one seed or many.
+    /// Run tests, each with one seed or many.
     Run(RunArgs),
     /// Run one seed of one test again, bit for bit.
     Replay(Replay),
@@ -119,7 +119,9 @@ impl Worker {
         let memory_bytes = self.common.memory << 20;
         match workers::serve(program.suite, implementation, memory_bytes, &build, || Ok(())) {
             Ok(()) => Ok(Outcome::Judged(Verdict::Passed)),
-            Err(error) => Err(CommandError::Internal(format!("as a worker: {error}"))),
+            Err(error) => {
+                Err(CommandError::Internal(format!("the worker process failed: {error}")))
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use labrpc::RunSpec;
 
-use crate::records::FailureRecord;
+use crate::failure_record::FailureRecord;
 use crate::shrink::MakeRun;
 use crate::workers::Keep;
 

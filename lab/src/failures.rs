@@ -10,7 +10,7 @@ use crate::workers::{Pool, Settings};
 use labraft::{Verdict, select};
 use labrpc::RunSpec;
 
-use crate::commands::shrink::shrink_one;
+use crate::commands::shrink::{Shrinking, shrink_one};
 use crate::outcome::{CommandError, INTERRUPT};
 use crate::outputs::REASONS_SHOWN;
 use crate::selector::Selection;
@@ -41,12 +41,19 @@ pub(crate) fn leave(
             test,
             spec: RunSpec::seed(record.seed),
             conditions: record.conditions(),
-            known: None,
+            known: Some(record.clone().into()),
             repro: None,
         };
         let settings = session.settings(out, false);
         let pool = Pool::new(Settings { conditions: record.conditions(), ..settings }, &INTERRUPT);
-        let Some(told) = shrink_one(&wanted, &mut pool.runs(), BUDGET, true)? else { break };
+        let told = match shrink_one(&wanted, &mut pool.runs(), BUDGET, true)? {
+            Shrinking::Done(told) => told,
+            Shrinking::Interrupted => break,
+            Shrinking::DoesNotRepeat(what) => {
+                text += &format!("  {what}\n");
+                continue;
+            }
+        };
         let name = format!("{}-{}", record.test, record.seed);
         let (repro, page) =
             (directory.join(format!("{name}.json")), directory.join(format!("{name}.html")));
@@ -64,6 +71,8 @@ pub(crate) fn leave(
     }
     Ok(match text.is_empty() {
         true => text,
-        false => format!("the shortest run of each reason, with the fewest faults:\n{text}"),
+        false => format!(
+            "the shortest failing run for each reason, reduced to the fewest faults:\n{text}"
+        ),
     })
 }

@@ -8,15 +8,20 @@
 //! | `cli` | parsing and dispatching commands |
 //! | `commands` | one file for each command |
 //! | `conditions` | what a result depends on besides test, seed and program: faults, and what is left out |
+//! | `damage` | damaged copies of files, for tests |
 //! | `session` | what all commands share: options, implementations, how to start the program again |
 //! | [`outcome`] | how a command ends, and its exit code |
 //! | [`workers`] | worker processes, which make the runs and may die |
+//! | `failure_record` | why a run did not pass, as files and reports keep it |
 //! | [`records`] | the file with the results of runs |
 //! | [`report`] | reports of results for people and other programs |
 //! | `outputs` | where the summary of many runs goes |
+//! | [`plain`] | showing text that the code under test may have made |
 //! | `seeds` | the seeds of a sweep, and how it is divided into shares |
 //! | `selector` | finding the run that a command refers to |
+//! | `shorten` | bounding the length of texts that the code under test has a say in |
 //! | `self_check` | checking that a seed always gives the same run |
+//! | `repetitions` | repeating one run of each test during a sweep |
 //! | `failures` | repro files and pages for the failures of a sweep |
 //! | `format` | the versions of repro files and recordings |
 //! | [`recording`] | saving a recorded run to a file |
@@ -30,19 +35,25 @@
 mod cli;
 mod commands;
 pub mod conditions;
+#[doc(hidden)]
+pub mod damage;
 pub mod explain;
+pub mod failure_record;
 mod failures;
 mod format;
 pub mod outcome;
 mod outputs;
+pub mod plain;
 pub mod recording;
 pub mod records;
+mod repetitions;
 pub mod report;
 pub mod repro;
 mod seeds;
 mod selector;
 mod self_check;
 pub mod session;
+mod shorten;
 mod show;
 pub mod shrink;
 pub mod submit;

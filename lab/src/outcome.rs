@@ -4,6 +4,7 @@ use std::io;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::plain;
 use labraft::{NoSuchTest, Verdict};
 
 /// Set by Ctrl-C. Everything then ends as soon as possible and reports the results so far.
@@ -64,10 +65,11 @@ pub fn report(program: &str, result: Result<Outcome, CommandError>) -> ExitCode 
         Ok(ended) => exit_code(ended),
         Err(CommandError::OutputClosed) => PASSED,
         Err(CommandError::Usage(what)) => {
-            eprintln!("error: {what}");
+            eprintln!("error: {}", plain::lines(&what));
             WRONG
         }
         Err(CommandError::Internal(what)) => {
+            let what = plain::lines(&what);
             eprintln!("{program}: this is a fault of the lab or of the machine: {what}");
             BROKEN
         }

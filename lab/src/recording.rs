@@ -8,8 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::format;
 use crate::workers::Answer;
+use labraft::HarnessEvent;
 
 const FORMAT: &str = "lab run 2";
+/// More servers than any run has. Each takes a column of the log, so that a damaged number must not
+/// be taken for a server's.
+const MOST_SERVERS: usize = 1000;
 
 #[derive(Serialize, Deserialize)]
 struct Head {
@@ -57,7 +61,11 @@ pub fn load(path: &Path) -> io::Result<Answer> {
     let head: Head = serde_json::from_str(&head).map_err(|error| wrong(1, &error))?;
     let mut answer = head.answer;
     for (number, line) in (2..).zip(lines) {
-        answer.events.push(serde_json::from_str(&line?).map_err(|error| wrong(number, &error))?);
+        let event = serde_json::from_str(&line?).map_err(|error| wrong(number, &error))?;
+        if HarnessEvent::servers_in(&event) > MOST_SERVERS {
+            return Err(wrong(number, &format!("no run has more than {MOST_SERVERS} servers")));
+        }
+        answer.events.push(event);
     }
     Ok(answer)
 }

@@ -5,18 +5,22 @@
 //! the runs under way, and leaves at most an incomplete last line.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::conditions::Conditions;
-use labraft::{Cause, CauseKind, Failure, MissingPiece, Profile, RunReport, Verdict, Without};
+use crate::failure_record::FailureRecord;
+use labraft::{Finding, Profile, RunReport, Verdict, Without};
 
 /// The version of a result's format. Results of version 1, which had no `version`, lack the cause.
 const VERSION: u32 = 2;
-
+/// The longest line of a file of results. Nothing is read beyond it, so that no file, whatever it is, can
+/// use up the memory.
+const MAX_LINE_BYTES: u64 = 256 << 20;
 /// The result of one run: a line of a file of results.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunRecord {
@@ -39,6 +43,9 @@ pub struct RunRecord {
     /// Why it did not pass; `None` when it passed.
     #[serde(flatten)]
     pub failure: Option<FailureRecord>,
+    /// What the audit found, if the run was audited (`--audit`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
     /// The virtual time that the run took.
     pub virtual_seconds: f64,
     /// The CPU time that the run took, in milliseconds. The only field that differs when the same
@@ -54,71 +61,21 @@ pub struct RunRecord {
     pub events: u64,
     /// The run's fingerprint, in hexadecimal; empty when the run did not finish.
     pub fingerprint: String,
+    /// Whether a server did not answer `probe` when it was asked, so that its inside was not checked.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub is_probe_missing: bool,
     /// The program that made the run.
     pub build: Build,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// The version of a result that names none.
 const fn first_version() -> u32 {
     1
-}
-
-/// Why a run did not pass.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct FailureRecord {
-    /// The sentence for people.
-    pub reason: String,
-    /// The cause for programs: runs are compared and grouped by its kind.
-    pub cause: Cause,
-    /// Virtual seconds since the start of the run; `None` when the time is not known.
-    pub at: Option<f64>,
-    /// The server at which the failure was found, if it was found at one.
-    pub server: Option<usize>,
-    /// The evidence and the state of the servers, in lines of text.
-    pub details: Vec<String>,
-    /// What the implementation reported as not written yet.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub missing: Vec<MissingPiece>,
-}
-
-impl FailureRecord {
-    /// A failure of which only the sentence and the kind are known.
-    pub fn new(reason: impl Into<String>, kind: CauseKind) -> FailureRecord {
-        FailureRecord {
-            reason: reason.into(),
-            cause: Cause::new(kind, Vec::new()),
-            at: None,
-            server: None,
-            details: Vec::new(),
-            missing: Vec::new(),
-        }
-    }
-
-    /// In a few words: the property, the place of a panic, or else the sentence.
-    pub fn headline(&self) -> String {
-        match &self.cause.kind {
-            kind @ (CauseKind::Property { .. } | CauseKind::Panic { .. }) => kind.to_string(),
-            _ => self.reason.clone(),
-        }
-    }
-
-    /// Whether both failed in the same way: by the same property, expectation, limit or panic.
-    pub fn is_same(&self, other: &FailureRecord) -> bool {
-        self.cause.kind == other.cause.kind
-    }
-}
-
-impl From<&Failure> for FailureRecord {
-    fn from(failure: &Failure) -> FailureRecord {
-        FailureRecord {
-            reason: failure.to_string(),
-            cause: failure.cause(),
-            at: Some(failure.at.as_secs_f64()),
-            server: failure.server,
-            details: failure.details(),
-            missing: failure.missing.to_vec(),
-        }
-    }
 }
 
 impl RunRecord {
@@ -137,6 +94,7 @@ impl RunRecord {
             profile: report.profile,
             without: report.without,
             verdict: report.verdict(),
+            findings: report.findings.clone(),
             failure: report.result.as_ref().err().map(|failure| {
                 let mut failure = FailureRecord::from(failure);
                 let chaos = report.chaos.iter().map(|chaos| format!("faults: {chaos}"));
@@ -150,6 +108,7 @@ impl RunRecord {
             commands: report.passed.iter().map(|passed| passed.commands).sum(),
             events: report.event_count,
             fingerprint: format!("{:016x}", report.fingerprint),
+            is_probe_missing: report.is_probe_missing,
             build: build.clone(),
         }
     }
@@ -187,6 +146,7 @@ impl RunRecord {
             without: Without::NOTHING,
             verdict: Verdict::Passed,
             failure: None,
+            findings: Vec::new(),
             virtual_seconds: 0.0,
             cpu_ms: 0.0,
             rpcs: 0,
@@ -194,6 +154,7 @@ impl RunRecord {
             commands: 0,
             events: 0,
             fingerprint: String::new(),
+            is_probe_missing: false,
             build: build.clone(),
         }
     }
@@ -244,10 +205,19 @@ fn previous_path(directory: &Path) -> PathBuf {
     directory.join("previous.jsonl")
 }
 
-/// A file of results that is open for appending. It is locked against other processes.
+/// The file whose lock a writer holds. It stays when results are renamed.
+fn lock_path(directory: &Path) -> PathBuf {
+    directory.join("lock")
+}
+
+/// A file of results that is open for appending. While it is, no other process can write to its
+/// directory.
 #[derive(Debug)]
 pub struct Writer {
     file: File,
+    path: PathBuf,
+    /// Locked until it is closed, by this process or by the system at its end.
+    _lock: File,
 }
 
 impl Writer {
@@ -257,14 +227,13 @@ impl Writer {
     /// # Errors
     /// When the directory or the file cannot be written, or another process is writing to it.
     pub fn begin(directory: &Path) -> io::Result<Writer> {
-        fs::create_dir_all(directory)?;
+        let lock = lock(directory)?;
         let path = path(directory);
         if path.metadata().is_ok_and(|metadata| metadata.len() > 0) {
-            // Whoever writes to it must not lose it.
-            lock(&File::open(&path)?)?;
             fs::rename(&path, previous_path(directory))?;
         }
-        Ok(Writer::resume(directory)?.0)
+        let file = open(&path)?;
+        Ok(Writer { file, path, _lock: lock })
     }
 
     /// Continues the results of a directory, and returns those that exist. An incomplete last line is
@@ -273,38 +242,91 @@ impl Writer {
     /// # Errors
     /// As [`begin`](Self::begin), and when a line of the file is not a record.
     pub fn resume(directory: &Path) -> io::Result<(Writer, Records)> {
-        fs::create_dir_all(directory)?;
+        let lock = lock(directory)?;
         let path = path(directory);
-        let mut file = OpenOptions::new().create(true).read(true).append(true).open(&path)?;
-        lock(&file)?;
-        let mut text = String::new();
-        file.seek(SeekFrom::Start(0))?;
-        file.read_to_string(&mut text)?;
-        let records = parse(&text, &path)?;
-        if records.torn.is_some() {
-            let whole = text.rfind('\n').map_or(0, |end| end + 1);
-            file.set_len(whole as u64)?;
+        let file = open(&path)?;
+        let records = parse(&file, &path)?;
+        if let Some(torn) = records.torn {
+            file.set_len(file.metadata()?.len().saturating_sub(torn))?;
         }
-        Ok((Writer { file }, records))
+        Ok((Writer { file, path, _lock: lock }, records))
     }
 
     /// Appends a record, in one write.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// When it cannot be written, or the file is no longer where it was.
     pub fn add(&mut self, record: &RunRecord) -> io::Result<()> {
         let mut line = serde_json::to_string(record)?;
         line.push('\n');
-        self.file.write_all(line.as_bytes())
+        if line.len() as u64 > MAX_LINE_BYTES {
+            return Err(io::Error::other(format!(
+                "the result of {}, seed {}, has {} bytes; at most {MAX_LINE_BYTES} can be read again",
+                record.test,
+                record.seed,
+                line.len()
+            )));
+        }
+        self.file.write_all(line.as_bytes())?;
+        self.check()
+    }
+
+    /// Checks that the results are still in the directory. If somebody has removed or replaced them,
+    /// nobody will ever find what is written to them.
+    ///
+    /// # Errors
+    /// When they are not.
+    pub fn check(&self) -> io::Result<()> {
+        match is_at(&self.file, &self.path)? {
+            true => Ok(()),
+            false => Err(io::Error::other(format!(
+                "somebody has removed or replaced {} during the sweep",
+                self.path.display()
+            ))),
+        }
     }
 }
 
-/// Locks the file until it is closed, by this process or by the system at its end.
-fn lock(file: &File) -> io::Result<()> {
+/// Opens a file of results for appending, and creates it if there is none.
+fn open(path: &Path) -> io::Result<File> {
+    check_kind(path)?;
+    OpenOptions::new().create(true).read(true).append(true).open(path)
+}
+
+/// Checks that a path names a regular file, or nothing. Opening a pipe might wait forever, and a device
+/// may have no end.
+fn check_kind(path: &Path) -> io::Result<()> {
+    match path.metadata() {
+        Ok(metadata) if !metadata.is_file() => Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("{} is not a regular file", path.display()),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Locks a directory, which is created if it does not exist, against all other writers.
+fn lock(directory: &Path) -> io::Result<File> {
+    let is_taken = || io::Error::other("another lab is writing to it");
+    fs::create_dir_all(directory)?;
+    let path = lock_path(directory);
+    let file = OpenOptions::new().create(true).append(true).open(&path)?;
     file.try_lock().map_err(|error| match error {
-        TryLockError::WouldBlock => io::Error::other("another lab is writing to it"),
+        TryLockError::WouldBlock => is_taken(),
         TryLockError::Error(error) => error,
-    })
+    })?;
+    // If the directory was removed and made again since the file was opened, the lock is of no use.
+    if is_at(&file, &path)? { Ok(file) } else { Err(is_taken()) }
+}
+
+/// Whether this open file is the one that the path names.
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    let open = file.metadata()?;
+    match path.metadata() {
+        Ok(found) => Ok((found.dev(), found.ino()) == (open.dev(), open.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// The contents of a file of results.
@@ -312,8 +334,8 @@ fn lock(file: &File) -> io::Result<()> {
 pub struct Records {
     /// The records, in the order in which their runs ended.
     pub all: Vec<RunRecord>,
-    /// An incomplete last line, which a killed writer leaves behind.
-    pub torn: Option<String>,
+    /// The bytes of an incomplete last line, which a killed writer leaves behind.
+    pub torn: Option<u64>,
 }
 
 /// Reads a file of results.
@@ -321,7 +343,8 @@ pub struct Records {
 /// # Errors
 /// When the file cannot be read, or a line other than an incomplete last one is not a record.
 pub fn read(path: &Path) -> io::Result<Records> {
-    parse(&fs::read_to_string(path)?, path)
+    check_kind(path)?;
+    parse(&File::open(path)?, path)
 }
 
 /// Reads one line of a file of results.
@@ -346,18 +369,28 @@ pub fn parse_line(line: &str) -> Result<RunRecord, String> {
     Ok(record)
 }
 
-fn parse(text: &str, path: &Path) -> io::Result<Records> {
-    let whole = text.rfind('\n').map_or(0, |end| end + 1);
-    let mut all = Vec::new();
-    for (number, line) in (1..).zip(text[..whole].lines()) {
-        let record = parse_line(line).map_err(|error| {
-            let what = format!("line {number} of {} is {error}", path.display());
-            io::Error::new(io::ErrorKind::InvalidData, what)
-        })?;
-        all.push(record);
+fn parse(file: &File, path: &Path) -> io::Result<Records> {
+    let invalid = |number: u64, what: &str| {
+        let what = format!("line {number} of {} is {what}", path.display());
+        io::Error::new(io::ErrorKind::InvalidData, what)
+    };
+    let mut reader = BufReader::new(file);
+    let mut records = Records::default();
+    let mut line = Vec::new();
+    for number in 1.. {
+        line.clear();
+        let length = (&mut reader).take(MAX_LINE_BYTES).read_until(b'\n', &mut line)? as u64;
+        let Some(whole) = line.strip_suffix(b"\n") else {
+            if length == MAX_LINE_BYTES {
+                return Err(invalid(number, "longer than any result"));
+            }
+            records.torn = (length > 0).then_some(length);
+            break;
+        };
+        let text = std::str::from_utf8(whole).map_err(|_| invalid(number, "not text in UTF-8"))?;
+        records.all.push(parse_line(text).map_err(|error| invalid(number, &error))?);
     }
-    let torn = (whole < text.len()).then(|| text[whole..].to_string());
-    Ok(Records { all, torn })
+    Ok(records)
 }
 
 /// The latest record of a run in a directory, from the last sweep or the one before.
@@ -388,77 +421,4 @@ pub fn latest(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn record(seed: u64, fingerprint: &str) -> RunRecord {
-        let empty = RunRecord::empty("Backup2B", seed, "reference", &Build::default());
-        RunRecord { fingerprint: fingerprint.into(), ..empty }
-    }
-
-    /// An empty directory for one test.
-    fn directory(name: &str) -> PathBuf {
-        let directory =
-            std::env::temp_dir().join(format!("lab-records-{name}-{}", std::process::id()));
-        _ = fs::remove_dir_all(&directory);
-        directory
-    }
-
-    #[test]
-    fn a_torn_last_line_is_noticed_and_dropped_and_nothing_else_is_lost() {
-        let directory = directory("torn");
-        let mut writer = Writer::begin(&directory).unwrap();
-        writer.add(&record(3, "a")).unwrap();
-        writer.file.write_all(b"{\"test\":\"Backup2B\",\"se").unwrap();
-        drop(writer);
-        let (mut writer, records) = Writer::resume(&directory).unwrap();
-        assert_eq!(records.all, [record(3, "a")]);
-        assert_eq!(records.torn.as_deref(), Some("{\"test\":\"Backup2B\",\"se"));
-        writer.add(&record(4, "b")).unwrap();
-        let all = read(&path(&directory)).unwrap();
-        assert_eq!(all, Records { all: vec![record(3, "a"), record(4, "b")], torn: None });
-        fs::remove_dir_all(&directory).unwrap();
-    }
-
-    #[test]
-    fn the_results_before_are_kept_and_found() {
-        let directory = directory("before");
-        let go = Conditions::default();
-        let find = |seed| latest(&directory, "Backup2B", seed, "reference", go).unwrap();
-        assert_eq!(find(3), None, "without a file there are no records");
-        let write = |records: &[RunRecord]| {
-            let mut writer = Writer::begin(&directory).unwrap();
-            records.iter().for_each(|record| writer.add(record).unwrap());
-        };
-        write(&[record(3, "old"), record(4, "other")]);
-        write(&[record(3, "new")]);
-        assert_eq!(find(3), Some(record(3, "new")));
-        assert_eq!(find(4), Some(record(4, "other")));
-        assert_eq!(find(5), None);
-        fs::remove_dir_all(&directory).unwrap();
-    }
-
-    #[test]
-    fn two_writers_do_not_mix_their_results() {
-        let directory = directory("two");
-        let mut one = Writer::begin(&directory).unwrap();
-        one.add(&record(1, "a")).unwrap();
-        for other in [Writer::begin(&directory).err(), Writer::resume(&directory).err()] {
-            assert!(other.unwrap().to_string().contains("another lab"));
-        }
-        fs::remove_dir_all(&directory).unwrap();
-    }
-
-    #[test]
-    fn what_is_no_record_is_named_by_its_line() {
-        let directory = directory("foreign");
-        fs::create_dir_all(&directory).unwrap();
-        let old = serde_json::to_string(&record(3, "a")).unwrap().replace("\"version\":2,", "");
-        for (line, hint) in [("{}", "not a result of a run"), (old.as_str(), "in version 1")] {
-            fs::write(path(&directory), format!("{line}\n")).unwrap();
-            let error = read(&path(&directory)).unwrap_err().to_string();
-            assert!(error.contains("line 1 of") && error.contains(hint), "{error}");
-        }
-        fs::remove_dir_all(&directory).unwrap();
-    }
-}
+mod tests;

@@ -6,8 +6,9 @@ use std::path::Path;
 use labrpc::RunSpec;
 use serde::{Deserialize, Serialize};
 
+use crate::failure_record::FailureRecord;
 use crate::format;
-use crate::records::{Build, FailureRecord, RunRecord};
+use crate::records::{Build, RunRecord};
 use labraft::{Profile, Without};
 
 /// The value of the field `format`.

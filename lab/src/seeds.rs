@@ -81,7 +81,8 @@ impl FromStr for Seeds {
         if range.is_empty() {
             let from = range.start;
             return Err(format!(
-                "the range is empty; A..B ends before B, so one seed is {from}..{}",
+                "the range is empty; A..B does not include B; for the single seed {from}, write \
+                 {from}..{}",
                 from.saturating_add(1)
             ));
         }
@@ -128,9 +129,21 @@ pub(crate) struct Shard {
     of: usize,
 }
 
+/// The most shares. A share keeps count of the work of all of them, and nobody has more machines.
+const MOST_SHARES: usize = 1_000_000;
+
 impl Shard {
     /// The only share, which is all of the work.
     pub(crate) const WHOLE: Shard = Shard { index: 0, of: 1 };
+
+    fn new(index: usize, of: usize) -> Result<Shard, String> {
+        match of <= MOST_SHARES {
+            true => Ok(Shard { index, of }),
+            false => {
+                Err(format!("work can be divided into at most {MOST_SHARES} shares, not {of}"))
+            }
+        }
+    }
 
     pub(crate) fn of(self) -> usize {
         self.of
@@ -166,9 +179,10 @@ impl Shard {
                 index = base + index.saturating_sub(base) / of(step, 1)?.max(1);
             }
             let index = index.checked_sub(base).filter(|index| *index < of).ok_or_else(|| {
-                format!("{} is {index}, which is not one of {of} from {base} on", system.index)
+                let last = base.saturating_add(of).saturating_sub(1);
+                format!("{} is {index}, but it must be from {base} to {last}", system.index)
             })?;
-            return Ok(Some(Shard { index, of }));
+            return Shard::new(index, of).map(Some);
         }
         Ok(None)
     }
@@ -176,8 +190,8 @@ impl Shard {
 
 fn half_set(system: &System, set: &str, missing: &str) -> String {
     format!(
-        "{set} is set, as {} does, but {missing} is not, so the share of the work is \
-         unclear; set both, or give --shard K/N",
+        "{set} is set, as it is by {}, but {missing} is not, so it is unclear which share of the \
+         work to do; set both, or give --shard K/N",
         system.name
     )
 }
@@ -222,7 +236,7 @@ impl FromStr for Shard {
         let (k, of): (usize, usize) =
             (k.parse().map_err(|_| wrong())?, n.parse().map_err(|_| wrong())?);
         let index = k.checked_sub(1).filter(|index| *index < of).ok_or_else(wrong)?;
-        Ok(Shard { index, of })
+        Shard::new(index, of)
     }
 }
 
@@ -259,6 +273,9 @@ pub(crate) fn pairs(
     }))
 }
 
+/// The longest span of real time. A clock can show the end of it.
+pub(crate) const MOST_TIME: Duration = Duration::from_secs(365 * 24 * 3600);
+
 /// Parses a span of real time such as `90s`, `10m` or `2h`.
 pub(crate) fn parse_span(text: &str) -> Result<Duration, String> {
     let wrong = || format!("{text:?} is not a span of time; give one such as 90s, 10m or 2h");
@@ -271,7 +288,13 @@ pub(crate) fn parse_span(text: &str) -> Result<Duration, String> {
     };
     let count: f64 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
     let span = Duration::try_from_secs_f64(count * seconds).map_err(|_| wrong())?;
-    if span.is_zero() { Err(wrong()) } else { Ok(span) }
+    match span {
+        Duration::ZERO => Err(wrong()),
+        span if span > MOST_TIME => {
+            Err(format!("{text:?} is too long; the longest span of time is a year, 8760h"))
+        }
+        span => Ok(span),
+    }
 }
 
 #[cfg(test)]
@@ -332,6 +355,18 @@ mod tests {
     }
 
     #[test]
+    fn a_damaged_file_of_seeds_is_read_or_refused() {
+        let path = std::env::temp_dir().join(format!("lab-seeds-hurt-{}", std::process::id()));
+        for copy in crate::damage::damaged(b"3\n17 # why\n18446744073709551615\n\n4\n") {
+            std::fs::write(&path, copy).unwrap();
+            if let Ok(seeds) = format!("@{}", path.display()).parse::<Seeds>() {
+                assert_eq!(seeds.iter().count() as u64, seeds.count());
+            }
+        }
+        std::fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
     fn shares_are_disjoint_complete_and_even() {
         let tests = suite();
         for (count, of) in [(1, 4), (7, 3), (100, 8)] {
@@ -376,7 +411,9 @@ mod tests {
         assert_eq!(share(&[("CI_NODE_TOTAL", "1")]), Ok(None));
         for half in ["SLURM_ARRAY_TASK_ID", "JOB_COMPLETION_INDEX", "CIRCLE_NODE_TOTAL"] {
             assert!(
-                share(&[(half, "2")]).unwrap_err().contains("so the share of the work is unclear"),
+                share(&[(half, "2")])
+                    .unwrap_err()
+                    .contains("so it is unclear which share of the work"),
                 "{half}"
             );
         }
@@ -390,6 +427,13 @@ mod tests {
         for wrong in ["0/4", "5/4", "4", "a/b", "1/0", ""] {
             assert!(wrong.parse::<Shard>().unwrap_err().contains("2/4"), "{wrong}");
         }
+        for many in ["1/18446744073709551615", "400000000/400000000"] {
+            let error = many.parse::<Shard>().unwrap_err();
+            assert!(error.contains("at most 1000000 shares"), "{error}");
+        }
+        let job = [("JOB_COMPLETION_INDEX", "0"), ("JOB_COMPLETION_COUNT", "400000000")];
+        let variable = |name: &str| job.iter().find(|(it, _)| *it == name).map(|it| it.1.into());
+        assert!(Shard::from_environment(variable).unwrap_err().contains("at most 1000000"));
     }
 
     #[test]
@@ -400,5 +444,7 @@ mod tests {
         for wrong in ["", "10", "m", "-1s", "0s", "1d"] {
             assert!(parse_span(wrong).is_err(), "{wrong}");
         }
+        assert_eq!(parse_span("8760h"), Ok(MOST_TIME));
+        assert!(parse_span("9000000000000000000s").unwrap_err().contains("8760h"));
     }
 }

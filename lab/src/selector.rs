@@ -1,9 +1,12 @@
 //! Finds the run that a command refers to: by test and seed, record, file of records, or repro file.
 
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use crate::conditions::Conditions;
-use crate::records::{self, Build, FailureRecord, RunRecord};
+use crate::failure_record::FailureRecord;
+use crate::records::{self, Build, RunRecord};
 use crate::repro::Repro;
 use clap::Args;
 use labraft::{Test, Verdict, select};
@@ -65,15 +68,18 @@ impl Selector {
         let path = Path::new(&self.test);
         if self.test.trim_start().starts_with('{') {
             let record = records::parse_line(&self.test).map_err(|error| {
-                CommandError::Usage(format!("the line of results given as TEST is {error}"))
+                CommandError::Usage(format!(
+                    "TEST looks like a line of results, but it cannot be used: {error}"
+                ))
             })?;
             return self.of_records(vec![record], session);
         }
         if path.is_file() {
-            let text = std::fs::read_to_string(path).map_err(|error| {
-                CommandError::Usage(format!("{} cannot be read: {error}", path.display()))
-            })?;
-            if Repro::is_one(&text) {
+            let cannot_read =
+                |error| CommandError::Usage(format!("{} cannot be read: {error}", path.display()));
+            // A file of results may be long. It is read line by line.
+            if Repro::is_one(&beginning(path).map_err(cannot_read)?) {
+                let text = std::fs::read_to_string(path).map_err(cannot_read)?;
                 let repro = Repro::parse(&text).map_err(|what| {
                     CommandError::Usage(format!(
                         "{} is not a repro file that can be replayed: {what}",
@@ -109,7 +115,7 @@ impl Selector {
         match (all.pop(), all.len()) {
             (Some(wanted), 0) => Ok(wanted),
             (_, more) => Err(CommandError::Usage(format!(
-                "{} holds {} runs that did not pass; choose one with --seed",
+                "{} contains {} runs that did not pass; choose one with --seed",
                 self.test,
                 more + 1
             ))),
@@ -129,11 +135,11 @@ impl Selector {
         };
         let wanted: Vec<RunRecord> = records.into_iter().filter(is_wanted).collect();
         if wanted.is_empty() {
-            let what = match self.seed {
-                Some(seed) => format!("no run with seed {seed}"),
-                None => "nothing but runs that passed; choose one with --seed".into(),
-            };
-            return Err(CommandError::Usage(format!("there is {what} in {}", self.test)));
+            let file = &self.test;
+            return Err(CommandError::Usage(match self.seed {
+                Some(seed) => format!("{file} contains no run with seed {seed}"),
+                None => format!("all runs in {file} passed; choose one with --seed"),
+            }));
         }
         let with_test = |record: RunRecord| {
             check_implementation(&record.implementation, session)?;
@@ -143,6 +149,13 @@ impl Selector {
         };
         wanted.into_iter().map(with_test).collect()
     }
+}
+
+/// The first bytes of a file, as text.
+fn beginning(path: &Path) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(1024).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 fn of_repro(repro: Repro, path: &Path, session: &Session<'_>) -> Result<Selection, CommandError> {
@@ -171,7 +184,7 @@ fn the_test(pattern: &str, session: &Session<'_>) -> Result<&'static Test, Comma
         ref several => {
             let names: Vec<&str> = several.iter().map(|test| test.name).collect();
             Err(CommandError::Usage(format!(
-                "{pattern:?} means {} tests, but only one can be run again: {}",
+                "{pattern:?} matches {} tests; name exactly one: {}",
                 names.len(),
                 names.join(", ")
             )))

@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use crate::outcome::CommandError;
 use crate::recording;
 use crate::records::{self, RunRecord};
 use crate::report::event_line;
@@ -20,7 +21,8 @@ const TRIES: usize = 5;
 /// Common reasons why runs differ, most frequent first.
 const SUSPECTS: &str = "usual suspects: addresses as keys or in comparisons; maps whose hasher is \
                         not std's (hashbrown, ahash); statics that outlive a run; \
-                        futures::select!; files and other system calls; threads";
+                        futures::select!; thread ids (fastrand); files; RDRAND, RDTSC and system \
+                        calls in assembly";
 
 /// Two runs of one seed that differed.
 pub(crate) struct Difference {
@@ -28,6 +30,11 @@ pub(crate) struct Difference {
     pub(crate) seed: u64,
     /// The fingerprints of the two runs.
     pub(crate) fingerprints: [String; 2],
+}
+
+/// The error of a command that cannot compare runs.
+pub(crate) fn cannot_compare(error: io::Error) -> CommandError {
+    CommandError::Internal(format!("cannot compare runs: {error}"))
 }
 
 /// Starts further processes of this program.
@@ -146,7 +153,7 @@ fn first_difference(one: &[String], other: &[String]) -> Option<(usize, String, 
 }
 
 /// Repeats the runs that did not pass, and returns those that differed. Runs that never finished have
-/// been made twice already.
+/// already been run twice.
 pub(crate) fn run_again(
     pool: &Pool<'_>,
     suite: &'static [Test],
@@ -169,7 +176,12 @@ pub(crate) fn run_again(
     Ok(differences)
 }
 
-fn difference((test, seed): (String, u64), one: &str, other: String) -> Option<Difference> {
+/// The difference between two runs with these fingerprints, if there is one.
+pub(crate) fn difference(
+    (test, seed): (String, u64),
+    one: &str,
+    other: String,
+) -> Option<Difference> {
     (one != other).then(|| Difference { test, seed, fingerprints: [one.into(), other] })
 }
 

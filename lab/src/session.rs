@@ -10,7 +10,8 @@ use labraft::{Implementation, Profile, Test, Without, select};
 use crate::conditions::Conditions;
 use crate::outcome::CommandError;
 use crate::records::Build;
-use crate::workers::Settings;
+use crate::seeds::MOST_TIME;
+use crate::workers::{Audited, Settings};
 
 /// The parts that make up a program: tests, implementations and build information.
 #[derive(Clone, Debug)]
@@ -48,7 +49,7 @@ impl Program<'_> {
         found.copied().ok_or_else(|| {
             let names: Vec<&str> = self.implementations.iter().map(|known| known.name).collect();
             CommandError::Usage(format!(
-                "no implementation is called {:?}; there are: {}",
+                "there is no implementation {:?}; choose from {}",
                 name.unwrap_or(""),
                 names.join(", ")
             ))
@@ -70,24 +71,28 @@ pub(crate) struct Common {
     /// Which faults to simulate: go, those of the course's network; or chaos, more and worse ones.
     #[arg(long, value_name = "NAME", value_parser = parse_profile, default_value = "go")]
     profile: Profile,
-    /// What not to judge by: names of properties and of the course's thresholds, separated by commas. A
-    /// wrong name lists them all.
+    /// Checks to leave out: properties, thresholds of the course, or `probe`, separated by commas. An
+    /// unknown name prints the full list.
     #[arg(long, value_name = "NAMES", value_parser = parse_without, default_value = "", hide_default_value = true)]
     without: Without,
     /// The directory for results.
     #[arg(long, value_name = "DIR", default_value = "target/lab")]
     pub(crate) out: PathBuf,
     /// How much memory a worker process may use, in MiB.
-    #[arg(long, value_name = "MIB", default_value_t = 1024, value_parser = clap::value_parser!(u64).range(128..))]
+    #[arg(long, value_name = "MIB", default_value_t = 1024, value_parser = clap::value_parser!(u64).range(128..=MOST_MEMORY))]
     pub(crate) memory: u64,
-    /// How many seconds of real time a run may take before it counts as hung. This limit only ends code that
-    /// never returns; virtual time and events decide everything else.
-    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
+    /// How many seconds a run may work before it counts as hung; time in which its process is stopped, or has
+    /// no processor, does not count. This limit only ends code that never returns; virtual time and events
+    /// decide everything else.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=MOST_TIME.as_secs()))]
     wall_limit: u64,
 }
 
 /// The maximum for `--jobs`, more than any machine has processors.
 const MOST_JOBS: usize = 1024;
+
+/// The maximum for `--memory`, in MiB: an exbibyte.
+const MOST_MEMORY: u64 = 1 << 40;
 
 /// Parses a profile of faults.
 ///
@@ -99,7 +104,7 @@ pub fn parse_profile(text: &str) -> Result<Profile, String> {
     found.ok_or_else(|| "there are two profiles, go and chaos".into())
 }
 
-/// Parses names of properties and thresholds, separated by commas.
+/// Parses names of properties and thresholds, and `probe`, separated by commas.
 fn parse_without(text: &str) -> Result<Without, String> {
     let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
     names.into_iter().try_fold(Without::NOTHING, |without, name| without.and(name))
@@ -177,6 +182,7 @@ impl<'a> Session<'a> {
             implementation: self.implementation,
             command,
             conditions: self.conditions(),
+            audited: Audited::Nothing,
             memory_bytes: self.common.memory << 20,
             wall_limit: Duration::from_secs(self.common.wall_limit),
             traces: out.join("traces"),

@@ -79,6 +79,8 @@ pub enum Limit {
     Events,
     /// The limit on the number of polls at one instant of virtual time.
     Polls,
+    /// The limit on the number of awaits in one poll that complete without waiting.
+    Awaits,
 }
 
 /// How a worker process ended before it had finished its run.
@@ -158,6 +160,7 @@ impl fmt::Display for Limit {
             Limit::VirtualTime => "did not finish within the limit of virtual time",
             Limit::Events => "did not finish within the limit of polls and messages",
             Limit::Polls => "a task keeps waking itself",
+            Limit::Awaits => "a task loops without waiting",
         })
     }
 }
@@ -189,12 +192,16 @@ impl fmt::Display for Crash {
 /// The meaning of a common Linux signal in parentheses; empty for other signals.
 const fn signal_name(signal: i32) -> &'static str {
     match signal {
+        1 => " (hang-up)",
+        2 => " (interrupt)",
         4 => " (illegal instruction)",
         6 => " (abort)",
         7 => " (bus error)",
         8 => " (arithmetic error)",
         9 => " (killed)",
         11 => " (segmentation fault)",
+        15 => " (terminated)",
+        24 => " (limit of CPU time)",
         _ => "",
     }
 }

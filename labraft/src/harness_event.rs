@@ -171,6 +171,18 @@ impl HarnessEvent {
         }
     }
 
+    /// How many servers there must at least be, as far as a recorded event tells.
+    pub fn servers_in(timed: &Timed) -> usize {
+        let at = timed.node.as_server().map_or(0, |i| i + 1);
+        at.max(match HarnessEvent::of(timed) {
+            Some(HarnessEvent::Cluster { servers }) => servers,
+            Some(HarnessEvent::Started { server } | HarnessEvent::Stopped { server }) => {
+                server.saturating_add(1)
+            }
+            _ => 0,
+        })
+    }
+
     fn text(&self) -> String {
         match self {
             HarnessEvent::Cluster { servers } => format!("{servers} servers"),

@@ -1,12 +1,15 @@
 //! The context of one run of a test: the simulated world, the implementation, and the results.
 
+use std::cell::RefCell;
 use std::fmt;
+use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use labrpc::{Event, World};
 use serde::{Deserialize, Serialize};
 
+use crate::audit::{Audit, Finding, Found};
 use crate::failure::Failure;
 use crate::property::Violation;
 use crate::raft::Implementation;
@@ -41,6 +44,8 @@ pub struct Lab {
     test: &'static Test,
     implementation: Implementation,
     without: Without,
+    /// `None` if the run is not audited.
+    audit: Option<Rc<RefCell<Audit>>>,
     /// The runner reads them after the simulation's thread has ended.
     results: Arc<Mutex<Results>>,
 }
@@ -54,6 +59,10 @@ pub(crate) struct Results {
     pub(crate) begun: Option<String>,
     pub(crate) passed: Vec<Passed>,
     pub(crate) warnings: Vec<String>,
+    /// The first finding of each kind, in the order in which they were found.
+    pub(crate) findings: Vec<Finding>,
+    /// Whether a server did not answer when it was asked for a probe.
+    pub(crate) is_probe_missing: bool,
     /// The first failure reported with [`Lab::fail`].
     pub(crate) failure: Option<Failure>,
     /// The first slip of each property, in the order in which they were found.
@@ -66,9 +75,11 @@ impl Lab {
         test: &'static Test,
         implementation: Implementation,
         without: Without,
+        is_audited: bool,
         results: Arc<Mutex<Results>>,
     ) -> Lab {
-        let lab = Lab { world, test, implementation, without, results };
+        let audit = is_audited.then(Rc::default);
+        let lab = Lab { world, test, implementation, without, audit, results };
         lab.note_chaos();
         lab
     }
@@ -119,7 +130,12 @@ impl Lab {
 
     /// Ends the run with a failure. Any task may call this; only the first failure is kept.
     pub fn fail(&self, server: Option<usize>, reason: Reason) {
-        let failure = self.failure(server, reason);
+        self.fail_with(self.failure(server, reason));
+    }
+
+    /// Ends the run with a failure that was found earlier, and keeps all that it says. Otherwise like
+    /// [`fail`](Self::fail).
+    pub fn fail_with(&self, failure: Failure) {
         self.results().failure.get_or_insert(failure);
         self.world.tester().stop();
     }
@@ -134,6 +150,42 @@ impl Lab {
             self.world.tester().record(|| Event::custom("slip", slip.to_string()));
             slips.push(slip);
         }
+    }
+
+    /// Calls `look` if the run is audited, and keeps what it finds.
+    pub(crate) fn audited(&self, look: impl FnOnce(&mut Audit) -> Found) {
+        let Some(audit) = &self.audit else { return };
+        let Some(found) = look(&mut audit.borrow_mut()) else { return };
+        let finding = Finding::new(found, self.world.tester().now());
+        let findings = &mut self.results().findings;
+        if findings.iter().all(|known| known.kind != finding.kind) {
+            self.world.tester().record(|| Event::custom("audit", finding.text.clone()));
+            findings.push(finding);
+        }
+    }
+
+    /// Whether the run is audited.
+    pub(crate) fn is_audited(&self) -> bool {
+        self.audit.is_some()
+    }
+
+    /// For the audit of the run, if there is one: a client begins an operation on a key, with the value
+    /// that it writes, if any. A client has one operation at a time.
+    pub fn audit_call(&self, client: usize, key: &str, written: Option<&str>) {
+        self.audited(|audit| {
+            audit.called(client, key, written);
+            None
+        });
+    }
+
+    /// For the audit of the run, if there is one: a client's Get has returned this value of a key.
+    pub fn audit_read(&self, client: usize, key: &str, value: &str) {
+        self.audited(|audit| audit.read(client, key, value));
+    }
+
+    /// Notes that a server did not answer when it was asked for a probe.
+    pub(crate) fn note_missing_probe(&self) {
+        self.results().is_probe_missing = true;
     }
 
     /// Adds a warning to the report, about something suspicious that is not a failure.

@@ -25,6 +25,7 @@
 //! | `without` | the properties and thresholds by which a run is not judged |
 //! | `part` | the parts of the course's labs |
 //! | `role` | a server's role: follower, candidate or leader |
+//! | `audit` | finds servers and clients that know more than they were told |
 //! | `suite` | test definitions, and patterns that select tests by name |
 //! | `runner` | runs a test once and reports the outcome |
 //! | `missing` | reports parts of an implementation that are not written yet |
@@ -36,6 +37,7 @@
 //! assert_eq!(Command::from_bytes(&Command::from(17).to_bytes()), Some(Command::Int(17)));
 //! ```
 
+mod audit;
 mod cause;
 mod cluster;
 mod command;
@@ -60,6 +62,7 @@ mod suite;
 mod verdict;
 mod without;
 
+pub use audit::{Finding, FindingKind};
 pub use cause::{Cause, CauseKind, Crash, Limit};
 pub use cluster::{Cluster, NewServer, WeakCluster};
 pub use command::{Command, show};
@@ -74,9 +77,9 @@ pub use persister::{Persister, Pieces};
 pub use property::{Property, Severity, Violation};
 pub use raft::{
     ApplyMsg, ApplyReceiver, ApplySender, EntryProbe, Env, FollowerProbe, Implementation, Probe,
-    Raft, RaftState, ReadSaved, Role, SavedState, Started, apply_channel,
+    Raft, RaftState, Role, Started, apply_channel,
 };
-pub use reason::{Expectation, Reason};
+pub use reason::{Accepted, Expectation, Reason};
 pub use runner::{Run, RunReport, run_test};
 pub use state_recorder::ShowCommand;
 pub use suite::{NoSuchTest, Steps, Test, select};

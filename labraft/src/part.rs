@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A part of the course's labs. `Chaos` holds the tests that the course does not have.
+/// A part of the course's labs. `Beyond` holds the tests that the course does not have.
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the course's own names")]
 pub enum Part {
@@ -20,8 +20,8 @@ pub enum Part {
     Kv3A,
     #[serde(rename = "3B")]
     Kv3B,
-    #[serde(rename = "chaos")]
-    Chaos,
+    #[serde(rename = "beyond")]
+    Beyond,
 }
 
 impl Part {
@@ -38,7 +38,7 @@ impl Part {
             Part::Raft2D => "2D",
             Part::Kv3A => "3A",
             Part::Kv3B => "3B",
-            Part::Chaos => "chaos",
+            Part::Beyond => "beyond",
         }
     }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use labrpc::Runtime;
+use labrpc::{Runtime, World};
 
 use crate::harness_event::HarnessEvent;
 
@@ -105,19 +105,20 @@ struct Saved {
 #[derive(Clone)]
 pub struct Persister {
     saved: Rc<RefCell<Saved>>,
-    runtime: Option<Runtime>,
+    /// The server whose disk it is, and its world; `None` outside of a simulation.
+    owner: Option<(World, Runtime)>,
 }
 
 impl Persister {
     /// Creates an empty persister whose saves are recorded as events of the runtime's server.
-    pub(crate) fn new(runtime: Runtime) -> Persister {
-        Persister { saved: Rc::default(), runtime: Some(runtime) }
+    pub(crate) fn new(world: World, runtime: Runtime) -> Persister {
+        Persister { saved: Rc::default(), owner: Some((world, runtime)) }
     }
 
     /// Creates an independent copy for the server's next incarnation.
-    pub(crate) fn copy(&self, runtime: Runtime) -> Persister {
+    pub(crate) fn copy(&self, world: World, runtime: Runtime) -> Persister {
         let saved = self.saved.borrow().clone();
-        Persister { saved: Rc::new(RefCell::new(saved)), runtime: Some(runtime) }
+        Persister { saved: Rc::new(RefCell::new(saved)), owner: Some((world, runtime)) }
     }
 
     /// Replaces the saved state and the saved snapshot. To keep the current snapshot, pass it
@@ -128,8 +129,8 @@ impl Persister {
     pub fn save(&self, state: impl Into<Pieces>, snapshot: Bytes) {
         let count = self.count() + 1;
         let saved = Saved { state: state.into(), snapshot, count };
-        if let Some(runtime) = &self.runtime {
-            if !runtime.is_alive() || runtime.crashes_at_save() {
+        if let Some((world, runtime)) = &self.owner {
+            if !runtime.is_alive() || world.crashes_at_save(runtime) {
                 return;
             }
             let (state, snapshot) = (saved.state.len(), saved.snapshot.len());
@@ -170,7 +171,7 @@ impl Default for Persister {
     /// Creates an empty persister that belongs to no simulation, for an implementation's unit
     /// tests.
     fn default() -> Persister {
-        Persister { saved: Rc::default(), runtime: None }
+        Persister { saved: Rc::default(), owner: None }
     }
 }
 

@@ -45,7 +45,7 @@ properties! {
     CommitRule: Promise, "commit-rule", "commit rule", "paper, section 5.4.2";
     /// A server's term never decreases, not even over a restart (figure 2).
     TermMonotone: Promise, "term-monotone", "term never decreases", "paper, figure 2";
-    /// A server votes for one candidate in a term, also over a restart (figure 2).
+    /// A server votes for one candidate in a term, even across a restart (figure 2).
     OneVote: Promise, "one-vote", "one vote per term", "paper, figure 2";
     /// While a server is up, its commitIndex and lastApplied never decrease, and lastApplied <=
     /// commitIndex <= the log's last index (figure 2).

@@ -33,27 +33,17 @@ pub struct Implementation {
     /// Creates and starts an instance from the state saved in the persister. It must return
     /// quickly. Background work belongs in tasks.
     pub make: fn(Env) -> Rc<dyn Raft>,
-    /// Decodes a saved state, for checks that inspect it. `None` leaves those checks out.
-    pub read_saved: Option<ReadSaved>,
     /// See [`with_internal_entries`](Self::with_internal_entries).
     pub has_internal_entries: bool,
     /// See [`with_one_way_messages`](Self::with_one_way_messages).
     pub has_one_way_messages: bool,
 }
 
-/// Decodes a saved state. It returns `None` if the bytes are not valid.
-pub type ReadSaved = fn(&[u8]) -> Option<SavedState>;
-
 impl Implementation {
-    /// Creates an implementation without a [`read_saved`](Self::read_saved) function.
+    /// Creates an implementation that follows the course: a log of commands only, and messages that
+    /// are answered.
     pub const fn new(name: &'static str, make: fn(Env) -> Rc<dyn Raft>) -> Implementation {
-        Implementation {
-            name,
-            make,
-            read_saved: None,
-            has_internal_entries: false,
-            has_one_way_messages: false,
-        }
+        Implementation { name, make, has_internal_entries: false, has_one_way_messages: false }
     }
 
     /// Declares that the log also holds entries of the Raft's own, such as an empty entry at the start
@@ -73,11 +63,6 @@ impl Implementation {
     /// course counts as two calls.
     pub const fn with_one_way_messages(self) -> Implementation {
         Implementation { has_one_way_messages: true, ..self }
-    }
-
-    /// Sets the function that decodes a saved state.
-    pub const fn with_read_saved(self, read: ReadSaved) -> Implementation {
-        Implementation { read_saved: Some(read), ..self }
     }
 }
 
@@ -215,21 +200,6 @@ pub struct EntryProbe {
     pub term: u64,
     /// The command, as passed to [`Raft::start`]. For an internal entry, whatever it holds.
     pub command: Bytes,
-}
-
-/// The contents of a saved state, as far as checks need them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SavedState {
-    /// The current term.
-    pub term: u64,
-    /// The candidate that the server voted for in that term.
-    pub voted_for: Option<usize>,
-    /// The last index that the snapshot covers; 0 if there is no snapshot.
-    pub last_included_index: u64,
-    /// The term of the entry at that index.
-    pub last_included_term: u64,
-    /// The terms of the log's entries, starting after `last_included_index`.
-    pub terms: Vec<u64>,
 }
 
 /// A message from a Raft to its service: a committed command, or a snapshot that replaces all

@@ -9,6 +9,15 @@ use crate::cause::{CauseKind, Limit};
 use crate::linearizability::Counterexample;
 use crate::property::{Property, Violation};
 
+/// A server whose [`start`](crate::Raft::start) accepted a command.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// The server's number.
+    pub server: usize,
+    /// Whether its [`state`](crate::Raft::state) said right afterwards that it is the leader.
+    pub is_leader: bool,
+}
+
 /// Why a run failed, with the evidence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason {
@@ -61,8 +70,8 @@ pub enum Reason {
         command: String,
         /// The number of servers that should have applied it.
         wanted: usize,
-        /// Whether any leader accepted the command.
-        is_accepted: bool,
+        /// The server whose `start` accepted the command last, if any did.
+        accepted: Option<Accepted>,
     },
     /// An index was not applied by enough servers in time.
     TooFew {
@@ -154,10 +163,10 @@ impl Reason {
             Reason::CommitMismatch { .. } => property(Property::StateMachineSafety),
             Reason::ApplyOutOfOrder { .. } => property(Property::ApplyOrder),
             Reason::BadSnapshot { .. } => CauseKind::expectation("a snapshot is not valid"),
-            Reason::NoAgreement { is_accepted: true, .. } => {
+            Reason::NoAgreement { accepted: Some(_), .. } => {
                 CauseKind::expectation("one({command}) failed to reach agreement")
             }
-            Reason::NoAgreement { is_accepted: false, .. } => {
+            Reason::NoAgreement { accepted: None, .. } => {
                 CauseKind::expectation("one({command}) found no connected leader")
             }
             Reason::TooFew { .. } => {
@@ -244,6 +253,7 @@ fn trouble_kind(trouble: &Trouble) -> CauseKind {
         Trouble::TimeLimit { .. } => CauseKind::Limit { limit: Limit::VirtualTime },
         Trouble::EventLimit { .. } => CauseKind::Limit { limit: Limit::Events },
         Trouble::Spinning { .. } => CauseKind::Limit { limit: Limit::Polls },
+        Trouble::NeverWaits { .. } => CauseKind::Limit { limit: Limit::Awaits },
         Trouble::Forbidden { offence, .. } => CauseKind::Forbidden { offence: offence.to_string() },
         Trouble::UnknownMethod { method, .. } => {
             CauseKind::UnknownMethod { method: (*method).into() }
@@ -288,11 +298,16 @@ impl fmt::Display for Reason {
             Reason::BadSnapshot { index, what } => {
                 write!(f, "the snapshot passed to the service for index {index} {what}")
             }
-            Reason::NoAgreement { command, wanted, is_accepted } => {
-                let accepted = if *is_accepted {
-                    "a leader accepted it, but not enough servers applied it in time"
-                } else {
-                    "no connected server accepted it as the leader"
+            Reason::NoAgreement { command, wanted, accepted } => {
+                let accepted = match accepted {
+                    Some(Accepted { is_leader: true, .. }) => {
+                        "a leader accepted it, but not enough servers applied it in time".into()
+                    }
+                    Some(Accepted { server, is_leader: false }) => format!(
+                        "`start` of server {server} accepted it, though that server does not call \
+                         itself the leader, and not enough servers applied it in time"
+                    ),
+                    None => "no connected server accepted it as the leader".to_string(),
                 };
                 write!(
                     f,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use labrpc::{Limits, RunSpec, Simulation, Taken, Timed, Trouble, Watch};
 
+use crate::audit::Finding;
 use crate::failure::Failure;
 use crate::lab::{Lab, Passed, Results};
 use crate::missing::Missing;
@@ -36,6 +37,10 @@ pub struct RunReport {
     pub passed: Vec<Passed>,
     /// Suspicious observations that are not failures.
     pub warnings: Vec<String>,
+    /// What the audit found: the first finding of each kind; empty if the run was not audited.
+    pub findings: Vec<Finding>,
+    /// Whether a server did not answer [`probe`](crate::Raft::probe) when it was asked.
+    pub is_probe_missing: bool,
     /// The virtual time at the end of the run.
     pub elapsed: Duration,
     /// The number of events: polls of tasks and arrivals of messages.
@@ -66,6 +71,7 @@ pub struct Run {
     without: Without,
     record: bool,
     record_choices: bool,
+    audit: bool,
     limits: Limits,
     watch: Option<Box<dyn Watch>>,
 }
@@ -82,6 +88,7 @@ impl Run {
             without: Without::NOTHING,
             record: false,
             record_choices: false,
+            audit: false,
             limits: (test.limits)(),
             watch: None,
         }
@@ -113,6 +120,12 @@ impl Run {
         Run { record_choices: yes, ..self }
     }
 
+    /// Sets whether to look for servers and clients that know more than they were told. This copies
+    /// all messages, and does not affect the run.
+    pub fn audit(self, yes: bool) -> Run {
+        Run { audit: yes, ..self }
+    }
+
     /// Passes events and polls to a watcher as they happen. Watching does not affect the run.
     pub fn watch(self, watch: Box<dyn Watch>) -> Run {
         Run { watch: Some(watch), ..self }
@@ -120,7 +133,7 @@ impl Run {
 
     /// Executes the run on a new thread and waits for it to end.
     pub fn run(self) -> RunReport {
-        let Run { test, implementation, spec, profile, without, limits, .. } = self;
+        let Run { test, implementation, spec, profile, without, audit, limits, .. } = self;
         let results = Arc::new(Mutex::new(Results::default()));
         let results_inside = results.clone();
         let missing = Missing::default();
@@ -133,7 +146,7 @@ impl Run {
         }
         let outcome = simulation.run(move |world| {
             missing_inside.listen();
-            let lab = Lab::new(world, test, implementation, without, results_inside);
+            let lab = Lab::new(world, test, implementation, without, audit, results_inside);
             (test.run)(lab)
         });
         let found = std::mem::take(&mut *results.lock().unwrap_or_else(PoisonError::into_inner));
@@ -155,6 +168,8 @@ impl Run {
             begun: found.begun,
             passed: found.passed,
             warnings: found.warnings,
+            findings: found.findings,
+            is_probe_missing: found.is_probe_missing,
             elapsed: outcome.elapsed,
             event_count: outcome.event_count,
             fingerprint: outcome.fingerprint,

@@ -43,7 +43,7 @@ impl fmt::Debug for Test {
 ///
 /// The first of these rules that matches any test applies:
 ///
-/// 1. The pattern is a part: `2C`, or `2` for all parts of lab 2.
+/// 1. The pattern is a part: `2C` or `beyond`, or `2` for all parts of lab 2.
 /// 2. The pattern is a test's name.
 /// 3. The pattern is contained in a test's name.
 ///
@@ -54,8 +54,11 @@ pub fn select(suite: &'static [Test], pattern: &str) -> Result<Vec<&'static Test
     let such = |is_such: &dyn Fn(&Test) -> bool| -> Vec<&'static Test> {
         suite.iter().filter(|test| is_such(test)).collect()
     };
-    let is_part = wanted.starts_with(|first: char| first.is_ascii_digit());
-    let by_part = such(&|test| is_part && test.part.name().to_lowercase().starts_with(&wanted));
+    let is_lab = wanted.starts_with(|first: char| first.is_ascii_digit());
+    let by_part = such(&|test| {
+        let part = test.part.name().to_lowercase();
+        part == wanted || is_lab && part.starts_with(&wanted)
+    });
     let by_name = such(&|test| test.name.to_lowercase() == wanted);
     let by_substring =
         such(&|test| !wanted.is_empty() && test.name.to_lowercase().contains(&wanted));

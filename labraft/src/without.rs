@@ -1,4 +1,4 @@
-//! What a run is not judged by: properties and thresholds that were left out by name.
+//! What a run is not judged by: properties, thresholds and probes that were left out by name.
 
 use std::fmt;
 
@@ -48,11 +48,15 @@ impl Threshold {
     }
 }
 
-/// A set of properties and thresholds by which a run is not judged. Written as a list of their names.
+/// The name that leaves out what Rafts show of their inside.
+const PROBE: &str = "probe";
+
+/// A set of properties and thresholds by which a run is not judged, and whether it is judged without
+/// probes. Written as a list of names.
 #[derive(Copy, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "Vec<String>", try_from = "Vec<String>")]
 pub struct Without {
-    /// A bit for each property, then one for each threshold.
+    /// A bit for each property, then one for each threshold, then one for probes.
     bits: u32,
 }
 
@@ -60,21 +64,30 @@ impl Without {
     /// A run is judged by everything.
     pub const NOTHING: Without = Without { bits: 0 };
 
-    /// The names that can be left out: of all properties, then of all thresholds.
+    /// A run is judged as if its Raft had no [`probe`](crate::Raft::probe).
+    pub fn probe() -> Without {
+        Without { bits: 1 << Without::place_of_probe() }
+    }
+
+    /// The names that can be left out: of all properties, then of all thresholds, then `probe`.
     pub fn names() -> impl Iterator<Item = &'static str> {
         let properties = Property::all().map(Property::name);
-        properties.chain(Threshold::ALL.map(Threshold::name))
+        properties.chain(Threshold::ALL.map(Threshold::name)).chain([PROBE])
+    }
+
+    fn place_of_probe() -> usize {
+        Property::all().count() + Threshold::ALL.len()
     }
 
     /// The set with one name added.
     ///
     /// # Errors
-    /// If no property and no threshold has this name. The error lists all names.
+    /// If nothing that can be left out has this name. The error lists all names.
     pub fn and(self, name: &str) -> Result<Without, String> {
         let place = Without::names().position(|known| known == name).ok_or_else(|| {
             let names: Vec<&str> = Without::names().collect();
             format!(
-                "{name:?} is neither a property nor a threshold; these can be left out: {}",
+                "{name:?} is no property, no threshold and not \"probe\"; these can be left out: {}",
                 names.join(", ")
             )
         })?;
@@ -95,6 +108,11 @@ impl Without {
     pub fn has_threshold(self, threshold: Threshold) -> bool {
         let place = Property::all().count() + threshold as usize;
         self.bits & 1 << place == 0
+    }
+
+    /// Whether runs are judged by what Rafts show with [`probe`](crate::Raft::probe).
+    pub fn has_probes(self) -> bool {
+        self.bits & 1 << Without::place_of_probe() == 0
     }
 
     /// The names of what is left out.
@@ -142,8 +160,12 @@ mod tests {
             assert_eq!(without.to_string(), name);
             let properties = Property::all().filter(|&property| !without.includes(property));
             let thresholds = Threshold::ALL.into_iter().filter(|&t| !without.has_threshold(t));
-            let left_out: Vec<&str> =
-                properties.map(Property::name).chain(thresholds.map(Threshold::name)).collect();
+            let probe = (!without.has_probes()).then_some(PROBE);
+            let left_out: Vec<&str> = properties
+                .map(Property::name)
+                .chain(thresholds.map(Threshold::name))
+                .chain(probe)
+                .collect();
             assert_eq!(left_out, [name]);
         }
         assert!(Without::names().count() <= u32::BITS as usize);
@@ -156,7 +178,7 @@ mod tests {
         assert_eq!(text, r#"["election-timer","rpc-count"]"#);
         assert_eq!(serde_json::from_str::<Without>(&text).unwrap(), without);
         let error = serde_json::from_str::<Without>(r#"["timer"]"#).unwrap_err().to_string();
-        assert!(error.contains("\"timer\" is neither"), "{error}");
+        assert!(error.contains("\"timer\" is no property"), "{error}");
         assert!(Without::names().all(|name| error.contains(name)), "{error}");
     }
 }

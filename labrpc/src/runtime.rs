@@ -193,10 +193,8 @@ impl Runtime {
         self.executor.end(Err(Trouble::Stopped));
     }
 
-    /// Decides whether this server crashes at the save that it is about to make, and if so, crashes
-    /// it. Messages that it sent before are still delivered; anything it sends in the rest of this
-    /// poll is not. Only [`Chaos`](crate::Chaos) has such crashes.
-    pub fn crashes_at_save(&self) -> bool {
+    /// See [`World::crashes_at_save`](crate::World::crashes_at_save).
+    pub(crate) fn crashes_at_save(&self) -> bool {
         let crashes = crashes_at_save(&mut self.executor.faults(), self.node);
         if crashes {
             self.executor.set_void();
@@ -206,8 +204,7 @@ impl Runtime {
     }
 
     /// Ends this group: its tasks are dropped now, or, if one is running, when its poll returns.
-    /// Messages that they have sent are still delivered.
-    pub fn crash(&self) {
+    pub(crate) fn crash(&self) {
         self.executor.kill(self.group);
     }
 
@@ -237,11 +234,15 @@ impl Future for Sleep {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
+        let waiting = Waiting { what: "a timer", detail: "", at: this.at };
         if this.executor.now() >= this.deadline {
             // The timer may not have fired yet at this instant; dropping the `Sleep` cancels it.
-            return Poll::Ready(());
+            let has_waited = this.timer.is_some();
+            return match has_waited || this.executor.goes_on(waiting) {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            };
         }
-        let waiting = Waiting { what: "a timer", detail: "", at: this.at };
         let parked = this.executor.park(context, waiting);
         let mut timers = this.executor.timers.borrow_mut();
         match this.timer {
@@ -310,11 +311,14 @@ impl<T> Future for JoinHandle<T> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<T>> {
         let mut join = self.shared.borrow_mut();
+        let waiting = Waiting { what: "the end of task ", detail: self.name, at: self.at };
         if join.over {
-            return Poll::Ready(join.result.take());
+            return match self.executor.goes_on(waiting) {
+                true => Poll::Ready(join.result.take()),
+                false => Poll::Pending,
+            };
         }
         join.waiter = Some(context.waker().clone());
-        let waiting = Waiting { what: "the end of task ", detail: self.name, at: self.at };
         self.executor.note_waiting(waiting);
         Poll::Pending
     }

@@ -4,9 +4,9 @@ use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::panic::{AssertUnwindSafe, Location, PanicHookInfo, catch_unwind};
 use std::rc::{Rc, Weak};
-use std::sync::Once;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use crate::event::{Timed, Watch};
@@ -48,6 +48,32 @@ impl World {
         let server = Server::new(Runtime::new(&self.executor, Node::server(i)));
         self.servers.borrow_mut().push(Rc::downgrade(&server.0));
         server
+    }
+
+    /// Crashes a server: its tasks are dropped now, or, if one of them is running, when its poll
+    /// returns. Its handlers are dropped too. Messages that it has sent are still delivered.
+    ///
+    /// Only who has the world can crash a server. Simulated code has a [`Server`] and a
+    /// [`Runtime`], which cannot:
+    ///
+    /// ```compile_fail,E0624
+    /// fn crash_myself(server: labrpc::Server) { server.crash(); }
+    /// ```
+    /// ```compile_fail,E0624
+    /// fn crash_myself(rt: labrpc::Runtime) { rt.crash(); }
+    /// ```
+    /// ```
+    /// fn crash(world: labrpc::World, server: labrpc::Server) { world.crash(&server); }
+    /// ```
+    pub fn crash(&self, server: &Server) {
+        server.crash();
+    }
+
+    /// Decides whether the server of this runtime crashes at the save that it is about to make, and
+    /// if so, crashes it. Messages that it sent before are still delivered; anything it sends in
+    /// the rest of this poll is not. Only [`Chaos`] has such crashes.
+    pub fn crashes_at_save(&self, runtime: &Runtime) -> bool {
+        runtime.crashes_at_save()
     }
 
     /// The rates of the faults that the course's network does not have; `None` if they are off.
@@ -155,7 +181,9 @@ impl Simulation {
     /// early.
     ///
     /// The run has a thread of its own. It starts with fresh thread-local state, so that it does
-    /// not depend on anything that the process did before.
+    /// not depend on anything that the process did before. The process's panic hook is replaced before
+    /// each run, for the same reason; the one from before the first run still gets all panics outside
+    /// of runs.
     pub fn run<T, Main, Future_>(self, main: Main) -> Outcome<T>
     where
         T: Send + 'static,
@@ -273,20 +301,27 @@ fn catch<R>(run: impl FnOnce() -> R) -> std::thread::Result<R> {
     result
 }
 
-/// Installs a panic hook that notes where tested code panicked, instead of printing it. All other
-/// panics go to the previous hook.
+type PanicHook = Box<dyn Fn(&PanicHookInfo<'_>) + Send + Sync>;
+
+/// The panic hook that was there before the first run.
+static PREVIOUS_HOOK: OnceLock<PanicHook> = OnceLock::new();
+
+/// Installs the panic hook that notes where tested code panicked, instead of printing it. All other
+/// panics go to the hook that was there before the first run. Done before each run, because tested code
+/// may have replaced the hook in an earlier one.
 fn install_panic_hook() {
-    static INSTALLED: Once = Once::new();
-    INSTALLED.call_once(|| {
-        let previous = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info| {
-            if !IS_TESTING.get() {
-                return previous(info);
-            }
+    PREVIOUS_HOOK.get_or_init(std::panic::take_hook);
+    std::panic::set_hook(Box::new(note_panic));
+}
+
+fn note_panic(info: &PanicHookInfo<'_>) {
+    match PREVIOUS_HOOK.get() {
+        Some(previous) if !IS_TESTING.get() => previous(info),
+        _ => {
             let place = info.location().map(ToString::to_string);
             PANIC_PLACE.with(|last| *last.borrow_mut() = place);
-        }));
-    });
+        }
+    }
 }
 
 fn panicked(executor: &Executor, payload: &(dyn Any + Send)) -> Trouble {

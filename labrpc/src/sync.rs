@@ -16,6 +16,15 @@ fn note_waiting(what: &'static str, at: &'static Location<'static>) {
     }
 }
 
+/// Whether a future may complete without waiting; see [`Executor::goes_on`](crate::executor::Executor::goes_on).
+fn goes_on(what: &'static str, at: &'static Location<'static>) -> bool {
+    current().is_none_or(|executor| executor.goes_on(Waiting { what, detail: "", at }))
+}
+
+const NOTIFICATION: &str = "a notification";
+const VALUE_TAKEN: &str = "the receiver to take the value it sent";
+const VALUE: &str = "a value to be sent";
+
 /// A signal that wakes a waiting task.
 ///
 /// It stays set until a task takes it, so a signal that comes before the wait is not lost. Setting
@@ -68,11 +77,15 @@ impl Future for Notified {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let mut state = self.notify.0.borrow_mut();
-        if std::mem::take(&mut state.is_set) {
+        if state.is_set {
+            if !goes_on(NOTIFICATION, self.at) {
+                return Poll::Pending;
+            }
+            state.is_set = false;
             return Poll::Ready(());
         }
         state.waiter = Some(context.waker().clone());
-        note_waiting("a notification", self.at);
+        note_waiting(NOTIFICATION, self.at);
         Poll::Pending
     }
 }
@@ -154,7 +167,7 @@ impl<T> Future for Offer<'_, T> {
             return Poll::Ready(true);
         }
         if shared.is_closed {
-            return Poll::Ready(false);
+            return if goes_on(VALUE_TAKEN, this.at) { Poll::Ready(false) } else { Poll::Pending };
         }
         if let Some(value) = this.value.take() {
             shared.offered = Some(value);
@@ -167,7 +180,7 @@ impl<T> Future for Offer<'_, T> {
         if let Some(receiver) = receiver {
             receiver.wake();
         }
-        note_waiting("the receiver to take the value it sent", this.at);
+        note_waiting(VALUE_TAKEN, this.at);
         Poll::Pending
     }
 }
@@ -191,8 +204,7 @@ impl<T> RendezvousReceiver<T> {
         self.receive_at(Location::caller())
     }
 
-    /// Does the same on behalf of the code at `at`, which reports then name as the place where the
-    /// task waits.
+    /// Like [`receive`](Self::receive), but reports show `at` as the place where the task waits.
     pub fn receive_at(&mut self, at: &'static Location<'static>) -> Receive<'_, T> {
         Receive { receiver: self, at }
     }
@@ -226,11 +238,11 @@ impl<T> Future for Receive<'_, T> {
             return Poll::Ready(Some(value));
         }
         if shared.is_closed {
-            return Poll::Ready(None);
+            return if goes_on(VALUE, self.at) { Poll::Ready(None) } else { Poll::Pending };
         }
         shared.receiver = Some(context.waker().clone());
         drop(shared);
-        note_waiting("a value to be sent", self.at);
+        note_waiting(VALUE, self.at);
         Poll::Pending
     }
 }

@@ -37,6 +37,19 @@ pub(crate) struct Waiting {
     pub(crate) at: &'static Location<'static>,
 }
 
+impl Waiting {
+    /// The sentence for reports, without its subject.
+    pub(crate) fn told(self) -> String {
+        let Waiting { what, detail, at } = self;
+        format!("waits at {} for {what}{detail}", file_and_line(at))
+    }
+}
+
+/// A place in the source as reports show it.
+pub(crate) fn file_and_line(at: &Location<'_>) -> String {
+    format!("{}:{}", at.file(), at.line())
+}
+
 /// A task as a report shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskInfo {

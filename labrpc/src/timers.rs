@@ -90,7 +90,7 @@ impl Timers {
         };
         assert!(
             slot < 1 << SLOT_BITS && sequence < 1 << SEQUENCE_BITS,
-            "too many timers at the same time (slot {slot}) or in all ({sequence})"
+            "too many timers at the same time (slot {slot}) or in total ({sequence})"
         );
         self.heap.push(Reverse(pack(at, sequence, slot)));
         TimerId { slot, sequence }

@@ -51,6 +51,14 @@ pub enum Trouble {
         /// The task that was polled last, then those that are ready to run.
         tasks: Vec<TaskInfo>,
     },
+    /// In a single poll, a task awaited again and again what was ready at once, such as a sleep of no
+    /// length, so that neither time nor another task got its turn.
+    NeverWaits {
+        /// The number of awaits in that poll that completed without waiting.
+        awaits: u64,
+        /// The task, with its last await.
+        task: Option<TaskInfo>,
+    },
     /// The code under test did something that a simulation cannot repeat.
     Forbidden {
         /// What it did.
@@ -77,7 +85,9 @@ impl Trouble {
             Trouble::Panicked { task, .. } | Trouble::Forbidden { task, .. } => {
                 task.as_ref().map(|task| task.node)
             }
-            Trouble::EventLimit { last, .. } => last.as_ref().map(|task| task.node),
+            Trouble::EventLimit { last: task, .. } | Trouble::NeverWaits { task, .. } => {
+                task.as_ref().map(|task| task.node)
+            }
             Trouble::Spinning { tasks, .. } => tasks.first().map(|task| task.node),
             Trouble::UnknownMethod { server, .. } => Some(*server),
             Trouble::Stopped | Trouble::Stuck { .. } | Trouble::TimeLimit { .. } => None,
@@ -103,9 +113,9 @@ impl Trouble {
             }
             Trouble::Stuck { waiting } => list(waiting),
             Trouble::Spinning { tasks, .. } => list(tasks),
-            Trouble::TimeLimit { main: task, .. } | Trouble::EventLimit { last: task, .. } => {
-                task.iter().map(TaskInfo::to_string).collect()
-            }
+            Trouble::TimeLimit { main: task, .. }
+            | Trouble::EventLimit { last: task, .. }
+            | Trouble::NeverWaits { task, .. } => task.iter().map(TaskInfo::to_string).collect(),
             Trouble::Stopped | Trouble::UnknownMethod { .. } => Vec::new(),
         }
     }
@@ -138,6 +148,11 @@ impl fmt::Display for Trouble {
             Trouble::Spinning { polls, .. } => {
                 write!(f, "{polls} polls without any time passing: a task keeps waking itself")
             }
+            Trouble::NeverWaits { awaits, .. } => write!(
+                f,
+                "{awaits} awaits in one poll, none of which had to wait: a task loops without \
+                 letting time pass or another task run"
+            ),
             Trouble::Forbidden { offence, .. } => write!(f, "the code under test {offence}"),
             Trouble::UnknownMethod { server, method, known } => write!(
                 f,

@@ -171,10 +171,10 @@ fn a_server_cannot_send_after_it_has_crashed_at_a_save() {
             let end = world.network().make_end(Node::server(1));
             world.network().connect(end.id(), Node::server(0));
             world.network().enable(end.id(), true);
-            let of_task = rt.clone();
+            let (of_task, world_there) = (rt.clone(), world.clone());
             rt.spawn_detached("saves", async move {
                 let before = end.call(ECHO, &1);
-                assert!(of_task.crashes_at_save());
+                assert!(world_there.crashes_at_save(&of_task));
                 let after = end.call(ECHO, &2);
                 drop((before, after));
                 of_task.sleep(ms(1)).await;

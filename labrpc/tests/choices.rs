@@ -61,7 +61,7 @@ async fn busy(world: World) -> Vec<Option<u64>> {
         tester.sleep(dice.span(ms(50), ms(500))).await;
         let victim = dice.below(3) as usize;
         network.delete_server(Node::server(victim));
-        servers[victim].crash();
+        world.crash(&servers[victim]);
         tester.sleep(ms(dice.below(100))).await;
         servers[victim] = start_peer(&world, victim, &answers);
     }
@@ -136,8 +136,8 @@ fn the_fingerprint_covers_messages_decisions_timers_and_steps_of_the_tester() {
         |world| drop(world.tester().spawn("nap", world.tester().sleep(ms(6)))),
         |world| world.network().reliable(false),
         |world| world.network().long_delays(true),
-        |world| world.server(0).crash(),
-        |world| world.server(4).crash(),
+        |world| world.crash(&world.server(0)),
+        |world| world.crash(&world.server(4)),
         |world| world.tester().fingerprint(1, 2),
         |world| world.tester().fingerprint(2, 1),
     ];
@@ -147,7 +147,7 @@ fn the_fingerprint_covers_messages_decisions_timers_and_steps_of_the_tester() {
 
 #[test]
 fn the_fingerprint_distinguishes_steps_of_different_kinds() {
-    let crash = print_of(|world| world.server(1).crash());
+    let crash = print_of(|world| world.crash(&world.server(1)));
     assert_ne!(crash, print_of(|world| world.network().reliable(false)));
 }
 

@@ -90,7 +90,7 @@ fn a_crash_drops_all_tasks_of_its_server_and_no_others() {
                 "all tasks are waiting, and one has never been polled"
             );
 
-            dying.crash();
+            world.crash(&dying);
             assert_eq!(guards.others(), 0, "they are dropped when the call returns");
             assert!(!dying.runtime().is_alive() && living.runtime().is_alive());
             assert_eq!(spared.others(), spared_count);
@@ -116,9 +116,10 @@ fn a_task_that_crashes_its_own_server_is_dropped_when_its_poll_returns() {
             let log = Rc::new(RefCell::new(Vec::new()));
             let (runtime, end, log_there) =
                 (server.runtime().clone(), lab.end.clone(), log.clone());
+            let (world_there, itself) = (world.clone(), server.clone());
             let (own_there, others_there) = (own.clone(), others.clone());
             let task = server.runtime().spawn("crasher", async move {
-                runtime.crash();
+                world_there.crash(&itself);
                 log_there.borrow_mut().push((own_there.others(), others_there.others()));
                 drop(end.call(WORK, &0));
                 runtime.yield_now().await;
@@ -143,11 +144,11 @@ fn a_handler_that_crashes_its_own_server_never_replies() {
     const DIE: Method<(), ()> = Method::new("Mortal.Die");
     finish(exact(1), |world| async move {
         let lab = Lab::new(&world);
-        let worker = lab.worker.clone();
+        let (world, worker) = (world.clone(), lab.worker.clone());
         lab.worker.add_service(Service::new().method(DIE, move |()| {
-            let worker = worker.clone();
+            let (world, worker) = (world.clone(), worker.clone());
             async move {
-                worker.crash();
+                world.crash(&worker);
                 worker.runtime().yield_now().await;
             }
         }));
@@ -167,7 +168,7 @@ fn a_handler_that_crashes_its_own_server_never_replies() {
 fn a_task_that_is_spawned_on_a_crashed_server_is_dropped_at_once() {
     finish(exact(1), |world| async move {
         let (server, guards) = (world.server(0), Guards::default());
-        server.crash();
+        world.crash(&server);
         let guard = guards.clone();
         let handle = server.runtime().spawn("late", async move { drop(guard) });
         assert_eq!(guards.others(), 0);
@@ -187,7 +188,7 @@ fn a_handle_returns_none_for_a_crashed_task_and_the_result_of_a_finished_one() {
             let asker = tester.spawn("asker", asked_before);
             settle(&world).await;
             assert!(finished.is_finished() && !asker.is_finished() && !asked_after.is_finished());
-            server.crash();
+            world.crash(&server);
             assert!(asked_after.is_finished());
             assert_eq!(finished.await, Some(5));
             assert_eq!(asked_after.await, None);
@@ -219,7 +220,7 @@ fn messages_that_a_server_sent_before_its_crash_are_delivered() {
             let end = lab.end.clone();
             let asker = caller.runtime().spawn("asker", async move { end.call(WORK, &9).await });
             lab.sleep(TRANSIT / 2).await;
-            caller.crash();
+            world.crash(&caller);
             assert_eq!(asker.await, None);
             lab.sleep(ms(20)).await;
             assert_eq!(lab.done.get(), 1, "the request was on its way");
@@ -228,7 +229,7 @@ fn messages_that_a_server_sent_before_its_crash_are_delivered() {
             let call = lab.end.call(WORK, &0);
             lab.sleep(TRANSIT + TRANSIT / 2).await;
             assert_eq!(lab.done.get(), 2);
-            lab.worker.crash();
+            world.crash(&lab.worker);
             assert_eq!(call.await, Some(0));
         });
     }
@@ -242,7 +243,7 @@ fn a_new_incarnation_receives_only_new_requests() {
             let in_handler = lab.end.call(WORK, &50);
             lab.sleep(ms(20)).await;
             let under_way = lab.end.call(WORK, &1);
-            lab.worker.crash();
+            world.crash(&lab.worker);
             lab.network().delete_server(WORKER);
             let second = lab.restart();
             let asked = lab.now();
@@ -266,7 +267,7 @@ fn the_dice_of_a_new_incarnation_continue_where_the_old_ones_stopped() {
             for _ in 0..lives {
                 let server = world.server(0);
                 drawn.extend((0..12 / lives).map(|_| server.runtime().dice().below(1 << 40)));
-                server.crash();
+                world.crash(&server);
             }
             drawn
         })
@@ -285,7 +286,7 @@ fn the_tasks_of_a_new_incarnation_have_new_numbers() {
             let server = world.server(0);
             drop(server.runtime().spawn("task", async {}));
             settle(&world).await;
-            server.crash();
+            world.crash(&server);
         }
     });
     let of_server = outcome.choices.iter().map(|taken| taken.address);
@@ -305,7 +306,7 @@ struct Meddler {
 
 impl Drop for Meddler {
     fn drop(&mut self) {
-        self.server.crash();
+        self.lab.world.crash(&self.server);
         spawn_guarded(self.server.runtime(), &self.guards, pending());
         spawn_guarded(self.lab.world.tester(), &self.guards, async {});
         drop(self.lab.end.call(WORK, &0));
@@ -327,7 +328,7 @@ fn destructors_of_crashed_tasks_may_use_the_world() {
             }));
         }
         settle(&world).await;
-        server.crash();
+        world.crash(&server);
         assert_eq!(guards.others(), 3, "only the tasks spawned on the tester are alive");
         settle(&world).await;
         assert_eq!((guards.others(), lab.done.get()), (0, 3));
@@ -343,15 +344,16 @@ fn a_crash_is_recorded_once_with_the_number_of_its_tasks() {
         }
         drop(server.runtime().spawn("finished", async {}));
         settle(&world).await;
-        server.crash();
-        server.crash();
+        world.crash(&server);
+        world.crash(&server);
         // A task that crashes its own server is counted too.
         let second = world.server(4);
-        let (runtime, nap) = (second.runtime().clone(), world.tester().sleep(ms(1)));
+        let (itself, nap) = (second.clone(), world.tester().sleep(ms(1)));
+        let world_there = world.clone();
         drop(second.runtime().spawn("task", pending::<()>()));
         let crasher = second.runtime().spawn("crasher", async move {
             nap.await;
-            runtime.crash();
+            world_there.crash(&itself);
         });
         crasher.await;
     });

@@ -166,7 +166,7 @@ fn a_value_offered_by_a_crashed_server_is_never_taken() {
             let (server, (mut sender, mut receiver)) = (world.server(0), rendezvous());
             drop(server.runtime().spawn("applies", async move { sender.send(1).await }));
             world.tester().sleep(ms(5)).await;
-            server.crash();
+            world.crash(&server);
             assert_eq!(receiver.receive().await, None);
         });
     }

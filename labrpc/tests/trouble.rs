@@ -195,6 +195,76 @@ fn tasks_that_keep_waking_each_other_are_spinning_too() {
     assert_eq!(names, ["ping", "pong"].into());
 }
 
+/// The end of a run in which a task of server 2 loops without ever waiting.
+fn never_waits(looping: impl AsyncFnOnce(labrpc::Runtime) + Send + 'static) -> TaskInfo {
+    let outcome = recorded(exact(1), |world| async move {
+        let runtime = world.server(2).runtime().clone();
+        drop(runtime.spawn("looping", looping(runtime.clone())));
+        world.tester().sleep(ms(1)).await;
+    });
+    assert_eq!(outcome.elapsed, Duration::ZERO);
+    let result: Result<(), Trouble> = outcome.result;
+    let Err(trouble @ Trouble::NeverWaits { awaits: 10_000, task: Some(task) }) = &result else {
+        panic!("{result:?}");
+    };
+    assert_eq!((task.name, trouble.node()), ("looping", Some(Node::server(2))));
+    assert!(trouble.details()[0].contains(file!()), "{:?}", trouble.details());
+    task.clone()
+}
+
+#[test]
+fn a_loop_of_sleeps_without_length_ends_after_a_number_of_awaits() {
+    let task = never_waits(async |runtime| {
+        loop {
+            runtime.sleep(Duration::ZERO).await;
+        }
+    });
+    assert!(task.waiting.ends_with("for a timer"), "{task}");
+}
+
+#[test]
+fn a_loop_of_receives_from_a_closed_channel_ends_after_a_number_of_awaits() {
+    let task = never_waits(async |_| {
+        let (sender, mut receiver) = rendezvous::<u8>();
+        drop(sender);
+        while receiver.receive().await.is_none() {}
+    });
+    assert!(task.waiting.ends_with("for a value to be sent"), "{task}");
+}
+
+#[test]
+fn a_loop_around_a_signal_that_it_sets_itself_ends_after_a_number_of_awaits() {
+    let task = never_waits(async |_| {
+        let signal = Notify::new();
+        loop {
+            signal.notify();
+            signal.notified().await;
+        }
+    });
+    assert!(task.waiting.ends_with("for a notification"), "{task}");
+}
+
+#[test]
+fn awaits_without_waiting_are_counted_in_each_poll_anew() {
+    let outcome = recorded(exact(1), |world| async move {
+        for _ in 0..10 {
+            for _ in 0..9_000 {
+                world.tester().sleep(Duration::ZERO).await;
+            }
+            world.tester().sleep(ms(1)).await;
+        }
+    });
+    assert_eq!(outcome.result, Ok(()));
+}
+
+#[test]
+fn a_task_that_panics_in_its_first_poll_is_not_said_not_to_have_run() {
+    let outcome = recorded(exact(1), |_| async move { panic!("at once") });
+    let result: Result<(), Trouble> = outcome.result;
+    let Err(Trouble::Panicked { task: Some(task), .. }) = result else { panic!("{result:?}") };
+    assert_eq!(task.waiting, "is in its first poll");
+}
+
 /// A call fails at the instant at which it is made if the drawn delay is 0 ms.
 #[test]
 fn a_task_that_keeps_calling_without_time_passing_is_spinning() {

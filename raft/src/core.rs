@@ -27,7 +27,7 @@ const MAX_IN_FLIGHT: usize = 4;
 /// What a leader knows about another server's log.
 #[derive(Clone, Copy, Debug)]
 struct Follower {
-    /// The next index to send. A guess until a first request has succeeded.
+    /// The next index to send. A guess until the first request succeeds.
     next_index: u64,
     /// Up to this index the log is known to be the same as the leader's.
     match_index: u64,

@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use labraft::{Pieces, SavedState};
+use labraft::Pieces;
 use labrpc::CodecError;
 use serde::{Deserialize, Serialize};
 
@@ -219,18 +219,6 @@ pub fn decode_state(bytes: &[u8]) -> Result<PersistentState, CodecError> {
     Ok(PersistentState { current_term: trailer.current_term, voted_for, log })
 }
 
-/// Reads a saved state for the lab's checks: [`labraft::Implementation::read_saved`].
-pub fn read_saved(bytes: &[u8]) -> Option<SavedState> {
-    let PersistentState { current_term, voted_for, log } = decode_state(bytes).ok()?;
-    Some(SavedState {
-        term: current_term,
-        voted_for,
-        last_included_index: log.last_included_index,
-        last_included_term: log.last_included_term,
-        terms: log.slots.iter().map(|slot| slot.entry.term).collect(),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -283,7 +271,6 @@ mod tests {
         assert_eq!((read.current_term, read.voted_for), (9, Some(2)));
         assert_eq!((read.log.last_included_index(), read.log.last_included_term()), (2, 1));
         assert_eq!(read.log.entries_from(3), log.entries_from(3));
-        assert_eq!(read_saved(&bytes).unwrap().terms, [2, 7]);
         assert!(decode_state(&bytes[..20]).is_err());
     }
 

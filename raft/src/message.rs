@@ -94,7 +94,7 @@ pub struct AppendEntriesReply {
 pub enum AppendOutcome {
     /// The logs agree up to the last entry that was sent.
     Success,
-    /// The sender's term is over. The logs were not compared.
+    /// The sender's term is out of date. The logs were not compared.
     StaleTerm,
     /// The follower's log ends before `prev_log_index`.
     TooShort {

@@ -16,7 +16,7 @@ fn main() {
     divan::main();
 }
 
-/// The number of seeds that a benchmark takes in turn.
+/// The number of seeds that a benchmark cycles through.
 const SEEDS: u64 = 20;
 
 /// Measures a load that returns its number of items.

@@ -7,7 +7,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use lab::records::{Build, FailureRecord, RunRecord};
+use lab::failure_record::FailureRecord;
+use lab::records::{Build, RunRecord};
 use lab::view;
 use lab::workers::Answer;
 use labraft::{

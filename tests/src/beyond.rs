@@ -20,7 +20,7 @@ const POLL: Duration = Duration::from_millis(1);
 const LONGEST_ELECTION: Duration = Duration::from_secs(10);
 /// How long a server is left alone, so that its election time-outs can be measured.
 const ALONE: Duration = Duration::from_secs(8);
-/// The number of time-outs in a row that must not all be equal.
+/// The number of consecutive time-outs that must not all be equal.
 const TIMEOUTS: usize = 8;
 /// The longest and the shortest of [`TIMEOUTS`] time-outs must differ by this much. With a spread
 /// of 5 ms, elections already succeed in the paper's measurements (section 9.3).
@@ -95,8 +95,8 @@ async fn check_timeouts(cfg: &Config, alone: usize) -> Checked<()> {
     let differ = timeouts.len() < TIMEOUTS || *longest - *shortest >= LEAST_SPREAD;
     check_threshold(cfg, Threshold::Elections, differ, || {
         expectation!(
-            "{} election time-outs in a row of server {alone} are between {} and {} ms: it does not \
-             draw a new one each time",
+            "{} consecutive election time-outs of server {alone} were all between {} and {} ms: the \
+             server does not draw a new one each time",
             timeouts.len(),
             shortest.as_millis(),
             longest.as_millis()

@@ -5,6 +5,7 @@
 //! fails within 100 ms, and links are enabled server by server.
 
 use std::cell::{Cell, Ref, RefCell};
+use std::future::pending;
 use std::ops::Deref;
 use std::rc::Rc;
 
@@ -77,7 +78,7 @@ impl KvSetup {
 /// A client of the test: a clerk whose operations are counted and added to the history.
 pub(crate) struct Client {
     number: usize,
-    pub(crate) clerk: Clerk,
+    clerk: Clerk,
 }
 
 impl Client {
@@ -220,21 +221,61 @@ impl KvConfig {
     /// Returns the value of a key, which is empty if the key does not exist.
     pub(crate) async fn get(&self, client: &mut Client, key: &str) -> String {
         let call = self.record_call(client, key, Input::Get);
-        let value = client.clerk.get(key).await;
+        let value = self.operate(client, key, Input::Get).await;
         self.record_answer(call, &value);
         value
     }
 
     pub(crate) async fn put(&self, client: &mut Client, key: &str, value: &str) {
-        let call = self.record_call(client, key, Input::Put(value.into()));
-        client.clerk.put(key, value).await;
+        let input = Input::Put(value.into());
+        let call = self.record_call(client, key, input.clone());
+        self.operate(client, key, input).await;
         self.record_answer(call, "");
     }
 
     pub(crate) async fn append(&self, client: &mut Client, key: &str, value: &str) {
-        let call = self.record_call(client, key, Input::Append(value.into()));
-        client.clerk.append(key, value).await;
+        let input = Input::Append(value.into());
+        let call = self.record_call(client, key, input.clone());
+        self.operate(client, key, input).await;
         self.record_answer(call, "");
+    }
+
+    /// Has a client's clerk do an operation that is neither counted nor added to the history. Returns
+    /// the value of a Get.
+    pub(crate) async fn operate(&self, client: &mut Client, key: &str, input: Input) -> String {
+        let Client { number, clerk } = client;
+        let written = match &input {
+            Input::Get => None,
+            Input::Put(value) | Input::Append(value) => Some(value.as_str()),
+        };
+        self.lab().audit_call(*number, key, written);
+        let operation = async {
+            match &input {
+                Input::Get => return clerk.get(key).await,
+                Input::Put(value) => clerk.put(key, value).await,
+                Input::Append(value) => clerk.append(key, value).await,
+            }
+            String::new()
+        };
+        let value = self.answered(*number, operation).await;
+        self.lab().audit_read(*number, key, &value);
+        value
+    }
+
+    /// Waits for an operation of a client. If it completes although no server has replied to the
+    /// client meanwhile, the run fails: nobody else can know the answer.
+    async fn answered(&self, client: usize, operation: impl Future<Output = String>) -> String {
+        let replies = || self.network().replies(Node::client(client));
+        let before = replies();
+        let value = operation.await;
+        if replies() > before {
+            return value;
+        }
+        let what = expectation!(
+            "an operation of client {client} completed although no server replied to it meanwhile"
+        );
+        self.lab().fail(None, Reason::Wrong(what));
+        pending().await
     }
 
     /// Does a Get, which must return this value.
@@ -360,4 +401,38 @@ fn start_service(cluster: &Cluster, i: usize, max_raft_state: Option<usize>) {
     let new = cluster.start_server(i);
     let rt = new.server.runtime().clone();
     rt.act(|| KvServer::start(new, max_raft_state));
+}
+
+#[cfg(test)]
+mod tests {
+    use labraft::{Part, Run, Test, Verdict};
+    use labrpc::{Limits, RunSpec};
+
+    use super::*;
+
+    /// A client that invents its answer, after a real operation.
+    static INVENTED: Test = Test {
+        name: "Invented",
+        part: Part::Kv3A,
+        title: "an invented answer",
+        points: 0,
+        cost: 1,
+        limits: Limits::default,
+        run: |lab| {
+            kv_servers(3).run(lab, async |cfg| {
+                let mut client = cfg.make_client_of_all();
+                cfg.put(&mut client, "k", "v").await;
+                cfg.answered(client.number, async { "v".to_string() }).await;
+                unreachable!("the run has failed");
+            })
+        },
+    };
+
+    #[test]
+    fn an_operation_that_no_server_answers_fails_the_run() {
+        let report = Run::new(&INVENTED, raft::REFERENCE, RunSpec::seed(0)).run();
+        assert_eq!(report.verdict(), Verdict::Failed);
+        let reason = report.result.unwrap_err().to_string();
+        assert!(reason.contains("client 0 completed although no server replied to it"), "{reason}");
+    }
 }

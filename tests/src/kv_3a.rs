@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use labraft::linearizability::Input;
 use labraft::{Checked, Threshold, expectation};
 
 use crate::kv::{Client, KvConfig};
@@ -20,13 +21,13 @@ const SPEED_LIMIT: Duration = Duration::from_nanos(33_333_333);
 pub(crate) async fn speed(cfg: &KvConfig) -> Checked<()> {
     let mut client = cfg.make_client_of_all();
     // Waits for a leader. As in the course, these operations are not counted.
-    client.clerk.get("x").await;
+    cfg.operate(&mut client, "x", Input::Get).await;
     let began = cfg.tester().now();
     for i in 0..SPEED_OPERATIONS {
-        client.clerk.append("x", &appended(0, i)).await;
+        cfg.operate(&mut client, "x", Input::Append(appended(0, i))).await;
     }
     let took = cfg.tester().now() - began;
-    let value = client.clerk.get("x").await;
+    let value = cfg.operate(&mut client, "x", Input::Get).await;
     check_appends(cfg, 0, &value, SPEED_OPERATIONS)?;
     check_threshold(
         cfg,

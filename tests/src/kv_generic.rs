@@ -17,7 +17,7 @@ use crate::steps::{check, check_threshold, spawn_client};
 const ITERATIONS: u32 = 3;
 /// How long clients work undisturbed before partitions begin.
 const BEFORE_PARTITIONS: Duration = Duration::from_secs(1);
-/// How long clients work after that.
+/// How long clients work once partitions begin.
 const WORK: Duration = Duration::from_secs(5);
 /// The shortest time that a partition lasts.
 const PARTITION: Duration = Duration::from_secs(1);
@@ -27,9 +27,9 @@ const PARTITION_SPREAD_MS: u64 = 200;
 /// the time that an operation takes on a reliable network, so that a crash can hit any moment of
 /// one.
 const BEFORE_CRASH: Duration = Duration::from_micros(150);
-/// The number of Appends in a thousand operations.
+/// How many of 1,000 operations are Appends.
 const APPENDS: u64 = 500;
-/// With random keys, the number of Puts in a thousand of the other operations.
+/// How many of 1,000 operations that are not Appends are Puts, in tests with random keys.
 const PUTS: u64 = 100;
 /// The saved state may be this many times as large as the snapshot threshold.
 const LOG_SIZE_FACTOR: usize = 8;
@@ -257,7 +257,7 @@ fn difference(wanted: &str, got: &str) -> String {
     let start = alike.saturating_sub(BEFORE);
     let wanted = shortened_from(wanted, start);
     let got = shortened_from(got, start);
-    format!("after {alike} equal bytes wanted ..{wanted}, got ..{got}")
+    format!("the first {alike} bytes match; then expected ..{wanted}, got ..{got}")
 }
 
 /// A short piece of `text` from this byte on. The byte may be inside of a character: clients write
@@ -320,7 +320,10 @@ mod tests {
         let right: String = (0..50).map(|j| appended(3, j)).collect();
         let wrong = right.replace("x 3 40 y", "x 3 40 yx 3 40 y");
         let text = difference(&right, &wrong);
-        assert!(text.starts_with("after 323 equal bytes wanted ..\"0 yx 3 41 y"), "{text}");
+        assert!(
+            text.starts_with("the first 323 bytes match; then expected ..\"0 yx 3 41 y"),
+            "{text}"
+        );
         assert!(text.contains("got ..\"0 yx 3 40 y"), "{text}");
     }
 

@@ -264,7 +264,7 @@ pub(crate) async fn churn(cfg: &Config) -> Checked<()> {
     for (index, x) in confirmed {
         if !values.contains(&x) {
             return Err(cfg.wrong(expectation!(
-                "didn't find a value: {x} is lost, which was seen committed at index {index}"
+                "didn't find a value: {x}, which was seen committed at index {index}, is lost"
             )));
         }
     }

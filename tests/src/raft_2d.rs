@@ -79,8 +79,8 @@ pub(crate) async fn snapshot_install(cfg: &Config) -> Checked<()> {
     snap_common(cfg, Disruption::Disconnect).await
 }
 
-/// The same with a server that crashes instead of being cut off. Catches a snapshot that is not
-/// saved together with Raft's state, and a restart that does not continue from the snapshot.
+/// Like [`snapshot_install`], but the server crashes instead of being cut off. Catches a snapshot
+/// that is not saved together with Raft's state, and a restart that does not continue from the snapshot.
 pub(crate) async fn snapshot_install_crash(cfg: &Config) -> Checked<()> {
     snap_common(cfg, Disruption::Crash).await
 }

@@ -2,7 +2,7 @@
 
 use std::future::pending;
 
-use labraft::{Checked, Cluster, Command, Config, Expectation, Failure, Threshold};
+use labraft::{Checked, Cluster, Command, Config, Expectation, Threshold};
 use labrpc::JoinHandle;
 
 /// The number of values of Go's `rand.Int()`, which has 63 bits.
@@ -73,10 +73,50 @@ pub(crate) fn spawn_client<T: 'static>(
     cfg.tester().spawn(name, async move {
         match client.await {
             Ok(value) => value,
-            Err(Failure { reason, server, .. }) => {
-                lab.fail(server, reason);
+            Err(failure) => {
+                lab.fail_with(failure);
                 pending().await
             }
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use labraft::{Lab, Part, Steps, Test, expectation, run_test};
+    use labrpc::{Limits, RunSpec};
+
+    use super::*;
+
+    fn client_fails(lab: Lab) -> Steps {
+        Box::pin(async move {
+            let cfg = lab.make_config(3, false, false);
+            let inside = cfg.clone();
+            drop(spawn_client(&cfg, "client", async move {
+                inside.sleep(Duration::from_secs(1)).await;
+                check(&inside, false, || expectation!("it fails"))
+            }));
+            pending().await
+        })
+    }
+
+    static CLIENT_FAILS: Test = Test {
+        name: "ClientFails",
+        part: Part::Beyond,
+        title: "a client fails",
+        points: 0,
+        cost: 1,
+        limits: Limits::default,
+        run: client_fails,
+    };
+
+    #[test]
+    fn a_failure_of_a_client_tells_what_the_servers_are_at() {
+        let report = run_test(&CLIENT_FAILS, raft::REFERENCE, RunSpec::seed(0), false);
+        let failure = report.result.expect_err("the client fails");
+        let is_told = failure.situation.iter().any(|line| line.starts_with("server 0: "));
+        assert!(is_told, "{:#?}", failure.situation);
+    }
 }

@@ -20,7 +20,7 @@ pub static SUITE: &[Test] = between(ALL, parts::FIRST, parts::LAST);
 /// Defaults for the entries of [`ALL`]. All tests share its limits, and set every other field.
 const DEFAULT: Test = Test {
     name: "",
-    part: Part::Chaos,
+    part: Part::Beyond,
     title: "",
     points: 0,
     cost: 0,
@@ -498,7 +498,7 @@ static ALL: &[Test] = &[
     // Beyond the course: tests of time and bytes, and generated scenarios.
     Test {
         name: "Elections",
-        part: Part::Chaos,
+        part: Part::Beyond,
         title: "many leader changes",
         points: 0,
         cost: 10,
@@ -507,7 +507,7 @@ static ALL: &[Test] = &[
     },
     Test {
         name: "RejoinBytes",
-        part: Part::Chaos,
+        part: Part::Beyond,
         title: "bytes to bring a server back",
         points: 0,
         cost: 3,
@@ -516,7 +516,7 @@ static ALL: &[Test] = &[
     },
     Test {
         name: "SnapshotSpeed",
-        part: Part::Chaos,
+        part: Part::Beyond,
         title: "speed after snapshots",
         points: 0,
         cost: 1,
@@ -525,7 +525,7 @@ static ALL: &[Test] = &[
     },
     Test {
         name: "ChaosRaft",
-        part: Part::Chaos,
+        part: Part::Beyond,
         title: "generated faults",
         points: 0,
         cost: 6,
@@ -534,7 +534,7 @@ static ALL: &[Test] = &[
     },
     Test {
         name: "ChaosKv",
-        part: Part::Chaos,
+        part: Part::Beyond,
         title: "generated faults, key/value service",
         points: 0,
         cost: 4,
@@ -543,7 +543,7 @@ static ALL: &[Test] = &[
     },
     Test {
         name: "RestartedVoters",
-        part: Part::Chaos,
+        part: Part::Beyond,
         title: "restarts after votes",
         points: 0,
         cost: 6,
@@ -552,7 +552,7 @@ static ALL: &[Test] = &[
     },
     Test {
         name: "RestartedFollowers",
-        part: Part::Chaos,
+        part: Part::Beyond,
         title: "restarts after acknowledgements",
         points: 0,
         cost: 6,
@@ -639,11 +639,23 @@ mod tests {
         // The course uses one title twice, once in each part of lab 3.
         let titles: BTreeSet<_> = ALL.iter().map(|test| (test.part, test.title)).collect();
         assert_eq!((ALL.len(), names.len(), titles.len()), (58, 58, 58));
-        for test in ALL.iter().filter(|test| test.part != Part::Chaos) {
+        for test in ALL.iter().filter(|test| test.part != Part::Beyond) {
             assert!(test.name.ends_with(test.part.name()), "{test:?} is in part {}", test.part);
         }
         assert!(ALL.is_sorted_by_key(|test| test.part), "the tests are in the order of the parts");
         assert!(ALL.iter().all(|test| test.cost > 0), "every test has a cost");
+    }
+
+    #[test]
+    fn the_name_of_a_part_selects_its_tests() {
+        for part in Part::COURSE.into_iter().chain([Part::Beyond]) {
+            let selected = labraft::select(ALL, part.name()).unwrap();
+            let of_part = ALL.iter().filter(|test| test.part == part);
+            assert!(
+                selected.iter().map(|test| test.name).eq(of_part.map(|test| test.name)),
+                "{part}"
+            );
+        }
     }
 
     #[test]
@@ -664,6 +676,6 @@ mod tests {
         };
         assert_eq!(parts(Part::Raft2B, Part::Raft2C), [Part::Raft2B, Part::Raft2C]);
         assert_eq!(parts(Part::Kv3B, Part::Kv3B), [Part::Kv3B]);
-        assert_eq!(between(ALL, Part::Raft2A, Part::Chaos).len(), ALL.len());
+        assert_eq!(between(ALL, Part::Raft2A, Part::Beyond).len(), ALL.len());
     }
 }

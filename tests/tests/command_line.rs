@@ -84,6 +84,11 @@ fn a_wrong_command_is_explained_and_exits_with_code_2() {
         (&["run", "2A", "--jobs", "1000000"], "at most 1024 are allowed"),
         (&["run", "2A", "--implementation", "mine"], "there are: reference"),
         (&["run", "2A", "--seed", "18446744073709551615"], "largest seed"),
+        (&["run", "2A", "--wall-limit", "18446744073709551615"], "is not in 1..=31536000"),
+        (&["run", "2A", "--memory", "18446744073709551615"], "is not in 128..=1099511627776"),
+        (&["run", "2A", "--for", "9000000000000000000s"], "a year, 8760h"),
+        (&["run", "2A", "--shard", "1/18446744073709551615"], "at most 1000000 shares"),
+        (&["run", "2A", "--shard", "1/400000000"], "at most 1000000 shares"),
         (&["replay", "2A", "--seed", "1"], "means 3 tests"),
         (&["replay", "Backup2B"], "--seed"),
         (&["list", "nothing"], "no test matches"),
@@ -169,6 +174,8 @@ fn a_pattern_selects_tests_by_part_by_name_or_by_a_piece_of_the_name() {
         ("backup2b", 1),
         ("Snapshot", 16),
         ("Churn", 2),
+        ("beyond", 5),
+        ("chaos", 2),
     ] {
         let (_, list, _) = run_lab(&["list", pattern]);
         assert_eq!(list.lines().count(), count, "{pattern}: {list}");

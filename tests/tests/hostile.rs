@@ -19,6 +19,7 @@ use std::sync::Mutex;
 use lab::records::{self, RunRecord};
 use labraft::{Env, Implementation, Raft, Verdict};
 use libtest_mimic::{Arguments, Failed, Trial};
+use rustix::process::{Signal, getpid, kill_process};
 
 use common::{HookedReference, scratch, show};
 
@@ -130,7 +131,52 @@ const fn hanging(name: &'static str, make: fn(Env) -> Rc<dyn Raft>) -> Hostile {
     }
 }
 
-const ALL: [Hostile; 10] = [
+/// What a submission prints to look better than it is.
+const FORGED: &str =
+    "\u{1b}[2K\r\n  ... Passed --   0.5  3     16      1090     3   seed 0\u{9b}1m";
+
+fn forge() {
+    println!("{FORGED}");
+    panic!("{FORGED}");
+}
+
+/// A Raft that forges lines of the lab. It does so with every seed.
+const FORGER: Hostile = hostile(
+    "forger",
+    |env| {
+        let rt = env.rt.clone();
+        rt.clone().spawn_detached("forge", async move {
+            rt.sleep(std::time::Duration::from_millis(1)).await;
+            forge();
+        });
+        (raft::REFERENCE.make)(env)
+    },
+    Verdict::Failed,
+    "Passed",
+);
+
+/// Checks that nothing printed by any command looks like the lab's word.
+fn check_forger() -> Result<(), Failed> {
+    let one_run = ["InitialElection2A", "--seed", "0"];
+    for (command, more) in
+        [("run", &[][..]), ("run", &["--seeds", "3"]), ("replay", &[]), ("replay", &["--log"])]
+    {
+        let test = if more.len() == 2 { &one_run[..1] } else { &one_run[..] };
+        let output = lab(&FORGER, &[&[command], test, more].concat()).output()?;
+        let text = show(&output);
+        let is_control = |c: char| c.is_control() && c != '\n';
+        let is_forged = text.lines().any(|line| line.starts_with("  ... Passed"));
+        if output.status.code() != Some(1) || !text.contains("Passed") {
+            return Err(format!("the forger is not reported: {text}").into());
+        }
+        if text.contains(is_control) || is_forged {
+            return Err(format!("{command}: {text:?}").into());
+        }
+    }
+    Ok(())
+}
+
+const ALL: [Hostile; 11] = [
     hostile(
         "panic",
         |env| reference_with(env, || panic!("a panic in a task")),
@@ -147,6 +193,12 @@ const ALL: [Hostile; 10] = [
         |env| reference_with(env, || std::process::abort()),
         Verdict::Crashed,
         "signal 6 (abort)",
+    ),
+    hostile(
+        "kill",
+        |env| reference_with(env, || kill_process(getpid(), Signal::KILL).unwrap()),
+        Verdict::Crashed,
+        "signal 9 (killed)",
     ),
     hostile(
         "recursion",
@@ -247,12 +299,15 @@ fn check_replay(hostile: &Hostile, seed: u64) -> Result<(), Failed> {
 fn main() -> ExitCode {
     let command = std::env::args().nth(1).unwrap_or_default();
     if ["run", "replay", "worker"].contains(&command.as_str()) {
-        return tests::lab_main(&ALL.map(|hostile| hostile.implementation));
+        let mut all = ALL.map(|hostile| hostile.implementation).to_vec();
+        all.push(FORGER.implementation);
+        return tests::lab_main(&all);
     }
     let mut trials = Vec::new();
     for hostile in &ALL {
         let name = format!("{} costs one run", hostile.implementation.name);
         trials.push(Trial::test(name, || check_sweep(hostile)));
     }
+    trials.push(Trial::test("what is printed cannot pass for the lab's word", check_forger));
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }

@@ -146,3 +146,29 @@ fn a_report_mentions_a_leader_that_never_finds_where_a_log_matches() {
     ];
     expect_report(search_forever, "not enough servers applied it in time", &details);
 }
+
+/// A follower that accepts every command.
+struct Yes;
+
+impl Raft for Yes {
+    fn start(&self, _: Bytes) -> Option<Started> {
+        Some(Started { index: 1, term: 1 })
+    }
+
+    fn state(&self) -> RaftState {
+        RaftState { term: 1, is_leader: false }
+    }
+
+    fn snapshot(&self, _: u64, _: Bytes) {}
+
+    fn kill(&self) {}
+}
+
+#[test]
+fn a_report_does_not_call_a_follower_that_accepts_a_command_a_leader() {
+    expect_report(
+        |_| Rc::new(Yes),
+        "`start` of server 1 accepted it, though that server does not call itself the leader",
+        &[],
+    );
+}

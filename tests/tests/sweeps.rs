@@ -190,6 +190,83 @@ fn setting_only_one_of_the_two_variables_of_a_share_is_refused() {
     assert!(show(&output).contains("CI_NODE_TOTAL is not"), "{}", show(&output));
 }
 
+/// The end of a sweep on a machine that cannot give its workers what they need.
+fn expect_exit_3(mut command: Command, reason: &str, out: &Path) {
+    let output = command.output().unwrap();
+    let text = show(&output);
+    assert!(output.status.code() == Some(3) && text.contains(reason), "{reason}: {text}");
+    let records = records::read(&records::path(out)).unwrap();
+    assert_eq!(records.all, [], "nothing is blamed on a run");
+}
+
+#[test]
+fn a_machine_with_less_memory_than_a_worker_may_use_is_not_blamed_on_the_runs() {
+    let out = directory("limit-of-the-shell");
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -v 900000; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_lab")]);
+    command.args(["run", "2A", "--jobs", "1", "--out"]).arg(&out);
+    expect_exit_3(command, "the limit of a process (ulimit -v) is 878 MiB", &out);
+
+    // More than any machine has.
+    let out = directory("limit-of-the-machine");
+    let command = lab(&["run", "2A", "--memory", "100000000"], &out);
+    expect_exit_3(command, "the machine has no 100000000 MiB of memory for it", &out);
+}
+
+#[test]
+fn results_that_are_removed_during_a_sweep_end_it() {
+    let out = directory("removed");
+    let child = lab(&["run", "2", "--seeds", "100000"], &out)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let results = records::path(&out);
+    wait_until("there are results", || results.metadata().is_ok_and(|file| file.len() > 10_000));
+    std::fs::remove_dir_all(&out).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let text = show(&output);
+    assert_eq!(output.status.code(), Some(3), "{text}");
+    assert!(text.contains("somebody has removed or replaced"), "{text}");
+    assert!(text.contains("InitialElection2A"), "the results so far are reported: {text}");
+}
+
+#[test]
+fn a_line_torn_within_a_character_is_resumed() {
+    let out = directory("torn-character");
+    pass(&["run", "2A", "--seeds", "3"], &out);
+    let whole = found(&out);
+    let path = records::path(&out);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let start = bytes[..bytes.len() - 1].iter().rposition(|&byte| byte == b'\n').unwrap();
+    bytes.truncate(start + 40);
+    bytes.extend(&"\u{20ac}".as_bytes()[..2]);
+    std::fs::write(&path, bytes).unwrap();
+    expect_refusal(&[&out], &[], "is incomplete");
+    pass(&["run", "2A", "--seeds", "3", "--resume"], &out);
+    assert_eq!(found(&out), whole);
+}
+
+#[test]
+fn of_sweeps_that_begin_at_one_instant_one_is_let_in() {
+    let out = directory("instant");
+    let begin = || {
+        let mut sweep = lab(&["run", "InitialElection2A", "--seeds", "50"], &out);
+        sweep.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let sweeps: Vec<Child> = (0..6).map(|_| begin()).collect();
+    let ended: Vec<Output> =
+        sweeps.into_iter().map(|sweep| sweep.wait_with_output().unwrap()).collect();
+    for output in &ended {
+        // Whoever begins when all others have ended is let in as well.
+        let is_refused = show(output).contains("another lab is writing to it");
+        let expected = if is_refused { Some(3) } else { Some(0) };
+        assert_eq!(output.status.code(), expected, "{}", show(output));
+    }
+    assert!(ended.iter().any(|output| output.status.success()));
+    assert_eq!(found(&out).len(), 50);
+}
+
 #[test]
 fn a_sweep_writes_json_and_junit_for_other_programs() {
     let out = directory("formats");
@@ -223,7 +300,7 @@ fn results_of_another_build_are_not_resumed() {
     std::fs::write(&path, text_before.replace("\"lock\":\"", "\"lock\":\"0")).unwrap();
     let output = lab(&["run", "2A", "--resume"], &out).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
-    assert!(show(&output).contains("come from another build"), "{}", show(&output));
+    assert!(show(&output).contains("were made with a different build"), "{}", show(&output));
 }
 
 #[test]
@@ -236,8 +313,18 @@ fn a_record_or_a_file_of_records_can_be_replayed() {
         let text = show(&pass(&["replay", what], &directory("elsewhere")));
         assert!(text.contains("the same run as recorded, bit for bit"), "{text}");
     }
-    std::fs::write(&path, line.replace("\"fingerprint\":\"", "\"fingerprint\":\"0")).unwrap();
-    let replay = ["replay", path.to_str().unwrap()];
-    let text = show(&lab(&replay, &directory("elsewhere")).output().unwrap());
+    let replay_changed = |from: &str, to: &str| {
+        assert!(line.contains(from));
+        std::fs::write(&path, line.replace(from, to)).unwrap();
+        let replay = ["replay", path.to_str().unwrap()];
+        show(&lab(&replay, &directory("elsewhere")).output().unwrap())
+    };
+    let text = replay_changed("\"fingerprint\":\"", "\"fingerprint\":\"0");
     assert!(text.contains("NOT the recorded run"), "{text}");
+    // The same events, but another judgement.
+    let failed = "\"verdict\":\"failed\",\"reason\":\"no leader\",\"cause\":{\"kind\":\"stuck\",\
+                  \"servers\":[]},\"at\":null,\"server\":null,\"details\":[]";
+    let text = replay_changed("\"verdict\":\"passed\"", failed);
+    assert!(!text.contains("bit for bit"), "{text}");
+    assert!(text.contains("it passed, and failed (no leader) when it was recorded"), "{text}");
 }

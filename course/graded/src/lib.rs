@@ -51,7 +51,9 @@ impl Graded {
         let confine = || self.rights.give_up();
         match workers::serve(suite, implementation, self.memory << 20, &build, confine) {
             Ok(()) => Ok(Outcome::Judged(Verdict::Passed)),
-            Err(error) => Err(CommandError::Internal(format!("as a worker: {error}"))),
+            Err(error) => {
+                Err(CommandError::Internal(format!("the worker process failed: {error}")))
+            }
         }
     }
 }

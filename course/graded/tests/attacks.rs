@@ -25,7 +25,7 @@ use graded::sandbox::Confined;
 use lab::conditions::Conditions;
 use lab::outcome;
 use lab::records::{Build, RunRecord};
-use lab::workers::{Pool, Settings};
+use lab::workers::{Audited, Pool, Settings};
 use labraft::{Env, Implementation, Raft, RaftState, Started, Verdict};
 use libtest_mimic::{Arguments, Failed, Trial};
 use rustix::process::{Pid, Signal};
@@ -93,18 +93,46 @@ enum Gain {
     Denied,
     /// This verdict, with a reason that contains this text.
     Judged(Verdict, &'static str),
+    /// The run passes, and its record says that the Raft does not show its inside.
+    Unseen,
 }
 
-use Gain::{Denied, Judged};
+use Gain::{Denied, Judged, Unseen};
 
 type Make = fn(Env) -> Rc<dyn Raft>;
 
-const ATTACKS: [(&str, Make, Gain); 23] = [
+/// The longest record of a run, in bytes of its text.
+const MAX_RECORD_BYTES: usize = 64 << 10;
+
+/// The reference without its `probe`.
+struct Blind(Rc<dyn Raft>);
+
+impl Raft for Blind {
+    fn start(&self, command: Bytes) -> Option<Started> {
+        self.0.start(command)
+    }
+
+    fn state(&self) -> RaftState {
+        self.0.state()
+    }
+
+    fn snapshot(&self, index: u64, snapshot: Bytes) {
+        self.0.snapshot(index, snapshot);
+    }
+
+    fn kill(&self) {
+        self.0.kill();
+    }
+}
+
+const ATTACKS: [(&str, Make, Gain); 26] = [
     ("exit-0", |_| std::process::exit(0), Judged(Verdict::Crashed, "exit code 0")),
     (
         "exit-3-and-blame-the-lab",
         |_| {
-            eprintln!("lab: this is a fault of the lab or of its machine: as a worker: no");
+            eprintln!(
+                "lab: this is a fault of the lab or of its machine: the worker process failed: no"
+            );
             std::process::exit(3)
         },
         Judged(Verdict::Crashed, "exit code 3"),
@@ -298,6 +326,17 @@ const ATTACKS: [(&str, Make, Gain); 23] = [
         Judged(Verdict::Crashed, "exit code 0"),
     ),
     (
+        "a-long-panic",
+        |_| panic!("{}", "x".repeat(20 << 20)),
+        Judged(Verdict::Failed, "more bytes)"),
+    ),
+    (
+        "a-long-payload",
+        |_| std::panic::resume_unwind(Box::new("x".repeat(20 << 20))),
+        Judged(Verdict::Failed, "more bytes)"),
+    ),
+    ("showing-nothing", |env| Rc::new(Blind((raft::REFERENCE.make)(env))), Unseen),
+    (
         "memory",
         |_| {
             let mut hoard = Vec::new();
@@ -344,6 +383,7 @@ fn runs(implementation: Implementation) -> Result<Vec<RunRecord>, Failed> {
         implementation,
         command,
         conditions: Conditions::default(),
+        audited: Audited::Nothing,
         memory_bytes: 256 << 20,
         wall_limit: Duration::from_secs(if name == "time" { 1 } else { 60 }),
         traces: PathBuf::new(),
@@ -367,11 +407,16 @@ fn gains_nothing(implementation: Implementation, gain: Gain) -> Result<(), Faile
     for record in &records {
         let reason = record.failure.as_ref().map_or("", |failure| failure.reason.as_str());
         let is_right = match gain {
-            Denied => record.verdict == Verdict::Passed,
+            Denied => record.verdict == Verdict::Passed && !record.is_probe_missing,
+            Unseen => record.verdict == Verdict::Passed && record.is_probe_missing,
             Judged(verdict, why) => record.verdict == verdict && reason.contains(why),
         };
         if !is_right || reason.contains(BREACH) {
             return Err(format!("{record:#?}").into());
+        }
+        let length = format!("{record:?}").len();
+        if length > MAX_RECORD_BYTES {
+            return Err(format!("the record of a run has {length} bytes").into());
         }
     }
     let secret = fs::read_to_string(secret_path())?;

@@ -5,10 +5,11 @@
 //! PLACE/pristine    a target directory with the crates that all submissions share, built once
 //! PLACE/target      a copy of it, in which one submission is built; removed afterwards
 //! PLACE/programs    the programs that were built
+//! PLACE/lock        locked while a grader uses the place
 //! ```
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -27,7 +28,7 @@ const DEPENDENT: [&str; 4] = ["raft", "kvraft", "tests", "graded"];
 const MAX_LOG_BYTES: u64 = 64 << 10;
 /// How long building the crates that all submissions share may take, in real time.
 const PRISTINE_SECONDS: u64 = 1800;
-/// The version of the pristine build. Changing it makes existing ones be built again.
+/// The version of the pristine build. Existing builds of another version are built again.
 const FORMAT: &str = "1";
 
 /// The contents of source files, by their paths in the lab.
@@ -49,6 +50,8 @@ pub(super) struct Builder {
     jobs: usize,
     /// The lab's own sources of raft and kvraft.
     lab_sources: Sources,
+    /// Keeps other graders out of the place until it is closed.
+    _lock: File,
 }
 
 impl Builder {
@@ -62,6 +65,7 @@ impl Builder {
     ) -> Result<Builder, CommandError> {
         let cannot_use = |error| cannot_use(place, &error);
         fs::create_dir_all(place).map_err(cannot_use)?;
+        let lock = lock(place)?;
         let sandbox = BuildSandbox::new(place.canonicalize().map_err(cannot_use)?)?;
         let mut tree = Tree::of_sources(root).map_err(|error| cannot_use_sources(root, &error))?;
         tree.retain(|path| !path.starts_with("course/mutants/") && !path.starts_with(".cargo/"));
@@ -73,7 +77,7 @@ impl Builder {
         for package in ["raft", "kvraft"] {
             forbid_unsafe(&mut tree, package)?;
         }
-        let builder = Builder { sandbox, limits, jobs, lab_sources };
+        let builder = Builder { sandbox, limits, jobs, lab_sources, _lock: lock };
         let lines = tree.files().map(|(path, file)| format!("{path} {}\n", sha256(&file.content)));
         let version = builder.sandbox.compiler_version()?;
         let key = sha256((lines.collect::<String>() + &version + FORMAT).as_bytes());
@@ -213,6 +217,20 @@ impl Builder {
     }
 }
 
+/// Locks a place until the file is closed, at the latest by the system when the process ends.
+fn lock(place: &Path) -> Result<File, CommandError> {
+    let file = File::create(place.join("lock")).map_err(|error| cannot_use(place, &error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(CommandError::Usage(format!(
+            "another grader is at work in {}; wait until it has finished, or give this one a \
+             folder of its own with --work",
+            place.display()
+        ))),
+        Err(TryLockError::Error(error)) => Err(cannot_use(place, &error)),
+    }
+}
+
 /// Whether the file at this path comes from the submission during a build.
 fn is_submitted(path: &str) -> bool {
     DIRECTORIES
@@ -278,4 +296,23 @@ fn copy_with_times(from: &Path, to: &Path) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_has_one_grader_at_a_time() {
+        let place = std::env::temp_dir().join(format!("lab-grade-lock-{}", std::process::id()));
+        fs::create_dir_all(&place).unwrap();
+        let first = lock(&place).unwrap();
+        let Err(CommandError::Usage(error)) = lock(&place) else {
+            panic!("a second grader was let in");
+        };
+        assert!(error.contains("another grader") && error.contains("--work"), "{error}");
+        drop(first);
+        drop(lock(&place).unwrap());
+        fs::remove_dir_all(&place).unwrap();
+    }
 }

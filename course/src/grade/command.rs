@@ -11,9 +11,9 @@ use labraft::Verdict;
 use super::build::Builder;
 use super::config::Course;
 use super::grader::{Depth, Grader};
-use super::names::submission_names;
+use super::names::{CLASS_FILE, submission_names};
 use super::output::Output;
-use super::report::Reader;
+use super::report::{ClassTable, Reader};
 use super::{isolation, report, self_test};
 use lab::outcome::{CommandError, INTERRUPT, Outcome};
 use lab::session::{default_jobs, parse_jobs};
@@ -57,7 +57,7 @@ pub(crate) struct GradeArgs {
 }
 
 impl GradeArgs {
-    /// The verdict is `Passed` when every submission has a report, whatever its points.
+    /// The verdict is `Passed` when every submission was graded, whatever its points.
     pub(crate) fn run(self) -> Result<Outcome, CommandError> {
         let mut course = Course::read(&self.config).map_err(CommandError::Usage)?;
         if self.self_test {
@@ -91,7 +91,8 @@ impl GradeArgs {
         let output = self.output(grader.course);
         output.write_unfinished()?;
         let depth = if self.build_only { Depth::BuildOnly } else { Depth::Run };
-        let mut all = Vec::new();
+        let mut table = ClassTable::default();
+        let mut broken = Vec::new();
         for (name, path) in names.iter().zip(&self.submissions) {
             let began = now();
             let grade = grader.grade(name, path, depth);
@@ -99,14 +100,26 @@ impl GradeArgs {
             if INTERRUPT.load(Ordering::Relaxed) {
                 return Ok(Outcome::Interrupted);
             }
-            let grade = grade?;
+            // Whatever happened to this submission, the others are graded.
+            let grade = match grade {
+                Ok(grade) => grade,
+                Err(CommandError::OutputClosed) => return Err(CommandError::OutputClosed),
+                Err(CommandError::Usage(why) | CommandError::Internal(why)) => {
+                    broken.push(name.as_str());
+                    eprintln!("course: cannot grade {name}: {why}");
+                    grader.broken(name, why)
+                }
+            };
             let seconds = began.elapsed().as_secs_f64();
-            output.write(&grade, seconds)?;
+            output.write(&grade)?;
             writeln!(io::stdout(), "{}", report::line(&grade, seconds))?;
-            all.push(grade);
+            table.add(&grade);
         }
-        output.write_file(Path::new("class.csv"), &report::class(&all))?;
-        Ok(Outcome::Judged(Verdict::Passed))
+        output.write_file(Path::new(CLASS_FILE), table.text())?;
+        if broken.is_empty() {
+            return Ok(Outcome::Judged(Verdict::Passed));
+        }
+        Err(CommandError::Internal(format!("these were not graded: {}", broken.join(", "))))
     }
 
     fn output<'a>(&'a self, course: &'a Course) -> Output<'a> {

@@ -35,6 +35,8 @@ pub(crate) struct Course {
     /// Whether a single violation of a safety property costs all points of the test.
     #[serde(default = "yes")]
     pub(super) zero_on_safety: bool,
+    #[serde(default)]
+    pub(super) probe: ProbeRule,
     /// Steps for partial credit, as rising pairs: the share of the seeds that must pass, and the
     /// share of the points given for that. Without steps, points are proportional to the seeds that
     /// pass.
@@ -49,6 +51,17 @@ pub(crate) struct Course {
     pub(super) limits: Limits,
     #[serde(default)]
     pub(super) isolation: Isolation,
+}
+
+/// What a Raft's `probe` has to do with its points. By either rule nobody gains by leaving it out.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum ProbeRule {
+    /// A run in which a server does not answer `probe` has not passed.
+    #[default]
+    Required,
+    /// All runs are judged as if no Raft had a `probe`.
+    Ignored,
 }
 
 /// How many seeds each test is run under.
@@ -212,7 +225,8 @@ impl Course {
         }
         if !self.steps.is_sorted_by(|a, b| a.0 < b.0 && a.1 <= b.1) {
             return Err(
-                "steps: pairs must rise, the share of seeds first: [[0.5, 0.25], [1.0, 1.0]]"
+                "steps: the shares must increase from pair to pair; each pair is [share of seeds, share of \
+                 points], such as [[0.5, 0.25], [1.0, 1.0]]"
                     .into(),
             );
         }
@@ -270,6 +284,7 @@ mod tests {
         assert_eq!((course.seeds.public, course.seeds.hidden), (20, 200));
         assert_eq!(course.tests().count(), 51);
         assert_eq!(course.tests().map(|(_, points)| points).sum::<u32>(), 200);
+        assert_eq!(course.probe, ProbeRule::Required);
         assert!(course.zero_on_safety && !course.publish && course.steps.is_empty());
         assert_eq!(course.isolation.require, [Layer::Landlock, Layer::Seccomp]);
     }
@@ -290,11 +305,12 @@ mod tests {
             ("[seeds]\nsecret = 3", "unknown field `secret`"),
             ("[limits]\nrun_seconds = \"3\"", "line 3"),
             ("[limits]\nrun_seconds = 0", "run_seconds is 0"),
+            ("probe = \"optional\"", "expected `required` or `ignored`"),
             ("parts = [\"2E\"]", "no part \"2E\""),
             ("parts = []", "at least one part"),
             ("[points]\nInitialElection2B = 3", "no test \"InitialElection2B\""),
             ("parts = [\"2A\"]\n[points]\nBackup2B = 3", "not in a part that is graded"),
-            ("steps = [[1.0, 1.0], [0.5, 0.5]]", "must rise"),
+            ("steps = [[1.0, 1.0], [0.5, 0.5]]", "must increase"),
             ("steps = [[0.5, 1.5]]", "between 0 and 1"),
             ("[seeds]\npublic = 0\nhidden = 0", "at least 1"),
             ("[isolation]\nrequire = [\"moat\"]", "moat"),
@@ -304,6 +320,22 @@ mod tests {
             assert!(error.contains(hint), "{text}: {error}");
         }
         assert!(Course::parse("", Path::new("")).unwrap_err().contains("secret"));
+    }
+
+    #[test]
+    fn a_damaged_file_is_read_or_refused() {
+        let whole = "secret = \"key\"\nparts = [\"2A\", \"3B\"]\npublish = true\n\
+                     steps = [[0.5, 0.25], [1.0, 1.0]]\n[seeds]\npublic = 20\nhidden = 200\n\
+                     [points]\nInitialElection2A = 10\n[limits]\nrun_seconds = 20\n\
+                     run_memory_mib = 999\ntotal_minutes = 30\n\
+                     [isolation]\nrequire = [\"landlock\"]\nuser = 65534\n";
+        Course::parse(whole, Path::new("")).unwrap();
+        for copy in lab::damage::damaged(whole.as_bytes()) {
+            let Ok(text) = String::from_utf8(copy) else { continue };
+            if let Ok(course) = Course::parse(&text, Path::new("")) {
+                assert!(course.tests().map(|(_, points)| u64::from(points)).sum::<u64>() < 1 << 40);
+            }
+        }
     }
 
     #[test]

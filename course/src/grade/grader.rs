@@ -14,6 +14,11 @@ use lab::outcome::CommandError;
 use lab::submit::forbidden_words;
 use lab::submit::submission::{BOUNDS, Submission};
 
+/// The most findings of an audit that are listed for a run. There is at most one of each kind.
+const MOST_FINDINGS: usize = 10;
+/// The longest finding that is listed, in characters.
+const LONGEST_FINDING: usize = 600;
+
 /// Grades submissions, one after the other, for one course.
 pub(super) struct Grader<'a> {
     pub(super) course: &'a Course,
@@ -38,6 +43,23 @@ struct Results {
     raft: Option<ResultsByTest>,
     kv_on_own_raft: Option<ResultsByTest>,
     kv_on_lab_raft: Option<ResultsByTest>,
+}
+
+impl Results {
+    /// What the audits of all programs found, one finding per line.
+    fn unexplained(&self) -> Vec<String> {
+        let programs = [&self.raft, &self.kv_on_own_raft, &self.kv_on_lab_raft];
+        let results = programs.into_iter().flatten().flat_map(ResultsByTest::values).flatten();
+        let mut lines = Vec::new();
+        for record in results.filter_map(|result| result.record.as_ref()) {
+            // The findings come from a process in which the submission ran.
+            for finding in record.findings.iter().take(MOST_FINDINGS) {
+                let text: String = finding.to_string().chars().take(LONGEST_FINDING).collect();
+                lines.push(format!("{}, seed {}: {text}", record.test, record.seed));
+            }
+        }
+        lines
+    }
 }
 
 impl Grader<'_> {
@@ -70,10 +92,17 @@ impl Grader<'_> {
             return Ok(self.without_runs(grade, "it was only built"));
         }
         let results = self.run(&programs)?;
+        grade.unexplained = results.unexplained();
         let tests = self.course.tests();
         grade.tests =
             tests.map(|(test, most)| self.grade_test(&submission, &results, test, most)).collect();
         Ok(grade)
+    }
+
+    /// The grade of a submission that the grader could not grade, for the reason `why`.
+    pub(super) fn broken(&self, name: &str, why: String) -> SubmissionGrade {
+        let grade = SubmissionGrade::new(name, self.isolation.clone());
+        self.without_runs(SubmissionGrade { broken: Some(why), ..grade }, "the grader broke")
     }
 
     /// Completes a grade with no points in any test, for the reason `why`.

@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 
 use lab::outcome::CommandError;
 
+/// The file for the whole class, beside the folders of the submissions.
+pub(super) const CLASS_FILE: &str = "class.csv";
+
 const ARCHIVE_SUFFIXES: [&str; 4] = [".tar.gz", ".tgz", ".tar", ".zip"];
 
 /// A name for each submission, in order.
@@ -17,20 +20,18 @@ pub(super) fn submission_names(submissions: &[PathBuf]) -> Result<Vec<String>, C
     let mut names = Vec::new();
     for path in submissions {
         if path.symlink_metadata().is_err() {
-            return Err(CommandError::Usage(format!("submission {} not found", path.display())));
+            return Err(CommandError::Usage(format!("submission {path:?} not found")));
         }
         let name = submission_name(path);
         if name.is_empty() {
             return Err(CommandError::Usage(format!(
-                "submission {} has no name that could be used for its report",
-                path.display()
+                "submission {path:?} has no name that could be used for its report"
             )));
         }
         if !seen.insert(name.to_lowercase()) {
             return Err(CommandError::Usage(format!(
-                "two submissions are called {name:?} (the second one is {}): give them different \
-                 names, because their reports are named after them",
-                path.display()
+                "two submissions are called {name:?} (the second one is {path:?}): give them \
+                 different names, because their reports are named after them"
             )));
         }
         names.push(name);
@@ -45,7 +46,10 @@ fn submission_name(path: &Path) -> String {
     let file_name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let stem = ARCHIVE_SUFFIXES.iter().find_map(|suffix| file_name.strip_suffix(suffix));
     let name: String = stem.unwrap_or(&file_name).chars().map(harmless).collect();
-    name.trim_start_matches('.').to_string()
+    let name = name.trim_start_matches('.');
+    // On some file systems, names in capitals are the same names.
+    let is_taken = name.eq_ignore_ascii_case(CLASS_FILE);
+    if is_taken { format!("{name}_") } else { name.to_string() }
 }
 
 fn harmless(c: char) -> char {
@@ -64,6 +68,10 @@ mod tests {
             ("in/.hidden", "hidden"),
             ("in/a b|c", "a_b_c"),
             ("in/lab.2", "lab.2"),
+            ("in/a\u{202e}b.zip", "a_b"),
+            // Its reports must not be where the class's file is.
+            ("in/class.csv.zip", "class.csv_"),
+            ("in/Class.CSV.tar.gz", "Class.CSV_"),
         ] {
             assert_eq!(submission_name(Path::new(path)), name);
         }

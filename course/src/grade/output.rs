@@ -32,8 +32,9 @@ impl Output<'_> {
             .map_err(|error| cannot_write(path, &error))
     }
 
-    /// Writes all reports on one submission; `seconds` is how long grading took.
-    pub(super) fn write(&self, grade: &SubmissionGrade, seconds: f64) -> Result<(), CommandError> {
+    /// Writes all reports on one submission. One that the grader could not grade is reported neither
+    /// to Gradescope, where it stays unfinished, nor to GitHub Classroom.
+    pub(super) fn write(&self, grade: &SubmissionGrade) -> Result<(), CommandError> {
         let folder = Path::new(&grade.name);
         // Suspicious words are for the teacher, even when hidden seeds are published.
         let for_student = SubmissionGrade { suspicious: Vec::new(), ..grade.clone() };
@@ -42,12 +43,12 @@ impl Output<'_> {
         let teacher = report::page(grade, self.course, Reader::Teacher);
         self.write_file(&folder.join("teacher.md"), &teacher)?;
         self.write_file(&folder.join("junit.xml"), &report::junit(grade, self.student_sees))?;
-        let results = format!("{:#}\n", report::gradescope(grade, self.student_sees, seconds));
+        let results = format!("{:#}\n", report::gradescope(grade, self.student_sees));
         self.write_file(&folder.join("results.json"), &results)?;
-        if let Some(path) = self.gradescope {
+        if let Some(path) = self.gradescope.filter(|_| grade.broken.is_none()) {
             fs::write(path, &results).map_err(|error| cannot_write(path, &error))?;
         }
-        if self.to_classroom {
+        if self.to_classroom && grade.broken.is_none() {
             write_step_output(&report::classroom(grade, self.student_sees).to_string())?;
         }
         self.write_file(&folder.join("runs.jsonl"), &run_records(grade)?)

@@ -1,13 +1,14 @@
 //! Points of tests and of submissions.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt;
 
 use lab::records::RunRecord;
-use labraft::{Part, Property, Test, Verdict};
+use labraft::{CauseKind, Part, Property, Test, Verdict};
 
 use super::config::Course;
-use super::runs::SeedResult;
+use super::runs::{NO_PROBE, SeedResult};
 use super::seeds::SeedKind;
 
 /// Points, counted in hundredths. Integers make sums and comparisons exact.
@@ -84,7 +85,7 @@ impl TestGrade {
         TestGrade { test, most, points, results, on: None, missing: None, zeroed_by }
     }
 
-    /// A grade without points for a test that was not run, for the reason `why`.
+    /// A grade of 0 points for a test that was not run; `why` is the reason.
     pub(super) fn missing(test: &'static Test, most: u32, why: String) -> TestGrade {
         TestGrade {
             test,
@@ -125,15 +126,30 @@ impl TestGrade {
         self.points == self.most && self.missing.is_none()
     }
 
-    /// The properties or expectations that failed, and how often. They reveal nothing about any
-    /// single run, so students may see them even for hidden seeds.
-    pub(super) fn reasons(&self, kind: SeedKind) -> BTreeMap<String, usize> {
-        let mut reasons = BTreeMap::new();
-        for result in self.failed(kind) {
-            *reasons.entry(reason(result.record.as_ref())).or_default() += 1;
-        }
-        reasons
+    /// What went wrong under these seeds, and how often, the most frequent first.
+    pub(super) fn reasons(&self, kind: SeedKind) -> Vec<(String, usize)> {
+        sorted_by_count(self.failed(kind).map(|result| reason(result.record.as_ref())))
     }
+
+    /// The most frequent kind of failure under hidden seeds, in one of [`class`]'s fixed texts. This
+    /// is all that students are told about how hidden runs failed: docs/course/grading.md counts the
+    /// bits.
+    pub(super) fn hidden_class(&self) -> Option<&'static str> {
+        let classes = self.failed(SeedKind::Hidden).map(|result| class(result.record.as_ref()));
+        sorted_by_count(classes).first().map(|&(class, _)| class)
+    }
+}
+
+/// The different values with their numbers, the most frequent first, and equally frequent ones in
+/// their order.
+fn sorted_by_count<T: Ord>(values: impl Iterator<Item = T>) -> Vec<(T, usize)> {
+    let mut counts = BTreeMap::new();
+    for value in values {
+        *counts.entry(value).or_default() += 1;
+    }
+    let mut counts: Vec<(T, usize)> = counts.into_iter().collect();
+    counts.sort_by_key(|&(_, count)| Reverse(count));
+    counts
 }
 
 /// The points for `passed` of `all` seeds, by the course's steps.
@@ -152,19 +168,53 @@ fn points(steps: &[(f64, f64)], most: u32, passed: u64, all: u64) -> Points {
     Points(step.map_or(0, |&(_, points)| (most as f64 * points).round() as u64))
 }
 
-/// The safety property that a run violated.
-fn safety(record: &RunRecord) -> Option<Property> {
+/// The property that a run violated.
+fn property(record: &RunRecord) -> Option<Property> {
     let failure = record.failure.as_ref().filter(|_| record.verdict == Verdict::Failed)?;
     failure.cause.kind.property()
 }
 
-/// Why a run did not pass, without anything specific to this run.
+/// The safety property that a run violated.
+fn safety(record: &RunRecord) -> Option<Property> {
+    property(record).filter(|property| property.is_safety())
+}
+
+/// Why a run did not pass, without its numbers and values. It may contain text from the submission,
+/// such as the place of a panic.
 fn reason(record: Option<&RunRecord>) -> String {
     let Some(record) = record else { return "not run".into() };
-    match (record.verdict, safety(record), &record.failure) {
+    match (record.verdict, property(record), &record.failure) {
         (_, Some(property), _) => property.title().into(),
         (Verdict::Failed | Verdict::Unknown, _, Some(failure)) => failure.cause.kind.to_string(),
         (verdict, ..) => verdict.name().into(),
+    }
+}
+
+/// The kind of failure of a run that did not pass: the title of a property, or one of the texts
+/// below. It has no text, number or place that the code under test could have chosen.
+fn class(record: Option<&RunRecord>) -> &'static str {
+    let Some(record) = record else { return "not run" };
+    let kind = record.failure.as_ref().map(|failure| &failure.cause.kind);
+    match (record.verdict, kind) {
+        (Verdict::Failed | Verdict::Unknown, Some(kind)) => kind_class(kind),
+        (verdict, _) => verdict.name(),
+    }
+}
+
+fn kind_class(kind: &CauseKind) -> &'static str {
+    match kind {
+        CauseKind::Property { property } => property.title(),
+        CauseKind::Expectation { expectation } if expectation == NO_PROBE => NO_PROBE,
+        CauseKind::Expectation { .. } => "an expectation of the test was not met",
+        CauseKind::Panic { .. } => "panicked",
+        CauseKind::Limit { .. } => "a limit of the run was reached",
+        CauseKind::Stuck => "stuck",
+        CauseKind::Stopped => "stopped",
+        CauseKind::Forbidden { .. } => "did something that a simulation cannot repeat",
+        CauseKind::UnknownMethod { .. } => "called a method that the server does not have",
+        CauseKind::Undecided => "undecided",
+        CauseKind::Crash { .. } => "crashed",
+        CauseKind::Hang => "hung",
     }
 }
 
@@ -174,6 +224,8 @@ pub(super) struct SubmissionGrade {
     pub(super) name: String,
     /// The SHA-256 that identifies the sources; empty when they could not be read.
     pub(super) digest: String,
+    /// Why the grader could not grade it, which is not the submission's fault.
+    pub(super) broken: Option<String>,
     /// Why it was not graded, with one reason per line.
     pub(super) refused: Vec<String>,
     /// The entries of the submission that are not used, one per line, with the reason.
@@ -182,6 +234,9 @@ pub(super) struct SubmissionGrade {
     pub(super) compiler: Vec<String>,
     /// The places in the sources with words that a teacher should look at.
     pub(super) suspicious: Vec<String>,
+    /// What an audit found in the runs: how servers or clients knew more than they were told, one per
+    /// line.
+    pub(super) unexplained: Vec<String>,
     /// A line on the sandbox layers that were around the runs.
     pub(super) isolation: String,
     pub(super) tests: Vec<TestGrade>,
@@ -193,10 +248,12 @@ impl SubmissionGrade {
         SubmissionGrade {
             name: name.into(),
             digest: String::new(),
+            broken: None,
             refused: Vec::new(),
             ignored: Vec::new(),
             compiler: Vec::new(),
             suspicious: Vec::new(),
+            unexplained: Vec::new(),
             isolation,
             tests: Vec::new(),
         }
@@ -223,9 +280,22 @@ impl SubmissionGrade {
         parts
     }
 
+    /// In how many of the finished runs on the submission's own Raft every server answered `probe`,
+    /// and how many such runs there are.
+    pub(super) fn probed_runs(&self) -> (usize, usize) {
+        let own = self.tests.iter().filter(|test| test.on != Some(RaftOf::Lab));
+        let records = own.flat_map(|test| &test.results).filter_map(|run| run.record.as_ref());
+        // A run that ended its process said nothing about this.
+        let finished = records.filter(|record| !record.fingerprint.is_empty());
+        let missing: Vec<bool> = finished.map(|record| record.is_probe_missing).collect();
+        (missing.iter().filter(|is_missing| !**is_missing).count(), missing.len())
+    }
+
     /// The status in `class.csv`.
     pub(super) fn status(&self) -> &'static str {
-        if !self.refused.is_empty() {
+        if self.broken.is_some() {
+            "not graded"
+        } else if !self.refused.is_empty() {
             "refused"
         } else if !self.compiler.is_empty() {
             "does not build"

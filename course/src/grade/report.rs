@@ -1,26 +1,32 @@
 //! The contents of the reports on a submission: for the student, for the teacher, for programs.
 //!
-//! Until the course publishes its hidden seeds, a student sees how many of them passed, and which
-//! properties or expectations failed under the others. There is no time in a report except where a
-//! format asks for one, so that grading a submission again gives the same reports.
+//! Until the course publishes its hidden seeds, a student sees how many of them passed, and how most of
+//! the others failed, in one of a fixed list of texts. There is no time in a report, so that grading a
+//! submission again gives the same reports, and a time tells nothing about hidden runs.
 
 use std::fmt::Write;
 
 use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
 use serde_json::{Value, json};
 
+use lab::submit::submission::is_printable;
+
 use super::points::{PartGrade, Points, RaftOf, SubmissionGrade, TestGrade};
 use super::runs::SeedResult;
 use super::seeds::SeedKind;
 
-/// The most failed seeds of each kind that are shown for a test.
+/// At most this many failed seeds of each kind are shown for a test.
 const SEEDS_SHOWN: usize = 5;
+/// The most reasons that are shown for a test. A submission can fail in as many ways as there are
+/// runs.
+const REASONS_SHOWN: usize = 10;
 const WRITING_TO_A_STRING: &str = "writing to a string cannot fail";
 
 /// The reader of a report, who decides what it says about hidden seeds.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(super) enum Reader {
-    /// Sees the properties and expectations that failed, with counts.
+    /// Sees everything about public seeds, and of hidden ones how many passed and how most others
+    /// failed.
     Student,
     /// Sees everything.
     Teacher,
@@ -47,7 +53,7 @@ pub(super) fn page(grade: &SubmissionGrade, course: &str, reader: Reader) -> Str
     writeln!(text, "{}. Submission {}.\n", inline(course), &grade.digest)
         .expect(WRITING_TO_A_STRING);
     for note in notes(grade, reader) {
-        writeln!(text, "{}:\n\n{}", note.title, block(note.lines)).expect(WRITING_TO_A_STRING);
+        writeln!(text, "{}:\n\n{}", note.title, block(&note.lines)).expect(WRITING_TO_A_STRING);
     }
     text += &points_table(grade);
     for test in &grade.tests {
@@ -81,30 +87,58 @@ fn points_table(grade: &SubmissionGrade) -> String {
 }
 
 /// A remark on the whole submission.
-struct Note<'a> {
+struct Note {
     title: &'static str,
-    lines: &'a [String],
+    lines: Vec<String>,
 }
 
-fn notes(grade: &SubmissionGrade, reader: Reader) -> Vec<Note<'_>> {
+fn notes(grade: &SubmissionGrade, reader: Reader) -> Vec<Note> {
     let mut notes = vec![
-        Note { title: "It was not graded", lines: &grade.refused },
-        Note { title: "Not used", lines: &grade.ignored },
-        Note { title: "Output of the compiler", lines: &grade.compiler },
+        Note { title: "The grader could not grade it", lines: broken(grade, reader) },
+        Note { title: "Not graded", lines: grade.refused.clone() },
+        Note { title: "Not used", lines: grade.ignored.clone() },
+        Note { title: "Output of the compiler", lines: grade.compiler.clone() },
     ];
     if reader == Reader::Teacher {
         notes.push(Note {
             title: "Please look at these places, where servers could share state or reach out of \
                     the simulation",
-            lines: &grade.suspicious,
+            lines: grade.suspicious.clone(),
+        });
+        notes.push(Note { title: "Whether its Raft shows its inside", lines: probes(grade) });
+        notes.push(Note {
+            title: "Please look at these runs, in which a server or a client knew more than it was told",
+            lines: grade.unexplained.clone(),
         });
         notes.push(Note {
             title: "Sandbox layers around the runs",
-            lines: std::slice::from_ref(&grade.isolation),
+            lines: vec![grade.isolation.clone()],
         });
     }
     notes.retain(|note| !note.lines.is_empty());
     notes
+}
+
+/// What went wrong in the grader. The student needs to know only that it did.
+fn broken(grade: &SubmissionGrade, reader: Reader) -> Vec<String> {
+    let Some(why) = &grade.broken else { return Vec::new() };
+    let mut lines = vec!["This is not the submission's fault. Please ask the course staff.".into()];
+    if reader == Reader::Teacher {
+        lines.push(why.clone());
+    }
+    lines
+}
+
+/// How many runs of the submission's own Raft could be looked into.
+fn probes(grade: &SubmissionGrade) -> Vec<String> {
+    let (answered, all) = grade.probed_runs();
+    let line = match answered {
+        _ if all == 0 => return Vec::new(),
+        _ if answered == all => format!("it answers `probe` in all {all} runs"),
+        0 => format!("it does not answer `probe` in any of {all} runs"),
+        _ => format!("it answers `probe` in {answered} of {all} runs only"),
+    };
+    vec![line]
 }
 
 /// How many of the seeds of this kind passed, such as `19/20`; empty if there are none.
@@ -131,12 +165,18 @@ fn failures(test: &TestGrade, reader: Reader) -> Vec<String> {
         if failed.is_empty() {
             continue;
         }
-        lines.push(format!("{} {} seeds did not pass:", failed.len(), kind.name()));
-        for (reason, count) in test.reasons(kind) {
+        if kind == SeedKind::Hidden && reader == Reader::Student {
+            lines.extend(hidden_failures(test, failed.len()));
+            continue;
+        }
+        let seeds = if failed.len() == 1 { "seed" } else { "seeds" };
+        lines.push(format!("{} {} {seeds} did not pass:", failed.len(), kind.name()));
+        let reasons = test.reasons(kind);
+        for (reason, count) in reasons.iter().take(REASONS_SHOWN) {
             lines.push(format!("  {count:5} x {reason}"));
         }
-        if kind == SeedKind::Hidden && reader == Reader::Student {
-            continue;
+        if let Some(more) = reasons.len().checked_sub(REASONS_SHOWN + 1) {
+            lines.push(format!("  and {} other reasons", more + 1));
         }
         for result in failed.into_iter().take(SEEDS_SHOWN) {
             lines.extend(failed_seed(test.test.name, result));
@@ -148,7 +188,17 @@ fn failures(test: &TestGrade, reader: Reader) -> Vec<String> {
     lines
 }
 
-/// Describes, line by line, the run under a seed that did not pass.
+/// What a student sees of the hidden seeds that did not pass.
+fn hidden_failures(test: &TestGrade, failed: usize) -> Vec<String> {
+    let class = test.hidden_class().unwrap_or("not run");
+    let seeds = if failed == 1 { "seed" } else { "seeds" };
+    vec![
+        format!("{failed} hidden {seeds} did not pass; what happened most often: {class}"),
+        format!("  look for a seed like that: cargo lab run {} --seeds 1000", test.test.name),
+    ]
+}
+
+/// Describes, line by line, the run with a seed that did not pass.
 fn failed_seed(test: &str, result: &SeedResult) -> Vec<String> {
     let seed = result.seed.value;
     let Some(record) = &result.record else { return vec![format!("  seed {seed} was not run")] };
@@ -173,13 +223,14 @@ fn block(lines: &[String]) -> String {
     lines.map(|line| format!("    {}\n", printable(line).trim_end())).collect()
 }
 
-/// The text without control characters, which could control a terminal and are not allowed in XML.
+/// The text without characters that could control a terminal or change the order of the others, some
+/// of which are not allowed in XML.
 fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect()
+    text.chars().map(|c| if c == '\n' || is_printable(c) { c } else { ' ' }).collect()
 }
 
 /// Gradescope's `results.json`.
-pub(super) fn gradescope(grade: &SubmissionGrade, reader: Reader, seconds: f64) -> Value {
+pub(super) fn gradescope(grade: &SubmissionGrade, reader: Reader) -> Value {
     let mut output = String::new();
     for note in notes(grade, Reader::Student) {
         output += &format!("{}:\n{}\n", note.title, printable(&note.lines.join("\n")));
@@ -200,7 +251,6 @@ pub(super) fn gradescope(grade: &SubmissionGrade, reader: Reader, seconds: f64) 
         }
     }
     json!({
-        "execution_time": seconds.round(),
         "output": output,
         "output_format": "text",
         "stdout_visibility": "hidden",
@@ -253,24 +303,37 @@ pub(super) fn junit(grade: &SubmissionGrade, reader: Reader) -> String {
     report.to_string().unwrap_or_else(|error| format!("<!-- {error} -->\n"))
 }
 
-/// `class.csv`, with one line for each submission.
-pub(super) fn class(all: &[SubmissionGrade]) -> String {
-    let Some(first) = all.first() else { return String::new() };
-    let mut head = vec!["submission".to_string(), "status".into(), "points".into(), "of".into()];
-    head.extend(first.parts().iter().map(|part| part.part.name().to_string()));
-    head.extend(first.tests.iter().map(|test| test.test.name.to_string()));
-    head.push("digest".into());
-    let mut text = row(&head);
-    for grade in all {
+/// `class.csv`, with a line for each submission. Only the lines are kept, since the runs of a class are
+/// too many for the memory.
+#[derive(Default)]
+pub(super) struct ClassTable(String);
+
+impl ClassTable {
+    pub(super) fn text(&self) -> &str {
+        &self.0
+    }
+
+    pub(super) fn add(&mut self, grade: &SubmissionGrade) {
+        if self.0.is_empty() {
+            self.0 += &row(&head(grade));
+        }
         let mut points = vec![grade.points(), grade.most()];
         points.extend(grade.parts().iter().map(PartGrade::points));
         points.extend(grade.tests.iter().map(|test| test.points));
         let mut cells = vec![cell(&grade.name), grade.status().into()];
         cells.extend(points.iter().map(Points::to_string));
         cells.push(grade.digest.clone());
-        text += &row(&cells);
+        self.0 += &row(&cells);
     }
-    text
+}
+
+/// The names of the columns, which are the same for all submissions.
+fn head(grade: &SubmissionGrade) -> Vec<String> {
+    let mut head = vec!["submission".to_string(), "status".into(), "points".into(), "of".into()];
+    head.extend(grade.parts().iter().map(|part| part.part.name().to_string()));
+    head.extend(grade.tests.iter().map(|test| test.test.name.to_string()));
+    head.push("digest".into());
+    head
 }
 
 /// Escapes a name so that a spreadsheet takes it neither for a formula nor for several cells.
@@ -313,98 +376,4 @@ pub(super) fn classroom(grade: &SubmissionGrade, reader: Reader) -> Value {
 }
 
 #[cfg(test)]
-mod tests {
-    use lab::records::{Build, FailureRecord, RunRecord};
-    use labraft::{CauseKind, Property, Test, Verdict};
-
-    use super::super::config::Course;
-    use super::super::runs::SeedResult;
-    use super::super::seeds::Seed;
-    use super::*;
-    use ::tests::SUITE;
-
-    fn record(test: &Test, seed: u64, verdict: Verdict, failure: &FailureRecord) -> RunRecord {
-        let failure = FailureRecord { at: Some(1.5), ..failure.clone() };
-        let record =
-            RunRecord::ended((test.name, seed), "reference", verdict, failure, &Build::default());
-        let failure = record.failure.clone().filter(|_| verdict != Verdict::Passed);
-        RunRecord { failure, cpu_ms: seed as f64, ..record }
-    }
-
-    fn failure(reason: &str) -> FailureRecord {
-        FailureRecord::new(reason, CauseKind::expectation(reason))
-    }
-
-    const HIDDEN: u64 = 987_654_321_987;
-
-    /// A grade of the first test: under the public seed 0 it passed, and under a hidden one it did
-    /// not.
-    fn grade(verdict: Verdict, failure: &FailureRecord, zero_on_safety: bool) -> SubmissionGrade {
-        let text =
-            format!("secret = \"key\"\nparts = [\"2A\"]\nzero_on_safety = {zero_on_safety}\n");
-        let course: Course = toml::from_str(&text).unwrap();
-        let test = &SUITE[0];
-        let result = |value, kind, verdict| SeedResult {
-            seed: Seed { value, kind },
-            record: Some(record(test, value, verdict, failure)),
-        };
-        let results = vec![
-            result(0, SeedKind::Public, Verdict::Passed),
-            result(HIDDEN, SeedKind::Hidden, verdict),
-        ];
-        SubmissionGrade {
-            name: "=alice, \"B\"".into(),
-            digest: "d".into(),
-            refused: Vec::new(),
-            ignored: vec!["\"raft/a\": ```\n# It passed".into()],
-            compiler: Vec::new(),
-            suspicious: vec!["raft/src/lib.rs:1:1: `static`".into()],
-            isolation: "isolation: limits".into(),
-            tests: vec![TestGrade::of(&course, test, 6, results)],
-        }
-    }
-
-    #[test]
-    fn students_see_no_hidden_seed_before_it_is_published() {
-        let failure = failure("expected one leader, got none");
-        let grade = grade(Verdict::Failed, &failure, true);
-        assert_eq!(grade.points(), Points(300));
-        let all = |reader| {
-            let json = gradescope(&grade, reader, 1.0).to_string();
-            let classroom = classroom(&grade, reader).to_string();
-            [page(&grade, "Raft", reader), json, junit(&grade, reader), classroom]
-        };
-        for text in all(Reader::Student) {
-            assert!(text.contains("1 x expected one leader, got none"), "{text}");
-            assert!(!text.contains(&HIDDEN.to_string()) && !text.contains("1.500000"), "{text}");
-            assert!(!text.contains("static"), "{text}");
-        }
-        for text in all(Reader::Teacher) {
-            assert!(text.contains(&format!("--seed {HIDDEN}")), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_safety_violation_takes_all_points_if_the_course_says_so() {
-        let kind = CauseKind::Property { property: Property::ElectionSafety };
-        let two_leaders = FailureRecord::new("term 3 has leaders [0, 1]", kind);
-        let zeroed = grade(Verdict::Failed, &two_leaders, true);
-        assert_eq!(zeroed.points(), Points(0));
-        assert!(page(&zeroed, "Raft", Reader::Student).contains("was violated: Election Safety\n"));
-        assert_eq!(grade(Verdict::Failed, &two_leaders, false).points(), Points(300));
-        // A process that crashes may have printed anything, so its words do not prove a violation.
-        assert_eq!(grade(Verdict::Crashed, &two_leaders, true).points(), Points(300));
-    }
-
-    #[test]
-    fn text_from_a_submission_cannot_change_the_structure_of_a_report() {
-        let failure = failure("</testcase>\u{1b}[2J\n# 100 points");
-        let grade = grade(Verdict::Failed, &failure, true);
-        let text = page(&grade, "Raft", Reader::Teacher);
-        assert!(!text.contains("\n#  100") && !text.contains("\n# It") && !text.contains('\u{1b}'));
-        let xml = junit(&grade, Reader::Student);
-        assert!(!xml.contains("\u{1b}") && xml.matches("</testcase>").count() == 1, "{xml}");
-        let table = class(std::slice::from_ref(&grade));
-        assert!(table.contains("\n\"'=alice, \"\"B\"\"\",graded,3,6,3,3,d\n"), "{table}");
-    }
-}
+mod tests;

@@ -7,20 +7,24 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use lab::conditions::Conditions;
+use lab::failure_record::FailureRecord;
 use lab::records::{Build, RunRecord};
-use lab::workers::{Pair, Pool, Settings};
-use labraft::{Test, Verdict};
+use lab::workers::{Audited, Pair, Pool, Settings};
+use labraft::{CauseKind, Test, Verdict, Without};
 
-use super::config::{Course, Limits};
-use super::seeds::Seed;
+use super::config::{Course, Limits, ProbeRule};
+use super::seeds::{Seed, SeedKind};
 use graded::sandbox::WorkerRights;
 use lab::outcome::{CommandError, INTERRUPT};
 
-/// The result of a test under one seed.
+/// The cause of a run that did not pass only because its Raft does not show its inside.
+pub(super) const NO_PROBE: &str = "a server does not answer `probe`";
+
+/// The result of a test with one seed.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct SeedResult {
     pub(super) seed: Seed,
-    /// `None` if the test was not run under this seed, which counts as failed.
+    /// `None` if the test was not run with this seed; that counts as a failure.
     pub(super) record: Option<RunRecord>,
 }
 
@@ -75,10 +79,12 @@ pub(super) fn run(
     // Not `INTERRUPT`: the pool sets this flag if a worker cannot be started, which should not end
     // the whole command.
     let stop = AtomicBool::new(false);
-    let pool = Pool::new(settings(program, course, limits), &stop);
+    let audited = Audited::Only(plan.iter().filter_map(audited_run).collect());
+    let settings = Settings { audited, ..settings(program, course, limits) };
+    let pool = Pool::new(settings, &stop);
     let mut records: BTreeMap<(String, u64), RunRecord> = BTreeMap::new();
     let ran = pool.run(pairs, jobs, |answer| {
-        let record = answer.record;
+        let record = judged(answer.record, course.probe);
         if record.verdict == Verdict::Hung {
             hung.add(&record.test);
         }
@@ -90,6 +96,34 @@ pub(super) fn run(
         results.insert(test.name, in_order(test, seeds, &mut records, limits));
     }
     Ok(results)
+}
+
+/// The run of a test that is audited: the first one with a hidden seed, if there is any.
+fn audited_run((test, seeds): &(&'static Test, Vec<Seed>)) -> Option<(&'static str, u64)> {
+    let hidden = seeds.iter().find(|seed| seed.kind == SeedKind::Hidden);
+    Some((test.name, hidden.or(seeds.first())?.value))
+}
+
+/// A run's record as the grader takes it. What a worker says of a failure is bounded here too, because
+/// a worker may be in the hands of a submission.
+fn judged(record: RunRecord, rule: ProbeRule) -> RunRecord {
+    let failure = record.failure.map(FailureRecord::bounded);
+    let has_passed = matches!(record.verdict, Verdict::Passed | Verdict::Missed);
+    if rule == ProbeRule::Required && record.is_probe_missing && has_passed {
+        let reason = format!("{NO_PROBE}, so that its inside could not be checked");
+        let failure = FailureRecord::new(reason, CauseKind::expectation(NO_PROBE));
+        return RunRecord { verdict: Verdict::Failed, failure: Some(failure), ..record };
+    }
+    RunRecord { failure, ..record }
+}
+
+/// What runs are judged by.
+fn conditions(rule: ProbeRule) -> Conditions {
+    let without = match rule {
+        ProbeRule::Required => Without::NOTHING,
+        ProbeRule::Ignored => Without::probe(),
+    };
+    Conditions { without, ..Conditions::default() }
 }
 
 /// A test's results in the order of its seeds. Seeds after too many hung runs count as not run even
@@ -126,7 +160,8 @@ fn settings(program: &Path, course: &Course, limits: Limits) -> Settings {
         // Only its name is used, in records: the worker runs the implementation built into it.
         implementation: raft::REFERENCE,
         command,
-        conditions: Conditions::default(),
+        conditions: conditions(course.probe),
+        audited: Audited::Nothing,
         memory_bytes: limits.run_memory_mib << 20,
         wall_limit: Duration::from_secs(limits.run_seconds),
         traces: std::path::PathBuf::new(),
@@ -143,12 +178,39 @@ fn now() -> Instant {
 
 #[cfg(test)]
 mod tests {
-    use lab::records::FailureRecord;
-    use labraft::CauseKind;
-
-    use super::super::seeds::SeedKind;
     use super::*;
     use ::tests::SUITE;
+
+    #[test]
+    fn a_run_without_a_probe_gains_nothing_by_either_rule() {
+        let stuck = FailureRecord::new("", CauseKind::Stuck);
+        let failed =
+            RunRecord::ended((SUITE[0].name, 0), "", Verdict::Failed, stuck, &Build::default());
+        let passed = RunRecord { verdict: Verdict::Passed, failure: None, ..failed.clone() };
+        let blind = RunRecord { is_probe_missing: true, ..passed.clone() };
+        // Required: what no check could see into has not passed.
+        let required = |record: &RunRecord| judged(record.clone(), ProbeRule::Required);
+        assert_eq!(required(&passed), passed);
+        assert_eq!(required(&failed), failed);
+        let record = required(&blind);
+        assert_eq!(record.verdict, Verdict::Failed);
+        assert_eq!(record.failure.unwrap().cause.kind, CauseKind::expectation(NO_PROBE));
+        let crashed = RunRecord { is_probe_missing: true, ..failed.clone() };
+        assert_eq!(required(&crashed), crashed);
+        // Ignored: all runs are judged without.
+        assert_eq!(judged(blind.clone(), ProbeRule::Ignored), blind);
+        assert!(!conditions(ProbeRule::Ignored).without.has_probes());
+        assert!(conditions(ProbeRule::Required).without.is_empty());
+    }
+
+    #[test]
+    fn what_a_worker_says_is_bounded_by_the_grader() {
+        let flood = FailureRecord::new("x".repeat(20 << 20), CauseKind::Stuck);
+        let record =
+            RunRecord::ended((SUITE[0].name, 0), "", Verdict::Failed, flood, &Build::default());
+        let record = judged(record, ProbeRule::Required);
+        assert!(record.failure.unwrap().reason.len() < 5 << 10);
+    }
 
     #[test]
     fn seeds_not_run_and_seeds_after_too_many_hung_runs_have_failed() {

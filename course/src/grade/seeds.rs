@@ -31,7 +31,7 @@ pub(super) struct Seed {
     pub(super) kind: SeedKind,
 }
 
-/// All seeds of a test: first the public ones, from 0 on, then the hidden ones.
+/// All seeds of a test: first the public ones, starting from 0, then the hidden ones.
 ///
 /// The hidden seed `i` is the first eight bytes of HMAC-SHA256(secret, "part/test/i") as a
 /// big-endian number. It cannot be guessed without the secret, and can be verified with it.

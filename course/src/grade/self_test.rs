@@ -85,7 +85,8 @@ fn grade_bug(
     grade(&grader, sources, &place.join(bug), Some(&patch))
 }
 
-/// What is wrong with the grade of a bug that must lose points in `part` and in none before.
+/// Checks the grade of a bug that must lose points in `part` but in no earlier part. Returns what is
+/// wrong, if anything.
 fn bug_mistake(graded: &SubmissionGrade, part: Part) -> Option<String> {
     for each in graded.parts() {
         let has_lost = each.points() != each.most();

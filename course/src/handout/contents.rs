@@ -61,7 +61,7 @@ impl Parts {
     /// Whether a part is in the range. The generated scenarios belong only to the whole course.
     pub(crate) fn contain(self, part: Part) -> bool {
         match part {
-            Part::Chaos => self == Parts::default(),
+            Part::Beyond => self == Parts::default(),
             part => (self.first..=self.last).contains(&part),
         }
     }
@@ -196,9 +196,9 @@ fn parts_file(parts: Parts) -> String {
     let variant = |part: Part| match part {
         Part::Raft2A | Part::Raft2B | Part::Raft2C | Part::Raft2D => format!("Raft{part}"),
         Part::Kv3A | Part::Kv3B => format!("Kv{part}"),
-        Part::Chaos => "Chaos".into(),
+        Part::Beyond => "Beyond".into(),
     };
-    let last = if parts.contain(Part::Chaos) { Part::Chaos } else { parts.last };
+    let last = if parts.contain(Part::Beyond) { Part::Beyond } else { parts.last };
     format!(
         "//! Which parts of the course are handed out.\n\nuse labraft::Part;\n\n\
          /// The first part.\npub(crate) const FIRST: Part = Part::{};\n\
@@ -218,7 +218,7 @@ fn readme(sources: &Tree, parts: Parts) -> Result<String, String> {
         Part::Raft2D => "snapshots",
         Part::Kv3A => "a key/value service",
         Part::Kv3B => "its snapshots",
-        Part::Chaos => "generated scenarios",
+        Part::Beyond => "generated scenarios",
     };
     let list: String = parts
         .course()

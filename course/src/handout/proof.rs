@@ -120,7 +120,7 @@ fn is_unclean(record: &RunRecord, missing: Option<Part>) -> Option<String> {
     let is_wanted = |piece: &MissingPiece| missing.is_none_or(|part| piece.part == part);
     if !problem.missing.iter().any(is_wanted) {
         let part = missing.map(|part| format!(" of lab {part}")).unwrap_or_default();
-        return Some(format!("does not say what{part} is still to be written"));
+        return Some(format!("does not name a missing piece{part}"));
     }
     None
 }

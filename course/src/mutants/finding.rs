@@ -119,7 +119,7 @@ struct Row {
     commit: String,
 }
 
-/// In place of how a bug was found.
+/// The entry in the column "how" for a bug that was not found.
 const SURVIVED: &str = "**survived**";
 const HEADER: &str = "| bug | breaks | seeds | how | found by | commit |";
 
@@ -168,7 +168,7 @@ fn parse_rows(table: &str) -> Result<Vec<Row>, String> {
 pub(super) struct Table {
     /// The width of the column with the names.
     width: usize,
-    /// The number of seeds after which a bug counts as survived.
+    /// The number of seeds after which a bug counts as having survived.
     seeds: u64,
     commit: String,
     rows: Vec<Row>,
@@ -282,7 +282,8 @@ fn between<'a>(page: &'a str, profile: &str) -> Option<(&'a str, &'a str, &'a st
 
 #[cfg(test)]
 mod tests {
-    use lab::records::{Build, FailureRecord};
+    use lab::failure_record::FailureRecord;
+    use lab::records::Build;
     use labraft::Crash;
 
     use super::*;

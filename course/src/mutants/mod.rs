@@ -44,7 +44,7 @@ pub(crate) struct MutantsArgs {
     /// Bugs to try, by the names of their patches in course/mutants [default: all].
     #[arg(value_name = "ID")]
     ids: Vec<String>,
-    /// How many seeds to try for each bug, from 0 on, until one finds it.
+    /// How many seeds to try for each bug, starting from 0, until one finds it.
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
     /// Which faults the network has: go, as in the course, or chaos.

@@ -129,6 +129,15 @@ mod tests {
     }
 
     #[test]
+    fn a_damaged_patch_is_read_or_refused() {
+        for copy in lab::damage::damaged(GOOD.as_bytes()) {
+            if let Ok(patch) = parse(&String::from_utf8_lossy(&copy)) {
+                assert_eq!(patch.id, "no-vote");
+            }
+        }
+    }
+
+    #[test]
     fn mistakes_in_a_header_are_reported() {
         for (from, to, hint) in [
             ("source: student notes\n", "", "\"source\""),

@@ -10,7 +10,7 @@ use crate::message::{GET, GetArgs, PUT_APPEND, PutAppendArgs};
 /// How long this clerk waits before it asks the same server again.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Asks the service for one client, which has one operation at a time.
+/// Calls the service on behalf of one client, one operation at a time.
 pub struct Clerk {
     /// An end to each server, in any order.
     ends: Vec<ClientEnd>,

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use crate::workers::{Answer, Keep, Pool, Settings};
-use crate::{recording, view};
+use crate::{plain, recording, view};
 use clap::Args;
 use labraft::Verdict;
 use labrpc::{Event, Node, Timed};
@@ -48,7 +48,7 @@ impl Diff {
         for (name, answer) in [(&self.one, &one), (&self.other, &other)] {
             let verdict = answer.record.verdict.name();
             let reason = answer.record.failure.as_ref().map_or("", |failure| &failure.reason);
-            writeln!(out, "{name}: {verdict} {reason}")?;
+            writeln!(out, "{name}: {verdict} {}", plain::line(reason))?;
         }
         let (one, other) = (without_pauses(one), without_pauses(other));
         let is_same = |(a, b): &(_, _)| a == b;
@@ -63,7 +63,7 @@ impl Diff {
         view::lines(&one, from..same, width, "  ", &mut out)?;
         for (sign, name, answer) in [("- ", &self.one, &one), ("+ ", &self.other, &other)] {
             writeln!(out, "then {name}:")?;
-            view::lines(answer, same..same + self.context, width, sign, &mut out)?;
+            view::lines(answer, same..same.saturating_add(self.context), width, sign, &mut out)?;
         }
         Ok(Outcome::Judged(Verdict::Passed))
     }

@@ -4,13 +4,14 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use crate::explain::{Explained, Point, explain};
+use crate::plain;
 use crate::view::{self, Columns, Filter};
 use crate::workers::{Answer, Keep, Pool, Settings};
 use clap::Args;
 use labraft::Verdict;
 use labrpc::RunSpec;
 
-use crate::commands::shrink::{bounds_for, what_fails};
+use crate::commands::shrink::{bounds_for, does_not_repeat, what_fails};
 use crate::outcome::{CommandError, INTERRUPT, Outcome};
 use crate::selector::{Selection, Selector};
 use crate::session::{Common, Session};
@@ -39,9 +40,13 @@ impl Explain {
         let Some(answer) = runs.run(test, spec.clone(), Keep::Events)? else {
             return Ok(Outcome::Interrupted);
         };
+        if let Some(what) = does_not_repeat(&answer.record, &wanted) {
+            eprintln!("lab: {what}");
+            return Ok(Outcome::Judged(Verdict::Failed));
+        }
         let failure = what_fails(&answer)?;
         let failed_at = failed_at(&answer).unwrap_or_default();
-        println!("{}, seed {}: {}", test.name, spec.seed, failure.reason);
+        println!("{}, seed {}: {}", test.name, spec.seed, plain::block(&failure.reason, "  "));
         runs.set_bounds(bounds_for(&answer.record));
         let found = explain(
             spec,
@@ -84,12 +89,12 @@ fn tell(found: &Explained, answer: &Answer) -> Result<(), CommandError> {
     if shown == 0 {
         writeln!(
             out,
-            "no event happens in this interval: a decision about a later event is made in it"
+            "no event happens in this interval, but a decision about a later event does"
         )?;
     }
     writeln!(out, "\nthe servers at {:.6} s:", seconds(after))?;
     for line in view::servers_at(&answer.events, after) {
-        writeln!(out, "  {line}")?;
+        writeln!(out, "  {}", plain::line(&line))?;
     }
     Ok(())
 }

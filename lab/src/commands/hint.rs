@@ -33,7 +33,11 @@ impl Hint {
         let page = PAGES.iter().find(|(part, _)| part.eq_ignore_ascii_case(&self.part));
         let &(part, page) = page.ok_or_else(|| {
             let known: Vec<&str> = PAGES.iter().map(|&(part, _)| part).collect();
-            format!("there are no hints for {:?}; there are for {}", self.part, known.join(", "))
+            format!(
+                "there are no hints for {:?}; the parts with hints are {}",
+                self.part,
+                known.join(", ")
+            )
         })?;
         let hints = hints(page);
         let (number, count) = (self.number, hints.len());
@@ -115,7 +119,7 @@ mod tests {
     fn what_does_not_exist_is_said_and_what_does() {
         let (part, page) = PAGES[0];
         let error = text("2E", 1).unwrap_err();
-        let right = format!("there are no hints for \"2E\"; there are for {part}");
+        let right = format!("there are no hints for \"2E\"; the parts with hints are {part}");
         assert!(error.starts_with(&right), "{error}");
         let count = hints(page).len();
         for number in [0, count + 1, usize::MAX] {

@@ -11,7 +11,7 @@ use crate::session::Program;
 
 #[derive(Args)]
 pub(crate) struct List {
-    /// Which tests: a part (2, 2C), a name (Backup2B) or part of a name [default: all tests].
+    /// Which tests: a part (2, 2C, beyond), a name (Backup2B) or part of a name [default: all tests].
     patterns: Vec<String>,
 }
 
@@ -21,9 +21,11 @@ impl List {
         let mut out = io::stdout().lock();
         let tests = program.chosen(&self.patterns)?;
         let width = report::name_width(tests.iter().map(|test| test.name));
+        let part_width = tests.iter().map(|test| test.part.name().len()).max().unwrap_or(0);
         for test in tests {
             let Test { name, part, points, title, .. } = test;
-            writeln!(out, "{name:<width$}  {part}  {points:3} points  {title}")?;
+            let part = part.name();
+            writeln!(out, "{name:<width$}  {part:<part_width$}  {points:3} points  {title}")?;
         }
         Ok(Outcome::Judged(Verdict::Passed))
     }

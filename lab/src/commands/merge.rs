@@ -133,7 +133,7 @@ impl Merge {
         }
 
         let cannot_keep = |error| {
-            CommandError::Usage(format!(
+            CommandError::Internal(format!(
                 "cannot write the merged results to {}: {error}",
                 self.out.display()
             ))

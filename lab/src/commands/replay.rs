@@ -3,8 +3,9 @@
 use std::io::{self, Write};
 use std::path::Path;
 
+use crate::failure_record::FailureRecord;
 use crate::records::RunRecord;
-use crate::workers::{Keep, Pool, Settings};
+use crate::workers::{Audited, Keep, Pool, Settings};
 use crate::{report, shrink};
 use clap::Args;
 use labraft::Verdict;
@@ -22,6 +23,9 @@ pub(crate) struct Replay {
     selector: Selector,
     #[command(flatten)]
     show: Show,
+    /// Look for servers and clients that know more than they were told; see `lab run --help`.
+    #[arg(long)]
+    audit: bool,
     /// Run this many other seeds first, to see whether they change the run.
     #[arg(long, hide = true, default_value_t = 0)]
     earlier_runs: u64,
@@ -50,7 +54,9 @@ impl Replay {
     ) -> Result<Option<Verdict>, CommandError> {
         let Selection { test, spec, conditions, .. } = wanted;
         let settings = session.settings(&self.common.out, true);
-        let pool = Pool::new(Settings { conditions: *conditions, ..settings }, &INTERRUPT);
+        let audited = if self.audit { Audited::Everything } else { Audited::Nothing };
+        let settings = Settings { conditions: *conditions, audited, ..settings };
+        let pool = Pool::new(settings, &INTERRUPT);
         let mut runs = pool.runs();
         for earlier in 1..=self.earlier_runs {
             let spec = RunSpec::seed(spec.seed.wrapping_add(earlier));
@@ -88,15 +94,28 @@ fn compare(record: &RunRecord, wanted: &Selection, out: &Path) -> String {
     let failure = if wanted.repro.is_some() { compare_failure(record, known) } else { "" };
     let is_same_build = known.build == record.build;
     let earlier = &known.fingerprint;
+    let commit = match known.build.commit.as_str() {
+        "" => "another build",
+        commit => &format!("another build ({commit})"),
+    };
     let verdict = match (earlier == fingerprint, is_same_build) {
-        (true, true) => "the same run as recorded, bit for bit".to_string(),
-        (true, false) => "the same run as recorded, although another build made it".to_string(),
+        (true, true) if known.failure == record.failure => {
+            "the same run as recorded, bit for bit".to_string()
+        }
+        (true, true) => format!(
+            "NOT the recorded run, though the same build made it and the same events happened in it: \
+             {}; something in it is not deterministic",
+            outcomes(record, known)
+        ),
+        (true, false) if is_same_failure(record, known) => {
+            "the same run as recorded, although another build made it".to_string()
+        }
+        (true, false) => format!(
+            "the same events as recorded, but judged in another way by {commit}: {}",
+            outcomes(record, known)
+        ),
         (false, false) => {
-            let commit = match known.build.commit.as_str() {
-                "" => "another build",
-                commit => &format!("another build ({commit})"),
-            };
-            format!("not the recorded run, {earlier}: {commit} made that one")
+            format!("differs from the recorded run ({earlier}), which was made by {commit}")
         }
         (false, true) => format!(
             "NOT the recorded run, {earlier}, though the same build made it: something in it is not \
@@ -106,11 +125,32 @@ fn compare(record: &RunRecord, wanted: &Selection, out: &Path) -> String {
     format!("{failure}fingerprint {fingerprint}: {verdict}")
 }
 
+/// Whether both runs passed, or failed in the same way.
+fn is_same_failure(record: &RunRecord, known: &PreviousRun) -> bool {
+    match (&record.failure, &known.failure) {
+        (Some(now), Some(then)) => now.is_same(then),
+        (now, then) => now.is_none() && then.is_none(),
+    }
+}
+
+/// How the run ended now, and how it had ended.
+fn outcomes(record: &RunRecord, known: &PreviousRun) -> String {
+    let told = |failure: &Option<FailureRecord>| match failure {
+        None => "passed".to_string(),
+        Some(failure) => format!("failed ({})", failure.reason),
+    };
+    let (now, then) = (told(&record.failure), told(&known.failure));
+    match now == then {
+        true => format!("it {now}, with other details"),
+        false => format!("it {now}, and {then} when it was recorded"),
+    }
+}
+
 /// Describes in one line whether the run fails as the repro file says.
 fn compare_failure(record: &RunRecord, known: &PreviousRun) -> &'static str {
-    match (&record.failure, &known.failure) {
-        (Some(now), Some(then)) if now.is_same(then) => "it fails as the file says\n",
-        (Some(_), _) => "it fails, but not as the file says\n",
-        (None, _) => "it no longer fails as the file says\n",
+    match record.failure {
+        Some(_) if is_same_failure(record, known) => "it fails as the file says\n",
+        Some(_) => "it fails, but not as the file says\n",
+        None => "it no longer fails as the file says\n",
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::records::{self, RunRecord};
 use crate::report::{self, Summary};
-use crate::workers::{Answer, Pair, Pool};
+use crate::workers::{Answer, Audited, Pair, Pool, Settings};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use labraft::{Test, Verdict};
@@ -17,8 +17,9 @@ use crate::failures;
 use crate::outcome::{CommandError, INTERRUPT, Outcome};
 use crate::outputs::OutputArgs;
 use crate::outputs::Outputs;
+use crate::repetitions::{Repetitions, Taken};
 use crate::seeds::{Seeds, Shard, pairs, parse_span};
-use crate::self_check::{self, OtherProcess};
+use crate::self_check::{self, OtherProcess, cannot_compare};
 use crate::session::{Common, Program, Session, default_jobs, parse_jobs};
 
 /// The interval between progress lines when standard error is not a terminal.
@@ -27,7 +28,7 @@ const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
 /// The arguments of `lab run`.
 #[derive(Args)]
 pub(crate) struct RunArgs {
-    /// Which tests: a part (2, 2C), a name (Backup2B) or part of a name [default: all tests].
+    /// Which tests: a part (2, 2C, beyond), a name (Backup2B) or part of a name [default: all tests].
     patterns: Vec<String>,
     /// Which seeds: N for the first N, from 0; A..B, without B; or @FILE, with one seed per line.
     #[arg(long, conflicts_with = "seed", value_name = "N|A..B|@FILE")]
@@ -35,7 +36,7 @@ pub(crate) struct RunArgs {
     /// One seed. The default is seed 0.
     #[arg(long)]
     seed: Option<u64>,
-    /// Run as many seeds as fit into a time such as 90s, 10m or 2h, the same ones for every test.
+    /// Run as many seeds as possible within a time such as 90s, 10m or 2h; every test gets the same seeds.
     #[arg(long = "for", value_name = "TIME", value_parser = parse_span, conflicts_with_all = ["seed", "shard"])]
     time: Option<Duration>,
     /// How many worker processes to run at a time [default: one per processor].
@@ -47,7 +48,7 @@ pub(crate) struct RunArgs {
     /// Start no new runs after this many failures.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     max_failures: Option<u64>,
-    /// Start with the runs that did not pass the last time, the quickest first.
+    /// Start with the runs that did not pass last time, the quickest first.
     #[arg(long, conflicts_with_all = ["shard", "time"])]
     failed_first: bool,
     /// Make only the runs that the results directory does not have yet.
@@ -65,6 +66,10 @@ pub(crate) struct RunArgs {
     /// Run each seed in a second process as well, and compare the fingerprints.
     #[arg(long, conflicts_with_all = ["resume", "time", "shard"])]
     check_determinism: bool,
+    /// Look for servers and clients that know more than they were told, because they share memory.
+    /// This copies all messages. What is found is shown, and is not a failure.
+    #[arg(long, conflicts_with = "resume")]
+    audit: bool,
     /// Start with the last seed, as the second process of a determinism check does.
     #[arg(long, hide = true)]
     last_seed_first: bool,
@@ -108,6 +113,7 @@ impl RunArgs {
             max_failures: if self.fail_fast { Some(1) } else { self.max_failures },
             time: self.time,
             check_determinism: self.check_determinism,
+            audit: self.audit,
             last_seed_first: self.last_seed_first,
             no_shrink: self.no_shrink,
             outputs: output.outputs(program.suite),
@@ -126,13 +132,14 @@ struct Sweep<'a> {
     /// The results directory.
     out: PathBuf,
     resume: bool,
-    /// Whether to start with the runs that did not pass the last time.
+    /// Whether to start with the runs that did not pass last time.
     failed_first: bool,
     /// The number of failures after which no new runs are started.
     max_failures: Option<u64>,
     /// The time after which no new runs are started.
     time: Option<Duration>,
     check_determinism: bool,
+    audit: bool,
     last_seed_first: bool,
     /// Whether to leave failures unshrunk.
     no_shrink: bool,
@@ -143,31 +150,10 @@ impl Sweep<'_> {
     /// Makes all runs, reports on them, and returns the worst verdict. A run that is not
     /// deterministic counts as failed.
     fn run(self) -> Result<Outcome, CommandError> {
-        let cannot_keep = |error: io::Error| {
-            let out = self.out.display();
-            let what = format!("results cannot be kept in {out}: {error}; see --out");
-            match error.kind() {
-                io::ErrorKind::InvalidData => CommandError::Usage(what),
-                // The disk is full, or another lab is writing there: the same command may work later.
-                _ => CommandError::Internal(what),
-            }
-        };
         let mut summary = Summary::default();
         let mut done = BTreeSet::new();
         let first = self.failed_last_time();
-        let mut results = if self.resume {
-            let (writer, records) = records::Writer::resume(&self.out).map_err(cannot_keep)?;
-            if let Some(torn) = &records.torn {
-                let bytes = torn.len();
-                eprintln!(
-                    "lab: the last result breaks off after {bytes} bytes; its run is repeated"
-                );
-            }
-            self.take_up(&records.all, &mut done, &mut summary)?;
-            writer
-        } else {
-            records::Writer::begin(&self.out).map_err(cannot_keep)?
-        };
+        let mut results = self.begin(&mut done, &mut summary)?;
 
         if self.shard != Shard::WHOLE {
             eprintln!("lab: this is share {} of the work", self.shard);
@@ -175,22 +161,29 @@ impl Sweep<'_> {
         let mut display = Display::new(&self, done.len() as u64);
         let (mut failures, mut kept) = (summary.totals().1, Ok(()));
         let mut fingerprints = BTreeMap::new();
-        let pool = Pool::new(self.session.settings(&self.out, self.is_single()), &INTERRUPT);
+        let audited = if self.audit { Audited::Everything } else { Audited::Nothing };
+        let settings = self.session.settings(&self.out, self.is_single());
+        let pool = Pool::new(Settings { audited, ..settings }, &INTERRUPT);
         let begun: BTreeSet<_> = first.iter().map(|(test, seed)| (test.name, *seed)).collect();
         let others = self.pairs().filter(|(test, seed)| !begun.contains(&(test.name, *seed)));
         let pairs = first.into_iter().chain(others);
         let pairs = pairs.filter(|(test, seed)| !done.contains(&(test.name, *seed)));
-        pool.run(pairs, self.jobs, |answer| {
+        let mut repetitions = Repetitions::new(&self.session, &self.outputs, self.repeated());
+        let ran = pool.run(repetitions.among(pairs), self.jobs, |answer| {
             let record = &answer.record;
+            if let Taken::Repetition(difference) = repetitions.take(record) {
+                let difference = difference.iter();
+                return difference.for_each(|found| display.pause(|| repetitions.tell(found)));
+            }
             if kept.is_ok() {
-                kept = results.add(record).map_err(cannot_keep);
+                kept = results.add(record);
                 if kept.is_err() {
                     INTERRUPT.store(true, Ordering::Relaxed);
                 }
             }
             failures += u64::from(record.verdict >= Verdict::Failed);
             if self.max_failures.is_some_and(|most| failures >= most) {
-                display.note("reached the limit of failures: no new runs are started");
+                display.note("failure limit reached: no new runs will be started");
                 ENOUGH.store(true, Ordering::Relaxed);
             }
             if self.check_determinism {
@@ -198,17 +191,22 @@ impl Sweep<'_> {
             }
             summary.add(record);
             display.add(answer, failures);
-        })
-        .map_err(|error| CommandError::Internal(format!("cannot use a worker: {error}")))?;
-        kept?;
+        });
         display.end()?;
+        if let Some(what) = pool.disturbances() {
+            eprintln!("lab: {what}");
+        }
+        let kept = kept.and_then(|()| results.check()).map_err(|error| self.cannot_keep(&error));
+        let ran = ran.map_err(|error| self.cannot_go_on(&error));
+        if let Err(error) = kept.and(ran) {
+            self.report(&summary)?;
+            return Err(error);
+        }
 
         let interrupted = INTERRUPT.load(Ordering::Relaxed);
-        let same = interrupted || self.compare(&summary, &fingerprints)?;
-        let replay = |record: &RunRecord| {
-            self.session.replay(&record.test, record.seed, record.conditions())
-        };
-        self.outputs.write(&summary, !self.is_single(), replay)?;
+        let same = interrupted
+            || (repetitions.end(&pool, self.jobs)? & self.compare(&summary, &fingerprints)?);
+        self.report(&summary)?;
         if !(interrupted || self.no_shrink || self.last_seed_first || self.is_single()) {
             self.outputs.say(&failures::leave(&summary, &self.session, &self.out)?)?;
         }
@@ -219,9 +217,67 @@ impl Sweep<'_> {
         })
     }
 
+    /// Opens the results. With `--resume`, takes up those that exist.
+    fn begin(
+        &self,
+        done: &mut BTreeSet<(&'static str, u64)>,
+        summary: &mut Summary,
+    ) -> Result<records::Writer, CommandError> {
+        if !self.resume {
+            return records::Writer::begin(&self.out).map_err(|error| self.cannot_keep(&error));
+        }
+        let resumed = records::Writer::resume(&self.out);
+        let (writer, records) = resumed.map_err(|error| self.cannot_keep(&error))?;
+        if let Some(bytes) = records.torn {
+            eprintln!(
+                "lab: the last result is cut off after {bytes} bytes; its run will be repeated"
+            );
+        }
+        self.take_up(&records.all, done, summary)?;
+        Ok(writer)
+    }
+
+    fn cannot_keep(&self, error: &io::Error) -> CommandError {
+        let out = self.out.display();
+        let what = format!("results cannot be kept in {out}: {error}; see --out");
+        match error.kind() {
+            io::ErrorKind::InvalidData => CommandError::Usage(what),
+            // The disk is full, or another lab is writing there: the same command may work later.
+            _ => CommandError::Internal(what),
+        }
+    }
+
+    /// The error for a sweep that a worker or the machine has ended.
+    fn cannot_go_on(&self, error: &io::Error) -> CommandError {
+        CommandError::Internal(format!(
+            "{error}\nThe results so far are kept in {}; to make the remaining runs, give the \
+             same command with --resume",
+            self.out.display()
+        ))
+    }
+
+    /// Reports on the results so far.
+    fn report(&self, summary: &Summary) -> Result<(), CommandError> {
+        let replay = |record: &RunRecord| {
+            self.session.replay(&record.test, record.seed, record.conditions())
+        };
+        self.outputs.write(summary, !self.is_single(), replay)?;
+        if self.audit {
+            self.outputs.say(&summary.audit())?;
+        }
+        Ok(())
+    }
+
     /// Whether each test runs only once. Results are then printed as the course prints them.
     fn is_single(&self) -> bool {
         self.seeds.count() == 1 && self.time.is_none()
+    }
+
+    /// The tests of which one run that passes is repeated: all tests of a sweep, unless every run is
+    /// compared with one of another process.
+    fn repeated(&self) -> &[&'static Test] {
+        let is_compared = self.check_determinism || self.last_seed_first;
+        if self.is_single() || is_compared { &[] } else { &self.tests }
     }
 
     /// Accepts the results of an earlier sweep, if the same program made them.
@@ -233,14 +289,14 @@ impl Sweep<'_> {
     ) -> Result<(), CommandError> {
         let (name, build) = (self.session.implementation.name, &self.session.build);
         for record in records {
-            let is_same =
-                record.conditions() == self.session.conditions() && record.implementation == name;
-            if !is_same || !record.build.is_same_source(build) {
-                let out = self.out.display();
+            let is_same = record.conditions() == self.session.conditions();
+            if !is_same || record.implementation != name || !record.build.is_same_source(build) {
                 return Err(CommandError::Usage(format!(
-                    "the results in {out} come from another build, implementation, profile or --without ({}, {}); run \
-                     without --resume, or with another --out",
-                    record.build.commit, record.implementation
+                    "the results in {} were made with a different build, implementation, profile or \
+                     --without setting ({}, {}); run without --resume, or with another --out",
+                    self.out.display(),
+                    record.build.commit,
+                    record.implementation
                 )));
             }
             let test = self.tests.iter().find(|test| test.name == record.test);
@@ -254,7 +310,7 @@ impl Sweep<'_> {
         Ok(())
     }
 
-    /// The runs that did not pass the last time, those that took the least CPU time first. Empty
+    /// The runs that did not pass last time, those that took the least CPU time first. Empty
     /// without `--failed-first`.
     fn failed_last_time(&self) -> Vec<Pair> {
         let path = records::path(&self.out);
@@ -264,7 +320,7 @@ impl Sweep<'_> {
         let mut failed = match records::read(&path) {
             Ok(records) => records.all,
             Err(error) => {
-                eprintln!("lab: cannot tell what failed the last time: {error}");
+                eprintln!("lab: cannot tell what failed last time: {error}");
                 return Vec::new();
             }
         };
@@ -298,10 +354,11 @@ impl Sweep<'_> {
         summary: &Summary,
         fingerprints: &BTreeMap<(String, u64), String>,
     ) -> Result<bool, CommandError> {
-        let cannot = |error| CommandError::Internal(format!("cannot compare runs: {error}"));
         let other = OtherProcess::new(&self.session);
         let differences = if self.check_determinism {
-            other.compare(&self.tests, &self.seeds, self.jobs, fingerprints).map_err(cannot)?
+            other
+                .compare(&self.tests, &self.seeds, self.jobs, fingerprints)
+                .map_err(cannot_compare)?
         } else {
             let pool = Pool::new(self.session.settings(&self.out, false), &INTERRUPT);
             let tests = summary
@@ -310,16 +367,17 @@ impl Sweep<'_> {
                 .flat_map(|(_, test)| &test.not_passed);
             let failed: Vec<&RunRecord> = tests.map(|(_, record)| record).collect();
             self_check::run_again(&pool, self.session.suite(), self.jobs, &failed)
-                .map_err(cannot)?
+                .map_err(cannot_compare)?
         };
         let mut text = String::new();
         for test in &self.tests {
             let mut of_test = differences.iter().filter(|difference| difference.test == test.name);
             if let Some(first) = of_test.next() {
-                text += &other.explain(first).map_err(cannot)?;
+                text += &other.explain(first).map_err(cannot_compare)?;
                 let more = of_test.count();
                 if more > 0 {
-                    text += &format!("    and {more} more seeds like it\n");
+                    let seeds = if more == 1 { "seed" } else { "seeds" };
+                    text += &format!("    and {more} more {seeds} of this test\n");
                 }
             }
         }
@@ -333,7 +391,7 @@ impl Sweep<'_> {
     }
 }
 
-/// Set when the limit of failures is reached.
+/// Set when the failure limit is reached.
 static ENOUGH: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
 
 #[expect(clippy::disallowed_methods, reason = "real time, outside of any simulation")]
@@ -416,6 +474,11 @@ impl<'a> Display<'a> {
             self.closed = io::stdout().write_all(text.as_bytes());
         }
         self.printed += 1;
+    }
+
+    /// Prints something while the progress bar is out of the way.
+    fn pause(&self, print: impl FnOnce()) {
+        self.bar.suspend(print);
     }
 
     fn note(&mut self, text: &'static str) {

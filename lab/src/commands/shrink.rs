@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::records::{FailureRecord, RunRecord};
+use crate::failure_record::FailureRecord;
+use crate::plain;
+use crate::records::RunRecord;
 use crate::repro::Repro;
 use crate::shrink::{self, End, Shrunk};
 use crate::workers::{Answer, Bounds, Keep, Pool, Runs, Settings};
@@ -16,7 +18,7 @@ use labrpc::RunSpec;
 
 use crate::outcome::{CommandError, INTERRUPT, Outcome};
 use crate::selector::{Selection, Selector};
-use crate::session::{Common, Session};
+use crate::session::{Common, Session, program};
 use crate::show::Show;
 
 /// The arguments of `lab shrink`.
@@ -53,8 +55,13 @@ impl Shrink {
         let settings = session.settings(&self.common.out, false);
         let pool = Pool::new(Settings { conditions: wanted.conditions, ..settings }, &INTERRUPT);
         let mut runs = pool.runs();
-        let Some(report) = shrink_one(&wanted, &mut runs, self.budget, !self.json)? else {
-            return Ok(Outcome::Interrupted);
+        let report = match shrink_one(&wanted, &mut runs, self.budget, !self.json)? {
+            Shrinking::Done(report) => report,
+            Shrinking::Interrupted => return Ok(Outcome::Interrupted),
+            Shrinking::DoesNotRepeat(what) => {
+                eprintln!("lab: {what}");
+                return Ok(Outcome::Judged(Verdict::Failed));
+            }
         };
         report.repro.write(&path).map_err(|error| {
             CommandError::Usage(format!("{} cannot be written: {error}", path.display()))
@@ -89,15 +96,29 @@ pub(crate) struct ShrinkReport {
 /// The number of needed decisions that are described in text.
 const SENTENCES_SHOWN: usize = 25;
 
-/// Shrinks a run in a worker; `None` when it was interrupted before the search began.
+/// What came of shrinking a run.
+pub(crate) enum Shrinking {
+    Done(Box<ShrinkReport>),
+    /// It was interrupted before the search began.
+    Interrupted,
+    /// The run does not fail as it did when the same build made it before. The sentence says so.
+    DoesNotRepeat(String),
+}
+
+/// Shrinks a run in a worker.
 pub(crate) fn shrink_one(
     wanted: &Selection,
     runs: &mut Runs<'_>,
     budget: u64,
     show_progress: bool,
-) -> Result<Option<ShrinkReport>, CommandError> {
+) -> Result<Shrinking, CommandError> {
     let Selection { test, spec, .. } = wanted;
-    let Some(first) = runs.run(test, spec.clone(), Keep::Decisions)? else { return Ok(None) };
+    let Some(first) = runs.run(test, spec.clone(), Keep::Decisions)? else {
+        return Ok(Shrinking::Interrupted);
+    };
+    if let Some(what) = does_not_repeat(&first.record, wanted) {
+        return Ok(Shrinking::DoesNotRepeat(what));
+    }
     let failure = what_fails(&first)?;
     runs.set_bounds(bounds_for(&first.record));
     let bar = progress_bar(budget, show_progress);
@@ -114,16 +135,41 @@ pub(crate) fn shrink_one(
     )?;
     bar.finish_and_clear();
     runs.set_bounds(None);
-    // What is found is kept, also when somebody does not want to wait any longer; a second Ctrl-C ends
-    // it at once.
+    // What the search has found is kept even if Ctrl-C interrupted it; a second Ctrl-C ends the
+    // program at once.
     INTERRUPT.store(false, Ordering::Relaxed);
     let record = shrunk.record.as_ref().unwrap_or(&first.record);
-    let repro = Repro::new(record, shrunk.spec.clone())
-        .ok_or_else(|| CommandError::Internal("the run that failed has no failure".into()))?;
-    let Some(answer) = runs.run(test, shrunk.spec.clone(), Keep::Events)? else { return Ok(None) };
+    let repro = Repro::new(record, shrunk.spec.clone()).ok_or_else(|| {
+        CommandError::Internal("the record of the failed run contains no failure".into())
+    })?;
+    let Some(answer) = runs.run(test, shrunk.spec.clone(), Keep::Events)? else {
+        return Ok(Shrinking::Interrupted);
+    };
     let story = shrink::tell(&shrunk.needed, &answer.events);
     let steps = shrink::protocol_steps(&answer.events, &repro.failure);
-    Ok(Some(ShrinkReport { repro, answer, shrunk, story, steps }))
+    Ok(Shrinking::Done(Box::new(ShrinkReport { repro, answer, shrunk, story, steps })))
+}
+
+/// Says so if the run failed in a different way when the same build made it before.
+pub(crate) fn does_not_repeat(now: &RunRecord, wanted: &Selection) -> Option<String> {
+    let known = wanted.known.as_ref().filter(|known| known.build == now.build)?;
+    let then = known.failure.as_ref()?;
+    let now_it = match &now.failure {
+        Some(failure) if failure.is_same(then) => return None,
+        Some(failure) => format!("fails in a different way: {}", plain::line(&failure.headline())),
+        None => "passes".into(),
+    };
+    let (test, seed, headline) = (wanted.test.name, wanted.spec.seed, then.headline());
+    let mut check = format!("{} run {test} --seed {seed} --check-determinism", program());
+    check += &format!(" --implementation {}", now.implementation);
+    for argument in wanted.conditions.arguments() {
+        check += &format!(" {argument}");
+    }
+    Some(format!(
+        "{test}, seed {seed}, failed before ({}), but in the same build it now {now_it}. The run does \
+         not repeat, so nothing can be left out of it. For the first difference: {check}",
+        plain::line(&headline)
+    ))
 }
 
 /// Limits for the runs of a search. A run that gets much further than the one that failed will not fail in
@@ -168,43 +214,43 @@ impl ShrinkReport {
         format!(
             "{test}, seed {}: {}; {}, then {steps} steps of the protocol",
             spec.seed,
-            failure.headline(),
+            plain::line(&failure.headline()),
             self.needs()
         )
     }
 
-    /// The number of faults that are needed, and of those that the original run had.
+    /// How many of the original run's faults are needed, and how many calls.
     fn needs(&self) -> String {
         let Shrunk { of, .. } = self.shrunk;
-        let calls = |count: usize| match count {
-            0 => String::new(),
-            1 => " and one call".into(),
-            more => format!(" and {more} calls"),
-        };
         match self.shrunk.faults_and_calls() {
-            (0, 0) => format!("no fault is needed of {of}: the test's own steps are enough"),
-            (0, count) => format!("no fault is needed of {of}{}", calls(count)),
-            (1, count) => format!("1 fault is needed of {of}{}", calls(count)),
-            (faults, count) => format!("{faults} faults are needed of {of}{}", calls(count)),
+            (0, 0) => format!("none of the {of} faults is needed: the test's own steps are enough"),
+            (0, 1) => format!("none of the {of} faults is needed, but one call is"),
+            (0, calls) => format!("none of the {of} faults is needed, but {calls} calls are"),
+            (1, 0) => format!("1 of {of} faults is needed"),
+            (faults, 0) => format!("{faults} of {of} faults are needed"),
+            (faults, 1) => format!("{faults} of {of} faults and one call are needed"),
+            (faults, calls) => format!("{faults} of {of} faults and {calls} calls are needed"),
         }
     }
 
     fn words(&self, path: &Path, session: &Session<'_>) -> String {
         let ShrinkReport { repro, shrunk, story, steps, .. } = self;
         let Repro { test, spec, failure, .. } = repro;
-        let mut text = format!("{test}, seed {}: {}\n", spec.seed, failure.reason);
+        let mut text =
+            format!("{test}, seed {}: {}\n", spec.seed, plain::block(&failure.reason, "  "));
         text += &format!("{}\n", self.needs());
         for (number, sentence) in (1..).zip(story).take(SENTENCES_SHOWN) {
-            text += &format!("  {number}. {sentence}\n");
+            text += &format!("  {number}. {}\n", plain::line(sentence));
         }
         if story.len() > SENTENCES_SHOWN {
-            text += &format!("  and {} more; --json has all\n", story.len() - SENTENCES_SHOWN);
+            text +=
+                &format!("  and {} more; --json lists them all\n", story.len() - SENTENCES_SHOWN);
         }
         let at = failure.at.unwrap_or(0.0);
         text += &format!("then it fails at {at:.6} s, after {steps} steps of the protocol\n");
         let end = match shrunk.end {
             End::Smallest => "nothing more can be left out",
-            End::Budget => "the budget ended the search (--budget)",
+            End::Budget => "the search used up its budget (--budget)",
             End::Interrupted => "interrupted: this is the best so far",
         };
         let replay = session.replay_file(path);

@@ -2,10 +2,13 @@
 //!
 //! In all of them, `replay` gives the command that repeats a run.
 
+use std::time::Duration;
+
 use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
 use serde_json::json;
 
 use super::summary::{Summary, TestSummary, rate_interval};
+use crate::plain;
 use crate::records::RunRecord;
 use labraft::Verdict;
 use labraft::{Part, Test};
@@ -62,7 +65,8 @@ pub fn junit(summary: &Summary, suite: &[Test], replay: impl Fn(&RunRecord) -> S
         suite.add_test_case(test_case(part, test, &replay));
     }
     for (_, mut suite) in suites {
-        let time = suite.test_cases.iter().filter_map(|case| case.time).sum();
+        let times = suite.test_cases.iter().filter_map(|case| case.time);
+        let time = times.fold(Duration::ZERO, Duration::saturating_add);
         suite.set_time(time);
         report.add_test_suite(suite);
     }
@@ -81,7 +85,7 @@ fn test_case(part: Part, test: &TestSummary, replay: &impl Fn(&RunRecord) -> Str
             let mut status = TestCaseStatus::non_success(kind);
             status.set_message(format!("{}; {}", counts(test), test.seeds()));
             if let Some(failure) = &first.failure {
-                status.set_type(failure.cause.kind.to_string());
+                status.set_type(plain::line(&failure.cause.kind.to_string()));
             }
             status.set_description(super::failed(first, &replay(first)));
             status
@@ -89,7 +93,10 @@ fn test_case(part: Part, test: &TestSummary, replay: &impl Fn(&RunRecord) -> Str
     };
     let mut case = TestCase::new(&test.name, status);
     case.set_classname(part.name());
-    case.set_time(std::time::Duration::from_secs_f64(test.cpu_ms / 1000.0));
+    // A damaged file of results may hold a time that is none.
+    if let Ok(time) = Duration::try_from_secs_f64(test.cpu_ms / 1000.0) {
+        case.set_time(time);
+    }
     case
 }
 
@@ -110,6 +117,7 @@ pub fn github_annotations(
         let Some(first) = test.not_passed.values().next() else { continue };
         let kind = if test.failures() > 0 { "error" } else { "warning" };
         let reason = first.failure.as_ref().map_or("", |failure| failure.reason.as_str());
+        let reason = plain::lines(reason);
         let message = format!("{}: {reason}; {}", counts(test), replay(first));
         // GitHub requires these characters to be escaped in the text of a workflow command.
         let message = message.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
@@ -126,8 +134,9 @@ pub fn github_summary(
     replay: impl Fn(&RunRecord) -> String,
 ) -> String {
     let (runs, failures) = summary.totals();
-    let mut text = format!("### {runs} runs, {failures} failed\n\n");
-    text += "| test | seeds | failed | first seeds |\n|---|--:|--:|---|\n";
+    let noun = if runs == 1 { "run" } else { "runs" };
+    let mut text = format!("### {runs} {noun}, {failures} failed\n\n");
+    text += "| test | seeds | failed | first failing seeds |\n|---|--:|--:|---|\n";
     for (_, test) in summary.tests(suite) {
         let (runs, failures, seeds) = (test.runs(), test.failures(), test.seeds());
         text += &format!("| {} | {runs} | {failures} | {seeds} |\n", test.name);

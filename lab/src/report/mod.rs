@@ -14,6 +14,7 @@ use labrpc::{Event, Timed};
 pub use formats::{github_annotations, github_summary, json_lines, junit};
 pub use summary::{Group, Summary, TestSummary, rate_interval};
 
+use crate::plain;
 use crate::records::RunRecord;
 use crate::workers::Answer;
 use labraft::Passed;
@@ -33,19 +34,22 @@ pub fn course_words(test: &Test, answer: &Answer, replay: &str) -> String {
         true => format!("Test: {title} ({part}) ...\n"),
     };
     if let Some(chaos) = chaos {
-        text += &format!("faults: {chaos}\n");
+        text += &format!("faults: {}\n", plain::line(chaos));
     }
     for each in passed {
-        text += &title(&each.title);
+        text += &title(&plain::line(&each.title));
         for warning in warnings {
-            text += &format!("  warning: {warning}\n");
+            text += &format!("  warning: {}\n", plain::block(warning, "  "));
         }
         text += &format!("  ... Passed --{}   seed {}\n", figures(part, each), record.seed);
     }
     text += &left_out(record.without);
     if record.verdict != Verdict::Passed {
-        text += &title(begun.as_deref().unwrap_or(test.title));
+        text += &title(&plain::line(begun.as_deref().unwrap_or(test.title)));
         text += &failed(record, replay);
+    }
+    for finding in &record.findings {
+        text += &format!("  audit: {finding}\n");
     }
     text
 }
@@ -62,6 +66,9 @@ fn figures(part: Part, passed: &Passed) -> String {
     }
 }
 
+/// The indentation of what is said about a failure.
+const DETAIL: &str = "    ";
+
 /// Describes a failure: the reason, when and where it was found, the command that replays it, and
 /// the details. Empty for a run without a failure.
 pub fn failed(record: &RunRecord, replay: &str) -> String {
@@ -69,12 +76,13 @@ pub fn failed(record: &RunRecord, replay: &str) -> String {
     let verdict = record.verdict.name().to_uppercase();
     let at = failure.at.map(|at| format!("at {at:.6} s, ")).unwrap_or_default();
     let server = failure.server.map(|i| format!("server {i}, ")).unwrap_or_default();
-    let (test, seed, reason) = (&record.test, record.seed, &failure.reason);
+    let (test, replay) = (plain::line(&record.test), plain::line(replay));
+    let (seed, reason) = (record.seed, plain::block(&failure.reason, DETAIL));
     let mut text = format!(
         "  {verdict}: {reason}\n    {at}{server}{test}, seed {seed}\n    replay: {replay}\n"
     );
     for line in &failure.details {
-        text += &format!("    {line}\n");
+        text += &format!("{DETAIL}{}\n", plain::block(line, DETAIL));
     }
     text
 }
@@ -112,5 +120,6 @@ pub fn event_line(timed: &Timed) -> String {
         Event::Note { text: line } => format!("| {line}"),
         Event::Custom { kind, text, .. } => format!("{kind}: {text}"),
     };
+    let what = plain::line(&what);
     format!("{:12.6}  {:<9}  {what}", timed.at.as_secs_f64(), timed.node.to_string())
 }

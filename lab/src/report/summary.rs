@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use crate::plain;
 use crate::records::RunRecord;
 use labraft::{CauseKind, Part, Test, Verdict, Without};
 
@@ -63,6 +64,10 @@ pub struct TestSummary {
     pub counts: BTreeMap<Verdict, u64>,
     /// The runs with the lowest seeds that did not pass, by seed.
     pub not_passed: BTreeMap<u64, RunRecord>,
+    /// The number of runs in which an audit found something.
+    pub audit_count: u64,
+    /// The one of these runs with the lowest seed.
+    pub audit_first: Option<RunRecord>,
     /// The CPU time of the slowest run in milliseconds, and its seed.
     pub slowest: (f64, u64),
     /// The CPU time of all runs together, in milliseconds.
@@ -113,6 +118,8 @@ impl TestSummary {
             name: name.into(),
             counts: BTreeMap::new(),
             not_passed: BTreeMap::new(),
+            audit_count: 0,
+            audit_first: None,
             slowest: (0.0, 0),
             cpu_ms: 0.0,
             virtual_seconds: 0.0,
@@ -125,6 +132,12 @@ impl TestSummary {
         self.virtual_seconds += record.virtual_seconds;
         if record.cpu_ms > self.slowest.0 {
             self.slowest = (record.cpu_ms, record.seed);
+        }
+        if !record.findings.is_empty() {
+            self.audit_count += 1;
+            if self.audit_first.as_ref().is_none_or(|first| record.seed < first.seed) {
+                self.audit_first = Some(record.clone());
+            }
         }
         if record.verdict > Verdict::Missed {
             self.not_passed.insert(record.seed, record.clone());
@@ -259,12 +272,33 @@ impl Summary {
         text + &super::left_out(self.without)
     }
 
+    /// What an audit of the runs has found: a paragraph for each test, with its first run.
+    pub fn audit(&self) -> String {
+        let mut text = String::new();
+        for test in self.tests.values() {
+            let Some(first) = &test.audit_first else { continue };
+            let (name, count, runs, seed) = (&test.name, test.audit_count, test.runs(), first.seed);
+            text += &format!(
+                "audit: in {count} of {runs} runs of {name}, servers or clients know more than they \
+                 were told, for example with seed {seed}\n"
+            );
+            for finding in &first.findings {
+                text += &format!("  {finding}\n");
+            }
+        }
+        if text.is_empty() {
+            text = "audit: servers and clients know only what they were told\n".into();
+        }
+        text
+    }
+
     /// The `most` largest groups of failures, each with its first run.
     pub fn reasons(&self, most: usize, replay: impl Fn(&RunRecord) -> String) -> String {
         let groups = self.groups();
         let mut text = String::new();
         for group in groups.iter().take(most) {
-            let tests = group.tests.iter().map(|(test, count)| format!("{test} {count}"));
+            let tests =
+                group.tests.iter().map(|(test, count)| format!("{} {count}", plain::line(test)));
             let tests: Vec<String> = tests.collect();
             let count = group.count();
             let runs = if count == 1 { "run" } else { "runs" };
@@ -280,10 +314,12 @@ impl Summary {
 
 #[cfg(test)]
 mod tests {
+    use labraft::{Finding, FindingKind};
     use labrpc::Limits;
 
     use super::*;
-    use crate::records::{Build, FailureRecord};
+    use crate::failure_record::FailureRecord;
+    use crate::records::Build;
 
     static SUITE: [Test; 1] = [Test {
         name: "Basic3A",
@@ -335,6 +371,21 @@ mod tests {
             "{reasons}"
         );
         assert!(reasons.contains("and 2 more reasons"), "{reasons}");
+    }
+
+    #[test]
+    fn an_audit_names_the_first_run_of_each_test_in_which_it_found_something() {
+        let mut summary = Summary::default();
+        assert_eq!(summary.audit(), "audit: servers and clients know only what they were told\n");
+        for seed in [7, 4, 5] {
+            let text = format!("server 2 hands up {seed}");
+            let finding = Finding { kind: FindingKind::Command, at: 1.5, text };
+            let findings = if seed == 5 { Vec::new() } else { vec![finding] };
+            summary.add(&RunRecord { findings, ..record(seed, Verdict::Failed, "one") });
+        }
+        let text = summary.audit();
+        assert!(text.starts_with("audit: in 2 of 3 runs of Basic3A, "), "{text}");
+        assert!(text.ends_with("seed 4\n  at 1.500000 s, server 2 hands up 4\n"), "{text}");
     }
 
     #[test]

@@ -23,7 +23,8 @@ use labrpc::{Address, Kind, RunSpec, Taken};
 pub use past::protocol_steps;
 pub use told::tell;
 
-use crate::records::{FailureRecord, RunRecord};
+use crate::failure_record::FailureRecord;
+use crate::records::RunRecord;
 use crate::workers::{Answer, Keep};
 
 /// Makes a run. Returns `None` if it was interrupted.

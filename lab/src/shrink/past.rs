@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use labrpc::{Event, Node, Timed};
 
-use crate::records::FailureRecord;
+use crate::failure_record::FailureRecord;
 use labraft::{HarnessEvent, ServerState};
 
 /// Counts the steps of the protocol in the causal past of a failure.

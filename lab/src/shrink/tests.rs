@@ -4,7 +4,8 @@ use std::time::Duration;
 use labrpc::{Address, Kind, RunSpec, Taken};
 
 use super::{End, Shrunk, shrink};
-use crate::records::{Build, FailureRecord, RunRecord};
+use crate::failure_record::FailureRecord;
+use crate::records::{Build, RunRecord};
 use crate::workers::{Answer, Keep};
 use labraft::{CauseKind, Verdict};
 

@@ -9,25 +9,32 @@
 
 use std::collections::BTreeMap;
 
-use proc_macro2::{Spacing, TokenStream, TokenTree};
+use proc_macro2::{LineColumn, Spacing, TokenStream, TokenTree};
 
 const NOT_NEEDED: &str = "a Raft does not need it";
+/// The token of `thread::park` is a bit that all servers of a run can set and read.
+const NO_THREADS: &str = "a simulation has one thread";
 const NO_OTHER_FILES: &str = "a submission may read no files other than its own modules";
 
 /// The words that a submission may not use, each with the reason.
-const FORBIDDEN: [(&str, &str); 7] = [
+const FORBIDDEN: [(&str, &str); 11] = [
     ("unsafe", NOT_NEEDED),
     ("asm", NOT_NEEDED),
     ("global_asm", NOT_NEEDED),
     ("naked_asm", NOT_NEEDED),
+    ("park", NO_THREADS),
+    ("park_timeout", NO_THREADS),
+    ("unpark", NO_THREADS),
     ("include", NO_OTHER_FILES),
     ("include_str", NO_OTHER_FILES),
     ("include_bytes", NO_OTHER_FILES),
+    // An attribute that embeds a file for debuggers.
+    ("debugger_visualizer", NO_OTHER_FILES),
 ];
 /// Forbidden only in attributes and macros, where `#[path = ".."]` could be written.
 const FORBIDDEN_IN_ATTRIBUTES: &str = "path";
 /// Names through which the servers of a run could share state, or escape the simulation.
-const SUSPICIOUS: [&str; 10] = [
+const SUSPICIOUS: [&str; 11] = [
     "static",
     "thread_local",
     "OnceLock",
@@ -37,17 +44,21 @@ const SUSPICIOUS: [&str; 10] = [
     "process",
     "os",
     "set_hook",
+    "set_global_default",
     "black_box",
 ];
-/// The maximum number of places that are listed for each kind.
+/// The maximum number of forbidden words that are listed.
 const MAX_LISTED: usize = 20;
+/// The maximum number of places that are listed for a suspicious word in a file.
+const MAX_PLACES: usize = 5;
 
 /// The places where forbidden and suspicious words were found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Words {
     /// Why the submission is refused, one line per place.
     pub forbidden: Vec<String>,
-    /// Places that a teacher should look at, one per line.
+    /// Words that a teacher should look at: a line for each word in each file, with all or the first
+    /// of its places and their number. No word is left out, however many others there are.
     pub suspicious: Vec<String>,
 }
 
@@ -70,20 +81,38 @@ pub fn find(files: &BTreeMap<String, Vec<u8>>) -> Words {
             }
         }
     }
-    for found in [&mut words.forbidden, &mut words.suspicious] {
-        let count = found.len();
-        found.truncate(MAX_LISTED);
-        if count > MAX_LISTED {
-            found.push(format!("and {} more", count - MAX_LISTED));
-        }
+    let count = words.forbidden.len();
+    words.forbidden.truncate(MAX_LISTED);
+    if count > MAX_LISTED {
+        words.forbidden.push(format!("and {} more", count - MAX_LISTED));
     }
+    // Otherwise the sources of all submissions would be kept, for the places of their words.
+    proc_macro2::extra::invalidate_current_thread_spans();
     words
+}
+
+/// The places of each suspicious word in a file.
+type Places = BTreeMap<String, Vec<LineColumn>>;
+
+/// A line for each word.
+fn list_suspicious(path: &str, found: Places) -> impl Iterator<Item = String> {
+    found.into_iter().map(move |(word, mut places)| {
+        places.sort();
+        let shown = places.iter().take(MAX_PLACES);
+        let shown: Vec<String> = shown.map(|at| format!("{}:{}", at.line, at.column + 1)).collect();
+        let more = match places.len().saturating_sub(MAX_PLACES) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        format!("{path}: `{word}` at {}{more}", shown.join(", "))
+    })
 }
 
 /// Keeps a stack of its own: nesting in a submission may be deep enough to overflow the thread's.
 fn find_in_file(path: &str, tokens: TokenStream, words: &mut Words) {
     // Each stream, and whether it is inside an attribute or a macro's arguments.
     let mut streams = vec![(tokens, false)];
+    let mut suspicious = Places::new();
     while let Some((tokens, in_attribute)) = streams.pop() {
         // Whether the next group belongs to a `#` or a `!`.
         let mut is_marked = false;
@@ -105,11 +134,11 @@ fn find_in_file(path: &str, tokens: TokenStream, words: &mut Words) {
                     let word = ident.to_string();
                     let word = word.strip_prefix("r#").unwrap_or(&word);
                     let at = ident.span().start();
-                    let place = format!("{path}:{}:{}: `{word}`", at.line, at.column + 1);
                     if let Some(why) = why_forbidden(word, in_attribute) {
-                        words.forbidden.push(format!("{place} is not allowed{why}"));
+                        let place = format!("{path}:{}:{}", at.line, at.column + 1);
+                        words.forbidden.push(format!("{place}: `{word}` is not allowed{why}"));
                     } else if !is_lifetime && SUSPICIOUS.contains(&word) {
-                        words.suspicious.push(place);
+                        suspicious.entry(word.into()).or_default().push(at);
                     }
                     is_definition = word == "macro_rules" || (is_definition && is_marked);
                     is_marked = is_definition && is_marked;
@@ -119,6 +148,7 @@ fn find_in_file(path: &str, tokens: TokenStream, words: &mut Words) {
             }
         }
     }
+    words.suspicious.extend(list_suspicious(path, suspicious));
 }
 
 /// The end of the sentence "`word` is not allowed"; `None` when it is allowed.
@@ -174,6 +204,9 @@ mod tests {
             "macro_rules! m { ($a:ident) => { #[$a = \"x\"] mod a; } } m!(path);",
             "fn f() { r#unsafe(); }",
             "core::arch::global_asm!(\"nop\");",
+            "fn f() { std::thread::current().unpark(); }",
+            "use std::thread::park_timeout as wait;",
+            "#![debugger_visualizer(gdb_script_file = \"/etc/passwd\")]",
         ] {
             assert_eq!(words(text).forbidden.len(), 1, "{text}");
         }
@@ -193,7 +226,29 @@ mod tests {
     fn state_that_servers_could_share_is_suspicious() {
         let found = words("static A: u8 = 0;\nthread_local! {}\nfn f() { std::fs::read(\"x\"); }");
         assert_eq!(found.forbidden, [""; 0]);
-        assert_eq!(found.suspicious.len(), 3);
-        assert_eq!(found.suspicious[0], "raft/src/lib.rs:1:1: `static`");
+        let places = ["`fs` at 3:15", "`static` at 1:1", "`thread_local` at 2:1"];
+        assert_eq!(found.suspicious, places.map(|place| format!("raft/src/lib.rs: {place}")));
+    }
+
+    #[test]
+    fn no_suspicious_word_is_hidden_by_others() {
+        let decoys = "fn f() { fs(); os(); }\n".repeat(1000);
+        let found = words(&format!("{decoys}static A: u8 = 0;\n")).suspicious;
+        assert_eq!(found.len(), 3);
+        assert!(
+            found[0].ends_with("`fs` at 1:10, 2:10, 3:10, 4:10, 5:10 and 995 more"),
+            "{found:?}"
+        );
+        assert_eq!(found[2], "raft/src/lib.rs: `static` at 1001:1");
+    }
+
+    #[test]
+    fn the_text_of_one_submission_is_not_kept_while_the_next_is_read() {
+        words("fn f() {}");
+        let start =
+            |text: &str| text.parse::<TokenStream>().unwrap().into_iter().next().unwrap().span();
+        let first = start("a").byte_range();
+        words(&"static A: u8 = 0;".repeat(1000));
+        assert_eq!(start("a").byte_range(), first);
     }
 }

@@ -9,7 +9,7 @@
 //! }
 //! ```
 //!
-//! `parts` are the first and the last one handed out. Every file of the handout but this one is
+//! `parts` names the first and the last part handed out. Every file of the handout but this one is
 //! either frozen or editable. Paths have `/` as the separator on every system.
 
 use std::collections::BTreeMap;

@@ -136,7 +136,7 @@ fn objections(submission: &Path) -> Vec<String> {
 struct StudentFiles {
     /// The files that are handed in.
     files: Tree,
-    /// Paths that are not: other than Rust files, links, and odd names.
+    /// Paths that are left out: links, odd names, and files that are not Rust sources.
     others: Vec<String>,
 }
 

@@ -25,6 +25,8 @@ pub const BOUNDS: Bounds = Bounds {
     archive_bytes: 32 << 20,
     unpacked_bytes: 64 << 20,
 };
+/// The longest path that is looked at, in bytes.
+const MAX_PATH_BYTES: usize = 1000;
 /// The maximum number of ignored entries that a report lists.
 const MAX_LISTED: usize = 20;
 
@@ -228,9 +230,9 @@ impl Reader {
     fn zip(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
         let broken = |error: zip::result::ZipError| Refusal::Unreadable(error.to_string());
         let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(broken)?;
-        // `ZipArchive` keeps one entry for each name. The archive's directory says how many there
-        // are.
-        if zip_entries(bytes).is_some_and(|count| count != archive.len()) {
+        // `ZipArchive` keeps one entry for each name, and no more of them than the end of the archive
+        // says. So it would not see a name that occurs twice, which other tools may read otherwise.
+        if zip_entries(bytes, archive.central_directory_start()) != Some(archive.len()) {
             return Err(Refusal::Unreadable(
                 "a name occurs twice, or the archive's directory is wrong".into(),
             ));
@@ -315,14 +317,19 @@ impl Reader {
         if let Some(path) = self.duplicates.first() {
             return Err(format!("{path} occurs twice, and it is not clear which one to grade"));
         }
+        if let Some(path) = file_and_directory(&self.files) {
+            return Err(format!("{path} is both a file and a directory"));
+        }
         let roots: BTreeSet<String> = self.files.keys().map(|path| root(path).into()).collect();
         let root = match roots.first() {
             None => {
                 return Err("it contains neither raft/src/*.rs nor kvraft/src/*.rs".into());
             }
-            Some(_) if roots.len() > 1 => {
-                let roots: Vec<&str> = roots.iter().map(String::as_str).collect();
-                return Err(format!("it contains more than one lab: {roots:?}"));
+            Some(first) if roots.len() > 1 => {
+                let last = roots.last().unwrap_or(first);
+                return Err(format!(
+                    "it contains more than one lab, for instance in {first:?} and in {last:?}"
+                ));
             }
             Some(root) => root.clone(),
         };
@@ -336,9 +343,21 @@ impl Reader {
     }
 }
 
+/// A path that is a file, and a directory of other files too. Both cannot be written to a disk.
+fn file_and_directory(files: &BTreeMap<String, Vec<u8>>) -> Option<&str> {
+    let mut paths = files.keys();
+    paths.find_map(|path| {
+        let slashes = path.match_indices('/').map(|(at, _)| &path[..at]);
+        slashes.into_iter().find(|directory| files.contains_key(*directory))
+    })
+}
+
 /// The name as a path below the submission; `None` when it names the submission itself, such as
 /// `./`.
 fn plain(name: &[u8]) -> Result<Option<String>, &'static str> {
+    if name.len() > MAX_PATH_BYTES {
+        return Err("its path is longer than 1000 bytes");
+    }
     let name = std::str::from_utf8(name).map_err(|_| "its name is not valid UTF-8")?;
     if name.starts_with('/') || name.contains('\\') || name.get(1..2) == Some(":") {
         return Err("its path is absolute, or written for Windows");
@@ -347,13 +366,23 @@ fn plain(name: &[u8]) -> Result<Option<String>, &'static str> {
     if pieces.contains(&"..") {
         return Err("its path contains \"..\"");
     }
-    if name.chars().any(char::is_control) {
-        return Err("its name contains control characters");
+    if !name.chars().all(is_printable) {
+        return Err("its name contains characters that cannot be printed");
     }
     Ok(Some(pieces.join("/")).filter(|path| !path.is_empty()))
 }
 
-/// A name that is safe to print, with control characters escaped.
+/// Whether the character shows within a text. Control characters do not, nor do those that change
+/// the direction of the text, or have no width.
+pub fn is_printable(c: char) -> bool {
+    match c.is_ascii() {
+        true => !c.is_ascii_control(),
+        // An accent is escaped where it has no letter before it.
+        false => format!("a{c}").escape_debug().eq(['a', c]),
+    }
+}
+
+/// A name that is safe to print, with characters that cannot be printed escaped.
 fn quoted(name: &[u8]) -> String {
     let name: String = String::from_utf8_lossy(name).chars().take(200).collect();
     format!("{name:?}")
@@ -399,12 +428,21 @@ fn open(path: &Path) -> io::Result<File> {
     File::options().read(true).custom_flags(mode.bits() as i32).open(path)
 }
 
-/// The number of entries in a zip archive's end record; `None` when the number does not fit in it.
-fn zip_entries(bytes: &[u8]) -> Option<usize> {
-    let from = bytes.len().saturating_sub(22 + 65_535);
-    let end = bytes[from..].windows(4).rposition(|window| window == b"PK\x05\x06")? + from;
-    let count = u16::from_le_bytes(bytes.get(end + 10..end + 12)?.try_into().ok()?);
-    (count != u16::MAX).then_some(usize::from(count))
+/// The number of entries in the directory of a zip archive, which begins at byte `start`; `None` if
+/// something else follows before the archive's end.
+fn zip_entries(bytes: &[u8], start: u64) -> Option<usize> {
+    const ENTRY: &[u8] = b"PK\x01\x02";
+    const ENDS: [&[u8]; 2] = [b"PK\x05\x06", b"PK\x06\x06"];
+    let mut rest = bytes.get(usize::try_from(start).ok()?..)?;
+    let mut count = 0;
+    while rest.starts_with(ENTRY) {
+        let size =
+            |at: usize| Some(usize::from(u16::from_le_bytes([*rest.get(at)?, *rest.get(at + 1)?])));
+        // The lengths of the name, of additional fields, and of a comment, after the fixed part.
+        rest = rest.get(46 + size(28)? + size(30)? + size(32)?..)?;
+        count += 1;
+    }
+    ENDS.iter().any(|end| rest.starts_with(end)).then_some(count)
 }
 
 /// A stream that gives an error when more than `left` bytes are read.

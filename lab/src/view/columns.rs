@@ -14,6 +14,7 @@ use labrpc::{Event, Node, Timed};
 
 use super::filter::Filter;
 use super::words::{Words, seconds};
+use crate::plain;
 use crate::workers::Answer;
 use labraft::{EventKind, HarnessEvent, Role};
 
@@ -87,13 +88,7 @@ pub fn lines(
 
 /// Whether each server is running: none of them at the start of the run.
 fn lanes(events: &[Timed]) -> Vec<bool> {
-    let servers = events.iter().find_map(|timed| match HarnessEvent::of(timed) {
-        Some(HarnessEvent::Cluster { servers }) => Some(servers),
-        _ => None,
-    });
-    let seen =
-        || events.iter().filter_map(|timed| timed.node.as_server()).max().map_or(0, |i| i + 1);
-    vec![false; servers.unwrap_or_else(seen)]
+    vec![false; events.iter().map(HarnessEvent::servers_in).max().unwrap_or(0)]
 }
 
 struct Printer<'a> {
@@ -159,12 +154,12 @@ impl Printer<'_> {
     }
 
     fn print(&self, line: &str, style: Style, out: &mut impl Write) -> io::Result<()> {
-        let line = line.replace('\n', " ");
+        let line = &*plain::line(line);
         let line = match self.how.width {
-            0 => line.as_str(),
+            0 => line,
             width => match line.char_indices().nth(width.saturating_sub(1)) {
                 Some((end, _)) if line.chars().count() > width => &format!("{}~", &line[..end]),
-                _ => line.as_str(),
+                _ => line,
             },
         };
         match self.how.colours {

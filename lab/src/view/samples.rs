@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use labrpc::{Event, Lost, Node, Timed};
 
-use crate::records::{Build, FailureRecord, RunRecord};
+use crate::failure_record::FailureRecord;
+use crate::records::{Build, RunRecord};
 use crate::workers::Answer;
 use labraft::{CauseKind, HarnessEvent, Role, ServerState, Verdict};
 

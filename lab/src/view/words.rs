@@ -1,9 +1,9 @@
 //! Short descriptions of events.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use labrpc::{Event, Timed};
+use labrpc::{Event, Name, Timed};
 
 use labraft::{HarnessEvent, ServerState};
 
@@ -14,6 +14,9 @@ use labraft::{HarnessEvent, ServerState};
 pub(super) struct Words {
     /// Whether each applied command is an event of its own.
     tells_applied: bool,
+    /// The methods whose messages are of several types, for requests and for replies. Only there does
+    /// a type's name tell what the method's name does not.
+    of_several_types: [BTreeSet<Name>; 2],
     /// The descriptions of requests and replies, by the number of the call.
     requests: BTreeMap<u64, String>,
     replies: BTreeMap<u64, String>,
@@ -26,6 +29,7 @@ impl Words {
             |timed| matches!(HarnessEvent::of(timed), Some(HarnessEvent::Applied { .. }));
         Words {
             tells_applied: events.iter().any(is_applied),
+            of_several_types: [Leg::Request, Leg::Reply].map(|leg| of_several_types(events, leg)),
             requests: BTreeMap::new(),
             replies: BTreeMap::new(),
             states: BTreeMap::new(),
@@ -41,7 +45,8 @@ impl Words {
     pub(super) fn tell(&mut self, timed: &Timed) -> Option<String> {
         Some(match &timed.event {
             Event::Sent { call, to, method, content, .. } => {
-                let words = format!("{} {}", plain(method), bare(content));
+                let words =
+                    format!("{} {}", plain(method), self.message(Leg::Request, method, content));
                 let told = format!("-> {}: {words}", party(*to));
                 self.requests.insert(*call, words);
                 told
@@ -52,7 +57,8 @@ impl Words {
                 format!("<- {}: {}", party(*from), words.unwrap_or_else(|| plain(method).into()))
             }
             Event::Replied { call, to, method, content, held, .. } => {
-                let words = format!("{} answers {}", plain(method), bare(content));
+                let message = self.message(Leg::Reply, method, content);
+                let words = format!("{} answers {message}", plain(method));
                 let held = match held.as_millis() {
                     0 => String::new(),
                     milliseconds => format!(" (held back {milliseconds} ms)"),
@@ -81,6 +87,17 @@ impl Words {
                 _ => text.clone(),
             },
         })
+    }
+
+    /// Shortens a message's `Debug` text: without the outermost braces, and with fields as
+    /// `name=value`. The type's name stays if other messages of the method have another.
+    fn message(&self, leg: Leg, method: &Name, content: &str) -> String {
+        let Some((name, fields)) = name_and_fields(content) else { return content.into() };
+        let fields = bare(fields);
+        match self.of_several_types[leg as usize].contains(method) {
+            true => format!("{name} {fields}"),
+            false => fields,
+        }
     }
 
     /// Describes what has changed in a server's state; `None` if nothing has that is shown.
@@ -128,14 +145,46 @@ fn plain(method: &str) -> &str {
     method.rsplit('.').next().unwrap_or(method)
 }
 
-/// Shortens a message's `Debug` text: without the type's name and the outermost braces, and with
-/// fields as `name=value`.
-fn bare(content: &str) -> String {
+/// The direction of a message.
+#[derive(Copy, Clone)]
+enum Leg {
+    Request,
+    Reply,
+}
+
+/// The methods whose messages in this direction are of several types.
+fn of_several_types(events: &[Timed], leg: Leg) -> BTreeSet<Name> {
+    let mut types: BTreeMap<&Name, &str> = BTreeMap::new();
+    let mut several = BTreeSet::new();
+    for timed in events {
+        let Some((method, content)) = sent(&timed.event, leg) else { continue };
+        // A variant without named fields is shown whole in any case.
+        let Some((name, _)) = name_and_fields(content) else { continue };
+        if *types.entry(method).or_insert(name) != name {
+            several.insert(method.clone());
+        }
+    }
+    several
+}
+
+/// The method and the content of a message that is sent in this direction.
+fn sent(event: &Event, leg: Leg) -> Option<(&Name, &str)> {
+    match (leg, event) {
+        (Leg::Request, Event::Sent { method, content, .. })
+        | (Leg::Reply, Event::Replied { method, content, .. }) => Some((method, content)),
+        _ => None,
+    }
+}
+
+/// The type's name and the fields in the `Debug` text of a struct or a variant with named fields.
+fn name_and_fields(content: &str) -> Option<(&str, &str)> {
     let is_name = |c: char| c.is_alphanumeric() || c == '_';
-    let fields = content.split_once(" { ").filter(|(name, _)| name.chars().all(is_name));
-    let Some(fields) = fields.and_then(|(_, fields)| fields.strip_suffix(" }")) else {
-        return content.into();
-    };
+    let (name, fields) = content.split_once(" { ")?;
+    Some((name, fields.strip_suffix(" }")?)).filter(|_| name.chars().all(is_name))
+}
+
+/// Shows fields as `name=value`.
+fn bare(fields: &str) -> String {
     let (mut depth, mut is_quoted) = (0, false);
     let mut text = String::new();
     let mut characters = fields.chars().peekable();
@@ -173,14 +222,45 @@ pub(super) fn seconds(at: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
+    use labrpc::Node;
+
     use super::*;
+
+    fn sent(content: &str) -> Event {
+        let (method, content) = ("Raft.Step".into(), content.into());
+        Event::Sent { call: 1, to: Node::server(2), method, bytes: 1, content }
+    }
+
+    /// How the first of these messages is shown, all being of one method.
+    fn told(contents: &[&str]) -> String {
+        let timed = |content: &&str| Timed {
+            at: Duration::ZERO,
+            node: Node::server(0),
+            event: sent(content),
+        };
+        let events: Vec<Timed> = contents.iter().map(timed).collect();
+        Words::new(&events).tell(&events[0]).unwrap()
+    }
 
     #[test]
     fn messages_are_shown_without_their_wrapping() {
-        assert_eq!(bare("Args { term: 1, entries: [] }"), "term=1 entries=[]");
-        let nested = r#"Args { entries: [E { a: 1, b: 2 }], text: "x: {, \"y" }"#;
-        assert_eq!(bare(nested), r#"entries=[E { a: 1, b: 2 }] text="x: {, \"y""#);
-        assert_eq!(bare("Err(Refused { why: 1 })"), "Err(Refused { why: 1 })");
-        assert_eq!(bare("17"), "17");
+        for (content, shown) in [
+            ("Args { term: 1, entries: [] }", "term=1 entries=[]"),
+            (
+                r#"Args { entries: [E { a: 1, b: 2 }], text: "x: {, \"y" }"#,
+                r#"entries=[E { a: 1, b: 2 }] text="x: {, \"y""#,
+            ),
+            ("Err(Refused { why: 1 })", "Err(Refused { why: 1 })"),
+            ("17", "17"),
+        ] {
+            assert_eq!(told(&[content]), format!("-> 2: Step {shown}"));
+        }
+    }
+
+    #[test]
+    fn the_type_is_shown_where_a_method_has_messages_of_several() {
+        let append = "Append { term: 1 }";
+        assert_eq!(told(&[append, append]), "-> 2: Step term=1");
+        assert_eq!(told(&[append, "Vote { term: 1 }"]), "-> 2: Step Append term=1");
     }
 }

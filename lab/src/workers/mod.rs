@@ -2,15 +2,28 @@
 //!
 //! That code may panic, abort, overflow its stack, block its thread, spin forever or exhaust the
 //! memory. In a process of its own, this costs a single run: the worker is killed and replaced, and
-//! the same run is repeated under observation.
+//! the same run is repeated under observation. The repetition also shows whether the run was to blame:
+//! the system or a person may have ended the worker as well.
 //!
 //! | module | what it is |
 //! |---|---|
 //! | `worker` | the worker process: reads jobs, runs them, answers |
-//! | `pool` | the parent's side: starts workers, hands out jobs, kills and replaces workers |
+//! | `pool` | the parent's side: hands out jobs, replaces workers, repeats runs |
+//! | `settings` | how workers are started |
+//! | `process` | one worker as its parent sees it: starts it, asks it, kills it |
+//! | `judge` | who ended a worker: the code under test, the machine, or somebody else |
+//! | `limits` | how much memory the system lets a worker have |
+//! | `progress` | how much a worker has worked, which decides whether its run hangs |
+//! | `proc_stat` | what the system says about processes and threads |
 //! | `watch` | the traces of a run under observation |
 
+mod judge;
+mod limits;
 mod pool;
+mod proc_stat;
+mod process;
+mod progress;
+mod settings;
 mod watch;
 mod worker;
 
@@ -20,7 +33,8 @@ use std::time::Duration;
 use labrpc::{RunSpec, Taken, Timed};
 use serde::{Deserialize, Serialize};
 
-pub use pool::{Pair, Pool, Runs, Settings};
+pub use pool::{Pair, Pool, Runs};
+pub use settings::{Audited, Settings};
 pub use worker::serve;
 
 use crate::conditions::Conditions;
@@ -35,12 +49,33 @@ struct Job {
     test: String,
     spec: RunSpec,
     conditions: Conditions,
+    /// Whether to look for servers and clients that know more than they were told.
+    audit: bool,
     keep: Keep,
     bounds: Option<Bounds>,
     /// The file in which to leave traces during the run.
     watch: Option<PathBuf>,
+    /// Whether the worker is not to make any further runs, so that it does not matter what this one
+    /// leaves behind.
+    is_last: bool,
     /// Drawn anew for each job. Only an answer that repeats it is accepted.
     nonce: String,
+}
+
+/// What a worker sends, as one line of JSON each.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Reply {
+    /// It is set up. It says so once, before any code under test runs.
+    Ready,
+    /// The run of the current job has ended.
+    Done {
+        answer: Box<Answer>,
+        /// Whether the run has left nothing behind that could reach later runs.
+        is_clean: bool,
+    },
+    /// The machine refuses what the worker needs, as a sentence.
+    Broken(String),
 }
 
 /// Limits for a run that is of no use once it exceeds them. It then counts as failed.
@@ -65,7 +100,7 @@ pub enum Keep {
     Events,
 }
 
-/// The outcome of a run. A worker sends it as one line of JSON.
+/// The outcome of a run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Answer {
     /// The result, as it goes into the results file.

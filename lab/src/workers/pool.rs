@@ -1,68 +1,36 @@
-//! The parent's side of the worker processes: starts them, hands out jobs, waits for answers, and
-//! kills and replaces workers that do not give one.
+//! The parent's side of the worker processes: hands out jobs, replaces workers that do not answer, and
+//! repeats their runs to find out who is to blame.
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, PipeReader, Read, Write};
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::io::{self, Read};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
-use std::time::{Duration, Instant};
+use std::sync::{Mutex, PoisonError, mpsc};
+use std::time::Duration;
 
+use labraft::{CauseKind, Crash, Test, Verdict};
 use labrpc::RunSpec;
-use rustix::process::{Pid, Signal, kill_process_group};
 
+use super::judge::Machine;
+use super::process::{Answered, End, How, MAX_OUTPUT_BYTES, Worker};
+use super::progress::Spent;
+use super::settings::Settings;
 use super::{Answer, Bounds, Job, Keep, watch};
-use crate::conditions::Conditions;
-use crate::records::{Build, FailureRecord, RunRecord};
-use labraft::{CauseKind, Crash, Implementation, Test, Verdict};
+use crate::failure_record::FailureRecord;
+use crate::records::RunRecord;
 
-/// How often a wait for an answer checks whether to give up.
-const LOOK_INTERVAL: Duration = Duration::from_millis(50);
-/// A run under observation is given up when it has left no new traces for this long.
+/// A run that hung is given up when its repetition leaves no new traces for this long.
 const SILENCE: Duration = Duration::from_secs(3);
-/// The most that a run may print.
-const MAX_OUTPUT_BYTES: u64 = 64 << 20;
-/// How much of the output is kept: the end, because that is where a dying process explains itself.
-const KEPT_OUTPUT_BYTES: usize = 8 << 10;
-/// The longest answer that is accepted. The answer for a recorded run contains all of its events.
-const MAX_ANSWER_BYTES: u64 = 1 << 30;
+/// How long a worker may be held up, as a multiple of the limit on a run's work.
+const HELD_UP_LIMITS: u32 = 5;
+/// How often to repeat a run whose worker was ended by something other than the lab.
+const MOST_REPETITIONS: usize = 10;
 /// How many lines of output are shown in a failure's details.
 const LAST_WORDS: usize = 6;
 
 /// A test, and the seed to run it with.
 pub type Pair = (&'static Test, u64);
-
-/// How workers are started, and what applies to all of their runs.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The Raft under test.
-    pub implementation: Implementation,
-    /// The program to start, and the arguments that make it call [`serve`](super::serve) with these
-    /// settings.
-    pub command: Vec<String>,
-    /// The faults that runs meet, and what they are judged by.
-    pub conditions: Conditions,
-    /// The memory limit of a worker in bytes, for reports only: `command` has to enforce it.
-    pub memory_bytes: u64,
-    /// The real time after which a run counts as hung. It exists to end code that never returns to
-    /// the executor, so it should be far longer than any run takes.
-    pub wall_limit: Duration,
-    /// The folder for the traces of runs that had to be repeated under observation.
-    pub traces: PathBuf,
-    /// Whether to pass the output of the code under test on to standard error.
-    pub show_output: bool,
-    /// The build of the workers.
-    pub build: Build,
-    /// Whether the code under test may try to deceive the lab. If so, each run gets a process of
-    /// its own without environment variables, and a run that did not end is not repeated under
-    /// observation.
-    pub is_distrusted: bool,
-}
 
 /// A pool of worker processes.
 #[derive(Debug)]
@@ -70,19 +38,24 @@ pub struct Pool<'a> {
     settings: Settings,
     /// Once set, by any thread, all runs end as soon as possible.
     stop: &'a AtomicBool,
+    machine: Machine,
+    /// How often runs had to be made again that are not to blame for it, by what happened.
+    disturbances: Mutex<BTreeMap<String, u64>>,
 }
 
 impl<'a> Pool<'a> {
     /// Creates a pool. Workers are not started until they are needed.
     pub fn new(settings: Settings, stop: &'a AtomicBool) -> Pool<'a> {
-        Pool { settings, stop }
+        Pool { settings, stop, machine: Machine::now(), disturbances: Mutex::default() }
     }
 
     /// Runs all pairs in `jobs` workers at once, and calls `on_answer` with each answer as it
     /// arrives. When the stop flag is set, it returns early and drops the runs in progress.
     ///
     /// # Errors
-    /// If a worker cannot be started. Whatever happens inside a run is an answer, not an error.
+    /// If a worker cannot be started, or a run has no result because its workers are ended by
+    /// something other than the code under test. Whatever a run itself does is an answer, not an
+    /// error.
     pub fn run(
         &self,
         pairs: impl Iterator<Item = Pair> + Send,
@@ -96,9 +69,10 @@ impl<'a> Pool<'a> {
         };
         let (sender, receiver) = mpsc::sync_channel(2 * jobs);
         std::thread::scope(|scope| {
+            let mut result = Ok(());
             for _ in 0..jobs.max(1) {
                 let (sender, next) = (sender.clone(), &next);
-                scope.spawn(move || {
+                let thread = std::thread::Builder::new().spawn_scoped(scope, move || {
                     let mut runs = self.runs();
                     while let Some((test, seed)) = next() {
                         let answer = runs.run(test, RunSpec::seed(seed), Keep::Result).transpose();
@@ -109,9 +83,13 @@ impl<'a> Pool<'a> {
                         }
                     }
                 });
+                if let Err(error) = thread {
+                    self.stop.store(true, Ordering::Relaxed);
+                    result = Err(error);
+                    break;
+                }
             }
             drop(sender);
-            let mut result = Ok(());
             for answer in receiver {
                 match answer {
                     Ok(answer) => on_answer(answer),
@@ -131,55 +109,131 @@ impl<'a> Pool<'a> {
         Runs { pool: self, worker: None, bounds: None }
     }
 
+    /// Says in one line how many runs had to be made again so far through no fault of their own, and
+    /// why; `None` if there were none.
+    pub fn disturbances(&self) -> Option<String> {
+        let disturbances = self.disturbances.lock().unwrap_or_else(PoisonError::into_inner);
+        let count: u64 = disturbances.values().sum();
+        let what: Vec<String> =
+            disturbances.iter().map(|(what, count)| format!("{what} ({count})")).collect();
+        let runs = if count == 1 { "a run was" } else { "runs were" };
+        let count = if count == 1 { String::new() } else { format!("{count} ") };
+        (!what.is_empty()).then(|| {
+            format!(
+                "{count}{runs} made again in a new worker, because something ended the first one that \
+                 did not come again: {}",
+                what.join(", ")
+            )
+        })
+    }
+
+    fn start(&self) -> io::Result<Worker> {
+        self.machine
+            .memory_limit
+            .map_or(Ok(()), |limit| limit.check(self.settings.memory_bytes))?;
+        Worker::start(&self.settings)
+    }
+
     fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }
 
-    /// Repeats a run that did not end, under observation.
-    fn examine(&self, job: &Job, end: &End) -> io::Result<Option<Answer>> {
-        let traces = self.settings.traces.join(format!("{}-{}.jsonl", job.test, job.spec.seed));
-        let job = Job { watch: Some(traces.clone()), ..job.clone() };
-        let mut worker = Worker::start(&self.settings)?;
-        let mut silence = Limit::after(SILENCE.min(self.settings.wall_limit));
-        // A run that leaves traces forever has left enough of them by then.
-        let mut limit = Limit::after(self.settings.wall_limit);
-        let mut size = 0;
-        let give_up = || {
-            let now = watch::size(&traces);
-            if now != std::mem::replace(&mut size, now) {
-                silence = Limit::after(SILENCE.min(self.settings.wall_limit));
+    /// Whether to give up a run that has spent this much time.
+    fn give_up(&self, spent: Spent) -> Option<How> {
+        let limit = self.settings.wall_limit;
+        let most_held_up = if self.settings.is_distrusted { 1 } else { HELD_UP_LIMITS };
+        match spent {
+            _ if self.is_stopped() => Some(How::Stopped),
+            Spent { working, .. } if working >= limit => Some(How::Hung),
+            Spent { held_up, .. } if held_up >= limit.saturating_mul(most_held_up) => {
+                Some(How::HeldUp)
             }
-            self.is_stopped() || silence.is_over() || limit.is_over()
-        };
-        let again = worker.ask(&job, give_up)?;
-        if self.is_stopped() {
-            return Ok(None);
+            _ => None,
         }
-        let (mut details, mut at) = (Vec::new(), None);
-        match again {
-            Ok(answer) => details.push(format!(
-                "the repeated run's verdict is \"{}\": something in it is not deterministic",
-                answer.record.verdict.name()
-            )),
-            Err(_) => (details, at) = watch::tell(&traces),
+    }
+
+    /// Repeats a run that did not end in fresh workers, until it ends or it is clear that it has ended
+    /// its worker itself.
+    fn examine(&self, job: &Job, first: End) -> io::Result<Option<Answer>> {
+        let traces = self.settings.traces.join(format!("{}-{}.jsonl", job.test, job.spec.seed));
+        let job = Job { is_last: true, ..job.clone() };
+        let observed = Job { watch: Some(traces.clone()), ..job.clone() };
+        let mut ends = vec![first];
+        for _ in 0..MOST_REPETITIONS {
+            let last = &ends[ends.len() - 1];
+            if let Some(what) = cannot_start(last) {
+                return Err(io::Error::other(what));
+            }
+            // Observation slows a run down. It is of no use if the first end was somebody else's doing.
+            let is_observed = ends.len() > 1 || self.machine.is_suspicious(last);
+            let job = if is_observed { &observed } else { &job };
+            let repeated = self.repeat(job, &traces, last)?;
+            if self.is_stopped() {
+                return Ok(None);
+            }
+            match repeated {
+                Ok(answered) => {
+                    watch::remove(&traces);
+                    return Ok(Some(self.accept(job, &ends, *answered.answer)));
+                }
+                Err(end) if self.machine.is_own_doing(&ends, &end) => {
+                    let (details, at) = watch::tell(&traces);
+                    let events = match job.keep {
+                        Keep::Events => watch::events(&traces),
+                        _ => Vec::new(),
+                    };
+                    return Ok(Some(Answer { events, ..self.ended(job, &end, details, at) }));
+                }
+                Err(end) => ends.push(end),
+            }
         }
-        let events = match job.keep {
-            Keep::Events => watch::events(&traces),
-            _ => Vec::new(),
-        };
-        Ok(Some(Answer { events, ..self.ended(&job, end, details, at) }))
+        Err(io::Error::other(self.machine.without_result(&job.test, job.spec.seed, &ends)))
+    }
+
+    /// Makes a run in a fresh worker. `before` is how its last worker ended.
+    fn repeat(&self, job: &Job, traces: &Path, before: &End) -> io::Result<Result<Answered, End>> {
+        watch::remove(traces);
+        let mut size = 0;
+        let mut heard = Duration::ZERO;
+        let has_hung = before.how == How::Hung;
+        let answered = self.start()?.ask(job, |spent| {
+            if size != std::mem::replace(&mut size, watch::size(traces)) {
+                heard = spent.working;
+            }
+            let is_silent = has_hung && spent.working.saturating_sub(heard) >= SILENCE;
+            // A run that leaves traces forever has left enough of them by the end of its limit.
+            self.give_up(spent).or(is_silent.then_some(How::Hung))
+        })?;
+        Ok(answered.map_err(|end| End { place: watch::place(traces), ..end }))
+    }
+
+    /// The answer for a run of which a repetition has ended by itself. That is its result, unless the
+    /// code under test has certainly ended a worker before.
+    fn accept(&self, job: &Job, ends: &[End], answer: Answer) -> Answer {
+        if let Some(end) = self.machine.certain(ends) {
+            let verdict = answer.record.verdict.name();
+            let details = vec![format!(
+                "the repeated run's verdict is \"{verdict}\": something in it is not deterministic"
+            )];
+            return self.ended(job, end, details, None);
+        }
+        let mut disturbances = self.disturbances.lock().unwrap_or_else(PoisonError::into_inner);
+        *disturbances.entry(ends[0].to_string()).or_default() += 1;
+        answer
     }
 
     /// The answer for a run that did not end by itself, with the output of its process.
     fn ended(&self, job: &Job, end: &End, mut details: Vec<String>, at: Option<f64>) -> Answer {
         let (verdict, kind, reason) = self.judge(end);
-        let said: Vec<&str> = end.output.lines().filter(|line| !line.trim().is_empty()).collect();
-        if !said.is_empty() {
-            let last = &said[said.len().saturating_sub(LAST_WORDS)..];
-            details.push("the end of its output:".into());
-            details.extend(last.iter().map(|line| format!("  {line}")));
+        if let How::Broken(what) = &end.how {
+            details.push(what.clone());
         }
-        let failure = FailureRecord { at, details, ..FailureRecord::new(reason, kind) };
+        let said = end.last_words(LAST_WORDS);
+        if !said.is_empty() {
+            details.push("the end of its output:".into());
+            details.extend(said.iter().map(|line| format!("  {line}")));
+        }
+        let failure = FailureRecord { at, details, ..FailureRecord::new(reason, kind) }.bounded();
         let name = self.settings.implementation.name;
         let build = &self.settings.build;
         let record = RunRecord::ended((&job.test, job.spec.seed), name, verdict, failure, build);
@@ -190,12 +244,16 @@ impl<'a> Pool<'a> {
     /// Judges a process that ended in this way: the verdict, the kind of cause, and the reason as a
     /// sentence.
     fn judge(&self, end: &End) -> (Verdict, CauseKind, String) {
-        if let How::GaveUp = end.how {
+        if let How::Hung | How::HeldUp = end.how {
             let limit = self.settings.wall_limit.as_secs_f64();
-            let reason = format!("a task did not return within {limit} s of real time");
+            let reason = format!("a task did not return within {limit} s (--wall-limit)");
             return (Verdict::Hung, CauseKind::Hang, reason);
         }
-        let crash = end.crash();
+        let crash = match end.how {
+            // Only code under test that wants to deceive the lab gets here with it.
+            How::Broken(_) => Crash::Garbled,
+            _ => end.crash(),
+        };
         let reason = match crash {
             Crash::Memory => {
                 let limit = self.settings.memory_bytes >> 20;
@@ -210,10 +268,17 @@ impl<'a> Pool<'a> {
     }
 }
 
-impl Answer {
-    fn is_to(&self, job: &Job) -> bool {
-        let record = &self.record;
-        (&self.nonce, &record.test, record.seed) == (&job.nonce, &job.test, job.spec.seed)
+/// Says why no worker can be started, if that is how this one ended: it failed before any code under
+/// test could run, and nobody killed it, or the machine refused what it needs.
+fn cannot_start(end: &End) -> Option<String> {
+    match (&end.how, end.crash()) {
+        (How::Broken(what), _) => Some(what.clone()),
+        (How::Gone, Crash::Signal(_)) => None,
+        (How::Gone, _) if !end.was_ready => {
+            let said = end.last_words(LAST_WORDS).join("\n  ");
+            Some(format!("a worker cannot be started: {end}\n  {said}"))
+        }
+        _ => None,
     }
 }
 
@@ -224,7 +289,8 @@ fn nonce() -> io::Result<String> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// Makes runs one after the other in one worker, which is replaced when a run destroys it.
+/// Makes runs one after the other in one worker, which is replaced when a run destroys it or leaves
+/// something behind in it.
 #[derive(Debug)]
 pub struct Runs<'a> {
     pool: &'a Pool<'a>,
@@ -241,26 +307,28 @@ impl Runs<'_> {
     /// Makes one run and returns its outcome, or `None` if the stop flag was set.
     ///
     /// # Errors
-    /// If a worker cannot be started.
+    /// If a worker cannot be started, or the run has no result because its workers are ended by
+    /// something other than the code under test.
     pub fn run(&mut self, test: &Test, spec: RunSpec, keep: Keep) -> io::Result<Option<Answer>> {
-        let Settings { conditions, wall_limit, .. } = self.pool.settings;
+        let Settings { conditions, is_distrusted, .. } = self.pool.settings;
         let job = Job {
             test: test.name.into(),
+            audit: self.pool.settings.audited.includes(test, spec.seed),
             spec,
             conditions,
             keep,
             bounds: self.bounds,
             watch: None,
+            is_last: is_distrusted,
             nonce: nonce()?,
         };
         let worker = match &mut self.worker {
             Some(worker) => worker,
-            None => self.worker.insert(Worker::start(&self.pool.settings)?),
+            None => self.worker.insert(self.pool.start()?),
         };
-        let mut limit = Limit::after(wall_limit);
-        let end = match worker.ask(&job, || self.pool.is_stopped() || limit.is_over())? {
-            Ok(answer) => {
-                if self.pool.settings.is_distrusted {
+        let end = match worker.ask(&job, |spent| self.pool.give_up(spent))? {
+            Ok(Answered { answer, is_clean }) => {
+                if is_distrusted || !is_clean {
                     self.worker = None;
                 }
                 return Ok(Some(*answer));
@@ -271,206 +339,9 @@ impl Runs<'_> {
         if self.pool.is_stopped() {
             return Ok(None);
         }
-        match self.pool.settings.is_distrusted {
+        match is_distrusted {
             true => Ok(Some(self.pool.ended(&job, &end, Vec::new(), None))),
-            false => self.pool.examine(&job, &end),
+            false => self.pool.examine(&job, end),
         }
-    }
-}
-
-/// A deadline in real time. It never affects the result of a run that returns.
-struct Limit(Instant);
-
-impl Limit {
-    #[expect(clippy::disallowed_methods, reason = "real time, outside of any simulation")]
-    fn after(span: Duration) -> Limit {
-        Limit(Instant::now() + span)
-    }
-
-    #[expect(clippy::disallowed_methods, reason = "real time, outside of any simulation")]
-    fn is_over(&mut self) -> bool {
-        Instant::now() >= self.0
-    }
-}
-
-#[expect(clippy::disallowed_methods, reason = "real time, outside of any simulation")]
-fn pause(span: Duration) {
-    std::thread::sleep(span);
-}
-
-/// How a worker process ended.
-struct End {
-    how: How,
-    status: ExitStatus,
-    /// The end of what it printed.
-    output: String,
-}
-
-impl End {
-    /// What the code under test did to its process. Rust's runtime reports exhausted memory and
-    /// stack overflows only by printing these texts before it aborts.
-    fn crash(&self) -> Crash {
-        match self.how {
-            How::Flood => Crash::Output,
-            How::Garbled => Crash::Garbled,
-            _ if self.output.contains("memory allocation of") => Crash::Memory,
-            _ if self.output.contains("has overflowed its stack") => Crash::Stack,
-            _ => match (self.status.code(), self.status.signal()) {
-                (Some(code), _) => Crash::Exit(code),
-                (_, Some(signal)) => Crash::Signal(signal),
-                _ => Crash::Unknown,
-            },
-        }
-    }
-}
-
-enum How {
-    /// The process exited, or closed its socket.
-    Gone,
-    /// The run took too long, or the pool was stopped.
-    GaveUp,
-    /// The run printed more than [`MAX_OUTPUT_BYTES`].
-    Flood,
-    /// The process sent something other than an answer to its job.
-    Garbled,
-}
-
-/// A worker process. Dropping it kills the process and everything that it started.
-#[derive(Debug)]
-struct Worker {
-    /// `None` once the process has been killed.
-    child: Option<Child>,
-    socket: BufReader<UnixStream>,
-    output: Arc<Mutex<Output>>,
-}
-
-/// The output of a worker.
-#[derive(Debug, Default)]
-struct Output {
-    /// The end of the output, at most [`KEPT_OUTPUT_BYTES`] long.
-    last: VecDeque<u8>,
-    /// Bytes printed since the current job began.
-    count: u64,
-}
-
-impl Worker {
-    #[expect(clippy::disallowed_methods, reason = "a thread outside of any simulation")]
-    fn start(settings: &Settings) -> io::Result<Worker> {
-        let (ours, theirs) = UnixStream::pair()?;
-        let (reader, writer) = io::pipe()?;
-        let [program, arguments @ ..] = &settings.command[..] else {
-            return Err(io::Error::other("the command that starts workers is empty"));
-        };
-        let mut command = Command::new(program);
-        if settings.is_distrusted {
-            command.env_clear();
-        }
-        let child = command
-            .args(arguments)
-            .stdin(Stdio::from(OwnedFd::from(theirs)))
-            .stdout(writer.try_clone()?)
-            .stderr(writer)
-            // A process group can be killed as a whole, and Ctrl-C in the terminal does not reach
-            // it.
-            .process_group(0)
-            .spawn()
-            .map_err(|error| io::Error::other(format!("cannot start {program}: {error}")))?;
-        ours.set_read_timeout(Some(LOOK_INTERVAL))?;
-        let output = Arc::new(Mutex::new(Output::default()));
-        let (kept, show) = (output.clone(), settings.show_output);
-        std::thread::spawn(move || drain(reader, &kept, show));
-        Ok(Worker { child: Some(child), socket: BufReader::new(ours), output })
-    }
-
-    /// Sends a job and waits for its answer. If the worker dies, sends something else, or `give_up`
-    /// returns true, kills the worker and returns how it ended.
-    fn ask(
-        &mut self,
-        job: &Job,
-        give_up: impl FnMut() -> bool,
-    ) -> io::Result<Result<Box<Answer>, End>> {
-        self.output().count = 0;
-        let mut line = serde_json::to_string(job)?;
-        line.push('\n');
-        let how = match self.socket.get_mut().write_all(line.as_bytes()) {
-            Err(_) => How::Gone,
-            Ok(()) => match self.wait(give_up) {
-                Ok(answer) if answer.is_to(job) => return Ok(Ok(answer)),
-                Ok(_) => How::Garbled,
-                Err(how) => how,
-            },
-        };
-        let status = self.end()?;
-        // The pipe's other end is closed now. Give the thread that drains it time to read the rest.
-        for _ in 0..20 {
-            if Arc::strong_count(&self.output) == 1 {
-                break;
-            }
-            pause(LOOK_INTERVAL / 10);
-        }
-        let last: Vec<u8> = self.output().last.iter().copied().collect();
-        Ok(Err(End { how, status, output: String::from_utf8_lossy(&last).into_owned() }))
-    }
-
-    fn wait(&mut self, mut give_up: impl FnMut() -> bool) -> Result<Box<Answer>, How> {
-        let mut line = Vec::new();
-        loop {
-            let room = MAX_ANSWER_BYTES.saturating_sub(line.len() as u64);
-            match (&mut self.socket).take(room).read_until(b'\n', &mut line) {
-                Ok(0) if room == 0 => return Err(How::Garbled),
-                Ok(0) => return Err(How::Gone),
-                Ok(_) if line.ends_with(b"\n") => {
-                    return serde_json::from_slice(&line).map_err(|_| How::Garbled);
-                }
-                Ok(_) => {}
-                Err(error) => match error.kind() {
-                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {}
-                    io::ErrorKind::Interrupted => {}
-                    _ => return Err(How::Gone),
-                },
-            }
-            if self.output().count > MAX_OUTPUT_BYTES {
-                return Err(How::Flood);
-            }
-            if give_up() {
-                return Err(How::GaveUp);
-            }
-        }
-    }
-
-    fn output(&self) -> MutexGuard<'_, Output> {
-        self.output.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Kills the process and everything that it started, and returns its exit status.
-    fn end(&mut self) -> io::Result<ExitStatus> {
-        let mut child =
-            self.child.take().ok_or_else(|| io::Error::other("the worker has already ended"))?;
-        if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
-            // This fails if the group no longer exists, which is just as well.
-            _ = kill_process_group(group, Signal::KILL);
-        }
-        child.wait()
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        _ = self.end();
-    }
-}
-
-/// Reads a worker's output and keeps the end of it, until the pipe is closed.
-fn drain(mut reader: PipeReader, output: &Mutex<Output>, show: bool) {
-    let mut buffer = [0; 64 << 10];
-    while let Ok(count @ 1..) = reader.read(&mut buffer) {
-        if show {
-            _ = io::stderr().write_all(&buffer[..count]);
-        }
-        let mut output = output.lock().unwrap_or_else(PoisonError::into_inner);
-        output.count += count as u64;
-        output.last.extend(&buffer[..count]);
-        let excess = output.last.len().saturating_sub(KEPT_OUTPUT_BYTES);
-        output.last.drain(..excess);
     }
 }

@@ -31,7 +31,6 @@ impl Traces {
         if let Some(directory) = path.parent() {
             std::fs::create_dir_all(directory)?;
         }
-        _ = std::fs::remove_file(earlier(path));
         Ok(Traces {
             path: path.into(),
             log: File::create(path)?,
@@ -62,6 +61,23 @@ impl Watch for Traces {
         text.resize(TASK_BYTES, b' ');
         _ = self.task.write_all_at(&text, 0);
     }
+}
+
+/// Removes the traces of a run, if there are any.
+pub(super) fn remove(path: &Path) {
+    for path in [path, &earlier(path), &task_path(path)] {
+        _ = std::fs::remove_file(path);
+    }
+}
+
+/// The place that a run has reached, by its traces: how many there are, the last one, and the task
+/// being polled. `None` if it has not begun.
+pub(super) fn place(path: &Path) -> Option<String> {
+    let task = std::fs::read(task_path(path)).ok().filter(|task| !task.is_empty())?;
+    let task = String::from_utf8_lossy(&task).trim().to_string();
+    let log = std::fs::read(path).unwrap_or_default();
+    let last = log.split(|&byte| byte == b'\n').rfind(|line| !line.is_empty()).unwrap_or_default();
+    Some(format!("{} {} {task}", size(path), String::from_utf8_lossy(last)))
 }
 
 fn earlier(path: &Path) -> PathBuf {

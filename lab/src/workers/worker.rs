@@ -7,18 +7,25 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use labrpc::Limits;
-use rustix::process::{Resource, Rlimit, Signal, kill_current_process_group, setrlimit};
+use rustix::io::Errno;
+use rustix::process::{
+    Resource, Rlimit, Signal, WaitId, WaitIdOptions, kill_current_process_group, setrlimit, waitid,
+};
 use rustix::time::{ClockId, clock_gettime};
 
+use super::proc_stat;
 use super::watch::Traces;
-use super::{Answer, Bounds, Job, Keep};
+use super::{Answer, Bounds, Job, Keep, Reply};
 use crate::records::{Build, RunRecord};
 use labraft::Implementation;
 use labraft::Run;
 use labraft::Test;
 
+/// How much of its memory a worker does not try to reserve, for what it needs itself meanwhile.
+const SPARE_BYTES: u64 = 8 << 20;
+
 /// Reads jobs from standard input, which must be a socket, runs them, and writes the answers back
-/// to it.
+/// to it. What the machine refuses is told there too, because it is no fault of the run.
 ///
 /// The process must be the leader of its own process group. When the parent closes the connection,
 /// even in the middle of a run, the whole group is killed.
@@ -37,32 +44,92 @@ pub fn serve(
     build: &Build,
     confine: impl FnOnce() -> io::Result<()>,
 ) -> io::Result<()> {
-    let socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+    let mut socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+    let served = make_runs(suite, implementation, memory_bytes, build, confine, &mut socket);
+    if let Err(error) = &served {
+        // If this fails too, the parent sees how this process ends.
+        _ = send(&mut socket, &Reply::Broken(format!("a worker cannot go on: {error}")));
+    }
+    served
+}
+
+fn make_runs(
+    suite: &'static [Test],
+    implementation: Implementation,
+    memory_bytes: u64,
+    build: &Build,
+    confine: impl FnOnce() -> io::Result<()>,
+    socket: &mut UnixStream,
+) -> io::Result<()> {
     // Code under test that reads its standard input must not swallow jobs.
     rustix::stdio::dup2_stdin(std::fs::File::open("/dev/null")?)?;
+    // If the system runs out of memory, it should rather kill a worker than the lab. Not every system can
+    // be told so.
+    _ = std::fs::write("/proc/self/oom_score_adj", "500");
     let limit = Some(memory_bytes);
     setrlimit(Resource::As, Rlimit { current: limit, maximum: limit })?;
+    check_memory(memory_bytes)?;
     confine()?;
 
-    let jobs = jobs_of(socket.try_clone()?);
-    let mut answers = socket;
+    let jobs = jobs_of(socket.try_clone()?)?;
+    // A run needs a thread of its own. Whether there can be one is found out before it is blamed.
+    std::thread::Builder::new().spawn(|| ())?.join().map_err(|_| io::Error::other("no threads"))?;
+    let threads = running_threads();
+    send(socket, &Reply::Ready)?;
     for job in jobs {
         let job = job?;
         let test = suite.iter().find(|test| test.name == job.test);
         let test = test.ok_or_else(|| io::Error::other(format!("unknown test {:?}", job.test)))?;
-        let mut line = serde_json::to_string(&run(test, implementation, &job, build)?)?;
-        line.push('\n');
-        answers.write_all(line.as_bytes())?;
+        let answer = Box::new(run(test, implementation, &job, build)?);
+        let is_clean = job.is_last || is_clean(threads);
+        send(socket, &Reply::Done { answer, is_clean })?;
     }
     Ok(())
 }
 
+fn send(socket: &mut UnixStream, reply: &Reply) -> io::Result<()> {
+    let mut line = serde_json::to_string(reply)?;
+    line.push('\n');
+    socket.write_all(line.as_bytes())
+}
+
+/// Checks that the machine can give this process all the memory that it may use. It reserves that much
+/// and returns it without ever touching it.
+fn check_memory(memory_bytes: u64) -> io::Result<()> {
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages = pages.split(' ').next().and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0);
+    let used = pages.saturating_mul(rustix::param::page_size() as u64);
+    let rest = memory_bytes.saturating_sub(used).saturating_sub(SPARE_BYTES);
+    let mut reserve = Vec::<u8>::new();
+    let reserved = reserve.try_reserve_exact(usize::try_from(rest).unwrap_or(usize::MAX));
+    std::hint::black_box(&mut reserve);
+    reserved.map_err(|_| {
+        let limit = memory_bytes >> 20;
+        io::Error::other(format!("the machine has no {limit} MiB of memory for it (--memory)"))
+    })
+}
+
+/// Whether the last run has left nothing behind: no thread besides the `threads` of the worker, and no
+/// process.
+fn is_clean(threads: usize) -> bool {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    let has_no_children = matches!(waitid(WaitId::All, options), Err(Errno::CHILD));
+    // The first of these is quick, and nearly always enough.
+    let listed = proc_stat::of_process("self").map_or(0, |process| process.threads);
+    (listed <= threads as u64 || running_threads() <= threads) && has_no_children
+}
+
+/// How many threads this process has, without those that are about to end: one that was joined may be
+/// listed a little longer.
+fn running_threads() -> usize {
+    proc_stat::of_threads("self").iter().filter(|thread| !thread.is_exiting).count()
+}
+
 /// The jobs as they arrive. They are read by a thread of their own, which notices that the parent
 /// is gone even while a run hangs.
-#[expect(clippy::disallowed_methods, reason = "a thread outside of any simulation")]
-fn jobs_of(socket: UnixStream) -> mpsc::IntoIter<io::Result<Job>> {
+fn jobs_of(socket: UnixStream) -> io::Result<mpsc::IntoIter<io::Result<Job>>> {
     let (sender, receiver) = mpsc::channel();
-    std::thread::spawn(move || {
+    std::thread::Builder::new().spawn(move || {
         for line in BufReader::new(socket).lines() {
             let job = line.and_then(|line| Ok(serde_json::from_str(&line)?));
             if sender.send(job).is_err() {
@@ -70,8 +137,8 @@ fn jobs_of(socket: UnixStream) -> mpsc::IntoIter<io::Result<Job>> {
             }
         }
         _ = kill_current_process_group(Signal::KILL);
-    });
-    receiver.into_iter()
+    })?;
+    Ok(receiver.into_iter())
 }
 
 fn run(
@@ -83,6 +150,7 @@ fn run(
     let mut run = Run::new(test, implementation, job.spec.clone())
         .profile(job.conditions.profile)
         .without(job.conditions.without)
+        .audit(job.audit)
         .record(job.keep == Keep::Events)
         .record_choices(job.keep != Keep::Result);
     if let Some(Bounds { virtual_time, events }) = job.bounds {

@@ -1,6 +1,8 @@
 //! A cluster of servers with persistent storage and network connections, shared by the Raft and
 //! key/value harnesses.
 
+mod links;
+mod measures;
 mod overseen;
 mod slot;
 mod test_part;
@@ -21,19 +23,15 @@ use crate::lab::Lab;
 use crate::part::Part;
 use crate::persister::Persister;
 use crate::property::Holds;
-use crate::raft::{Env, Raft, RaftState, apply_channel};
+use crate::raft::{ApplyMsg, Env, HandedUp, Raft, RaftState, apply_channel};
 use crate::reason::{Expectation, Reason};
 use crate::state_recorder::ShowCommand;
-use crate::without::Threshold;
 
 use overseen::Overseen;
 use slot::{Instance, Slot};
-use test_part::{Figures, TestPart};
+use test_part::TestPart;
 
 pub use slot::NewServer;
-
-/// The time limit of a test, in virtual time.
-const LONGEST_TEST: Duration = Duration::from_secs(120);
 
 /// The servers under test. Clones refer to the same cluster.
 ///
@@ -95,7 +93,26 @@ impl Cluster {
                 cluster.0.polled.notify();
             }
         });
+        cluster.begin_audit();
         cluster
+    }
+
+    /// Has the audit of the run, if there is one, see all messages.
+    fn begin_audit(&self) {
+        if !self.lab().is_audited() {
+            return;
+        }
+        let servers = self.n();
+        self.lab().audited(|audit| {
+            audit.begin(servers);
+            None
+        });
+        let weak = self.downgrade();
+        self.network().on_delivery(move |delivery| {
+            if let Some(cluster) = weak.upgrade() {
+                cluster.lab().audited(|audit| audit.delivered(delivery));
+            }
+        });
     }
 
     /// Returns a weak handle, which does not keep the cluster alive.
@@ -126,6 +143,9 @@ impl Cluster {
         let answers = if is_one_way { server.calls() } else { server.answers() };
         let traffic = Traffic { saves, answers };
         let checked = self.0.invariants.borrow_mut().check(i, &**raft, traffic, now);
+        if self.0.invariants.borrow().is_probe_missing() {
+            self.0.lab.note_missing_probe();
+        }
         if server.runtime().is_recording() {
             let invariants = self.0.invariants.borrow();
             let mut recorder = slots[i].recorder.borrow_mut();
@@ -135,6 +155,35 @@ impl Cluster {
             }
         }
         self.report_violation(i, checked);
+        self.audit_state(i, &**raft);
+    }
+
+    fn audit_state(&self, i: usize, raft: &dyn Raft) {
+        self.0.lab.audited(|audit| {
+            let RaftState { term, is_leader } = raft.state();
+            audit.state(i, term, is_leader)
+        });
+    }
+
+    /// Notes for the audit that the Raft of server `i` has accepted a command.
+    pub(crate) fn note_accepted(&self, i: usize, command: &Bytes, term: u64) {
+        self.0.lab.audited(|audit| audit.given(i, command, Some(term)));
+    }
+
+    /// Has the audit look at what server `i` hands up to its service.
+    fn audit_handed_up(&self, i: usize, handed_up: &HandedUp) {
+        if let Some(instance) = &self.slots()[i].instance {
+            self.audit_state(i, &*instance.raft);
+        }
+        self.0.lab.audited(|audit| match handed_up {
+            HandedUp::Message(ApplyMsg::Command { index, command }) => {
+                audit.command(i, *index, command, self.0.show.get())
+            }
+            HandedUp::Message(ApplyMsg::Snapshot { index, snapshot, .. }) => {
+                audit.snapshot(i, *index, snapshot)
+            }
+            HandedUp::Internal { .. } => None,
+        });
     }
 
     /// Ends the run if a check found a broken promise. Returns whether there was none.
@@ -279,7 +328,8 @@ impl Cluster {
                 end
             })
             .collect();
-        let server = self.0.lab.world().server(i);
+        let world = self.0.lab.world();
+        let server = world.server(i);
         let rt = server.runtime().clone();
         let persister = {
             let slot = &mut self.slots_mut()[i];
@@ -288,12 +338,15 @@ impl Cluster {
             slot.incarnation += 1;
             slot.recorder.take();
             let persister = match &slot.saved {
-                Some(saved) => saved.copy(rt.clone()),
-                None => Persister::new(rt.clone()),
+                Some(saved) => saved.copy(world.clone(), rt.clone()),
+                None => Persister::new(world.clone(), rt.clone()),
             };
             slot.saved = Some(persister.clone());
             persister
         };
+        self.0
+            .lab
+            .audited(|audit| audit.started(i, persister.read_state(), persister.read_snapshot()));
         let (apply, applied) = apply_channel();
         let env = Env {
             me: i,
@@ -314,6 +367,7 @@ impl Cluster {
         let applied = applied.watched(move |message| {
             let Some(cluster) = cluster.upgrade() else { return true };
             let checked = cluster.0.invariants.borrow_mut().applied(i, message);
+            cluster.audit_handed_up(i, message);
             cluster.report_violation(i, checked)
         });
         let raft = Rc::new(self.overseen(i, raft));
@@ -326,6 +380,7 @@ impl Cluster {
         let check_snapshot = Box::new(move |index, snapshot: &Bytes| {
             let Some(cluster) = cluster.upgrade() else { return true };
             let checked = cluster.0.invariants.borrow_mut().snapshot_made(i, index, snapshot);
+            cluster.0.lab.audited(|audit| audit.given(i, snapshot, None));
             cluster.report_violation(i, checked)
         });
         let cluster = self.downgrade();
@@ -334,7 +389,13 @@ impl Cluster {
                 cluster.check_server(i);
             }
         });
-        Overseen { raft, check_snapshot, check_state }
+        let cluster = self.downgrade();
+        let note_accepted = Box::new(move |command: &Bytes, term| {
+            if let Some(cluster) = cluster.upgrade() {
+                cluster.note_accepted(i, command, term);
+            }
+        });
+        Overseen { raft, note_accepted, check_snapshot, check_state }
     }
 
     /// Stops a server immediately if it is running, and disables its links. Its saved state is kept, and
@@ -343,55 +404,20 @@ impl Cluster {
         self.cut_off(i);
         // This precedes the copy of the persister, so that no late reply can reveal unsaved state.
         self.network().delete_server(Node::server(i));
+        let world = self.0.lab.world();
         let instance = {
             let slot = &mut self.slots_mut()[i];
             // From here on, anything the old instance saves, even during `kill`, goes to the old copy.
-            slot.saved = slot.saved.as_ref().map(|saved| saved.copy(self.tester().clone()));
+            let copy = |saved: &Persister| saved.copy(world.clone(), world.tester().clone());
+            slot.saved = slot.saved.as_ref().map(copy);
             slot.incarnation += 1;
             slot.instance.take()
         };
         if let Some(instance) = instance {
             self.0.invariants.borrow_mut().stopped(i);
             self.record(|| HarnessEvent::Stopped { server: i });
-            instance.end();
+            instance.end(self.0.lab.world());
         }
-    }
-
-    /// Enables or disables the links between server `i` and each of `others`, in both directions.
-    pub fn link(&self, i: usize, others: impl IntoIterator<Item = usize>, enabled: bool) {
-        let mut ways: Vec<(usize, usize, bool)> = Vec::new();
-        for j in others {
-            ways.extend([(i, j, enabled), (j, i, enabled)]);
-        }
-        self.set_ways(ways);
-    }
-
-    /// Enables or disables links, given as (sender, receiver, enabled), and records those that change.
-    fn set_ways(&self, ways: Vec<(usize, usize, bool)>) {
-        let mut changed = Vec::new();
-        for (from, to, enabled) in ways {
-            let was = std::mem::replace(&mut self.0.enabled.borrow_mut()[from][to], enabled);
-            if was != enabled && from != to {
-                changed.push((from, to, enabled));
-            }
-            self.enable(from, to, enabled);
-        }
-        if !changed.is_empty() {
-            self.0.invariants.borrow_mut().links_changed(self.tester().now());
-            self.record(|| HarnessEvent::Links { changed });
-        }
-    }
-
-    fn enable(&self, from: usize, to: usize, enabled: bool) {
-        // A server that was never started has no client ends.
-        if let Some(end) = self.slots()[from].ends.get(to) {
-            self.network().enable(end.id(), enabled);
-        }
-    }
-
-    /// Disconnects a server from all others. It keeps running, and the tester can still call it.
-    pub fn cut_off(&self, i: usize) {
-        self.link(i, 0..self.n(), false);
     }
 
     /// Returns whether a server is running, even if it is disconnected.
@@ -412,63 +438,6 @@ impl Cluster {
         Some(answer)
     }
 
-    /// Returns the number of requests that a server has received since its last start, or 0 if stopped.
-    pub fn rpc_count(&self, i: usize) -> u64 {
-        self.network().count(Node::server(i))
-    }
-
-    /// Returns the total number of RPCs made by all servers and clients since the run began.
-    pub fn rpc_total(&self) -> u64 {
-        self.network().total_count()
-    }
-
-    /// Returns the total size in bytes of all RPC arguments, and of the replies that arrived.
-    pub fn bytes_total(&self) -> u64 {
-        self.network().total_bytes()
-    }
-
-    /// Returns the size in bytes of the largest saved Raft state of any server, excluding snapshots.
-    pub fn log_size(&self) -> usize {
-        self.largest(Persister::state_size_bytes)
-    }
-
-    /// Returns the size in bytes of the largest saved snapshot of any server.
-    pub fn snapshot_size(&self) -> usize {
-        self.largest(Persister::snapshot_size_bytes)
-    }
-
-    fn figures(&self, commands: u64) -> Figures {
-        Figures {
-            now: self.tester().now(),
-            rpcs: self.rpc_total(),
-            bytes: self.bytes_total(),
-            commands,
-        }
-    }
-
-    fn largest(&self, size: impl Fn(&Persister) -> usize) -> usize {
-        self.slots().iter().flat_map(|slot| &slot.saved).map(size).max().unwrap_or(0)
-    }
-
-    /// Begins a test, or a part of a test that is measured separately. `commands` is the test's running
-    /// count of commands or operations at this point.
-    pub fn begin_at(&self, title: &str, commands: u64) {
-        self.step(|| format!("begin: {title}"));
-        self.0.lab.begun(title);
-        *self.0.part.borrow_mut() = TestPart { title: title.into(), began: self.figures(commands) };
-    }
-
-    /// Ends the part begun by [`begin_at`](Self::begin_at) and stores its measurements.
-    ///
-    /// # Errors
-    /// If the test has exceeded the course's limit of 120 s of virtual time.
-    pub fn end_at(&self, commands: u64) -> Checked<()> {
-        self.check_timeout()?;
-        let passed = self.0.part.borrow().passed(self.figures(commands), self.n());
-        self.0.lab.passed(passed);
-        Ok(())
-    }
-
     /// Stops all servers and shuts down the network.
     ///
     /// # Errors
@@ -478,24 +447,11 @@ impl Cluster {
             let instance = self.slots_mut()[i].instance.take();
             if let Some(instance) = instance {
                 self.0.invariants.borrow_mut().stopped(i);
-                instance.end();
+                instance.end(self.0.lab.world());
             }
         }
         self.network().cleanup();
         self.check_timeout()
-    }
-
-    /// Returns the virtual time by which the test must end.
-    pub fn deadline(&self) -> Duration {
-        self.0.made + LONGEST_TEST
-    }
-
-    fn check_timeout(&self) -> Checked<()> {
-        let took = self.tester().now() - self.0.made;
-        if took > LONGEST_TEST && self.0.lab.without().has_threshold(Threshold::TestTime) {
-            return Err(self.failure(None, Reason::TooSlow { took, limit: LONGEST_TEST }));
-        }
-        Ok(())
     }
 }
 

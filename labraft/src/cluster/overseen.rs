@@ -10,9 +10,13 @@ use crate::raft::{EntryProbe, Probe, Raft, RaftState, Started};
 /// failed and ended the run.
 type CheckSnapshot = Box<dyn Fn(u64, &Bytes) -> bool>;
 
+/// Called with each command that the Raft has accepted, and the term in which it did.
+type NoteAccepted = Box<dyn Fn(&Bytes, u64)>;
+
 /// A Raft that runs the harness's checks before it forwards certain calls from its service.
 pub(super) struct Overseen {
     pub(super) raft: Rc<dyn Raft>,
+    pub(super) note_accepted: NoteAccepted,
     /// Called before a snapshot is passed to the Raft.
     pub(super) check_snapshot: CheckSnapshot,
     /// Called before the service probes the Raft: some changes are reported by one probe only, and the
@@ -22,7 +26,9 @@ pub(super) struct Overseen {
 
 impl Raft for Overseen {
     fn start(&self, command: Bytes) -> Option<Started> {
-        self.raft.start(command)
+        let started = self.raft.start(command.clone())?;
+        (self.note_accepted)(&command, started.term);
+        Some(started)
     }
 
     fn state(&self) -> RaftState {

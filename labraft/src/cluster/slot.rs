@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
 
-use labrpc::{ClientEnd, Server};
+use labrpc::{ClientEnd, Server, World};
 
 use crate::persister::Persister;
 use crate::raft::{ApplyReceiver, Raft};
@@ -45,9 +45,9 @@ pub struct NewServer {
 
 impl Instance {
     /// Kills the Raft, then ends all tasks that it and its service have spawned.
-    pub(super) fn end(self) {
+    pub(super) fn end(self, world: &World) {
         self.server.runtime().act(|| self.raft.kill());
-        self.server.crash();
+        world.crash(&self.server);
     }
 }
 

@@ -8,7 +8,7 @@ use super::{Applied, Config, Slot};
 use crate::command::{Command, show};
 use crate::failure::Checked;
 use crate::raft::Started;
-use crate::reason::Reason;
+use crate::reason::{Accepted, Reason};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
@@ -162,13 +162,13 @@ impl Config {
     ) -> Checked<u64> {
         let command = command.into();
         let bytes = command.to_bytes();
-        let no_agreement = |is_accepted| {
+        let no_agreement = |accepted| {
             let command = command.to_string();
-            let reason = Reason::NoAgreement { command, wanted: expected_servers, is_accepted };
+            let reason = Reason::NoAgreement { command, wanted: expected_servers, accepted };
             self.failure(None, reason)
         };
         let began = self.tester().now();
-        let mut is_accepted = false;
+        let mut accepted = None;
         // The last server tried. It is incremented before use, so server 1 is tried first.
         let mut next = 0;
         while self.tester().now() - began < Duration::from_secs(10) {
@@ -176,7 +176,8 @@ impl Config {
                 self.sleep(50 * MILLISECOND).await;
                 continue;
             };
-            is_accepted = true;
+            let is_leader = self.state(next).is_some_and(|state| state.is_leader);
+            accepted = Some(Accepted { server: next, is_leader });
             let accepted_at = self.tester().now();
             while self.tester().now() - accepted_at < Duration::from_secs(2) {
                 let (applied, value) = self.n_committed(index)?;
@@ -186,10 +187,10 @@ impl Config {
                 self.sleep(20 * MILLISECOND).await;
             }
             if !retry {
-                return Err(no_agreement(true));
+                return Err(no_agreement(accepted));
             }
         }
-        Err(no_agreement(is_accepted))
+        Err(no_agreement(accepted))
     }
 
     /// Proposes a command to the connected servers in turn, starting after `next`, until one accepts it.

@@ -1,4 +1,4 @@
-//! An entry that a follower acknowledged stays in its log until a later leader replaces it, also over a
+//! An entry that a follower acknowledged stays in its log until a later leader replaces it, even across a
 //! restart (Raft paper, section 5.3; figure 2: log[] is persistent).
 //!
 //! What was acknowledged is known from the leader's matchIndex: see `match_index`.
@@ -24,7 +24,7 @@ pub(super) fn check(history: &mut History, change: &Change<'_>) -> Holds {
             [server],
             format!(
                 "server {server} acknowledged entry {index} of term {term} to the leader of term \
-                 {leader_term}; after a restart it does not have it"
+                 {leader_term}, but after a restart the entry is missing"
             ),
         );
     };
@@ -34,7 +34,7 @@ pub(super) fn check(history: &mut History, change: &Change<'_>) -> Holds {
             [server],
             format!(
                 "server {server} acknowledged entry {index} of term {term} to the leader of term \
-                 {leader_term}, and has removed it in the same term"
+                 {leader_term}, but removed it in the same term"
             ),
         );
     }

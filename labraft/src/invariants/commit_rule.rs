@@ -26,7 +26,7 @@ pub(super) fn check(history: &History, change: &Change<'_>) -> Holds {
     let what = if is_majority {
         format!(
             "server {server}, the leader of term {leader_term}, commits entry {index} of term {term} by \
-             counting servers {holders:?}; a later leader may replace it"
+             counting servers {holders:?}; a later leader may replace that entry"
         )
     } else {
         format!(
@@ -81,7 +81,7 @@ mod tests {
             raft.term = 2;
             raft.followers[1].match_index = 0;
         });
-        stage.breaks(Property::CommitRule, "a later leader may replace it", 0, |raft| {
+        stage.breaks(Property::CommitRule, "a later leader may replace that entry", 0, |raft| {
             raft.commit_index = 2;
         });
     }

@@ -23,7 +23,7 @@ pub(super) fn check(history: &History, change: &Change<'_>) -> Holds {
         return Ok(());
     }
     let has = match log.term_at(index) {
-        Some(other) => format!("has one of term {other} there"),
+        Some(other) => format!("has an entry of term {other} at index {index}"),
         None => format!("has a log that ends at {}", change.now.last_index),
     };
     violated(

@@ -38,14 +38,14 @@ fn check_range(
         [leader, follower],
         format!(
             "server {leader}, the leader of term {} with a log up to {last_index}, has matchIndex \
-             {match_index} for server {follower}; it was {}",
+             {match_index} for server {follower}; previously matchIndex was {}",
             change.now.term, old.match_index
         ),
     )
 }
 
-/// A leader believes that a follower has its log up to `match_index`. While the follower is in the same
-/// term, it must.
+/// A leader believes that a follower has the leader's log up to `match_index`. While the follower is in
+/// the leader's term, that must be true.
 fn check_replicated(
     history: &mut History,
     change: &Change<'_>,
@@ -62,16 +62,16 @@ fn check_replicated(
     }
     let log = &follower_history.log;
     if !log.has(match_index, term) {
-        let has = match log.term_at(match_index) {
-            Some(other) => format!("one of term {other} there"),
-            None => format!("a log that ends at {}", log.last_index),
+        let instead = match log.term_at(match_index) {
+            Some(other) => format!("server {follower} has an entry of term {other} at that index"),
+            None => format!("the log of server {follower} ends at {}", log.last_index),
         };
         return violated(
             Property::MatchIndex,
             [leader, follower],
             format!(
                 "server {leader}, the leader of term {leader_term}, believes that server {follower} has \
-                 entry {match_index} of term {term}; it has {has}"
+                 entry {match_index} of term {term}; {instead}"
             ),
         );
     }
@@ -93,7 +93,7 @@ mod tests {
         stage.holds(1, |raft| raft.truncate(1));
         let violation = stage.matched(1, 2).unwrap_err();
         assert_eq!(violation.property, Property::MatchIndex);
-        assert!(violation.evidence.contains("a log that ends at 1"), "{violation}");
+        assert!(violation.evidence.contains("the log of server 1 ends at 1"), "{violation}");
     }
 
     #[test]

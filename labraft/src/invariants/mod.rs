@@ -67,6 +67,8 @@ pub(crate) struct Invariants {
     judge: Judge,
     history: History,
     situation: Situation,
+    /// Whether a server did not answer when it was asked for a probe.
+    is_probe_missing: bool,
 }
 
 /// What the servers of a run have to keep.
@@ -75,7 +77,7 @@ pub(crate) struct Contract {
     pub(crate) persistence: Persistence,
     /// Whether the log may hold entries of the Raft's own.
     pub(crate) has_internal_entries: bool,
-    /// The properties that are left out.
+    /// The properties that are left out, and whether probes are.
     pub(crate) without: Without,
 }
 
@@ -120,7 +122,13 @@ impl Invariants {
             judge: Judge { without: contract.without, slips: Vec::new() },
             history: History::new(servers),
             situation: Situation::new(servers),
+            is_probe_missing: false,
         }
+    }
+
+    /// Whether a server has been asked for a probe and gave none.
+    pub(crate) fn is_probe_missing(&self) -> bool {
+        self.is_probe_missing
     }
 
     /// The slips that were found since the last call.
@@ -181,7 +189,10 @@ impl Invariants {
     ) -> Holds {
         let history = &mut self.history.servers[server];
         let earlier = std::mem::replace(&mut history.traffic, traffic);
-        let Some(now) = raft.probe() else {
+        // Probes are asked for even if runs are judged without, to know whether there are any.
+        let probe = raft.probe();
+        self.is_probe_missing |= probe.is_none();
+        let Some(now) = probe.filter(|_| self.contract.without.has_probes()) else {
             // What can be seen from outside is whether it leads.
             let state = raft.state();
             if !state.is_leader {
@@ -279,6 +290,20 @@ mod tests {
         });
         stage.holds(0, |raft| raft.truncate(0));
         stage.breaks(Property::TermMonotone, "term 1", 0, |raft| raft.term = 0);
+    }
+
+    #[test]
+    fn without_probes_a_raft_is_judged_as_if_it_had_none() {
+        let mut stage = Stage::with_contract(contract_without("probe"));
+        // A broken promise that only a probe shows.
+        stage.holds(0, |raft| raft.term = 5);
+        stage.holds(0, |raft| raft.term = 3);
+        // One that shows from outside.
+        stage.holds(0, |raft| raft.role = Some(Role::Leader));
+        stage.breaks(Property::ElectionSafety, "term 3", 1, |raft| {
+            raft.term = 3;
+            raft.role = Some(Role::Leader);
+        });
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub(super) fn check(change: &Change<'_>) -> Holds {
                 [leader, follower],
                 format!(
                     "server {leader}, the leader of term {}, has nextIndex {next_index} and matchIndex \
-                     {match_index} for server {follower}: it will send what that server has",
+                     {match_index} for server {follower}: the leader will send entries that server {follower} already has",
                     now.term
                 ),
             );

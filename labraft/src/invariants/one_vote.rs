@@ -1,4 +1,4 @@
-//! A server votes for one candidate in a term, also over a restart (Raft paper, figure 2: votedFor is
+//! A server votes for one candidate in a term, even across a restart (Raft paper, figure 2: votedFor is
 //! persistent; section 5.2: "first-come-first-served").
 
 use super::change::Change;

@@ -1,4 +1,4 @@
-//! A snapshot stands for what its service has applied; it is saved together with the log that follows it;
+//! A snapshot stands for what the service has applied; it is saved together with the log that follows it;
 //! and an older snapshot never replaces a newer one (Raft paper, section 7).
 
 use bytes::Bytes;
@@ -31,8 +31,8 @@ pub(super) fn check(history: &History, change: &Change<'_>) -> Holds {
             Property::Snapshot,
             [server],
             format!(
-                "the log of server {server} begins at {first_index}; before it began at {}: an older \
-                 snapshot has replaced a newer one",
+                "the log of server {server} now begins at {first_index}, but previously began at {}: an \
+                 older snapshot has replaced a newer one",
                 before.first_index
             ),
         );
@@ -43,7 +43,7 @@ pub(super) fn check(history: &History, change: &Change<'_>) -> Holds {
             [server],
             format!(
                 "server {server} starts with a log that begins at {first_index} and a snapshot up to \
-                 {applied}: what is between them is lost"
+                 {applied}: the entries between them are lost"
             ),
         ),
         _ => Ok(()),
@@ -63,8 +63,8 @@ pub(super) fn check_handed_up(
             Property::Snapshot,
             [server],
             format!(
-                "server {server} hands its service a snapshot up to {index}, which takes it back: it \
-                 has applied {applied}"
+                "server {server} hands its service a snapshot up to index {index}, although the service \
+                 has already applied entries up to {applied}"
             ),
         );
     }
@@ -86,7 +86,7 @@ pub(super) fn check_made(
             Property::Snapshot,
             [server],
             format!(
-                "the service of server {server} makes a snapshot up to {index}, and has applied only \
+                "the service of server {server} makes a snapshot up to index {index}, but it has applied only entries up to \
                  {applied}"
             ),
         );
@@ -111,7 +111,7 @@ mod tests {
         assert_eq!(invariants.applied(0, &snapshot(5, "abcde")), Ok(()));
         assert_eq!(invariants.applied(0, &command(6, "f")), Ok(()));
         let applied = invariants.applied(0, &snapshot(5, "abcde"));
-        assert_broken(applied, Property::Snapshot, "takes it back");
+        assert_broken(applied, Property::Snapshot, "has already applied entries up to 6");
     }
 
     #[test]
@@ -119,7 +119,7 @@ mod tests {
         let mut invariants = Invariants::new(2, CONTRACT);
         assert_eq!(invariants.applied(0, &snapshot(6, "abcdef")), Ok(()));
         let made = invariants.snapshot_made(0, 7, &Bytes::from_static(b"abcdefg"));
-        assert_broken(made, Property::Snapshot, "has applied only 6");
+        assert_broken(made, Property::Snapshot, "has applied only entries up to 6");
     }
 
     #[test]
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn a_log_that_does_not_follow_its_snapshot_is_reported() {
         let checked = Stage::restart_from("", |raft| raft.cover(2, 2, 2));
-        assert_broken(checked, Property::Snapshot, "what is between them is lost");
+        assert_broken(checked, Property::Snapshot, "the entries between them are lost");
         let checked = Stage::restart_from("ab", |raft| raft.cover(2, 0, 0));
         assert_broken(checked, Property::Snapshot, "its commitIndex is 0");
     }
@@ -139,6 +139,6 @@ mod tests {
     fn an_older_snapshot_that_replaces_a_newer_one_is_reported() {
         let mut stage = Stage::with_leader();
         stage.holds(1, |raft| raft.cover(2, 2, 2));
-        stage.breaks(Property::Snapshot, "an older snapshot", 1, |raft| raft.cover(1, 2, 2));
+        stage.breaks(Property::Snapshot, "previously began at", 1, |raft| raft.cover(1, 2, 2));
     }
 }

@@ -49,7 +49,8 @@ impl Operation {
         self.input == Input::Get
     }
 
-    /// Returns the interval between the call and the answer, as the search needs it.
+    /// Returns the interval between the call and the answer, in the form that the search
+    /// uses.
     pub(super) fn interval(&self) -> Interval {
         let answered = self.answered.map(|moment| moment.order);
         Interval { called: self.called.order, answered }

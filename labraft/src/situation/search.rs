@@ -4,9 +4,9 @@
 use super::view::View;
 use crate::raft::{FollowerProbe, Probe, Role};
 
-/// Changes of direction from which on a search counts as fruitless.
+/// A search with at least this many changes of direction counts as fruitless.
 const BACK_AND_FORTH: u64 = 2;
-/// Steps down in a row from which on a search counts as long.
+/// A search with at least this many consecutive steps down counts as long.
 const LONG_WAY: u64 = 8;
 
 /// The searches of all leaders, by leader and follower.

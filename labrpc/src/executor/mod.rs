@@ -38,7 +38,8 @@ pub struct Limits {
     pub virtual_time: Duration,
     /// The largest number of task polls and message arrivals, taken together.
     pub events: u64,
-    /// The number of task polls at one instant of virtual time that ends the run.
+    /// The number of task polls at one instant of virtual time that ends the run. In one poll, the
+    /// same number of awaits that complete without waiting ends it.
     pub polls_per_instant: u64,
 }
 
@@ -231,6 +232,21 @@ impl Executor {
         }
     }
 
+    /// Counts a future that completes without having waited, such as a sleep of no length. Returns
+    /// false if the running task has gone on like this for so long in one poll that the run has to
+    /// end. The future must then stay pending, because only the end of the poll can end the run.
+    #[inline]
+    pub(crate) fn goes_on(&self, waiting: Waiting) -> bool {
+        let awaits = self.running.count_immediate();
+        if awaits < self.limits.polls_per_instant {
+            return true;
+        }
+        self.note_waiting(waiting);
+        let task = self.current_task().map(|task| TaskInfo { waiting: waiting.told(), ..task });
+        self.end(Err(Trouble::NeverWaits { awaits, task }));
+        false
+    }
+
     // The run.
 
     /// Ends the run after the current poll or message. If this is called again, the first result
@@ -285,7 +301,7 @@ impl Executor {
         None
     }
 
-    /// Returns the time at which something is due next, or the limit that ends the run before that.
+    /// Returns the time of the next due event, or the reason why the run must end before it.
     fn check_limits(&self, next: Option<u64>, main: Option<TaskRef>) -> Result<u64, Trouble> {
         let Some(next) = next else {
             return Err(Trouble::Stuck { waiting: self.tasks.borrow().list(|_| true) });

@@ -16,6 +16,8 @@ pub(super) struct Running {
     waker: Cell<*const ()>,
     /// What the task is waiting for, as last noted by a future.
     waiting: Cell<Option<Waiting>>,
+    /// How many futures have completed without waiting in this poll.
+    immediate: Cell<u64>,
     /// The node that the task acts for, if it is not the task's own.
     on_behalf_of: Cell<Option<Node>>,
     /// Whether the server has crashed at a save in this poll, so that it cannot send any more.
@@ -29,6 +31,7 @@ impl Running {
             last: Cell::new(None),
             waker: Cell::new(std::ptr::null()),
             waiting: Cell::new(None),
+            immediate: Cell::new(0),
             on_behalf_of: Cell::new(None),
             is_void: Cell::new(false),
         }
@@ -41,6 +44,7 @@ impl Running {
         self.last.set(Some(task));
         self.waker.set(waker.data());
         self.waiting.set(None);
+        self.immediate.set(0);
     }
 
     /// Called when the task's future has returned. The task still counts as running, because its
@@ -67,6 +71,15 @@ impl Running {
 
     pub(super) fn waiting(&self) -> Option<Waiting> {
         self.waiting.get()
+    }
+
+    /// Counts a future that completes without waiting, and returns how many have done so in this
+    /// poll.
+    #[inline]
+    pub(super) fn count_immediate(&self) -> u64 {
+        let count = self.immediate.get() + 1;
+        self.immediate.set(count);
+        count
     }
 
     pub(super) fn note_waiting(&self, waiting: Waiting) {

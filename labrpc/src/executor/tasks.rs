@@ -8,7 +8,7 @@ use std::task::Waker;
 
 use crate::node::Node;
 use crate::random::{Parties, Subject};
-use crate::task::{BoxFuture, GroupId, TaskInfo, TaskRef, Waiting};
+use crate::task::{BoxFuture, GroupId, TaskInfo, TaskRef, Waiting, file_and_line};
 
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(super) enum TaskState {
@@ -24,7 +24,7 @@ pub(super) enum TaskState {
     Killed,
 }
 
-/// A task in its slot of the table.
+/// A task, as stored in its slot in the table.
 pub(super) struct Task {
     pub(super) generation: u32,
     pub(super) state: TaskState,
@@ -232,20 +232,16 @@ impl Tasks {
             name: task.name,
             spawned_at: file_and_line(task.spawned_at),
             waiting: match task.waiting {
-                Some(Waiting { what, detail, at }) => {
-                    format!("waits at {} for {what}{detail}", file_and_line(at))
-                }
+                Some(waiting) => waiting.told(),
                 None if task.was_polled => {
                     "waits for something that the lab cannot identify".into()
                 }
+                // While it is polled, its future is not in the table.
+                None if task.future.is_none() => "is in its first poll".into(),
                 None => "has not run yet".into(),
             },
         }
     }
-}
-
-fn file_and_line(at: &Location<'_>) -> String {
-    format!("{}:{}", at.file(), at.line())
 }
 
 fn new_waker(slot: u32, generation: u32) -> (Arc<TaskWaker>, Option<Waker>) {

@@ -79,8 +79,8 @@ impl Chaos {
             ("", copied_requests, " requests delivered twice"),
             ("", one_way_cuts, " link-seconds cut one way"),
             ("", clogs, " link-seconds clogged"),
-            ("", pauses, " server-seconds with a pause"),
-            ("clocks off by up to ", clock_skew, ""),
+            ("", pauses, " server-seconds paused"),
+            ("clocks fast or slow by up to ", clock_skew, ""),
             ("", crashes_at_save, " saves with a crash"),
         ]
     }

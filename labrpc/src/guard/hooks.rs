@@ -13,7 +13,7 @@ use libc::{
     timeval, timezone,
 };
 
-use super::Offence;
+use super::offence::Offence;
 use super::thread::{fill_with_entropy, is_simulation, is_used_by, note, read_clock};
 
 /// The files whose content is the kernel's entropy or its clock.

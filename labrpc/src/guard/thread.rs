@@ -7,7 +7,7 @@ use libc::{clockid_t, timespec};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::Offence;
+use super::offence::Offence;
 
 /// The Unix time at which virtual time starts, in seconds: 2020-01-01.
 const EPOCH: u64 = 1_577_836_800;

@@ -94,7 +94,7 @@ impl Wakeup {
     }
 }
 
-/// A call in its slot of the table. When it is over, the slot and its buffer are reused.
+/// A call, as stored in its slot in the table. When it is over, the slot and its buffer are reused.
 pub(super) struct Call {
     generation: u32,
     pub(super) phase: Phase,
@@ -127,12 +127,14 @@ pub(super) struct Tables {
     links: Vec<Link>,
     link_of: BTreeMap<(Node, Node), usize>,
     pub(super) servers: BTreeMap<Node, Rc<ServerState>>,
-    calls: Vec<Call>,
+    pub(super) calls: Vec<Call>,
     free: Vec<u32>,
     /// The number of calls made so far, including those after the network was closed.
     made: u64,
     pub(super) total_count: u64,
     pub(super) total_bytes: u64,
+    /// The number of replies that have arrived at each node and that it still waited for.
+    pub(super) replies: BTreeMap<Node, u64>,
 }
 
 impl Tables {
@@ -149,6 +151,7 @@ impl Tables {
             made: 0,
             total_count: 0,
             total_bytes: 0,
+            replies: BTreeMap::new(),
         }
     }
 

@@ -95,7 +95,7 @@ impl<Reply: DeserializeOwned> Future for Call<Reply> {
         this.network.give_back(this.id, buffer);
         match reply {
             Ok(reply) => Poll::Ready(Some(reply)),
-            Err(error) => panic!("the reply of {} cannot be decoded: {error}", this.method),
+            Err(error) => panic!("the reply to {} cannot be decoded: {error}", this.method),
         }
     }
 }

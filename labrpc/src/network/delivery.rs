@@ -28,6 +28,22 @@ const DEAD_CHECK_EVERY: u64 = 100_000_000;
 pub(crate) struct Shared {
     pub(super) executor: Rc<Executor>,
     pub(super) tables: RefCell<Tables>,
+    pub(super) observer: RefCell<Option<DeliveryObserver>>,
+}
+
+/// Sees each message that arrives.
+pub(super) type DeliveryObserver = Box<dyn Fn(Delivery<'_>)>;
+
+/// A message that has arrived where code will read it: a request at a server that is running, or a
+/// reply at a caller that waits for it.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Delivery<'a> {
+    /// The node that sent the message.
+    pub from: Node,
+    /// The node at which the message arrived.
+    pub to: Node,
+    /// The encoded arguments, or the encoded reply.
+    pub bytes: &'a [u8],
 }
 
 impl Shared {
@@ -48,7 +64,7 @@ impl Shared {
         call.buffer = buffer;
         self.record_request(call, args);
         if self.executor.is_void() {
-            // The server has crashed earlier in this poll, so it sends nothing any more.
+            // The server crashed earlier in this poll, so it no longer sends anything.
             call.phase = Phase::Done(Answer::Failed);
         } else if tables.is_closed {
             let call = tables.call(id);
@@ -163,6 +179,7 @@ impl Shared {
         }
         let delivered = || Event::Delivered { call: number, from, method: method.into() };
         self.executor.recorder.push(now, to, delivered);
+        self.observe(Delivery { from, to, bytes: &buffer });
         let handlers = server.handlers.borrow();
         let Some(handler) = handlers.iter().find(|handler| handler.method == method) else {
             let known = handlers.iter().map(|handler| handler.method).collect();
@@ -189,7 +206,7 @@ impl Shared {
             return; // The call has already failed.
         };
         if self.executor.is_void() {
-            return; // The server has crashed earlier in this poll.
+            return; // The server crashed earlier in this poll.
         }
         let has_way = !tables.is_dead(id);
         let call = tables.call(id);
@@ -237,17 +254,27 @@ impl Shared {
 
     /// Step 11: the reply arrives. It does so even if the server has died since it was sent.
     fn deliver_reply(&self, id: CallId) {
-        let mut tables = self.tables.borrow_mut();
-        let bytes = tables.call(id).buffer.len();
-        tables.total_bytes += bytes as u64;
-        let call = tables.call(id);
+        let mut borrowed = self.tables.borrow_mut();
+        let tables = &mut *borrowed;
+        let call = &mut tables.calls[id.slot as usize];
+        tables.total_bytes += call.buffer.len() as u64;
+        if !call.is_abandoned {
+            *tables.replies.entry(call.from).or_default() += 1;
+            self.observe(Delivery { from: call.to, to: call.from, bytes: &call.buffer });
+        }
         self.executor.recorder.push(self.executor.now(), call.from, || Event::Answered {
             call: call.number,
             from: call.to,
             method: call.method.into(),
         });
-        drop(tables);
+        drop(borrowed);
         self.finish(id, Answer::Reply);
+    }
+
+    fn observe(&self, delivery: Delivery<'_>) {
+        if let Some(observer) = &*self.observer.borrow() {
+            observer(delivery);
+        }
     }
 
     /// Tells the caller that there will be no reply.

@@ -35,6 +35,7 @@ use calls::{Call as CallState, End, Tables};
 use delivery::Shared;
 
 pub use client_end::{Call, ClientEnd};
+pub use delivery::Delivery;
 pub(crate) use server::ServerState;
 pub use server::{Method, Server, Service};
 
@@ -53,7 +54,8 @@ pub struct Network(Rc<Shared>);
 impl Network {
     pub(crate) fn new(executor: &Rc<Executor>) -> Network {
         let tables = RefCell::new(Tables::new());
-        Network(Rc::new(Shared { executor: executor.clone(), tables }))
+        let observer = RefCell::default();
+        Network(Rc::new(Shared { executor: executor.clone(), tables, observer }))
     }
 
     /// Sets whether the network is reliable.
@@ -147,6 +149,18 @@ impl Network {
         self.tables().total_bytes
     }
 
+    /// The number of replies that have arrived at a node so far, apart from those to calls that it
+    /// had dropped by then.
+    pub fn replies(&self, to: Node) -> u64 {
+        self.tables().replies.get(&to).copied().unwrap_or(0)
+    }
+
+    /// Registers a function that is called with each message that arrives. It replaces any earlier
+    /// one, and must neither use the network nor change anything that the simulated code can see.
+    pub fn on_delivery(&self, observer: impl Fn(Delivery<'_>) + 'static) {
+        self.0.observer.replace(Some(Box::new(observer)));
+    }
+
     /// Closes the network: later calls fail at once. Calls that have already been made continue.
     pub fn cleanup(&self) {
         self.step(Part::Mode, 3, 0);
@@ -155,7 +169,7 @@ impl Network {
 
     /// Drops all servers and calls, so that nothing of the world outlives the run.
     pub(crate) fn clear(&self) {
-        let forgotten = self.tables().clear();
+        let forgotten = (self.tables().clear(), self.0.observer.take());
         drop(forgotten);
     }
 

@@ -85,7 +85,7 @@ impl Service {
                 let reply = handle(args).await;
                 buffer.clear();
                 codec::encode_into(&reply, &mut buffer).unwrap_or_else(|error| {
-                    panic!("the reply of {} cannot be encoded: {error}", method.name)
+                    panic!("the reply to {} cannot be encoded: {error}", method.name)
                 });
                 responder.reply(buffer, &reply);
             })
@@ -173,8 +173,8 @@ impl Server {
         self.0.calls.get()
     }
 
-    /// Ends the server's tasks, like [`Runtime::crash`], and drops its handlers.
-    pub fn crash(&self) {
+    /// See [`World::crash`](crate::World::crash).
+    pub(crate) fn crash(&self) {
         self.0.runtime.crash();
         self.0.clear();
     }

@@ -87,14 +87,14 @@ fn check_votes(core: &Core) {
     let votes = core.votes.iter().filter(|&&vote| vote).count();
     assert!(
         core.voted_for == Some(me) && core.votes[me],
-        "server {me} is {:?} of term {}, but has voted for {:?}",
+        "server {me} is a {:?} in term {}, but voted for {:?}",
         core.role,
         core.current_term,
         core.voted_for
     );
     assert!(
         core.is_majority(votes) == (core.role == Role::Leader),
-        "server {me} is {:?} of term {} with {votes} of {} votes",
+        "server {me} is a {:?} in term {} with {votes} of {} votes",
         core.role,
         core.current_term,
         core.servers
@@ -155,7 +155,7 @@ fn check_leader(core: &Core, before: &Moment, now: &Moment) {
     // A leader has no rival in its term, so it stays what it is.
     assert!(
         now.role == Role::Leader,
-        "server {me} led term {}, and does not now",
+        "server {me} led term {}, but no longer does",
         now.current_term
     );
     assert!(
@@ -183,7 +183,7 @@ fn check_saves(core: &Core, before: &Moment, now: &Moment) {
         || before.last_term != now.last_term;
     assert!(
         core.output.must_save || !has_changed,
-        "server {} changed from {before:?} to {now:?}, and does not save it",
+        "server {} changed from {before:?} to {now:?}, but does not save the change",
         core.me
     );
 }
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "and does not save it")]
+    #[should_panic(expected = "but does not save the change")]
     fn a_term_that_is_not_saved_is_found() {
         let mut core = follower(3);
         core.take_output();

@@ -159,7 +159,7 @@ pub(crate) fn spawn_and_crash(tasks: usize, crashes: u64) -> u64 {
                 server.runtime().spawn_detached("victim", sleeper);
             }
             world.tester().sleep(Duration::from_millis(1)).await;
-            server.crash();
+            world.crash(&server);
         }
     });
     tasks as u64 * crashes

@@ -162,7 +162,8 @@ fn links_and_devices_are_ignored_and_never_followed() {
 
 #[test]
 fn paths_that_lead_elsewhere_are_ignored_and_reported() {
-    let tricks: [&str; 9] = [
+    let long = format!("raft/src/{}.rs", "a".repeat(1 << 20));
+    let tricks: [&str; 11] = [
         "../raft/src/a.rs",
         "raft/src/../../tests/src/lib.rs",
         "/raft/src/a.rs",
@@ -172,13 +173,24 @@ fn paths_that_lead_elsewhere_are_ignored_and_reported() {
         "raft/src/../lib.rs",
         "alice/../../raft/src/a.rs",
         "raft/src/\u{1b}[2J.rs",
+        "raft/src/sr.\u{202e}a",
+        &long,
     ];
     for trick in tricks {
-        let bytes = tar_of_files(&[LIB, (trick, b"fn evil() {}")]);
+        let bytes = match trick.len() {
+            0..100 => tar_of_files(&[LIB, (trick, b"fn evil() {}")]),
+            _ => zip(&[LIB, (&trick[..60_000], b"fn evil() {}")]),
+        };
         let taken = read_bytes("paths", &bytes).unwrap();
         assert_eq!(paths(&taken), ["raft/src/lib.rs"], "{trick:?}");
         assert_eq!(taken.ignored.len(), 1, "{trick:?}");
-        assert!(!taken.ignored[0].contains(['\n', '\u{1b}']), "{trick:?}");
+        assert!(!taken.ignored[0].contains(['\n', '\u{1b}', '\u{202e}']), "{trick:?}");
+        assert!(taken.ignored[0].len() < 1000, "{trick:?}");
+    }
+    let accents = ["e\u{301}lodie/raft/src/lib.rs", "\u{e9}lodie/raft/src/lib.rs"];
+    for name in accents {
+        let taken = read_bytes("paths", &tar_of_files(&[(name, LIB.1)])).unwrap();
+        assert_eq!(paths(&taken), ["raft/src/lib.rs"], "{name:?}");
     }
     let regular = tar::EntryType::Regular;
     let bytes = tar(&[(LIB.0.as_bytes(), regular, LIB.1), (b"raft/src/\xff.rs", regular, b"")]);
@@ -200,6 +212,53 @@ fn a_submission_with_a_file_twice_is_refused() {
         }
     }
     assert!(read_bytes("twice", &zipped).unwrap_err().contains("twice"));
+    // The end of the archive counts one entry too few, or leaves the count to zip64.
+    let end = zipped.len() - 22;
+    assert_eq!(&zipped[end..end + 4], b"PK\x05\x06");
+    let few = [&zipped[..end + 8], &[1, 0, 1, 0][..], &zipped[end + 12..]].concat();
+    assert!(read_bytes("twice", &few).unwrap_err().contains("twice"));
+    assert!(read_bytes("twice", &zip64(&zipped)).unwrap_err().contains("twice"));
+    let once = zip(&[LIB, ("kvraft/src/lib.rs", b"")]);
+    assert_eq!(read_bytes("twice", &zip64(&once)).unwrap(), read_bytes("twice", &once).unwrap());
+}
+
+/// The same archive, with counts and places only in an end record of zip64.
+fn zip64(bytes: &[u8]) -> Vec<u8> {
+    let end = bytes.len() - 22;
+    let word = |at: usize, len: usize| {
+        let mut word = [0; 8];
+        word[..len].copy_from_slice(&bytes[at..at + len]);
+        word
+    };
+    let count = word(end + 10, 2);
+    let mut whole = bytes[..end].to_vec();
+    whole.extend(b"PK\x06\x06");
+    whole.extend(44_u64.to_le_bytes());
+    whole.extend([45, 0, 45, 0]);
+    whole.extend([0; 8]);
+    whole.extend([count, count, word(end + 12, 4), word(end + 16, 4)].concat());
+    whole.extend(b"PK\x06\x07");
+    whole.extend([0; 4]);
+    whole.extend((end as u64).to_le_bytes());
+    whole.extend([1, 0, 0, 0]);
+    whole.extend(b"PK\x05\x06\0\0\0\0");
+    whole.extend([0xff; 12]);
+    whole.extend([0; 2]);
+    whole
+}
+
+#[test]
+fn a_path_that_is_a_file_and_a_directory_is_refused() {
+    for (name, inside) in [
+        ("raft/src/peer.rs", "raft/src/peer.rs/x.rs"),
+        ("alice/kvraft/src/a.rs", "alice/kvraft/src/a.rs/b.rs/c.rs"),
+    ] {
+        let files: [(&str, &[u8]); 2] = [(name, b""), (inside, b"")];
+        for bytes in [zip(&files), tar_of_files(&files)] {
+            let error = read_bytes("both", &bytes).unwrap_err();
+            assert_eq!(error, format!("{name} is both a file and a directory"));
+        }
+    }
 }
 
 #[test]
@@ -242,5 +301,18 @@ fn anything_but_an_archive_is_refused_with_the_reason() {
     for (bytes, hint) in wrong {
         let error = read_bytes("wrong", bytes).unwrap_err();
         assert!(error.contains(hint), "{error}");
+    }
+}
+
+#[test]
+fn a_damaged_archive_is_read_or_refused() {
+    let files = [LIB, ("raft/src/log/mod.rs", b"//! Log.\n"), ("kvraft/src/lib.rs", b"//! Kv.\n")];
+    let tarred = tar_of_files(&files);
+    for whole in [gzip(&tarred), tarred, zip(&files)] {
+        for copy in crate::damage::damaged(&whole) {
+            if let Ok(taken) = read_bytes("damaged", &copy) {
+                taken.digest();
+            }
+        }
     }
 }

@@ -1,0 +1,145 @@
+//! Why a run did not pass, as results, repro files and reports keep it.
+
+use labraft::{Cause, CauseKind, Failure, MissingPiece};
+use serde::{Deserialize, Serialize};
+
+use crate::shorten::{shorten, shorten_lines};
+
+/// The longest sentence of a failure.
+const MAX_REASON_BYTES: usize = 4 << 10;
+/// The most bytes that all details of a failure have.
+const MAX_DETAIL_BYTES: usize = 16 << 10;
+/// The longest name, such as that of a method, or of the place of a panic.
+const MAX_NAME_BYTES: usize = 512;
+/// The most missing pieces that a failure names.
+const MAX_MISSING: usize = 50;
+
+/// Why a run did not pass.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FailureRecord {
+    /// The sentence for people.
+    pub reason: String,
+    /// The cause for programs: runs are compared and grouped by its kind.
+    pub cause: Cause,
+    /// Virtual seconds since the start of the run; `None` when the time is not known.
+    pub at: Option<f64>,
+    /// The server at which the failure was found, if it was found at one.
+    pub server: Option<usize>,
+    /// The evidence and the state of the servers, in lines of text.
+    pub details: Vec<String>,
+    /// What the implementation reported as not written yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<MissingPiece>,
+}
+
+impl FailureRecord {
+    /// A failure of which only the sentence and the kind are known.
+    pub fn new(reason: impl Into<String>, kind: CauseKind) -> FailureRecord {
+        FailureRecord {
+            reason: reason.into(),
+            cause: Cause::new(kind, Vec::new()),
+            at: None,
+            server: None,
+            details: Vec::new(),
+            missing: Vec::new(),
+        }
+    }
+
+    /// The same failure with texts of a bounded length: some of them come from the code under test,
+    /// which may have put anything into the message of a panic, into a command, or into a name. A text
+    /// that is cut says by how much.
+    pub fn bounded(self) -> FailureRecord {
+        let kind = match self.cause.kind {
+            CauseKind::Panic { at } => {
+                CauseKind::Panic { at: at.map(|at| shorten(&at, MAX_NAME_BYTES)) }
+            }
+            CauseKind::UnknownMethod { method } => {
+                CauseKind::UnknownMethod { method: shorten(&method, MAX_NAME_BYTES) }
+            }
+            CauseKind::Expectation { expectation } => {
+                CauseKind::Expectation { expectation: shorten(&expectation, MAX_NAME_BYTES) }
+            }
+            CauseKind::Forbidden { offence } => {
+                CauseKind::Forbidden { offence: shorten(&offence, MAX_NAME_BYTES) }
+            }
+            kind => kind,
+        };
+        let missing = self.missing.into_iter().take(MAX_MISSING).map(|piece| MissingPiece {
+            what: shorten(&piece.what, MAX_NAME_BYTES),
+            place: shorten(&piece.place, MAX_NAME_BYTES),
+            ..piece
+        });
+        FailureRecord {
+            reason: shorten(&self.reason, MAX_REASON_BYTES),
+            cause: Cause { kind, ..self.cause },
+            details: shorten_lines(self.details, MAX_DETAIL_BYTES),
+            missing: missing.collect(),
+            ..self
+        }
+    }
+
+    /// In a few words: the property, the place of a panic, or else the sentence.
+    pub fn headline(&self) -> String {
+        match &self.cause.kind {
+            kind @ (CauseKind::Property { .. } | CauseKind::Panic { .. }) => kind.to_string(),
+            _ => self.reason.clone(),
+        }
+    }
+
+    /// Whether both failed in the same way: by the same property, expectation, limit or panic.
+    pub fn is_same(&self, other: &FailureRecord) -> bool {
+        self.cause.kind == other.cause.kind
+    }
+}
+
+impl From<&Failure> for FailureRecord {
+    /// The record is [bounded](FailureRecord::bounded).
+    fn from(failure: &Failure) -> FailureRecord {
+        let record = FailureRecord {
+            reason: failure.to_string(),
+            cause: failure.cause(),
+            at: Some(failure.at.as_secs_f64()),
+            server: failure.server,
+            details: failure.details(),
+            missing: failure.missing.to_vec(),
+        };
+        record.bounded()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use labraft::Part;
+
+    use super::*;
+
+    #[test]
+    fn a_failure_is_short_whatever_the_code_under_test_has_said() {
+        let flood = "é".repeat(1 << 20);
+        let kinds = [
+            CauseKind::Panic { at: Some(flood.clone()) },
+            CauseKind::UnknownMethod { method: flood.clone() },
+            CauseKind::expectation(&flood),
+            CauseKind::Forbidden { offence: flood.clone() },
+        ];
+        for kind in kinds {
+            let piece =
+                MissingPiece { part: Part::Raft2A, what: flood.clone(), place: flood.clone() };
+            let failure = FailureRecord {
+                details: vec![flood.clone(); 5],
+                missing: vec![piece; 100],
+                ..FailureRecord::new(flood.clone(), kind)
+            };
+            let bounded = failure.bounded();
+            let text = serde_json::to_string(&bounded).unwrap();
+            assert!(text.len() < 100 << 10, "{} bytes", text.len());
+            assert!(bounded.reason.ends_with("... (2093056 more bytes)"), "{}", bounded.reason);
+            assert_eq!(bounded.clone().bounded().cause, bounded.cause);
+        }
+        let short = FailureRecord {
+            details: vec!["a".into()],
+            ..FailureRecord::new("b", CauseKind::Stuck)
+        };
+        assert_eq!(short.clone().bounded(), short);
+    }
+}
