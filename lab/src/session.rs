@@ -9,7 +9,7 @@ use labraft::{Implementation, Profile, Test, Without, select};
 
 use crate::conditions::Conditions;
 use crate::outcome::CommandError;
-use crate::records::Build;
+use crate::records::{Build, RunRecord};
 use crate::seeds::MOST_TIME;
 use crate::workers::{Audited, Settings};
 
@@ -146,6 +146,11 @@ impl<'a> Session<'a> {
     /// The conditions of the command's runs.
     pub(crate) fn conditions(&self) -> Conditions {
         Conditions { profile: self.common.profile, without: self.common.without }
+    }
+
+    /// The command that replays the run of a record.
+    pub(crate) fn replay_of(&self, record: &RunRecord) -> String {
+        self.replay(&record.test, record.seed, record.conditions())
     }
 
     /// The command that replays a run.

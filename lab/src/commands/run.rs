@@ -258,9 +258,7 @@ impl Sweep<'_> {
 
     /// Reports on the results so far.
     fn report(&self, summary: &Summary) -> Result<(), CommandError> {
-        let replay = |record: &RunRecord| {
-            self.session.replay(&record.test, record.seed, record.conditions())
-        };
+        let replay = |record: &RunRecord| self.session.replay_of(record);
         self.outputs.write(summary, !self.is_single(), replay)?;
         if self.audit {
             self.outputs.say(&summary.audit())?;
@@ -467,8 +465,7 @@ impl<'a> Display<'a> {
 
     fn print(&mut self, answer: &Answer) {
         let test = self.sweep.tests[self.printed];
-        let replay =
-            self.sweep.session.replay(test.name, answer.record.seed, answer.record.conditions());
+        let replay = self.sweep.session.replay_of(&answer.record);
         let text = report::course_words(test, answer, &replay);
         if self.closed.is_ok() {
             self.closed = io::stdout().write_all(text.as_bytes());
