@@ -57,7 +57,7 @@ enum Command {
     },
     /// Print the manual page.
     Manual,
-    /// Make the runs that the parent process requests on standard input.
+    /// Execute the runs that the parent process requests on standard input.
     #[command(hide = true)]
     Worker(Worker),
 }

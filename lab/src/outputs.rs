@@ -24,7 +24,7 @@ pub(crate) struct OutputArgs {
 }
 
 impl OutputArgs {
-    /// Outputs for results of these tests.
+    /// What these options ask for: which formats to write, and where.
     pub(crate) fn outputs(self, suite: &'static [Test]) -> Outputs {
         Outputs { suite, json: self.format == Format::Json, junit: self.junit }
     }

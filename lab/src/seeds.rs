@@ -291,7 +291,7 @@ pub(crate) fn parse_span(text: &str) -> Result<Duration, String> {
     match span {
         Duration::ZERO => Err(wrong()),
         span if span > MOST_TIME => {
-            Err(format!("{text:?} is too long; the longest span of time is a year, 8760h"))
+            Err(format!("{text:?} is too long; the maximum is a year, 8760h"))
         }
         span => Ok(span),
     }

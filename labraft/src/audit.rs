@@ -247,8 +247,8 @@ impl Audit {
             (FindingKind::Commit, text)
         } else {
             let text = format!(
-                "server {server} hands up command {command} at index {index}, though neither a \
-                 message, its service nor its disk has told it that command"
+                "server {server} hands up command {command} at index {index}, but has not received \
+                 it in a message, from its service or from its disk"
             );
             (FindingKind::Command, text)
         })
@@ -261,8 +261,8 @@ impl Audit {
             return None;
         }
         let text = format!(
-            "server {server} hands up the snapshot of everything up to index {index}, though neither \
-             a message, its service nor its disk has told it that snapshot"
+            "server {server} hands up the snapshot of everything up to index {index}, but has not \
+             received it in a message, from its service or from its disk"
         );
         Some((FindingKind::Snapshot, text))
     }
@@ -307,8 +307,8 @@ impl Audit {
             }
             if !server.was_told_from_outside(written.as_bytes()) {
                 let text = format!(
-                    "{from} answers client {client} with {written:?} of key {key:?}, though neither \
-                     a message nor its disk has told it that value"
+                    "{from} answers client {client} with {written:?} of key {key:?}, but has not \
+                     received that value in a message or from its disk"
                 );
                 return Some((FindingKind::Answer, text));
             }

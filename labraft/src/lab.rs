@@ -117,7 +117,7 @@ impl Lab {
         &self.implementation
     }
 
-    /// The properties and thresholds by which the run is not judged.
+    /// The checks that are left out of this run.
     pub fn without(&self) -> Without {
         self.without
     }

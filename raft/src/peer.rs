@@ -31,7 +31,7 @@ const ELECTION_TIMEOUT_MAX: Duration = Duration::from_millis(600);
 
 /// One instance of a Raft server. Its tasks end when its server crashes; a restart makes a new one.
 struct Peer {
-    /// Itself, for the tasks that it spawns.
+    /// A weak reference to this peer, for the tasks that it spawns.
     this: Weak<Peer>,
     core: RefCell<Core>,
     peers: Vec<ClientEnd>,

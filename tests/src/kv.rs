@@ -132,7 +132,7 @@ impl KvConfig {
         start_service(self, i, self.max_raft_state);
     }
 
-    /// Cuts a server off and stops it: the course's `ShutdownServer`. Calls of clients to it fail.
+    /// Cuts a server off and stops it: the course's `ShutdownServer`. Client calls to it fail.
     pub(crate) fn shutdown(&self, i: usize) {
         self.crash_server(i);
     }

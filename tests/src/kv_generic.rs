@@ -29,7 +29,7 @@ const PARTITION_SPREAD_MS: u64 = 200;
 const BEFORE_CRASH: Duration = Duration::from_micros(150);
 /// How many of 1,000 operations are Appends.
 const APPENDS: u64 = 500;
-/// How many of 1,000 operations that are not Appends are Puts, in tests with random keys.
+/// In tests with random keys, the number of Puts per 1,000 operations other than Appends.
 const PUTS: u64 = 100;
 /// The saved state may be this many times as large as the snapshot threshold.
 const LOG_SIZE_FACTOR: usize = 8;

@@ -39,7 +39,7 @@ pub(super) fn submission_names(submissions: &[PathBuf]) -> Result<Vec<String>, C
     Ok(names)
 }
 
-/// The file's name without its archive suffix, and without characters that could harm a path or a
+/// The file's name without its archive suffix, and without characters that are unsafe in a path or a web
 /// page.
 fn submission_name(path: &Path) -> String {
     let path = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());

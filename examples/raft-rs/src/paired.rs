@@ -1,8 +1,8 @@
-//! Answers paired with requests, as in the course: each message is a call, and what it makes the
-//! receiver answer is the reply.
+//! Answers paired with requests, as in the course: each message is sent as a call, and the messages
+//! that the receiver sends back to the caller are the reply.
 //!
-//! A handler saves before it replies, because it handles what raft-rs has ready itself. Messages
-//! to third servers leave as calls of their own.
+//! The handler processes raft-rs's `Ready`, so the state is saved before the reply leaves. Messages
+//! to other servers are sent as calls of their own.
 
 use std::rc::Rc;
 

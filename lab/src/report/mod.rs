@@ -93,7 +93,7 @@ pub fn failed(record: &RunRecord, replay: &str) -> String {
 
 /// Says by what runs were not judged; empty if they were judged by everything.
 fn left_out(without: Without) -> String {
-    if without.is_empty() { String::new() } else { format!("not judged by: {without}\n") }
+    if without.is_empty() { String::new() } else { format!("checks left out: {without}\n") }
 }
 
 /// The width of the longest of these test names, for a table's first column.

@@ -20,8 +20,8 @@ pub(super) fn check(history: &History, change: &Change<'_>) -> Holds {
         Property::ApplyOrder,
         [server],
         format!(
-            "server {server} starts with lastApplied {last_applied}; its service has what the saved \
-             snapshot covers, up to {applied}"
+            "server {server} starts with lastApplied {last_applied}, but the snapshot from which its \
+             service was restored covers entries up to {applied}"
         ),
     )
 }

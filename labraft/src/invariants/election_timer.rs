@@ -1,8 +1,8 @@
 //! The election timer restarts when a server grants its vote, and whenever it hears from the leader
 //! (Raft paper, section 5.2, and figure 2, rules for followers).
 //!
-//! What can be seen from a server's state alone: after a granted vote and after an installed snapshot it
-//! must wait for a whole time-out before it becomes a candidate.
+//! A server's state alone shows only a part of this: after it grants a vote or installs a snapshot, the
+//! server must wait for a whole time-out before it becomes a candidate.
 
 use std::time::Duration;
 

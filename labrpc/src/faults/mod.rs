@@ -33,7 +33,8 @@ pub(crate) struct Faults<'a> {
 }
 
 /// Virtual time is divided into windows of this length. Chaos decides once in each window whether a
-/// link is cut or clogged, and whether a server pauses.
+/// link is cut or clogged, and whether a server pauses. Neither outlasts its window: only the window of
+/// the present is asked.
 const CHAOS_WINDOW: Duration = Duration::from_secs(1);
 /// The range of the times for which chaos holds requests back, and by which it delays copies.
 const CHAOS_SPREAD: Duration = Duration::from_millis(2000);
