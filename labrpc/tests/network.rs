@@ -490,27 +490,28 @@ fn a_call_on_an_end_that_is_not_connected_takes_time_to_fail() {
 
 #[test]
 fn an_observer_sees_the_messages_that_somebody_reads_and_replies_to_them_are_counted() {
+    const CLIENT: Node = Node::client(0);
     let seen = finish(exact(1), |world| async move {
         let lab = Lab::new(&world);
+        let end = open_end(lab.network(), CLIENT, WORKER);
         let seen = Rc::new(RefCell::new(Vec::new()));
         let log = seen.clone();
         lab.network().on_delivery(move |Delivery { from, to, bytes }| {
             log.borrow_mut().push((from, to, bytes.to_vec()));
         });
-        lab.end.call(WORK, &5).await;
-        assert_eq!(lab.network().replies(CALLER), 1);
+        end.call(WORK, &5).await;
+        assert_eq!(lab.network().replies(CLIENT), 1);
         // The caller does not wait for this reply, and the next request finds no server.
-        drop(lab.end.call(WORK, &6));
+        drop(end.call(WORK, &6));
         lab.sleep(ms(50)).await;
         world.crash(&lab.worker);
-        drop(lab.end.call(WORK, &7));
+        drop(end.call(WORK, &7));
         lab.sleep(ms(200)).await;
-        assert_eq!(lab.network().replies(CALLER), 1);
-        assert_eq!(lab.network().replies(WORKER), 0);
+        assert_eq!(lab.network().replies(CLIENT), 1);
         seen.take()
     });
     let bytes = |number: u64| labrpc::encode(&number).unwrap();
-    let (request, reply) = ((CALLER, WORKER), (WORKER, CALLER));
+    let (request, reply) = ((CLIENT, WORKER), (WORKER, CLIENT));
     let expected = [(request, 5), (reply, 5), (request, 6)];
     assert_eq!(seen, expected.map(|((from, to), number)| (from, to, bytes(number))));
 }

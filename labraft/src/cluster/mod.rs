@@ -93,6 +93,9 @@ impl Cluster {
                 cluster.0.polled.notify();
             }
         });
+        if cluster.lab().implementation().has_one_way_messages {
+            cluster.network().count_calls();
+        }
         cluster.begin_audit();
         cluster
     }

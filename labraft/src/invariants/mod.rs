@@ -90,6 +90,7 @@ struct Judge {
 
 impl Judge {
     /// Returns what a check has found, unless its property is left out. A slip is put aside.
+    #[inline]
     fn rule_on(&mut self, checked: Holds) -> Holds {
         let Err(violation) = checked else { return Ok(()) };
         if !self.without.includes(violation.property) {

@@ -123,6 +123,8 @@ pub(super) struct Call {
 pub(super) struct Tables {
     pub(super) mode: Mode,
     pub(super) is_closed: bool,
+    /// Whether servers count the calls that they make.
+    pub(super) counts_calls: bool,
     pub(super) ends: Vec<End>,
     links: Vec<Link>,
     link_of: BTreeMap<(Node, Node), usize>,
@@ -133,7 +135,7 @@ pub(super) struct Tables {
     made: u64,
     pub(super) total_count: u64,
     pub(super) total_bytes: u64,
-    /// The number of replies that have arrived at each node and that it still waited for.
+    /// The number of replies that have arrived at each client and that it still waited for.
     pub(super) replies: BTreeMap<Node, u64>,
 }
 
@@ -142,6 +144,7 @@ impl Tables {
         Tables {
             mode: Mode { reliable: true, long_delays: false, long_reordering: false },
             is_closed: false,
+            counts_calls: false,
             ends: Vec::new(),
             links: Vec::new(),
             link_of: BTreeMap::new(),

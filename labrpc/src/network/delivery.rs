@@ -100,7 +100,9 @@ impl Shared {
     /// Counts a request, decides what happens to it, and sets a timer for that.
     fn send_request(&self, tables: &mut Tables, id: CallId) {
         let Call { end, from, to, .. } = *tables.call(id);
-        if let Some(sender) = tables.servers.get(&from) {
+        if tables.counts_calls
+            && let Some(sender) = tables.servers.get(&from)
+        {
             sender.calls.set(sender.calls.get() + 1);
         }
         let is_enabled = tables.end(end).is_enabled;
@@ -259,7 +261,9 @@ impl Shared {
         let call = &mut tables.calls[id.slot as usize];
         tables.total_bytes += call.buffer.len() as u64;
         if !call.is_abandoned {
-            *tables.replies.entry(call.from).or_default() += 1;
+            if call.from.as_server().is_none() {
+                *tables.replies.entry(call.from).or_default() += 1;
+            }
             self.observe(Delivery { from: call.to, to: call.from, bytes: &call.buffer });
         }
         self.executor.recorder.push(self.executor.now(), call.from, || Event::Answered {

@@ -149,7 +149,12 @@ impl Network {
         self.tables().total_bytes
     }
 
-    /// The number of replies that have arrived at a node so far, apart from those to calls that it
+    /// Has servers count the calls that they make, for [`Server::calls`].
+    pub fn count_calls(&self) {
+        self.tables().counts_calls = true;
+    }
+
+    /// The number of replies that have arrived at a client so far, apart from those to calls that it
     /// had dropped by then.
     pub fn replies(&self, to: Node) -> u64 {
         self.tables().replies.get(&to).copied().unwrap_or(0)

@@ -167,8 +167,8 @@ impl Server {
         self.0.answers.get()
     }
 
-    /// The number of calls that this incarnation has made to servers, counted from the moment it was
-    /// added to the network.
+    /// The number of calls that this incarnation has made to servers since it was added to the network.
+    /// They are counted only after [`Network::count_calls`](crate::Network::count_calls).
     pub fn calls(&self) -> u64 {
         self.0.calls.get()
     }
