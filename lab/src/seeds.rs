@@ -300,7 +300,6 @@ pub(crate) fn parse_span(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use labraft::{Part, Steps};
-    use labrpc::Limits;
 
     use super::*;
 
@@ -308,15 +307,7 @@ mod tests {
     fn suite() -> Vec<&'static Test> {
         const fn test(name: &'static str, cost: u32) -> Test {
             let run = |_| -> Steps { Box::pin(async { Ok(()) }) };
-            Test {
-                name,
-                part: Part::Raft2A,
-                title: name,
-                points: 1,
-                cost,
-                limits: Limits::default,
-                run,
-            }
+            Test { name, part: Part::Raft2A, title: name, points: 1, cost, run }
         }
         static SUITE: [Test; 5] =
             [test("A", 1), test("B", 40), test("C", 7), test("D", 0), test("E", 13)];

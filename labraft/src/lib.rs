@@ -82,6 +82,6 @@ pub use raft::{
 pub use reason::{Accepted, Expectation, Reason};
 pub use runner::{Run, RunReport, run_test};
 pub use state_recorder::ShowCommand;
-pub use suite::{NoSuchTest, Steps, Test, select};
+pub use suite::{NoSuchTest, Steps, Test, select, test_limits};
 pub use verdict::{Profile, Verdict};
 pub use without::{Threshold, Without};

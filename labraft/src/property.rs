@@ -93,6 +93,9 @@ struct Row {
 }
 
 impl Property {
+    /// The number of properties.
+    pub(crate) const COUNT: usize = TABLE.len();
+
     /// All properties, in the order of the table.
     pub fn all() -> impl Iterator<Item = Property> {
         TABLE.iter().map(|row| row.property)

@@ -12,7 +12,7 @@ use crate::lab::{Lab, Passed, Results};
 use crate::missing::Missing;
 use crate::raft::Implementation;
 use crate::reason::Reason;
-use crate::suite::Test;
+use crate::suite::{Test, test_limits};
 use crate::verdict::{Profile, Verdict};
 use crate::without::Without;
 
@@ -77,7 +77,7 @@ pub struct Run {
 }
 
 impl Run {
-    /// Creates a run with the default profile and the test's own limits. Nothing is recorded.
+    /// Creates a run with the default profile and limits. Nothing is recorded.
     pub fn new(test: &'static Test, implementation: Implementation, spec: RunSpec) -> Run {
         let profile = Profile::default();
         Run {
@@ -89,12 +89,12 @@ impl Run {
             record: false,
             record_choices: false,
             audit: false,
-            limits: (test.limits)(),
+            limits: test_limits(),
             watch: None,
         }
     }
 
-    /// Sets limits beyond which the run is aborted, in place of the test's own.
+    /// Sets limits beyond which the run is aborted, in place of [`test_limits`].
     pub fn limits(self, limits: Limits) -> Run {
         Run { limits, ..self }
     }

@@ -50,6 +50,7 @@ impl Threshold {
 
 /// The name that leaves out what Rafts show of their inside.
 const PROBE: &str = "probe";
+const PLACE_OF_PROBE: usize = Property::COUNT + Threshold::ALL.len();
 
 /// A set of properties and thresholds by which a run is not judged, and whether it is judged without
 /// probes. Written as a list of names.
@@ -65,18 +66,14 @@ impl Without {
     pub const NOTHING: Without = Without { bits: 0 };
 
     /// A run is judged as if its Raft had no [`probe`](crate::Raft::probe).
-    pub fn probe() -> Without {
-        Without { bits: 1 << Without::place_of_probe() }
+    pub const fn probe() -> Without {
+        Without { bits: 1 << PLACE_OF_PROBE }
     }
 
     /// The names that can be left out: of all properties, then of all thresholds, then `probe`.
     pub fn names() -> impl Iterator<Item = &'static str> {
         let properties = Property::all().map(Property::name);
         properties.chain(Threshold::ALL.map(Threshold::name)).chain([PROBE])
-    }
-
-    fn place_of_probe() -> usize {
-        Property::all().count() + Threshold::ALL.len()
     }
 
     /// The set with one name added.
@@ -105,14 +102,14 @@ impl Without {
     }
 
     /// Whether runs are judged by this threshold.
-    pub fn has_threshold(self, threshold: Threshold) -> bool {
-        let place = Property::all().count() + threshold as usize;
+    pub const fn has_threshold(self, threshold: Threshold) -> bool {
+        let place = Property::COUNT + threshold as usize;
         self.bits & 1 << place == 0
     }
 
     /// Whether runs are judged by what Rafts show with [`probe`](crate::Raft::probe).
-    pub fn has_probes(self) -> bool {
-        self.bits & 1 << Without::place_of_probe() == 0
+    pub const fn has_probes(self) -> bool {
+        self.bits & 1 << PLACE_OF_PROBE == 0
     }
 
     /// The names of what is left out.

@@ -9,7 +9,7 @@ mod loads;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use labraft::{Lab, Part, Steps, Test, run_test, select};
+use labraft::{Lab, Part, Run, Steps, Test, run_test, select};
 use labrpc::{Limits, RunSpec};
 use rustix::time::{ClockId, clock_gettime};
 
@@ -66,11 +66,11 @@ fn log(servers: usize, commands: u64) -> u64 {
         title: "a long log",
         points: 0,
         cost: 0,
-        limits: Limits::default,
         run: steps,
     };
     _ = PARAMETERS.set((servers, commands));
-    let run = run_test(&TEST, raft::REFERENCE, RunSpec::seed(1), false);
+    // So many commands take more events than a test may.
+    let run = Run::new(&TEST, raft::REFERENCE, RunSpec::seed(1)).limits(Limits::default()).run();
     assert!(run.result.is_ok(), "{:?}", run.result);
     commands
 }

@@ -406,7 +406,7 @@ fn start_service(cluster: &Cluster, i: usize, max_raft_state: Option<usize>) {
 #[cfg(test)]
 mod tests {
     use labraft::{Part, Run, Test, Verdict};
-    use labrpc::{Limits, RunSpec};
+    use labrpc::RunSpec;
 
     use super::*;
 
@@ -417,7 +417,6 @@ mod tests {
         title: "an invented answer",
         points: 0,
         cost: 1,
-        limits: Limits::default,
         run: |lab| {
             kv_servers(3).run(lab, async |cfg| {
                 let mut client = cfg.make_client_of_all();

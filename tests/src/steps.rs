@@ -86,7 +86,7 @@ mod tests {
     use std::time::Duration;
 
     use labraft::{Lab, Part, Steps, Test, expectation, run_test};
-    use labrpc::{Limits, RunSpec};
+    use labrpc::RunSpec;
 
     use super::*;
 
@@ -108,7 +108,6 @@ mod tests {
         title: "a client fails",
         points: 0,
         cost: 1,
-        limits: Limits::default,
         run: client_fails,
     };
 

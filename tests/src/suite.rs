@@ -1,10 +1,7 @@
 //! The registry: every test of the course in the course's order, and the tests beyond the course.
 //! The command line, `cargo test`, the grader and the reports are views of this table.
 
-use std::time::Duration;
-
 use labraft::{Checked, Config, Lab, Part, Steps, Test};
-use labrpc::Limits;
 
 use crate::kv::kv_servers;
 use crate::kv_generic::clients;
@@ -17,17 +14,6 @@ use crate::{beyond, kv_3a, kv_3b, parts, raft_2a, raft_2b, raft_2c, raft_2d, sce
 /// Costs were measured with the reference Raft in a release build.
 pub static SUITE: &[Test] = between(ALL, parts::FIRST, parts::LAST);
 
-/// Defaults for the entries of [`ALL`]. All tests share its limits, and set every other field.
-const DEFAULT: Test = Test {
-    name: "",
-    part: Part::Beyond,
-    title: "",
-    points: 0,
-    cost: 0,
-    limits,
-    run: |_| panic!("an entry of the suite does not say how it is run"),
-};
-
 /// The tests of all parts, in the order of the parts.
 static ALL: &[Test] = &[
     // Part 2A: election.
@@ -38,7 +24,6 @@ static ALL: &[Test] = &[
         points: 6,
         cost: 1,
         run: |lab| servers(3).run(lab, raft_2a::initial_election),
-        ..DEFAULT
     },
     Test {
         name: "ReElection2A",
@@ -47,7 +32,6 @@ static ALL: &[Test] = &[
         points: 7,
         cost: 1,
         run: |lab| servers(3).run(lab, raft_2a::re_election),
-        ..DEFAULT
     },
     Test {
         name: "ManyElections2A",
@@ -56,7 +40,6 @@ static ALL: &[Test] = &[
         points: 7,
         cost: 1,
         run: |lab| servers(7).run(lab, raft_2a::many_elections),
-        ..DEFAULT
     },
     // Part 2B: log.
     Test {
@@ -66,7 +49,6 @@ static ALL: &[Test] = &[
         points: 2,
         cost: 1,
         run: |lab| servers(3).run(lab, raft_2b::basic_agree),
-        ..DEFAULT
     },
     Test {
         name: "RPCBytes2B",
@@ -75,7 +57,6 @@ static ALL: &[Test] = &[
         points: 2,
         cost: 1,
         run: |lab| servers(3).run(lab, raft_2b::rpc_bytes),
-        ..DEFAULT
     },
     Test {
         name: "FollowerFailure2B",
@@ -84,7 +65,6 @@ static ALL: &[Test] = &[
         points: 3,
         cost: 1,
         run: |lab| servers(3).run(lab, raft_2b::follower_failure),
-        ..DEFAULT
     },
     Test {
         name: "LeaderFailure2B",
@@ -93,7 +73,6 @@ static ALL: &[Test] = &[
         points: 3,
         cost: 1,
         run: |lab| servers(3).run(lab, raft_2b::leader_failure),
-        ..DEFAULT
     },
     Test {
         name: "FailAgree2B",
@@ -102,7 +81,6 @@ static ALL: &[Test] = &[
         points: 3,
         cost: 1,
         run: |lab| servers(3).run(lab, raft_2b::fail_agree),
-        ..DEFAULT
     },
     Test {
         name: "FailNoAgree2B",
@@ -111,7 +89,6 @@ static ALL: &[Test] = &[
         points: 3,
         cost: 1,
         run: |lab| servers(5).run(lab, raft_2b::fail_no_agree),
-        ..DEFAULT
     },
     Test {
         name: "ConcurrentStarts2B",
@@ -120,7 +97,6 @@ static ALL: &[Test] = &[
         points: 3,
         cost: 1,
         run: |lab| servers(3).run(lab, raft_2b::concurrent_starts),
-        ..DEFAULT
     },
     Test {
         name: "Rejoin2B",
@@ -129,7 +105,6 @@ static ALL: &[Test] = &[
         points: 4,
         cost: 1,
         run: |lab| servers(3).run(lab, raft_2b::rejoin),
-        ..DEFAULT
     },
     Test {
         name: "Backup2B",
@@ -138,7 +113,6 @@ static ALL: &[Test] = &[
         points: 4,
         cost: 2,
         run: |lab| servers(5).run(lab, raft_2b::backup),
-        ..DEFAULT
     },
     Test {
         name: "Count2B",
@@ -147,7 +121,6 @@ static ALL: &[Test] = &[
         points: 3,
         cost: 1,
         run: |lab| servers(3).run(lab, raft_2b::count),
-        ..DEFAULT
     },
     // Part 2C: persistence.
     Test {
@@ -157,7 +130,6 @@ static ALL: &[Test] = &[
         points: 3,
         cost: 1,
         run: |lab| servers(3).run(lab, raft_2c::persist1),
-        ..DEFAULT
     },
     Test {
         name: "Persist22C",
@@ -166,7 +138,6 @@ static ALL: &[Test] = &[
         points: 3,
         cost: 1,
         run: |lab| servers(5).run(lab, raft_2c::persist2),
-        ..DEFAULT
     },
     Test {
         name: "Persist32C",
@@ -175,7 +146,6 @@ static ALL: &[Test] = &[
         points: 3,
         cost: 1,
         run: |lab| servers(3).run(lab, raft_2c::persist3),
-        ..DEFAULT
     },
     Test {
         name: "Figure82C",
@@ -184,7 +154,6 @@ static ALL: &[Test] = &[
         points: 5,
         cost: 2,
         run: |lab| servers(5).run(lab, raft_2c::figure8),
-        ..DEFAULT
     },
     Test {
         name: "UnreliableAgree2C",
@@ -193,7 +162,6 @@ static ALL: &[Test] = &[
         points: 3,
         cost: 1,
         run: |lab| servers(5).unreliable().run(lab, raft_2c::unreliable_agree),
-        ..DEFAULT
     },
     Test {
         name: "Figure8Unreliable2C",
@@ -202,7 +170,6 @@ static ALL: &[Test] = &[
         points: 5,
         cost: 8,
         run: |lab| servers(5).unreliable().run(lab, raft_2c::figure8_unreliable),
-        ..DEFAULT
     },
     Test {
         name: "ReliableChurn2C",
@@ -211,7 +178,6 @@ static ALL: &[Test] = &[
         points: 4,
         cost: 17,
         run: |lab| servers(5).run(lab, raft_2c::churn),
-        ..DEFAULT
     },
     Test {
         name: "UnreliableChurn2C",
@@ -220,7 +186,6 @@ static ALL: &[Test] = &[
         points: 4,
         cost: 9,
         run: |lab| servers(5).unreliable().run(lab, raft_2c::churn),
-        ..DEFAULT
     },
     // Part 2D: snapshots.
     Test {
@@ -230,7 +195,6 @@ static ALL: &[Test] = &[
         points: 3,
         cost: 1,
         run: |lab| servers(3).snapshot().run(lab, raft_2d::snapshot_basic),
-        ..DEFAULT
     },
     Test {
         name: "SnapshotInstall2D",
@@ -239,7 +203,6 @@ static ALL: &[Test] = &[
         points: 3,
         cost: 2,
         run: |lab| servers(3).snapshot().run(lab, raft_2d::snapshot_install),
-        ..DEFAULT
     },
     Test {
         name: "SnapshotInstallUnreliable2D",
@@ -248,7 +211,6 @@ static ALL: &[Test] = &[
         points: 3,
         cost: 2,
         run: |lab| servers(3).snapshot().unreliable().run(lab, raft_2d::snapshot_install),
-        ..DEFAULT
     },
     Test {
         name: "SnapshotInstallCrash2D",
@@ -257,7 +219,6 @@ static ALL: &[Test] = &[
         points: 3,
         cost: 2,
         run: |lab| servers(3).snapshot().run(lab, raft_2d::snapshot_install_crash),
-        ..DEFAULT
     },
     Test {
         name: "SnapshotInstallUnCrash2D",
@@ -266,7 +227,6 @@ static ALL: &[Test] = &[
         points: 3,
         cost: 2,
         run: |lab| servers(3).snapshot().unreliable().run(lab, raft_2d::snapshot_install_crash),
-        ..DEFAULT
     },
     Test {
         name: "SnapshotAllCrash2D",
@@ -275,7 +235,6 @@ static ALL: &[Test] = &[
         points: 3,
         cost: 1,
         run: |lab| servers(3).snapshot().run(lab, raft_2d::snapshot_all_crash),
-        ..DEFAULT
     },
     Test {
         name: "SnapshotInit2D",
@@ -284,7 +243,6 @@ static ALL: &[Test] = &[
         points: 2,
         cost: 1,
         run: |lab| servers(3).snapshot().run(lab, raft_2d::snapshot_init),
-        ..DEFAULT
     },
     // Part 3A: the key/value service.
     Test {
@@ -294,7 +252,6 @@ static ALL: &[Test] = &[
         points: 3,
         cost: 15,
         run: |lab| clients(1).run(lab),
-        ..DEFAULT
     },
     Test {
         name: "Speed3A",
@@ -303,7 +260,6 @@ static ALL: &[Test] = &[
         points: 3,
         cost: 5,
         run: |lab| kv_servers(3).run(lab, kv_3a::speed),
-        ..DEFAULT
     },
     Test {
         name: "Concurrent3A",
@@ -312,7 +268,6 @@ static ALL: &[Test] = &[
         points: 4,
         cost: 16,
         run: |lab| clients(5).run(lab),
-        ..DEFAULT
     },
     Test {
         name: "Unreliable3A",
@@ -321,7 +276,6 @@ static ALL: &[Test] = &[
         points: 4,
         cost: 12,
         run: |lab| clients(5).unreliable().run(lab),
-        ..DEFAULT
     },
     Test {
         name: "UnreliableOneKey3A",
@@ -330,7 +284,6 @@ static ALL: &[Test] = &[
         points: 4,
         cost: 1,
         run: |lab| kv_servers(3).unreliable().run(lab, kv_3a::unreliable_one_key),
-        ..DEFAULT
     },
     Test {
         name: "OnePartition3A",
@@ -339,7 +292,6 @@ static ALL: &[Test] = &[
         points: 5,
         cost: 1,
         run: |lab| kv_servers(5).run(lab, kv_3a::one_partition),
-        ..DEFAULT
     },
     Test {
         name: "ManyPartitionsOneClient3A",
@@ -348,7 +300,6 @@ static ALL: &[Test] = &[
         points: 4,
         cost: 17,
         run: |lab| clients(1).partitions().run(lab),
-        ..DEFAULT
     },
     Test {
         name: "ManyPartitionsManyClients3A",
@@ -357,7 +308,6 @@ static ALL: &[Test] = &[
         points: 4,
         cost: 19,
         run: |lab| clients(5).partitions().run(lab),
-        ..DEFAULT
     },
     Test {
         name: "PersistOneClient3A",
@@ -366,7 +316,6 @@ static ALL: &[Test] = &[
         points: 4,
         cost: 23,
         run: |lab| clients(1).crash().run(lab),
-        ..DEFAULT
     },
     Test {
         name: "PersistConcurrent3A",
@@ -375,7 +324,6 @@ static ALL: &[Test] = &[
         points: 4,
         cost: 25,
         run: |lab| clients(5).crash().run(lab),
-        ..DEFAULT
     },
     Test {
         name: "PersistConcurrentUnreliable3A",
@@ -384,7 +332,6 @@ static ALL: &[Test] = &[
         points: 5,
         cost: 18,
         run: |lab| clients(5).unreliable().crash().run(lab),
-        ..DEFAULT
     },
     Test {
         name: "PersistPartition3A",
@@ -393,7 +340,6 @@ static ALL: &[Test] = &[
         points: 5,
         cost: 28,
         run: |lab| clients(5).crash().partitions().run(lab),
-        ..DEFAULT
     },
     Test {
         name: "PersistPartitionUnreliable3A",
@@ -402,7 +348,6 @@ static ALL: &[Test] = &[
         points: 5,
         cost: 17,
         run: |lab| clients(5).unreliable().crash().partitions().run(lab),
-        ..DEFAULT
     },
     Test {
         name: "PersistPartitionUnreliableLinearizable3A",
@@ -411,7 +356,6 @@ static ALL: &[Test] = &[
         points: 6,
         cost: 54,
         run: |lab| clients(15).unreliable().crash().partitions().random_keys().run(lab),
-        ..DEFAULT
     },
     // Part 3B: its snapshots.
     Test {
@@ -421,7 +365,6 @@ static ALL: &[Test] = &[
         points: 5,
         cost: 1,
         run: |lab| kv_servers(3).snapshots().run(lab, kv_3b::snapshot_rpc),
-        ..DEFAULT
     },
     Test {
         name: "SnapshotSize3B",
@@ -430,7 +373,6 @@ static ALL: &[Test] = &[
         points: 4,
         cost: 4,
         run: |lab| kv_servers(3).snapshots().run(lab, kv_3b::snapshot_size),
-        ..DEFAULT
     },
     Test {
         name: "Speed3B",
@@ -439,7 +381,6 @@ static ALL: &[Test] = &[
         points: 3,
         cost: 5,
         run: |lab| kv_servers(3).snapshots().run(lab, kv_3a::speed),
-        ..DEFAULT
     },
     Test {
         name: "SnapshotRecover3B",
@@ -448,7 +389,6 @@ static ALL: &[Test] = &[
         points: 4,
         cost: 50,
         run: |lab| clients(1).crash().snapshots().busy().run(lab),
-        ..DEFAULT
     },
     Test {
         name: "SnapshotRecoverManyClients3B",
@@ -457,7 +397,6 @@ static ALL: &[Test] = &[
         points: 4,
         cost: 48,
         run: |lab| clients(20).crash().snapshots().busy().run(lab),
-        ..DEFAULT
     },
     Test {
         name: "SnapshotUnreliable3B",
@@ -466,7 +405,6 @@ static ALL: &[Test] = &[
         points: 4,
         cost: 12,
         run: |lab| clients(5).unreliable().snapshots().run(lab),
-        ..DEFAULT
     },
     Test {
         name: "SnapshotUnreliableRecover3B",
@@ -475,7 +413,6 @@ static ALL: &[Test] = &[
         points: 5,
         cost: 13,
         run: |lab| clients(5).unreliable().crash().snapshots().run(lab),
-        ..DEFAULT
     },
     Test {
         name: "SnapshotUnreliableRecoverConcurrentPartition3B",
@@ -484,7 +421,6 @@ static ALL: &[Test] = &[
         points: 5,
         cost: 11,
         run: |lab| clients(5).unreliable().crash().partitions().snapshots().run(lab),
-        ..DEFAULT
     },
     Test {
         name: "SnapshotUnreliableRecoverConcurrentPartitionLinearizable3B",
@@ -493,7 +429,6 @@ static ALL: &[Test] = &[
         points: 6,
         cost: 32,
         run: |lab| clients(15).unreliable().crash().partitions().snapshots().random_keys().run(lab),
-        ..DEFAULT
     },
     // Beyond the course: tests of time and bytes, and generated scenarios.
     Test {
@@ -503,7 +438,6 @@ static ALL: &[Test] = &[
         points: 0,
         cost: 10,
         run: |lab| servers(7).run(lab, beyond::elections),
-        ..DEFAULT
     },
     Test {
         name: "RejoinBytes",
@@ -512,7 +446,6 @@ static ALL: &[Test] = &[
         points: 0,
         cost: 3,
         run: |lab| servers(3).run(lab, beyond::rejoin_bytes),
-        ..DEFAULT
     },
     Test {
         name: "SnapshotSpeed",
@@ -521,7 +454,6 @@ static ALL: &[Test] = &[
         points: 0,
         cost: 1,
         run: |lab| servers(3).snapshot().run(lab, beyond::snapshot_speed),
-        ..DEFAULT
     },
     Test {
         name: "ChaosRaft",
@@ -530,7 +462,6 @@ static ALL: &[Test] = &[
         points: 0,
         cost: 6,
         run: scenarios::chaos_raft,
-        ..DEFAULT
     },
     Test {
         name: "ChaosKv",
@@ -539,7 +470,6 @@ static ALL: &[Test] = &[
         points: 0,
         cost: 4,
         run: scenarios::chaos_kv,
-        ..DEFAULT
     },
     Test {
         name: "RestartedVoters",
@@ -548,7 +478,6 @@ static ALL: &[Test] = &[
         points: 0,
         cost: 6,
         run: scenarios::restarted_voters,
-        ..DEFAULT
     },
     Test {
         name: "RestartedFollowers",
@@ -557,19 +486,8 @@ static ALL: &[Test] = &[
         points: 0,
         cost: 6,
         run: scenarios::restarted_followers,
-        ..DEFAULT
     },
 ];
-
-/// When a run is aborted. No verdict should depend on these limits: every wait in a test has a
-/// bound of its own, and a test that took more than 120 s of virtual time fails when it ends.
-///
-/// The course allows 600 s for all tests together. No test takes the reference Raft more than 0.2
-/// million events (ReliableChurn2C takes the most), so 5 million leave room for a Raft that ticks
-/// every millisecond and sends far too much, yet end a runaway run within seconds.
-fn limits() -> Limits {
-    Limits { virtual_time: Duration::from_secs(600), events: 5_000_000, ..Limits::default() }
-}
 
 /// The cluster that a Raft test runs on: the parameters of the course's `make_config`.
 #[derive(Copy, Clone)]

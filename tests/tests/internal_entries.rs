@@ -1,5 +1,5 @@
 //! A Raft whose leaders begin each term with an entry of their own, as many real ones do: the
-//! reference, in a wrapper that proposes these entries and hands them up as internal.
+//! reference, with tasks beside it that propose these entries and hand them up as internal.
 
 mod common;
 
@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use labraft::{
-    ApplyMsg, ApplyReceiver, ApplySender, EntryProbe, Env, Implementation, Probe, Property, Raft,
-    RaftState, Started, apply_channel, run_test,
+    ApplyMsg, ApplyReceiver, ApplySender, Env, Implementation, Property, Raft, RaftState,
+    apply_channel, run_test,
 };
 use labrpc::{RunSpec, Runtime};
 
@@ -24,15 +24,13 @@ const INTERNAL: Bytes = Bytes::from_static(b"\xff internal");
 /// How often a server looks whether it has become leader.
 const POLL: Duration = Duration::from_millis(2);
 
-struct WithInternal(Rc<dyn Raft>);
-
 fn make(env: Env) -> Rc<dyn Raft> {
     let Env { me, peers, persister, apply: outer, server, rt } = env;
     let (apply, applied) = apply_channel();
     rt.spawn_detached("hand up", hand_up(applied, outer));
     let inner = (raft::REFERENCE.make)(Env { me, peers, persister, apply, server, rt: rt.clone() });
     rt.spawn_detached("begin terms", begin_terms(inner.clone(), rt.clone()));
-    Rc::new(WithInternal(inner))
+    inner
 }
 
 async fn hand_up(mut applied: ApplyReceiver, mut outer: ApplySender) {
@@ -56,36 +54,6 @@ async fn begin_terms(inner: Rc<dyn Raft>, rt: Runtime) {
             inner.start(INTERNAL);
         }
         rt.sleep(POLL).await;
-    }
-}
-
-impl Raft for WithInternal {
-    fn start(&self, command: Bytes) -> Option<Started> {
-        self.0.start(command)
-    }
-
-    fn state(&self) -> RaftState {
-        self.0.state()
-    }
-
-    fn snapshot(&self, index: u64, snapshot: Bytes) {
-        self.0.snapshot(index, snapshot);
-    }
-
-    fn kill(&self) {
-        self.0.kill();
-    }
-
-    fn probe(&self) -> Option<Probe> {
-        self.0.probe()
-    }
-
-    fn entry(&self, index: u64) -> Option<EntryProbe> {
-        self.0.entry(index)
-    }
-
-    fn snapshot_term(&self) -> Option<u64> {
-        self.0.snapshot_term()
     }
 }
 

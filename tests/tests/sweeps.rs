@@ -70,6 +70,18 @@ fn wait_until(what: &str, is_true: impl Fn() -> bool) {
     panic!("gave up after waiting a minute until {what}");
 }
 
+/// Starts a sweep that takes minutes, and waits until it has results.
+fn long_sweep(out: &Path) -> Child {
+    let child = lab(&["run", "2", "--seeds", "100000"], out)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let results = records::path(out);
+    wait_until("there are results", || results.metadata().is_ok_and(|file| file.len() > 10_000));
+    child
+}
+
 /// The child processes of a process.
 fn children(parent: u32) -> Vec<u32> {
     let mut children = Vec::new();
@@ -119,13 +131,7 @@ fn a_sweep_that_is_killed_ten_times_and_resumed_finds_the_same_as_an_undisturbed
 #[test]
 fn ctrl_c_ends_a_sweep_and_keeps_its_results() {
     let out = directory("interrupted");
-    let child = lab(&["run", "2", "--seeds", "100000"], &out)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let results = records::path(&out);
-    wait_until("there are results", || results.metadata().is_ok_and(|file| file.len() > 10_000));
+    let child = long_sweep(&out);
     let workers = children(child.id());
     assert!(!workers.is_empty());
     signal(&child, Signal::INT);
@@ -216,13 +222,7 @@ fn a_machine_with_less_memory_than_a_worker_may_use_is_not_blamed_on_the_runs() 
 #[test]
 fn results_that_are_removed_during_a_sweep_end_it() {
     let out = directory("removed");
-    let child = lab(&["run", "2", "--seeds", "100000"], &out)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let results = records::path(&out);
-    wait_until("there are results", || results.metadata().is_ok_and(|file| file.len() > 10_000));
+    let child = long_sweep(&out);
     std::fs::remove_dir_all(&out).unwrap();
     let output = child.wait_with_output().unwrap();
     let text = show(&output);

@@ -1,8 +1,8 @@
 //! The contents of the reports on a submission: for the student, for the teacher, for programs.
 //!
 //! Until the course publishes its hidden seeds, a student sees how many of them passed, and how most of
-//! the others failed, in one of a fixed list of texts. There is no time in a report, so that grading a
-//! submission again gives the same reports, and a time tells nothing about hidden runs.
+//! the others failed, in one of a fixed list of texts. Reports contain no times: grading a
+//! submission again gives the same reports, and a time could reveal something about hidden runs.
 
 use std::fmt::Write;
 

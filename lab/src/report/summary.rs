@@ -315,7 +315,6 @@ impl Summary {
 #[cfg(test)]
 mod tests {
     use labraft::{Finding, FindingKind};
-    use labrpc::Limits;
 
     use super::*;
     use crate::failure_record::FailureRecord;
@@ -327,7 +326,6 @@ mod tests {
         title: "one client",
         points: 1,
         cost: 1,
-        limits: Limits::default,
         run: |_| Box::pin(async { Ok(()) }),
     }];
 

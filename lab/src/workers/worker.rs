@@ -20,6 +20,7 @@ use crate::records::{Build, RunRecord};
 use labraft::Implementation;
 use labraft::Run;
 use labraft::Test;
+use labraft::test_limits;
 
 /// How much of its memory a worker does not try to reserve, for what it needs itself meanwhile.
 const SPARE_BYTES: u64 = 8 << 20;
@@ -154,7 +155,7 @@ fn run(
         .record(job.keep == Keep::Events)
         .record_choices(job.keep != Keep::Result);
     if let Some(Bounds { virtual_time, events }) = job.bounds {
-        run = run.limits(Limits { virtual_time, events, ..(test.limits)() });
+        run = run.limits(Limits { virtual_time, events, ..test_limits() });
     }
     if let Some(path) = &job.watch {
         run = run.watch(Box::new(Traces::begin(path)?));

@@ -18,7 +18,7 @@ use labrpc::{ClientEnd, Dice, Event, Network, Node, Runtime};
 
 use crate::failure::{Checked, Failure};
 use crate::harness_event::HarnessEvent;
-use crate::invariants::{Contract, Invariants, Persistence, Traffic};
+use crate::invariants::{Contract, Invariants, News, Persistence, Traffic};
 use crate::lab::Lab;
 use crate::part::Part;
 use crate::persister::Persister;
@@ -146,9 +146,6 @@ impl Cluster {
         let answers = if is_one_way { server.calls() } else { server.answers() };
         let traffic = Traffic { saves, answers };
         let checked = self.0.invariants.borrow_mut().check(i, &**raft, traffic, now);
-        if self.0.invariants.borrow().is_probe_missing() {
-            self.0.lab.note_missing_probe();
-        }
         if server.runtime().is_recording() {
             let invariants = self.0.invariants.borrow();
             let mut recorder = slots[i].recorder.borrow_mut();
@@ -157,7 +154,7 @@ impl Cluster {
                 server.runtime().record(|| HarnessEvent::State(state).event());
             }
         }
-        self.report_violation(i, checked);
+        self.report(i, checked);
         self.audit_state(i, &**raft);
     }
 
@@ -189,10 +186,14 @@ impl Cluster {
         });
     }
 
-    /// Ends the run if a check found a broken promise. Returns whether there was none.
-    fn report_violation(&self, i: usize, checked: Holds) -> bool {
-        for slip in self.0.invariants.borrow_mut().take_slips() {
-            self.0.lab.note_slip(i, slip);
+    /// Reports what a check of server `i` found, and ends the run if it is a broken promise. Returns
+    /// whether it is not.
+    fn report(&self, i: usize, checked: Holds) -> bool {
+        for news in self.0.invariants.borrow_mut().take_news() {
+            match news {
+                News::Slip(slip) => self.0.lab.note_slip(i, slip),
+                News::NoProbe => self.0.lab.note_missing_probe(),
+            }
         }
         if let Err(violation) = checked {
             self.0.lab.fail(Some(i), Reason::Violation(Box::new(violation)));
@@ -371,7 +372,7 @@ impl Cluster {
             let Some(cluster) = cluster.upgrade() else { return true };
             let checked = cluster.0.invariants.borrow_mut().applied(i, message);
             cluster.audit_handed_up(i, message);
-            cluster.report_violation(i, checked)
+            cluster.report(i, checked)
         });
         let raft = Rc::new(self.overseen(i, raft));
         NewServer { raft, applied, persister, server }
@@ -384,7 +385,7 @@ impl Cluster {
             let Some(cluster) = cluster.upgrade() else { return true };
             let checked = cluster.0.invariants.borrow_mut().snapshot_made(i, index, snapshot);
             cluster.0.lab.audited(|audit| audit.given(i, snapshot, None));
-            cluster.report_violation(i, checked)
+            cluster.report(i, checked)
         });
         let cluster = self.downgrade();
         let check_state = Box::new(move || {

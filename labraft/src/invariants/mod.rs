@@ -71,6 +71,14 @@ pub(crate) struct Invariants {
     is_probe_missing: bool,
 }
 
+/// What a run reports and goes on.
+pub(crate) enum News {
+    /// A server has made this slip.
+    Slip(Violation),
+    /// A server did not answer when it was asked for a probe. This is reported once.
+    NoProbe,
+}
+
 /// What the servers of a run have to keep.
 #[derive(Copy, Clone)]
 pub(crate) struct Contract {
@@ -84,22 +92,30 @@ pub(crate) struct Contract {
 /// Decides what happens to a violation that a check has found.
 struct Judge {
     without: Without,
-    /// The slips that nobody has taken yet.
-    slips: Vec<Violation>,
+    /// What nobody has taken yet.
+    news: Vec<News>,
 }
 
 impl Judge {
-    /// Returns what a check has found, unless its property is left out. A slip is put aside.
+    /// Returns what a check has found, unless its property is left out. A slip is put aside. Nearly all
+    /// checks find nothing, so that case costs one comparison.
     #[inline]
     fn rule_on(&mut self, checked: Holds) -> Holds {
-        let Err(violation) = checked else { return Ok(()) };
+        match checked {
+            Ok(()) => Ok(()),
+            Err(violation) => self.sentence(violation),
+        }
+    }
+
+    #[cold]
+    fn sentence(&mut self, violation: Violation) -> Holds {
         if !self.without.includes(violation.property) {
             return Ok(());
         }
         match violation.property.severity() {
             Severity::Promise => Err(violation),
             Severity::Slip => {
-                self.slips.push(violation);
+                self.news.push(News::Slip(violation));
                 Ok(())
             }
         }
@@ -120,21 +136,16 @@ impl Invariants {
     pub(crate) fn new(servers: usize, contract: Contract) -> Invariants {
         Invariants {
             contract,
-            judge: Judge { without: contract.without, slips: Vec::new() },
+            judge: Judge { without: contract.without, news: Vec::new() },
             history: History::new(servers),
             situation: Situation::new(servers),
             is_probe_missing: false,
         }
     }
 
-    /// Whether a server has been asked for a probe and gave none.
-    pub(crate) fn is_probe_missing(&self) -> bool {
-        self.is_probe_missing
-    }
-
-    /// The slips that were found since the last call.
-    pub(crate) fn take_slips(&mut self) -> Vec<Violation> {
-        std::mem::take(&mut self.judge.slips)
+    /// What was found since the last call, and does not end the run.
+    pub(crate) fn take_news(&mut self) -> Vec<News> {
+        std::mem::take(&mut self.judge.news)
     }
 
     /// A server was started, and its service from this snapshot; without one it is empty.
@@ -192,16 +203,13 @@ impl Invariants {
         let earlier = std::mem::replace(&mut history.traffic, traffic);
         // Probes are asked for even if runs are judged without, to know whether there are any.
         let probe = raft.probe();
-        self.is_probe_missing |= probe.is_none();
-        let Some(now) = probe.filter(|_| self.contract.without.has_probes()) else {
-            // What can be seen from outside is whether it leads.
-            let state = raft.state();
-            if !state.is_leader {
-                return Ok(());
-            }
-            let checked = election_safety::check_leader(&mut self.history, server, state.term, at);
-            return self.judge.rule_on(checked);
-        };
+        if probe.is_none() && !std::mem::replace(&mut self.is_probe_missing, true) {
+            self.judge.news.push(News::NoProbe);
+        }
+        let Some(now) = probe else { return self.check_from_outside(server, raft, at) };
+        if !self.contract.without.has_probes() {
+            return self.check_from_outside(server, raft, at);
+        }
         // Nothing has changed in most polls: this is what the checks cost.
         if history.last.as_ref() == Some(&now) {
             return Ok(());
@@ -221,6 +229,16 @@ impl Invariants {
         self.situation.server_changed(at, server, before.as_ref(), &now);
         self.history.servers[server].last = Some(now);
         checked
+    }
+
+    /// Checks a server whose probe is missing, or left out: what can be seen then is whether it leads.
+    fn check_from_outside(&mut self, server: usize, raft: &dyn Raft, at: Duration) -> Holds {
+        let state = raft.state();
+        if !state.is_leader {
+            return Ok(());
+        }
+        let checked = election_safety::check_leader(&mut self.history, server, state.term, at);
+        self.judge.rule_on(checked)
     }
 
     /// All checks of a change. The order decides which property is reported when several are broken.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Contract, Invariants, Persistence, Traffic};
+use super::{Contract, Invariants, News, Persistence, Traffic};
 use crate::property::{Holds, Property, Severity};
 use crate::raft::{
     ApplyMsg, EntryProbe, FollowerProbe, HandedUp, Probe, Raft, RaftState, Role, Started,
@@ -169,7 +169,10 @@ impl Stage {
         let raft = &self.rafts[server];
         change(&mut raft.0.borrow_mut());
         self.invariants.check(server, &**raft, self.traffic, self.now)?;
-        self.invariants.take_slips().into_iter().next().map_or(Ok(()), Err)
+        match self.invariants.take_news().into_iter().next() {
+            Some(News::Slip(slip)) => Err(slip),
+            Some(News::NoProbe) | None => Ok(()),
+        }
     }
 
     /// Asserts that all properties hold after this change.

@@ -320,62 +320,31 @@ unsafe fn is_forbidden(path: *const c_char) -> bool {
 type Open = unsafe extern "C" fn(*const c_char, c_int, ...) -> c_int;
 type OpenAt = unsafe extern "C" fn(c_int, *const c_char, c_int, ...) -> c_int;
 
-/// Opens files, except those that are an offence in a simulation.
-///
-/// # Safety
-/// As the C library's.
-unsafe extern "C" fn fixed_open(path: *const c_char, flags: c_int, mode: mode_t) -> c_int {
-    // SAFETY: the caller guarantees that the path is a C string.
-    if unsafe { is_forbidden(path) } {
-        return fail(libc::EACCES);
-    }
-    call_real!(c"open" as Open, path, flags, mode)
+/// Defines functions that open files, except those that are an offence in a simulation.
+macro_rules! open_files {
+    ($($name:ident calls $real:literal as $Function:ident($($folder:ident)?);)*) => {$(
+        /// # Safety
+        /// As the C library's.
+        unsafe extern "C" fn $name(
+            $($folder: c_int,)?
+            path: *const c_char,
+            flags: c_int,
+            mode: mode_t,
+        ) -> c_int {
+            // SAFETY: the caller guarantees that the path is a C string.
+            if unsafe { is_forbidden(path) } {
+                return fail(libc::EACCES);
+            }
+            call_real!($real as $Function, $($folder,)? path, flags, mode)
+        }
+    )*};
 }
 
-/// Opens files, except those that are an offence in a simulation.
-///
-/// # Safety
-/// As the C library's.
-unsafe extern "C" fn fixed_open64(path: *const c_char, flags: c_int, mode: mode_t) -> c_int {
-    // SAFETY: the caller guarantees that the path is a C string.
-    if unsafe { is_forbidden(path) } {
-        return fail(libc::EACCES);
-    }
-    call_real!(c"open64" as Open, path, flags, mode)
-}
-
-/// Opens files, except those that are an offence in a simulation.
-///
-/// # Safety
-/// As the C library's.
-unsafe extern "C" fn fixed_openat(
-    folder: c_int,
-    path: *const c_char,
-    flags: c_int,
-    mode: mode_t,
-) -> c_int {
-    // SAFETY: the caller guarantees that the path is a C string.
-    if unsafe { is_forbidden(path) } {
-        return fail(libc::EACCES);
-    }
-    call_real!(c"openat" as OpenAt, folder, path, flags, mode)
-}
-
-/// Opens files, except those that are an offence in a simulation.
-///
-/// # Safety
-/// As the C library's.
-unsafe extern "C" fn fixed_openat64(
-    folder: c_int,
-    path: *const c_char,
-    flags: c_int,
-    mode: mode_t,
-) -> c_int {
-    // SAFETY: the caller guarantees that the path is a C string.
-    if unsafe { is_forbidden(path) } {
-        return fail(libc::EACCES);
-    }
-    call_real!(c"openat64" as OpenAt, folder, path, flags, mode)
+open_files! {
+    fixed_open calls c"open" as Open();
+    fixed_open64 calls c"open64" as Open();
+    fixed_openat calls c"openat" as OpenAt(folder);
+    fixed_openat64 calls c"openat64" as OpenAt(folder);
 }
 
 /// Makes a system call. In a simulation, those that have a function above do what it does.
