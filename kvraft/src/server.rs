@@ -150,8 +150,8 @@ impl KvServer {
     /// Tells the handlers that wait for lower indexes that something else was applied there.
     fn give_up_before(&self, index: u64) {
         let mut waiting = self.waiting.borrow_mut();
-        while let Some(first) = waiting.first_entry().filter(|first| *first.key() < index) {
-            first.remove();
+        while waiting.first_key_value().is_some_and(|(&first, _)| first < index) {
+            waiting.pop_first();
         }
     }
 }

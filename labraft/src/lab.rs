@@ -153,9 +153,16 @@ impl Lab {
     }
 
     /// Calls `look` if the run is audited, and keeps what it finds.
+    #[inline(always)]
     pub(crate) fn audited(&self, look: impl FnOnce(&mut Audit) -> Found) {
-        let Some(audit) = &self.audit else { return };
-        let Some(found) = look(&mut audit.borrow_mut()) else { return };
+        if let Some(audit) = &self.audit {
+            let found = look(&mut audit.borrow_mut());
+            self.keep_finding(found);
+        }
+    }
+
+    fn keep_finding(&self, found: Found) {
+        let Some(found) = found else { return };
         let finding = Finding::new(found, self.world.tester().now());
         let findings = &mut self.results().findings;
         if findings.iter().all(|known| known.kind != finding.kind) {

@@ -143,6 +143,11 @@ impl Invariants {
         }
     }
 
+    /// Whether something was found that nobody has taken yet.
+    pub(crate) fn has_news(&self) -> bool {
+        !self.judge.news.is_empty()
+    }
+
     /// What was found since the last call, and does not end the run.
     pub(crate) fn take_news(&mut self) -> Vec<News> {
         std::mem::take(&mut self.judge.news)
