@@ -7,6 +7,7 @@
 //! | module | contents |
 //! |---|---|
 //! | `raft` | the contract: what an implementation receives and must provide |
+//! | `message` | what a Raft's messages say, for the rules of figure 2 |
 //! | `persister` | storage for a server's state that survives crashes |
 //! | `cluster` | a group of servers that tests start, crash and disconnect, with message and byte counts |
 //! | `config` | the Raft tests' cluster: connect, start1, crash1, one, check_one_leader, ... |
@@ -48,6 +49,7 @@ mod harness_event;
 mod invariants;
 mod lab;
 pub mod linearizability;
+mod message;
 mod missing;
 mod part;
 mod persister;
@@ -71,6 +73,7 @@ pub use event_kind::EventKind;
 pub use failure::{Checked, Failure};
 pub use harness_event::{HarnessEvent, ServerState, WrittenEntry};
 pub use lab::{Lab, Passed};
+pub use message::{Describe, RaftMessage};
 pub use missing::{MissingPiece, not_yet};
 pub use part::Part;
 pub use persister::{Persister, Pieces};

@@ -68,6 +68,62 @@ properties! {
     /// The election timer restarts when a vote is granted and whenever the leader is heard
     /// (section 5.2).
     ElectionTimer: Slip, "election-timer", "election timer", "paper, section 5.2";
+    /// What is committed is given to the service (figure 2, rules for servers, all servers 1).
+    AllServers1: Slip, "all-servers-1", "all servers 1: what is committed is applied", "paper, figure 2";
+    /// A server that reads a higher term moves to it, and to no other (all servers 2).
+    AllServers2: Promise, "all-servers-2", "all servers 2: the term is the highest one read", "paper, figure 2";
+    /// A follower that hears from no leader begins an election (followers 2).
+    Followers2: Slip, "followers-2", "followers 2: who hears from no leader begins an election", "paper, figure 2";
+    /// A server that begins an election increments its term and votes for itself (candidates 1).
+    Candidates1: Promise, "candidates-1", "candidates 1: a new term, and a vote for itself", "paper, figure 2";
+    /// A candidate asks all other servers for their votes (candidates 1).
+    Candidates1Asks: Slip, "candidates-1-asks", "candidates 1: all servers are asked for their votes", "paper, figure 2";
+    /// A candidate becomes leader by the votes of a majority, and by nothing else (candidates 2).
+    Candidates2: Promise, "candidates-2", "candidates 2: a majority of votes makes a leader", "paper, figure 2";
+    /// A candidate that has the votes of a majority becomes leader (candidates 2).
+    Candidates2Leads: Slip, "candidates-2-leads", "candidates 2: who has a majority leads", "paper, figure 2";
+    /// A candidate that hears from the leader of its term becomes a follower (candidates 3).
+    Candidates3: Slip, "candidates-3", "candidates 3: a candidate follows the leader of its term", "paper, figure 2";
+    /// A candidate whose election does not end begins another one (candidates 4).
+    Candidates4: Slip, "candidates-4", "candidates 4: an election without a result is repeated", "paper, figure 2";
+    /// A new leader writes to the other servers at once (leaders 1).
+    Leaders1: Slip, "leaders-1", "leaders 1: a new leader writes to all servers", "paper, figure 2";
+    /// A leader's new entries are of its own term (leaders 2).
+    Leaders2: Promise, "leaders-2", "leaders 2: new entries are of the leader's term", "paper, figure 2";
+    /// A leader counts on what a follower has acknowledged to it in this term (leaders 3).
+    Leaders3: Promise, "leaders-3", "leaders 3: matchIndex is what was acknowledged", "paper, figure 2";
+    /// A leader makes use of what followers answer (leaders 3).
+    Leaders3Answers: Slip, "leaders-3-answers", "leaders 3: answers change nextIndex and matchIndex", "paper, figure 2";
+    /// A leader commits what a majority has of its term (leaders 4).
+    Leaders4Commits: Slip, "leaders-4-commits", "leaders 4: what a majority has is committed", "paper, figure 2";
+    /// What a candidate says of itself is so (RequestVote RPC, arguments).
+    RequestVoteArgs: Promise, "request-vote-args", "RequestVote, arguments", "paper, figure 2";
+    /// A candidate of a lower term gets no vote (RequestVote RPC, receiver 1).
+    RequestVote1: Promise, "request-vote-1", "RequestVote, receiver 1: no vote in a lower term", "paper, figure 2";
+    /// A vote is for a candidate that asked, and is as up to date as the voter (RequestVote RPC, receiver 2).
+    RequestVote2: Promise, "request-vote-2", "RequestVote, receiver 2: who may have the vote", "paper, figure 2";
+    /// A vote that can be granted is (RequestVote RPC, receiver 2).
+    RequestVote2Grants: Slip, "request-vote-2-grants", "RequestVote, receiver 2: a vote that is free is granted", "paper, figure 2";
+    /// What a leader says of its log is so (AppendEntries RPC, arguments).
+    AppendEntriesArgs: Promise, "append-entries-args", "AppendEntries, arguments", "paper, figure 2";
+    /// A leader of a lower term is turned away (AppendEntries RPC, receiver 1).
+    AppendEntries1: Promise, "append-entries-1", "AppendEntries, receiver 1: no entries of a lower term's leader", "paper, figure 2";
+    /// Entries are taken after an entry that the logs share (AppendEntries RPC, receiver 2).
+    AppendEntries2: Promise, "append-entries-2", "AppendEntries, receiver 2: the entry before is in the log", "paper, figure 2";
+    /// Entries that fit are not refused (AppendEntries RPC, receiver 1 and 2).
+    AppendEntriesRefused: Slip, "append-entries-refused", "AppendEntries, receiver 1 and 2: nothing else is refused", "paper, figure 2";
+    /// Entries are removed if a leader's conflict with them (AppendEntries RPC, receiver 3).
+    AppendEntries3: Promise, "append-entries-3", "AppendEntries, receiver 3: only entries that conflict are removed", "paper, figure 2";
+    /// A follower's entries are those that a leader has sent (AppendEntries RPC, receiver 4).
+    AppendEntries4: Promise, "append-entries-4", "AppendEntries, receiver 4: the leader's entries are in the log", "paper, figure 2";
+    /// A follower commits what its leader has committed and sent (AppendEntries RPC, receiver 5).
+    AppendEntries5: Promise, "append-entries-5", "AppendEntries, receiver 5: commitIndex is at most the last new entry", "paper, figure 2";
+    /// A follower commits what it knows to be committed (AppendEntries RPC, receiver 5).
+    AppendEntries5Commits: Slip, "append-entries-5-commits", "AppendEntries, receiver 5: commitIndex follows the leader's", "paper, figure 2";
+    /// A leader sends a snapshot of its own (InstallSnapshot RPC, arguments).
+    InstallSnapshotArgs: Promise, "install-snapshot-args", "InstallSnapshot, arguments", "paper, figure 13";
+    /// Entries behind a snapshot that fits the log are kept (InstallSnapshot RPC, receiver 6).
+    InstallSnapshot6: Promise, "install-snapshot-6", "InstallSnapshot, receiver 6: entries behind the snapshot stay", "paper, figure 13";
     /// The replies that clients got fit one order of their operations (section 8).
     Linearizability: Promise, "linearizability", "linearizability", "paper, section 8";
 }

@@ -1,5 +1,6 @@
 //! The interface between the lab and a Raft: what a Raft receives, and what it must implement.
 
+use std::cell::Cell;
 use std::fmt;
 use std::panic::Location;
 use std::rc::Rc;
@@ -8,6 +9,7 @@ use bytes::Bytes;
 use labrpc::sync::{RendezvousReceiver, RendezvousSender, rendezvous};
 use labrpc::{ClientEnd, Runtime, Server};
 
+use crate::message::Describe;
 use crate::persister::Persister;
 pub use crate::role::Role;
 
@@ -37,13 +39,21 @@ pub struct Implementation {
     pub has_internal_entries: bool,
     /// See [`with_one_way_messages`](Self::with_one_way_messages).
     pub has_one_way_messages: bool,
+    /// See [`with_messages`](Self::with_messages).
+    pub describe: Option<Describe>,
 }
 
 impl Implementation {
     /// Creates an implementation that follows the course: a log of commands only, and messages that
     /// are answered.
     pub const fn new(name: &'static str, make: fn(Env) -> Rc<dyn Raft>) -> Implementation {
-        Implementation { name, make, has_internal_entries: false, has_one_way_messages: false }
+        Implementation {
+            name,
+            make,
+            has_internal_entries: false,
+            has_one_way_messages: false,
+            describe: None,
+        }
     }
 
     /// Declares that the log also holds entries of the Raft's own, such as an empty entry at the start
@@ -63,6 +73,16 @@ impl Implementation {
     /// course counts as two calls.
     pub const fn with_one_way_messages(self) -> Implementation {
         Implementation { has_one_way_messages: true, ..self }
+    }
+
+    /// Has the lab judge every step by figure 2 of the paper: what a server read, what it did and what
+    /// it sent. `describe` tells what a message says. It sees requests and replies as they leave, and
+    /// must depend on nothing else.
+    ///
+    /// The rules also need [`Raft::probe`]. All messages between the Rafts must be described, since a
+    /// term, a vote or an entry that comes from nowhere breaks the rules.
+    pub const fn with_messages(self, describe: Describe) -> Implementation {
+        Implementation { describe: Some(describe), ..self }
     }
 }
 
@@ -267,6 +287,8 @@ pub struct ApplyReceiver {
     messages: RendezvousReceiver<HandedUp>,
     /// Decides for each message whether the service may receive it.
     gate: Option<Gate>,
+    /// Whether the service waits for a message.
+    is_waited_for: Rc<Cell<bool>>,
 }
 
 type Gate = Box<dyn Fn(&HandedUp) -> bool>;
@@ -288,12 +310,19 @@ impl ApplyReceiver {
 
     /// Waits for the next message or internal entry. `at` is the place in the code of the service.
     pub(crate) async fn receive_at(&mut self, at: &'static Location<'static>) -> Option<HandedUp> {
+        self.is_waited_for.set(true);
         let next = self.messages.receive_at(at).await?;
+        self.is_waited_for.set(false);
         if self.gate.as_ref().is_some_and(|may_pass| !may_pass(&next)) {
             // The run has failed and is about to end.
             std::future::pending::<()>().await;
         }
         Some(next)
+    }
+
+    /// Whether the service waits for a message, now and later.
+    pub(crate) fn is_waited_for(&self) -> Rc<Cell<bool>> {
+        self.is_waited_for.clone()
     }
 
     /// Checks everything that is handed up with `may_pass` before the service receives it. If
@@ -306,5 +335,8 @@ impl ApplyReceiver {
 /// Creates the channel from a Raft to its service.
 pub fn apply_channel() -> (ApplySender, ApplyReceiver) {
     let (sender, receiver) = rendezvous();
-    (ApplySender(sender), ApplyReceiver { messages: receiver, gate: None })
+    (
+        ApplySender(sender),
+        ApplyReceiver { messages: receiver, gate: None, is_waited_for: Rc::default() },
+    )
 }

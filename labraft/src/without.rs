@@ -58,7 +58,7 @@ const PLACE_OF_PROBE: usize = Property::COUNT + Threshold::ALL.len();
 #[serde(into = "Vec<String>", try_from = "Vec<String>")]
 pub struct Without {
     /// A bit for each property, then one for each threshold, then one for probes.
-    bits: u32,
+    bits: u64,
 }
 
 impl Without {
@@ -98,7 +98,7 @@ impl Without {
 
     /// Whether runs are judged by this property.
     pub const fn includes(self, property: Property) -> bool {
-        self.bits & 1 << property as u32 == 0
+        self.bits & 1 << property as u64 == 0
     }
 
     /// Whether runs are judged by this threshold.
@@ -165,7 +165,7 @@ mod tests {
                 .collect();
             assert_eq!(left_out, [name]);
         }
-        assert!(Without::names().count() <= u32::BITS as usize);
+        assert!(Without::names().count() <= u64::BITS as usize);
     }
 
     #[test]

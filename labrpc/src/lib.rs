@@ -76,7 +76,10 @@ pub use executor::Limits;
 pub use faults::chaos::Chaos;
 pub use guard::{Offence, is_guarded};
 pub use hash::{derived_seed, hash_bytes};
-pub use network::{Call, ClientEnd, Delivery, EndId, Method, Network, Server, Service};
+pub use network::{
+    Call, ClientEnd, Content, Delivery, EndId, Method, Network, Observer, Read, Sent, Server,
+    Service,
+};
 pub use node::Node;
 pub use runtime::{Dice, JoinHandle, Runtime, Sleep};
 pub use simulation::{Outcome, Simulation, World};

@@ -74,6 +74,7 @@
 //! without gaps, so a new leader does not commit a no-op (section 8).
 
 pub mod core;
+mod describe;
 pub mod log;
 pub mod message;
 mod peer;
@@ -81,4 +82,5 @@ mod peer;
 use labraft::Implementation;
 
 /// This Raft, as the lab runs it.
-pub const REFERENCE: Implementation = Implementation::new("reference", peer::make);
+pub const REFERENCE: Implementation =
+    Implementation::new("reference", peer::make).with_messages(describe::describe);

@@ -18,7 +18,7 @@ use labrpc::{ClientEnd, Dice, Event, Network, Node, Runtime};
 
 use crate::failure::{Checked, Failure};
 use crate::harness_event::HarnessEvent;
-use crate::invariants::{Contract, Invariants, News, Persistence, Traffic};
+use crate::invariants::{Contract, Invariants, News, Persistence, SharedMessages, Traffic};
 use crate::lab::Lab;
 use crate::part::Part;
 use crate::persister::Persister;
@@ -96,8 +96,19 @@ impl Cluster {
         if cluster.lab().implementation().has_one_way_messages {
             cluster.network().count_calls();
         }
+        cluster.judge_steps();
         cluster.begin_audit();
         cluster
+    }
+
+    /// Has every step judged by figure 2, if the implementation tells what its messages say.
+    fn judge_steps(&self) {
+        let Some(describe) = self.lab().implementation().describe else { return };
+        if self.lab().without().has_probes() {
+            let messages = SharedMessages::new(self.n(), describe);
+            self.network().observe(messages.clone());
+            self.0.invariants.borrow_mut().judge_steps(messages);
+        }
     }
 
     /// Has the audit of the run, if there is one, see all messages.
@@ -132,7 +143,8 @@ impl Cluster {
     /// Checks server `i` and records changes of its state, or handles an injected crash of it.
     fn check_server(&self, i: usize) {
         let slots = self.slots();
-        let Some(Instance { raft, server }) = slots.get(i).and_then(|slot| slot.instance.as_ref())
+        let Some(Instance { raft, server, is_waited_for }) =
+            slots.get(i).and_then(|slot| slot.instance.as_ref())
         else {
             return;
         };
@@ -144,7 +156,7 @@ impl Cluster {
         let saves = slots[i].saved.as_ref().map_or(0, Persister::count);
         let is_one_way = self.0.lab.implementation().has_one_way_messages;
         let answers = if is_one_way { server.calls() } else { server.answers() };
-        let traffic = Traffic { saves, answers };
+        let traffic = Traffic { saves, answers, service_waits: is_waited_for.get() };
         let checked = self.0.invariants.borrow_mut().check(i, &**raft, traffic, now);
         if server.runtime().is_recording() {
             let invariants = self.0.invariants.borrow();
@@ -372,10 +384,14 @@ impl Cluster {
             rt: rt.clone(),
         };
         let raft = rt.act(|| (self.0.lab.implementation().make)(env));
-        self.0.invariants.borrow_mut().started(i, &persister.read_snapshot());
+        let now = self.tester().now();
+        self.0.invariants.borrow_mut().started(i, &persister.read_snapshot(), now);
         self.network().add_server(Node::server(i), &server);
-        self.slots_mut()[i].instance =
-            Some(Instance { raft: raft.clone(), server: server.clone() });
+        self.slots_mut()[i].instance = Some(Instance {
+            raft: raft.clone(),
+            server: server.clone(),
+            is_waited_for: applied.is_waited_for(),
+        });
         // Check the initial state before anything can change it.
         self.check_server(i);
         let cluster = self.downgrade();
@@ -447,7 +463,7 @@ impl Cluster {
 
     /// Calls `question` with the Raft of server `i`. Returns `None` if the server is not running.
     pub fn ask<T>(&self, i: usize, question: impl FnOnce(&dyn Raft) -> T) -> Option<T> {
-        let Instance { raft, server } = self.slots()[i].instance.clone()?;
+        let Instance { raft, server, .. } = self.slots()[i].instance.clone()?;
         let answer = server.runtime().act(|| question(&*raft));
         self.check_server(i);
         Some(answer)

@@ -1,6 +1,6 @@
 //! One server of a cluster: its running instance, and the data that survives a crash.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
 
@@ -29,6 +29,8 @@ pub(super) struct Slot {
 pub(super) struct Instance {
     pub(super) raft: Rc<dyn Raft>,
     pub(super) server: Server,
+    /// Whether its service waits for the next message.
+    pub(super) is_waited_for: Rc<Cell<bool>>,
 }
 
 /// A newly started Raft, with everything that a service on top of it needs.

@@ -58,6 +58,8 @@ pub(super) fn check_entry(history: &mut History, server: usize, index: u64) -> H
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use bytes::Bytes;
 
     use crate::invariants::Invariants;
@@ -78,10 +80,10 @@ mod tests {
     fn a_service_starts_from_the_snapshot_that_was_saved() {
         let mut invariants = Invariants::new(2, CONTRACT);
         assert_eq!(invariants.applied(0, &snapshot(5, "abcde")), Ok(()));
-        invariants.started(0, &Bytes::from_static(b"abcde"));
+        invariants.started(0, &Bytes::from_static(b"abcde"), Duration::ZERO);
         let applied = invariants.applied(0, &command(1, "a"));
         assert_broken(applied, Property::ApplyOrder, "so 6 is due");
-        invariants.started(0, &Bytes::new());
+        invariants.started(0, &Bytes::new(), Duration::ZERO);
         assert_eq!(invariants.applied(0, &command(1, "a")), Ok(()));
     }
 

@@ -31,6 +31,11 @@ pub(super) struct LogChange {
     pub(super) written: Option<Written>,
     /// Whether any entry differs from the entry that was there: an entry may be overwritten by itself.
     pub(super) has_new_entries: bool,
+    /// The first index at which there is an entry that was not there.
+    pub(super) first_new: Option<u64>,
+    /// The first entry that was replaced or removed, other than by a snapshot that covers it: its index and
+    /// its term.
+    pub(super) replaced: Option<(u64, u64)>,
 }
 
 /// Entries that a server has written to its log.

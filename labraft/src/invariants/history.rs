@@ -54,6 +54,8 @@ pub(super) struct ServerHistory {
 pub(crate) struct Traffic {
     pub(crate) saves: u64,
     pub(crate) answers: u64,
+    /// Whether its service waits for the next message. It is no count, and is here for the rules of steps.
+    pub(crate) service_waits: bool,
 }
 
 /// An event that should restart a server's election timer.
@@ -173,6 +175,11 @@ impl LogCopy {
         (written.from..=written.to).map(|index| (index, self.entries[index as usize]))
     }
 
+    /// The term of an entry that was once at an index, before a snapshot covered it.
+    pub(super) fn forgotten_term(&self, index: u64) -> Option<u64> {
+        self.entries.get(index as usize).map(|entry| entry.term)
+    }
+
     /// Brings the copy up to date with a server that was `before` and is `now`.
     pub(super) fn update(
         &mut self,
@@ -180,7 +187,13 @@ impl LogCopy {
         before: Option<&Probe>,
         now: &Probe,
     ) -> LogChange {
-        let mut has_new_entries = self.last_index != now.last_index;
+        let old_last_index = before.map_or(0, |before| before.last_index);
+        let mut change = LogChange {
+            written: None,
+            has_new_entries: self.last_index != now.last_index,
+            first_new: None,
+            replaced: None,
+        };
         self.first_index = now.first_index;
         self.last_index = now.last_index;
         self.snapshot_term = raft.snapshot_term();
@@ -188,30 +201,49 @@ impl LogCopy {
             None => Some(now.first_index),
             Some(_) => now.lowest_written.map(|lowest| lowest.max(now.first_index)),
         };
-        let Some(from) = lowest else { return LogChange { written: None, has_new_entries } };
+        if let Some(from) = lowest {
+            self.write_from(from, raft, old_last_index, &mut change);
+        }
+        let first_missing = now.first_index.max(now.last_index + 1);
+        if change.replaced.is_none() && first_missing <= old_last_index {
+            let term = self.forgotten_term(first_missing).unwrap_or(0);
+            change.replaced = Some((first_missing, term));
+        }
+        change
+    }
+
+    /// Copies the entries of a log from an index on.
+    fn write_from(&mut self, from: u64, raft: &dyn Raft, old_last: u64, change: &mut LogChange) {
         let term_before = match from.checked_sub(1) {
             None | Some(0) => Some(0),
-            Some(previous) if previous < now.first_index => self.term_at(previous),
+            Some(previous) if previous < self.first_index => self.term_at(previous),
             Some(previous) => raft.entry(previous).map(|entry| entry.term),
         };
         let mut to = from.saturating_sub(1);
-        for index in from..=now.last_index {
+        for index in from..=self.last_index {
             let Some(probe) = raft.entry(index) else { break };
             let entry = Entry { term: probe.term, command: labrpc::hash_bytes(&probe.command) };
-            has_new_entries |= self.write(index, entry);
+            let old = self.write(index, entry);
+            let is_other = old.term != entry.term;
+            change.has_new_entries |= is_other;
+            if is_other && index <= old_last {
+                change.replaced.get_or_insert((index, old.term));
+            }
+            if is_other || index > old_last {
+                change.first_new.get_or_insert(index);
+            }
             to = index;
         }
-        LogChange { written: Some(Written { from, to, term_before }), has_new_entries }
+        change.written = Some(Written { from, to, term_before });
     }
 
-    /// Writes an entry. Says whether one of another term was there, or none.
-    fn write(&mut self, index: u64, entry: Entry) -> bool {
+    /// Writes an entry, and returns the one that was there.
+    fn write(&mut self, index: u64, entry: Entry) -> Entry {
         let place = index as usize;
         if self.entries.len() <= place {
             self.entries.resize(place + 1, Entry::default());
         }
-        let old = std::mem::replace(&mut self.entries[place], entry);
-        old.term != entry.term
+        std::mem::replace(&mut self.entries[place], entry)
     }
 }
 

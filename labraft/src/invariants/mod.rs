@@ -23,6 +23,7 @@
 //! | snapshot and log fit together | section 7 | `snapshot` |
 //! | saved before replying | figure 2 | `saved_first` |
 //! | the election timer | section 5.2 | `election_timer` |
+//! | each step is one that the figure allows | figures 2 and 13 | `figure2` |
 //!
 //! To add a property: a row in `property.rs`, a file here, a line in `check_change` below, and a row in the
 //! table above and in `docs/checks.md`. What it must remember goes into `history.rs`. Linearizability is checked at the end of a run: see
@@ -35,6 +36,7 @@ mod commit_monotone;
 mod commit_rule;
 mod election_safety;
 mod election_timer;
+mod figure2;
 mod history;
 mod leader_append_only;
 mod leader_completeness;
@@ -58,6 +60,8 @@ use crate::raft::{ApplyMsg, HandedUp, Probe, Raft};
 use crate::situation::{Situation, View};
 use crate::without::Without;
 use change::Change;
+pub(crate) use figure2::SharedMessages;
+use figure2::{Figure2, Step};
 use history::History;
 pub(crate) use history::Traffic;
 
@@ -67,6 +71,8 @@ pub(crate) struct Invariants {
     judge: Judge,
     history: History,
     situation: Situation,
+    /// The judge of steps, if the implementation tells what its messages say.
+    figure2: Option<Figure2>,
     /// Whether a server did not answer when it was asked for a probe.
     is_probe_missing: bool,
 }
@@ -107,6 +113,11 @@ impl Judge {
         }
     }
 
+    /// Rules on several violations, up to the first that ends the run.
+    fn rule_on_all(&mut self, found: Vec<Violation>) -> Holds {
+        found.into_iter().try_for_each(|violation| self.sentence(violation))
+    }
+
     #[cold]
     fn sentence(&mut self, violation: Violation) -> Holds {
         if !self.without.includes(violation.property) {
@@ -139,8 +150,16 @@ impl Invariants {
             judge: Judge { without: contract.without, news: Vec::new() },
             history: History::new(servers),
             situation: Situation::new(servers),
+            figure2: None,
             is_probe_missing: false,
         }
+    }
+
+    /// Has every step judged by figure 2, with the messages that an observer of the network collects.
+    pub(crate) fn judge_steps(&mut self, messages: SharedMessages) {
+        let must_save = self.contract.persistence == Persistence::Required;
+        let servers = self.history.servers.len();
+        self.figure2 = Some(Figure2::new(servers, messages, must_save));
     }
 
     /// Whether something was found that nobody has taken yet.
@@ -154,8 +173,11 @@ impl Invariants {
     }
 
     /// A server was started, and its service from this snapshot; without one it is empty.
-    pub(crate) fn started(&mut self, server: usize, snapshot: &Bytes) {
+    pub(crate) fn started(&mut self, server: usize, snapshot: &Bytes, at: Duration) {
         self.history.started(server, snapshot);
+        if let Some(figure2) = &mut self.figure2 {
+            figure2.started(server, at);
+        }
     }
 
     /// A server was stopped.
@@ -217,7 +239,7 @@ impl Invariants {
         }
         // Nothing has changed in most polls: this is what the checks cost.
         if history.last.as_ref() == Some(&now) {
-            return Ok(());
+            return self.check_step_without_change(server, &now, earlier, at);
         }
         let before = history.last.take();
         let change = Change {
@@ -230,7 +252,7 @@ impl Invariants {
             saved: traffic.saves != earlier.saves,
             answered: traffic.answers != earlier.answers,
         };
-        let checked = self.check_change(&change);
+        let checked = self.check_change(&change).and_then(|()| self.check_step(&change));
         self.situation.server_changed(at, server, before.as_ref(), &now);
         self.history.servers[server].last = Some(now);
         checked
@@ -267,6 +289,55 @@ impl Invariants {
         judge.rule_on(commit_rule::check(history, change))?;
         judge.rule_on(leader_completeness::check(history, change))?;
         judge.rule_on(state_machine_safety::check(history, change))
+    }
+
+    /// Judges a step that has changed a server.
+    fn check_step(&mut self, change: &Change<'_>) -> Holds {
+        let Invariants { judge, history, figure2: Some(figure2), .. } = self else { return Ok(()) };
+        let known = &history.servers[change.server];
+        let step = Step {
+            server: change.server,
+            servers: history.servers.len(),
+            before: change.before.unwrap_or(change.now),
+            now: change.now,
+            is_first: change.before.is_none(),
+            at: change.at,
+            log: &known.log,
+            log_change: Some(change.log),
+            has_saved: change.saved,
+            service_waits: known.traffic.service_waits,
+        };
+        judge.rule_on_all(figure2.check(&step))
+    }
+
+    /// Judges a step after which a server is what it was, if it has read or sent anything, or owes
+    /// something.
+    #[inline]
+    fn check_step_without_change(
+        &mut self,
+        server: usize,
+        now: &Probe,
+        earlier: Traffic,
+        at: Duration,
+    ) -> Holds {
+        let Invariants { judge, history, figure2: Some(figure2), .. } = self else { return Ok(()) };
+        if !figure2.is_due(server, at) {
+            return Ok(());
+        }
+        let known = &history.servers[server];
+        let step = Step {
+            server,
+            servers: history.servers.len(),
+            before: now,
+            now,
+            is_first: false,
+            at,
+            log: &known.log,
+            log_change: None,
+            has_saved: known.traffic.saves != earlier.saves,
+            service_waits: known.traffic.service_waits,
+        };
+        judge.rule_on_all(figure2.check(&step))
     }
 
     /// The state of the servers and what they have been doing, a line each, for the report of a run that

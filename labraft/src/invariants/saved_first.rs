@@ -67,7 +67,7 @@ mod tests {
     #[test]
     fn a_reply_after_a_save_or_with_nothing_new_is_fine() {
         let mut stage = Stage::with_leader();
-        stage.traffic = Traffic { saves: 1, answers: 1 };
+        stage.traffic = Traffic { saves: 1, answers: 1, ..Traffic::default() };
         stage.holds(1, vote);
         // No reply.
         stage.holds(2, vote);

@@ -203,7 +203,7 @@ impl Stage {
     /// Crashes a server and starts it again in this state.
     pub(super) fn restart(&mut self, server: usize, change: impl FnOnce(&mut RaftFields)) -> Holds {
         self.invariants.stopped(server);
-        self.invariants.started(server, &Bytes::new());
+        self.invariants.started(server, &Bytes::new(), self.now);
         self.change(server, change)
     }
 
@@ -216,7 +216,7 @@ impl Stage {
         let mut stage = Stage::with_leader();
         assert_eq!(stage.invariants.applied(0, &snapshot(2, "ab")), Ok(()));
         stage.invariants.stopped(1);
-        stage.invariants.started(1, &Bytes::from_static(saved_snapshot.as_bytes()));
+        stage.invariants.started(1, &Bytes::from_static(saved_snapshot.as_bytes()), stage.now);
         stage.change(1, change)
     }
 

@@ -115,6 +115,8 @@ pub(super) struct Call {
     /// The encoded arguments, later the encoded reply.
     pub(super) buffer: Vec<u8>,
     pub(super) waiter: Option<Parked>,
+    /// The observer's marks of the request and of the reply.
+    pub(super) marks: (u64, u64),
     /// Whether nothing waits for the answer: the caller has dropped the call, or this is a copy.
     pub(super) is_abandoned: bool,
 }
@@ -192,6 +194,7 @@ impl Tables {
             dispatched_at: 0,
             buffer: Vec::new(),
             waiter: None,
+            marks: (0, 0),
             is_abandoned: false,
         });
         (id, std::mem::take(&mut self.call(id).buffer))

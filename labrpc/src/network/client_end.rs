@@ -50,7 +50,7 @@ impl ClientEnd {
     #[track_caller]
     pub fn call<Args, Reply>(&self, method: Method<Args, Reply>, args: &Args) -> Call<Reply>
     where
-        Args: Serialize + Debug,
+        Args: Serialize + Debug + 'static,
         Reply: DeserializeOwned,
     {
         Call {

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::EndId;
 use super::calls::{Answer, Call, CallId, Phase, Tables, Wakeup};
+use super::observer::{Content, Observer, Read, ReplyValue, Sent};
 use crate::codec;
 use crate::event::{Event, Lost};
 use crate::executor::Executor;
@@ -28,7 +29,8 @@ const DEAD_CHECK_EVERY: u64 = 100_000_000;
 pub(crate) struct Shared {
     pub(super) executor: Rc<Executor>,
     pub(super) tables: RefCell<Tables>,
-    pub(super) observer: RefCell<Option<DeliveryObserver>>,
+    pub(super) on_delivery: RefCell<Option<DeliveryObserver>>,
+    pub(super) observer: RefCell<Option<Rc<dyn Observer>>>,
 }
 
 /// Sees each message that arrives.
@@ -53,7 +55,7 @@ impl Shared {
         &self,
         end: EndId,
         method: &'static str,
-        args: &(impl Serialize + Debug),
+        args: &(impl Serialize + Debug + 'static),
     ) -> CallId {
         let (id, mut buffer) = self.tables.borrow_mut().new_call(end, method);
         // Encoding runs tested code, so nothing may be borrowed here.
@@ -71,9 +73,26 @@ impl Shared {
             self.record_loss(call, Lost::Closed);
             call.phase = Phase::Done(Answer::Failed);
         } else {
+            // Before a copy may be made, which has the same mark.
+            self.observe_request(tables.call(id), Content::of_request(method, args));
             self.send_request(tables, id);
         }
         id
+    }
+
+    /// Tells the observer that a request leaves.
+    fn observe_request(&self, call: &mut Call, content: Content<'_>) {
+        if let Some(observer) = &*self.observer.borrow() {
+            let Call { from, to, .. } = *call;
+            call.marks.0 = observer.sent(Sent { from, to, answers: None, content });
+        }
+    }
+
+    /// Tells the observer that a message is being read.
+    fn observe_reading(&self, message: Read) {
+        if let Some(observer) = &*self.observer.borrow() {
+            observer.read(message);
+        }
     }
 
     fn record_request(&self, call: &Call, args: &impl Debug) {
@@ -169,7 +188,7 @@ impl Shared {
         call.dispatched_at = now;
         let server = call.server.clone().expect("a request on its way has a server");
         let buffer = std::mem::take(&mut call.buffer);
-        let Call { method, from, to, number, .. } = *call;
+        let Call { method, from, to, number, marks, .. } = *call;
         drop(tables);
         if is_dead {
             self.set_dead_check(id);
@@ -188,7 +207,8 @@ impl Shared {
             self.executor.end(Err(Trouble::UnknownMethod { server: to, method, known }));
             return;
         };
-        let task = (handler.make)(buffer, Responder { network: self.clone(), call: id });
+        let request = Read { from, to, answers: None, mark: marks.0 };
+        let task = (handler.make)(buffer, Responder { network: self.clone(), call: id, request });
         self.executor.spawn(server.runtime.group, method, handler.registered_at, task);
     }
 
@@ -202,7 +222,7 @@ impl Shared {
     }
 
     /// Steps 8 to 10: the handler has returned; decides what happens to the reply.
-    fn reply(&self, id: CallId, buffer: Vec<u8>, content: &dyn Debug) {
+    fn reply(&self, id: CallId, buffer: Vec<u8>, content: &dyn ReplyValue) {
         let tables = &mut *self.tables.borrow_mut();
         let Some(Phase::Handling) = tables.get_mut(id).map(|call| call.phase) else {
             return; // The call has already failed.
@@ -227,6 +247,7 @@ impl Shared {
         };
         let fate = message::decide(reply, &mut self.executor.faults());
         self.record_reply(call, fate, content);
+        self.observe_reply(call, content);
         match fate {
             Fate::Lost { why, after } => {
                 call.phase = Phase::Failing(why);
@@ -240,7 +261,17 @@ impl Shared {
         }
     }
 
-    fn record_reply(&self, call: &Call, fate: Fate, content: &dyn Debug) {
+    /// Tells the observer that a reply leaves.
+    fn observe_reply(&self, call: &mut Call, reply: &dyn ReplyValue) {
+        if let Some(observer) = &*self.observer.borrow() {
+            let Call { from, to, method, marks: (request, _), .. } = *call;
+            let content = Content::of_reply(method, reply);
+            call.marks.1 =
+                observer.sent(Sent { from: to, to: from, answers: Some(request), content });
+        }
+    }
+
+    fn record_reply(&self, call: &Call, fate: Fate, content: &dyn ReplyValue) {
         self.executor.recorder.push(self.executor.now(), call.to, || Event::Replied {
             call: call.number,
             to: call.from,
@@ -276,7 +307,7 @@ impl Shared {
     }
 
     fn observe(&self, delivery: Delivery<'_>) {
-        if let Some(observer) = &*self.observer.borrow() {
+        if let Some(observer) = &*self.on_delivery.borrow() {
             observer(delivery);
         }
     }
@@ -326,7 +357,11 @@ impl Shared {
         };
         let buffer = std::mem::take(&mut call.buffer);
         match answer {
-            Answer::Reply => Poll::Ready(Some(buffer)),
+            Answer::Reply => {
+                let Call { from, to, marks: (request, mark), .. } = *call;
+                self.observe_reading(Read { from: to, to: from, answers: Some(request), mark });
+                Poll::Ready(Some(buffer))
+            }
             Answer::Failed => {
                 tables.release(id, buffer);
                 Poll::Ready(None)
@@ -363,10 +398,16 @@ fn both(from: Node, to: Node) -> u64 {
 pub(crate) struct Responder {
     network: Rc<Shared>,
     call: CallId,
+    request: Read,
 }
 
 impl Responder {
-    pub(crate) fn reply(self, buffer: Vec<u8>, reply: &dyn Debug) {
+    /// Notes that the handler begins to run.
+    pub(crate) fn begin(&self) {
+        self.network.observe_reading(self.request);
+    }
+
+    pub(crate) fn reply(self, buffer: Vec<u8>, reply: &dyn ReplyValue) {
         self.network.reply(self.call, buffer, reply);
     }
 }

@@ -19,6 +19,7 @@
 //! | `server` | services, methods, handlers |
 //! | `delivery` | the steps of a call |
 //! | `calls` | the tables of ends, links, servers and calls |
+//! | `observer` | what an observer sees of messages |
 //!
 //! These files belong together and import each other. Whether and when a message arrives is decided
 //! in `faults`, not here.
@@ -26,6 +27,7 @@
 mod calls;
 mod client_end;
 mod delivery;
+mod observer;
 mod server;
 
 use std::cell::{RefCell, RefMut};
@@ -36,6 +38,7 @@ use delivery::Shared;
 
 pub use client_end::{Call, ClientEnd};
 pub use delivery::Delivery;
+pub use observer::{Content, Observer, Read, Sent};
 pub(crate) use server::ServerState;
 pub use server::{Method, Server, Service};
 
@@ -54,8 +57,13 @@ pub struct Network(Rc<Shared>);
 impl Network {
     pub(crate) fn new(executor: &Rc<Executor>) -> Network {
         let tables = RefCell::new(Tables::new());
-        let observer = RefCell::default();
-        Network(Rc::new(Shared { executor: executor.clone(), tables, observer }))
+        let shared = Shared {
+            executor: executor.clone(),
+            tables,
+            on_delivery: RefCell::default(),
+            observer: RefCell::default(),
+        };
+        Network(Rc::new(shared))
     }
 
     /// Sets whether the network is reliable.
@@ -163,7 +171,12 @@ impl Network {
     /// Registers a function that is called with each message that arrives. It replaces any earlier
     /// one, and must neither use the network nor change anything that the simulated code can see.
     pub fn on_delivery(&self, observer: impl Fn(Delivery<'_>) + 'static) {
-        self.0.observer.replace(Some(Box::new(observer)));
+        self.0.on_delivery.replace(Some(Box::new(observer)));
+    }
+
+    /// Registers an observer of all messages, which replaces any earlier one.
+    pub fn observe(&self, observer: impl Observer + 'static) {
+        self.0.observer.replace(Some(Rc::new(observer)));
     }
 
     /// Closes the network: later calls fail at once. Calls that have already been made continue.
@@ -174,7 +187,7 @@ impl Network {
 
     /// Drops all servers and calls, so that nothing of the world outlives the run.
     pub(crate) fn clear(&self) {
-        let forgotten = (self.tables().clear(), self.0.observer.take());
+        let forgotten = (self.tables().clear(), self.0.on_delivery.take(), self.0.observer.take());
         drop(forgotten);
     }
 

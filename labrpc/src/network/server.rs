@@ -79,6 +79,7 @@ impl Service {
         let make = move |mut buffer: Vec<u8>, responder: Responder| -> BoxFuture {
             let handle = handle.clone();
             Box::pin(async move {
+                responder.begin();
                 let args = codec::decode(&buffer).unwrap_or_else(|error| {
                     panic!("the arguments of {} cannot be decoded: {error}", method.name)
                 });

@@ -1,0 +1,227 @@
+//! Rules for terms, candidates and leaders (figure 2, rules for servers; sections 5.1 and 5.2).
+
+use super::case::Case;
+use super::debts::Debt;
+use super::memory::{Candidacy, Reign, Servers};
+use super::step::Peer;
+use crate::message::RaftMessage;
+use crate::property::Property;
+use crate::raft::Role;
+
+pub(super) fn check(case: &mut Case<'_>) {
+    let step = case.step;
+    let (before, now) = (step.before, step.now);
+    if now.term > before.term {
+        check_term(case);
+    }
+    if (before.role, before.term) != (now.role, now.term) || step.is_first {
+        case.memory.timer_restarted = step.at;
+        let is_majority_of_one = step.is_majority(1);
+        match now.role {
+            Role::Candidate => begin_candidacy(case),
+            Role::Leader if is_majority_of_one => begin_reign(case),
+            Role::Leader => {
+                check_majority(case);
+                begin_reign(case);
+            }
+            Role::Follower => {}
+        }
+    }
+    if (before.term, before.voted_for) != (now.term, now.voted_for) || step.is_first {
+        check_vote(case);
+    }
+}
+
+/// A term comes from a message, or from a candidacy of one's own.
+fn check_term(case: &mut Case<'_>) {
+    let step = case.step;
+    let (before, now) = (step.before, step.now);
+    let known = case.memory.highest_read.max(before.term);
+    if now.term <= known {
+        return;
+    }
+    if now.voted_for != Some(step.server) {
+        let what = format!(
+            "moved to term {}, though the highest term that it has read in a message is {}",
+            now.term, case.memory.highest_read
+        );
+        case.note(step.breaks(Property::AllServers2, None, what));
+    } else if now.term > known + 1 {
+        let what =
+            format!("began an election in term {}, though term {} is next", now.term, known + 1);
+        case.note(step.breaks(Property::Candidates1, None, what));
+    }
+}
+
+fn begin_candidacy(case: &mut Case<'_>) {
+    let step = case.step;
+    let (before, now) = (step.before, step.now);
+    let what = if now.voted_for != Some(step.server) {
+        Some("is a candidate that has not voted for itself")
+    } else if now.term == before.term && !step.is_first {
+        Some("became a candidate and did not increment its term")
+    } else {
+        None
+    };
+    if let Some(what) = what {
+        case.note(step.breaks(Property::Candidates1, None, what));
+    }
+    let itself = Servers::only(step.server);
+    case.memory.candidacy = Some(Candidacy {
+        term: now.term,
+        last_entry: step.last_entry(),
+        votes: itself,
+        asked: itself,
+    });
+    case.owe(Debt::Ask(now.term));
+}
+
+fn check_majority(case: &mut Case<'_>) {
+    let step = case.step;
+    let term = step.now.term;
+    let candidacy = case.memory.candidacy.filter(|candidacy| candidacy.term == term);
+    let votes = candidacy.map_or(Servers::only(step.server), |candidacy| candidacy.votes);
+    if step.is_majority(votes.len()) {
+        return;
+    }
+    let voters: Vec<usize> = votes.iter().collect();
+    let what = format!(
+        "leads term {term}, and has read votes for this term from {voters:?} only (itself included), of \
+         {} servers",
+        step.servers
+    );
+    case.note(step.breaks(Property::Candidates2, None, what));
+}
+
+fn begin_reign(case: &mut Case<'_>) {
+    let step = case.step;
+    let term = step.now.term;
+    case.memory.led.push(term);
+    case.memory.reign = Some(Reign {
+        term,
+        acknowledged: vec![0; step.servers],
+        reached: Servers::only(step.server),
+    });
+}
+
+/// A vote is given to a candidate that has asked for it, whose log is up to date (RequestVote RPC,
+/// receiver 2; section 5.4.1).
+fn check_vote(case: &mut Case<'_>) {
+    let step = case.step;
+    let (server, now) = (step.server, step.now);
+    let Some(candidate) = now.voted_for else { return };
+    case.memory.timer_restarted = step.at;
+    case.memory.votes.insert(now.term, candidate);
+    if candidate == server || step.is_first || case.memory.has_forgotten_asked() {
+        return;
+    }
+    let messages = case.messages;
+    let asked = case.memory.asked.iter().filter_map(|&mark| messages.get(mark));
+    let mut behind = None;
+    for message in asked {
+        let &RaftMessage::RequestVote { term, candidate_id, last_log_index, last_log_term } =
+            message
+        else {
+            continue;
+        };
+        if (term, candidate_id) != (now.term, candidate) {
+            continue;
+        }
+        let is_up_to_date = (last_log_term, last_log_index) >= step.last_entry();
+        if is_up_to_date || step.log_change.is_some() {
+            return;
+        }
+        behind = Some(message);
+    }
+    let from = Peer::From(candidate);
+    let what = match behind {
+        None => {
+            format!("voted for server {candidate}, which has not asked it in term {}", now.term)
+        }
+        Some(_) => {
+            let (term, index) = step.last_entry();
+            format!(
+                "voted for server {candidate}, whose log is less up to date than its own, which ends \
+                 with entry {index} of term {term}"
+            )
+        }
+    };
+    case.note(step.breaks(Property::RequestVote2, behind.map(|message| (message, from)), what));
+}
+
+/// A request for a vote leaves (figure 2, RequestVote RPC, arguments).
+pub(super) fn check_request(case: &mut Case<'_>, message: &RaftMessage, to: usize) {
+    let step = case.step;
+    let &RaftMessage::RequestVote { term, candidate_id, last_log_index, last_log_term } = message
+    else {
+        return;
+    };
+    let about = Some((message, Peer::To(to)));
+    if candidate_id != step.server {
+        let what = format!("asks for a vote for server {candidate_id}");
+        return case.note(step.breaks(Property::RequestVoteArgs, about, what));
+    }
+    let Some(candidacy) = case.memory.candidacy.as_mut().filter(|known| known.term == term) else {
+        // A candidacy that began and ended in this step, or an earlier one, leaves no trace.
+        let may_have_stood = term > step.before.term && term <= step.now.term;
+        let is_earlier = case.memory.candidacy.is_some_and(|last| last.term > term);
+        if !may_have_stood && !is_earlier {
+            let what = format!("asks for a vote in term {term}, in which it is no candidate");
+            case.note(step.breaks(Property::RequestVoteArgs, about, what));
+        }
+        return;
+    };
+    candidacy.asked.insert(to);
+    let last_entry = candidacy.last_entry;
+    if (last_log_term, last_log_index) != last_entry {
+        let (term, index) = last_entry;
+        let what = format!(
+            "asks for a vote with a last entry that is not its own, entry {index} of term {term}"
+        );
+        case.note(step.breaks(Property::RequestVoteArgs, about, what));
+    }
+}
+
+/// An answer to a candidate leaves. In a call, `request` is what it answers.
+pub(super) fn check_answer(
+    case: &mut Case<'_>,
+    message: &RaftMessage,
+    request: Option<&RaftMessage>,
+    to: usize,
+) {
+    let step = case.step;
+    let &RaftMessage::RequestVoteReply { term, vote_granted } = message else { return };
+    let asked_in = request.map_or(term, RaftMessage::term);
+    let about = Some((message, Peer::To(to)));
+    if vote_granted {
+        let vote = case.memory.votes.get(&asked_in);
+        if vote == Some(&to) {
+            return;
+        }
+        let is_stale = asked_in < step.before.term;
+        let rule = if is_stale { Property::RequestVote1 } else { Property::RequestVote2 };
+        let what = match vote {
+            Some(other) => {
+                format!("grants a vote in term {asked_in}, in which it voted for server {other}")
+            }
+            None => format!("grants a vote in term {asked_in}, in which it has not voted"),
+        };
+        return case.note(step.breaks(rule, about, what));
+    }
+    let Some(&RaftMessage::RequestVote { last_log_index, last_log_term, .. }) = request else {
+        return;
+    };
+    let is_up_to_date = (last_log_term, last_log_index) >= step.last_entry();
+    let is_at_rest = step.log_change.is_none() && step.before.role == Role::Follower;
+    if asked_in != step.now.term || !is_up_to_date || !is_at_rest {
+        return;
+    }
+    match step.now.voted_for {
+        None => case.owe(Debt::Vote { term: asked_in, candidate: to }),
+        Some(candidate) if candidate == to && step.before.voted_for == Some(to) => {
+            let what = "refuses its vote to the candidate that it has voted for";
+            case.note(step.breaks(Property::RequestVote2Grants, about, what));
+        }
+        Some(_) => {}
+    }
+}

@@ -1,0 +1,185 @@
+//! Rules for leaders: what they append, send, count and commit (figure 2, rules for servers, leaders;
+//! AppendEntries and InstallSnapshot RPC, arguments).
+
+use super::case::Case;
+use super::debts::Debt;
+use super::step::{Peer, Step};
+use crate::message::RaftMessage;
+use crate::property::{Holds, Property};
+
+pub(super) fn check(case: &mut Case<'_>) {
+    let step = case.step;
+    if !step.leads(step.now.term) {
+        return;
+    }
+    if step.still_leads() {
+        case.note(check_appended(step));
+    }
+    if step.before == step.now && !step.is_first {
+        return;
+    }
+    check_match_indexes(case);
+    owe_commit(case);
+    if !step.still_leads() {
+        case.owe(Debt::Reach(step.now.term));
+    }
+}
+
+/// A leader appends entries of its own term ("If command received from client: append entry to local
+/// log").
+fn check_appended(step: &Step<'_>) -> Holds {
+    let Some(first) = step.log_change.and_then(|change| change.first_new) else { return Ok(()) };
+    let is_other = |&index: &u64| step.log.term_at(index).is_some_and(|term| term != step.now.term);
+    let Some(index) = (first..=step.now.last_index).find(is_other) else { return Ok(()) };
+    let term = step.log.term_at(index).unwrap_or(0);
+    step.breaks(
+        Property::Leaders2,
+        None,
+        format!("leads term {} and appended entry {index} of term {term}", step.now.term),
+    )
+}
+
+/// A leader raises matchIndex to what the follower has acknowledged in this term, and no further
+/// ("If successful: update nextIndex and matchIndex for follower").
+fn check_match_indexes(case: &mut Case<'_>) {
+    let step = case.step;
+    let Some(reign) = case.memory.reign.as_ref().filter(|reign| reign.term == step.now.term) else {
+        return;
+    };
+    for (follower, probe) in step.now.followers.iter().enumerate() {
+        let known = reign.acknowledged[follower];
+        let before = if step.still_leads() {
+            step.before.followers.get(follower).map_or(0, |before| before.match_index)
+        } else {
+            0
+        };
+        if follower == step.server || probe.match_index <= known.max(before) {
+            continue;
+        }
+        let what = format!(
+            "counts the entries up to {} as replicated on server {follower}, which has acknowledged only {known} to it in term {}",
+            probe.match_index, step.now.term
+        );
+        return case.note(step.breaks(Property::Leaders3, None, what));
+    }
+}
+
+/// "If there exists an N such that N > commitIndex, a majority of matchIndex[i] >= N, and log[N].term ==
+/// currentTerm: set commitIndex = N."
+fn owe_commit(case: &mut Case<'_>) {
+    let step = case.step;
+    let now = step.now;
+    if now.followers.len() != step.servers {
+        return;
+    }
+    let mut matches = [0; 64];
+    let matches = &mut matches[..step.servers.min(64)];
+    for (follower, known) in matches.iter_mut().enumerate() {
+        *known = if follower == step.server {
+            now.last_index
+        } else {
+            now.followers[follower].match_index
+        };
+    }
+    matches.sort_unstable();
+    let index = matches[(matches.len() - 1) / 2];
+    if index > now.commit_index && step.log.term_at(index) == Some(now.term) {
+        case.owe(Debt::Commit { term: now.term, index });
+    }
+}
+
+/// A leader's message leaves.
+pub(super) fn check_request(case: &mut Case<'_>, message: &RaftMessage, to: usize) {
+    let step = case.step;
+    let about = Some((message, Peer::To(to)));
+    let (rule, leader_id) = match *message {
+        RaftMessage::AppendEntries { leader_id, .. } | RaftMessage::Heartbeat { leader_id, .. } => {
+            (Property::AppendEntriesArgs, leader_id)
+        }
+        RaftMessage::InstallSnapshot { leader_id, .. } => {
+            (Property::InstallSnapshotArgs, leader_id)
+        }
+        _ => return,
+    };
+    let term = message.term();
+    if leader_id != step.server {
+        let what = format!("sends a leader's message in the name of server {leader_id}");
+        return case.note(step.breaks(rule, about, what));
+    }
+    // In one step a candidate may be elected and replaced.
+    let was_elected = case
+        .memory
+        .candidacy
+        .is_some_and(|last| last.term == term && step.is_majority(last.votes.len()));
+    if !case.memory.led.contains(&term) && !was_elected {
+        let what = format!("sends a leader's message of term {term}, which it has not led");
+        return case.note(step.breaks(rule, about, what));
+    }
+    if let Some(reign) = case.memory.reign.as_mut().filter(|reign| reign.term == term) {
+        reign.reached.insert(to);
+    }
+    if !step.leads(term) {
+        return;
+    }
+    match message {
+        RaftMessage::AppendEntries { .. } => case.note(check_entries(step, message, to)),
+        &RaftMessage::Heartbeat { leader_commit, .. } if leader_commit > step.now.commit_index => {
+            case.note(step.breaks(rule, about, BEYOND_COMMIT));
+        }
+        &RaftMessage::InstallSnapshot { last_included_index, last_included_term, .. } => {
+            let is_own = last_included_index < step.now.first_index
+                && step.has(last_included_index, last_included_term) != Some(false);
+            if !is_own {
+                let what = format!(
+                    "sends a snapshot up to entry {last_included_index} of term {last_included_term}, which \
+                     is not its own"
+                );
+                case.note(step.breaks(rule, about, what));
+            }
+        }
+        _ => {}
+    }
+}
+
+const BEYOND_COMMIT: &str = "sends a leaderCommit beyond its own commit index";
+
+/// What a leader sends is in its log: the entry before the new ones, and the new ones.
+fn check_entries(step: &Step<'_>, message: &RaftMessage, to: usize) -> Holds {
+    let &RaftMessage::AppendEntries {
+        term,
+        prev_log_index,
+        prev_log_term,
+        ref entry_terms,
+        leader_commit,
+        ..
+    } = message
+    else {
+        return Ok(());
+    };
+    let about = Some((message, Peer::To(to)));
+    let rule = Property::AppendEntriesArgs;
+    // A leader may send entries before it has saved them: what is beyond the end is of its own term.
+    let is_own = |index: u64, entry_term: u64| {
+        if index > step.now.last_index {
+            entry_term == term
+        } else {
+            step.has(index, entry_term) != Some(false)
+        }
+    };
+    if !is_own(prev_log_index, prev_log_term) {
+        let what = format!(
+            "sends a prevLogTerm for entry {prev_log_index} that is not the entry's in its log"
+        );
+        return step.breaks(rule, about, what);
+    }
+    let wrong =
+        (prev_log_index + 1..).zip(entry_terms).find(|&(index, &term)| !is_own(index, term));
+    if let Some((index, entry_term)) = wrong {
+        let what = format!("sends entry {index} of term {entry_term}, which is not in its log");
+        return step.breaks(rule, about, what);
+    }
+    if leader_commit > step.now.commit_index {
+        return step.breaks(rule, about, BEYOND_COMMIT);
+    }
+    Ok(())
+}

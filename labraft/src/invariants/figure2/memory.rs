@@ -1,0 +1,142 @@
+//! What a server has learnt and done, as far as later steps are judged by it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use super::step::Step;
+
+/// The number of AppendEntries requests of which a server's later writes may be the result.
+const MOST_APPENDS: usize = 64;
+/// The number of requests for votes of one term that are remembered.
+const MOST_ASKED: usize = 64;
+
+/// What one server has learnt and done.
+#[derive(Default)]
+pub(super) struct Memory {
+    /// By term: whom it voted for. It survives a restart; all else is forgotten then.
+    pub(super) votes: BTreeMap<u64, usize>,
+    /// The highest term that it has read in any message.
+    pub(super) highest_read: u64,
+    /// Its last candidacy.
+    pub(super) candidacy: Option<Candidacy>,
+    /// Its last time as leader.
+    pub(super) reign: Option<Reign>,
+    /// The terms that it has led.
+    pub(super) led: Vec<u64>,
+    /// Marks of the requests for votes that it has read in its present term, or of later ones.
+    pub(super) asked: VecDeque<u64>,
+    /// The AppendEntries requests that it has read and that were not of an old term.
+    pub(super) appends: VecDeque<AppendRead>,
+    /// How far the leaders that it has heard have allowed it to commit.
+    pub(super) may_commit: u64,
+    /// The furthest snapshot that a leader has sent it.
+    pub(super) snapshot_read: Option<(u64, u64)>,
+    /// When its election timer restarted last, in a generous reading: whatever any Raft restarts it for.
+    pub(super) timer_restarted: Duration,
+    /// When it answered a leader of its own term last: then its timer has certainly restarted.
+    pub(super) leader_answered: Option<(Duration, usize)>,
+    /// The servers from which it has read nothing since it last sent them a request. A Raft may send its
+    /// requests to a server one at a time.
+    pub(super) waits_for: Servers,
+}
+
+/// A server's candidacy.
+#[derive(Copy, Clone)]
+pub(super) struct Candidacy {
+    pub(super) term: u64,
+    /// The term and the index of its last entry when it became a candidate.
+    pub(super) last_entry: (u64, u64),
+    /// The servers that have granted it their vote, itself included.
+    pub(super) votes: Servers,
+    /// The servers that it has asked, itself included.
+    pub(super) asked: Servers,
+}
+
+/// A server's time as leader of one term.
+pub(super) struct Reign {
+    pub(super) term: u64,
+    /// For each server, the last index that it has acknowledged in answers which the leader has read.
+    pub(super) acknowledged: Vec<u64>,
+    /// The servers to which it has sent anything, itself included.
+    pub(super) reached: Servers,
+}
+
+/// An AppendEntries request that a server has read.
+#[derive(Copy, Clone)]
+pub(super) struct AppendRead {
+    pub(super) mark: u64,
+    /// Whether the log fitted the request at the end of the step in which it was read.
+    pub(super) fits: bool,
+}
+
+/// A set of servers.
+#[derive(Copy, Clone, Default, PartialEq, Eq)]
+pub(super) struct Servers(u64);
+
+impl Servers {
+    pub(super) fn only(server: usize) -> Servers {
+        let mut servers = Servers::default();
+        servers.insert(server);
+        servers
+    }
+
+    /// Adds a server. Clusters of more than 64 servers are not judged by sets.
+    pub(super) fn insert(&mut self, server: usize) {
+        self.0 |= 1 << (server % 64);
+    }
+
+    pub(super) fn remove(&mut self, server: usize) {
+        self.0 &= !(1 << (server % 64));
+    }
+
+    /// All servers that are in one set or the other.
+    pub(super) fn or(self, other: Servers) -> Servers {
+        Servers(self.0 | other.0)
+    }
+
+    pub(super) fn len(self) -> usize {
+        self.0.count_ones() as usize
+    }
+
+    pub(super) fn iter(self) -> impl Iterator<Item = usize> {
+        (0..64).filter(move |server| self.0 & 1 << server != 0)
+    }
+}
+
+impl Memory {
+    /// Forgets what a restart forgets.
+    pub(super) fn restart(&mut self, at: Duration) {
+        let votes = std::mem::take(&mut self.votes);
+        *self = Memory { votes, timer_restarted: at, ..Memory::default() };
+    }
+
+    /// Whether it has written to all servers but those that still have to answer something else. `written`
+    /// contains the server itself.
+    pub(super) fn has_written_to_all(&self, written: Servers, step: &Step<'_>) -> bool {
+        written.or(self.waits_for).len() >= step.servers
+    }
+
+    pub(super) fn push_append(&mut self, append: AppendRead) {
+        if self.appends.len() == MOST_APPENDS {
+            self.appends.pop_front();
+        }
+        self.appends.push_back(append);
+    }
+
+    /// Whether the list of appends may have lost some.
+    pub(super) fn has_forgotten_appends(&self) -> bool {
+        self.appends.len() == MOST_APPENDS
+    }
+
+    pub(super) fn push_asked(&mut self, mark: u64) {
+        if self.asked.len() == MOST_ASKED {
+            self.asked.pop_front();
+        }
+        self.asked.push_back(mark);
+    }
+
+    /// Whether the list of requests for votes may have lost some.
+    pub(super) fn has_forgotten_asked(&self) -> bool {
+        self.asked.len() == MOST_ASKED
+    }
+}

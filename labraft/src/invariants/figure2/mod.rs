@@ -1,0 +1,161 @@
+//! Figure 2 of the Raft paper (and figure 13) as a judge of steps.
+//!
+//! A step is what a server does between two moments at which the lab looks at it, nearly always one poll of
+//! one task. Its state before, the messages that it has read, its state afterwards and the messages that
+//! it has sent are compared with the figure, rule by rule. This needs a Raft that shows its state
+//! ([`Raft::probe`](crate::Raft::probe)) and tells what its messages say
+//! ([`Implementation::with_messages`](crate::Implementation::with_messages)).
+//!
+//! The figure describes a server that does everything at once. Real ones collect, save first, pass messages from
+//! task to task, and ask again. So a change needs a reason in what the server has read *so far*, not in the
+//! same step; and what it must do, it owes for a while ([`debts`]). What the figure leaves open is free:
+//! how far a leader backs up, what it sends how often, when it answers its clients.
+//!
+//! | file | rules |
+//! |---|---|
+//! | `elections` | terms, candidates, votes; the arguments and answers of RequestVote |
+//! | `following` | what a server does because a leader says so; the answers to AppendEntries |
+//! | `leading` | what leaders append, send and count; the arguments of AppendEntries and InstallSnapshot |
+//! | `timers` | who stands for election when |
+//! | `debts` | what has to happen soon |
+//! | `reading` | what a server learns from a message |
+//! | `memory` | what is remembered of each server |
+//! | `messages` | the messages of the run |
+//! | `step`, `case` | what a rule is given |
+
+mod case;
+mod debts;
+mod elections;
+mod following;
+mod leading;
+mod memory;
+mod messages;
+mod reading;
+mod step;
+mod timers;
+
+use std::time::Duration;
+
+use case::Case;
+use debts::{Debt, Debts};
+use memory::Memory;
+pub(crate) use messages::SharedMessages;
+use messages::{Messages, SentMessage, StepMessages};
+use step::Peer;
+pub(crate) use step::Step;
+
+use crate::message::RaftMessage;
+use crate::property::{Property, Violation};
+
+/// The judge of the steps of all servers of a run.
+pub(crate) struct Figure2 {
+    messages: SharedMessages,
+    servers: Vec<Judged>,
+    /// Whether servers have to save before they send.
+    must_save: bool,
+    /// Kept to be used again.
+    step: StepMessages,
+}
+
+/// One server.
+#[derive(Default)]
+struct Judged {
+    memory: Memory,
+    debts: Debts,
+}
+
+impl Figure2 {
+    /// A judge of this many servers, none of which is running.
+    pub(crate) fn new(servers: usize, messages: SharedMessages, must_save: bool) -> Figure2 {
+        let servers = (0..servers).map(|_| Judged::default()).collect();
+        Figure2 { messages, servers, must_save, step: StepMessages::default() }
+    }
+
+    /// A server was started, at this time.
+    pub(crate) fn started(&mut self, server: usize, at: Duration) {
+        // What its predecessor did last is not judged.
+        self.messages.0.borrow_mut().swap_step(server, &mut self.step);
+        let Judged { memory, debts } = &mut self.servers[server];
+        memory.restart(at);
+        *debts = Debts::default();
+    }
+
+    /// Whether a server has to be judged though its state is the same: it has read or sent something, or owes
+    /// something.
+    pub(crate) fn is_due(&self, server: usize, at: Duration) -> bool {
+        let Judged { memory, debts } = &self.servers[server];
+        self.messages.0.borrow().has_news(server)
+            || !debts.is_empty()
+            || timers::is_due(memory.timer_restarted, at)
+    }
+
+    /// Judges a step of a server. Returns the rules that it breaks.
+    pub(crate) fn check(&mut self, step: &Step<'_>) -> Vec<Violation> {
+        let mut found = Vec::new();
+        self.messages.0.borrow_mut().swap_step(step.server, &mut self.step);
+        let messages = self.messages.0.borrow();
+        let Judged { memory, debts } = &mut self.servers[step.server];
+        let mut case = Case { step, memory, debts, messages: &messages, found: &mut found };
+        for &read in &self.step.read {
+            reading::take_in(&mut case, read);
+        }
+        if step.before != step.now || step.is_first {
+            elections::check(&mut case);
+            following::check(&mut case);
+            leading::check(&mut case);
+        }
+        timers::check(&mut case);
+        if step.service_waits && step.now.last_applied < step.now.commit_index {
+            case.owe(Debt::Apply { last_applied: step.now.last_applied });
+        }
+        for sent in &self.step.sent {
+            check_sent(&mut case, &messages, *sent, self.must_save);
+        }
+        let overdue = case.debts.check(step, case.memory);
+        case.note(overdue);
+        found
+    }
+}
+
+/// Judges a message that a server has sent.
+fn check_sent(case: &mut Case<'_>, messages: &Messages, sent: SentMessage, must_save: bool) {
+    let SentMessage { to, mark, answers } = sent;
+    let Some(message) = messages.get(mark) else { return };
+    let step = case.step;
+    let is_other = matches!(message, RaftMessage::Other { .. });
+    if is_other && answers.is_none() {
+        // It may be a pre-vote: the server does something about having heard nothing.
+        case.memory.timer_restarted = step.at;
+    }
+    let about = Some((message, Peer::To(to)));
+    if message.term() > step.now.term && !is_other {
+        let what = "sends a term that is higher than its own";
+        case.note(step.breaks(Property::AllServers2, about, what));
+    }
+    let Some(answers) = answers else {
+        let is_new_candidate = matches!(message, RaftMessage::RequestVote { .. })
+            && message.term() == step.now.term
+            && step.now.term > step.before.term;
+        if must_save && is_new_candidate && !step.has_saved {
+            let what = "asks for votes before it has saved its new term and its own vote";
+            case.note(step.breaks(Property::SavedFirst, about, what));
+        }
+        case.memory.waits_for.insert(to);
+        elections::check_request(case, message, to);
+        leading::check_request(case, message, to);
+        // With one-way messages, answers are requests.
+        elections::check_answer(case, message, None, to);
+        return following::check_answer(case, message, None, to);
+    };
+    let Some(request) = messages.get(answers) else { return };
+    if message.term() < request.term() && !is_other {
+        let what = format!(
+            "answers a message of term {} in term {}, and should have moved to the higher term",
+            request.term(),
+            message.term()
+        );
+        case.note(step.breaks(Property::AllServers2, about, what));
+    }
+    elections::check_answer(case, message, Some(request), to);
+    following::check_answer(case, message, Some((answers, request)), to);
+}

@@ -1,0 +1,143 @@
+//! One step of a server: what a rule is given.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::super::change::LogChange;
+use super::super::history::LogCopy;
+use crate::message::RaftMessage;
+use crate::property::{Holds, Property, violated};
+use crate::raft::{Probe, Role};
+
+/// What a server did between two moments at which it was looked at, nearly always one poll of one task.
+pub(crate) struct Step<'a> {
+    pub(crate) server: usize,
+    /// The number of servers in the cluster.
+    pub(crate) servers: usize,
+    /// Its state before; the same as `now` in the first step after a start.
+    pub(crate) before: &'a Probe,
+    pub(crate) now: &'a Probe,
+    /// Whether this is the first step after a start.
+    pub(crate) is_first: bool,
+    /// Virtual time.
+    pub(crate) at: Duration,
+    /// Its log now.
+    pub(crate) log: &'a LogCopy,
+    /// What has changed in its log; `None` if nothing has.
+    pub(crate) log_change: Option<LogChange>,
+    /// Whether it has saved.
+    pub(crate) has_saved: bool,
+    /// Whether its service waits for the next message.
+    pub(crate) service_waits: bool,
+}
+
+impl Step<'_> {
+    pub(super) fn is_majority(&self, servers: usize) -> bool {
+        2 * servers > self.servers
+    }
+
+    /// Whether it leads this term now.
+    pub(super) fn leads(&self, term: u64) -> bool {
+        self.now.role == Role::Leader && self.now.term == term
+    }
+
+    /// Whether it led, before the step, the term that it leads now.
+    pub(super) fn still_leads(&self) -> bool {
+        self.leads(self.now.term) && was(self.before, Role::Leader, self.now.term)
+    }
+
+    /// Whether it is a candidate of this term now.
+    pub(super) fn stands(&self, term: u64) -> bool {
+        was(self.now, Role::Candidate, term)
+    }
+
+    /// Whether its log now has an entry of this term at an index. `None` where a snapshot hides it.
+    pub(super) fn has(&self, index: u64, term: u64) -> Option<bool> {
+        if index == 0 {
+            return Some(true);
+        }
+        match self.log.term_at(index) {
+            Some(other) => Some(other == term),
+            None if index < self.now.first_index => None,
+            None => Some(false),
+        }
+    }
+
+    /// The index and the term of the last entry of its log, for comparing logs: the term first (5.4.1).
+    pub(super) fn last_entry(&self) -> (u64, u64) {
+        let last_index = self.now.last_index;
+        (self.log.term_at(last_index).unwrap_or(0), last_index)
+    }
+
+    /// A violation of this rule: what is wrong, what message it is about, and the state before and after.
+    pub(super) fn breaks(
+        &self,
+        rule: Property,
+        message: Option<(&RaftMessage, Peer)>,
+        what: impl fmt::Display,
+    ) -> Holds {
+        let mut servers = vec![self.server];
+        let about = match message {
+            None => String::new(),
+            Some((message, peer)) => {
+                servers.push(peer.server());
+                format!("; the message {peer}: {message}")
+            }
+        };
+        let (before, now) = (Inside(self.before), Inside(self.now));
+        let inside = if self.before == self.now {
+            format!("; it is {now}")
+        } else {
+            format!("; it was {before}, and is {now}")
+        };
+        violated(rule, servers, format!("server {} {what}{about}{inside}", self.server))
+    }
+}
+
+/// The other server that a message concerns.
+#[derive(Copy, Clone)]
+pub(super) enum Peer {
+    From(usize),
+    To(usize),
+}
+
+impl Peer {
+    fn server(self) -> usize {
+        match self {
+            Peer::From(server) | Peer::To(server) => server,
+        }
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Peer::From(server) => write!(f, "from server {server}"),
+            Peer::To(server) => write!(f, "to server {server}"),
+        }
+    }
+}
+
+/// A server's state in a few words.
+struct Inside<'a>(&'a Probe);
+
+impl fmt::Display for Inside<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Probe { term, role, voted_for, first_index, last_index, commit_index, .. } = self.0;
+        write!(f, "{} of term {term}", role.name())?;
+        match voted_for {
+            Some(candidate) => write!(f, " with its vote for server {candidate}")?,
+            None => write!(f, " without a vote")?,
+        }
+        if first_index > last_index {
+            write!(f, ", an empty log after {last_index}")?;
+        } else {
+            write!(f, ", entries {first_index} to {last_index}")?;
+        }
+        write!(f, ", commit index {commit_index}")
+    }
+}
+
+fn was(probe: &Probe, role: Role, term: u64) -> bool {
+    probe.role == role && probe.term == term
+}

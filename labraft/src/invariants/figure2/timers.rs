@@ -1,0 +1,44 @@
+//! Rules for election timers: who stands for election when (section 5.2; figure 2, rules for servers,
+//! followers 2 and candidates 4).
+
+use std::time::Duration;
+
+use super::case::Case;
+use super::debts::{Debt, QUIET};
+use crate::property::Property;
+use crate::raft::Role;
+
+/// No election time-out is this short: heartbeats may come 100 ms apart, and the course's own skeleton
+/// waits for at least 50 ms.
+pub(in super::super) const SHORTEST_TIMEOUT: Duration = Duration::from_millis(30);
+/// A server that becomes a candidate this soon afterwards may have decided so before its timer restarted.
+pub(in super::super) const AT_ONCE: Duration = Duration::from_millis(1);
+
+/// Whether the server has been quiet for so long that it has to be looked at.
+pub(super) fn is_due(timer_restarted: Duration, at: Duration) -> bool {
+    at > timer_restarted + QUIET
+}
+
+pub(super) fn check(case: &mut Case<'_>) {
+    let step = case.step;
+    let now = step.now;
+    if now.role != Role::Leader && is_due(case.memory.timer_restarted, step.at) {
+        let quiet_since = case.memory.timer_restarted;
+        case.owe_since(Debt::Stand { quiet_since }, quiet_since);
+    }
+    let is_new_candidacy = now.role == Role::Candidate && now.term > step.before.term;
+    if !is_new_candidacy || step.is_first {
+        return;
+    }
+    let Some((answered, leader)) = case.memory.leader_answered.take() else { return };
+    let since = step.at - answered;
+    if since > AT_ONCE && since < SHORTEST_TIMEOUT {
+        let what = format!(
+            "becomes a candidate in term {}, {:.1} ms after it answered its leader, server {leader}: that \
+             should have restarted its election timer",
+            now.term,
+            since.as_secs_f64() * 1000.0
+        );
+        case.note(step.breaks(Property::ElectionTimer, None, what));
+    }
+}

@@ -1,0 +1,175 @@
+//! What a Raft's messages say, in the words of the paper's figures 2 and 13.
+
+use std::fmt;
+
+use labrpc::Content;
+
+/// Tells what a message says, or that it is not a message of the Raft's own, such as a client's request
+/// to a service; see [`Implementation::with_messages`](crate::Implementation::with_messages).
+pub type Describe = fn(Content<'_>) -> Option<RaftMessage>;
+
+/// What a message of a Raft says.
+///
+/// Fields have the names of the paper's figures 2 and 13, and mean the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RaftMessage {
+    /// A candidate asks for a vote. A pre-candidate's question is [`Other`](RaftMessage::Other).
+    RequestVote {
+        /// The candidate's term.
+        term: u64,
+        /// The candidate.
+        candidate_id: usize,
+        /// The index of the candidate's last entry; 0 if it has never had one.
+        last_log_index: u64,
+        /// The term of the candidate's last entry; 0 if it has never had one.
+        last_log_term: u64,
+    },
+    /// The answer to a `RequestVote`.
+    RequestVoteReply {
+        /// The voter's current term.
+        term: u64,
+        /// Whether the candidate has the vote.
+        vote_granted: bool,
+    },
+    /// A leader replicates entries. Without entries it is a heartbeat.
+    AppendEntries {
+        /// The leader's term.
+        term: u64,
+        /// The leader.
+        leader_id: usize,
+        /// The index of the entry before the new ones; 0 if there is none.
+        prev_log_index: u64,
+        /// The term of the entry at `prev_log_index`; 0 if there is none.
+        prev_log_term: u64,
+        /// The terms of the new entries, in their order.
+        entry_terms: Vec<u64>,
+        /// The leader's commit index, or how much of it the follower may use.
+        leader_commit: u64,
+    },
+    /// A leader's heartbeat that is not compared with the log: it carries only what the leader already
+    /// knows to be in the follower's log. The paper's heartbeats are `AppendEntries`.
+    Heartbeat {
+        /// The leader's term.
+        term: u64,
+        /// The leader.
+        leader_id: usize,
+        /// How far the follower may commit.
+        leader_commit: u64,
+    },
+    /// The answer to an `AppendEntries`.
+    AppendEntriesReply {
+        /// The follower's current term.
+        term: u64,
+        /// Whether the follower's log contained an entry that matched `prev_log_index` and
+        /// `prev_log_term`.
+        success: bool,
+        /// After a success, the last index that the follower says is replicated on it. A reply in a call
+        /// answers its own request, so there it can be `None`, which means the last entry of the
+        /// request. A one-way message must say it.
+        match_index: Option<u64>,
+    },
+    /// A leader sends its snapshot, or a chunk of it.
+    InstallSnapshot {
+        /// The leader's term.
+        term: u64,
+        /// The leader.
+        leader_id: usize,
+        /// The snapshot replaces all entries up to and including this index.
+        last_included_index: u64,
+        /// The term of the entry at `last_included_index`.
+        last_included_term: u64,
+    },
+    /// The answer to an `InstallSnapshot`.
+    InstallSnapshotReply {
+        /// The follower's current term.
+        term: u64,
+    },
+    /// Any other message between servers, such as the answer to a `Heartbeat` or a pre-vote.
+    Other {
+        /// The term that the receiver may take over from it; 0 if there is none.
+        term: u64,
+    },
+}
+
+impl RaftMessage {
+    /// The term that it carries. A receiver whose term is lower moves to it (figure 2, rules for all
+    /// servers).
+    pub const fn term(&self) -> u64 {
+        use RaftMessage::*;
+        match *self {
+            RequestVote { term, .. }
+            | RequestVoteReply { term, .. }
+            | AppendEntries { term, .. }
+            | Heartbeat { term, .. }
+            | AppendEntriesReply { term, .. }
+            | InstallSnapshot { term, .. }
+            | InstallSnapshotReply { term }
+            | Other { term } => term,
+        }
+    }
+}
+
+impl fmt::Display for RaftMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use RaftMessage::*;
+        match self {
+            RequestVote { term, candidate_id, last_log_index, last_log_term } => write!(
+                f,
+                "RequestVote {{ term {term}, candidateId {candidate_id}, lastLogIndex {last_log_index}, \
+                 lastLogTerm {last_log_term} }}"
+            ),
+            RequestVoteReply { term, vote_granted } => {
+                write!(f, "RequestVote results {{ term {term}, voteGranted {vote_granted} }}")
+            }
+            AppendEntries {
+                term,
+                leader_id,
+                prev_log_index,
+                prev_log_term,
+                entry_terms,
+                leader_commit,
+            } => {
+                write!(
+                    f,
+                    "AppendEntries {{ term {term}, leaderId {leader_id}, prevLogIndex {prev_log_index}, \
+                     prevLogTerm {prev_log_term}, "
+                )?;
+                show_entries(f, entry_terms)?;
+                write!(f, ", leaderCommit {leader_commit} }}")
+            }
+            Heartbeat { term, leader_id, leader_commit } => write!(
+                f,
+                "heartbeat {{ term {term}, leaderId {leader_id}, leaderCommit {leader_commit} }}"
+            ),
+            AppendEntriesReply { term, success, match_index } => {
+                write!(f, "AppendEntries results {{ term {term}, success {success}")?;
+                if let Some(index) = match_index {
+                    write!(f, ", up to {index}")?;
+                }
+                f.write_str(" }")
+            }
+            InstallSnapshot { term, leader_id, last_included_index, last_included_term } => write!(
+                f,
+                "InstallSnapshot {{ term {term}, leaderId {leader_id}, lastIncludedIndex \
+                 {last_included_index}, lastIncludedTerm {last_included_term} }}"
+            ),
+            InstallSnapshotReply { term } => {
+                write!(f, "InstallSnapshot results {{ term {term} }}")
+            }
+            Other { term } => write!(f, "another message {{ term {term} }}"),
+        }
+    }
+}
+
+/// Shows how many entries there are, and their terms.
+fn show_entries(f: &mut fmt::Formatter<'_>, terms: &[u64]) -> fmt::Result {
+    match (terms.first(), terms.last()) {
+        (Some(first), Some(last)) if first == last => {
+            write!(f, "entries: {} of term {first}", terms.len())
+        }
+        (Some(first), Some(last)) => {
+            write!(f, "entries: {} of terms {first} to {last}", terms.len())
+        }
+        _ => f.write_str("no entries"),
+    }
+}

@@ -1,0 +1,56 @@
+// SOLUTION FILE
+//! What the messages say, for the lab's rules of figure 2.
+
+use labraft::RaftMessage;
+use labrpc::Content;
+
+use crate::message::{APPEND_ENTRIES, AppendOutcome, INSTALL_SNAPSHOT, REQUEST_VOTE};
+
+/// Describes a request or a reply in the paper's terms; `None` if it is not a Raft's.
+pub(crate) fn describe(content: Content<'_>) -> Option<RaftMessage> {
+    describe_request(content).or_else(|| describe_reply(content))
+}
+
+fn describe_request(content: Content<'_>) -> Option<RaftMessage> {
+    if let Some(args) = content.request(APPEND_ENTRIES) {
+        return Some(RaftMessage::AppendEntries {
+            term: args.term,
+            leader_id: args.leader_id,
+            prev_log_index: args.prev_log_index,
+            prev_log_term: args.prev_log_term,
+            entry_terms: args.entries.iter().map(|entry| entry.term).collect(),
+            leader_commit: args.leader_commit,
+        });
+    }
+    if let Some(args) = content.request(REQUEST_VOTE) {
+        return Some(RaftMessage::RequestVote {
+            term: args.term,
+            candidate_id: args.candidate_id,
+            last_log_index: args.last_log_index,
+            last_log_term: args.last_log_term,
+        });
+    }
+    content.request(INSTALL_SNAPSHOT).map(|args| RaftMessage::InstallSnapshot {
+        term: args.term,
+        leader_id: args.leader_id,
+        last_included_index: args.last_included_index,
+        last_included_term: args.last_included_term,
+    })
+}
+
+fn describe_reply(content: Content<'_>) -> Option<RaftMessage> {
+    if let Some(reply) = content.reply(APPEND_ENTRIES) {
+        let success = reply.outcome == AppendOutcome::Success;
+        return Some(RaftMessage::AppendEntriesReply {
+            term: reply.term,
+            success,
+            match_index: None,
+        });
+    }
+    if let Some(reply) = content.reply(REQUEST_VOTE) {
+        let &crate::message::RequestVoteReply { term, vote_granted } = reply;
+        return Some(RaftMessage::RequestVoteReply { term, vote_granted });
+    }
+    let reply = content.reply(INSTALL_SNAPSHOT)?;
+    Some(RaftMessage::InstallSnapshotReply { term: reply.term })
+}
