@@ -252,7 +252,7 @@ impl Invariants {
             saved: traffic.saves != earlier.saves,
             answered: traffic.answers != earlier.answers,
         };
-        let checked = self.check_change(&change).and_then(|()| self.check_step(&change));
+        let checked = self.check_step(&change).and_then(|()| self.check_change(&change));
         self.situation.server_changed(at, server, before.as_ref(), &now);
         self.history.servers[server].last = Some(now);
         checked
