@@ -89,39 +89,53 @@ pub enum RaftMessage {
         /// The term that the receiver may take over from it; 0 if there is none.
         term: u64,
     },
+    /// Several messages that travel as one, such as a reply that carries everything that a request has
+    /// led to. Each is one-way: what it answers is not known.
+    Several(Vec<RaftMessage>),
 }
 
 impl RaftMessage {
-    /// The term that it carries. A receiver whose term is lower moves to it (figure 2, rules for all
+    /// The messages that it consists of.
+    pub(crate) fn parts(&self) -> &[RaftMessage] {
+        match self {
+            RaftMessage::Several(parts) => parts,
+            single => std::slice::from_ref(single),
+        }
+    }
+
+    /// The term that it carries; of several, the highest. A receiver whose term is lower moves to it (figure 2, rules for all
     /// servers).
-    pub const fn term(&self) -> u64 {
-        use RaftMessage::*;
+    pub fn term(&self) -> u64 {
         match *self {
-            RequestVote { term, .. }
-            | RequestVoteReply { term, .. }
-            | AppendEntries { term, .. }
-            | Heartbeat { term, .. }
-            | AppendEntriesReply { term, .. }
-            | InstallSnapshot { term, .. }
-            | InstallSnapshotReply { term }
-            | Other { term } => term,
+            RaftMessage::Several(ref parts) => {
+                parts.iter().map(RaftMessage::term).max().unwrap_or(0)
+            }
+            RaftMessage::RequestVote { term, .. }
+            | RaftMessage::RequestVoteReply { term, .. }
+            | RaftMessage::AppendEntries { term, .. }
+            | RaftMessage::Heartbeat { term, .. }
+            | RaftMessage::AppendEntriesReply { term, .. }
+            | RaftMessage::InstallSnapshot { term, .. }
+            | RaftMessage::InstallSnapshotReply { term }
+            | RaftMessage::Other { term } => term,
         }
     }
 }
 
 impl fmt::Display for RaftMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        use RaftMessage::*;
         match self {
-            RequestVote { term, candidate_id, last_log_index, last_log_term } => write!(
-                f,
-                "RequestVote {{ term {term}, candidateId {candidate_id}, lastLogIndex {last_log_index}, \
+            RaftMessage::RequestVote { term, candidate_id, last_log_index, last_log_term } => {
+                write!(
+                    f,
+                    "RequestVote {{ term {term}, candidateId {candidate_id}, lastLogIndex {last_log_index}, \
                  lastLogTerm {last_log_term} }}"
-            ),
-            RequestVoteReply { term, vote_granted } => {
+                )
+            }
+            RaftMessage::RequestVoteReply { term, vote_granted } => {
                 write!(f, "RequestVote results {{ term {term}, voteGranted {vote_granted} }}")
             }
-            AppendEntries {
+            RaftMessage::AppendEntries {
                 term,
                 leader_id,
                 prev_log_index,
@@ -137,26 +151,38 @@ impl fmt::Display for RaftMessage {
                 show_entries(f, entry_terms)?;
                 write!(f, ", leaderCommit {leader_commit} }}")
             }
-            Heartbeat { term, leader_id, leader_commit } => write!(
+            RaftMessage::Heartbeat { term, leader_id, leader_commit } => write!(
                 f,
                 "heartbeat {{ term {term}, leaderId {leader_id}, leaderCommit {leader_commit} }}"
             ),
-            AppendEntriesReply { term, success, match_index } => {
+            RaftMessage::AppendEntriesReply { term, success, match_index } => {
                 write!(f, "AppendEntries results {{ term {term}, success {success}")?;
                 if let Some(index) = match_index {
                     write!(f, ", up to {index}")?;
                 }
                 f.write_str(" }")
             }
-            InstallSnapshot { term, leader_id, last_included_index, last_included_term } => write!(
+            RaftMessage::InstallSnapshot {
+                term,
+                leader_id,
+                last_included_index,
+                last_included_term,
+            } => write!(
                 f,
                 "InstallSnapshot {{ term {term}, leaderId {leader_id}, lastIncludedIndex \
                  {last_included_index}, lastIncludedTerm {last_included_term} }}"
             ),
-            InstallSnapshotReply { term } => {
+            RaftMessage::InstallSnapshotReply { term } => {
                 write!(f, "InstallSnapshot results {{ term {term} }}")
             }
-            Other { term } => write!(f, "another message {{ term {term} }}"),
+            RaftMessage::Other { term } => write!(f, "another message {{ term {term} }}"),
+            RaftMessage::Several(parts) => {
+                for (place, part) in parts.iter().enumerate() {
+                    let separator = if place == 0 { "" } else { ", " };
+                    write!(f, "{separator}{part}")?;
+                }
+                Ok(())
+            }
         }
     }
 }

@@ -79,6 +79,11 @@ impl<'a> Content<'a> {
         if is_meant { self.value.downcast_ref() } else { None }
     }
 
+    /// The arguments or the reply, if they have this type, whatever the method.
+    pub fn get<T: 'static>(self) -> Option<&'a T> {
+        self.value.downcast_ref()
+    }
+
     /// The reply, if this is one to a request of this method.
     pub fn reply<Args, Reply: 'static>(self, method: Method<Args, Reply>) -> Option<&'a Reply> {
         let is_meant = self.is_reply && self.method == method.name();

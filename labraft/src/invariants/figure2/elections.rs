@@ -117,6 +117,7 @@ fn check_vote(case: &mut Case<'_>) {
     }
     let messages = case.messages;
     let asked = case.memory.asked.iter().filter_map(|&mark| messages.get(mark));
+    let asked = asked.flat_map(RaftMessage::parts);
     let mut behind = None;
     for message in asked {
         let &RaftMessage::RequestVote { term, candidate_id, last_log_index, last_log_term } =

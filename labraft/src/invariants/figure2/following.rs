@@ -69,7 +69,8 @@ impl<'a> Append<'a> {
 fn appends<'a>(case: &'a Case<'_>) -> impl Iterator<Item = Append<'a>> {
     let messages = case.messages;
     let marks = case.memory.appends.iter().rev();
-    marks.filter_map(move |read| messages.get(read.mark)).filter_map(Append::of)
+    let read = marks.filter_map(move |read| messages.get(read.mark));
+    read.flat_map(RaftMessage::parts).filter_map(Append::of)
 }
 
 /// "If an existing entry conflicts with a new one (same index but different terms), delete the existing

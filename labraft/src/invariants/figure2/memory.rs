@@ -33,6 +33,8 @@ pub(super) struct Memory {
     pub(super) snapshot_read: Option<(u64, u64)>,
     /// When its election timer restarted last, in a generous reading: whatever any Raft restarts it for.
     pub(super) timer_restarted: Duration,
+    /// When it read a message of a leader of its own term last.
+    pub(super) leader_heard: Option<Duration>,
     /// When it answered a leader of its own term last: then its timer has certainly restarted.
     pub(super) leader_answered: Option<(Duration, usize)>,
     /// The servers from which it has read nothing since it last sent them a request. A Raft may send its

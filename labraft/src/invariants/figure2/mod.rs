@@ -40,7 +40,7 @@ use case::Case;
 use debts::{Debt, Debts};
 use memory::Memory;
 pub(crate) use messages::SharedMessages;
-use messages::{Messages, SentMessage, StepMessages};
+use messages::{SentMessage, StepMessages};
 use step::Peer;
 pub(crate) use step::Step;
 
@@ -109,7 +109,7 @@ impl Figure2 {
             case.owe(Debt::Apply { last_applied: step.now.last_applied });
         }
         for sent in &self.step.sent {
-            check_sent(&mut case, &messages, *sent, self.must_save);
+            check_sent(&mut case, *sent, self.must_save);
         }
         let overdue = case.debts.check(step, case.memory);
         case.note(overdue);
@@ -118,44 +118,66 @@ impl Figure2 {
 }
 
 /// Judges a message that a server has sent.
-fn check_sent(case: &mut Case<'_>, messages: &Messages, sent: SentMessage, must_save: bool) {
-    let SentMessage { to, mark, answers } = sent;
-    let Some(message) = messages.get(mark) else { return };
+fn check_sent(case: &mut Case<'_>, sent: SentMessage, must_save: bool) {
+    let messages = case.messages;
+    let Some(message) = messages.get(sent.mark) else { return };
+    if sent.answers.is_none() {
+        case.memory.waits_for.insert(sent.to);
+    }
+    let answers = sent.answers.filter(|_| !matches!(message, RaftMessage::Several(_)));
+    for part in message.parts() {
+        check_own_term(case, part, sent.to);
+        match answers {
+            Some(mark) => check_reply(case, part, mark, sent.to),
+            None => check_request(case, part, sent.to, must_save),
+        }
+    }
+}
+
+/// A message carries no term that its sender has not reached.
+fn check_own_term(case: &mut Case<'_>, message: &RaftMessage, to: usize) {
     let step = case.step;
     let is_other = matches!(message, RaftMessage::Other { .. });
-    if is_other && answers.is_none() {
+    if message.term() > step.now.term && !is_other {
+        let what = "sends a term that is higher than its own";
+        case.note(step.breaks(Property::AllServers2, Some((message, Peer::To(to))), what));
+    }
+}
+
+/// Judges a request, or a one-way message.
+fn check_request(case: &mut Case<'_>, message: &RaftMessage, to: usize, must_save: bool) {
+    let step = case.step;
+    if matches!(message, RaftMessage::Other { .. }) {
         // It may be a pre-vote: the server does something about having heard nothing.
         case.memory.timer_restarted = step.at;
     }
-    let about = Some((message, Peer::To(to)));
-    if message.term() > step.now.term && !is_other {
-        let what = "sends a term that is higher than its own";
-        case.note(step.breaks(Property::AllServers2, about, what));
+    let is_new_candidate = matches!(message, RaftMessage::RequestVote { .. })
+        && message.term() == step.now.term
+        && step.now.term > step.before.term;
+    if must_save && is_new_candidate && !step.has_saved {
+        let what = "asks for votes before it has saved its new term and its own vote";
+        case.note(step.breaks(Property::SavedFirst, Some((message, Peer::To(to))), what));
     }
-    let Some(answers) = answers else {
-        let is_new_candidate = matches!(message, RaftMessage::RequestVote { .. })
-            && message.term() == step.now.term
-            && step.now.term > step.before.term;
-        if must_save && is_new_candidate && !step.has_saved {
-            let what = "asks for votes before it has saved its new term and its own vote";
-            case.note(step.breaks(Property::SavedFirst, about, what));
-        }
-        case.memory.waits_for.insert(to);
-        elections::check_request(case, message, to);
-        leading::check_request(case, message, to);
-        // With one-way messages, answers are requests.
-        elections::check_answer(case, message, None, to);
-        return following::check_answer(case, message, None, to);
-    };
-    let Some(request) = messages.get(answers) else { return };
+    elections::check_request(case, message, to);
+    leading::check_request(case, message, to);
+    // With one-way messages, answers are requests.
+    elections::check_answer(case, message, None, to);
+    following::check_answer(case, message, None, to);
+}
+
+/// Judges the reply to the request with this mark.
+fn check_reply(case: &mut Case<'_>, message: &RaftMessage, mark: u64, to: usize) {
+    let step = case.step;
+    let Some(request) = case.messages.get(mark) else { return };
+    let is_other = matches!(message, RaftMessage::Other { .. });
     if message.term() < request.term() && !is_other {
         let what = format!(
             "answers a message of term {} in term {}, and should have moved to the higher term",
             request.term(),
             message.term()
         );
-        case.note(step.breaks(Property::AllServers2, about, what));
+        case.note(step.breaks(Property::AllServers2, Some((message, Peer::To(to))), what));
     }
     elections::check_answer(case, message, Some(request), to);
-    following::check_answer(case, message, Some((answers, request)), to);
+    following::check_answer(case, message, Some((mark, request)), to);
 }

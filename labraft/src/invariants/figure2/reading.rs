@@ -1,5 +1,7 @@
 //! What a server learns from a message that it reads, and what it owes from then on.
 
+use std::time::Duration;
+
 use super::case::Case;
 use super::debts::Debt;
 use super::memory::AppendRead;
@@ -7,41 +9,73 @@ use super::messages::ReadMessage;
 use crate::message::RaftMessage;
 use crate::raft::Role;
 
+/// How long after a leader's message a server may believe that there is a leader: an election time-out, as
+/// long as any Raft for the course has it.
+const BELIEF: Duration = Duration::from_secs(1);
+
 /// Takes in a message that the server has read.
 pub(super) fn take_in(case: &mut Case<'_>, read: ReadMessage) {
-    let Case { step, messages, .. } = *case;
+    let messages = case.messages;
     let Some(message) = messages.get(read.mark) else { return };
-    let request = read.answers.map(|mark| messages.get(mark));
-    let term = message.term();
     case.memory.waits_for.remove(read.from);
+    let request = match (read.answers, message) {
+        (None, _) | (_, RaftMessage::Several(_)) => None,
+        (Some(mark), _) => match messages.get(mark) {
+            None => return,
+            known => known,
+        },
+    };
+    for part in message.parts() {
+        take_in_part(case, read, part, request);
+    }
+}
+
+/// Takes in one message. In a call, `request` is what it answers.
+fn take_in_part(
+    case: &mut Case<'_>,
+    read: ReadMessage,
+    message: &RaftMessage,
+    request: Option<&RaftMessage>,
+) {
+    let step = case.step;
+    let term = message.term();
     case.memory.highest_read = case.memory.highest_read.max(term);
-    case.owe(Debt::AdoptTerm(term));
-    match (message, request) {
-        // The request is too old to be known.
-        (_, Some(None)) => {}
-        (RaftMessage::RequestVote { .. }, _) => {
+    let is_request_for_vote = matches!(message, RaftMessage::RequestVote { .. });
+    if !(is_request_for_vote && may_disregard(case)) {
+        case.owe(Debt::AdoptTerm(term));
+    }
+    match *message {
+        RaftMessage::RequestVote { .. } => {
             if term >= step.before.term {
                 case.memory.push_asked(read.mark);
             }
         }
-        (&RaftMessage::RequestVoteReply { term, vote_granted }, request) => {
-            let asked_in = request.flatten().map_or(term, RaftMessage::term);
+        RaftMessage::RequestVoteReply { term, vote_granted } => {
+            let asked_in = request.map_or(term, RaftMessage::term);
             if vote_granted && term <= asked_in {
                 count_vote(case, read.from, asked_in);
             }
         }
-        (RaftMessage::AppendEntries { .. }, _)
-        | (RaftMessage::Heartbeat { .. }, _)
-        | (RaftMessage::InstallSnapshot { .. }, _) => {
+        RaftMessage::AppendEntries { .. }
+        | RaftMessage::Heartbeat { .. }
+        | RaftMessage::InstallSnapshot { .. } => {
             if term >= step.before.term {
                 hear_leader(case, read, message);
             }
         }
-        (RaftMessage::AppendEntriesReply { .. } | RaftMessage::InstallSnapshotReply { .. }, _) => {
-            hear_follower(case, read.from, message, request.flatten());
+        RaftMessage::AppendEntriesReply { .. } | RaftMessage::InstallSnapshotReply { .. } => {
+            hear_follower(case, read.from, message, request);
         }
-        (RaftMessage::Other { .. }, _) => {}
+        RaftMessage::Other { .. } | RaftMessage::Several(_) => {}
     }
+}
+
+/// Whether the server may leave a request for a vote unanswered, and its term alone: "servers disregard
+/// RequestVote RPCs when they believe a current leader exists" (section 6).
+fn may_disregard(case: &Case<'_>) -> bool {
+    let step = case.step;
+    let heard = case.memory.leader_heard.is_some_and(|heard| step.at < heard + BELIEF);
+    heard || step.before.role == Role::Leader
 }
 
 /// A server has granted this one its vote in a term.
@@ -59,6 +93,7 @@ fn count_vote(case: &mut Case<'_>, from: usize, term: u64) {
 fn hear_leader(case: &mut Case<'_>, read: ReadMessage, message: &RaftMessage) {
     let step = case.step;
     case.memory.timer_restarted = step.at;
+    case.memory.leader_heard = Some(step.at);
     if step.before.role == Role::Candidate {
         case.owe(Debt::StepDown(message.term()));
     }
