@@ -129,7 +129,7 @@ fn check_vote(case: &mut Case<'_>) {
             continue;
         }
         let is_up_to_date = (last_log_term, last_log_index) >= step.last_entry();
-        if is_up_to_date || step.log_change.is_some() {
+        if is_up_to_date || step.has_changed_log() {
             return;
         }
         behind = Some(message);
@@ -213,7 +213,7 @@ pub(super) fn check_answer(
         return;
     };
     let is_up_to_date = (last_log_term, last_log_index) >= step.last_entry();
-    let is_at_rest = step.log_change.is_none() && step.before.role == Role::Follower;
+    let is_at_rest = !step.has_changed_log() && step.before.role == Role::Follower;
     if asked_in != step.now.term || !is_up_to_date || !is_at_rest {
         return;
     }

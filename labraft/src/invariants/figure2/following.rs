@@ -209,12 +209,10 @@ pub(super) fn check_answer(
         (
             &RaftMessage::AppendEntriesReply { success: true, match_index: Some(index), .. },
             None,
-        ) => {
-            if index > step.now.last_index {
-                let about = Some((message, Peer::To(to)));
-                let what = format!("acknowledges entry {index}, which its log does not have");
-                case.note(step.breaks(Property::AppendEntries2, about, what));
-            }
+        ) if index > step.now.last_index => {
+            let about = Some((message, Peer::To(to)));
+            let what = format!("acknowledges entry {index}, which its log does not have");
+            case.note(step.breaks(Property::AppendEntries2, about, what));
         }
         (&RaftMessage::InstallSnapshotReply { term }, Some((_, request)))
             if request.term() >= step.before.term && term == request.term() =>

@@ -41,6 +41,11 @@ impl Step<'_> {
         self.now.role == Role::Leader && self.now.term == term
     }
 
+    /// Whether entries were added, replaced or removed.
+    pub(super) fn has_changed_log(&self) -> bool {
+        self.log_change.is_some_and(|change| change.has_new_entries || change.replaced.is_some())
+    }
+
     /// Whether it led, before the step, the term that it leads now.
     pub(super) fn still_leads(&self) -> bool {
         self.leads(self.now.term) && was(self.before, Role::Leader, self.now.term)
