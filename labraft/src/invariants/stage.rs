@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Contract, Invariants, News, Persistence, Traffic};
+use super::{Contract, Invariants, News, Persistence, SharedMessages, Traffic};
+use crate::message::RaftMessage;
 use crate::property::{Holds, Property, Severity};
 use crate::raft::{
     ApplyMsg, EntryProbe, FollowerProbe, HandedUp, Probe, Raft, RaftState, Role, Started,
@@ -52,6 +53,11 @@ impl RaftFields {
             self.log[place] = entry;
         }
         self.note_written(index);
+    }
+
+    /// The last index of the log.
+    pub(super) fn last_index(&self) -> u64 {
+        self.log.len() as u64
     }
 
     /// Removes all entries after an index.
@@ -129,6 +135,8 @@ pub(super) struct Stage {
     pub(super) invariants: Invariants,
     pub(super) traffic: Traffic,
     pub(super) now: Duration,
+    /// The messages between the servers, if steps are judged.
+    messages: SharedMessages,
 }
 
 impl Stage {
@@ -139,6 +147,7 @@ impl Stage {
             invariants: Invariants::new(3, contract),
             traffic: Traffic::default(),
             now: Duration::from_secs(1),
+            messages: SharedMessages::new(3, |_| None),
         };
         for server in 0..3 {
             assert_eq!(stage.restart(server, |_| ()), Ok(()));
@@ -162,6 +171,46 @@ impl Stage {
             });
         }
         stage
+    }
+
+    /// Three servers without entries, every step of which is judged by figure 2.
+    pub(super) fn judged(persistence: Persistence) -> Stage {
+        let mut stage = Stage::with_contract(Contract { persistence, ..CONTRACT });
+        stage.invariants.judge_steps(stage.messages.clone());
+        stage
+    }
+
+    /// A server sends a request, in the step that is checked next. Returns the request's mark.
+    pub(super) fn sends(&self, from: usize, to: usize, message: RaftMessage) -> u64 {
+        let mark = self.messages.keep(message);
+        self.messages.send(from, to, None, mark);
+        mark
+    }
+
+    /// A server answers a request, in the step that is checked next. Returns the answer's mark.
+    pub(super) fn answers(
+        &self,
+        from: usize,
+        to: usize,
+        request: u64,
+        message: RaftMessage,
+    ) -> u64 {
+        let mark = self.messages.keep(message);
+        self.messages.send(from, to, Some(request), mark);
+        mark
+    }
+
+    /// A server reads a request, in the step that is checked next. Returns the request's mark.
+    pub(super) fn reads(&self, to: usize, from: usize, message: RaftMessage) -> u64 {
+        let mark = self.messages.keep(message);
+        self.messages.deliver(from, to, None, mark);
+        mark
+    }
+
+    /// A server reads the answer to a request of its own, in the step that is checked next.
+    pub(super) fn reads_answer(&self, to: usize, from: usize, request: u64, message: RaftMessage) {
+        let mark = self.messages.keep(message);
+        self.messages.deliver(from, to, Some(request), mark);
     }
 
     /// Changes a server, and checks it. A slip is returned like a broken promise.

@@ -112,6 +112,24 @@ impl SharedMessages {
     }
 }
 
+#[cfg(test)]
+impl SharedMessages {
+    /// Keeps a message, and returns its mark.
+    pub(crate) fn keep(&self, message: RaftMessage) -> u64 {
+        self.0.borrow_mut().keep(message)
+    }
+
+    /// A server sends a message.
+    pub(crate) fn send(&self, from: usize, to: usize, answers: Option<u64>, mark: u64) {
+        self.0.borrow_mut().steps[from].sent.push(SentMessage { to, mark, answers });
+    }
+
+    /// A server reads a message.
+    pub(crate) fn deliver(&self, from: usize, to: usize, answers: Option<u64>, mark: u64) {
+        self.0.borrow_mut().steps[to].read.push(ReadMessage { from, mark, answers });
+    }
+}
+
 impl Observer for SharedMessages {
     fn sent(&self, message: Sent<'_>) -> u64 {
         self.0.borrow_mut().sent(message)

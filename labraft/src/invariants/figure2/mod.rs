@@ -32,6 +32,8 @@ mod memory;
 mod messages;
 mod reading;
 mod step;
+#[cfg(test)]
+mod tests;
 mod timers;
 
 use std::time::Duration;
