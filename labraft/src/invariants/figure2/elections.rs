@@ -3,7 +3,6 @@
 use super::case::Case;
 use super::debts::Debt;
 use super::memory::{Candidacy, Reign, Servers};
-use super::step::Peer;
 use crate::message::RaftMessage;
 use crate::property::Property;
 use crate::raft::Role;
@@ -112,42 +111,26 @@ fn check_vote(case: &mut Case<'_>) {
     let Some(candidate) = now.voted_for else { return };
     case.memory.timer_restarted = step.at;
     case.memory.votes.insert(now.term, candidate);
-    if candidate == server || step.is_first || case.memory.has_forgotten_asked() {
+    if candidate == server || step.is_first {
         return;
     }
-    let messages = case.messages;
-    let asked = case.memory.asked.iter().filter_map(|&mark| messages.get(mark));
-    let asked = asked.flat_map(RaftMessage::parts);
-    let mut behind = None;
-    for message in asked {
-        let &RaftMessage::RequestVote { term, candidate_id, last_log_index, last_log_term } =
-            message
-        else {
-            continue;
-        };
-        if (term, candidate_id) != (now.term, candidate) {
-            continue;
-        }
-        let is_up_to_date = (last_log_term, last_log_index) >= step.last_entry();
-        if is_up_to_date || step.has_changed_log() {
-            return;
-        }
-        behind = Some(message);
-    }
-    let from = Peer::From(candidate);
-    let what = match behind {
+    let asked = case.memory.asked.iter();
+    let asked = asked.filter(|asked| (asked.term, asked.candidate) == (now.term, candidate));
+    let (own_term, own_index) = step.last_entry();
+    let best = asked.map(|asked| asked.last_entry).max();
+    let what = match best {
         None => {
             format!("voted for server {candidate}, which has not asked it in term {}", now.term)
         }
-        Some(_) => {
-            let (term, index) = step.last_entry();
+        Some((term, index)) if (term, index) < (own_term, own_index) && !step.has_changed_log() => {
             format!(
-                "voted for server {candidate}, whose log is less up to date than its own, which ends \
-                 with entry {index} of term {term}"
+                "voted for server {candidate}, whose log ends with entry {index} of term {term} and is less \
+                 up to date than its own, which ends with entry {own_index} of term {own_term}"
             )
         }
+        Some(_) => return,
     };
-    case.note(step.breaks(Property::RequestVote2, behind.map(|message| (message, from)), what));
+    case.note(step.breaks(Property::RequestVote2, None, what));
 }
 
 /// A request for a vote leaves (figure 2, RequestVote RPC, arguments).
@@ -157,7 +140,7 @@ pub(super) fn check_request(case: &mut Case<'_>, message: &RaftMessage, to: usiz
     else {
         return;
     };
-    let about = Some((message, Peer::To(to)));
+    let about = Some((message, to));
     if candidate_id != step.server {
         let what = format!("asks for a vote for server {candidate_id}");
         return case.note(step.breaks(Property::RequestVoteArgs, about, what));
@@ -193,7 +176,7 @@ pub(super) fn check_answer(
     let step = case.step;
     let &RaftMessage::RequestVoteReply { term, vote_granted } = message else { return };
     let asked_in = request.map_or(term, RaftMessage::term);
-    let about = Some((message, Peer::To(to)));
+    let about = Some((message, to));
     if vote_granted {
         let vote = case.memory.votes.get(&asked_in);
         if vote == Some(&to) {

@@ -3,7 +3,6 @@
 
 use super::case::Case;
 use super::debts::Debt;
-use super::step::Peer;
 use crate::message::RaftMessage;
 use crate::property::Property;
 use crate::raft::Role;
@@ -82,7 +81,7 @@ fn check_removed(case: &mut Case<'_>) {
         return;
     };
     let conflicts = |append: Append<'_>| append.term_at(index).is_some_and(|term| term != old_term);
-    if appends(case).any(conflicts) || case.memory.has_forgotten_appends() {
+    if appends(case).any(conflicts) || case.memory.has_forgotten_appends(step.at) {
         return;
     }
     let (before, now) = (step.before, step.now);
@@ -113,7 +112,7 @@ fn check_removed(case: &mut Case<'_>) {
 fn check_written(case: &mut Case<'_>) {
     let step = case.step;
     let Some(mut index) = step.log_change.and_then(|change| change.first_new) else { return };
-    if case.memory.has_forgotten_appends() {
+    if case.memory.has_forgotten_appends(step.at) {
         return;
     }
     let own_term = case.memory.reign.as_ref().map(|reign| reign.term);
@@ -177,7 +176,7 @@ fn check_commit_index(case: &mut Case<'_>) {
             && step.has(last_index, last_term) != Some(false)
     };
     let is_allowed = case.memory.may_commit >= index || by_snapshot || appends(case).any(by_append);
-    if !is_allowed && !case.memory.has_forgotten_appends() {
+    if !is_allowed && !case.memory.has_forgotten_appends(step.at) {
         let what = format!(
             "committed up to {index}; what its leaders have sent and committed, and its log has, ends at {}",
             case.memory.may_commit
@@ -205,12 +204,13 @@ pub(super) fn check_answer(
             } else {
                 check_refusal(case, message, mark, append, to);
             }
+            case.memory.answered_append(mark);
         }
         (
             &RaftMessage::AppendEntriesReply { success: true, match_index: Some(index), .. },
             None,
         ) if index > step.now.last_index => {
-            let about = Some((message, Peer::To(to)));
+            let about = Some((message, to));
             let what = format!("acknowledges entry {index}, which its log does not have");
             case.note(step.breaks(Property::AppendEntries2, about, what));
         }
@@ -231,9 +231,9 @@ fn check_success(
     to: usize,
 ) {
     let step = case.step;
-    let about = Some((message, Peer::To(to)));
+    let about = Some((message, to));
     let was_stale = case.memory.appends.iter().all(|read| read.mark != mark);
-    if append.term < step.before.term && was_stale && !case.memory.has_forgotten_appends() {
+    if append.term < step.before.term && was_stale && !case.memory.has_forgotten_appends(step.at) {
         let what = format!(
             "accepts entries of a leader of term {}, which is lower than its own",
             append.term
@@ -255,6 +255,7 @@ fn check_success(
         return case.note(step.breaks(rule, about, what));
     }
     let index = append.leader_commit.min(last_index);
+    case.memory.may_commit = index.max(case.memory.may_commit);
     case.owe(Debt::Follow { term: append.term, index });
 }
 
@@ -272,7 +273,7 @@ fn check_refusal(
     if append.term != now.term || now.role == Role::Leader || !fits || !fitted {
         return;
     }
-    let about = Some((message, Peer::To(to)));
+    let about = Some((message, to));
     let what = format!(
         "refuses entries of the leader of its term, though its log has the entry {} of term {} before them",
         append.prev_log_index, append.prev_log_term

@@ -3,7 +3,7 @@
 
 use super::case::Case;
 use super::debts::Debt;
-use super::step::{Peer, Step};
+use super::step::Step;
 use crate::message::RaftMessage;
 use crate::property::{Holds, Property};
 
@@ -91,7 +91,7 @@ fn owe_commit(case: &mut Case<'_>) {
 /// A leader's message leaves.
 pub(super) fn check_request(case: &mut Case<'_>, message: &RaftMessage, to: usize) {
     let step = case.step;
-    let about = Some((message, Peer::To(to)));
+    let about = Some((message, to));
     let (rule, leader_id) = match *message {
         RaftMessage::AppendEntries { leader_id, .. } | RaftMessage::Heartbeat { leader_id, .. } => {
             (Property::AppendEntriesArgs, leader_id)
@@ -156,7 +156,7 @@ fn check_entries(step: &Step<'_>, message: &RaftMessage, to: usize) -> Holds {
     else {
         return Ok(());
     };
-    let about = Some((message, Peer::To(to)));
+    let about = Some((message, to));
     let rule = Property::AppendEntriesArgs;
     // A leader may send entries before it has saved them: what is beyond the end is of its own term.
     let is_own = |index: u64, entry_term: u64| {

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use super::step::Step;
 
-/// The number of AppendEntries requests of which a server's later writes may be the result.
-const MOST_APPENDS: usize = 64;
-/// The number of requests for votes of one term that are remembered.
-const MOST_ASKED: usize = 64;
+/// How long a request that is not known to be answered stays a reason for what the server does.
+const REASON_FOR: Duration = Duration::from_secs(3);
+/// The number of requests from which on old ones are dropped.
+const MANY_APPENDS: usize = 256;
 
 /// What one server has learnt and done.
 #[derive(Default)]
@@ -23,10 +23,13 @@ pub(super) struct Memory {
     pub(super) reign: Option<Reign>,
     /// The terms that it has led.
     pub(super) led: Vec<u64>,
-    /// Marks of the requests for votes that it has read in its present term, or of later ones.
-    pub(super) asked: VecDeque<u64>,
-    /// The AppendEntries requests that it has read and that were not of an old term.
+    /// The requests for votes that it has read, from its present term on.
+    pub(super) asked: Vec<Asked>,
+    /// The AppendEntries requests of leaders, other than of an earlier term, that it has read and not
+    /// answered.
     pub(super) appends: VecDeque<AppendRead>,
+    /// Until when it may do things because of requests that are no longer in the list.
+    forgotten_until: Duration,
     /// How far the leaders that it has heard have allowed it to commit.
     pub(super) may_commit: u64,
     /// The furthest snapshot that a leader has sent it.
@@ -63,10 +66,20 @@ pub(super) struct Reign {
     pub(super) reached: Servers,
 }
 
+/// A request for a vote that a server has read.
+#[derive(Copy, Clone, PartialEq, Eq)]
+pub(super) struct Asked {
+    pub(super) term: u64,
+    pub(super) candidate: usize,
+    /// The term and the index of the candidate's last entry.
+    pub(super) last_entry: (u64, u64),
+}
+
 /// An AppendEntries request that a server has read.
 #[derive(Copy, Clone)]
 pub(super) struct AppendRead {
     pub(super) mark: u64,
+    pub(super) at: Duration,
     /// Whether the log fitted the request at the end of the step in which it was read.
     pub(super) fits: bool,
 }
@@ -118,27 +131,30 @@ impl Memory {
         written.or(self.waits_for).len() >= step.servers
     }
 
+    /// A request for a vote was read by a server that was in this term.
+    pub(super) fn note_asked(&mut self, asked: Asked, own_term: u64) {
+        self.asked.retain(|earlier| earlier.term >= own_term && *earlier != asked);
+        self.asked.push(asked);
+    }
+
     pub(super) fn push_append(&mut self, append: AppendRead) {
-        if self.appends.len() == MOST_APPENDS {
-            self.appends.pop_front();
+        if self.appends.len() >= MANY_APPENDS
+            && let Some(oldest) = self.appends.pop_front()
+        {
+            self.forgotten_until = oldest.at + REASON_FOR;
         }
         self.appends.push_back(append);
     }
 
-    /// Whether the list of appends may have lost some.
-    pub(super) fn has_forgotten_appends(&self) -> bool {
-        self.appends.len() == MOST_APPENDS
-    }
-
-    pub(super) fn push_asked(&mut self, mark: u64) {
-        if self.asked.len() == MOST_ASKED {
-            self.asked.pop_front();
+    /// An AppendEntries request was answered.
+    pub(super) fn answered_append(&mut self, mark: u64) {
+        if let Some(place) = self.appends.iter().position(|read| read.mark == mark) {
+            self.appends.remove(place);
         }
-        self.asked.push_back(mark);
     }
 
-    /// Whether the list of requests for votes may have lost some.
-    pub(super) fn has_forgotten_asked(&self) -> bool {
-        self.asked.len() == MOST_ASKED
+    /// Whether the server may do something at this time because of a request that is no longer in the list.
+    pub(super) fn has_forgotten_appends(&self, at: Duration) -> bool {
+        at < self.forgotten_until
     }
 }

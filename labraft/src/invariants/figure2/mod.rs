@@ -43,7 +43,6 @@ use debts::{Debt, Debts};
 use memory::Memory;
 pub(crate) use messages::SharedMessages;
 use messages::{SentMessage, StepMessages};
-use step::Peer;
 pub(crate) use step::Step;
 
 use crate::message::RaftMessage;
@@ -142,7 +141,7 @@ fn check_own_term(case: &mut Case<'_>, message: &RaftMessage, to: usize) {
     let is_other = matches!(message, RaftMessage::Other { .. });
     if message.term() > step.now.term && !is_other {
         let what = "sends a term that is higher than its own";
-        case.note(step.breaks(Property::AllServers2, Some((message, Peer::To(to))), what));
+        case.note(step.breaks(Property::AllServers2, Some((message, to)), what));
     }
 }
 
@@ -158,7 +157,7 @@ fn check_request(case: &mut Case<'_>, message: &RaftMessage, to: usize, must_sav
         && step.now.term > step.before.term;
     if must_save && is_new_candidate && !step.has_saved {
         let what = "asks for votes before it has saved its new term and its own vote";
-        case.note(step.breaks(Property::SavedFirst, Some((message, Peer::To(to))), what));
+        case.note(step.breaks(Property::SavedFirst, Some((message, to)), what));
     }
     elections::check_request(case, message, to);
     leading::check_request(case, message, to);
@@ -178,7 +177,7 @@ fn check_reply(case: &mut Case<'_>, message: &RaftMessage, mark: u64, to: usize)
             request.term(),
             message.term()
         );
-        case.note(step.breaks(Property::AllServers2, Some((message, Peer::To(to))), what));
+        case.note(step.breaks(Property::AllServers2, Some((message, to)), what));
     }
     elections::check_answer(case, message, Some(request), to);
     following::check_answer(case, message, Some((mark, request)), to);

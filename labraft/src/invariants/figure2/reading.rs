@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::case::Case;
 use super::debts::Debt;
-use super::memory::AppendRead;
+use super::memory::{AppendRead, Asked};
 use super::messages::ReadMessage;
 use crate::message::RaftMessage;
 use crate::raft::Role;
@@ -45,10 +45,10 @@ fn take_in_part(
         case.owe(Debt::AdoptTerm(term));
     }
     match *message {
-        RaftMessage::RequestVote { .. } => {
-            if term >= step.before.term {
-                case.memory.push_asked(read.mark);
-            }
+        RaftMessage::RequestVote { term, candidate_id, last_log_index, last_log_term } => {
+            let last_entry = (last_log_term, last_log_index);
+            let asked = Asked { term, candidate: candidate_id, last_entry };
+            case.memory.note_asked(asked, step.before.term);
         }
         RaftMessage::RequestVoteReply { term, vote_granted } => {
             let asked_in = request.map_or(term, RaftMessage::term);
@@ -106,7 +106,7 @@ fn hear_leader(case: &mut Case<'_>, read: ReadMessage, message: &RaftMessage) {
             ..
         } => {
             let fits = step.has(prev_log_index, prev_log_term) == Some(true);
-            case.memory.push_append(AppendRead { mark: read.mark, fits });
+            case.memory.push_append(AppendRead { mark: read.mark, at: step.at, fits });
             let last_index = prev_log_index + entry_terms.len() as u64;
             let last_term = entry_terms.last().copied().unwrap_or(prev_log_term);
             if step.has(last_index, last_term) != Some(false) {

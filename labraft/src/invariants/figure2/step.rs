@@ -74,52 +74,26 @@ impl Step<'_> {
         (self.log.term_at(last_index).unwrap_or(0), last_index)
     }
 
-    /// A violation of this rule: what is wrong, what message it is about, and the state before and after.
+    /// A violation of this rule: what is wrong, what message it is about and whom it was sent to, and the
+    /// state before and after.
     pub(super) fn breaks(
         &self,
         rule: Property,
-        message: Option<(&RaftMessage, Peer)>,
+        sent: Option<(&RaftMessage, usize)>,
         what: impl fmt::Display,
     ) -> Holds {
         let mut servers = vec![self.server];
-        let about = match message {
-            None => String::new(),
-            Some((message, peer)) => {
-                servers.push(peer.server());
-                format!("; the message {peer}: {message}")
-            }
-        };
+        let message = sent.map_or(String::new(), |(message, to)| {
+            servers.push(to);
+            format!("; the message to server {to}: {message}")
+        });
         let (before, now) = (Inside(self.before), Inside(self.now));
         let inside = if self.before == self.now {
             format!("; it is {now}")
         } else {
             format!("; it was {before}, and is {now}")
         };
-        violated(rule, servers, format!("server {} {what}{about}{inside}", self.server))
-    }
-}
-
-/// The other server that a message concerns.
-#[derive(Copy, Clone)]
-pub(super) enum Peer {
-    From(usize),
-    To(usize),
-}
-
-impl Peer {
-    fn server(self) -> usize {
-        match self {
-            Peer::From(server) | Peer::To(server) => server,
-        }
-    }
-}
-
-impl fmt::Display for Peer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Peer::From(server) => write!(f, "from server {server}"),
-            Peer::To(server) => write!(f, "to server {server}"),
-        }
+        violated(rule, servers, format!("server {} {what}{message}{inside}", self.server))
     }
 }
 

@@ -249,7 +249,7 @@ fn a_vote_is_for_a_candidate_that_asked() {
 fn a_vote_is_for_a_log_that_is_as_up_to_date() {
     let mut stage = with_leader();
     stage.reads(1, 2, request_vote(2, 2, (1, 1)));
-    stage.breaks(Property::RequestVote2, "less up to date than its own", 1, vote_for(2, 2));
+    stage.breaks(Property::RequestVote2, "is less up to date than its own", 1, vote_for(2, 2));
 }
 
 #[test]
