@@ -71,6 +71,7 @@ impl Shared {
             self.record_loss(call, Lost::Closed);
             call.phase = Phase::Done(Answer::Failed);
         } else {
+            self.executor.set_acted();
             self.send_request(tables, id);
         }
         id
@@ -225,6 +226,7 @@ impl Shared {
             mode: call.mode,
             has_way,
         };
+        self.executor.set_acted();
         let fate = message::decide(reply, &mut self.executor.faults());
         self.record_reply(call, fate, content);
         match fate {
