@@ -96,15 +96,13 @@ impl Cluster {
         if cluster.lab().implementation().has_one_way_messages {
             cluster.network().count_calls();
         }
-        cluster.begin_audit();
+        cluster.0.invariants.borrow_mut().note_waypoints(cluster.lab().reached().clone());
+        cluster.watch_messages();
         cluster
     }
 
-    /// Has the audit of the run, if there is one, see all messages.
-    fn begin_audit(&self) {
-        if !self.lab().is_audited() {
-            return;
-        }
+    /// Has the waypoints and the audit of the run, if there is one, see all messages.
+    fn watch_messages(&self) {
         let servers = self.n();
         self.lab().audited(|audit| {
             audit.begin(servers);
@@ -113,6 +111,8 @@ impl Cluster {
         let weak = self.downgrade();
         self.network().on_delivery(move |delivery| {
             if let Some(cluster) = weak.upgrade() {
+                let now = cluster.tester().now();
+                cluster.0.invariants.borrow_mut().delivered(&delivery, now);
                 cluster.lab().audited(|audit| audit.delivered(delivery));
             }
         });
@@ -166,8 +166,9 @@ impl Cluster {
         });
     }
 
-    /// Notes for the audit that the Raft of server `i` has accepted a command.
+    /// Notes for the waypoints and the audit that the Raft of server `i` has accepted a command.
     pub(crate) fn note_accepted(&self, i: usize, command: &Bytes, term: u64) {
+        self.0.invariants.borrow_mut().accepted(i, command);
         self.0.lab.audited(|audit| audit.given(i, command, Some(term)));
     }
 
@@ -215,6 +216,7 @@ impl Cluster {
 
     /// Cleans up after an injected crash and schedules a restart.
     fn crashed_by_chaos(&self, i: usize) {
+        self.0.invariants.borrow_mut().stopped_in_save();
         self.step(|| format!("server {i} crashed during a save"));
         let enabled = self.0.enabled.borrow().clone();
         self.crash_server(i);

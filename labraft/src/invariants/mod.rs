@@ -48,14 +48,17 @@ mod snapshot;
 mod stage;
 mod state_machine_safety;
 mod term_monotone;
+mod waypoints;
 
 use std::time::Duration;
 
 use bytes::Bytes;
+use labrpc::Delivery;
 
 use crate::property::{Holds, Severity, Violation};
 use crate::raft::{ApplyMsg, HandedUp, Probe, Raft};
 use crate::situation::{Situation, View};
+use crate::waypoint::Reached;
 use crate::without::Without;
 use change::Change;
 use history::History;
@@ -67,6 +70,7 @@ pub(crate) struct Invariants {
     judge: Judge,
     history: History,
     situation: Situation,
+    waypoints: waypoints::Observer,
     /// Whether a server did not answer when it was asked for a probe.
     is_probe_missing: bool,
 }
@@ -139,8 +143,14 @@ impl Invariants {
             judge: Judge { without: contract.without, news: Vec::new() },
             history: History::new(servers),
             situation: Situation::new(servers),
+            waypoints: waypoints::Observer::new(servers),
             is_probe_missing: false,
         }
+    }
+
+    /// Adds the waypoints that the run comes to from now on to `reached`.
+    pub(crate) fn note_waypoints(&mut self, reached: Reached) {
+        self.waypoints.reached = reached;
     }
 
     /// Whether something was found that nobody has taken yet.
@@ -160,7 +170,23 @@ impl Invariants {
 
     /// A server was stopped.
     pub(crate) fn stopped(&mut self, server: usize) {
+        self.waypoints.stopped(&self.history, server);
         self.history.servers[server].is_running = false;
+    }
+
+    /// A server crashes while it saves.
+    pub(crate) fn stopped_in_save(&mut self) {
+        self.waypoints.stopped_in_save();
+    }
+
+    /// A message arrives.
+    pub(crate) fn delivered(&mut self, message: &Delivery<'_>, at: Duration) {
+        self.waypoints.delivered(&self.history, message, at);
+    }
+
+    /// A server's Raft has accepted a command.
+    pub(crate) fn accepted(&mut self, server: usize, command: &Bytes) {
+        self.waypoints.accepted(&self.history, server, command);
     }
 
     /// A server was started or stopped, or a link was opened or cut.
@@ -231,6 +257,7 @@ impl Invariants {
             answered: traffic.answers != earlier.answers,
         };
         let checked = self.check_change(&change);
+        self.waypoints.changed(&self.history, &change);
         self.situation.server_changed(at, server, before.as_ref(), &now);
         self.history.servers[server].last = Some(now);
         checked
