@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use labraft::Test;
+use labraft::{Test, Verdict};
 
 use crate::records::RunRecord;
 use crate::report::{self, Summary};
@@ -21,12 +21,16 @@ pub(crate) struct OutputArgs {
     /// Write a JUnit report.
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
+    /// List the situations in which bugs show, and how many runs came to each; needs a Raft with a probe.
+    #[arg(long)]
+    coverage: bool,
 }
 
 impl OutputArgs {
     /// What these options ask for: which formats to write, and where.
     pub(crate) fn outputs(self, suite: &'static [Test]) -> Outputs {
-        Outputs { suite, json: self.format == Format::Json, junit: self.junit }
+        let OutputArgs { format, junit, coverage } = self;
+        Outputs { suite, json: format == Format::Json, junit, coverage }
     }
 }
 
@@ -47,6 +51,8 @@ pub(crate) struct Outputs {
     pub(crate) json: bool,
     /// Where to write a JUnit report.
     pub(crate) junit: Option<PathBuf>,
+    /// Whether to list how many runs came to each waypoint.
+    coverage: bool,
 }
 
 impl Outputs {
@@ -71,6 +77,11 @@ impl Outputs {
         }
         if with_table {
             self.say(&(summary.table(self.suite) + &summary.reasons(REASONS_SHOWN, &replay)))?;
+        }
+        if self.coverage {
+            self.say(&summary.coverage(self.suite))?;
+        } else if with_table && summary.worst() <= Verdict::Missed {
+            self.say(&summary.never_reached(self.suite))?;
         }
         if let Some(path) = &self.junit {
             std::fs::write(path, report::junit(summary, self.suite, &replay)).map_err(|error| {

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::conditions::Conditions;
 use crate::failure_record::FailureRecord;
-use labraft::{Finding, Profile, RunReport, Verdict, Without};
+use labraft::{Finding, Profile, RunReport, Verdict, Waypoints, Without};
 
 /// The version of a result's format. Results of version 1, which had no `version`, lack the cause.
 const VERSION: u32 = 2;
@@ -64,6 +64,9 @@ pub struct RunRecord {
     /// Whether a server did not answer `probe` when it was asked, so that its inside was not checked.
     #[serde(default, skip_serializing_if = "is_false")]
     pub is_probe_missing: bool,
+    /// The waypoints that the run came to.
+    #[serde(default, skip_serializing_if = "Waypoints::is_empty")]
+    pub waypoints: Waypoints,
     /// The program that made the run.
     pub build: Build,
 }
@@ -109,6 +112,7 @@ impl RunRecord {
             events: report.event_count,
             fingerprint: format!("{:016x}", report.fingerprint),
             is_probe_missing: report.is_probe_missing,
+            waypoints: report.waypoints,
             build: build.clone(),
         }
     }
@@ -155,6 +159,7 @@ impl RunRecord {
             events: 0,
             fingerprint: String::new(),
             is_probe_missing: false,
+            waypoints: Waypoints::default(),
             build: build.clone(),
         }
     }

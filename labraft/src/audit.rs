@@ -182,7 +182,7 @@ impl Audit {
 
     /// A message has arrived.
     pub(crate) fn delivered(&mut self, delivery: Delivery<'_>) -> Found {
-        let Delivery { from, to, bytes } = delivery;
+        let Delivery { from, to, bytes, .. } = delivery;
         let found = self.tell(to, Source::Message(from), Bytes::copy_from_slice(bytes));
         if from.as_server().is_some()
             && let Some(told) = self.told.get_mut(&to)
@@ -331,6 +331,10 @@ impl Finding {
 mod tests {
     use super::*;
 
+    fn request(from: Node, to: Node, bytes: &[u8]) -> Delivery<'_> {
+        Delivery { from, to, bytes, is_reply: false, called_at: Duration::ZERO }
+    }
+
     fn show(bytes: &[u8]) -> String {
         String::from_utf8_lossy(bytes).into_owned()
     }
@@ -346,7 +350,7 @@ mod tests {
     }
 
     fn deliver(audit: &mut Audit, from: Node, to: Node, bytes: &str) {
-        assert_eq!(audit.delivered(Delivery { from, to, bytes: bytes.as_bytes() }), None);
+        assert_eq!(audit.delivered(request(from, to, bytes.as_bytes())), None);
     }
 
     fn kind(found: Found) -> Option<FindingKind> {
@@ -444,9 +448,9 @@ mod tests {
         let mut audit = audit();
         let bytes = "x".repeat(MOST_KEPT_BYTES);
         deliver(&mut audit, A, B, &bytes);
-        let more = audit.delivered(Delivery { from: A, to: B, bytes: b"y" });
+        let more = audit.delivered(request(A, B, b"y"));
         assert_eq!(kind(more), Some(FindingKind::GivenUp));
-        assert_eq!(audit.delivered(Delivery { from: A, to: B, bytes: b"z" }), None);
+        assert_eq!(audit.delivered(request(A, B, b"z")), None);
         assert_eq!(audit.command(0, 1, b"set x", show), None);
         audit.started(1, Vec::new(), Bytes::new());
         audit.called(0, "k", Some("v"));

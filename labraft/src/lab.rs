@@ -15,6 +15,7 @@ use crate::property::Violation;
 use crate::raft::Implementation;
 use crate::reason::Reason;
 use crate::suite::Test;
+use crate::waypoint::Reached;
 use crate::without::Without;
 
 /// The figures that the course prints when a part of a test has passed.
@@ -48,6 +49,7 @@ pub struct Lab {
     audit: Option<Rc<RefCell<Audit>>>,
     /// The runner reads them after the simulation's thread has ended.
     results: Arc<Mutex<Results>>,
+    reached: Reached,
 }
 
 /// What a run reports in addition to the result that its steps return.
@@ -76,10 +78,10 @@ impl Lab {
         implementation: Implementation,
         without: Without,
         is_audited: bool,
-        results: Arc<Mutex<Results>>,
+        (results, reached): (Arc<Mutex<Results>>, Reached),
     ) -> Lab {
         let audit = is_audited.then(Rc::default);
-        let lab = Lab { world, test, implementation, without, audit, results };
+        let lab = Lab { world, test, implementation, without, audit, results, reached };
         lab.note_chaos();
         lab
     }
@@ -120,6 +122,11 @@ impl Lab {
     /// The checks that are left out of this run.
     pub fn without(&self) -> Without {
         self.without
+    }
+
+    /// The waypoints that the run has come to.
+    pub(crate) fn reached(&self) -> &Reached {
+        &self.reached
     }
 
     /// Creates a failure at the current virtual time. `server` is the server at which it was found,

@@ -17,6 +17,7 @@
 //! | `state_recorder` | detects changes in a server's Raft state and records them |
 //! | `property` | the names of the Raft properties that the harness checks |
 //! | `invariants` | checks of these properties after every step of a run |
+//! | `waypoint` | the situations that sweeps count, and sets of them; noticed by `invariants` |
 //! | `situation` | a summary of the cluster's state, for reports of runs that have stalled |
 //! | [`linearizability`] | checks whether key/value histories are linearizable |
 //! | `reason` | the reasons why a run can fail, with evidence and readable messages |
@@ -62,6 +63,7 @@ mod situation;
 mod state_recorder;
 mod suite;
 mod verdict;
+mod waypoint;
 mod without;
 
 pub use audit::{Finding, FindingKind};
@@ -87,4 +89,5 @@ pub use runner::{Run, RunReport, run_test};
 pub use state_recorder::ShowCommand;
 pub use suite::{NoSuchTest, Steps, Test, select, test_limits};
 pub use verdict::{Profile, Verdict};
+pub use waypoint::{Waypoint, Waypoints};
 pub use without::{Threshold, Without};

@@ -10,7 +10,8 @@ pub type Describe = fn(Content<'_>) -> Option<RaftMessage>;
 
 /// What a message of a Raft says.
 ///
-/// Fields have the names of the paper's figures 2 and 13, and mean the same.
+/// Fields have the names of the paper's figures 2 and 13, and mean the same. There is no `leaderId`: the
+/// leader is the sender.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RaftMessage {
     /// A candidate asks for a vote. A pre-candidate's question is [`Other`](RaftMessage::Other).
@@ -35,8 +36,6 @@ pub enum RaftMessage {
     AppendEntries {
         /// The leader's term.
         term: u64,
-        /// The leader.
-        leader_id: usize,
         /// The index of the entry before the new ones; 0 if there is none.
         prev_log_index: u64,
         /// The term of the entry at `prev_log_index`; 0 if there is none.
@@ -51,8 +50,6 @@ pub enum RaftMessage {
     Heartbeat {
         /// The leader's term.
         term: u64,
-        /// The leader.
-        leader_id: usize,
         /// How far the follower may commit.
         leader_commit: u64,
     },
@@ -72,8 +69,6 @@ pub enum RaftMessage {
     InstallSnapshot {
         /// The leader's term.
         term: u64,
-        /// The leader.
-        leader_id: usize,
         /// The snapshot replaces all entries up to and including this index.
         last_included_index: u64,
         /// The term of the entry at `last_included_index`.
@@ -137,7 +132,6 @@ impl fmt::Display for RaftMessage {
             }
             RaftMessage::AppendEntries {
                 term,
-                leader_id,
                 prev_log_index,
                 prev_log_term,
                 entry_terms,
@@ -145,16 +139,15 @@ impl fmt::Display for RaftMessage {
             } => {
                 write!(
                     f,
-                    "AppendEntries {{ term {term}, leaderId {leader_id}, prevLogIndex {prev_log_index}, \
+                    "AppendEntries {{ term {term}, prevLogIndex {prev_log_index}, \
                      prevLogTerm {prev_log_term}, "
                 )?;
                 show_entries(f, entry_terms)?;
                 write!(f, ", leaderCommit {leader_commit} }}")
             }
-            RaftMessage::Heartbeat { term, leader_id, leader_commit } => write!(
-                f,
-                "heartbeat {{ term {term}, leaderId {leader_id}, leaderCommit {leader_commit} }}"
-            ),
+            RaftMessage::Heartbeat { term, leader_commit } => {
+                write!(f, "heartbeat {{ term {term}, leaderCommit {leader_commit} }}")
+            }
             RaftMessage::AppendEntriesReply { term, success, match_index } => {
                 write!(f, "AppendEntries results {{ term {term}, success {success}")?;
                 if let Some(index) = match_index {
@@ -162,16 +155,13 @@ impl fmt::Display for RaftMessage {
                 }
                 f.write_str(" }")
             }
-            RaftMessage::InstallSnapshot {
-                term,
-                leader_id,
-                last_included_index,
-                last_included_term,
-            } => write!(
-                f,
-                "InstallSnapshot {{ term {term}, leaderId {leader_id}, lastIncludedIndex \
+            RaftMessage::InstallSnapshot { term, last_included_index, last_included_term } => {
+                write!(
+                    f,
+                    "InstallSnapshot {{ term {term}, lastIncludedIndex \
                  {last_included_index}, lastIncludedTerm {last_included_term} }}"
-            ),
+                )
+            }
             RaftMessage::InstallSnapshotReply { term } => {
                 write!(f, "InstallSnapshot results {{ term {term} }}")
             }

@@ -14,6 +14,7 @@ use crate::raft::Implementation;
 use crate::reason::Reason;
 use crate::suite::{Test, test_limits};
 use crate::verdict::{Profile, Verdict};
+use crate::waypoint::{Reached, Waypoints};
 use crate::without::Without;
 
 /// The result of one run of a test.
@@ -41,6 +42,8 @@ pub struct RunReport {
     pub findings: Vec<Finding>,
     /// Whether a server did not answer [`probe`](crate::Raft::probe) when it was asked.
     pub is_probe_missing: bool,
+    /// The waypoints that the run came to.
+    pub waypoints: Waypoints,
     /// The virtual time at the end of the run.
     pub elapsed: Duration,
     /// The number of events: polls of tasks and arrivals of messages.
@@ -143,7 +146,8 @@ impl Run {
     pub fn run(self) -> RunReport {
         let Run { test, implementation, spec, profile, without, audit, limits, .. } = self;
         let results = Arc::new(Mutex::new(Results::default()));
-        let results_inside = results.clone();
+        let reached = Reached::default();
+        let inside = (results.clone(), reached.clone());
         let missing = Missing::default();
         let missing_inside = missing.clone();
         let mut simulation = Simulation::new(spec.clone()).limits(limits).record(self.record);
@@ -154,7 +158,7 @@ impl Run {
         }
         let outcome = simulation.run(move |world| {
             missing_inside.listen();
-            let lab = Lab::new(world, test, implementation, without, audit, results_inside);
+            let lab = Lab::new(world, test, implementation, without, audit, inside);
             (test.run)(lab)
         });
         let found = std::mem::take(&mut *results.lock().unwrap_or_else(PoisonError::into_inner));
@@ -178,6 +182,7 @@ impl Run {
             warnings: found.warnings,
             findings: found.findings,
             is_probe_missing: found.is_probe_missing,
+            waypoints: reached.all(),
             elapsed: outcome.elapsed,
             event_count: outcome.event_count,
             fingerprint: outcome.fingerprint,

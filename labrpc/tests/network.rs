@@ -496,11 +496,13 @@ fn an_observer_sees_the_messages_that_somebody_reads_and_replies_to_them_are_cou
         let end = open_end(lab.network(), CLIENT, WORKER);
         let seen = Rc::new(RefCell::new(Vec::new()));
         let log = seen.clone();
-        lab.network().on_delivery(move |Delivery { from, to, bytes }| {
-            log.borrow_mut().push((from, to, bytes.to_vec()));
+        lab.network().on_delivery(move |Delivery { from, to, bytes, is_reply, called_at }| {
+            log.borrow_mut().push((from, to, is_reply, called_at, bytes.to_vec()));
         });
+        let first = world.tester().now();
         end.call(WORK, &5).await;
         assert_eq!(lab.network().replies(CLIENT), 1);
+        let second = world.tester().now();
         // The caller does not wait for this reply, and the next request finds no server.
         drop(end.call(WORK, &6));
         lab.sleep(ms(50)).await;
@@ -508,10 +510,11 @@ fn an_observer_sees_the_messages_that_somebody_reads_and_replies_to_them_are_cou
         drop(end.call(WORK, &7));
         lab.sleep(ms(200)).await;
         assert_eq!(lab.network().replies(CLIENT), 1);
-        seen.take()
+        (seen.take(), first, second)
     });
+    let (seen, first, second) = seen;
     let bytes = |number: u64| labrpc::encode(&number).unwrap();
-    let (request, reply) = ((CLIENT, WORKER), (WORKER, CLIENT));
-    let expected = [(request, 5), (reply, 5), (request, 6)];
-    assert_eq!(seen, expected.map(|((from, to), number)| (from, to, bytes(number))));
+    let request = |at, number| (CLIENT, WORKER, false, at, bytes(number));
+    let reply = (WORKER, CLIENT, true, first, bytes(5));
+    assert_eq!(seen, [request(first, 5), reply, request(second, 6)]);
 }

@@ -15,7 +15,6 @@ fn describe_request(content: Content<'_>) -> Option<RaftMessage> {
     if let Some(args) = content.request(APPEND_ENTRIES) {
         return Some(RaftMessage::AppendEntries {
             term: args.term,
-            leader_id: args.leader_id,
             prev_log_index: args.prev_log_index,
             prev_log_term: args.prev_log_term,
             entry_terms: args.entries.iter().map(|entry| entry.term).collect(),
@@ -32,7 +31,6 @@ fn describe_request(content: Content<'_>) -> Option<RaftMessage> {
     }
     content.request(INSTALL_SNAPSHOT).map(|args| RaftMessage::InstallSnapshot {
         term: args.term,
-        leader_id: args.leader_id,
         last_included_index: args.last_included_index,
         last_included_term: args.last_included_term,
     })

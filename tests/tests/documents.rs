@@ -132,6 +132,16 @@ fn files_that_the_page_on_the_architecture_names_exist() {
 /// A block that begins with ` ```rust,contract` may leave out lines of the interfaces' sources, but
 /// every line that it shows must be one of theirs.
 #[test]
+fn the_page_on_sweeps_lists_the_waypoints() {
+    let page = fs::read_to_string(workspace().join("docs/sweeps.md")).unwrap();
+    for waypoint in labraft::Waypoint::all() {
+        let (name, part) = (waypoint.name(), waypoint.part());
+        let row = format!("| `{name}` | {waypoint} | {part} |");
+        assert!(page.contains(&row), "docs/sweeps.md has no row {row}");
+    }
+}
+
+#[test]
 fn interfaces_are_shown_as_they_are() {
     let sources =
         ["labraft/src/raft.rs", "labraft/src/persister.rs", "labraft/src/cluster/slot.rs"];

@@ -21,12 +21,13 @@ use labraft::{
     ApplySender, EntryProbe, Env, FollowerProbe, Persister, Probe, Raft, RaftState, Role, Started,
 };
 use labrpc::sync::Notify;
-use labrpc::{Call, ClientEnd, Method, Runtime, Service};
+use labrpc::{Call, ClientEnd, Content, Method, Runtime, Service};
 use serde::{Deserialize, Serialize};
 
 use crate::log::{Entry, Log, Saved};
 use crate::messages::{
-    AppendEntries, INSTALL_SNAPSHOT, InstallSnapshot, Installed, REQUEST_VOTE, RequestVote, Vote,
+    self, AppendEntries, INSTALL_SNAPSHOT, InstallSnapshot, Installed, REQUEST_VOTE, RequestVote,
+    Vote,
 };
 
 const APPEND_ENTRIES: Method<AppendEntries, Answer> = Method::new("Raft.AppendEntries");
@@ -609,4 +610,11 @@ impl Raft for Server {
     fn snapshot_term(&self) -> Option<u64> {
         self.state.borrow().saved.log.shown_snapshot_term()
     }
+}
+
+/// What the messages say, for the rules of figure 2: the paper's, but for the answer to entries.
+pub(crate) fn describe(content: Content<'_>) -> Option<RaftMessage> {
+    let Some(answer) = content.reply(APPEND_ENTRIES) else { return messages::describe(content) };
+    let success = matches!(answer.outcome, Outcome::Matches);
+    Some(RaftMessage::AppendEntriesReply { term: answer.term, success, match_index: None })
 }

@@ -251,7 +251,7 @@ impl Server {
         args: &Args,
     ) -> Option<Reply>
     where
-        Args: Serialize + std::fmt::Debug,
+        Args: Serialize + std::fmt::Debug + 'static,
         Reply: DeserializeOwned,
     {
         let asked_at = self.rt.now();

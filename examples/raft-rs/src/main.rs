@@ -15,12 +15,14 @@
 //! | `one_way` | each message is a call with an empty reply; a task handles `Ready` |
 //! | `wire` | raft-rs's messages as arguments of calls |
 //! | `probe` | what the lab's checks may see |
+//! | `describe` | what raft-rs's messages say, for the rules of figure 2 |
 //! | `logging` | raft-rs's log lines in the log of a run |
 
 use std::process::ExitCode;
 
 use labraft::Implementation;
 
+mod describe;
 mod logging;
 mod node;
 mod one_way;
@@ -32,13 +34,17 @@ mod wire;
 
 /// The first is the default; `--implementation` names another.
 const ALL: [Implementation; 3] = [
-    Implementation::new("raft-rs", paired::make).with_internal_entries(),
+    Implementation::new("raft-rs", paired::make)
+        .with_internal_entries()
+        .with_messages(describe::describe),
     Implementation::new("raft-rs-one-way", one_way::make)
         .with_internal_entries()
-        .with_one_way_messages(),
+        .with_one_way_messages()
+        .with_messages(describe::describe),
     Implementation::new("raft-rs-batch-append", one_way::make_batching)
         .with_internal_entries()
-        .with_one_way_messages(),
+        .with_one_way_messages()
+        .with_messages(describe::describe),
 ];
 
 fn main() -> ExitCode {

@@ -46,6 +46,7 @@ pub fn json_lines(
             "slowest_seed": test.slowest.1,
             "cpu_ms": test.cpu_ms,
             "virtual_seconds": test.virtual_seconds,
+            "waypoints": test.coverage.json(),
             "first_failing": failing.collect::<Vec<_>>(),
         });
         object.to_string() + "\n"

@@ -6,11 +6,13 @@
 //! | `summary` | many runs: counts, failure rates, failures grouped by cause |
 //! | `formats` | summaries as JSON, as JUnit XML, and for GitHub |
 
+mod coverage;
 mod formats;
 mod summary;
 
 use labrpc::{Event, Timed};
 
+pub use coverage::Coverage;
 pub use formats::{github_annotations, github_summary, json_lines, junit};
 pub use summary::{Group, Summary, TestSummary, rate_interval};
 

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use super::coverage::{self, Coverage};
 use crate::plain;
 use crate::records::RunRecord;
 use labraft::{CauseKind, Part, Test, Verdict, Without};
@@ -68,6 +69,8 @@ pub struct TestSummary {
     pub audit_count: u64,
     /// The one of these runs with the lowest seed.
     pub audit_first: Option<RunRecord>,
+    /// How often runs came to each waypoint, and how many runs would have shown it.
+    pub coverage: Coverage,
     /// The CPU time of the slowest run in milliseconds, and its seed.
     pub slowest: (f64, u64),
     /// The CPU time of all runs together, in milliseconds.
@@ -120,6 +123,7 @@ impl TestSummary {
             not_passed: BTreeMap::new(),
             audit_count: 0,
             audit_first: None,
+            coverage: Coverage::default(),
             slowest: (0.0, 0),
             cpu_ms: 0.0,
             virtual_seconds: 0.0,
@@ -130,6 +134,7 @@ impl TestSummary {
         *self.counts.entry(record.verdict).or_default() += 1;
         self.cpu_ms += record.cpu_ms;
         self.virtual_seconds += record.virtual_seconds;
+        self.coverage.add(record);
         if record.cpu_ms > self.slowest.0 {
             self.slowest = (record.cpu_ms, record.seed);
         }
@@ -270,6 +275,21 @@ impl Summary {
             text.push('\n');
         }
         text + &super::left_out(self.without)
+    }
+
+    /// A table of all waypoints that the tests can come to: in how many runs they did, and in which tests.
+    pub fn coverage(&self, suite: &[Test]) -> String {
+        coverage::table(&self.coverages(suite))
+    }
+
+    /// A sentence about the waypoints that no run came to; empty if there are none, or runs cannot show it.
+    pub fn never_reached(&self, suite: &[Test]) -> String {
+        coverage::never_reached(&self.coverages(suite))
+    }
+
+    fn coverages(&self, suite: &[Test]) -> Vec<coverage::OfTest<'_>> {
+        let tests = self.tests(suite).into_iter();
+        tests.map(|(part, test)| (part, test.name.as_str(), &test.coverage)).collect()
     }
 
     /// What an audit of the runs has found: a paragraph for each test, with its first run.

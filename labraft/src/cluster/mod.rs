@@ -99,7 +99,8 @@ impl Cluster {
             cluster.network().count_calls();
         }
         cluster.judge_steps();
-        cluster.begin_audit();
+        cluster.0.invariants.borrow_mut().note_waypoints(cluster.lab().reached().clone());
+        cluster.watch_messages();
         cluster
     }
 
@@ -113,11 +114,8 @@ impl Cluster {
         }
     }
 
-    /// Has the audit of the run, if there is one, see all messages.
-    fn begin_audit(&self) {
-        if !self.lab().is_audited() {
-            return;
-        }
+    /// Has the waypoints and the audit of the run, if there is one, see all messages.
+    fn watch_messages(&self) {
         let servers = self.n();
         self.lab().audited(|audit| {
             audit.begin(servers);
@@ -126,6 +124,8 @@ impl Cluster {
         let weak = self.downgrade();
         self.network().on_delivery(move |delivery| {
             if let Some(cluster) = weak.upgrade() {
+                let now = cluster.tester().now();
+                cluster.0.invariants.borrow_mut().delivered(&delivery, now);
                 cluster.lab().audited(|audit| audit.delivered(delivery));
             }
         });
@@ -180,8 +180,9 @@ impl Cluster {
         });
     }
 
-    /// Notes for the audit that the Raft of server `i` has accepted a command.
+    /// Notes for the waypoints and the audit that the Raft of server `i` has accepted a command.
     pub(crate) fn note_accepted(&self, i: usize, command: &Bytes, term: u64) {
+        self.0.invariants.borrow_mut().accepted(i, command);
         self.0.lab.audited(|audit| audit.given(i, command, Some(term)));
     }
 
@@ -229,6 +230,7 @@ impl Cluster {
 
     /// Cleans up after an injected crash and schedules a restart.
     fn crashed_by_chaos(&self, i: usize) {
+        self.0.invariants.borrow_mut().stopped_in_save();
         self.step(|| format!("server {i} crashed"));
         let enabled = self.0.enabled.borrow().clone();
         self.crash_server(i);

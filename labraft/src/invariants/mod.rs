@@ -50,14 +50,17 @@ mod snapshot;
 mod stage;
 mod state_machine_safety;
 mod term_monotone;
+mod waypoints;
 
 use std::time::Duration;
 
 use bytes::Bytes;
+use labrpc::Delivery;
 
 use crate::property::{Holds, Severity, Violation};
 use crate::raft::{ApplyMsg, HandedUp, Probe, Raft};
 use crate::situation::{Situation, View};
+use crate::waypoint::Reached;
 use crate::without::Without;
 use change::Change;
 pub(crate) use figure2::SharedMessages;
@@ -73,6 +76,7 @@ pub(crate) struct Invariants {
     situation: Situation,
     /// The judge of steps, if the implementation tells what its messages say.
     figure2: Option<Figure2>,
+    waypoints: waypoints::Observer,
     /// Whether a server did not answer when it was asked for a probe.
     is_probe_missing: bool,
 }
@@ -151,6 +155,7 @@ impl Invariants {
             history: History::new(servers),
             situation: Situation::new(servers),
             figure2: None,
+            waypoints: waypoints::Observer::new(servers),
             is_probe_missing: false,
         }
     }
@@ -160,6 +165,11 @@ impl Invariants {
         let must_save = self.contract.persistence == Persistence::Required;
         let servers = self.history.servers.len();
         self.figure2 = Some(Figure2::new(servers, messages, must_save));
+    }
+
+    /// Adds the waypoints that the run comes to from now on to `reached`.
+    pub(crate) fn note_waypoints(&mut self, reached: Reached) {
+        self.waypoints.reached = reached;
     }
 
     /// Whether something was found that nobody has taken yet.
@@ -182,7 +192,23 @@ impl Invariants {
 
     /// A server was stopped.
     pub(crate) fn stopped(&mut self, server: usize) {
+        self.waypoints.stopped(&self.history, server);
         self.history.servers[server].is_running = false;
+    }
+
+    /// A server crashes while it saves.
+    pub(crate) fn stopped_in_save(&mut self) {
+        self.waypoints.stopped_in_save();
+    }
+
+    /// A message arrives.
+    pub(crate) fn delivered(&mut self, message: &Delivery<'_>, at: Duration) {
+        self.waypoints.delivered(&self.history, message, at);
+    }
+
+    /// A server's Raft has accepted a command.
+    pub(crate) fn accepted(&mut self, server: usize, command: &Bytes) {
+        self.waypoints.accepted(&self.history, server, command);
     }
 
     /// A server was started or stopped, or a link was opened or cut.
@@ -253,6 +279,7 @@ impl Invariants {
             answered: traffic.answers != earlier.answers,
         };
         let checked = self.check_step(&change).and_then(|()| self.check_change(&change));
+        self.waypoints.changed(&self.history, &change);
         self.situation.server_changed(at, server, before.as_ref(), &now);
         self.history.servers[server].last = Some(now);
         checked

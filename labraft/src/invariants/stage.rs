@@ -12,6 +12,7 @@ use crate::property::{Holds, Property, Severity};
 use crate::raft::{
     ApplyMsg, EntryProbe, FollowerProbe, HandedUp, Probe, Raft, RaftState, Role, Started,
 };
+use crate::waypoint::Reached;
 use crate::without::Without;
 
 /// A Raft that does nothing by itself.
@@ -132,6 +133,7 @@ pub(super) const CONTRACT: Contract = Contract {
 /// Three servers, and their checks.
 pub(super) struct Stage {
     rafts: Vec<Rc<Puppet>>,
+    pub(super) reached: Reached,
     pub(super) invariants: Invariants,
     pub(super) traffic: Traffic,
     pub(super) now: Duration,
@@ -142,13 +144,16 @@ pub(super) struct Stage {
 impl Stage {
     /// Three servers without entries, which have to keep this contract.
     pub(super) fn with_contract(contract: Contract) -> Stage {
+        let reached = Reached::default();
         let mut stage = Stage {
+            reached: reached.clone(),
             rafts: (0..3).map(|_| Rc::new(Puppet(RefCell::default()))).collect(),
             invariants: Invariants::new(3, contract),
             traffic: Traffic::default(),
             now: Duration::from_secs(1),
             messages: SharedMessages::new(3, |_| None),
         };
+        stage.invariants.note_waypoints(reached);
         for server in 0..3 {
             assert_eq!(stage.restart(server, |_| ()), Ok(()));
         }
@@ -214,7 +219,7 @@ impl Stage {
     }
 
     /// Changes a server, and checks it. A slip is returned like a broken promise.
-    fn change(&mut self, server: usize, change: impl FnOnce(&mut RaftFields)) -> Holds {
+    pub(super) fn change(&mut self, server: usize, change: impl FnOnce(&mut RaftFields)) -> Holds {
         let raft = &self.rafts[server];
         change(&mut raft.0.borrow_mut());
         self.invariants.check(server, &**raft, self.traffic, self.now)?;

@@ -110,6 +110,8 @@ pub(super) struct Call {
     pub(super) method: &'static str,
     /// The server that the end was connected to at the time of the call, if it could be reached.
     pub(super) server: Option<Rc<ServerState>>,
+    /// The virtual time at which the call was made, in nanoseconds.
+    pub(super) called_at: u64,
     /// The virtual time at which the request arrived, in nanoseconds.
     pub(super) dispatched_at: u64,
     /// The encoded arguments, later the encoded reply.
@@ -191,6 +193,7 @@ impl Tables {
             mode: self.mode,
             method,
             server: None,
+            called_at: 0,
             dispatched_at: 0,
             buffer: Vec::new(),
             waiter: None,

@@ -46,6 +46,10 @@ pub struct Delivery<'a> {
     pub to: Node,
     /// The encoded arguments, or the encoded reply.
     pub bytes: &'a [u8],
+    /// Whether it is a reply.
+    pub is_reply: bool,
+    /// The virtual time at which the request was sent: this one, or the one that the reply answers.
+    pub called_at: Duration,
 }
 
 impl Shared {
@@ -64,6 +68,7 @@ impl Shared {
         let tables = &mut *self.tables.borrow_mut();
         let call = tables.call(id);
         call.buffer = buffer;
+        call.called_at = self.executor.now();
         self.record_request(call, args);
         if self.executor.is_void() {
             // The server crashed earlier in this poll, so it no longer sends anything.
@@ -189,7 +194,7 @@ impl Shared {
         call.dispatched_at = now;
         let server = call.server.clone().expect("a request on its way has a server");
         let buffer = std::mem::take(&mut call.buffer);
-        let Call { method, from, to, number, marks, .. } = *call;
+        let Call { method, from, to, number, marks, called_at, .. } = *call;
         drop(tables);
         if is_dead {
             self.set_dead_check(id);
@@ -201,7 +206,8 @@ impl Shared {
         }
         let delivered = || Event::Delivered { call: number, from, method: method.into() };
         self.executor.recorder.push(now, to, delivered);
-        self.observe(Delivery { from, to, bytes: &buffer });
+        let called_at = Duration::from_nanos(called_at);
+        self.observe(Delivery { from, to, bytes: &buffer, is_reply: false, called_at });
         let handlers = server.handlers.borrow();
         let Some(handler) = handlers.iter().find(|handler| handler.method == method) else {
             let known = handlers.iter().map(|handler| handler.method).collect();
@@ -297,7 +303,9 @@ impl Shared {
             if call.from.as_server().is_none() {
                 *tables.replies.entry(call.from).or_default() += 1;
             }
-            self.observe(Delivery { from: call.to, to: call.from, bytes: &call.buffer });
+            let (from, to) = (call.to, call.from);
+            let called_at = Duration::from_nanos(call.called_at);
+            self.observe(Delivery { from, to, bytes: &call.buffer, is_reply: true, called_at });
         }
         self.executor.recorder.push(self.executor.now(), call.from, || Event::Answered {
             call: call.number,

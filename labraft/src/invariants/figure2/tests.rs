@@ -21,14 +21,7 @@ fn vote(term: u64, vote_granted: bool) -> RaftMessage {
 fn append(term: u64, prev: (u64, u64), entry_terms: &[u64], leader_commit: u64) -> RaftMessage {
     let (prev_log_term, prev_log_index) = prev;
     let entry_terms = entry_terms.to_vec();
-    RaftMessage::AppendEntries {
-        term,
-        leader_id: 0,
-        prev_log_index,
-        prev_log_term,
-        entry_terms,
-        leader_commit,
-    }
+    RaftMessage::AppendEntries { term, prev_log_index, prev_log_term, entry_terms, leader_commit }
 }
 
 fn appended(term: u64, success: bool) -> RaftMessage {
@@ -402,12 +395,7 @@ fn entries_behind_a_snapshot_that_fits_stay() {
     stage.reads(
         1,
         0,
-        RaftMessage::InstallSnapshot {
-            term: 1,
-            leader_id: 0,
-            last_included_index: 1,
-            last_included_term: 1,
-        },
+        RaftMessage::InstallSnapshot { term: 1, last_included_index: 1, last_included_term: 1 },
     );
     stage.breaks(Property::InstallSnapshot6, "follows a snapshot up to 1", 1, |raft| {
         raft.snapshot_term = Some(1);

@@ -1,0 +1,58 @@
+//! What raft-rs's messages say, for the lab's rules of figure 2.
+
+use labraft::RaftMessage;
+use labrpc::Content;
+use raft::eraftpb::{Message, MessageType};
+
+use crate::storage::server_of;
+use crate::wire::Wire;
+
+/// Describes a message in the paper's terms. A reply of the driver `paired` is a list of messages.
+pub fn describe(content: Content<'_>) -> Option<RaftMessage> {
+    if let Some(Wire(message)) = content.get() {
+        return Some(describe_message(message));
+    }
+    let answers: &Vec<Wire> = content.get()?;
+    Some(RaftMessage::Several(
+        answers.iter().map(|Wire(answer)| describe_message(answer)).collect(),
+    ))
+}
+
+fn describe_message(message: &Message) -> RaftMessage {
+    let term = message.term;
+    match message.get_msg_type() {
+        MessageType::MsgRequestVote => RaftMessage::RequestVote {
+            term,
+            candidate_id: server_of(message.from),
+            last_log_index: message.index,
+            last_log_term: message.log_term,
+        },
+        MessageType::MsgRequestVoteResponse => {
+            RaftMessage::RequestVoteReply { term, vote_granted: !message.reject }
+        }
+        MessageType::MsgAppend => RaftMessage::AppendEntries {
+            term,
+            prev_log_index: message.index,
+            prev_log_term: message.log_term,
+            entry_terms: message.entries.iter().map(|entry| entry.term).collect(),
+            leader_commit: message.commit,
+        },
+        MessageType::MsgHeartbeat => RaftMessage::Heartbeat { term, leader_commit: message.commit },
+        MessageType::MsgAppendResponse => {
+            let match_index = (!message.reject).then_some(message.index);
+            RaftMessage::AppendEntriesReply { term, success: !message.reject, match_index }
+        }
+        MessageType::MsgSnapshot => {
+            let snapshot = message.get_snapshot().get_metadata();
+            RaftMessage::InstallSnapshot {
+                term,
+                last_included_index: snapshot.index,
+                last_included_term: snapshot.term,
+            }
+        }
+        // A pre-vote is asked for in the next term, and granted in it: nobody is in that term yet.
+        MessageType::MsgRequestPreVote => RaftMessage::Other { term: 0 },
+        MessageType::MsgRequestPreVoteResponse if !message.reject => RaftMessage::Other { term: 0 },
+        _ => RaftMessage::Other { term },
+    }
+}
