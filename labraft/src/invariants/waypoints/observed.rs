@@ -7,8 +7,8 @@ use crate::raft::{Probe, Role};
 use crate::waypoint::Reached;
 
 /// What must be remembered to notice waypoints, beside the history.
-pub(in crate::invariants) struct Observer {
-    pub(in crate::invariants) reached: Reached,
+pub(crate) struct Observer {
+    pub(crate) reached: Reached,
     pub(super) servers: Vec<Observed>,
     /// By term: the candidates that were seen in it. Only for the newest terms.
     pub(super) candidates: BTreeMap<u64, Vec<usize>>,
@@ -72,7 +72,7 @@ pub(super) struct OnlySnapshot {
 }
 
 impl Observer {
-    pub(in crate::invariants) fn new(servers: usize) -> Observer {
+    pub(crate) fn new(servers: usize) -> Observer {
         Observer {
             reached: Reached::default(),
             servers: (0..servers).map(|_| Observed::default()).collect(),
