@@ -7,11 +7,13 @@
 //! | `handout` | `course handout`: the lab's sources without the solution |
 //! | `grade` | `course grade`: building and running submissions in a sandbox, and their points |
 //! | `mutants` | `course mutants`: known bugs, applied to the reference one at a time |
+//! | `place` | places that one command writes to at a time |
 //! | `processes` | processes that commands start and wait for |
 
 mod grade;
 mod handout;
 mod mutants;
+mod place;
 mod processes;
 
 use std::process::ExitCode;

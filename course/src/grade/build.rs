@@ -5,17 +5,18 @@
 //! PLACE/pristine    a target directory with the crates that all submissions share, built once
 //! PLACE/target      a copy of it, in which one submission is built; removed afterwards
 //! PLACE/programs    the programs that were built
-//! PLACE/lock        locked while a grader uses the place
+//! PLACE/.lock       locked while a grader uses the place
 //! ```
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::build_sandbox::BuildSandbox;
 use super::config::Limits;
+use crate::place;
 use crate::processes::{Ended, run_logged};
 use lab::outcome::CommandError;
 use lab::submit::manifest::sha256;
@@ -30,6 +31,9 @@ const MAX_LOG_BYTES: u64 = 64 << 10;
 const PRISTINE_SECONDS: u64 = 1800;
 /// The version of the pristine build. Existing builds of another version are built again.
 const FORMAT: &str = "1";
+
+/// What to do about another grader in the place.
+const ADVICE: &str = "wait until it has finished, or give this one a folder of its own with --work";
 
 /// The contents of source files, by their paths in the lab.
 pub(super) type Sources = BTreeMap<String, Vec<u8>>;
@@ -55,18 +59,18 @@ pub(super) struct Builder {
 }
 
 impl Builder {
-    /// Copies the lab's sources from `root` to `place`, and builds the crates that all submissions
+    /// Copies the lab's sources from `root` to `work`, and builds the crates that all submissions
     /// share unless they are there already.
     pub(super) fn prepare(
         root: &Path,
-        place: &Path,
+        work: &Path,
         limits: Limits,
         jobs: usize,
     ) -> Result<Builder, CommandError> {
-        let cannot_use = |error| cannot_use(place, &error);
-        fs::create_dir_all(place).map_err(cannot_use)?;
-        let lock = lock(place)?;
-        let sandbox = BuildSandbox::new(place.canonicalize().map_err(cannot_use)?)?;
+        let cannot_use = |error| cannot_use(work, &error);
+        fs::create_dir_all(work).map_err(cannot_use)?;
+        let lock = place::lock(work, ADVICE)?;
+        let sandbox = BuildSandbox::new(work.canonicalize().map_err(cannot_use)?)?;
         let mut tree = Tree::of_sources(root).map_err(|error| cannot_use_sources(root, &error))?;
         tree.retain(|path| !path.starts_with("course/mutants/") && !path.starts_with(".cargo/"));
         let mut lab_sources = Sources::new();
@@ -217,20 +221,6 @@ impl Builder {
     }
 }
 
-/// Locks a place until the file is closed, at the latest by the system when the process ends.
-fn lock(place: &Path) -> Result<File, CommandError> {
-    let file = File::create(place.join("lock")).map_err(|error| cannot_use(place, &error))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(CommandError::Usage(format!(
-            "another grader is at work in {}; wait until it has finished, or give this one a \
-             folder of its own with --work",
-            place.display()
-        ))),
-        Err(TryLockError::Error(error)) => Err(cannot_use(place, &error)),
-    }
-}
-
 /// Whether the file at this path comes from the submission during a build.
 fn is_submitted(path: &str) -> bool {
     DIRECTORIES
@@ -296,23 +286,4 @@ fn copy_with_times(from: &Path, to: &Path) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_place_has_one_grader_at_a_time() {
-        let place = std::env::temp_dir().join(format!("lab-grade-lock-{}", std::process::id()));
-        fs::create_dir_all(&place).unwrap();
-        let first = lock(&place).unwrap();
-        let Err(CommandError::Usage(error)) = lock(&place) else {
-            panic!("a second grader was let in");
-        };
-        assert!(error.contains("another grader") && error.contains("--work"), "{error}");
-        drop(first);
-        drop(lock(&place).unwrap());
-        fs::remove_dir_all(&place).unwrap();
-    }
 }

@@ -76,6 +76,8 @@ impl GradeArgs {
         let jobs = self.jobs.unwrap_or_else(default_jobs);
         let isolation = isolation::describe_layers(&course)?;
         writeln!(io::stdout(), "{isolation}")?;
+        // Before anything is built: what cannot be written need not be graded.
+        let _locks = if self.self_test { Vec::new() } else { self.output(&course).lock()? };
         let builder = Builder::prepare(&root, &self.work, course.limits, jobs)?;
         let grader =
             Grader { course: &course, secret: &secret, builder: &builder, jobs, isolation };

@@ -9,6 +9,7 @@
 //! | `programs` | the programs of a submission: with the student's Raft, and with the lab's |
 //! | `build` | building the lab with a submission in it |
 //! | `build_sandbox` | the cargo for these builds: what it may read and write, and its environment |
+//! | `compiler_output` | what the compiler says, without what it says about files of others |
 //! | `isolation` | which sandbox layers this machine has, and where the secret may be |
 //! | `seeds` | public and hidden seeds |
 //! | `runs` | runs of every test under every seed, each in a process of its own |
@@ -24,6 +25,7 @@
 mod build;
 mod build_sandbox;
 mod command;
+mod compiler_output;
 mod config;
 mod grader;
 mod isolation;

@@ -1,7 +1,7 @@
 //! Writes the reports: a folder for each submission, and on request Gradescope's file and the
 //! output of a GitHub step.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -9,6 +9,7 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 
 use super::points::SubmissionGrade;
 use super::report::{self, Reader};
+use crate::place;
 use lab::outcome::CommandError;
 
 pub(super) struct Output<'a> {
@@ -24,7 +25,22 @@ pub(super) struct Output<'a> {
     pub(super) to_classroom: bool,
 }
 
+/// What to do about another grader that writes its reports to the same place.
+const ADVICE: &str = "wait until it has finished, or give this one a place of its own with --out";
+/// The same for Gradescope's file.
+const FILE_ADVICE: &str = "wait until it has finished, or give this one another --gradescope";
+
 impl Output<'_> {
+    /// Keeps other graders from writing to the same places, until what is returned is dropped.
+    pub(super) fn lock(&self) -> Result<Vec<File>, CommandError> {
+        fs::create_dir_all(self.directory).map_err(|error| cannot_write(self.directory, &error))?;
+        let mut locks = vec![place::lock(self.directory, ADVICE)?];
+        if let Some(path) = self.gradescope {
+            locks.push(place::lock_file(path, FILE_ADVICE)?);
+        }
+        Ok(locks)
+    }
+
     /// Writes what Gradescope shows if the machine stops the grader before it is done.
     pub(super) fn write_unfinished(&self) -> Result<(), CommandError> {
         let Some(path) = self.gradescope else { return Ok(()) };
@@ -93,4 +109,37 @@ fn write_step_output(result: &str) -> Result<(), CommandError> {
 
 fn cannot_write(path: &Path, error: &io::Error) -> CommandError {
     CommandError::Usage(format!("cannot write {}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_place_for_reports_has_one_grader_at_a_time() {
+        let place = std::env::temp_dir().join(format!("lab-output-lock-{}", std::process::id()));
+        let (first, second) = (place.join("first"), place.join("second"));
+        let gradescope = place.join("results.json");
+        let output = |directory, gradescope| Output {
+            directory,
+            course: "",
+            student_sees: Reader::Student,
+            gradescope,
+            to_classroom: false,
+        };
+        let refused = |output: Output<'_>| match output.lock() {
+            Err(CommandError::Usage(error)) => error,
+            other => panic!("{other:?}"),
+        };
+        fs::create_dir_all(&place).unwrap();
+        let locks = output(first.as_path(), Some(gradescope.as_path())).lock().unwrap();
+        let error = refused(output(&first, None));
+        assert!(error.contains("first;") && error.contains("--out"), "{error}");
+        let error = refused(output(&second, Some(&gradescope)));
+        assert!(error.contains("results.json") && error.contains("--gradescope"), "{error}");
+        drop(output(&second, None).lock().unwrap());
+        drop(locks);
+        drop(output(&first, Some(&gradescope)).lock().unwrap());
+        fs::remove_dir_all(&place).unwrap();
+    }
 }

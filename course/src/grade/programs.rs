@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use super::build::{BuildFailure, Builder, Sources};
 use super::config::Course;
-use super::{KV, RAFT};
+use super::{KV, RAFT, compiler_output};
 use lab::outcome::CommandError;
 use lab::submit::submission::Submission;
 
@@ -75,7 +75,7 @@ fn program(
     let program = builder.program_path(name);
     let reason = match builder.build(sources, &program)? {
         Ok(()) => return Ok(Some(program)),
-        Err(BuildFailure::Compiler(output)) => output,
+        Err(BuildFailure::Compiler(output)) => compiler_output::without_other_files(&output),
         Err(BuildFailure::TimedOut) => {
             format!("it does not build within {} s", course.limits.build_seconds)
         }

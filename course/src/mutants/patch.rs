@@ -2,7 +2,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
+use lab::outcome::CommandError;
 use labraft::Property;
 
 /// What a bug breaks.
@@ -105,6 +107,29 @@ pub(super) fn read_all(directory: &Path) -> Result<Vec<Patch>, String> {
         Patch::parse(path, &fs::read_to_string(path).map_err(|error| cannot(path, error))?)
     };
     paths.iter().map(read).collect()
+}
+
+/// Runs `git apply` in a directory. The arguments come before the patch.
+pub(crate) fn git_apply(
+    directory: &Path,
+    patch: &Path,
+    arguments: &[&str],
+) -> Result<(), CommandError> {
+    let mut command = Command::new("git");
+    command.current_dir(directory).arg("apply").args(arguments).arg(patch);
+    // In a directory below a repository, git would apply the paths to the repository, and change
+    // nothing.
+    if let Some(parent) = directory.parent() {
+        command.env("GIT_CEILING_DIRECTORIES", parent);
+    }
+    let output = command.output().map_err(|error| {
+        CommandError::Usage(format!("cannot run git, which is needed: {error}"))
+    })?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let error = String::from_utf8_lossy(&output.stderr);
+    Err(CommandError::Usage(format!("{} does not apply:\n{}", patch.display(), error.trim_end())))
 }
 
 #[cfg(test)]
