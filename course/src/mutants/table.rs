@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use labraft::{Profile, Property};
 
@@ -212,13 +212,20 @@ pub(super) fn head(width: usize) -> String {
     format!("{:<width$}  profile  seeds  {:<20}  found by", "bug", "how")
 }
 
+/// A path as it can be written in the current directory.
+fn from_here(path: PathBuf) -> PathBuf {
+    let here = std::env::current_dir();
+    let below = here.ok().and_then(|here| path.strip_prefix(here).ok().map(Path::to_path_buf));
+    below.unwrap_or(path)
+}
+
 /// How to look at a failure with the program that made it.
 fn commands(program: &Program, test: &str, seed: u64, profile: Profile) -> String {
     let mut run = format!("{test} --seed {seed}");
     if profile != Profile::default() {
         run += &format!(" --profile {}", profile.name());
     }
-    let (path, out) = (program.path(), program.results(profile));
+    let (path, out) = (from_here(program.path()), from_here(program.results(profile)));
     let (path, out) = (path.display(), out.display());
     format!(
         "    replay: {path} replay {run} --out {out}\n    shrink: {path} shrink {run} --out {out}"
