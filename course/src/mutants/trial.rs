@@ -212,6 +212,8 @@ fn blocks(seeds: u64) -> impl Iterator<Item = Range<u64>> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use lab::failure_record::FailureRecord;
     use lab::records::Build;
     use labraft::{Part, Property, Run, RunReport};
@@ -260,6 +262,45 @@ mod tests {
         assert_eq!(missing(std::slice::from_ref(&first), 0..1), [b]);
         assert_eq!(missing(std::slice::from_ref(&first), 0..2), [a, b]);
         assert_eq!(missing(&[second, first], 0..2), [b]);
+    }
+
+    /// A program that makes no runs, but notes with which arguments it was started.
+    fn noting(place: &Path, results: &[RunRecord]) -> Program {
+        let program = Program::at(place.into());
+        let directory = program.results(Profile::Go);
+        fs::create_dir_all(&directory).unwrap();
+        let lines = results.iter().map(|record| serde_json::to_string(record).unwrap() + "\n");
+        fs::write(records::path(&directory), lines.collect::<String>()).unwrap();
+        // A shell, for which the command `run` is the script that it is to read.
+        std::os::unix::fs::symlink("/bin/sh", program.path()).unwrap();
+        fs::write(place.join("run"), "echo \"$*\" >> started\n").unwrap();
+        program
+    }
+
+    #[test]
+    fn a_trial_goes_on_where_the_last_one_ended() {
+        let place = std::env::temp_dir().join(format!("lab-trial-{}", std::process::id()));
+        _ = fs::remove_dir_all(&place);
+        let tests = labraft::select(SUITE, "BasicAgree2B").unwrap();
+        let plan = |seeds| Plan { stages: vec![tests.clone()], seeds, jobs: 1 };
+        let survived = |seed| record(tests[0].name, seed, Verdict::Unknown, CauseKind::Undecided);
+        let known = [survived(0), survived(1)];
+        let program = noting(&place.join("survivor"), &known);
+        let started = || fs::read_to_string(place.join("survivor/started")).unwrap_or_default();
+        let tried = try_out(&program, &plan(2), Profile::Go).unwrap().unwrap();
+        assert_eq!((tried.finding, tried.records), (Finding::Survived, known.to_vec()));
+        assert_eq!(started(), "", "everything was known");
+        try_out(&program, &plan(4), Profile::Go).unwrap().unwrap();
+        let started = started();
+        assert!(started.starts_with("BasicAgree2B --seeds 2..4 "), "{started}");
+        assert!(started.contains("--resume") && started.lines().count() == 1, "{started}");
+
+        let failed = record(tests[0].name, 1, Verdict::Failed, CauseKind::Stuck);
+        let program = noting(&place.join("found"), &[survived(0), failed]);
+        let tried = try_out(&program, &plan(20), Profile::Go).unwrap().unwrap();
+        assert!(matches!(tried.finding, Finding::Found { seeds: 2, .. }), "{:?}", tried.finding);
+        assert!(!place.join("found/started").exists(), "it was found already");
+        fs::remove_dir_all(&place).unwrap();
     }
 
     #[test]

@@ -228,6 +228,8 @@ mod tests {
         assert_eq!(found.forbidden, [""; 0]);
         let places = ["`fs` at 3:15", "`static` at 1:1", "`thread_local` at 2:1"];
         assert_eq!(found.suspicious, places.map(|place| format!("raft/src/lib.rs: {place}")));
+        let found = words("fn f() { tracing::subscriber::set_global_default(Mine(log)); }");
+        assert_eq!(found.suspicious, ["raft/src/lib.rs: `set_global_default` at 1:31"]);
     }
 
     #[test]
