@@ -10,8 +10,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The crates of the workspace.
-const CRATES: [&str; 8] =
-    ["labrpc", "labraft", "raft", "kvraft", "lab", "tests", "course", "course/graded"];
+const CRATES: [&str; 8] = [
+    "labrpc",
+    "labraft",
+    "raft",
+    "kvraft",
+    "lab",
+    "tests",
+    "course",
+    "course/graded",
+    "course/other-rafts",
+];
 
 /// Files that may name one another.
 const ALLOWED: &[&[&str]] = &[

@@ -1,0 +1,603 @@
+//! A Raft that collects commands and saves later than it changes.
+//!
+//! What a server thinks is in `State`, and what it has saved is in `State::saved`. A task saves what
+//! has changed, in a poll of its own. Whoever needs the change to be safe waits for that: a handler
+//! before it answers, a candidate before it asks for votes. Entries are sent, committed and applied
+//! only as they are saved, and the checks are shown nothing else. `start` does not save at all: its
+//! commands wait a few milliseconds for others, and are then saved and sent together.
+//!
+//! A leader does not wait for answers before it sends more, unless it is looking for the place where
+//! a follower's log departs from its own. There it uses a hint that differs from the paper's: the last
+//! entry that the follower could have in common with the leader's, so each side skips what the other
+//! side's terms rule out.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use labraft::{
+    ApplySender, EntryProbe, Env, FollowerProbe, Persister, Probe, Raft, RaftState, Role, Started,
+};
+use labrpc::sync::Notify;
+use labrpc::{Call, ClientEnd, Method, Runtime, Service};
+use serde::{Deserialize, Serialize};
+
+use crate::log::{Entry, Log, Saved};
+use crate::messages::{
+    AppendEntries, INSTALL_SNAPSHOT, InstallSnapshot, Installed, REQUEST_VOTE, RequestVote, Vote,
+};
+
+const APPEND_ENTRIES: Method<AppendEntries, Answer> = Method::new("Raft.AppendEntries");
+/// How long a command waits for others.
+const COLLECTION: Duration = Duration::from_millis(5);
+const HEARTBEAT: Duration = Duration::from_millis(105);
+const ELECTION_TIMEOUT_MIN: Duration = Duration::from_millis(320);
+const ELECTION_TIMEOUT_MAX: Duration = Duration::from_millis(620);
+/// After this time a snapshot that was not answered is sent again.
+const SNAPSHOT_AGAIN: Duration = Duration::from_millis(300);
+/// How many requests with entries may be under way to a follower, besides those of heartbeats.
+const MOST_UNDER_WAY: usize = 4;
+
+/// The answer to entries.
+#[derive(Debug, Serialize, Deserialize)]
+struct Answer {
+    term: u64,
+    outcome: Outcome,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+enum Outcome {
+    OldTerm,
+    Matches,
+    /// The logs differ before the entries. They can agree up to `index` at most, where the follower
+    /// has an entry of `term`: all of its later ones are newer than the leader's, or behind them.
+    Differs {
+        index: u64,
+        term: u64,
+    },
+}
+
+struct Server {
+    me: usize,
+    ends: Vec<ClientEnd>,
+    persister: Persister,
+    rt: Runtime,
+    state: RefCell<State>,
+    to_collect: Notify,
+    to_save: Notify,
+    to_send: Notify,
+    to_apply: Notify,
+}
+
+struct State {
+    term: u64,
+    voted_for: Option<usize>,
+    role: Role,
+    log: Log,
+    snapshot: Bytes,
+    /// What is on the disk, with the snapshot.
+    saved: Saved,
+    saved_snapshot: Bytes,
+    /// Whether the disk is behind.
+    is_unsaved: bool,
+    /// Those who wait for the next save.
+    waiting: Vec<Notify>,
+    is_collecting: bool,
+    commit_index: u64,
+    last_applied: u64,
+    election_due: Duration,
+    votes: BTreeSet<usize>,
+    followers: Vec<Follower>,
+    heartbeat_due: Duration,
+}
+
+#[derive(Clone, Default)]
+struct Follower {
+    next_index: u64,
+    match_index: u64,
+    /// Whether it is known that the logs agree before `next_index`, or assumed until the answer to
+    /// something sent since. If not, only empty requests are sent.
+    is_found: bool,
+    /// How often `next_index` was set back. What was sent before that says nothing of what is next.
+    round: u64,
+    under_way: usize,
+    snapshot_due: Duration,
+}
+
+/// A request for entries, as its answer is compared with it.
+struct Question {
+    to: usize,
+    term: u64,
+    round: u64,
+    prev: u64,
+    count: u64,
+}
+
+/// Starts a server from what it has saved.
+pub fn make(env: Env) -> Rc<dyn Raft> {
+    let Env { me, peers, persister, apply, server, rt } = env;
+    let state = persister.read_state();
+    let thought = Saved::read(&state);
+    let snapshot = persister.read_snapshot();
+    let first = thought.log.snapshot_index();
+    let state = State {
+        term: thought.term,
+        voted_for: thought.voted_for,
+        role: Role::Follower,
+        log: thought.log,
+        snapshot: snapshot.clone(),
+        saved: Saved::read(&state),
+        saved_snapshot: snapshot,
+        is_unsaved: false,
+        waiting: Vec::new(),
+        is_collecting: false,
+        commit_index: first,
+        last_applied: first,
+        election_due: Duration::ZERO,
+        votes: BTreeSet::new(),
+        followers: Vec::new(),
+        heartbeat_due: Duration::ZERO,
+    };
+    let signals = [(); 4].map(|()| Notify::new());
+    let [to_collect, to_save, to_send, to_apply] = signals;
+    let state = RefCell::new(state);
+    let ends = peers;
+    let this =
+        Rc::new(Server { me, ends, persister, rt, state, to_collect, to_save, to_send, to_apply });
+    this.move_election(&mut this.state.borrow_mut());
+    let (a, b, c) = (this.clone(), this.clone(), this.clone());
+    let service = Service::new()
+        .method(REQUEST_VOTE, move |args| a.clone().on_request_vote(args))
+        .method(APPEND_ENTRIES, move |args| b.clone().on_append(args))
+        .method(INSTALL_SNAPSHOT, move |args| c.clone().on_install(args));
+    server.add_service(service);
+    this.rt.spawn_detached("elections", this.clone().run_elections());
+    this.rt.spawn_detached("collector", this.clone().run_collector());
+    this.rt.spawn_detached("saver", this.clone().run_saver());
+    this.rt.spawn_detached("sender", this.clone().run_sender());
+    this.rt.spawn_detached("applier", this.clone().run_applier(apply));
+    this
+}
+
+impl State {
+    fn enter(&mut self, term: u64) {
+        if term > self.term {
+            self.term = term;
+            self.voted_for = None;
+            self.role = Role::Follower;
+            self.is_unsaved = true;
+        }
+    }
+
+    fn leads_in(&self, term: u64) -> bool {
+        self.role == Role::Leader && self.term == term
+    }
+
+    /// Commits what a majority has saved, if its last entry is of this term (5.4.2).
+    fn commit(&mut self, me: usize) {
+        let mut has: Vec<u64> = self.followers.iter().map(|f| f.match_index).collect();
+        has[me] = self.saved.log.last_index();
+        has.sort_unstable_by(|a, b| b.cmp(a));
+        let index = has[has.len() / 2];
+        if self.saved.log.term_at(index) == Some(self.term) {
+            self.commit_index = self.commit_index.max(index);
+        }
+    }
+}
+
+/// Of this log, the last entry up to `index` whose term is at most `term`: its index and its term.
+/// `None` if it would be in the snapshot.
+fn last_up_to(log: &Log, index: u64, term: u64) -> Option<(u64, u64)> {
+    let terms = (log.snapshot_index()..=index).rev().filter_map(|i| Some((i, log.term_at(i)?)));
+    terms.into_iter().find(|&(_, t)| t <= term)
+}
+
+impl Server {
+    async fn run_collector(self: Rc<Self>) {
+        loop {
+            self.to_collect.notified().await;
+            self.rt.sleep(COLLECTION).await;
+            self.state.borrow_mut().is_collecting = false;
+            self.to_save.notify();
+        }
+    }
+
+    async fn run_saver(self: Rc<Self>) {
+        loop {
+            self.to_save.notified().await;
+            self.save();
+        }
+    }
+
+    fn save(&self) {
+        let state = &mut *self.state.borrow_mut();
+        if !state.is_unsaved {
+            return;
+        }
+        state.is_unsaved = false;
+        state.saved.term = state.term;
+        state.saved.voted_for = state.voted_for;
+        state.saved.log.copy(&state.log);
+        state.saved_snapshot = state.snapshot.clone();
+        let saved = state.saved.log.saved_with(state.term, state.voted_for);
+        self.persister.save(saved, state.snapshot.clone());
+        state.commit_index = state.commit_index.max(state.saved.log.snapshot_index());
+        state.waiting.drain(..).for_each(|waiting| waiting.notify());
+        self.to_send.notify();
+        self.to_apply.notify();
+    }
+
+    /// Waits until everything that has changed by now is saved.
+    async fn saved(&self) {
+        let signal = Notify::new();
+        {
+            let state = &mut *self.state.borrow_mut();
+            if !state.is_unsaved {
+                return;
+            }
+            state.waiting.push(signal.clone());
+        }
+        self.to_save.notify();
+        signal.notified().await;
+    }
+
+    fn move_election(&self, state: &mut State) {
+        let span = self.rt.dice().span(ELECTION_TIMEOUT_MIN, ELECTION_TIMEOUT_MAX);
+        state.election_due = self.rt.now() + span;
+    }
+
+    async fn run_elections(self: Rc<Self>) {
+        loop {
+            let due = self.state.borrow().election_due;
+            self.rt.sleep_until(due).await;
+            let args = self.stand();
+            if let Some(args) = args {
+                self.saved().await;
+                self.ask_for_votes(&args);
+            }
+        }
+    }
+
+    /// Becomes a candidate, if it is time. Returns what to ask once that is saved.
+    fn stand(&self) -> Option<RequestVote> {
+        let state = &mut *self.state.borrow_mut();
+        if self.rt.now() < state.election_due {
+            return None;
+        }
+        self.move_election(state);
+        if state.role == Role::Leader {
+            return None;
+        }
+        state.enter(state.term + 1);
+        state.voted_for = Some(self.me);
+        state.role = Role::Candidate;
+        state.votes = BTreeSet::from([self.me]);
+        Some(RequestVote {
+            term: state.term,
+            candidate: self.me,
+            last_log_index: state.log.last_index(),
+            last_log_term: state.log.last_term(),
+        })
+    }
+
+    fn ask_for_votes(self: &Rc<Self>, args: &RequestVote) {
+        let state = self.state.borrow();
+        if state.term != args.term || state.role != Role::Candidate {
+            return;
+        }
+        for to in (0..self.ends.len()).filter(|&to| to != self.me) {
+            let call = self.ends[to].call(REQUEST_VOTE, args);
+            self.rt.spawn_detached("ask for a vote", self.clone().await_vote(to, args.term, call));
+        }
+    }
+
+    async fn await_vote(self: Rc<Self>, from: usize, asked_in: u64, call: Call<Vote>) {
+        let Some(vote) = call.await else { return };
+        let state = &mut *self.state.borrow_mut();
+        self.see(state, vote.term);
+        if state.term != asked_in || state.role != Role::Candidate || !vote.granted {
+            return;
+        }
+        state.votes.insert(from);
+        if state.votes.len() > self.ends.len() / 2 {
+            state.role = Role::Leader;
+            let next_index = state.log.last_index() + 1;
+            state.followers = vec![Follower { next_index, ..Follower::default() }; self.ends.len()];
+            state.heartbeat_due = self.rt.now();
+            self.to_send.notify();
+        }
+    }
+
+    /// Takes over a newer term from an answer. Nothing waits for the save.
+    fn see(&self, state: &mut State, term: u64) {
+        state.enter(term);
+        if state.is_unsaved && !state.is_collecting {
+            self.to_save.notify();
+        }
+    }
+
+    async fn on_request_vote(self: Rc<Self>, args: RequestVote) -> Vote {
+        let vote = {
+            let state = &mut *self.state.borrow_mut();
+            state.enter(args.term);
+            let granted = args.term == state.term
+                && state.voted_for.is_none_or(|other| other == args.candidate)
+                && state.log.is_covered_by(args.last_log_term, args.last_log_index);
+            if granted {
+                state.is_unsaved |= state.voted_for.is_none();
+                state.voted_for = Some(args.candidate);
+                self.move_election(state);
+            }
+            Vote { term: state.term, granted }
+        };
+        self.saved().await;
+        vote
+    }
+
+    /// A leader has spoken. Returns whether its term is the current one.
+    fn hear_leader(&self, state: &mut State, term: u64) -> bool {
+        state.enter(term);
+        if term == state.term {
+            state.role = Role::Follower;
+            self.move_election(state);
+        }
+        term == state.term
+    }
+
+    async fn on_append(self: Rc<Self>, args: AppendEntries) -> Answer {
+        let (prev, leader_commit) = (args.prev_log_index, args.leader_commit);
+        let confirmed = prev + args.entries.len() as u64;
+        let answer = self.append(args);
+        self.saved().await;
+        if matches!(answer.outcome, Outcome::Matches) {
+            let state = &mut *self.state.borrow_mut();
+            state.commit_index = state.commit_index.max(leader_commit.min(confirmed));
+            self.to_apply.notify();
+        }
+        answer
+    }
+
+    fn append(&self, args: AppendEntries) -> Answer {
+        let state = &mut *self.state.borrow_mut();
+        let is_current = self.hear_leader(state, args.term);
+        let term = state.term;
+        if !is_current {
+            return Answer { term, outcome: Outcome::OldTerm };
+        }
+        let (prev, prev_term) = (args.prev_log_index, args.prev_log_term);
+        let log = &mut state.log;
+        if prev >= log.snapshot_index() && log.term_at(prev) != Some(prev_term) {
+            let hint = last_up_to(log, prev.min(log.last_index()), prev_term);
+            let (index, term_there) = hint.expect("a snapshot is older than a leader's entries");
+            return Answer { term, outcome: Outcome::Differs { index, term: term_there } };
+        }
+        state.is_unsaved |= log.merge(prev, args.entries);
+        Answer { term, outcome: Outcome::Matches }
+    }
+
+    async fn on_install(self: Rc<Self>, args: InstallSnapshot) -> Installed {
+        let term = {
+            let state = &mut *self.state.borrow_mut();
+            let known = state.commit_index.max(state.log.snapshot_index());
+            if self.hear_leader(state, args.term) && args.last_index > known {
+                state.log.start_after(args.last_index, args.last_term);
+                state.snapshot = args.snapshot;
+                state.is_unsaved = true;
+            }
+            state.term
+        };
+        self.saved().await;
+        Installed { term }
+    }
+
+    async fn run_sender(self: Rc<Self>) {
+        loop {
+            let (leads, due) = {
+                let state = self.state.borrow();
+                (state.role == Role::Leader, state.heartbeat_due)
+            };
+            if leads {
+                let span = due.saturating_sub(self.rt.now());
+                self.rt.timeout(span, self.to_send.notified()).await;
+            } else {
+                self.to_send.notified().await;
+            }
+            let state = &mut *self.state.borrow_mut();
+            if state.role == Role::Leader {
+                self.send_what_is_due(state);
+            }
+        }
+    }
+
+    fn send_what_is_due(self: &Rc<Self>, state: &mut State) {
+        let is_heartbeat = self.rt.now() >= state.heartbeat_due;
+        if is_heartbeat {
+            state.heartbeat_due = self.rt.now() + HEARTBEAT;
+        }
+        for to in (0..self.ends.len()).filter(|&to| to != self.me) {
+            let follower = &state.followers[to];
+            let has_more = follower.next_index <= state.saved.log.last_index();
+            let may_send = follower.is_found && follower.under_way < MOST_UNDER_WAY;
+            if is_heartbeat || (has_more && may_send) {
+                self.send(state, to);
+            }
+        }
+    }
+
+    /// Sends a follower what comes next: entries, or the snapshot if they are gone.
+    fn send(self: &Rc<Self>, state: &mut State, to: usize) {
+        let State { saved, saved_snapshot, followers, term, commit_index, .. } = state;
+        let (term, log, follower) = (*term, &saved.log, &mut followers[to]);
+        let is_gone = follower.next_index <= log.snapshot_index();
+        if is_gone && self.rt.now() >= follower.snapshot_due {
+            follower.snapshot_due = self.rt.now() + SNAPSHOT_AGAIN;
+            let (last_index, last_term) = (log.snapshot_index(), log.snapshot_term());
+            let snapshot = saved_snapshot.clone();
+            let args = InstallSnapshot { term, last_index, last_term, snapshot };
+            let call = self.ends[to].call(INSTALL_SNAPSHOT, &args);
+            let answer = self.clone().await_installed(to, term, last_index, call);
+            return self.rt.spawn_detached("send a snapshot", answer);
+        }
+        let prev = if is_gone { log.snapshot_index() } else { follower.next_index - 1 };
+        let may_send = follower.is_found && !is_gone;
+        let entries = if may_send { log.from(prev + 1).to_vec() } else { Vec::new() };
+        let count = entries.len() as u64;
+        follower.under_way += usize::from(count > 0);
+        follower.next_index += count;
+        let args = AppendEntries {
+            term,
+            prev_log_index: prev,
+            prev_log_term: log.term_at(prev).expect("the log reaches back to next_index"),
+            entries,
+            leader_commit: *commit_index,
+        };
+        let call = self.ends[to].call(APPEND_ENTRIES, &args);
+        let question = Question { to, term, round: follower.round, prev, count };
+        self.rt.spawn_detached("send entries", self.clone().await_answer(question, call));
+    }
+
+    async fn await_answer(self: Rc<Self>, question: Question, call: Call<Answer>) {
+        let answer = call.await;
+        let state = &mut *self.state.borrow_mut();
+        self.see(state, answer.as_ref().map_or(0, |answer| answer.term));
+        if !state.leads_in(question.term) {
+            return;
+        }
+        let Question { to, prev, count, .. } = question;
+        let follower = &mut state.followers[to];
+        let is_recent = follower.round == question.round;
+        follower.under_way -= usize::from(is_recent && count > 0);
+        match answer.map(|answer| answer.outcome) {
+            Some(Outcome::Matches) => self.confirm(state, to, prev + count),
+            Some(Outcome::Differs { index, term }) if is_recent => {
+                // Where the leader's log has been discarded, only the snapshot will do.
+                let common = last_up_to(&state.saved.log, index, term);
+                let next_index = common.map_or(1, |(index, _)| index + 1).min(prev.max(1));
+                follower.set_back(next_index);
+                follower.is_found = false;
+                self.send(state, to);
+            }
+            // The entries may be lost. They are sent again with the next heartbeat.
+            None if is_recent && count > 0 => follower.set_back(prev + 1),
+            _ => {}
+        }
+    }
+
+    async fn await_installed(
+        self: Rc<Self>,
+        to: usize,
+        term: u64,
+        last_index: u64,
+        call: Call<Installed>,
+    ) {
+        let Some(answer) = call.await else { return };
+        let state = &mut *self.state.borrow_mut();
+        self.see(state, answer.term);
+        if state.leads_in(term) {
+            self.confirm(state, to, last_index);
+        }
+    }
+
+    /// A follower has saved everything up to an index.
+    fn confirm(&self, state: &mut State, from: usize, index: u64) {
+        let follower = &mut state.followers[from];
+        follower.match_index = follower.match_index.max(index);
+        follower.is_found |= index + 1 >= follower.next_index;
+        follower.next_index = follower.next_index.max(index + 1);
+        state.commit(self.me);
+        self.to_apply.notify();
+        self.to_send.notify();
+    }
+
+    async fn run_applier(self: Rc<Self>, mut apply: ApplySender) {
+        loop {
+            let next = {
+                let State { saved, saved_snapshot, last_applied, commit_index, .. } =
+                    &mut *self.state.borrow_mut();
+                saved.log.next_message(last_applied, *commit_index, saved_snapshot)
+            };
+            match next {
+                Some(message) => drop(apply.send(message).await),
+                None => self.to_apply.notified().await,
+            }
+        }
+    }
+}
+
+impl Follower {
+    fn set_back(&mut self, next_index: u64) {
+        self.next_index = self.next_index.min(next_index).max(self.match_index + 1);
+        self.round += 1;
+        self.under_way = 0;
+    }
+}
+
+impl Raft for Server {
+    fn start(&self, command: Bytes) -> Option<Started> {
+        let state = &mut *self.state.borrow_mut();
+        if state.role != Role::Leader {
+            return None;
+        }
+        let term = state.term;
+        state.log.push(Entry { term, command });
+        state.is_unsaved = true;
+        if !state.is_collecting {
+            state.is_collecting = true;
+            self.to_collect.notify();
+        }
+        Some(Started { index: state.log.last_index(), term })
+    }
+
+    fn state(&self) -> RaftState {
+        let state = self.state.borrow();
+        RaftState { term: state.term, is_leader: state.role == Role::Leader }
+    }
+
+    fn snapshot(&self, index: u64, snapshot: Bytes) {
+        let state = &mut *self.state.borrow_mut();
+        if index <= state.log.snapshot_index() || index > state.last_applied {
+            return;
+        }
+        let term = state.log.term_at(index).expect("the log has what was applied");
+        state.log.start_after(index, term);
+        state.snapshot = snapshot;
+        state.is_unsaved = true;
+        self.to_save.notify();
+    }
+
+    fn kill(&self) {}
+
+    /// Shows what is saved. Until a newer term is, this server has no part in the old one.
+    fn probe(&self) -> Option<Probe> {
+        let state = self.state.borrow();
+        let State { saved, .. } = &*state;
+        let role = if state.term == saved.term { state.role } else { Role::Follower };
+        let followers = if role == Role::Leader { &state.followers[..] } else { &[] };
+        let last_index = saved.log.last_index();
+        let shown = |(i, f): (usize, &Follower)| match i == self.me {
+            true => FollowerProbe { next_index: last_index + 1, match_index: last_index },
+            false => FollowerProbe { next_index: f.next_index, match_index: f.match_index },
+        };
+        Some(Probe {
+            term: saved.term,
+            role,
+            voted_for: saved.voted_for,
+            first_index: saved.log.first_index(),
+            last_index,
+            commit_index: state.commit_index,
+            last_applied: state.last_applied,
+            lowest_written: saved.log.take_lowest_written(),
+            followers: followers.iter().enumerate().map(shown).collect(),
+        })
+    }
+
+    fn entry(&self, index: u64) -> Option<EntryProbe> {
+        self.state.borrow().saved.log.shown(index)
+    }
+
+    fn snapshot_term(&self) -> Option<u64> {
+        self.state.borrow().saved.log.shown_snapshot_term()
+    }
+}

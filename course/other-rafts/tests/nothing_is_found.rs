@@ -1,0 +1,35 @@
+//! The lab finds nothing in the three Rafts: all tests of lab 2 and one of lab 3, and a scenario, on
+//! a few seeds each. Use `cargo run --release -p other-rafts -- run` for more.
+
+use labraft::{Implementation, Part, Test, run_test};
+use labrpc::RunSpec;
+use libtest_mimic::{Arguments, Failed, Trial};
+
+const SEEDS: u64 = 2;
+/// Tests besides those of lab 2.
+const OTHERS: [&str; 2] = ["SnapshotUnreliableRecover3B", "ChaosRaft"];
+
+fn main() {
+    let is_chosen = |test: &Test| {
+        let is_lab_2 = test.part != Part::Beyond && !test.part.is_kv();
+        is_lab_2 || OTHERS.contains(&test.name)
+    };
+    let tests: Vec<&'static Test> = tests::SUITE.iter().filter(|test| is_chosen(test)).collect();
+    let trials = other_rafts::ALL.into_iter().flat_map(|raft| {
+        let name = |test: &Test| format!("{}::{}", raft.name, test.name);
+        tests.iter().map(move |&test| Trial::test(name(test), move || run(raft, test)))
+    });
+    let trials: Vec<Trial> = trials.collect();
+    assert!(OTHERS.iter().all(|name| tests.iter().any(|test| test.name == *name)));
+    libtest_mimic::run(&Arguments::from_args(), trials).exit();
+}
+
+fn run(raft: Implementation, test: &'static Test) -> Result<(), Failed> {
+    for seed in 0..SEEDS {
+        if let Err(failure) = run_test(test, raft, RunSpec::seed(seed), false).result {
+            let details = failure.details().join("\n");
+            return Err(Failed::from(format!("{failure}\nseed {seed}\n{details}")));
+        }
+    }
+    Ok(())
+}
