@@ -15,11 +15,12 @@ fn main() {
         is_lab_2 || OTHERS.contains(&test.name)
     };
     let tests: Vec<&'static Test> = tests::SUITE.iter().filter(|test| is_chosen(test)).collect();
-    let trials = other_rafts::ALL.into_iter().flat_map(|raft| {
-        let name = |test: &Test| format!("{}::{}", raft.name, test.name);
-        tests.iter().map(move |&test| Trial::test(name(test), move || run(raft, test)))
-    });
-    let trials: Vec<Trial> = trials.collect();
+    let mut trials = Vec::new();
+    for raft in other_rafts::ALL {
+        trials.extend(tests.iter().map(|&test| {
+            Trial::test(format!("{}::{}", raft.name, test.name), move || run(raft, test))
+        }));
+    }
     assert!(OTHERS.iter().all(|name| tests.iter().any(|test| test.name == *name)));
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }
