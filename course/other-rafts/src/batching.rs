@@ -419,7 +419,9 @@ impl Server {
         for to in (0..self.ends.len()).filter(|&to| to != self.me) {
             let follower = &state.followers[to];
             let has_more = follower.next_index <= state.saved.log.last_index();
-            let may_send = follower.is_found && follower.under_way < MOST_UNDER_WAY;
+            let may_send = follower.is_found
+                && follower.under_way < MOST_UNDER_WAY
+                && !follower.awaits_snapshot(&state.saved.log, self.rt.now());
             if is_heartbeat || (has_more && may_send) {
                 self.send(state, to);
             }
@@ -477,7 +479,9 @@ impl Server {
                 let next_index = common.map_or(1, |(index, _)| index + 1).min(prev.max(1));
                 follower.set_back(next_index);
                 follower.is_found = false;
-                self.send(state, to);
+                if !follower.awaits_snapshot(&state.saved.log, self.rt.now()) {
+                    self.send(state, to);
+                }
             }
             // The entries may be lost. They are sent again with the next heartbeat.
             None if is_recent && count > 0 => follower.set_back(prev + 1),
@@ -527,6 +531,11 @@ impl Server {
 }
 
 impl Follower {
+    /// Whether the snapshot that it needs is on its way. Until it is sent again, only heartbeats are.
+    fn awaits_snapshot(&self, log: &Log, now: Duration) -> bool {
+        self.next_index <= log.snapshot_index() && now < self.snapshot_due
+    }
+
     fn set_back(&mut self, next_index: u64) {
         self.next_index = self.next_index.min(next_index).max(self.match_index + 1);
         self.round += 1;

@@ -302,7 +302,10 @@ impl Peer {
         for to in self.others() {
             let follower = &state.followers[to];
             let has_more = follower.next_index <= state.log.last_index();
-            if is_heartbeat || (has_more && follower.awaited.is_none()) {
+            // Nothing but heartbeats until the snapshot is sent again.
+            let must_wait = follower.next_index <= state.log.snapshot_index()
+                && self.rt.now() < follower.snapshot_due;
+            if is_heartbeat || (has_more && follower.awaited.is_none() && !must_wait) {
                 self.send(state, to);
             }
         }
