@@ -29,7 +29,7 @@ use crate::messages::{
     AppendEntries, INSTALL_SNAPSHOT, InstallSnapshot, Installed, REQUEST_VOTE, RequestVote, Vote,
 };
 
-const APPEND_ENTRIES: Method<AppendEntries, Answer> = Method::new("Raft.AppendEntries");
+pub(crate) const APPEND_ENTRIES: Method<AppendEntries, Answer> = Method::new("Raft.AppendEntries");
 /// How long a command waits for others.
 const COLLECTION: Duration = Duration::from_millis(5);
 const HEARTBEAT: Duration = Duration::from_millis(105);
@@ -42,13 +42,13 @@ const MOST_UNDER_WAY: usize = 4;
 
 /// The answer to entries.
 #[derive(Debug, Serialize, Deserialize)]
-struct Answer {
-    term: u64,
-    outcome: Outcome,
+pub(crate) struct Answer {
+    pub(crate) term: u64,
+    pub(crate) outcome: Outcome,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-enum Outcome {
+pub(crate) enum Outcome {
     OldTerm,
     Matches,
     /// The logs differ before the entries. They can agree up to `index` at most, where the follower
@@ -437,7 +437,7 @@ impl Server {
             follower.snapshot_due = self.rt.now() + SNAPSHOT_AGAIN;
             let (last_index, last_term) = (log.snapshot_index(), log.snapshot_term());
             let snapshot = saved_snapshot.clone();
-            let args = InstallSnapshot { term, last_index, last_term, snapshot };
+            let args = InstallSnapshot { term, leader: self.me, last_index, last_term, snapshot };
             let call = self.ends[to].call(INSTALL_SNAPSHOT, &args);
             let answer = self.clone().await_installed(to, term, last_index, call);
             return self.rt.spawn_detached("send a snapshot", answer);
@@ -450,6 +450,7 @@ impl Server {
         follower.next_index += count;
         let args = AppendEntries {
             term,
+            leader: self.me,
             prev_log_index: prev,
             prev_log_term: log.term_at(prev).expect("the log reaches back to next_index"),
             entries,

@@ -33,6 +33,7 @@ pub(crate) struct Vote {
 pub(crate) struct AppendEntries {
     /// The leader's term.
     pub(crate) term: u64,
+    pub(crate) leader: usize,
     /// The entry before the first of `entries`.
     pub(crate) prev_log_index: u64,
     pub(crate) prev_log_term: u64,
@@ -57,6 +58,7 @@ pub(crate) struct Appended {
 pub(crate) struct InstallSnapshot {
     /// The leader's term.
     pub(crate) term: u64,
+    pub(crate) leader: usize,
     /// The last entry that the snapshot covers.
     pub(crate) last_index: u64,
     pub(crate) last_term: u64,

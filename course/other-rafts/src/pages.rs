@@ -322,7 +322,7 @@ impl Peer {
             follower.awaited = Some(*requests);
             let (last_index, last_term) = (log.snapshot_index(), log.snapshot_term());
             let snapshot = state.snapshot.clone();
-            let args = InstallSnapshot { term, last_index, last_term, snapshot };
+            let args = InstallSnapshot { term, leader: self.me, last_index, last_term, snapshot };
             let call = self.peers[to].call(INSTALL_SNAPSHOT, &args);
             let answer = self.clone().await_installed(to, *requests, term, last_index, call);
             self.rt.spawn_detached("send a snapshot", answer);
@@ -337,6 +337,7 @@ impl Peer {
         let confirms = prev + entries.len() as u64;
         let args = AppendEntries {
             term,
+            leader: self.me,
             prev_log_index: prev,
             prev_log_term: log.term_at(prev).expect("the log reaches back to next_index"),
             entries,

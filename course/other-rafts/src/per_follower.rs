@@ -132,11 +132,11 @@ impl Core {
                 last_log_index: self.log.last_index(),
                 last_log_term: self.log.last_term(),
             }),
-            Part::Leader(progress) => self.step_of_leader(&progress[to], now),
+            Part::Leader(progress) => self.step_of_leader(me, &progress[to], now),
         }
     }
 
-    fn step_of_leader(&self, follower: &Progress, now: Duration) -> Step {
+    fn step_of_leader(&self, me: usize, follower: &Progress, now: Duration) -> Step {
         let log = &self.log;
         if now < follower.due && follower.next_index > log.last_index() {
             return Step::WaitUntil(follower.due);
@@ -145,6 +145,7 @@ impl Core {
         let Some(prev_log_term) = log.term_at(prev) else {
             return Step::Install(InstallSnapshot {
                 term: self.term,
+                leader: me,
                 last_index: log.snapshot_index(),
                 last_term: log.snapshot_term(),
                 snapshot: self.snapshot.clone(),
@@ -152,6 +153,7 @@ impl Core {
         };
         Step::Append(AppendEntries {
             term: self.term,
+            leader: me,
             prev_log_index: prev,
             prev_log_term,
             entries: log.from(follower.next_index).to_vec(),
@@ -251,8 +253,8 @@ impl Server {
         args: &Args,
     ) -> Option<Reply>
     where
-        Args: Serialize + std::fmt::Debug,
-        Reply: DeserializeOwned,
+        Args: Serialize + std::fmt::Debug + 'static,
+        Reply: DeserializeOwned + 'static,
     {
         let asked_at = self.rt.now();
         let answer = self.rt.timeout(PATIENCE, self.ends[to].call(method, args)).await.flatten();
