@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The crates of the workspace.
-const CRATES: [&str; 8] = [
+const CRATES: [&str; 9] = [
     "labrpc",
     "labraft",
     "raft",

@@ -98,6 +98,16 @@ impl RaftMessage {
         }
     }
 
+    /// Whether it answers a request.
+    pub(crate) const fn is_answer(&self) -> bool {
+        matches!(
+            self,
+            RaftMessage::RequestVoteReply { .. }
+                | RaftMessage::AppendEntriesReply { .. }
+                | RaftMessage::InstallSnapshotReply { .. }
+        )
+    }
+
     /// The term that it carries; of several, the highest. A receiver whose term is lower moves to it (figure 2, rules for all
     /// servers).
     pub fn term(&self) -> u64 {

@@ -11,6 +11,8 @@
 //! entry that the follower could have in common with the leader's, so each side skips what the other
 //! side's terms rule out.
 
+mod leader;
+
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -21,35 +23,30 @@ use labraft::{
     ApplySender, EntryProbe, Env, FollowerProbe, Persister, Probe, Raft, RaftState, Role, Started,
 };
 use labrpc::sync::Notify;
-use labrpc::{Call, ClientEnd, Content, Method, Runtime, Service};
+use labrpc::{Call, ClientEnd, Method, Runtime, Service};
 use serde::{Deserialize, Serialize};
 
+use self::leader::Follower;
 use crate::log::{Entry, Log, Saved};
 use crate::messages::{
-    self, AppendEntries, INSTALL_SNAPSHOT, InstallSnapshot, Installed, REQUEST_VOTE, RequestVote,
-    Vote,
+    AppendEntries, INSTALL_SNAPSHOT, InstallSnapshot, Installed, REQUEST_VOTE, RequestVote, Vote,
 };
 
-const APPEND_ENTRIES: Method<AppendEntries, Answer> = Method::new("Raft.AppendEntries");
+pub(crate) const APPEND_ENTRIES: Method<AppendEntries, Answer> = Method::new("Raft.AppendEntries");
 /// How long a command waits for others.
 const COLLECTION: Duration = Duration::from_millis(5);
-const HEARTBEAT: Duration = Duration::from_millis(105);
 const ELECTION_TIMEOUT_MIN: Duration = Duration::from_millis(320);
 const ELECTION_TIMEOUT_MAX: Duration = Duration::from_millis(620);
-/// After this time a snapshot that was not answered is sent again.
-const SNAPSHOT_AGAIN: Duration = Duration::from_millis(300);
-/// How many requests with entries may be under way to a follower, besides those of heartbeats.
-const MOST_UNDER_WAY: usize = 4;
 
 /// The answer to entries.
 #[derive(Debug, Serialize, Deserialize)]
-struct Answer {
-    term: u64,
-    outcome: Outcome,
+pub(crate) struct Answer {
+    pub(crate) term: u64,
+    pub(crate) outcome: Outcome,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-enum Outcome {
+pub(crate) enum Outcome {
     OldTerm,
     Matches,
     /// The logs differ before the entries. They can agree up to `index` at most, where the follower
@@ -92,28 +89,6 @@ struct State {
     votes: BTreeSet<usize>,
     followers: Vec<Follower>,
     heartbeat_due: Duration,
-}
-
-#[derive(Clone, Default)]
-struct Follower {
-    next_index: u64,
-    match_index: u64,
-    /// Whether it is known that the logs agree before `next_index`, or assumed until the answer to
-    /// something sent since. If not, only empty requests are sent.
-    is_found: bool,
-    /// How often `next_index` was set back. What was sent before that says nothing of what is next.
-    round: u64,
-    under_way: usize,
-    snapshot_due: Duration,
-}
-
-/// A request for entries, as its answer is compared with it.
-struct Question {
-    to: usize,
-    term: u64,
-    round: u64,
-    prev: u64,
-    count: u64,
 }
 
 /// Starts a server from what it has saved.
@@ -393,129 +368,6 @@ impl Server {
         Installed { term }
     }
 
-    async fn run_sender(self: Rc<Self>) {
-        loop {
-            let (leads, due) = {
-                let state = self.state.borrow();
-                (state.role == Role::Leader, state.heartbeat_due)
-            };
-            if leads {
-                let span = due.saturating_sub(self.rt.now());
-                self.rt.timeout(span, self.to_send.notified()).await;
-            } else {
-                self.to_send.notified().await;
-            }
-            let state = &mut *self.state.borrow_mut();
-            if state.role == Role::Leader {
-                self.send_what_is_due(state);
-            }
-        }
-    }
-
-    fn send_what_is_due(self: &Rc<Self>, state: &mut State) {
-        let is_heartbeat = self.rt.now() >= state.heartbeat_due;
-        if is_heartbeat {
-            state.heartbeat_due = self.rt.now() + HEARTBEAT;
-        }
-        for to in (0..self.ends.len()).filter(|&to| to != self.me) {
-            let follower = &state.followers[to];
-            let has_more = follower.next_index <= state.saved.log.last_index();
-            let may_send = follower.is_found
-                && follower.under_way < MOST_UNDER_WAY
-                && !follower.awaits_snapshot(&state.saved.log, self.rt.now());
-            if is_heartbeat || (has_more && may_send) {
-                self.send(state, to);
-            }
-        }
-    }
-
-    /// Sends a follower what comes next: entries, or the snapshot if they are gone.
-    fn send(self: &Rc<Self>, state: &mut State, to: usize) {
-        let State { saved, saved_snapshot, followers, term, commit_index, .. } = state;
-        let (term, log, follower) = (*term, &saved.log, &mut followers[to]);
-        let is_gone = follower.next_index <= log.snapshot_index();
-        if is_gone && self.rt.now() >= follower.snapshot_due {
-            follower.snapshot_due = self.rt.now() + SNAPSHOT_AGAIN;
-            let (last_index, last_term) = (log.snapshot_index(), log.snapshot_term());
-            let snapshot = saved_snapshot.clone();
-            let args = InstallSnapshot { term, last_index, last_term, snapshot };
-            let call = self.ends[to].call(INSTALL_SNAPSHOT, &args);
-            let answer = self.clone().await_installed(to, term, last_index, call);
-            return self.rt.spawn_detached("send a snapshot", answer);
-        }
-        let prev = if is_gone { log.snapshot_index() } else { follower.next_index - 1 };
-        let may_send = follower.is_found && !is_gone;
-        let entries = if may_send { log.from(prev + 1).to_vec() } else { Vec::new() };
-        let count = entries.len() as u64;
-        follower.under_way += usize::from(count > 0);
-        follower.next_index += count;
-        let args = AppendEntries {
-            term,
-            prev_log_index: prev,
-            prev_log_term: log.term_at(prev).expect("the log reaches back to next_index"),
-            entries,
-            leader_commit: *commit_index,
-        };
-        let call = self.ends[to].call(APPEND_ENTRIES, &args);
-        let question = Question { to, term, round: follower.round, prev, count };
-        self.rt.spawn_detached("send entries", self.clone().await_answer(question, call));
-    }
-
-    async fn await_answer(self: Rc<Self>, question: Question, call: Call<Answer>) {
-        let answer = call.await;
-        let state = &mut *self.state.borrow_mut();
-        self.see(state, answer.as_ref().map_or(0, |answer| answer.term));
-        if !state.leads_in(question.term) {
-            return;
-        }
-        let Question { to, prev, count, .. } = question;
-        let follower = &mut state.followers[to];
-        let is_recent = follower.round == question.round;
-        follower.under_way -= usize::from(is_recent && count > 0);
-        match answer.map(|answer| answer.outcome) {
-            Some(Outcome::Matches) => self.confirm(state, to, prev + count),
-            Some(Outcome::Differs { index, term }) if is_recent => {
-                // Where the leader's log has been discarded, only the snapshot will do.
-                let common = last_up_to(&state.saved.log, index, term);
-                let next_index = common.map_or(1, |(index, _)| index + 1).min(prev.max(1));
-                follower.set_back(next_index);
-                follower.is_found = false;
-                if !follower.awaits_snapshot(&state.saved.log, self.rt.now()) {
-                    self.send(state, to);
-                }
-            }
-            // The entries may be lost. They are sent again with the next heartbeat.
-            None if is_recent && count > 0 => follower.set_back(prev + 1),
-            _ => {}
-        }
-    }
-
-    async fn await_installed(
-        self: Rc<Self>,
-        to: usize,
-        term: u64,
-        last_index: u64,
-        call: Call<Installed>,
-    ) {
-        let Some(answer) = call.await else { return };
-        let state = &mut *self.state.borrow_mut();
-        self.see(state, answer.term);
-        if state.leads_in(term) {
-            self.confirm(state, to, last_index);
-        }
-    }
-
-    /// A follower has saved everything up to an index.
-    fn confirm(&self, state: &mut State, from: usize, index: u64) {
-        let follower = &mut state.followers[from];
-        follower.match_index = follower.match_index.max(index);
-        follower.is_found |= index + 1 >= follower.next_index;
-        follower.next_index = follower.next_index.max(index + 1);
-        state.commit(self.me);
-        self.to_apply.notify();
-        self.to_send.notify();
-    }
-
     async fn run_applier(self: Rc<Self>, mut apply: ApplySender) {
         loop {
             let next = {
@@ -528,19 +380,6 @@ impl Server {
                 None => self.to_apply.notified().await,
             }
         }
-    }
-}
-
-impl Follower {
-    /// Whether the snapshot that it needs is on its way. Until it is sent again, only heartbeats are.
-    fn awaits_snapshot(&self, log: &Log, now: Duration) -> bool {
-        self.next_index <= log.snapshot_index() && now < self.snapshot_due
-    }
-
-    fn set_back(&mut self, next_index: u64) {
-        self.next_index = self.next_index.min(next_index).max(self.match_index + 1);
-        self.round += 1;
-        self.under_way = 0;
     }
 }
 
@@ -610,11 +449,4 @@ impl Raft for Server {
     fn snapshot_term(&self) -> Option<u64> {
         self.state.borrow().saved.log.shown_snapshot_term()
     }
-}
-
-/// What the messages say, for the rules of figure 2: the paper's, but for the answer to entries.
-pub(crate) fn describe(content: Content<'_>) -> Option<RaftMessage> {
-    let Some(answer) = content.reply(APPEND_ENTRIES) else { return messages::describe(content) };
-    let success = matches!(answer.outcome, Outcome::Matches);
-    Some(RaftMessage::AppendEntriesReply { term: answer.term, success, match_index: None })
 }

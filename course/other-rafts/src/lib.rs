@@ -16,6 +16,7 @@
 use labraft::Implementation;
 
 pub mod batching;
+mod describe;
 mod log;
 mod messages;
 pub mod pages;
@@ -23,7 +24,7 @@ pub mod per_follower;
 
 /// The three, by the names that `--implementation` knows. The first is the default.
 pub const ALL: [Implementation; 3] = [
-    Implementation::new("pages", pages::make).with_messages(messages::describe),
-    Implementation::new("per-follower", per_follower::make).with_messages(messages::describe),
-    Implementation::new("batching", batching::make).with_messages(batching::describe),
+    Implementation::new("pages", pages::make).with_messages(describe::papers),
+    Implementation::new("per-follower", per_follower::make).with_messages(describe::papers),
+    Implementation::new("batching", batching::make).with_messages(describe::batchings),
 ];

@@ -1,8 +1,7 @@
 //! The messages of the paper's figures 2 and 13. A snapshot travels in one piece.
 
 use bytes::Bytes;
-use labraft::RaftMessage;
-use labrpc::{Content, Method};
+use labrpc::Method;
 use serde::{Deserialize, Serialize};
 
 use crate::log::{Conflict, Entry};
@@ -68,41 +67,4 @@ pub(crate) struct InstallSnapshot {
 pub(crate) struct Installed {
     /// The follower's term.
     pub(crate) term: u64,
-}
-
-/// What the paper's messages say, for the rules of figure 2.
-pub(crate) fn describe(content: Content<'_>) -> Option<RaftMessage> {
-    if let Some(args) = content.request(REQUEST_VOTE) {
-        return Some(RaftMessage::RequestVote {
-            term: args.term,
-            candidate_id: args.candidate,
-            last_log_index: args.last_log_index,
-            last_log_term: args.last_log_term,
-        });
-    }
-    if let Some(vote) = content.reply(REQUEST_VOTE) {
-        return Some(RaftMessage::RequestVoteReply { term: vote.term, vote_granted: vote.granted });
-    }
-    if let Some(args) = content.get::<AppendEntries>() {
-        return Some(RaftMessage::AppendEntries {
-            term: args.term,
-            prev_log_index: args.prev_log_index,
-            prev_log_term: args.prev_log_term,
-            entry_terms: args.entries.iter().map(|entry| entry.term).collect(),
-            leader_commit: args.leader_commit,
-        });
-    }
-    if let Some(answer) = content.reply(APPEND_ENTRIES) {
-        let &Appended { term, success, .. } = answer;
-        return Some(RaftMessage::AppendEntriesReply { term, success, match_index: None });
-    }
-    if let Some(args) = content.request(INSTALL_SNAPSHOT) {
-        return Some(RaftMessage::InstallSnapshot {
-            term: args.term,
-            last_included_index: args.last_index,
-            last_included_term: args.last_term,
-        });
-    }
-    let answer = content.reply(INSTALL_SNAPSHOT)?;
-    Some(RaftMessage::InstallSnapshotReply { term: answer.term })
 }

@@ -7,19 +7,19 @@
 //! At most one request with entries is under way to each follower; a heartbeat sends again what is not
 //! confirmed.
 
+mod contract;
+
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use labraft::{
-    ApplySender, EntryProbe, Env, FollowerProbe, Persister, Probe, Raft, RaftState, Role, Started,
-};
+use labraft::{ApplySender, Env, Persister, Raft, Role};
 use labrpc::sync::Notify;
 use labrpc::{Call, ClientEnd, Runtime, Service};
 
-use crate::log::{Entry, Log, Saved};
+use crate::log::{Log, Saved};
 use crate::messages::{
     APPEND_ENTRIES, AppendEntries, Appended, INSTALL_SNAPSHOT, InstallSnapshot, Installed,
     REQUEST_VOTE, RequestVote, Vote,
@@ -440,69 +440,5 @@ impl Follower {
         if self.awaited == Some(number) {
             self.awaited = None;
         }
-    }
-}
-
-impl Raft for Peer {
-    fn start(&self, command: Bytes) -> Option<Started> {
-        let state = &mut *self.state.borrow_mut();
-        if state.role != Role::Leader {
-            return None;
-        }
-        let term = state.term;
-        state.log.push(Entry { term, command });
-        self.save(state);
-        self.something_to_send.notify();
-        Some(Started { index: state.log.last_index(), term })
-    }
-
-    fn state(&self) -> RaftState {
-        let state = self.state.borrow();
-        RaftState { term: state.term, is_leader: state.role == Role::Leader }
-    }
-
-    fn snapshot(&self, index: u64, snapshot: Bytes) {
-        let state = &mut *self.state.borrow_mut();
-        if index <= state.log.snapshot_index() || index > state.last_applied {
-            return;
-        }
-        let term = state.log.term_at(index).expect("what was applied is in the log");
-        state.log.start_after(index, term);
-        state.snapshot = snapshot;
-        self.save(state);
-    }
-
-    fn kill(&self) {}
-
-    fn probe(&self) -> Option<Probe> {
-        let state = self.state.borrow();
-        let shown = |(i, f): (usize, &Follower)| match i == self.me {
-            true => FollowerProbe {
-                next_index: state.log.last_index() + 1,
-                match_index: state.log.last_index(),
-            },
-            false => FollowerProbe { next_index: f.next_index, match_index: f.match_index },
-        };
-        let is_leader = state.role == Role::Leader;
-        let followers = if is_leader { &state.followers[..] } else { &[] };
-        Some(Probe {
-            term: state.term,
-            role: state.role,
-            voted_for: state.voted_for,
-            first_index: state.log.first_index(),
-            last_index: state.log.last_index(),
-            commit_index: state.commit_index,
-            last_applied: state.last_applied,
-            lowest_written: state.log.take_lowest_written(),
-            followers: followers.iter().enumerate().map(shown).collect(),
-        })
-    }
-
-    fn entry(&self, index: u64) -> Option<EntryProbe> {
-        self.state.borrow().log.shown(index)
-    }
-
-    fn snapshot_term(&self) -> Option<u64> {
-        self.state.borrow().log.shown_snapshot_term()
     }
 }

@@ -252,7 +252,7 @@ impl Server {
     ) -> Option<Reply>
     where
         Args: Serialize + std::fmt::Debug + 'static,
-        Reply: DeserializeOwned,
+        Reply: DeserializeOwned + 'static,
     {
         let asked_at = self.rt.now();
         let answer = self.rt.timeout(PATIENCE, self.ends[to].call(method, args)).await.flatten();

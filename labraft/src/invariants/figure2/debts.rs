@@ -6,14 +6,15 @@
 
 use std::time::Duration;
 
-use super::memory::Memory;
+use super::memory::{Memory, Reign};
 use super::step::Step;
 use crate::property::{Holds, Property};
 use crate::raft::Role;
 
 /// How long a server may take for what waits for nothing but itself.
 const SOON: Duration = Duration::from_millis(60);
-/// How long a follower may keep a commit index to itself, and a leader its first messages.
+/// How long a follower may keep a commit index to itself, and how long a candidate's or a leader's first
+/// messages may take.
 const LATER: Duration = Duration::from_millis(250);
 /// How long what is committed may wait for the service to be given it.
 const APPLY: Duration = Duration::from_millis(600);
@@ -36,8 +37,9 @@ pub(super) enum Debt {
     Reach(u64),
     /// It leads this term, and a follower has acknowledged entries up to an index.
     Match { term: u64, follower: usize, index: u64 },
-    /// It leads this term, and a follower has refused entries after `prev`.
-    BackUp { term: u64, follower: usize, prev: u64, match_index: u64 },
+    /// It leads this term, and a follower has refused the entries after `prev` in the request with this
+    /// mark.
+    BackUp { term: u64, follower: usize, prev: u64, match_index: u64, request: u64 },
     /// It leads this term, and a majority has an entry of the term.
     Commit { term: u64, index: u64 },
     /// It has accepted entries of a leader that has committed them.
@@ -65,7 +67,7 @@ struct Owed {
 impl Debt {
     fn patience(self) -> Duration {
         match self {
-            Debt::Follow { .. } | Debt::Reach(_) | Debt::Vote { .. } => LATER,
+            Debt::Ask(_) | Debt::Follow { .. } | Debt::Reach(_) | Debt::Vote { .. } => LATER,
             Debt::Apply { .. } => APPLY,
             Debt::Stand { .. } => QUIET,
             _ => SOON,
@@ -89,8 +91,10 @@ impl Debt {
             Debt::Match { term, follower, index } => {
                 !step.leads(term) || now.followers[follower].match_index >= index
             }
-            Debt::BackUp { term, follower, prev, match_index } => {
+            Debt::BackUp { term, follower, prev, match_index, request } => {
+                let went_back = |reign: &Reign| reign.sent[follower].went_back > request;
                 !step.leads(term)
+                    || memory.reign.as_ref().is_some_and(went_back)
                     || now.followers[follower].match_index != match_index
                     || now.followers[follower].next_index <= prev
             }

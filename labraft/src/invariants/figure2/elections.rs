@@ -2,7 +2,7 @@
 
 use super::case::Case;
 use super::debts::Debt;
-use super::memory::{Candidacy, Reign, Servers};
+use super::memory::{Candidacy, LastSent, Reign, Servers};
 use crate::message::RaftMessage;
 use crate::property::Property;
 use crate::raft::Role;
@@ -100,6 +100,7 @@ fn begin_reign(case: &mut Case<'_>) {
         term,
         acknowledged: vec![0; step.servers],
         reached: Servers::only(step.server),
+        sent: vec![LastSent::default(); step.servers],
     });
 }
 

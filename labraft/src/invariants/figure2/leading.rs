@@ -3,6 +3,8 @@
 
 use super::case::Case;
 use super::debts::Debt;
+use super::memory::LastSent;
+use super::messages::SentMessage;
 use super::step::Step;
 use crate::message::RaftMessage;
 use crate::property::{Holds, Property};
@@ -89,8 +91,9 @@ fn owe_commit(case: &mut Case<'_>) {
 }
 
 /// A leader's message leaves.
-pub(super) fn check_request(case: &mut Case<'_>, message: &RaftMessage, to: usize) {
+pub(super) fn check_request(case: &mut Case<'_>, message: &RaftMessage, sent: SentMessage) {
     let step = case.step;
+    let SentMessage { to, mark, .. } = sent;
     let about = Some((message, to));
     let rule = match message {
         RaftMessage::AppendEntries { .. } | RaftMessage::Heartbeat { .. } => {
@@ -111,6 +114,7 @@ pub(super) fn check_request(case: &mut Case<'_>, message: &RaftMessage, to: usiz
     }
     if let Some(reign) = case.memory.reign.as_mut().filter(|reign| reign.term == term) {
         reign.reached.insert(to);
+        note_sent(&mut reign.sent[to], message, mark);
     }
     if !step.leads(term) {
         return;
@@ -133,6 +137,19 @@ pub(super) fn check_request(case: &mut Case<'_>, message: &RaftMessage, to: usiz
         }
         _ => {}
     }
+}
+
+/// Notes what a leader sends to a follower, and whether it goes back with it.
+fn note_sent(last: &mut LastSent, message: &RaftMessage, mark: u64) {
+    let prev = match *message {
+        RaftMessage::AppendEntries { prev_log_index, .. } => Some(prev_log_index),
+        RaftMessage::InstallSnapshot { .. } => None,
+        _ => return,
+    };
+    if prev.is_none_or(|prev| prev < last.prev_log_index) {
+        last.went_back = mark;
+    }
+    last.prev_log_index = prev.unwrap_or(0);
 }
 
 const BEYOND_COMMIT: &str = "sends a leaderCommit beyond its own commit index";

@@ -40,7 +40,7 @@ pub(super) struct Memory {
     pub(super) leader_heard: Option<Duration>,
     /// When it answered a leader of its own term last: then its timer has certainly restarted.
     pub(super) leader_answered: Option<(Duration, usize)>,
-    /// The servers from which it has read nothing since it last sent them a request. A Raft may send its
+    /// The servers from which it has read no answer since it last sent them a request. A Raft may send its
     /// requests to a server one at a time.
     pub(super) waits_for: Servers,
 }
@@ -64,6 +64,18 @@ pub(super) struct Reign {
     pub(super) acknowledged: Vec<u64>,
     /// The servers to which it has sent anything, itself included.
     pub(super) reached: Servers,
+    /// For each server, what it was sent last.
+    pub(super) sent: Vec<LastSent>,
+}
+
+/// What a leader has sent to a follower.
+#[derive(Copy, Clone, Default)]
+pub(super) struct LastSent {
+    /// The `prevLogIndex` of the last AppendEntries.
+    pub(super) prev_log_index: u64,
+    /// The mark of the last message with which the leader went back: an AppendEntries with a lower
+    /// `prevLogIndex` than the one before it, or a snapshot.
+    pub(super) went_back: u64,
 }
 
 /// A request for a vote that a server has read.

@@ -130,7 +130,7 @@ fn check_sent(case: &mut Case<'_>, sent: SentMessage, must_save: bool) {
         check_own_term(case, part, sent.to);
         match answers {
             Some(mark) => check_reply(case, part, mark, sent.to),
-            None => check_request(case, part, sent.to, must_save),
+            None => check_request(case, part, sent, must_save),
         }
     }
 }
@@ -146,8 +146,9 @@ fn check_own_term(case: &mut Case<'_>, message: &RaftMessage, to: usize) {
 }
 
 /// Judges a request, or a one-way message.
-fn check_request(case: &mut Case<'_>, message: &RaftMessage, to: usize, must_save: bool) {
+fn check_request(case: &mut Case<'_>, message: &RaftMessage, sent: SentMessage, must_save: bool) {
     let step = case.step;
+    let to = sent.to;
     if matches!(message, RaftMessage::Other { .. }) {
         // It may be a pre-vote: the server does something about having heard nothing.
         case.memory.timer_restarted = step.at;
@@ -160,7 +161,7 @@ fn check_request(case: &mut Case<'_>, message: &RaftMessage, to: usize, must_sav
         case.note(step.breaks(Property::SavedFirst, Some((message, to)), what));
     }
     elections::check_request(case, message, to);
-    leading::check_request(case, message, to);
+    leading::check_request(case, message, sent);
     // With one-way messages, answers are requests.
     elections::check_answer(case, message, None, to);
     following::check_answer(case, message, None, to);

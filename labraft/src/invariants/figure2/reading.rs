@@ -17,7 +17,6 @@ const BELIEF: Duration = Duration::from_secs(1);
 pub(super) fn take_in(case: &mut Case<'_>, read: ReadMessage) {
     let messages = case.messages;
     let Some(message) = messages.get(read.mark) else { return };
-    case.memory.waits_for.remove(read.from);
     let request = match (read.answers, message) {
         (None, _) | (_, RaftMessage::Several(_)) => None,
         (Some(mark), _) => match messages.get(mark) {
@@ -39,6 +38,9 @@ fn take_in_part(
 ) {
     let step = case.step;
     let term = message.term();
+    if read.answers.is_some() || message.is_answer() {
+        case.memory.waits_for.remove(read.from);
+    }
     case.memory.highest_read = case.memory.highest_read.max(term);
     let is_request_for_vote = matches!(message, RaftMessage::RequestVote { .. });
     if !(is_request_for_vote && may_disregard(case)) {
@@ -64,7 +66,7 @@ fn take_in_part(
             }
         }
         RaftMessage::AppendEntriesReply { .. } | RaftMessage::InstallSnapshotReply { .. } => {
-            hear_follower(case, read.from, message, request);
+            hear_follower(case, read, message, request);
         }
         RaftMessage::Other { .. } | RaftMessage::Several(_) => {}
     }
@@ -128,7 +130,7 @@ fn hear_leader(case: &mut Case<'_>, read: ReadMessage, message: &RaftMessage) {
 /// A follower has answered. In a call, `request` is what it answers.
 fn hear_follower(
     case: &mut Case<'_>,
-    from: usize,
+    read: ReadMessage,
     message: &RaftMessage,
     request: Option<&RaftMessage>,
 ) {
@@ -153,24 +155,25 @@ fn hear_follower(
         (
             RaftMessage::AppendEntriesReply { success: false, .. },
             Some(&RaftMessage::AppendEntries { prev_log_index, .. }),
-        ) => return hear_refusal(case, from, term, prev_log_index),
+        ) => return hear_refusal(case, read, term, prev_log_index),
         _ => return,
     };
-    let known = &mut reign.acknowledged[from];
+    let known = &mut reign.acknowledged[read.from];
     *known = acknowledged.max(*known);
     let index = *known;
-    case.owe(Debt::Match { term, follower: from, index });
+    case.owe(Debt::Match { term, follower: read.from, index });
 }
 
 /// A follower has refused entries after `prev`. If that is the leader's latest guess, it must go back.
-fn hear_refusal(case: &mut Case<'_>, from: usize, term: u64, prev: u64) {
+fn hear_refusal(case: &mut Case<'_>, read: ReadMessage, term: u64, prev: u64) {
     let before = case.step.before;
     if before.role != Role::Leader || before.term != term {
         return;
     }
-    let follower = before.followers[from];
+    let follower = before.followers[read.from];
     if follower.next_index == prev + 1 && follower.match_index < prev {
         let match_index = follower.match_index;
-        case.owe(Debt::BackUp { term, follower: from, prev, match_index });
+        let request = read.answers.unwrap_or(0);
+        case.owe(Debt::BackUp { term, follower: read.from, prev, match_index, request });
     }
 }

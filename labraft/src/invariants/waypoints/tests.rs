@@ -310,7 +310,7 @@ fn a_server_restarts_with_nothing_but_a_snapshot() {
         let handed = stage::snapshot(covered, snapshot);
         assert_eq!(stage.invariants.applied(0, &handed), Ok(()));
         stage.invariants.stopped(1);
-        stage.invariants.started(1, &Bytes::from_static(snapshot.as_bytes()));
+        stage.invariants.started(1, &Bytes::from_static(snapshot.as_bytes()), stage.now);
         stage.holds(1, |raft| raft.cover(covered, covered, covered));
         assert_eq!(stage.reached.has(Waypoint::OnlySnapshotAtStart), covered == 2);
     }
