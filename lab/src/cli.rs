@@ -12,6 +12,7 @@ use crate::commands::list::List;
 use crate::commands::merge::MergeArgs;
 use crate::commands::replay::Replay;
 use crate::commands::run::RunArgs;
+use crate::commands::search::SearchArgs;
 use crate::commands::shrink::Shrink;
 use crate::commands::watch::Watch;
 use crate::outcome::{self, CommandError, Outcome, listen_to_signals};
@@ -32,6 +33,8 @@ struct Cli {
 enum Command {
     /// Run tests, each with one seed or many.
     Run(RunArgs),
+    /// Make all runs of a test that have at most a few faults.
+    Search(SearchArgs),
     /// Run one seed of one test again, bit for bit.
     Replay(Replay),
     /// Find the fewest faults with which a run still fails the same way.
@@ -88,6 +91,7 @@ fn run(command: Command, program: &Program<'_>) -> Result<Outcome, CommandError>
     let session = |common: &Common| Session::new(common.clone(), program);
     match command {
         Command::Run(args) => args.run(program),
+        Command::Search(args) => args.run(program),
         Command::Replay(replay) => replay.run(&session(&replay.common)?),
         Command::Shrink(shrink) => shrink.run(&session(&shrink.common)?),
         Command::Explain(explain) => explain.run(&session(&explain.common)?),

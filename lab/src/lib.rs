@@ -27,6 +27,7 @@
 //! | [`recording`] | saving a recorded run to a file |
 //! | [`repro`] | the repro file of a failing run |
 //! | [`shrink`] | the fewest decisions with which a run still fails |
+//! | [`search`] | all runs of a test with at most a few faults |
 //! | [`explain`] | when a failure became inevitable |
 //! | [`view`] | a recorded run as a log, as a page, or for other viewers |
 //! | `show`, `views` | the options that select a view |
@@ -49,6 +50,7 @@ pub mod records;
 mod repetitions;
 pub mod report;
 pub mod repro;
+pub mod search;
 mod seeds;
 mod selector;
 mod self_check;

@@ -288,7 +288,7 @@ impl Writer {
 }
 
 /// Opens a file of results for appending, and creates it if there is none.
-fn open(path: &Path) -> io::Result<File> {
+pub(crate) fn open(path: &Path) -> io::Result<File> {
     check_kind(path)?;
     OpenOptions::new().create(true).read(true).append(true).open(path)
 }
@@ -306,7 +306,7 @@ fn check_kind(path: &Path) -> io::Result<()> {
 }
 
 /// Locks a directory, which is created if it does not exist, against all other writers.
-fn lock(directory: &Path) -> io::Result<File> {
+pub(crate) fn lock(directory: &Path) -> io::Result<File> {
     let is_taken = || io::Error::other("another lab is writing to it");
     fs::create_dir_all(directory)?;
     let path = lock_path(directory);
@@ -320,7 +320,7 @@ fn lock(directory: &Path) -> io::Result<File> {
 }
 
 /// Whether this open file is the one that the path names.
-fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+pub(crate) fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     let open = file.metadata()?;
     match path.metadata() {
         Ok(found) => Ok((found.dev(), found.ino()) == (open.dev(), open.ino())),

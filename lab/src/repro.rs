@@ -42,6 +42,11 @@ pub struct Repro {
 impl Repro {
     /// The file for a run that failed; `None` if the run did not fail or never finished.
     pub fn new(record: &RunRecord, spec: RunSpec) -> Option<Repro> {
+        Repro::even_if_unfinished(record, spec).filter(|repro| !repro.fingerprint.is_empty())
+    }
+
+    /// The file for a run that failed, even if it never finished; `None` if it did not fail.
+    pub fn even_if_unfinished(record: &RunRecord, spec: RunSpec) -> Option<Repro> {
         let RunRecord { test, implementation, failure, fingerprint, build, .. } = record;
         Some(Repro {
             format: FORMAT.into(),
@@ -50,7 +55,7 @@ impl Repro {
             profile: record.profile,
             without: record.without,
             spec,
-            failure: failure.clone().filter(|_| !fingerprint.is_empty())?,
+            failure: failure.clone()?,
             fingerprint: fingerprint.clone(),
             build: build.clone(),
         })

@@ -149,6 +149,11 @@ impl Shard {
         self.of
     }
 
+    /// Which of the shares it is, counted from 0.
+    pub(crate) fn index(self) -> usize {
+        self.index
+    }
+
     /// The share given by a scheduler's environment variables, if any are set.
     pub(crate) fn from_environment(
         variable: impl Fn(&str) -> Option<String>,

@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A part of the course's labs. `Beyond` holds the tests that the course does not have.
+/// A part of the course's labs. `Beyond` holds the tests that the course does not have, and `Search` the
+/// scenarios that are short enough for a search of all runs with few faults.
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the course's own names")]
 pub enum Part {
@@ -22,6 +23,8 @@ pub enum Part {
     Kv3B,
     #[serde(rename = "beyond")]
     Beyond,
+    #[serde(rename = "search")]
+    Search,
 }
 
 impl Part {
@@ -39,6 +42,7 @@ impl Part {
             Part::Kv3A => "3A",
             Part::Kv3B => "3B",
             Part::Beyond => "beyond",
+            Part::Search => "search",
         }
     }
 

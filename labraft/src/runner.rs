@@ -49,7 +49,7 @@ pub struct RunReport {
     pub fingerprint: u64,
     /// The recorded events in order; empty if the run was not recorded.
     pub events: Vec<Timed>,
-    /// The decisions that were not neutral; empty if they were not recorded.
+    /// The decisions that were not neutral, or all; empty if they were not recorded.
     pub choices: Vec<Taken>,
 }
 
@@ -71,6 +71,7 @@ pub struct Run {
     without: Without,
     record: bool,
     record_choices: bool,
+    keep_neutral: bool,
     audit: bool,
     limits: Limits,
     watch: Option<Box<dyn Watch>>,
@@ -88,6 +89,7 @@ impl Run {
             without: Without::NOTHING,
             record: false,
             record_choices: false,
+            keep_neutral: false,
             audit: false,
             limits: test_limits(),
             watch: None,
@@ -118,6 +120,12 @@ impl Run {
     /// the run.
     pub fn record_choices(self, yes: bool) -> Run {
         Run { record_choices: yes, ..self }
+    }
+
+    /// Sets whether to record all decisions, even those that are neutral. Recording does not affect the
+    /// run.
+    pub fn record_all_choices(self, yes: bool) -> Run {
+        Run { record_choices: self.record_choices || yes, keep_neutral: yes, ..self }
     }
 
     /// Sets whether to look for servers and clients that know more than they were told. This copies
@@ -174,7 +182,10 @@ impl Run {
             event_count: outcome.event_count,
             fingerprint: outcome.fingerprint,
             events: outcome.events,
-            choices: outcome.choices.into_iter().filter(Taken::is_fault).collect(),
+            choices: match self.keep_neutral {
+                true => outcome.choices,
+                false => outcome.choices.into_iter().filter(Taken::is_fault).collect(),
+            },
         }
     }
 }

@@ -190,6 +190,12 @@ impl Decisions {
         is_on || !self.is_plain
     }
 
+    /// Whether to ask for faults that are turned off, because a search may put them anywhere.
+    #[inline]
+    pub(crate) fn asks_all(&self) -> bool {
+        self.spec.asks_all
+    }
+
     /// The overrides whose decisions have not come up.
     pub(crate) fn unreached(&self) -> Vec<Address> {
         self.spec.overrides.keys().filter(|a| !self.reached.contains(a)).copied().collect()

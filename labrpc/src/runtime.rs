@@ -195,6 +195,7 @@ impl Runtime {
 
     /// See [`World::crashes_at_save`](crate::World::crashes_at_save).
     pub(crate) fn crashes_at_save(&self) -> bool {
+        self.executor.set_acted();
         let crashes = crashes_at_save(&mut self.executor.faults(), self.node);
         if crashes {
             self.executor.set_void();
@@ -246,7 +247,10 @@ impl Future for Sleep {
         let parked = this.executor.park(context, waiting);
         let mut timers = this.executor.timers.borrow_mut();
         match this.timer {
-            None => this.timer = Some(timers.wake_at(this.deadline, parked)),
+            None => {
+                this.deadline = this.deadline.saturating_add(this.executor.timer_hold());
+                this.timer = Some(timers.wake_at(this.deadline, parked));
+            }
             Some(timer) => {
                 let previous = timers.replace(timer, parked);
                 drop(timers);

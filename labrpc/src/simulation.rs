@@ -81,6 +81,12 @@ impl World {
         self.executor.chaos.get()
     }
 
+    /// Whether the run belongs to a search, which puts faults at places of its choice; see
+    /// [`RunSpec::asks_all`].
+    pub fn is_searched(&self) -> bool {
+        self.executor.decisions.borrow().asks_all()
+    }
+
     /// Draws rates for the faults that the course's network does not have, and turns them on now.
     pub fn draw_chaos(&self) {
         let chaos = Chaos::draw(&mut self.executor.decisions.borrow_mut());

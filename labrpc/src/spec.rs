@@ -85,6 +85,13 @@ pub enum Kind {
     /// 1 in every run that a seed gives; only a [`RunSpec`] can override it. Neutral: 0, the step is
     /// skipped.
     Schedule,
+    /// Whether a server crashes at the end of a poll in which it saved, or sent a request or a reply: 1 if
+    /// it does. Asked only in runs with [`RunSpec::asks_all`]. Neutral: 0.
+    CrashAfterPoll,
+    /// How much later than set a timer of a server fires, in milliseconds. `to` is the number of the
+    /// task that waits for it, and `n` how often that task had been woken. Asked only in runs with
+    /// [`RunSpec::asks_all`]. Neutral: 0.
+    TimerHold,
 }
 }
 
@@ -106,7 +113,12 @@ impl Kind {
     pub(crate) const fn is_sequence(self) -> bool {
         matches!(
             self,
-            Kind::Dice | Kind::Workload | Kind::Entropy | Kind::CrashAtSave | Kind::Schedule
+            Kind::Dice
+                | Kind::Workload
+                | Kind::Entropy
+                | Kind::CrashAtSave
+                | Kind::Schedule
+                | Kind::CrashAfterPoll
         )
     }
 
@@ -205,6 +217,16 @@ pub struct RunSpec {
     /// A virtual time, and a second seed that replaces the first one from then on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redraw: Option<(Duration, u64)>,
+    /// Whether to ask for the faults that a search can put anywhere, even if the network's settings
+    /// and the profile exclude them: lost, held and copied messages, crashes of servers, late timers.
+    /// A fault that only a search asks for does not happen unless it is overridden.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub asks_all: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 impl RunSpec {
@@ -218,7 +240,15 @@ impl RunSpec {
     pub fn only(seed: u64, decisions: BTreeMap<Address, u64>) -> RunSpec {
         let kinds = Kind::ALL.into_iter().filter(|kind| kind.has_neutral());
         let neutral = kinds.map(|kind| (kind, BTreeSet::new())).collect();
-        RunSpec { seed, overrides: decisions, neutral, redraw: None }
+        RunSpec { seed, overrides: decisions, neutral, ..RunSpec::default() }
+    }
+
+    /// A run of a search: nothing goes wrong but these faults, each of which may be put anywhere. What a
+    /// test's generated schedule does takes place.
+    pub fn searched(seed: u64, faults: BTreeMap<Address, u64>) -> RunSpec {
+        let mut spec = RunSpec::only(seed, faults);
+        spec.neutral.remove(&Kind::Schedule);
+        RunSpec { asks_all: true, ..spec }
     }
 }
 
@@ -260,6 +290,7 @@ mod tests {
                 .collect(),
             neutral: BTreeMap::from([(Kind::ReplyHold, BTreeSet::from([kept]))]),
             redraw: Some((Duration::new(3, 7), 9)),
+            asks_all: true,
         };
         let bytes = crate::codec::encode(&spec).unwrap();
         assert_eq!(crate::codec::decode::<RunSpec>(&bytes).unwrap(), spec);

@@ -487,6 +487,31 @@ static ALL: &[Test] = &[
         cost: 6,
         run: scenarios::restarted_followers,
     },
+    // Short scenarios, for searches.
+    Test {
+        name: "ShortElections",
+        part: Part::Search,
+        title: "elections in which not everybody hears of everybody",
+        points: 0,
+        cost: 1,
+        run: |lab| servers(3).run(lab, scenarios::short_elections),
+    },
+    Test {
+        name: "ShortReplication",
+        part: Part::Search,
+        title: "leaders that are cut off with an entry of their own",
+        points: 0,
+        cost: 1,
+        run: |lab| servers(3).run(lab, scenarios::short_replication),
+    },
+    Test {
+        name: "ShortRestarts",
+        part: Part::Search,
+        title: "a snapshot and two restarts",
+        points: 0,
+        cost: 1,
+        run: |lab| servers(3).snapshot().run(lab, scenarios::short_restarts),
+    },
 ];
 
 /// The cluster that a Raft test runs on: the parameters of the course's `make_config`.
@@ -552,12 +577,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_58_entries_have_distinct_names_and_titles_and_course_tests_are_named_after_their_part() {
+    fn the_61_entries_have_distinct_names_and_titles_and_course_tests_are_named_after_their_part() {
         let names: BTreeSet<&str> = ALL.iter().map(|test| test.name).collect();
         // The course uses one title twice, once in each part of lab 3.
         let titles: BTreeSet<_> = ALL.iter().map(|test| (test.part, test.title)).collect();
-        assert_eq!((ALL.len(), names.len(), titles.len()), (58, 58, 58));
-        for test in ALL.iter().filter(|test| test.part != Part::Beyond) {
+        assert_eq!((ALL.len(), names.len(), titles.len()), (61, 61, 61));
+        for test in ALL.iter().filter(|test| Part::COURSE.contains(&test.part)) {
             assert!(test.name.ends_with(test.part.name()), "{test:?} is in part {}", test.part);
         }
         assert!(ALL.is_sorted_by_key(|test| test.part), "the tests are in the order of the parts");
@@ -566,7 +591,7 @@ mod tests {
 
     #[test]
     fn the_name_of_a_part_selects_its_tests() {
-        for part in Part::COURSE.into_iter().chain([Part::Beyond]) {
+        for part in Part::COURSE.into_iter().chain([Part::Beyond, Part::Search]) {
             let selected = labraft::select(ALL, part.name()).unwrap();
             let of_part = ALL.iter().filter(|test| test.part == part);
             assert!(
@@ -582,7 +607,7 @@ mod tests {
         for test in ALL {
             *points.entry(test.part).or_default() += test.points;
         }
-        assert_eq!(points.into_values().collect::<Vec<_>>(), [20, 30, 30, 20, 60, 40, 0]);
+        assert_eq!(points.into_values().collect::<Vec<_>>(), [20, 30, 30, 20, 60, 40, 0, 0]);
     }
 
     #[test]
@@ -594,6 +619,6 @@ mod tests {
         };
         assert_eq!(parts(Part::Raft2B, Part::Raft2C), [Part::Raft2B, Part::Raft2C]);
         assert_eq!(parts(Part::Kv3B, Part::Kv3B), [Part::Kv3B]);
-        assert_eq!(between(ALL, Part::Raft2A, Part::Beyond).len(), ALL.len());
+        assert_eq!(between(ALL, Part::Raft2A, Part::Search).len(), ALL.len());
     }
 }

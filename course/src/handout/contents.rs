@@ -61,7 +61,7 @@ impl Parts {
     /// Whether a part is in the range. The generated scenarios belong only to the whole course.
     pub(crate) fn contain(self, part: Part) -> bool {
         match part {
-            Part::Beyond => self == Parts::default(),
+            Part::Beyond | Part::Search => self == Parts::default(),
             part => (self.first..=self.last).contains(&part),
         }
     }
@@ -197,8 +197,9 @@ fn parts_file(parts: Parts) -> String {
         Part::Raft2A | Part::Raft2B | Part::Raft2C | Part::Raft2D => format!("Raft{part}"),
         Part::Kv3A | Part::Kv3B => format!("Kv{part}"),
         Part::Beyond => "Beyond".into(),
+        Part::Search => "Search".into(),
     };
-    let last = if parts.contain(Part::Beyond) { Part::Beyond } else { parts.last };
+    let last = if parts.contain(Part::Search) { Part::Search } else { parts.last };
     format!(
         "//! Which parts of the course are handed out.\n\nuse labraft::Part;\n\n\
          /// The first part.\npub(crate) const FIRST: Part = Part::{};\n\
@@ -219,6 +220,7 @@ fn readme(sources: &Tree, parts: Parts) -> Result<String, String> {
         Part::Kv3A => "a key/value service",
         Part::Kv3B => "its snapshots",
         Part::Beyond => "generated scenarios",
+        Part::Search => "short scenarios for a search",
     };
     let list: String = parts
         .course()

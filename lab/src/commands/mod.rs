@@ -7,5 +7,6 @@ pub(crate) mod list;
 pub(crate) mod merge;
 pub(crate) mod replay;
 pub(crate) mod run;
+pub(crate) mod search;
 pub(crate) mod shrink;
 pub(crate) mod watch;

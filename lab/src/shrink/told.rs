@@ -83,6 +83,8 @@ fn sentence(taken: &Taken, calls: &Calls<'_>, events: &[Timed]) -> String {
             format!("the clock of {from} runs {parts} parts in 1000 too {how}")
         }
         Kind::CrashAtSave => format!("{from} crashes during a save at {at:.6} s"),
+        Kind::CrashAfterPoll => format!("{from} crashes right after what it did at {at:.6} s"),
+        Kind::TimerHold => format!("a timer that {from} sets at {at:.6} s fires {value} ms late"),
         Kind::Configuration => format!("a fault rate is {value}"),
         Kind::Schedule if is_call(taken) => format!("a client makes a call at {at:.6} s"),
         Kind::Schedule => {

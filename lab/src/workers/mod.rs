@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `worker` | the worker process: reads jobs, runs them, answers |
 //! | `pool` | the parent's side: hands out jobs, replaces workers, repeats runs |
+//! | `explore` | many runs of a search for one job |
 //! | `settings` | how workers are started |
 //! | `process` | one worker as its parent sees it: starts it, asks it, kills it |
 //! | `judge` | who ended a worker: the code under test, the machine, or somebody else |
@@ -17,6 +18,7 @@
 //! | `proc_stat` | what the system says about processes and threads |
 //! | `watch` | the traces of a run under observation |
 
+mod explore;
 mod judge;
 mod limits;
 mod pool;
@@ -33,6 +35,7 @@ use std::time::Duration;
 use labrpc::{RunSpec, Taken, Timed};
 use serde::{Deserialize, Serialize};
 
+pub use explore::{Child, Explore, Explored, FailedRun};
 pub use pool::{Pair, Pool, Runs};
 pub use settings::{Audited, Settings};
 pub use worker::serve;
@@ -52,6 +55,9 @@ struct Job {
     /// Whether to look for servers and clients that know more than they were told.
     audit: bool,
     keep: Keep,
+    /// Whether to make the runs that have one fault more, and which of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    explore: Option<Explore>,
     bounds: Option<Bounds>,
     /// The file in which to leave traces during the run.
     watch: Option<PathBuf>,
@@ -96,7 +102,9 @@ pub enum Keep {
     Result,
     /// The decisions with a value other than their neutral one.
     Decisions,
-    /// Those decisions, and all events.
+    /// All decisions.
+    AllDecisions,
+    /// The decisions with a value other than their neutral one, and all events.
     Events,
 }
 
@@ -118,8 +126,12 @@ pub struct Answer {
     /// The events of the run, with [`Keep::Events`].
     pub events: Vec<Timed>,
     /// The decisions with a value other than their neutral one, with [`Keep::Decisions`] or
-    /// [`Keep::Events`]. Kinds of decisions that have no neutral value are not included.
+    /// [`Keep::Events`]. Kinds of decisions that have no neutral value are not included. All decisions
+    /// with [`Keep::AllDecisions`].
     pub decisions: Vec<Taken>,
+    /// What came of the runs with one fault more, if the job asked for them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explored: Option<Explored>,
 }
 
 impl Answer {
@@ -147,6 +159,7 @@ impl Answer {
             warnings: Vec::new(),
             events: Vec::new(),
             decisions: Vec::new(),
+            explored: None,
         }
     }
 }

@@ -16,7 +16,7 @@ use super::judge::Machine;
 use super::process::{Answered, End, How, MAX_OUTPUT_BYTES, Worker};
 use super::progress::Spent;
 use super::settings::Settings;
-use super::{Answer, Bounds, Job, Keep, watch};
+use super::{Answer, Bounds, Explore, Explored, Job, Keep, explore, watch};
 use crate::failure_record::FailureRecord;
 use crate::records::RunRecord;
 
@@ -60,25 +60,44 @@ impl<'a> Pool<'a> {
         &self,
         pairs: impl Iterator<Item = Pair> + Send,
         jobs: usize,
-        mut on_answer: impl FnMut(Answer),
+        on_answer: impl FnMut(Answer),
     ) -> io::Result<()> {
-        let pairs = Mutex::new(pairs);
+        let make = |runs: &mut Runs<'_>, (test, seed): Pair| {
+            runs.run(test, RunSpec::seed(seed), Keep::Result)
+        };
+        self.each(pairs, jobs, make, on_answer)
+    }
+
+    /// Does something with all items in `jobs` workers at once, and calls `on_done` with each result as it
+    /// arrives. When the stop flag is set, or `make` returns `None`, it returns early.
+    ///
+    /// # Errors
+    /// The first error of `make`, or if a thread cannot be started.
+    pub fn each<Item: Send, Done: Send>(
+        &self,
+        items: impl Iterator<Item = Item> + Send,
+        jobs: usize,
+        make: impl Fn(&mut Runs<'_>, Item) -> io::Result<Option<Done>> + Sync,
+        mut on_done: impl FnMut(Done),
+    ) -> io::Result<()> {
+        let items = Mutex::new(items);
         let next = || match self.is_stopped() {
             true => None,
-            false => pairs.lock().unwrap_or_else(PoisonError::into_inner).next(),
+            false => items.lock().unwrap_or_else(PoisonError::into_inner).next(),
         };
         let (sender, receiver) = mpsc::sync_channel(2 * jobs);
         std::thread::scope(|scope| {
             let mut result = Ok(());
             for _ in 0..jobs.max(1) {
-                let (sender, next) = (sender.clone(), &next);
+                let sender = sender.clone();
+                let next = &next;
+                let make = &make;
                 let thread = std::thread::Builder::new().spawn_scoped(scope, move || {
                     let mut runs = self.runs();
-                    while let Some((test, seed)) = next() {
-                        let answer = runs.run(test, RunSpec::seed(seed), Keep::Result).transpose();
-                        let Some(answer) = answer else { return };
-                        let is_error = answer.is_err();
-                        if sender.send(answer).is_err() || is_error {
+                    while let Some(item) = next() {
+                        let Some(done) = make(&mut runs, item).transpose() else { return };
+                        let is_error = done.is_err();
+                        if sender.send(done).is_err() || is_error {
                             return;
                         }
                     }
@@ -90,9 +109,9 @@ impl<'a> Pool<'a> {
                 }
             }
             drop(sender);
-            for answer in receiver {
-                match answer {
-                    Ok(answer) => on_answer(answer),
+            for done in receiver {
+                match done {
+                    Ok(done) => on_done(done),
                     Err(error) => {
                         // The other workers would fail in the same way.
                         self.stop.store(true, Ordering::Relaxed);
@@ -310,38 +329,78 @@ impl Runs<'_> {
     /// If a worker cannot be started, or the run has no result because its workers are ended by
     /// something other than the code under test.
     pub fn run(&mut self, test: &Test, spec: RunSpec, keep: Keep) -> io::Result<Option<Answer>> {
+        let job = self.job(test, spec, keep)?;
+        let end = match self.ask(&job)? {
+            Ok(answer) => return Ok(Some(answer)),
+            Err(end) => end,
+        };
+        match self.pool.settings.is_distrusted {
+            _ if self.pool.is_stopped() => Ok(None),
+            true => Ok(Some(self.pool.ended(&job, &end, Vec::new(), None))),
+            false => self.pool.examine(&job, end),
+        }
+    }
+
+    /// Makes runs of a search that have one fault more than the run of `spec`; returns `None` if the stop
+    /// flag was set. If a run destroys the worker, each of them is made as [`run`](Self::run) makes it, so
+    /// that it becomes known which one it was.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn explore(
+        &mut self,
+        test: &Test,
+        spec: &RunSpec,
+        plan: Explore,
+    ) -> io::Result<Option<Explored>> {
+        let job = self.job(test, spec.clone(), Keep::Result)?;
+        let job = Job { explore: Some(plan), ..job };
+        if let Ok(Answer { explored: Some(explored), .. }) = self.ask(&job)? {
+            return Ok(Some(explored));
+        }
+        if self.pool.is_stopped() {
+            return Ok(None);
+        }
+        let explored = explore::explore(
+            spec,
+            plan,
+            &mut |spec, keeps_all| {
+                let keep = if keeps_all { Keep::AllDecisions } else { Keep::Result };
+                let answer = self.run(test, spec.clone(), keep)?;
+                Ok(answer.map(|answer| (answer.record, answer.decisions)))
+            },
+            &mut || false,
+        )?;
+        Ok(explored.map(|(_, explored)| explored))
+    }
+
+    fn job(&self, test: &Test, spec: RunSpec, keep: Keep) -> io::Result<Job> {
         let Settings { conditions, is_distrusted, .. } = self.pool.settings;
-        let job = Job {
+        Ok(Job {
             test: test.name.into(),
             audit: self.pool.settings.audited.includes(test, spec.seed),
             spec,
             conditions,
             keep,
+            explore: None,
             bounds: self.bounds,
             watch: None,
             is_last: is_distrusted,
             nonce: nonce()?,
-        };
+        })
+    }
+
+    /// Has the worker do a job, and returns its answer, or how it ended.
+    fn ask(&mut self, job: &Job) -> io::Result<Result<Answer, End>> {
+        let is_distrusted = self.pool.settings.is_distrusted;
         let worker = match &mut self.worker {
             Some(worker) => worker,
             None => self.worker.insert(self.pool.start()?),
         };
-        let end = match worker.ask(&job, |spent| self.pool.give_up(spent))? {
-            Ok(Answered { answer, is_clean }) => {
-                if is_distrusted || !is_clean {
-                    self.worker = None;
-                }
-                return Ok(Some(*answer));
-            }
-            Err(end) => end,
-        };
-        self.worker = None;
-        if self.pool.is_stopped() {
-            return Ok(None);
+        let asked = worker.ask(job, |spent| self.pool.give_up(spent))?;
+        if is_distrusted || asked.as_ref().map_or(true, |answered| !answered.is_clean) {
+            self.worker = None;
         }
-        match is_distrusted {
-            true => Ok(Some(self.pool.ended(&job, &end, Vec::new(), None))),
-            false => self.pool.examine(&job, end),
-        }
+        Ok(asked.map(|Answered { answer, .. }| *answer))
     }
 }

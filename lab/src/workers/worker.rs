@@ -13,6 +13,7 @@ use rustix::process::{
 };
 use rustix::time::{ClockId, clock_gettime};
 
+use super::explore;
 use super::proc_stat;
 use super::watch::Traces;
 use super::{Answer, Bounds, Job, Keep, Reply};
@@ -22,6 +23,8 @@ use labraft::Run;
 use labraft::Test;
 use labraft::test_limits;
 
+/// How long a job of a search may take: a tenth of the shortest sensible limit on one run.
+const EXPLORING_TIME: Duration = Duration::from_millis(500);
 /// How much of its memory a worker does not try to reserve, for what it needs itself meanwhile.
 const SPARE_BYTES: u64 = 8 << 20;
 
@@ -81,7 +84,7 @@ fn make_runs(
         let job = job?;
         let test = suite.iter().find(|test| test.name == job.test);
         let test = test.ok_or_else(|| io::Error::other(format!("unknown test {:?}", job.test)))?;
-        let answer = Box::new(run(test, implementation, &job, build)?);
+        let answer = Box::new(answer(test, implementation, &job, build)?);
         let is_clean = job.is_last || is_clean(threads);
         send(socket, &Reply::Done { answer, is_clean })?;
     }
@@ -142,6 +145,30 @@ fn jobs_of(socket: UnixStream) -> io::Result<mpsc::IntoIter<io::Result<Job>>> {
     Ok(receiver.into_iter())
 }
 
+/// Makes the run of a job, or the runs that have one fault more.
+fn answer(
+    test: &'static Test,
+    implementation: Implementation,
+    job: &Job,
+    build: &Build,
+) -> io::Result<Answer> {
+    let Some(plan) = job.explore else { return run(test, implementation, job, build) };
+    let begun = cpu_time();
+    let explored = explore::explore(
+        &job.spec,
+        plan,
+        &mut |spec, keeps_all| {
+            let keep = if keeps_all { Keep::AllDecisions } else { Keep::Result };
+            let job = Job { spec: spec.clone(), keep, ..job.clone() };
+            let Answer { record, decisions, .. } = run(test, implementation, &job, build)?;
+            Ok(Some((record, decisions)))
+        },
+        &mut || cpu_time().saturating_sub(begun) >= EXPLORING_TIME,
+    )?;
+    let (record, explored) = explored.ok_or_else(|| io::Error::other("a search has no runs"))?;
+    Ok(Answer { explored: Some(explored), ..Answer::new(record, &job.nonce) })
+}
+
 fn run(
     test: &'static Test,
     implementation: Implementation,
@@ -153,7 +180,8 @@ fn run(
         .without(job.conditions.without)
         .audit(job.audit)
         .record(job.keep == Keep::Events)
-        .record_choices(job.keep != Keep::Result);
+        .record_choices(job.keep != Keep::Result)
+        .record_all_choices(job.keep == Keep::AllDecisions);
     if let Some(Bounds { virtual_time, events }) = job.bounds {
         run = run.limits(Limits { virtual_time, events, ..test_limits() });
     }

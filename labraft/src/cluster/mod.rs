@@ -60,6 +60,8 @@ type Restart = Rc<dyn Fn(usize)>;
 
 /// The longest time that a server stays down after fault injection has crashed it.
 const LONGEST_DOWN: Duration = Duration::from_secs(1);
+/// How long it stays down in a search: it is back before others have time-outs, so that what it forgot shows.
+const DOWN_IN_SEARCH: Duration = Duration::from_millis(20);
 
 impl Cluster {
     /// Creates a cluster with the given number of servers, none of them started.
@@ -227,14 +229,17 @@ impl Cluster {
 
     /// Cleans up after an injected crash and schedules a restart.
     fn crashed_by_chaos(&self, i: usize) {
-        self.step(|| format!("server {i} crashed during a save"));
+        self.step(|| format!("server {i} crashed"));
         let enabled = self.0.enabled.borrow().clone();
         self.crash_server(i);
         self.0.enabled.replace(enabled);
         let Some(restart) = self.0.restart.borrow().clone() else { return };
         let cluster = self.clone();
         let incarnation = self.slots()[i].incarnation;
-        let down = self.client_dice(u32::MAX / 2).span(Duration::ZERO, LONGEST_DOWN);
+        let down = match self.0.lab.world().is_searched() {
+            true => DOWN_IN_SEARCH,
+            false => self.client_dice(u32::MAX / 2).span(Duration::ZERO, LONGEST_DOWN),
+        };
         self.tester().spawn_detached("restart after a crash", async move {
             cluster.sleep(down).await;
             // The test may have restarted or stopped the server in the meantime.

@@ -6,6 +6,7 @@
 
 mod ready;
 mod running;
+mod searched;
 mod tasks;
 
 use std::cell::{Cell, RefCell};
@@ -380,14 +381,23 @@ impl Executor {
             self.ended.replace(Some(Err(Trouble::Forbidden { offence, task })));
         }
         self.running.has_returned();
-        if let Some(after_poll) = self.after_poll.borrow().as_ref() {
-            let node = self.tasks.borrow().node_of(task);
-            after_poll(node);
+        self.observe_poll(task);
+        if self.running.has_acted() && self.crashes_after_poll(task) {
+            self.observe_poll(task);
         }
         let finished = self.put_back(task, future, waker, is_done);
         // The destructor still runs as part of the task.
         drop(finished);
         self.running.end();
+    }
+
+    /// Calls the function that looks at each poll.
+    #[inline]
+    fn observe_poll(&self, task: TaskRef) {
+        if let Some(after_poll) = self.after_poll.borrow().as_ref() {
+            let node = self.tasks.borrow().node_of(task);
+            after_poll(node);
+        }
     }
 
     /// Puts a task back into its slot after a poll. Returns the future if it will not be polled
@@ -422,6 +432,12 @@ impl Executor {
     /// Calls `act` on behalf of a node: whatever it logs is recorded at that node.
     pub(crate) fn run_as<R>(&self, node: Node, act: impl FnOnce() -> R) -> R {
         self.running.run_as(node, act)
+    }
+
+    /// Notes that the running task saves or sends something.
+    #[inline]
+    pub(crate) fn set_acted(&self) {
+        self.running.set_acted();
     }
 
     /// Marks the rest of this poll as void, because the server has crashed at a save: it cannot

@@ -22,6 +22,8 @@ pub(super) struct Running {
     on_behalf_of: Cell<Option<Node>>,
     /// Whether the server has crashed at a save in this poll, so that it cannot send any more.
     is_void: Cell<bool>,
+    /// Whether the server has saved or sent something in this poll.
+    has_acted: Cell<bool>,
 }
 
 impl Running {
@@ -34,6 +36,7 @@ impl Running {
             immediate: Cell::new(0),
             on_behalf_of: Cell::new(None),
             is_void: Cell::new(false),
+            has_acted: Cell::new(false),
         }
     }
 
@@ -45,6 +48,7 @@ impl Running {
         self.waker.set(waker.data());
         self.waiting.set(None);
         self.immediate.set(0);
+        self.has_acted.set(false);
     }
 
     /// Called when the task's future has returned. The task still counts as running, because its
@@ -115,5 +119,13 @@ impl Running {
 
     pub(super) fn set_void(&self) {
         self.is_void.set(true);
+    }
+
+    pub(super) fn has_acted(&self) -> bool {
+        self.has_acted.get()
+    }
+
+    pub(super) fn set_acted(&self) {
+        self.has_acted.set(true);
     }
 }

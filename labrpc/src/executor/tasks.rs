@@ -115,6 +115,12 @@ impl Tasks {
         self.groups[group.0 as usize].node
     }
 
+    /// The node and the group of a running task.
+    pub(super) fn owner_of(&self, task: TaskRef) -> (Node, GroupId) {
+        let group = self.slots[task.slot as usize].group;
+        (self.node_of_group(group), group)
+    }
+
     /// The node of a task, which may have ended if its slot has not been reused.
     pub(super) fn node_of(&self, task: TaskRef) -> Node {
         self.node_of_group(self.slots[task.slot as usize].group)

@@ -171,6 +171,11 @@ impl Journey<'_, '_> {
         self.faults.decisions.decide_shaped(kind, self.message.call, bound, shape)
     }
 
+    /// Whether to decide about a fault with this rate.
+    fn is_asked(&self, rate: Ratio) -> bool {
+        !rate.is_zero() || self.faults.decisions.asks_all()
+    }
+
     /// Selects the kind of a decision that is made for requests and for replies.
     fn kind(&self, of_request: Kind, of_reply: Kind) -> Kind {
         match self.message.direction {
@@ -286,11 +291,12 @@ fn delay_shortly(journey: &mut Journey<'_, '_>) -> ControlFlow<Fate> {
 /// Drops some messages on an unreliable network. The caller of a dropped request learns of it after
 /// the short delay.
 fn drop_at_times(journey: &mut Journey<'_, '_>) -> ControlFlow<Fate> {
-    if journey.message.mode.reliable {
+    let rate = if journey.message.mode.reliable { Ratio::ZERO } else { DROPPED };
+    if !journey.is_asked(rate) {
         return ControlFlow::Continue(());
     }
     let kind = journey.kind(Kind::RequestDrop, Kind::ReplyDrop);
-    let is_dropped = journey.decide_shaped(kind, 2, |bits| u64::from(DROPPED.contains(bits)));
+    let is_dropped = journey.decide_shaped(kind, 2, |bits| u64::from(rate.contains(bits)));
     if is_dropped == 1 {
         let after = journey.short_delay;
         return ControlFlow::Break(Fate::Lost { why: Lost::Dropped, after });
@@ -300,17 +306,19 @@ fn drop_at_times(journey: &mut Journey<'_, '_>) -> ControlFlow<Fate> {
 
 /// Under long reordering, holds some replies back.
 fn reorder(journey: &mut Journey<'_, '_>) -> ControlFlow<Fate> {
-    if journey.message.mode.long_reordering {
+    let rate = if journey.message.mode.long_reordering { REORDERED } else { Ratio::ZERO };
+    if journey.is_asked(rate) {
         let bound = whole_milliseconds(REORDERED_SHORTEST + REORDERED_SPREAD);
-        let held = journey.decide_shaped(Kind::ReplyHold, bound, reordered_milliseconds);
+        let held =
+            journey.decide_shaped(Kind::ReplyHold, bound, |bits| held_milliseconds(rate, bits));
         journey.held = Duration::from_millis(held);
     }
     ControlFlow::Continue(())
 }
 
-/// How long a reply is held back, in milliseconds: 0 in one of three cases.
-fn reordered_milliseconds(bits: u64) -> u64 {
-    let (is_reordered, rest) = REORDERED.split(bits);
+/// How long a reply is held back, in milliseconds, if the share `rate` of all replies is.
+fn held_milliseconds(rate: Ratio, bits: u64) -> u64 {
+    let (is_reordered, rest) = rate.split(bits);
     if !is_reordered {
         return 0;
     }
@@ -320,7 +328,7 @@ fn reordered_milliseconds(bits: u64) -> u64 {
 
 /// Under chaos, holds some requests back.
 fn hold_request(journey: &mut Journey<'_, '_>) -> ControlFlow<Fate> {
-    if let Some(chaos) = journey.faults.chaos {
+    if let Some(chaos) = journey.faults.additional() {
         let call = journey.message.call;
         journey.held =
             journey.faults.at_times(chaos.held_requests, Kind::RequestHold, call, |bits| {
@@ -333,7 +341,7 @@ fn hold_request(journey: &mut Journey<'_, '_>) -> ControlFlow<Fate> {
 
 /// Under chaos, delivers some requests a second time.
 fn copy_request(journey: &mut Journey<'_, '_>) -> ControlFlow<Fate> {
-    if let Some(chaos) = journey.faults.chaos {
+    if let Some(chaos) = journey.faults.additional() {
         let call = journey.message.call;
         let later =
             journey.faults.at_times(chaos.copied_requests, Kind::RequestCopy, call, |bits| {

@@ -3,7 +3,7 @@
 //! | file | what it decides |
 //! |---|---|
 //! | `message` | what happens to each request and reply |
-//! | `server` | when servers pause, how fast their clocks run, and whether they crash at a save |
+//! | `server` | when servers pause, how fast their clocks run, when they crash, and which timers are late |
 //! | `chaos` | the rates of the faults that the course's network does not have |
 //!
 //! Only this module decides whether and when a message arrives. To add a fault, add a
@@ -42,6 +42,12 @@ const CHAOS_SPREAD: Duration = Duration::from_millis(2000);
 const CHAOS_LONGEST: Duration = Duration::from_millis(2200);
 
 impl Faults<'_> {
+    /// The rates of those faults that the course's network does not have and that are to be asked for:
+    /// all zero if they are off and a search asks for them nevertheless.
+    fn additional(&self) -> Option<Chaos> {
+        self.chaos.or_else(|| self.decisions.asks_all().then(Chaos::default))
+    }
+
     /// Decides whether a fault with this rate happens. Returns how long it lasts, which `span` computes
     /// from random bits and which is at least a millisecond; zero means that the fault does not happen.
     fn at_times(

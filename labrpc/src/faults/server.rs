@@ -1,10 +1,14 @@
-//! Faults of servers, which exist only under chaos: pauses, wrong clocks, crashes at a save.
+//! Faults of servers, which exist only under chaos or in a search: pauses, wrong clocks, crashes, late
+//! timers.
 
 use std::time::Duration;
 
 use crate::chance::scale;
+use crate::decisions::Decisions;
 use crate::faults::chaos::Chaos;
-use crate::faults::{CHAOS_WINDOW, Faults, start_of_window, whole_milliseconds, window_of};
+use crate::faults::{
+    CHAOS_LONGEST, CHAOS_WINDOW, Faults, start_of_window, whole_milliseconds, window_of,
+};
 use crate::node::Node;
 use crate::random::Subject;
 use crate::spec::Kind;
@@ -30,12 +34,32 @@ pub(crate) fn after_pause(faults: &mut Faults<'_>, node: Node, time: Duration) -
 
 /// Decides whether a server crashes at the save that it is about to make.
 pub(crate) fn crashes_at_save(faults: &mut Faults<'_>, node: Node) -> bool {
-    let Some(chaos) = faults.chaos else { return false };
+    let Some(chaos) = faults.additional() else { return false };
     let rate = chaos.crashes_at_save;
     let decisions = &mut faults.decisions;
     let saves = decisions.sequence(Kind::CrashAtSave, node.raw(), 0);
     decisions.may_happen(!rate.is_zero())
         && decisions.draw_shaped(saves, 2, |bits| u64::from(rate.contains(bits))) == 1
+}
+
+/// Decides whether a server crashes at the end of a poll in which it saved or sent something. Only
+/// searches ask.
+pub(crate) fn crashes_after_poll(decisions: &mut Decisions, node: Node) -> bool {
+    if !decisions.asks_all() || node.as_server().is_none() {
+        return false;
+    }
+    let polls = decisions.sequence(Kind::CrashAfterPoll, node.raw(), 0);
+    decisions.draw_shaped(polls, 2, |_| 0) == 1
+}
+
+/// Decides how much later than set a timer fires that a task of a node sets. `task` is the task, and how
+/// often it has been woken. Only searches ask, and only about servers.
+pub(crate) fn timer_hold(decisions: &mut Decisions, node: Node, task: Subject) -> Duration {
+    if !decisions.asks_all() || node.as_server().is_none() {
+        return Duration::ZERO;
+    }
+    let bound = whole_milliseconds(CHAOS_LONGEST) + 1;
+    Duration::from_millis(decisions.decide_shaped(Kind::TimerHold, task, bound, |_| 0))
 }
 
 /// The rate error of a clock in parts per 1,000: positive if it is fast, negative if it is slow.

@@ -75,6 +75,7 @@ impl Shared {
         } else {
             // Before a copy may be made, which has the same mark.
             self.observe_request(tables.call(id), Content::of_request(method, args));
+            self.executor.set_acted();
             self.send_request(tables, id);
         }
         id
@@ -245,6 +246,7 @@ impl Shared {
             mode: call.mode,
             has_way,
         };
+        self.executor.set_acted();
         let fate = message::decide(reply, &mut self.executor.faults());
         self.record_reply(call, fate, content);
         self.observe_reply(call, content);

@@ -16,6 +16,7 @@
 //! | `chaos_raft` | the scenario for a Raft alone |
 //! | `chaos_kv` | the scenario for the key/value service |
 //! | `restarts` | the scenarios for what a Raft must remember when it restarts |
+//! | `short` | scenarios with nothing generated, for `lab search` |
 
 use labraft::{Checked, Cluster, Config, Failure, Reason};
 
@@ -26,10 +27,12 @@ mod chaos_raft;
 mod fault_target;
 mod restarts;
 mod schedule;
+mod short;
 
 pub(crate) use chaos_kv::chaos_kv;
 pub(crate) use chaos_raft::chaos_raft;
 pub(crate) use restarts::{restarted_followers, restarted_voters};
+pub(crate) use short::{short_elections, short_replication, short_restarts};
 
 /// Ends the network's faults: from here on it is the course's network, and reliable.
 fn heal_network(cluster: &Cluster) {

@@ -1,0 +1,417 @@
+//! `lab search`: makes all runs of a test that have at most a few faults, and reports those that fail with
+//! the fewest.
+
+use std::fs;
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use labraft::{Part, Test, Verdict};
+
+use crate::outcome::{CommandError, INTERRUPT, Outcome};
+use crate::repro::Repro;
+use crate::search::faults::run_with;
+use crate::search::journal::{Header, Journal};
+use crate::search::{FailingSet, Found, News, Search};
+use crate::seeds::Shard;
+use crate::session::{Common, Program, Session, default_jobs, parse_jobs};
+use crate::workers::{Answer, Keep, Pool};
+use crate::{plain, report, shrink, view};
+
+/// The interval between progress lines when standard error is not a terminal.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
+/// The most causes that are shown.
+const CAUSES_SHOWN: usize = 5;
+
+/// The arguments of `lab search`.
+#[derive(Args)]
+pub(crate) struct SearchArgs {
+    /// Which tests: a part (search, 2A), a name (ShortElections) or part of a name [default: the scenarios
+    /// made for it, the part search]. The number of runs grows with the length of a test.
+    patterns: Vec<String>,
+    /// The most faults that a run may have.
+    #[arg(long, value_name = "D", default_value_t = 2, value_parser = clap::value_parser!(u8).range(0..=3))]
+    faults: u8,
+    /// The seed of everything that is not a fault, such as the servers' time-outs.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// How many worker processes to run at a time [default: one per processor].
+    #[arg(long, value_parser = parse_jobs)]
+    jobs: Option<usize>,
+    /// Start no new runs after the first failure, instead of making all runs with as many faults.
+    #[arg(long)]
+    fail_fast: bool,
+    /// Make only the runs that a search with the same options has not made yet.
+    #[arg(long)]
+    resume: bool,
+    /// Make the Kth of N shares of the runs, such as 2/4. By default the share is taken from the
+    /// environment of a job array, as by `lab run`.
+    #[arg(long, value_name = "K/N")]
+    shard: Option<Shard>,
+    #[command(flatten)]
+    common: Common,
+}
+
+impl SearchArgs {
+    /// Searches the tests one after the other.
+    pub(crate) fn run(self, program: &Program<'_>) -> Result<Outcome, CommandError> {
+        let share = match self.shard {
+            Some(share) => Some(share),
+            None => Shard::from_environment(|name| std::env::var(name).ok())
+                .map_err(CommandError::Usage)?,
+        };
+        let share = share.unwrap_or(Shard::WHOLE);
+        let tests = self.tests(program)?;
+        let session = Session::new(self.common.clone(), program)?;
+        let header = Header::new(
+            session.implementation.name,
+            session.conditions(),
+            self.seed,
+            share.to_string(),
+            session.build.clone(),
+        );
+        let mut journal = self.journal(&header)?;
+        let pool = Pool::new(session.settings(&self.common.out, false), &INTERRUPT);
+        let mut worst = Verdict::Passed;
+        for test in tests {
+            let search = Search {
+                pool: &pool,
+                test,
+                seed: self.seed,
+                most_faults: self.faults.into(),
+                share,
+                jobs: self.jobs.unwrap_or_else(default_jobs),
+                fail_fast: self.fail_fast,
+            };
+            let mut display = Display::new(&search);
+            let found = search.search(&mut journal, &mut |news| display.tell(news));
+            display.end();
+            let found = found.map_err(|error| self.cannot_go_on(&error))?;
+            worst = worst.max(self.report(&search, &session, &found)?);
+            if INTERRUPT.load(Ordering::Relaxed) {
+                return Ok(Outcome::Interrupted);
+            }
+        }
+        if let Some(what) = pool.disturbances() {
+            eprintln!("lab: {what}");
+        }
+        Ok(Outcome::Judged(worst))
+    }
+
+    fn tests(&self, program: &Program<'_>) -> Result<Vec<&'static Test>, CommandError> {
+        if !self.patterns.is_empty() {
+            return program.chosen(&self.patterns);
+        }
+        let made_for_it = program.suite.iter().filter(|test| test.part == Part::Search);
+        match made_for_it.collect::<Vec<_>>() {
+            none if none.is_empty() => Err(CommandError::Usage(
+                "this program has no scenarios that were made for a search; name a test, such as \
+                 InitialElection2A"
+                    .into(),
+            )),
+            tests => Ok(tests),
+        }
+    }
+
+    fn journal(&self, header: &Header) -> Result<Journal, CommandError> {
+        let out = &self.common.out;
+        let journal = match self.resume {
+            true => Journal::resume(out, header),
+            false => {
+                // Files of an earlier search do not belong to this one.
+                _ = fs::remove_dir_all(failures_in(out));
+                Journal::begin(out, header)
+            }
+        };
+        journal.map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidData => CommandError::Usage(error.to_string()),
+            _ => CommandError::Internal(format!(
+                "nothing can be kept in {}: {error}; see --out",
+                out.display()
+            )),
+        })
+    }
+
+    fn cannot_go_on(&self, error: &io::Error) -> CommandError {
+        CommandError::Internal(format!(
+            "{error}\nWhat has been searched is kept in {}; to go on, give the same command with \
+             --resume",
+            self.common.out.display()
+        ))
+    }
+
+    /// Prints what was found, and leaves a repro file and a page for each cause. Returns the worst verdict.
+    fn report(
+        &self,
+        search: &Search<'_>,
+        session: &Session<'_>,
+        found: &Found,
+    ) -> Result<Verdict, CommandError> {
+        let mut out = io::stdout().lock();
+        writeln!(out, "{}", sentence(search, found))?;
+        for (number, set) in (1..).zip(found.failures.iter().take(CAUSES_SHOWN)) {
+            let name = format!("{}-{}-{number}", search.test.name, search.seed);
+            write!(out, "{}", self.report_failure(set, &name, search, session)?)?;
+        }
+        if found.failures.len() > CAUSES_SHOWN {
+            writeln!(out, "  and {} more causes", found.failures.len() - CAUSES_SHOWN)?;
+        }
+        let worst = found.failures.iter().map(|set| set.record.verdict).max();
+        let unknown = if found.unknown > 0 { Verdict::Unknown } else { Verdict::Passed };
+        Ok(worst.unwrap_or(unknown))
+    }
+
+    /// Tells about the first failing run of a cause: as `lab run` does, and which faults it has.
+    fn report_failure(
+        &self,
+        set: &FailingSet,
+        name: &str,
+        search: &Search<'_>,
+        session: &Session<'_>,
+    ) -> Result<String, CommandError> {
+        let spec = run_with(search.seed, &set.faults);
+        let directory = failures_in(&self.common.out);
+        let path = directory.join(format!("{name}.json"));
+        let page = directory.join(format!("{name}.html"));
+        let replay = session.replay_file(&path);
+        let again = search.pool.runs().run(search.test, spec.clone(), Keep::Events)?;
+        let story = again.as_ref().map_or_else(Vec::new, |answer| story(set, answer));
+        let cannot_write = |error| {
+            let directory = directory.display();
+            CommandError::Internal(format!("cannot write failures to {directory}: {error}"))
+        };
+        if let Some(repro) = Repro::even_if_unfinished(&set.record, spec) {
+            repro.write(&path).map_err(cannot_write)?;
+        }
+        let mut text = report::failed(&set.record, &replay);
+        text += match set.faults.len() {
+            0 => "    no fault is needed\n",
+            1 => "    the fault:\n",
+            _ => "    the faults:\n",
+        };
+        for (number, sentence) in (1..).zip(&story) {
+            text += &format!("      {number}. {}\n", plain::line(sentence));
+        }
+        if set.count > 1 {
+            text += &format!("    {} runs fail for this cause\n", grouped(set.count));
+        }
+        if let Some(answer) = again {
+            fs::write(&page, view::page(&answer, &replay, &story)).map_err(cannot_write)?;
+            text += &format!("    page: {}\n", page.display());
+            let is_same = answer.record.fingerprint == set.record.fingerprint;
+            if set.has_passed || !is_same || answer.record.verdict != set.record.verdict {
+                text += "    the run does not repeat: something in it is not deterministic\n";
+            }
+        }
+        Ok(text)
+    }
+}
+
+/// Where the files of failures are.
+fn failures_in(out: &Path) -> PathBuf {
+    out.join("search")
+}
+
+/// A sentence for each fault, in their order.
+fn story(set: &FailingSet, answer: &Answer) -> Vec<String> {
+    let mut faults = answer.decisions.clone();
+    let mut left: Vec<_> = set.faults.iter().map(|fault| fault.address).collect();
+    faults.retain(|taken| {
+        let place = left.iter().position(|address| *address == taken.address);
+        place.map(|place| left.swap_remove(place)).is_some()
+    });
+    let told = shrink::tell(&faults, &answer.events);
+    // The decisions of a run that has not finished are not known.
+    let untold = left.iter().map(|address| format!("{address} is not neutral"));
+    told.into_iter().chain(untold).collect()
+}
+
+/// The answer of a search, in a sentence.
+fn sentence(search: &Search<'_>, found: &Found) -> String {
+    let name = search.test.name;
+    let seed = search.seed;
+    let share = match search.share {
+        Shard::WHOLE => String::new(),
+        share => format!(" of share {share}"),
+    };
+    let total = grouped(found.runs.iter().sum());
+    let last = found.runs.len().saturating_sub(1);
+    let with_last = with_faults(last);
+    let failed: u64 = found.failures.iter().map(|set| set.count).sum();
+    if failed > 0 {
+        let of = grouped(found.runs.last().copied().unwrap_or(0));
+        let fewer = if last > 0 { ", and all with fewer faults pass" } else { "" };
+        let rest = if found.is_complete { "" } else { " that were made" };
+        let fail = if failed == 1 { "fails" } else { "fail" };
+        let failed = grouped(failed);
+        return format!("{name}: {failed} of {of} runs{share}{rest} {with_last} {fail}{fewer}");
+    }
+    let unknown = match found.unknown {
+        0 => String::new(),
+        count => format!(", except for {} without a verdict", grouped(count)),
+    };
+    if !found.is_complete && search.most_faults > 0 {
+        return format!(
+            "{name}: interrupted; the {total} runs{share} that were made pass{unknown}"
+        );
+    }
+    let levels = found.runs.iter().enumerate();
+    let levels: Vec<String> = levels
+        .map(|(faults, &runs)| format!("{} {}", grouped(runs), with_faults(faults)))
+        .collect();
+    let levels = levels.join(", ");
+    let most = search.most_faults;
+    let faults = if most == 1 { "fault" } else { "faults" };
+    format!(
+        "{name}: all {total} runs{share} with at most {most} {faults} pass{unknown} ({levels}; seed {seed})"
+    )
+}
+
+fn with_faults(count: usize) -> String {
+    match count {
+        0 => "without faults".into(),
+        1 => "with 1 fault".into(),
+        count => format!("with {count} faults"),
+    }
+}
+
+/// A number with commas between its thousands.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[expect(clippy::disallowed_methods, reason = "real time, outside of any simulation")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// A span for people.
+fn about(seconds: f64) -> String {
+    match seconds {
+        ..1.0 => "less than a second".into(),
+        ..120.0 => format!("about {seconds:.0} s"),
+        ..7200.0 => format!("about {:.0} minutes", seconds / 60.0),
+        ..172_800.0 => format!("about {:.0} hours", seconds / 3600.0),
+        _ => format!("about {:.0} days", seconds / 86_400.0),
+    }
+}
+
+/// The progress of the search of one test.
+struct Display {
+    test: &'static str,
+    most_faults: usize,
+    jobs: usize,
+    shares: usize,
+    bar: ProgressBar,
+    faults: usize,
+    /// The runs of this level.
+    total: u64,
+    runs: u64,
+    failures: u64,
+    /// Seconds that a run takes, with all workers at work.
+    seconds_a_run: f64,
+    began: Instant,
+    said: Instant,
+}
+
+impl Display {
+    fn new(search: &Search<'_>) -> Display {
+        Display {
+            test: search.test.name,
+            most_faults: search.most_faults,
+            jobs: search.jobs,
+            shares: search.share.of(),
+            bar: ProgressBar::hidden(),
+            faults: 0,
+            total: 0,
+            runs: 0,
+            failures: 0,
+            seconds_a_run: 0.0,
+            began: now(),
+            said: now(),
+        }
+    }
+
+    fn tell(&mut self, news: News) {
+        match news {
+            News::Begun { faults, cpu_ms } => self.begin(faults, cpu_ms),
+            News::Level { faults, runs } => self.begin_level(faults, runs),
+            News::Made { runs, failures } => self.made(runs, failures),
+        }
+    }
+
+    fn begin(&mut self, faults: u64, cpu_ms: f64) {
+        self.seconds_a_run = cpu_ms / 1000.0 / self.jobs as f64;
+        let (mut all, mut with_last) = (1.0, 1.0);
+        for level in 1..=self.most_faults {
+            // Of two faults, on average half of the places for the second are behind the first.
+            with_last *= faults as f64 / level as f64;
+            all += with_last;
+        }
+        let runs = grouped((all / self.shares as f64) as u64);
+        let time = about(all / self.shares as f64 * self.seconds_a_run);
+        let Display { test, most_faults, .. } = self;
+        eprintln!(
+            "lab: {test} has {} single faults, so some {runs} runs with at most {most_faults}, {time}",
+            grouped(faults)
+        );
+    }
+
+    fn begin_level(&mut self, faults: usize, runs: u64) {
+        self.bar.finish_and_clear();
+        self.faults = faults;
+        self.total = runs;
+        self.runs = 0;
+        self.began = now();
+        self.bar = ProgressBar::new(runs);
+        let style = "{elapsed} [{bar:30}] {pos}/{len} runs, {per_sec}, {msg}, {eta} left";
+        self.bar
+            .set_style(ProgressStyle::with_template(style).unwrap_or(ProgressStyle::default_bar()));
+        self.bar.set_message("0 failed");
+    }
+
+    fn made(&mut self, runs: u64, failures: u64) {
+        self.runs += runs;
+        self.failures += failures;
+        self.bar.set_message(format!("{} failed", self.failures));
+        self.bar.inc(runs);
+        if !io::stderr().is_terminal() && self.said.elapsed() > PROGRESS_INTERVAL {
+            self.said = now();
+            let seconds = self.began.elapsed().as_secs_f64();
+            let left = about(
+                (self.total - self.runs.min(self.total)) as f64 * seconds / self.runs.max(1) as f64,
+            );
+            let Display { test, faults, .. } = *self;
+            let with = with_faults(faults);
+            let (runs, total) = (grouped(self.runs), grouped(self.total));
+            let failures = self.failures;
+            eprintln!("lab: {test}: {runs} of {total} runs {with}, {failures} failed, {left} left");
+        }
+    }
+
+    fn end(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_are_grouped() {
+        let numbers = [0, 999, 1000, 39214, 1_234_567];
+        assert_eq!(numbers.map(grouped), ["0", "999", "1,000", "39,214", "1,234,567"]);
+    }
+}

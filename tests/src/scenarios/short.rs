@@ -1,0 +1,125 @@
+//! Short scenarios for `lab search`, which makes all of their runs with few faults.
+//!
+//! Each lasts a few virtual seconds and needs few messages, because the number of runs grows with the
+//! number of places for faults. The steps alone lead to where Rafts go wrong; a fault or two do the rest.
+//! Whatever the faults, a correct Raft has the time to recover before the end.
+
+use std::time::Duration;
+
+use labraft::{Checked, Config, Reason};
+
+use super::agree;
+use super::fault_target::FaultTarget;
+use crate::steps::{random, restart};
+
+/// How often to look for a leader.
+const LOOK_EVERY: Duration = Duration::from_millis(25);
+/// How long to look for one: as long as the course's tests do.
+const LONGEST_ELECTION: Duration = Duration::from_secs(5);
+/// Longer than the time between two heartbeats, so that a server that is connected again learns the
+/// present term.
+const HEARTBEAT: Duration = Duration::from_millis(150);
+/// Long enough for a message and its reply, and for what they lead to.
+const ROUND_TRIP: Duration = Duration::from_millis(30);
+/// How long two of three servers do not hear of each other: two or three elections.
+const CHAIN: Duration = Duration::from_millis(1000);
+
+/// Three servers elect a leader. Then it and one follower can reach only the third server, which hears
+/// of two candidates, or of a leader and a candidate, in one election after the other. Last the leader
+/// restarts.
+pub(crate) async fn short_elections(cfg: &Config) -> Checked<()> {
+    let first = leader(cfg).await?;
+    cfg.sleep(HEARTBEAT).await;
+    cfg.link(first, [(first + 1) % cfg.n()], false);
+    cfg.sleep(CHAIN).await;
+    cfg.reconnect_all();
+    cfg.sleep(HEARTBEAT).await;
+    let second = leader(cfg).await?;
+    restart(cfg, second);
+    cfg.sleep(HEARTBEAT).await;
+    cfg.check_one_leader().await?;
+    Ok(())
+}
+
+/// Figure 8 with three servers: two leaders in turn are cut off with an entry that only they have. The
+/// first comes back, is elected again and copies its entry, which has an older term, to a majority. Then
+/// the second one comes back in its place.
+pub(crate) async fn short_replication(cfg: &Config) -> Checked<()> {
+    let first = leader(cfg).await?;
+    cfg.start(first, random(cfg));
+    cfg.sleep(ROUND_TRIP).await;
+
+    cfg.disconnect(first);
+    cfg.start(first, random(cfg));
+    cfg.sleep(HEARTBEAT).await;
+    let second = leader(cfg).await?;
+    cfg.disconnect(second);
+    cfg.start(second, random(cfg));
+
+    cfg.connect(first);
+    cfg.sleep(HEARTBEAT).await;
+    let third = leader(cfg).await?;
+    cfg.sleep(ROUND_TRIP).await;
+    cfg.disconnect(third);
+    cfg.connect(second);
+    cfg.sleep(HEARTBEAT).await;
+    let fourth = leader(cfg).await?;
+    cfg.start(fourth, random(cfg));
+    cfg.sleep(ROUND_TRIP).await;
+
+    cfg.reconnect_all();
+    agree_all(cfg).await
+}
+
+/// A follower misses so many entries that it needs a snapshot; the other follower restarts before it
+/// gets one, and the leader restarts after. Then there is a second snapshot.
+pub(crate) async fn short_restarts(cfg: &Config) -> Checked<()> {
+    let first = leader(cfg).await?;
+    let lagging = (first + 1) % cfg.n();
+    let other = (first + 2) % cfg.n();
+    start_many(cfg, first, 2);
+    cfg.sleep(ROUND_TRIP).await;
+    cfg.disconnect(lagging);
+    start_many(cfg, first, 10);
+    cfg.sleep(ROUND_TRIP).await;
+    restart(cfg, other);
+
+    cfg.connect(lagging);
+    cfg.sleep(HEARTBEAT).await;
+    start_many(cfg, first, 2);
+    cfg.sleep(ROUND_TRIP).await;
+    restart(cfg, first);
+    cfg.sleep(HEARTBEAT).await;
+    let second = leader(cfg).await?;
+    start_many(cfg, second, 8);
+    cfg.sleep(ROUND_TRIP).await;
+    agree_all(cfg).await
+}
+
+/// Starts several commands at once.
+fn start_many(cfg: &Config, server: usize, count: usize) {
+    for _ in 0..count {
+        cfg.start(server, random(cfg));
+    }
+}
+
+/// The leader of the highest term among the connected servers, as soon as there is one.
+async fn leader(cfg: &Config) -> Checked<usize> {
+    let end = cfg.tester().now() + LONGEST_ELECTION;
+    while cfg.tester().now() < end {
+        let connected = (0..cfg.n()).filter(|&i| cfg.is_connected(i));
+        let states = connected.filter_map(|i| Some((cfg.state(i)?, i)));
+        let leaders = states.filter(|(state, _)| state.is_leader);
+        if let Some((_, leader)) = leaders.max_by_key(|(state, _)| state.term) {
+            return Ok(leader);
+        }
+        cfg.sleep(LOOK_EVERY).await;
+    }
+    Err(cfg.failure(None, Reason::NoLeader))
+}
+
+/// Checks that all servers agree on one more command.
+async fn agree_all(cfg: &Config) -> Checked<()> {
+    let all: Vec<usize> = (0..cfg.n()).collect();
+    agree(cfg, &all).await
+}
