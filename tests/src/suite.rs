@@ -512,6 +512,14 @@ static ALL: &[Test] = &[
         cost: 1,
         run: |lab| servers(3).snapshot().run(lab, scenarios::short_restarts),
     },
+    Test {
+        name: "ShortVotes",
+        part: Part::Search,
+        title: "two sides that need the same vote",
+        points: 0,
+        cost: 1,
+        run: |lab| servers(5).run(lab, scenarios::short_votes),
+    },
 ];
 
 /// The cluster that a Raft test runs on: the parameters of the course's `make_config`.
@@ -577,11 +585,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_61_entries_have_distinct_names_and_titles_and_course_tests_are_named_after_their_part() {
+    fn the_62_entries_have_distinct_names_and_titles_and_course_tests_are_named_after_their_part() {
         let names: BTreeSet<&str> = ALL.iter().map(|test| test.name).collect();
         // The course uses one title twice, once in each part of lab 3.
         let titles: BTreeSet<_> = ALL.iter().map(|test| (test.part, test.title)).collect();
-        assert_eq!((ALL.len(), names.len(), titles.len()), (61, 61, 61));
+        assert_eq!((ALL.len(), names.len(), titles.len()), (62, 62, 62));
         for test in ALL.iter().filter(|test| Part::COURSE.contains(&test.part)) {
             assert!(test.name.ends_with(test.part.name()), "{test:?} is in part {}", test.part);
         }

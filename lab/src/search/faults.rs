@@ -20,10 +20,12 @@ use std::time::Duration;
 use labrpc::{Address, Kind, RunSpec, Taken};
 use serde::{Deserialize, Serialize};
 
-/// Longer than it takes others to send again what one message said: about two heartbeats.
+/// Longer than what others send at once takes, but less than the time between two heartbeats.
+const AT_ONCE_MS: u64 = 50;
+/// Longer than it takes to send again what a message said: about two heartbeats.
 const SOON_MS: u64 = 250;
 /// Longer than an election takes, with its time-out.
-const LATER_MS: u64 = 800;
+const LATER_MS: u64 = 1000;
 /// Makes the time-out of one server a later one than those of the others.
 const TIMER_LATE_MS: u64 = 400;
 /// Timers that one task sets more often than this count as one: a Raft that looks at its clock every ten
@@ -34,8 +36,8 @@ const TIMERS_APART: Duration = Duration::from_millis(50);
 const FAULTS: [(Kind, &[u64]); 8] = [
     (Kind::RequestDrop, &[1]),
     (Kind::ReplyDrop, &[1]),
-    (Kind::ReplyHold, &[SOON_MS, LATER_MS]),
-    (Kind::RequestHold, &[SOON_MS, LATER_MS]),
+    (Kind::ReplyHold, &[AT_ONCE_MS, SOON_MS, LATER_MS]),
+    (Kind::RequestHold, &[AT_ONCE_MS, SOON_MS, LATER_MS]),
     (Kind::CrashAfterPoll, &[1]),
     (Kind::CrashAtSave, &[1]),
     (Kind::RequestCopy, &[SOON_MS, LATER_MS]),
@@ -123,9 +125,9 @@ mod tests {
             let present = present.iter().map(|&(i, value)| (decisions[i].address, value));
             faults_to_add(&decisions, &present.collect()).map(|faults| faults.len())
         };
-        assert_eq!(count(&[]), Some(1 + 2 + 1));
-        assert_eq!(count(&[(0, 1)]), Some(2 + 1));
-        assert_eq!(count(&[(2, 800)]), Some(1));
+        assert_eq!(count(&[]), Some(1 + 3 + 1));
+        assert_eq!(count(&[(0, 1)]), Some(3 + 1));
+        assert_eq!(count(&[(2, 50)]), Some(1));
         assert_eq!(count(&[(0, 1), (3, 1)]), Some(0), "the second reply is at a known address");
         let other = taken(Kind::RequestDrop, 9, 0).address;
         assert_eq!(faults_to_add(&decisions, &BTreeMap::from([(other, 1)])), None);

@@ -32,7 +32,7 @@ mod short;
 pub(crate) use chaos_kv::chaos_kv;
 pub(crate) use chaos_raft::chaos_raft;
 pub(crate) use restarts::{restarted_followers, restarted_voters};
-pub(crate) use short::{short_elections, short_replication, short_restarts};
+pub(crate) use short::{short_elections, short_replication, short_restarts, short_votes};
 
 /// Ends the network's faults: from here on it is the course's network, and reliable.
 fn heal_network(cluster: &Cluster) {

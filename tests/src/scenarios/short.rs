@@ -93,7 +93,22 @@ pub(crate) async fn short_restarts(cfg: &Config) -> Checked<()> {
     let second = leader(cfg).await?;
     start_many(cfg, second, 8);
     cfg.sleep(ROUND_TRIP).await;
+    start_many(cfg, second, 1);
+    cfg.sleep(HEARTBEAT).await;
     agree_all(cfg).await
+}
+
+/// Five servers, of which two and two can reach only each other and the fifth. Whoever wins an election has
+/// the vote of the fifth, which can give only one in each term.
+pub(crate) async fn short_votes(cfg: &Config) -> Checked<()> {
+    for one_side in [0, 1] {
+        cfg.link(one_side, [3, 4], false);
+    }
+    cfg.sleep(CHAIN).await;
+    cfg.reconnect_all();
+    cfg.sleep(HEARTBEAT).await;
+    leader(cfg).await?;
+    Ok(())
 }
 
 /// Starts several commands at once.
