@@ -19,7 +19,7 @@
 //! | `kv_generic` | the test with parameters from which all other tests of lab 3 are made |
 //! | `kv` | the cluster of the key/value tests, their clients and the clients' history |
 //! | `beyond` | tests of election time-outs, of bytes sent, and of speed after snapshots |
-//! | `scenarios` | `ChaosRaft`, `ChaosKv`, `RestartedVoters` and `RestartedFollowers`: faults and workloads drawn from the seed |
+//! | `scenarios` | `ChaosRaft`, `ChaosKv`, `RestartedVoters` and `RestartedFollowers`: faults and workloads drawn from the seed; and short scenarios for searches |
 //! | `steps` | steps and checks that tests of several parts share |
 
 use std::process::ExitCode;

@@ -175,6 +175,7 @@ fn a_pattern_selects_tests_by_part_by_name_or_by_a_piece_of_the_name() {
         ("Snapshot", 16),
         ("Churn", 2),
         ("beyond", 7),
+        ("search", 4),
         ("chaos", 2),
     ] {
         let (_, list, _) = run_lab(&["list", pattern]);

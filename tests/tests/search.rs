@@ -30,25 +30,25 @@ static TWO_CALLS: Test = Test {
 
 /// The runs of `TWO_CALLS` with no fault, with one, and with two.
 ///
-/// *One fault.* A call has nine, in this order: the request is lost (1), held back for one of two spans (2),
-/// copied after one of two spans (2); the reply is lost (1), or held back (2); the server crashes after the
-/// poll in which it has answered (1). Nobody restarts the server. There are two calls, so 18.
+/// *One fault.* A call has eleven, in this order: the request is lost (1), held back for one of three spans
+/// (3), copied after one of two spans (2); the reply is lost (1), or held back (3); the server crashes after
+/// the poll in which it has answered (1). Nobody restarts the server. There are two calls, so 22.
 ///
 /// *Two faults.* How many can be put behind the first one, if it is in the first call and
 ///
-/// - the request is lost: the second call is made at once, with all its 9;
-/// - the request is held back: the 2 copies, the 3 faults of the reply, the crash, then the second call:
-///   6 + 9 = 15, for each of two spans;
-/// - the request is copied: without the 2 copies, 4 + 9 = 13, for each of two spans. The copy itself would
+/// - the request is lost: the second call is made at once, with all its 11;
+/// - the request is held back: the 2 copies, the 4 faults of the reply, the crash, then the second call:
+///   7 + 11 = 18, for each of three spans;
+/// - the request is copied: without the 2 copies, 5 + 11 = 16, for each of two spans. The copy itself would
 ///   arrive when the test is over;
-/// - the reply is lost: it cannot be held back, but the server can crash, 1 + 9 = 10;
-/// - the reply is held back: the same 10, for each of two spans;
-/// - the server crashes: the second call is made to a server that is gone, so its request has 5 faults, but
+/// - the reply is lost: it cannot be held back, but the server can crash, 1 + 11 = 12;
+/// - the reply is held back: the same 12, for each of three spans;
+/// - the server crashes: the second call is made to a server that is gone, so its request has 6 faults, but
 ///   there is no reply.
 ///
-/// 9 + 2 * 15 + 2 * 13 + 10 + 2 * 10 + 5 = 100. If the first one is in the second call, these are, without the
-/// 9: 0 + 2 * 6 + 2 * 4 + 1 + 2 * 1 + 0 = 23.
-const RUNS_OF_TWO_CALLS: [u64; 3] = [1, 18, 123];
+/// 11 + 3 * 18 + 2 * 16 + 12 + 3 * 12 + 6 = 151. If the first one is in the second call, these are, without
+/// the 11: 0 + 3 * 7 + 2 * 5 + 1 + 3 * 1 + 0 = 35.
+const RUNS_OF_TWO_CALLS: [u64; 3] = [1, 22, 186];
 
 fn two_calls(lab: Lab) -> Steps {
     const ECHO: Method<u64, u64> = Method::new("Server.Echo");
@@ -129,7 +129,7 @@ fn check(holds: bool, output: &Output) -> Result<(), Failed> {
     if holds { Ok(()) } else { Err(show(output).into()) }
 }
 
-/// How many runs with no fault, with one and so on the answer names: `(1 without faults, 18 with 1 ...`.
+/// How many runs with no fault, with one and so on the answer names: `(1 without faults, 22 with 1 ...`.
 fn counts(answer: &str) -> Vec<u64> {
     let levels = answer.rsplit_once('(').map_or("", |(_, levels)| levels);
     let counts = levels.split(", ").filter_map(|level| level.split(' ').next());
@@ -139,8 +139,8 @@ fn counts(answer: &str) -> Vec<u64> {
 fn each_run_is_made_once() -> Result<(), Failed> {
     let output = search(&empty("counted"), &["search", "TwoCalls", "--faults", "2"]);
     let is_right = stdout(&output)
-        == "TwoCalls: all 142 runs with at most 2 faults pass (1 without faults, 18 with 1 fault, \
-            123 with 2 faults; seed 0)\n";
+        == "TwoCalls: all 209 runs with at most 2 faults pass (1 without faults, 22 with 1 fault, \
+            186 with 2 faults; seed 0)\n";
     check(output.status.code() == Some(0) && is_right, &output)
 }
 

@@ -280,7 +280,7 @@ impl Server {
         if state.votes.len() > self.ends.len() / 2 {
             state.role = Role::Leader;
             let next_index = state.log.last_index() + 1;
-            state.followers = vec![Follower { next_index, ..Follower::default() }; self.ends.len()];
+            state.followers = vec![Follower::at(next_index); self.ends.len()];
             state.heartbeat_due = self.rt.now();
             self.to_send.notify();
         }

@@ -242,12 +242,16 @@ fn sentence(search: &Search<'_>, found: &Found) -> String {
     let with_last = with_faults(last);
     let failed: u64 = found.failures.iter().map(|set| set.count).sum();
     if failed > 0 {
+        if last == 0 {
+            return format!("{name}: the run without faults fails");
+        }
         let of = grouped(found.runs.last().copied().unwrap_or(0));
-        let fewer = if last > 0 { ", and all with fewer faults pass" } else { "" };
         let rest = if found.is_complete { "" } else { " that were made" };
         let fail = if failed == 1 { "fails" } else { "fail" };
         let failed = grouped(failed);
-        return format!("{name}: {failed} of {of} runs{share}{rest} {with_last} {fail}{fewer}");
+        return format!(
+            "{name}: {failed} of {of} runs{share}{rest} {with_last} {fail}, and all with fewer faults pass"
+        );
     }
     let unknown = match found.unknown {
         0 => String::new(),

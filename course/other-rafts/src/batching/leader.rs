@@ -164,6 +164,11 @@ impl Server {
 }
 
 impl Follower {
+    /// A follower of a new leader, whose next entry is this.
+    pub(super) fn at(next_index: u64) -> Follower {
+        Follower { next_index, ..Follower::default() }
+    }
+
     /// Whether the snapshot that it needs is on its way. Until it is sent again, only heartbeats are.
     fn awaits_snapshot(&self, log: &Log, now: Duration) -> bool {
         self.next_index <= log.snapshot_index() && now < self.snapshot_due
