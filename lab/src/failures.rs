@@ -17,7 +17,7 @@ use crate::selector::Selection;
 use crate::session::Session;
 
 /// The maximum number of runs for shrinking each failure. `lab shrink` can be given more.
-const BUDGET: u64 = 150;
+const BUDGET: u64 = 300;
 
 /// Shrinks the runs, writes the files, and returns the text to print about them. Skips runs that
 /// never finished.
@@ -57,7 +57,7 @@ pub(crate) fn leave(
         let name = format!("{}-{}", record.test, record.seed);
         let (repro, page) =
             (directory.join(format!("{name}.json")), directory.join(format!("{name}.html")));
-        let replay = session.replay_file(&repro);
+        let replay = session.with_file("replay", &repro);
         let written = told.repro.write(&repro);
         let written =
             written.and_then(|()| fs::write(&page, view::page(&told.answer, &replay, &told.story)));

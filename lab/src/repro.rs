@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::failure_record::FailureRecord;
 use crate::format;
 use crate::records::{Build, RunRecord};
+use crate::shrink::Effort;
 use labraft::{Profile, Without};
 
 /// The value of the field `format`.
@@ -31,6 +32,9 @@ pub struct Repro {
     pub without: Without,
     /// The specification of the run: its seed and overridden decisions.
     pub spec: RunSpec,
+    /// The search that found the run, if it was shrunk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shrunk: Option<Effort>,
     /// How it fails.
     pub failure: FailureRecord,
     /// The run's fingerprint, in hexadecimal.
@@ -55,6 +59,7 @@ impl Repro {
             profile: record.profile,
             without: record.without,
             spec,
+            shrunk: None,
             failure: failure.clone()?,
             fingerprint: fingerprint.clone(),
             build: build.clone(),

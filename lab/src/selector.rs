@@ -8,6 +8,7 @@ use crate::conditions::Conditions;
 use crate::failure_record::FailureRecord;
 use crate::records::{self, Build, RunRecord};
 use crate::repro::Repro;
+use crate::shrink::Effort;
 use clap::Args;
 use labraft::{Test, Verdict, select};
 use labrpc::RunSpec;
@@ -44,12 +45,14 @@ pub(crate) struct PreviousRun {
     pub(crate) fingerprint: String,
     pub(crate) build: Build,
     pub(crate) failure: Option<FailureRecord>,
+    /// The search that found it, if it was shrunk.
+    pub(crate) shrunk: Option<Effort>,
 }
 
 impl From<RunRecord> for PreviousRun {
     fn from(record: RunRecord) -> PreviousRun {
         let RunRecord { fingerprint, build, failure, .. } = record;
-        PreviousRun { fingerprint, build, failure }
+        PreviousRun { fingerprint, build, failure, shrunk: None }
     }
 }
 
@@ -160,8 +163,8 @@ fn beginning(path: &Path) -> io::Result<String> {
 
 fn of_repro(repro: Repro, path: &Path, session: &Session<'_>) -> Result<Selection, CommandError> {
     check_implementation(&repro.implementation, session)?;
-    let Repro { test, spec, profile, without, failure, fingerprint, build, .. } = repro;
-    let known = PreviousRun { fingerprint, build, failure: Some(failure) };
+    let Repro { test, spec, profile, without, failure, fingerprint, build, shrunk, .. } = repro;
+    let known = PreviousRun { fingerprint, build, failure: Some(failure), shrunk };
     let (test, repro) = (the_test(&test, session)?, Some(path.into()));
     let conditions = Conditions { profile, without };
     Ok(Selection { test, spec, conditions, known: Some(known), repro })

@@ -158,12 +158,12 @@ impl<'a> Session<'a> {
         replay_command(test, seed, self.program.named(self.implementation.name), conditions)
     }
 
-    /// The command that replays a repro file.
-    pub(crate) fn replay_file(&self, path: &Path) -> String {
-        let replay = format!("{} replay {}", program(), path.display());
+    /// The line that gives a repro file to a command, such as `replay`.
+    pub(crate) fn with_file(&self, command: &str, path: &Path) -> String {
+        let line = format!("{} {command} {}", program(), path.display());
         match self.program.named(self.implementation.name) {
-            None => replay,
-            Some(name) => format!("{replay} --implementation {name}"),
+            None => line,
+            Some(name) => format!("{line} --implementation {name}"),
         }
     }
 

@@ -30,6 +30,17 @@ use crate::hash::Fingerprint;
 use crate::random::{Keys, Subject, computed};
 use crate::spec::{Address, Kind, RunSpec, Taken};
 
+/// The place of a woken task among the ready ones.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// No other task is ready.
+    Alone,
+    /// It runs after all others, as it would if tasks ran in the order of waking.
+    Last,
+    /// It runs before a task that was woken earlier.
+    Earlier,
+}
+
 /// The index of a sequence in the table of [`Decisions`].
 #[derive(Copy, Clone, Debug)]
 pub(crate) struct SequenceId(u32);
@@ -58,6 +69,10 @@ pub(crate) struct Decisions {
     is_plain: bool,
     reached: BTreeSet<Address>,
     record: Option<Vec<Taken>>,
+    /// Where in the record the first of the tasks that are ready at the same time was woken.
+    together_since: usize,
+    /// Whether one of them runs before one that was woken earlier.
+    is_out_of_turn: bool,
     fingerprint: Fingerprint,
 }
 
@@ -72,6 +87,8 @@ impl Decisions {
             is_plain: spec.overrides.is_empty() && spec.neutral.is_empty(),
             reached: BTreeSet::new(),
             record: is_recorded.then(Vec::new),
+            together_since: 0,
+            is_out_of_turn: false,
             fingerprint: Fingerprint::default(),
             spec,
         }
@@ -164,7 +181,7 @@ impl Decisions {
         }
         self.fingerprint.add(start ^ value.rotate_left(32), address.n << 8 | address.kind as u64);
         if let Some(record) = &mut self.record {
-            record.push(Taken { at: self.now, address, value, bound });
+            record.push(Taken { at: self.now, address, value, bound, in_turn: false });
         }
         value
     }
@@ -205,8 +222,39 @@ impl Decisions {
         self.fingerprint.value()
     }
 
+    /// Notes the place of the task whose key was the last decision.
+    ///
+    /// Tasks that are ready at the same time may all run in the order of waking, although their keys
+    /// are not neutral. Then it makes no difference if the keys are.
+    #[inline]
+    pub(crate) fn note_place(&mut self, place: Place) {
+        if let Some(record) = &self.record {
+            let last = record.len() - 1;
+            match place {
+                Place::Alone => self.begin_together(last),
+                Place::Last => {}
+                Place::Earlier => self.is_out_of_turn = true,
+            }
+        }
+    }
+
+    /// Marks the keys of the tasks that were ready together, if they made no difference. The next such
+    /// tasks begin at this place of the record.
+    #[cold]
+    fn begin_together(&mut self, next: usize) {
+        if let Some(record) = &mut self.record
+            && !self.is_out_of_turn
+        {
+            let together = &mut record[self.together_since..next];
+            let orders = together.iter_mut().filter(|taken| taken.address.kind == Kind::Order);
+            orders.for_each(|taken| taken.in_turn = true);
+        }
+        (self.together_since, self.is_out_of_turn) = (next, false);
+    }
+
     /// Takes the decisions made so far; empty unless they are recorded.
     pub(crate) fn take_record(&mut self) -> Vec<Taken> {
+        self.begin_together(self.record.as_ref().map_or(0, Vec::len));
         self.record.take().unwrap_or_default()
     }
 }

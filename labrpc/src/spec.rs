@@ -26,6 +26,16 @@ macro_rules! kinds {
 
         /// The number of kinds.
         pub(crate) const KINDS: usize = [$(Kind::$kind),+].len();
+
+        impl Kind {
+            /// The kind with this name in the code.
+            fn named(name: &str) -> Option<Kind> {
+                match name {
+                    $(stringify!($kind) => Some(Kind::$kind),)+
+                    _ => None,
+                }
+            }
+        }
     };
 }
 
@@ -175,7 +185,7 @@ impl FromStr for Address {
             let (kind, rest) = text.split_once(' ')?;
             let (from, rest) = rest.split_once("->")?;
             let (to, n) = rest.split_once(" #")?;
-            let kind = Kind::ALL.into_iter().find(|known| format!("{known:?}") == kind)?;
+            let kind = Kind::named(kind)?;
             let (from, to) = (from.parse().ok()?, to.parse().ok()?);
             Some(Address { kind, from, to, n: n.parse().ok()? })
         };
@@ -264,12 +274,18 @@ pub struct Taken {
     pub value: u64,
     /// The number of possible values; 0 stands for 2^64.
     pub bound: u64,
+    /// For the order of tasks: whether all tasks that were ready together ran in the order of waking, so
+    /// that the value made no difference.
+    #[serde(default)]
+    pub in_turn: bool,
 }
 
 impl Taken {
-    /// Whether the value differs from the neutral one. Always false if the kind has no neutral value.
+    /// Whether the value differs from the neutral one, and may have made a difference. Always false if
+    /// the kind has no neutral value.
     pub fn is_fault(&self) -> bool {
-        self.address.kind.has_neutral() && self.value != self.address.kind.neutral(self.bound)
+        let Taken { address: Address { kind, .. }, value, bound, in_turn, .. } = *self;
+        kind.has_neutral() && value != kind.neutral(bound) && !in_turn
     }
 }
 

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use common::{CALLER, SEEDS, finish, ms, neutral, on_link, open_end, recorded};
 use labrpc::{
-    Address, Event, Kind, Method, Node, Outcome, RunSpec, Server, Service, Simulation, Timed, World,
+    Address, Event, Kind, Method, Node, Outcome, RunSpec, Server, Service, Simulation, Taken,
+    Timed, World,
 };
 
 /// Returns its argument.
@@ -173,6 +174,24 @@ fn a_run_can_be_replayed_from_its_decisions_under_any_seed() {
         assert_eq!(replay.choices, run.choices);
         assert_eq!(replay.result, run.result);
         assert_eq!(traces(replay), traces(run));
+    }
+}
+
+/// Tasks that ran in the order of waking, whatever their keys, are no faults: without the keys the run is
+/// the same.
+#[test]
+fn an_order_that_makes_no_difference_is_no_fault() {
+    for seed in [3, 4] {
+        let run = recorded(RunSpec::seed(seed), busy);
+        let order = |taken: &&Taken| taken.address.kind == Kind::Order;
+        let faults = run.choices.iter().filter(|taken| taken.is_fault());
+        let kept = faults.map(|taken| (taken.address, taken.value)).collect();
+        let replay = recorded(RunSpec::only(seed, kept), busy);
+        assert_eq!(replay.result, run.result);
+        assert_eq!(replay.events, run.events);
+        let all = run.choices.iter().filter(order).count();
+        let out_of_turn = run.choices.iter().filter(order).filter(|t| t.is_fault()).count();
+        assert!(out_of_turn > 0 && 2 * out_of_turn < all, "{out_of_turn} of {all}");
     }
 }
 

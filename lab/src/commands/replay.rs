@@ -66,7 +66,7 @@ impl Replay {
         self.show.show(&answer)?;
         let mut out = io::stdout().lock();
         let replay = match &wanted.repro {
-            Some(path) => session.replay_file(path),
+            Some(path) => session.with_file("replay", path),
             None => session.replay(test.name, spec.seed, *conditions),
         };
         write!(out, "{}", report::course_words(test, &answer, &replay))?;

@@ -176,7 +176,7 @@ impl SearchArgs {
         let directory = failures_in(&self.common.out);
         let path = directory.join(format!("{name}.json"));
         let page = directory.join(format!("{name}.html"));
-        let replay = session.replay_file(&path);
+        let replay = session.with_file("replay", &path);
         let again = search.pool.runs().run(search.test, spec.clone(), Keep::Events)?;
         let story = again.as_ref().map_or_else(Vec::new, |answer| story(set, answer));
         let cannot_write = |error| {

@@ -9,7 +9,7 @@ use crate::failure_record::FailureRecord;
 use crate::plain;
 use crate::records::RunRecord;
 use crate::repro::Repro;
-use crate::shrink::{self, End, Shrunk};
+use crate::shrink::{self, Effort, End, Shrunk};
 use crate::workers::{Answer, Bounds, Keep, Pool, Runs, Settings};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -26,7 +26,8 @@ use crate::show::Show;
 pub(crate) struct Shrink {
     #[command(flatten)]
     selector: Selector,
-    /// Make at most this many runs.
+    /// Make at most this many runs. A run of more than 10,000 events counts as several. What is left then
+    /// can be shrunk further: `lab shrink FILE` with the repro file.
     #[arg(long, value_name = "RUNS", default_value_t = DEFAULT_BUDGET)]
     budget: u64,
     /// Where to write the repro file [default: in the results directory].
@@ -41,8 +42,8 @@ pub(crate) struct Shrink {
     pub(crate) common: Common,
 }
 
-/// Enough runs to finish most searches, in a few seconds.
-pub(crate) const DEFAULT_BUDGET: u64 = 1000;
+/// Enough runs to finish most searches in a few seconds, and the others within a minute.
+pub(crate) const DEFAULT_BUDGET: u64 = 6000;
 
 impl Shrink {
     /// Shrinks a run, writes its repro file and reports it.
@@ -73,7 +74,7 @@ impl Shrink {
             false => write!(out, "{}", report.words(&path, session))?,
         }
         drop(out);
-        let replay = session.replay_file(&path);
+        let replay = session.with_file("replay", &path);
         self.show.write(&report.answer, &replay, &report.story)?;
         Ok(match report.shrunk.end {
             End::Interrupted => Outcome::Interrupted,
@@ -88,6 +89,8 @@ pub(crate) struct ShrinkReport {
     /// The shrunk run with its events.
     pub(crate) answer: Answer,
     pub(crate) shrunk: Shrunk,
+    /// The effort of the search that this one continued.
+    earlier: Option<Effort>,
     /// One sentence for each decision that is needed.
     pub(crate) story: Vec<String>,
     steps: usize,
@@ -112,7 +115,8 @@ pub(crate) fn shrink_one(
     budget: u64,
     show_progress: bool,
 ) -> Result<Shrinking, CommandError> {
-    let Selection { test, spec, .. } = wanted;
+    let Selection { test, spec, known, .. } = wanted;
+    let earlier = known.as_ref().and_then(|known| known.shrunk);
     let Some(first) = runs.run(test, spec.clone(), Keep::Decisions)? else {
         return Ok(Shrinking::Interrupted);
     };
@@ -126,10 +130,11 @@ pub(crate) fn shrink_one(
         spec,
         &failure,
         first.decisions,
+        earlier,
         budget,
         &mut |spec: &RunSpec, keep| runs.run(test, spec.clone(), keep),
         &mut |progress| {
-            bar.set_position(progress.runs);
+            bar.set_position(progress.spent);
             bar.set_message(format!("{} decisions are left", progress.left));
         },
     )?;
@@ -139,15 +144,16 @@ pub(crate) fn shrink_one(
     // program at once.
     INTERRUPT.store(false, Ordering::Relaxed);
     let record = shrunk.record.as_ref().unwrap_or(&first.record);
-    let repro = Repro::new(record, shrunk.spec.clone()).ok_or_else(|| {
+    let mut repro = Repro::new(record, shrunk.spec.clone()).ok_or_else(|| {
         CommandError::Internal("the record of the failed run contains no failure".into())
     })?;
+    repro.shrunk = Some(shrunk.effort);
     let Some(answer) = runs.run(test, shrunk.spec.clone(), Keep::Events)? else {
         return Ok(Shrinking::Interrupted);
     };
     let story = shrink::tell(&shrunk.needed, &answer.events);
     let steps = shrink::protocol_steps(&answer.events, &repro.failure);
-    Ok(Shrinking::Done(Box::new(ShrinkReport { repro, answer, shrunk, story, steps })))
+    Ok(Shrinking::Done(Box::new(ShrinkReport { repro, answer, shrunk, earlier, story, steps })))
 }
 
 /// Says so if the run failed in a different way when the same build made it before.
@@ -221,7 +227,7 @@ impl ShrinkReport {
 
     /// How many of the original run's faults are needed, and how many calls.
     fn needs(&self) -> String {
-        let Shrunk { of, .. } = self.shrunk;
+        let Effort { of, .. } = self.shrunk.effort;
         match self.shrunk.faults_and_calls() {
             (0, 0) => format!("none of the {of} faults is needed: the test's own steps are enough"),
             (0, 1) => format!("none of the {of} faults is needed, but one call is"),
@@ -253,8 +259,23 @@ impl ShrinkReport {
             End::Budget => "the search used up its budget (--budget)",
             End::Interrupted => "interrupted: this is the best so far",
         };
-        let replay = session.replay_file(path);
-        text + &format!("{} runs; {end}\nreplay: {replay}\n", shrunk.runs)
+        text += &format!("{}; {end}\n", self.runs());
+        text += &format!("replay: {}\n", session.with_file("replay", path));
+        if shrunk.end != End::Smallest {
+            text += &format!("go on:  {}\n", session.with_file("shrink", path));
+        }
+        text
+    }
+
+    /// How many runs were made, in this search and before it.
+    fn runs(&self) -> String {
+        let all = self.shrunk.effort.runs;
+        match self.earlier {
+            None => format!("{all} runs"),
+            Some(Effort { runs, .. }) => {
+                format!("{} runs, after {runs} of an earlier search", all - runs)
+            }
+        }
     }
 
     fn json(&self, path: &Path) -> serde_json::Value {
@@ -266,10 +287,10 @@ impl ShrinkReport {
             "property": repro.failure.cause.kind.property(),
             "needed": story,
             "faults": shrunk.faults_and_calls().0,
-            "of": shrunk.of,
+            "of": shrunk.effort.of,
             "steps": steps,
             "virtual_seconds": repro.failure.at,
-            "runs": shrunk.runs,
+            "runs": shrunk.effort.runs,
             "complete": shrunk.end == End::Smallest,
             "repro": path,
         })

@@ -1,7 +1,9 @@
+use std::cell::Cell;
 use std::collections::BTreeSet;
+use std::rc::Rc;
 use std::time::Duration;
 
-use labrpc::{Address, Kind, RunSpec, Taken};
+use labrpc::{Address, Kind, RunSpec, Simulation, Taken, World};
 
 use super::{End, Shrunk, shrink};
 use crate::failure_record::FailureRecord;
@@ -17,6 +19,7 @@ fn decisions() -> Vec<Taken> {
         address: Address { kind: kinds[n as usize % 4], from: 0, to: 1, n },
         value: 1 + 900 * u64::from(n % 4 == 2),
         bound: if n % 4 == 1 { 2 } else { 1000 },
+        in_turn: false,
     };
     (0..100).map(taken).collect()
 }
@@ -61,7 +64,19 @@ fn shrunk(
         Ok((runs <= interrupted).then(|| answer(made, failure)))
     };
     let (spec, failure) = (RunSpec::seed(0), failure("it broke"));
-    shrink(&spec, &failure, decisions(), budget, &mut make_run, &mut |_| {}).unwrap()
+    shrink(&spec, &failure, decisions(), None, budget, &mut make_run, &mut |_| {}).unwrap()
+}
+
+/// Goes on with a search that ended before.
+fn continued(before: &Shrunk, fails: impl Fn(&[Taken]) -> Option<&'static str>) -> Shrunk {
+    let mut make_run = |spec: &RunSpec, _: Keep| {
+        let made = made_by(spec);
+        let failure = fails(&made);
+        Ok(Some(answer(made, failure)))
+    };
+    let (made, failure) = (made_by(&before.spec), failure("it broke"));
+    let earlier = Some(before.effort);
+    shrink(&before.spec, &failure, made, earlier, 10_000, &mut make_run, &mut |_| {}).unwrap()
 }
 
 fn needs(wanted: &[u64]) -> impl Fn(&[Taken]) -> Option<&'static str> {
@@ -81,7 +96,7 @@ fn what_is_needed_is_found_and_nothing_else() {
     for wanted in [&[][..], &[13], &[0, 99], &[6, 13, 14, 57, 82]] {
         let shrunk = shrunk(10_000, u64::MAX, needs(wanted));
         assert_eq!(numbers(&shrunk), wanted);
-        assert_eq!((shrunk.end, shrunk.of), (End::Smallest, 100));
+        assert_eq!((shrunk.end, shrunk.effort.of), (End::Smallest, 100));
         assert_eq!(made_by(&shrunk.spec), shrunk.needed, "the specification makes that run");
     }
 }
@@ -108,7 +123,7 @@ fn delays_are_made_as_short_as_they_may_be() {
 #[test]
 fn it_ends_with_the_best_so_far() {
     let bounded = shrunk(12, u64::MAX, needs(&[6, 13, 14, 57, 82]));
-    assert_eq!((bounded.end, bounded.runs), (End::Budget, 12));
+    assert_eq!((bounded.end, bounded.effort.runs), (End::Budget, 12));
     let interrupted = shrunk(10_000, 12, needs(&[6, 13, 14, 57, 82]));
     assert_eq!(interrupted.end, End::Interrupted);
     for shrunk in [bounded, interrupted] {
@@ -116,4 +131,83 @@ fn it_ends_with_the_best_so_far() {
         assert!((5..100).contains(&left.len()), "{left:?}");
         assert!([6, 13, 14, 57, 82].iter().all(|n| left.contains(n)), "{left:?}");
     }
+}
+
+#[test]
+fn a_search_goes_on_where_another_one_ended() {
+    let wanted = [6, 13, 14, 57, 82];
+    let bounded = shrunk(12, u64::MAX, needs(&wanted));
+    let continued = continued(&bounded, needs(&wanted));
+    assert_eq!((numbers(&continued), continued.end), (wanted.to_vec(), End::Smallest));
+    assert_eq!(continued.effort.of, 100);
+    assert!(continued.effort.runs > bounded.effort.runs);
+}
+
+#[test]
+fn a_failure_that_any_change_can_undo_is_shrunk_nevertheless() {
+    // Besides the decisions that are needed, it takes luck: one of eight sets of decisions has it.
+    let is_lucky = |made: &[Taken]| {
+        let numbers: Vec<u8> = made.iter().map(|taken| taken.address.n as u8).collect();
+        made.len() < 4 || made.len() == 100 || labrpc::hash_bytes(&numbers).is_multiple_of(8)
+    };
+    let shrunk = shrunk(10_000, u64::MAX, |made| needs(&[13, 57])(made).filter(|_| is_lucky(made)));
+    assert!(shrunk.needed.len() <= 10, "{:?}", shrunk.needed);
+}
+
+#[test]
+fn a_fault_is_moved_to_an_earlier_place() {
+    let is_hold = |taken: &&Taken| taken.address.kind == Kind::ReplyHold;
+    let shrunk = shrunk(10_000, u64::MAX, |made| {
+        let holds: Vec<u64> = made.iter().filter(is_hold).map(|taken| taken.address.n).collect();
+        (holds.len() == 1 || holds.contains(&98)).then_some("it broke")
+    });
+    assert!(matches!(numbers(&shrunk)[..], [..10]), "{:?}", shrunk.needed);
+}
+
+/// The number of rounds of the race.
+const ROUNDS: u32 = 200;
+
+/// A writer and a reader wake up at the same instant, round after round. It breaks when the reader is first in
+/// three rounds in a row.
+fn race(spec: &RunSpec) -> Answer {
+    let simulation = Simulation::new(spec.clone()).record_choices(true);
+    let outcome = simulation.run(|world: World| async move {
+        let tester = world.tester().clone();
+        let mut in_a_row = 0;
+        for round in 1..=ROUNDS {
+            let written = Rc::new(Cell::new(false));
+            let later = |task: &'static str, act: Box<dyn FnOnce()>| {
+                let sleep = tester.sleep(Duration::from_millis(10));
+                tester.spawn(task, async move {
+                    sleep.await;
+                    act();
+                })
+            };
+            let (flag, seen) = (written.clone(), Rc::new(Cell::new(false)));
+            let writer = later("writer", Box::new(move || flag.set(true)));
+            let (flag, sight) = (written, seen.clone());
+            let reader = later("reader", Box::new(move || sight.set(flag.get())));
+            writer.await;
+            reader.await;
+            in_a_row = if seen.get() { 0 } else { in_a_row + 1 };
+            if in_a_row == 3 {
+                return Some(round);
+            }
+        }
+        None
+    });
+    let broke = outcome.result.unwrap().map(|_| "it broke");
+    answer(outcome.choices.into_iter().filter(Taken::is_fault).collect(), broke)
+}
+
+#[test]
+fn of_a_rare_race_only_the_tasks_that_run_out_of_turn_are_left() {
+    let spec = RunSpec::seed(0);
+    let first = race(&spec);
+    assert!(first.record.failure.is_some(), "choose a seed under which it breaks");
+    let failure = failure("it broke");
+    let mut make_run = |spec: &RunSpec, _: Keep| Ok(Some(race(spec)));
+    let shrunk =
+        shrink(&spec, &failure, first.decisions, None, 1000, &mut make_run, &mut |_| {}).unwrap();
+    assert_eq!(shrunk.needed.len(), 3, "{:?}", shrunk.needed);
 }

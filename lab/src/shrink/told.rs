@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use labrpc::{Event, Kind, Node, Taken, Timed};
 
-use super::is_call;
+use super::found::is_call;
 
 /// Describes each of these decisions in a sentence. `events` are the events of the run.
 pub fn tell(needed: &[Taken], events: &[Timed]) -> Vec<String> {

@@ -208,9 +208,11 @@ impl Executor {
             TaskState::Running => TaskState::Woken,
             TaskState::Free | TaskState::Ready | TaskState::Woken | TaskState::Killed => return,
         };
-        let key = self.decisions.borrow_mut().decide(Kind::Order, slot.next_wake, 1 << 32);
+        let mut decisions = self.decisions.borrow_mut();
+        let key = decisions.decide(Kind::Order, slot.next_wake, 1 << 32);
         slot.next_wake.n += 1;
-        self.ready.borrow_mut().push(key as u32, task);
+        let place = self.ready.borrow_mut().push(key as u32, task);
+        decisions.note_place(place);
     }
 
     /// Notes what the running task is waiting for, and where.

@@ -1,5 +1,6 @@
 //! The tasks that are ready to run, in order.
 
+use crate::decisions::Place;
 use crate::task::TaskRef;
 
 /// A ready task, packed into one number so that comparing is cheap: the drawn key (32 bits), the
@@ -21,12 +22,18 @@ pub(super) struct ReadyTasks {
 }
 
 impl ReadyTasks {
+    /// Adds a task and returns its place among those that are ready.
     #[inline]
-    pub(super) fn push(&mut self, key: u32, task: TaskRef) {
+    pub(super) fn push(&mut self, key: u32, task: TaskRef) -> Place {
         let ready = pack(key, self.wakes, task);
         self.wakes += 1;
         let place = self.sorted.partition_point(|other| *other > ready);
         self.sorted.insert(place, ready);
+        match (self.sorted.len(), place) {
+            (1, _) => Place::Alone,
+            (_, 0) => Place::Last,
+            _ => Place::Earlier,
+        }
     }
 
     /// Takes the next task, which may have ended since it became ready.

@@ -1,0 +1,74 @@
+//! What a search finds, and how far it has come.
+
+use std::io;
+
+use labrpc::{Kind, RunSpec, Taken};
+use serde::{Deserialize, Serialize};
+
+use crate::records::RunRecord;
+use crate::workers::{Answer, Keep};
+
+/// Makes a run. Returns `None` if it was interrupted.
+pub type MakeRun<'a> = &'a mut dyn FnMut(&RunSpec, Keep) -> io::Result<Option<Answer>>;
+
+/// The result of a search.
+#[derive(Clone, Debug)]
+pub struct Shrunk {
+    /// The specification of the shrunk run.
+    pub spec: RunSpec,
+    /// The result of the shrunk run; `None` if nothing could be left out.
+    pub record: Option<RunRecord>,
+    /// The decisions that are needed, in the order of their times.
+    pub needed: Vec<Taken>,
+    /// The effort of the search, and of those that it continued.
+    pub effort: Effort,
+    /// Why the search ended.
+    pub end: End,
+}
+
+/// The effort of a search, which another search can continue.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Effort {
+    /// The number of decisions in the original run that were not neutral.
+    pub of: usize,
+    /// The number of runs made.
+    pub runs: u64,
+}
+
+impl Shrunk {
+    /// Counts the needed decisions: first faults, then calls made by the clients of a generated
+    /// workload, which are not faults.
+    pub fn faults_and_calls(&self) -> (usize, usize) {
+        let calls = self.needed.iter().filter(|taken| is_call(taken)).count();
+        (self.needed.len() - calls, calls)
+    }
+}
+
+/// Whether a decision is a call made by a client of a generated workload. Schedule 0 is that of
+/// crashes and cuts; the schedules of the clients follow.
+pub(super) fn is_call(taken: &Taken) -> bool {
+    taken.address.kind == Kind::Schedule && taken.address.to > 0
+}
+
+/// Why a search ended.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Nothing more can be left out.
+    Smallest,
+    /// The maximum number of runs was reached.
+    Budget,
+    /// The user interrupted it.
+    Interrupted,
+}
+
+/// The progress of a search.
+#[derive(Copy, Clone, Debug)]
+pub struct Progress {
+    /// The number of runs made so far.
+    pub runs: u64,
+    /// How much of the budget is used up.
+    pub spent: u64,
+    /// The number of decisions in the smallest failing set so far.
+    pub left: usize,
+}
