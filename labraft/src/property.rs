@@ -68,6 +68,10 @@ properties! {
     /// The election timer restarts when a vote is granted and whenever the leader is heard
     /// (section 5.2).
     ElectionTimer: Slip, "election-timer", "election timer", "paper, section 5.2";
+    /// The replies that clients got fit one order of their operations (section 8).
+    Linearizability: Promise, "linearizability", "linearizability", "paper, section 8";
+
+    // Rules of figures 2 and 13, each about a step.
     /// What is committed is given to the service (figure 2, rules for servers, all servers 1).
     AllServers1: Slip, "all-servers-1", "all servers 1: what is committed is applied", "paper, figure 2";
     /// A server that reads a higher term moves to it, and to no other (all servers 2).
@@ -124,8 +128,6 @@ properties! {
     InstallSnapshotArgs: Promise, "install-snapshot-args", "InstallSnapshot, arguments", "paper, figure 13";
     /// Entries behind a snapshot that fits the log are kept (InstallSnapshot RPC, receiver 6).
     InstallSnapshot6: Promise, "install-snapshot-6", "InstallSnapshot, receiver 6: entries behind the snapshot stay", "paper, figure 13";
-    /// The replies that clients got fit one order of their operations (section 8).
-    Linearizability: Promise, "linearizability", "linearizability", "paper, section 8";
 }
 
 /// What a broken property means.
@@ -184,6 +186,11 @@ impl Property {
     /// What a broken one means.
     pub const fn severity(self) -> Severity {
         self.row().severity
+    }
+
+    /// Whether it is a rule of figure 2 or 13, which is about a step.
+    pub fn is_rule(self) -> bool {
+        self >= Property::AllServers1
     }
 
     /// Whether a broken one means that committed data can be lost or contradicted.

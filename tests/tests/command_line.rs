@@ -50,7 +50,7 @@ fn a_sweep_prints_a_line_for_each_test() {
     let (code, out, _) = run_lab(&["run", "2A", "--seeds", "3..5"]);
     assert_eq!(code, 0);
     let lines: Vec<&str> = out.lines().collect();
-    assert_eq!(lines.len(), 4, "a heading and three tests: {out}");
+    assert_eq!(lines.len(), 5, "a heading, three tests, and what no run came to: {out}");
     let words: Vec<&str> = lines[1].split_whitespace().take(3).collect();
     assert_eq!(words, ["InitialElection2A", "2", "0"], "{out}");
 }

@@ -11,6 +11,7 @@
 //! entry that the follower could have in common with the leader's, so each side skips what the other
 //! side's terms rule out.
 
+mod follower;
 mod leader;
 
 use std::cell::RefCell;
@@ -26,7 +27,7 @@ use labrpc::sync::Notify;
 use labrpc::{Call, ClientEnd, Method, Runtime, Service};
 use serde::{Deserialize, Serialize};
 
-use self::leader::Follower;
+use self::follower::Follower;
 use crate::log::{Entry, Log, Saved};
 use crate::messages::{
     AppendEntries, INSTALL_SNAPSHOT, InstallSnapshot, Installed, REQUEST_VOTE, RequestVote, Vote,
@@ -123,7 +124,9 @@ pub fn make(env: Env) -> Rc<dyn Raft> {
     let this =
         Rc::new(Server { me, ends, persister, rt, state, to_collect, to_save, to_send, to_apply });
     this.move_election(&mut this.state.borrow_mut());
-    let (a, b, c) = (this.clone(), this.clone(), this.clone());
+    let a = this.clone();
+    let b = this.clone();
+    let c = this.clone();
     let service = Service::new()
         .method(REQUEST_VOTE, move |args| a.clone().on_request_vote(args))
         .method(APPEND_ENTRIES, move |args| b.clone().on_append(args))
@@ -323,7 +326,8 @@ impl Server {
     }
 
     async fn on_append(self: Rc<Self>, args: AppendEntries) -> Answer {
-        let (prev, leader_commit) = (args.prev_log_index, args.leader_commit);
+        let prev = args.prev_log_index;
+        let leader_commit = args.leader_commit;
         let confirmed = prev + args.entries.len() as u64;
         let answer = self.append(args);
         self.saved().await;
@@ -342,7 +346,8 @@ impl Server {
         if !is_current {
             return Answer { term, outcome: Outcome::OldTerm };
         }
-        let (prev, prev_term) = (args.prev_log_index, args.prev_log_term);
+        let prev = args.prev_log_index;
+        let prev_term = args.prev_log_term;
         let log = &mut state.log;
         if prev >= log.snapshot_index() && log.term_at(prev) != Some(prev_term) {
             let hint = last_up_to(log, prev.min(log.last_index()), prev_term);

@@ -220,7 +220,8 @@ impl Log {
     ) -> Option<ApplyMsg> {
         if *last_applied < self.snapshot_index {
             *last_applied = self.snapshot_index;
-            let (index, term) = (self.snapshot_index, self.snapshot_term);
+            let index = self.snapshot_index;
+            let term = self.snapshot_term;
             return Some(ApplyMsg::Snapshot { index, term, snapshot: snapshot.clone() });
         }
         let index = *last_applied + 1;

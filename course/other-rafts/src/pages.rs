@@ -95,7 +95,9 @@ pub fn make(env: Env) -> Rc<dyn Raft> {
         something_to_apply: Notify::new(),
     });
     peer.move_deadline(&mut peer.state.borrow_mut());
-    let (voter, follower, installer) = (peer.clone(), peer.clone(), peer.clone());
+    let voter = peer.clone();
+    let follower = peer.clone();
+    let installer = peer.clone();
     env.server.add_service(
         Service::new()
             .method(REQUEST_VOTE, move |args| std::future::ready(voter.answer_candidate(&args)))
@@ -313,14 +315,16 @@ impl Peer {
 
     fn send(self: &Rc<Self>, state: &mut State, to: usize) {
         let State { term, log, commit_index, followers, requests, .. } = state;
-        let (term, commit_index) = (*term, *commit_index);
+        let term = *term;
+        let commit_index = *commit_index;
         let follower = &mut followers[to];
         *requests += 1;
         let is_discarded = follower.next_index <= log.snapshot_index();
         if is_discarded && self.rt.now() >= follower.snapshot_due {
             follower.snapshot_due = self.rt.now() + SNAPSHOT_AGAIN;
             follower.awaited = Some(*requests);
-            let (last_index, last_term) = (log.snapshot_index(), log.snapshot_term());
+            let last_index = log.snapshot_index();
+            let last_term = log.snapshot_term();
             let snapshot = state.snapshot.clone();
             let args = InstallSnapshot { term, last_index, last_term, snapshot };
             let call = self.peers[to].call(INSTALL_SNAPSHOT, &args);

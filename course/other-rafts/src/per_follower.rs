@@ -106,7 +106,9 @@ pub fn make(env: Env) -> Rc<dyn Raft> {
         core: RefCell::new(core),
         applier: Notify::new(),
     });
-    let (a, b, c) = (this.clone(), this.clone(), this.clone());
+    let a = this.clone();
+    let b = this.clone();
+    let c = this.clone();
     let service = Service::new()
         .method(REQUEST_VOTE, move |args| std::future::ready(a.on_request_vote(&args)))
         .method(APPEND_ENTRIES, move |args| std::future::ready(b.on_append(args)))

@@ -118,7 +118,8 @@ mod tests {
     #[test]
     fn each_place_for_reports_has_one_grader_at_a_time() {
         let place = std::env::temp_dir().join(format!("lab-output-lock-{}", std::process::id()));
-        let (first, second) = (place.join("first"), place.join("second"));
+        let first = place.join("first");
+        let second = place.join("second");
         let gradescope = place.join("results.json");
         let output = |directory, gradescope| Output {
             directory,

@@ -201,9 +201,15 @@ fn class(record: Option<&RunRecord>) -> &'static str {
     }
 }
 
+/// The title of a property, or one text for all rules of figure 2: a submission can choose which of them
+/// it breaks, and so tell what it knows of a hidden seed.
+pub(super) fn class_title(property: Property) -> &'static str {
+    if property.is_rule() { "a step that figure 2 does not allow" } else { property.title() }
+}
+
 fn kind_class(kind: &CauseKind) -> &'static str {
     match kind {
-        CauseKind::Property { property } => property.title(),
+        CauseKind::Property { property } => class_title(*property),
         CauseKind::Expectation { expectation } if expectation == NO_PROBE => NO_PROBE,
         CauseKind::Expectation { .. } => "an expectation of the test was not met",
         CauseKind::Panic { .. } => "panicked",

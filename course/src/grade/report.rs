@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use lab::submit::submission::is_printable;
 
-use super::points::{PartGrade, Points, RaftOf, SubmissionGrade, TestGrade};
+use super::points::{PartGrade, Points, RaftOf, SubmissionGrade, TestGrade, class_title};
 use super::runs::SeedResult;
 use super::seeds::SeedKind;
 
@@ -157,7 +157,7 @@ fn failures(test: &TestGrade, reader: Reader) -> Vec<String> {
     if let Some(property) = &test.zeroed_by {
         lines.push(format!(
             "no points, because a safety property was violated: {}",
-            property.title()
+            class_title(*property)
         ));
     }
     for kind in SeedKind::ALL {

@@ -47,7 +47,8 @@ impl Row {
     /// The row as a line of Markdown.
     fn markdown(&self) -> String {
         let Row { id, breaks, seeds, how, tests, reason, commit } = self;
-        let (breaks, how) = (breaks.name(), how.map_or(SURVIVED, How::name));
+        let breaks = breaks.name();
+        let how = how.map_or(SURVIVED, How::name);
         let reason = escaped(reason);
         format!("| {id} | {breaks} | {seeds} | {how} | {tests} | {reason} | {commit} |\n")
     }
@@ -225,8 +226,10 @@ fn commands(program: &Program, test: &str, seed: u64, profile: Profile) -> Strin
     if profile != Profile::default() {
         run += &format!(" --profile {}", profile.name());
     }
-    let (path, out) = (from_here(program.path()), from_here(program.results(profile)));
-    let (path, out) = (path.display(), out.display());
+    let path = from_here(program.path());
+    let out = from_here(program.results(profile));
+    let path = path.display();
+    let out = out.display();
     format!(
         "    replay: {path} replay {run} --out {out}\n    shrink: {path} shrink {run} --out {out}"
     )
@@ -326,7 +329,8 @@ mod tests {
             profile: Profile::Chaos,
             reason: reason.clone(),
         };
-        let (patch, program) = (patch(), Program::at("/place".into()));
+        let patch = patch();
+        let program = Program::at("/place".into());
         let mut table = Table::new(Profile::Chaos, 7, 20, "1234".into());
         let entry = Entry { patch: &patch, finding: &finding, program: &program, reach: None };
         let shown = table.add(&entry);
@@ -344,7 +348,8 @@ mod tests {
 
     #[test]
     fn of_a_survivor_it_is_said_whether_its_code_did_anything() {
-        let (patch, program) = (patch(), Program::at("/place".into()));
+        let patch = patch();
+        let program = Program::at("/place".into());
         let mut table = Table::new(Profile::Go, 7, 20, "1234".into());
         let reach = Reach::default();
         let finding = Finding::Survived;

@@ -257,7 +257,8 @@ mod tests {
                 .map(|it| it.name)
                 .collect::<Vec<_>>()
         };
-        let (a, b) = (tests[0].name, tests[1].name);
+        let a = tests[0].name;
+        let b = tests[1].name;
         assert_eq!(missing(&[], 0..1), [a, b]);
         assert_eq!(missing(std::slice::from_ref(&first), 0..1), [b]);
         assert_eq!(missing(std::slice::from_ref(&first), 0..2), [a, b]);

@@ -109,7 +109,7 @@ mod tests {
 
     fn taken(kind: Kind, n: u64, ms: u64) -> Taken {
         let address = Address { kind, from: 0, to: 1, n };
-        Taken { at: Duration::from_millis(ms), address, value: 0, bound: 1000 }
+        Taken { at: Duration::from_millis(ms), address, value: 0, bound: 1000, in_turn: false }
     }
 
     #[test]

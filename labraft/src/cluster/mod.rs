@@ -6,6 +6,7 @@ mod measures;
 mod overseen;
 mod slot;
 mod test_part;
+mod watched;
 
 use std::cell::{Cell, Ref, RefCell, RefMut};
 use std::fmt;
@@ -18,12 +19,12 @@ use labrpc::{ClientEnd, Dice, Event, Network, Node, Runtime};
 
 use crate::failure::{Checked, Failure};
 use crate::harness_event::HarnessEvent;
-use crate::invariants::{Contract, Invariants, News, Persistence, SharedMessages, Traffic};
+use crate::invariants::{Contract, Invariants, News, Persistence, Traffic};
 use crate::lab::Lab;
 use crate::part::Part;
 use crate::persister::Persister;
 use crate::property::Holds;
-use crate::raft::{ApplyMsg, Env, HandedUp, Raft, RaftState, apply_channel};
+use crate::raft::{Env, Raft, RaftState, apply_channel};
 use crate::reason::{Expectation, Reason};
 use crate::state_recorder::ShowCommand;
 
@@ -104,33 +105,6 @@ impl Cluster {
         cluster
     }
 
-    /// Has every step judged by figure 2, if the implementation tells what its messages say.
-    fn judge_steps(&self) {
-        let Some(describe) = self.lab().implementation().describe else { return };
-        if self.lab().without().has_probes() {
-            let messages = SharedMessages::new(self.n(), describe);
-            self.network().observe(messages.clone());
-            self.0.invariants.borrow_mut().judge_steps(messages);
-        }
-    }
-
-    /// Has the waypoints and the audit of the run, if there is one, see all messages.
-    fn watch_messages(&self) {
-        let servers = self.n();
-        self.lab().audited(|audit| {
-            audit.begin(servers);
-            None
-        });
-        let weak = self.downgrade();
-        self.network().on_delivery(move |delivery| {
-            if let Some(cluster) = weak.upgrade() {
-                let now = cluster.tester().now();
-                cluster.0.invariants.borrow_mut().delivered(&delivery, now);
-                cluster.lab().audited(|audit| audit.delivered(delivery));
-            }
-        });
-    }
-
     /// Returns a weak handle, which does not keep the cluster alive.
     pub fn downgrade(&self) -> WeakCluster {
         WeakCluster(Rc::downgrade(&self.0))
@@ -170,39 +144,6 @@ impl Cluster {
         }
         self.report(i, checked);
         self.audit_state(i, &**raft);
-    }
-
-    #[inline]
-    fn audit_state(&self, i: usize, raft: &dyn Raft) {
-        self.0.lab.audited(|audit| {
-            let RaftState { term, is_leader } = raft.state();
-            audit.state(i, term, is_leader)
-        });
-    }
-
-    /// Notes for the waypoints and the audit that the Raft of server `i` has accepted a command.
-    pub(crate) fn note_accepted(&self, i: usize, command: &Bytes, term: u64) {
-        self.0.invariants.borrow_mut().accepted(i, command);
-        self.0.lab.audited(|audit| audit.given(i, command, Some(term)));
-    }
-
-    /// Has the audit look at what server `i` hands up to its service.
-    fn audit_handed_up(&self, i: usize, handed_up: &HandedUp) {
-        if !self.0.lab.is_audited() {
-            return;
-        }
-        if let Some(instance) = &self.slots()[i].instance {
-            self.audit_state(i, &*instance.raft);
-        }
-        self.0.lab.audited(|audit| match handed_up {
-            HandedUp::Message(ApplyMsg::Command { index, command }) => {
-                audit.command(i, *index, command, self.0.show.get())
-            }
-            HandedUp::Message(ApplyMsg::Snapshot { index, snapshot, .. }) => {
-                audit.snapshot(i, *index, snapshot)
-            }
-            HandedUp::Internal { .. } => None,
-        });
     }
 
     /// Reports what a check of server `i` found, and ends the run if it is a broken promise. Returns

@@ -13,9 +13,9 @@ use crate::raft::Role;
 
 /// No election time-out is this short: heartbeats may come 100 ms apart, and the course's own skeleton
 /// waits for at least 50 ms.
-const SHORTEST_TIMEOUT: Duration = Duration::from_millis(30);
+pub(super) const SHORTEST_TIMEOUT: Duration = Duration::from_millis(30);
 /// A server that becomes a candidate this soon afterwards may have decided so before its timer restarted.
-const AT_ONCE: Duration = Duration::from_millis(1);
+pub(super) const AT_ONCE: Duration = Duration::from_millis(1);
 
 pub(super) fn check(history: &mut History, change: &Change<'_>) -> Holds {
     let Some(before) = change.before else { return Ok(()) };

@@ -12,9 +12,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::codec;
+use crate::network::EndId;
 use crate::network::calls::CallId;
 use crate::network::delivery::Shared;
-use crate::network::{EndId, Method};
+use crate::network::method::Method;
 use crate::task::Waiting;
 
 /// A node's connection to a server, through which it makes calls.

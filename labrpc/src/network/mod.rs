@@ -16,7 +16,8 @@
 //! |---|---|
 //! | this | the network as the tester sees it: settings, ends, servers, counts |
 //! | `client_end` | the caller's side: client ends, and the future of a call |
-//! | `server` | services, methods, handlers |
+//! | `method` | the name of a procedure, with its types |
+//! | `server` | services and handlers |
 //! | `delivery` | the steps of a call |
 //! | `calls` | the tables of ends, links, servers and calls |
 //! | `observer` | what an observer sees of messages |
@@ -27,6 +28,7 @@
 mod calls;
 mod client_end;
 mod delivery;
+mod method;
 mod observer;
 mod server;
 
@@ -38,9 +40,10 @@ use delivery::Shared;
 
 pub use client_end::{Call, ClientEnd};
 pub use delivery::Delivery;
+pub use method::Method;
 pub use observer::{Content, Observer, Read, Sent};
 pub(crate) use server::ServerState;
-pub use server::{Method, Server, Service};
+pub use server::{Server, Service};
 
 use crate::executor::Executor;
 use crate::node::Node;

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::fmt::{self, Debug};
 
-use super::Method;
+use super::method::Method;
 use crate::node::Node;
 
 /// Follows messages from where they leave to where the code under test reads them.

@@ -3,7 +3,6 @@
 use std::cell::{Cell, RefCell};
 use std::fmt::Debug;
 use std::future::Future;
-use std::marker::PhantomData;
 use std::panic::Location;
 use std::rc::Rc;
 
@@ -12,35 +11,9 @@ use serde::de::DeserializeOwned;
 
 use crate::codec;
 use crate::network::delivery::Responder;
+use crate::network::method::Method;
 use crate::runtime::Runtime;
 use crate::task::BoxFuture;
-
-/// The name of a remote procedure, such as `Raft.AppendEntries`, with the types of its arguments
-/// and its reply. The caller and the server use the same constant, so their types always agree.
-pub struct Method<Args, Reply> {
-    name: &'static str,
-    types: PhantomData<fn(Args) -> Reply>,
-}
-
-impl<Args, Reply> Method<Args, Reply> {
-    /// Creates a method with this name, which by convention has the form `Service.Method`.
-    pub const fn new(name: &'static str) -> Method<Args, Reply> {
-        Method { name, types: PhantomData }
-    }
-
-    /// The full name, such as `Raft.AppendEntries`.
-    pub const fn name(&self) -> &'static str {
-        self.name
-    }
-}
-
-impl<Args, Reply> Clone for Method<Args, Reply> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<Args, Reply> Copy for Method<Args, Reply> {}
 
 pub(crate) struct Handler {
     pub(crate) method: &'static str,
@@ -81,18 +54,18 @@ impl Service {
             Box::pin(async move {
                 responder.begin();
                 let args = codec::decode(&buffer).unwrap_or_else(|error| {
-                    panic!("the arguments of {} cannot be decoded: {error}", method.name)
+                    panic!("the arguments of {} cannot be decoded: {error}", method.name())
                 });
                 let reply = handle(args).await;
                 buffer.clear();
                 codec::encode_into(&reply, &mut buffer).unwrap_or_else(|error| {
-                    panic!("the reply to {} cannot be encoded: {error}", method.name)
+                    panic!("the reply to {} cannot be encoded: {error}", method.name())
                 });
                 responder.reply(buffer, &reply);
             })
         };
         self.handlers.push(Handler {
-            method: method.name,
+            method: method.name(),
             registered_at: Location::caller(),
             make: Box::new(make),
         });

@@ -7,7 +7,6 @@ use labraft::Role;
 use labrpc::Call;
 
 use super::{APPEND_ENTRIES, Answer, Outcome, Server, State, last_up_to};
-use crate::log::Log;
 use crate::messages::{AppendEntries, INSTALL_SNAPSHOT, InstallSnapshot, Installed};
 
 const HEARTBEAT: Duration = Duration::from_millis(105);
@@ -15,19 +14,6 @@ const HEARTBEAT: Duration = Duration::from_millis(105);
 const SNAPSHOT_AGAIN: Duration = Duration::from_millis(300);
 /// How many requests with entries may be under way to a follower, besides those of heartbeats.
 const MOST_UNDER_WAY: usize = 4;
-
-#[derive(Clone, Default)]
-pub(super) struct Follower {
-    pub(super) next_index: u64,
-    pub(super) match_index: u64,
-    /// Whether it is known that the logs agree before `next_index`, or assumed until the answer to
-    /// something sent since. If not, only empty requests are sent.
-    is_found: bool,
-    /// How often `next_index` was set back. What was sent before that says nothing of what is next.
-    round: u64,
-    under_way: usize,
-    snapshot_due: Duration,
-}
 
 /// A request for entries, as its answer is compared with it.
 struct Question {
@@ -78,11 +64,14 @@ impl Server {
     /// Sends a follower what comes next: entries, or the snapshot if they are gone.
     fn send(self: &Rc<Self>, state: &mut State, to: usize) {
         let State { saved, saved_snapshot, followers, term, commit_index, .. } = state;
-        let (term, log, follower) = (*term, &saved.log, &mut followers[to]);
+        let term = *term;
+        let log = &saved.log;
+        let follower = &mut followers[to];
         let is_gone = follower.next_index <= log.snapshot_index();
         if is_gone && self.rt.now() >= follower.snapshot_due {
             follower.snapshot_due = self.rt.now() + SNAPSHOT_AGAIN;
-            let (last_index, last_term) = (log.snapshot_index(), log.snapshot_term());
+            let last_index = log.snapshot_index();
+            let last_term = log.snapshot_term();
             let snapshot = saved_snapshot.clone();
             let args = InstallSnapshot { term, last_index, last_term, snapshot };
             let call = self.ends[to].call(INSTALL_SNAPSHOT, &args);
@@ -160,23 +149,5 @@ impl Server {
         state.commit(self.me);
         self.to_apply.notify();
         self.to_send.notify();
-    }
-}
-
-impl Follower {
-    /// A follower of a new leader, whose next entry is this.
-    pub(super) fn at(next_index: u64) -> Follower {
-        Follower { next_index, ..Follower::default() }
-    }
-
-    /// Whether the snapshot that it needs is on its way. Until it is sent again, only heartbeats are.
-    fn awaits_snapshot(&self, log: &Log, now: Duration) -> bool {
-        self.next_index <= log.snapshot_index() && now < self.snapshot_due
-    }
-
-    fn set_back(&mut self, next_index: u64) {
-        self.next_index = self.next_index.min(next_index).max(self.match_index + 1);
-        self.round += 1;
-        self.under_way = 0;
     }
 }

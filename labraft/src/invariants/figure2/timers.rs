@@ -3,16 +3,11 @@
 
 use std::time::Duration;
 
+use super::super::election_timer::{AT_ONCE, SHORTEST_TIMEOUT};
 use super::case::Case;
 use super::debts::{Debt, QUIET};
 use crate::property::Property;
 use crate::raft::Role;
-
-/// No election time-out is this short: heartbeats may come 100 ms apart, and the course's own skeleton
-/// waits for at least 50 ms.
-pub(in super::super) const SHORTEST_TIMEOUT: Duration = Duration::from_millis(30);
-/// A server that becomes a candidate this soon afterwards may have decided so before its timer restarted.
-pub(in super::super) const AT_ONCE: Duration = Duration::from_millis(1);
 
 /// Whether the server has been quiet for so long that it has to be looked at.
 pub(super) fn is_due(timer_restarted: Duration, at: Duration) -> bool {
