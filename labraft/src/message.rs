@@ -79,6 +79,14 @@ pub enum RaftMessage {
         /// The follower's current term.
         term: u64,
     },
+    /// Word that an entry is committed, which a Raft may add to its messages: who has the entry may commit
+    /// up to it. In the paper only a leader's messages tell this.
+    Committed {
+        /// The entry's index.
+        index: u64,
+        /// The entry's term.
+        entry_term: u64,
+    },
     /// Any other message between servers, such as the answer to a `Heartbeat` or a pre-vote.
     Other {
         /// The term that the receiver may take over from it; 0 if there is none.
@@ -115,6 +123,7 @@ impl RaftMessage {
             RaftMessage::Several(ref parts) => {
                 parts.iter().map(RaftMessage::term).max().unwrap_or(0)
             }
+            RaftMessage::Committed { .. } => 0,
             RaftMessage::RequestVote { term, .. }
             | RaftMessage::RequestVoteReply { term, .. }
             | RaftMessage::AppendEntries { term, .. }
@@ -174,6 +183,9 @@ impl fmt::Display for RaftMessage {
             }
             RaftMessage::InstallSnapshotReply { term } => {
                 write!(f, "InstallSnapshot results {{ term {term} }}")
+            }
+            RaftMessage::Committed { index, entry_term } => {
+                write!(f, "word that entry {index} of term {entry_term} is committed")
             }
             RaftMessage::Other { term } => write!(f, "another message {{ term {term} }}"),
             RaftMessage::Several(parts) => {

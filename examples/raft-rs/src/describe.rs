@@ -10,12 +10,17 @@ use crate::wire::Wire;
 /// Describes a message in the paper's terms. A reply of the driver `paired` is a list of messages.
 pub fn describe(content: Content<'_>) -> Option<RaftMessage> {
     if let Some(Wire(message)) = content.get() {
-        return Some(describe_message(message));
+        return Some(RaftMessage::Several(parts(message).collect()));
     }
     let answers: &Vec<Wire> = content.get()?;
-    Some(RaftMessage::Several(
-        answers.iter().map(|Wire(answer)| describe_message(answer)).collect(),
-    ))
+    Some(RaftMessage::Several(answers.iter().flat_map(|Wire(answer)| parts(answer)).collect()))
+}
+
+/// A message, and what raft-rs adds to requests for votes and their answers: what is committed.
+fn parts(message: &Message) -> impl Iterator<Item = RaftMessage> {
+    let &Message { commit: index, commit_term: entry_term, .. } = message;
+    let committed = (entry_term > 0).then_some(RaftMessage::Committed { index, entry_term });
+    std::iter::once(describe_message(message)).chain(committed)
 }
 
 fn describe_message(message: &Message) -> RaftMessage {

@@ -68,6 +68,11 @@ fn take_in_part(
         RaftMessage::AppendEntriesReply { .. } | RaftMessage::InstallSnapshotReply { .. } => {
             hear_follower(case, read, message, request);
         }
+        RaftMessage::Committed { index, entry_term } => {
+            if step.has(index, entry_term) == Some(true) {
+                case.memory.may_commit = index.max(case.memory.may_commit);
+            }
+        }
         RaftMessage::Other { .. } | RaftMessage::Several(_) => {}
     }
 }
