@@ -195,10 +195,12 @@ pub struct Probe {
     pub last_index: u64,
     /// The highest index known to be committed. It is at least the snapshot's last index.
     pub commit_index: u64,
-    /// The highest index passed to the service. A service restores the saved snapshot by itself
+    /// The highest index passed to the service. A message counts as soon as it is offered: the service may
+    /// call [`Raft::snapshot`] for it before the sender goes on. A service restores the saved snapshot by itself
     /// when it starts, so the indexes that the snapshot covers count as passed.
     pub last_applied: u64,
-    /// The lowest index whose entry was written or removed since the last probe, if any.
+    /// The lowest index whose entry was written or removed since the last probe, if any. Entries that a
+    /// snapshot covers are not removed in this sense.
     pub lowest_written: Option<u64>,
     /// The leader's view of each server's log, including its own; empty for other roles.
     pub followers: Vec<FollowerProbe>,
