@@ -243,9 +243,12 @@ fn counts(rows: &[Row]) -> String {
     let named = count(&|row| row.breaks.is_safety() && row.named().is_some());
     let is_exact = |row: &Row| row.named().map(Breaks::Property) == Some(row.breaks);
     let exactly = count(&|row| row.breaks.is_safety() && is_exact(row));
+    let is_rule = |row: &Row| row.named().is_some_and(Property::is_rule);
+    let by_rule = count(&|row| row.breaks.is_safety() && is_rule(row));
     format!(
         "{all} bugs: {found} found, {soon} of them within {SOON} seeds; {} survived. {safety} break \
-         safety: {named} of these were reported as a broken property, {exactly} as the right one.",
+         safety: {named} of these were reported as a broken property: {exactly} as the one that the patch names, \
+         {by_rule} as a rule of figure 2, which its first wrong step breaks.",
         all - found
     )
 }
@@ -310,7 +313,8 @@ mod tests {
         let error = parse_rows(&old.replace("test failed", "a test failed")).unwrap_err();
         assert!(error.contains("| a | election-safety | 3 |"), "{error}");
         let counts = "2 bugs: 2 found, 2 of them within 20 seeds; 0 survived. 2 break safety: 1 of \
-                      these were reported as a broken property, 1 as the right one.";
+                      these were reported as a broken property: 1 as the one that the patch names, 0 as a \
+                      rule of figure 2, which its first wrong step breaks.";
         assert!(page.contains(counts), "{page}");
     }
 
