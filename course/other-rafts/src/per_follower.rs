@@ -75,7 +75,7 @@ struct Progress {
     due: Duration,
 }
 
-/// What a link is to do.
+/// What a link does next.
 enum Step {
     WaitUntil(Duration),
     AskForVote(RequestVote),
