@@ -193,7 +193,7 @@ mod tests {
         fn kill(&self) {}
     }
 
-    /// A server on a puppet, and what a test needs to move both.
+    /// A key/value server on top of a puppet Raft, with what a test needs to drive them.
     struct Stage {
         world: World,
         puppet: Rc<Puppet>,

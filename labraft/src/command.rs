@@ -59,8 +59,8 @@ impl fmt::Display for Command {
     }
 }
 
-/// Formats an encoded command for a report: the decoded command, or the size of bytes that cannot
-/// be decoded.
+/// Formats an encoded command for a report: the decoded command, or the number of bytes if they
+/// cannot be decoded.
 pub fn show(bytes: &[u8]) -> String {
     match Command::from_bytes(bytes) {
         Some(command) => command.to_string(),

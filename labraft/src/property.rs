@@ -71,7 +71,7 @@ properties! {
     /// The replies that clients got fit one order of their operations (section 8).
     Linearizability: Promise, "linearizability", "linearizability", "paper, section 8";
 
-    // Rules of figures 2 and 13, each about a step.
+    // Rules of figures 2 and 13, each about a step. They come last; other properties go above them.
     /// What is committed is given to the service (figure 2, rules for servers, all servers 1).
     AllServers1: Slip, "all-servers-1", "all servers 1: what is committed is applied", "paper, figure 2";
     /// A server that reads a higher term moves to it, and to no other (all servers 2).
@@ -104,7 +104,8 @@ properties! {
     RequestVoteArgs: Promise, "request-vote-args", "RequestVote, arguments", "paper, figure 2";
     /// A candidate of a lower term gets no vote (RequestVote RPC, receiver 1).
     RequestVote1: Promise, "request-vote-1", "RequestVote, receiver 1: no vote in a lower term", "paper, figure 2";
-    /// A vote is for a candidate that asked, and is as up to date as the voter (RequestVote RPC, receiver 2).
+    /// A vote goes only to a candidate that asked for it and whose log is at least as up to date as
+    /// the voter's (RequestVote RPC, receiver 2).
     RequestVote2: Promise, "request-vote-2", "RequestVote, receiver 2: who may have the vote", "paper, figure 2";
     /// A vote that can be granted is (RequestVote RPC, receiver 2).
     RequestVote2Grants: Slip, "request-vote-2-grants", "RequestVote, receiver 2: a vote that is free is granted", "paper, figure 2";
@@ -257,6 +258,23 @@ mod tests {
     fn each_property_is_found_by_its_name() {
         for property in Property::all() {
             assert_eq!(Property::from_name(property.name()), Some(property));
+        }
+    }
+
+    #[test]
+    fn the_rules_come_last_and_are_named_after_a_part_of_the_figure() {
+        let parts = [
+            "all-servers-",
+            "followers-",
+            "candidates-",
+            "leaders-",
+            "request-vote-",
+            "append-entries-",
+            "install-snapshot-",
+        ];
+        for property in Property::all() {
+            let is_named_so = parts.iter().any(|part| property.name().starts_with(part));
+            assert_eq!(property.is_rule(), is_named_so, "{}", property.name());
         }
     }
 

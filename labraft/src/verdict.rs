@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The faults that a run may meet.
+/// The faults that can occur in a run.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Profile {

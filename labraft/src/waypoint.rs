@@ -194,13 +194,13 @@ impl TryFrom<String> for Waypoints {
     }
 }
 
-/// The waypoints that a run has come to so far. Clones refer to the same set, so that it can be read after
-/// the simulation's thread has ended, however that was.
+/// The waypoints that a run has reached so far. Clones refer to the same set, so that it can be
+/// read after the simulation's thread has ended, however that was.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Reached(Arc<AtomicU64>);
 
 impl Reached {
-    /// Whether the run has come to a waypoint before, so that nobody need look for it.
+    /// Whether the run has already reached a waypoint, so that it need not be looked for again.
     #[inline]
     pub(crate) fn has(&self, waypoint: Waypoint) -> bool {
         self.0.load(Ordering::Relaxed) & waypoint.bit() != 0

@@ -106,13 +106,13 @@ impl Decisions {
         }
     }
 
-    /// Makes the decision of a kind about a subject: a value from `0..bound`, all equally likely.
+    /// Makes a decision of this kind about a subject: a value from `0..bound`, all equally likely.
     #[inline]
     pub(crate) fn decide(&mut self, kind: Kind, subject: Subject, bound: u64) -> u64 {
         self.decide_shaped(kind, subject, bound, |bits| scale(bits, bound))
     }
 
-    /// Makes the decision of a kind about a subject: a value from `0..bound`, which `shape`
+    /// Makes a decision of this kind about a subject: a value from `0..bound`, which `shape`
     /// computes from random bits.
     #[inline]
     pub(crate) fn decide_shaped(

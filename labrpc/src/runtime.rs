@@ -122,8 +122,8 @@ impl Runtime {
         })
     }
 
-    /// Waits for `future` for at most `limit`. Returns its output, or drops it and returns `None`
-    /// if the limit passes first.
+    /// Waits for `future` for at most `limit`. Returns the future's output; if the limit passes
+    /// first, drops the future and returns `None`.
     #[track_caller]
     pub fn timeout<F: Future>(
         &self,

@@ -29,7 +29,7 @@ pub(crate) enum Parked {
     Foreign(Waker),
 }
 
-/// What a future is waiting for, for reports.
+/// What a future is waiting for, as shown in reports.
 #[derive(Copy, Clone, Debug)]
 pub(crate) struct Waiting {
     pub(crate) what: &'static str,

@@ -126,7 +126,7 @@ fn a_task_that_crashes_its_own_server_is_dropped_when_its_poll_returns() {
                 log_there.borrow_mut().push((usize::MAX, 0));
             });
             assert_eq!(task.await, None);
-            // One clone of each, besides the test's own, is in the task itself.
+            // The only other clone of each is the one in the task itself.
             assert_eq!(
                 *log.borrow(),
                 [(1, 1)],

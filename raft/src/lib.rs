@@ -41,8 +41,8 @@
 //! induction, two logs that agree on the term at an index agree on everything before it (Log
 //! Matching). A refusal says where the conflict begins: the term of the follower's entry and its
 //! first index of that term. So the leader goes back a whole term at a time; [`core`] has drawings
-//! of the three cases. A follower removes entries only where they contradict what it is sent,
-//! because a late message must not remove what a newer one has brought.
+//! of the three cases. A follower removes entries only where they conflict with what it is sent,
+//! because a late message must not remove what a newer one has added.
 //!
 //! **Commitment** (5.4.2). An entry of the leader's own term is committed when a majority has it.
 //! Earlier entries are committed along with it, never by counting (figure 8).

@@ -57,7 +57,7 @@ fn a_sweep_prints_a_line_for_each_test() {
 
 #[test]
 fn a_replay_recognises_the_recorded_run() {
-    // Results of an earlier `cargo test` are of another build.
+    // Results left by an earlier `cargo test` may come from another build.
     _ = std::fs::remove_dir_all(out().join("BasicAgree2B"));
     let (_, unknown, _) = run_lab(&["replay", "BasicAgree2B", "--seed", "12345678"]);
     assert!(unknown.contains("no earlier run"), "{unknown}");

@@ -140,7 +140,7 @@ fn forge() {
     panic!("{FORGED}");
 }
 
-/// A Raft that forges lines of the lab. It does so with every seed.
+/// A Raft that prints lines that look like the lab's. It does so with every seed.
 const FORGER: Hostile = hostile(
     "forger",
     |env| {

@@ -98,7 +98,7 @@ impl Primary {
     }
 
     /// Handles a request of the primary. Its entries may already be here, but never conflict.
-    /// Returns the number of entries here.
+    /// Returns the number of entries that this server now has.
     fn copy(&self, args: Copy) -> u64 {
         if args.from <= self.len() {
             let known = (self.len() - args.from) as usize;

@@ -17,7 +17,7 @@ fn first_block(language: &str) -> &'static str {
     behind.split_once("```").expect("the block is closed").0
 }
 
-/// A text in which something that it must contain has been replaced.
+/// The text with `from` replaced by `to`. Panics if `from` is not in it.
 fn replaced(text: &str, from: &str, to: &str) -> String {
     assert!(text.contains(from), "the page has no {from:?}");
     text.replace(from, to)

@@ -66,7 +66,7 @@ impl fmt::Display for Layer {
 /// The options that tell a worker which rights to give up.
 #[derive(Args, Clone, Debug, Default)]
 pub struct WorkerRights {
-    /// Become this user, if the process belongs to root.
+    /// Become this user, if the process runs as root.
     #[arg(long, hide = true, value_name = "UID")]
     user: Option<u32>,
     /// Fail if one of these sandbox layers is missing.

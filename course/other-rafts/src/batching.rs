@@ -81,7 +81,7 @@ struct State {
     saved_snapshot: Bytes,
     /// Whether the disk is behind.
     is_unsaved: bool,
-    /// Those who wait for the next save.
+    /// The tasks to notify after the next save.
     waiting: Vec<Notify>,
     is_collecting: bool,
     commit_index: u64,

@@ -49,7 +49,8 @@ struct Core {
     snapshot: Bytes,
     commit_index: u64,
     last_applied: u64,
-    /// When this server last had a reason not to stand for election.
+    /// When the election timer was last restarted: by a leader's message, a vote granted, stepping
+    /// down or standing for election.
     content_at: Duration,
 }
 

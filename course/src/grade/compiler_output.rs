@@ -49,7 +49,7 @@ mod tests {
         )
     }
 
-    /// The output with another first line.
+    /// The output with its first line replaced.
     fn with_first_line(output: &str, first: &str) -> String {
         let rest = output.split_once('\n').map_or("", |(_, rest)| rest);
         format!("{first}\n{rest}")

@@ -22,8 +22,8 @@ use labraft::Part;
 
 /// The words of markers, which must not appear anywhere else in a marked file.
 const WORDS: [&str; 4] = ["BEGIN SOLUTION", "END SOLUTION", "SOLUTION FILE", "stub:"];
-/// The shortest line that can show copying, in bytes. A shorter line may well be the same in an
-/// independent solution.
+/// The length in bytes from which on a line counts as a sign of copying. A shorter line may well be
+/// the same in an independent solution.
 const MIN_DISTINCTIVE_LENGTH: usize = 24;
 
 /// What is left of a file.

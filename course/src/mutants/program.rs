@@ -122,7 +122,7 @@ impl Program {
         self.place.join(profile.name())
     }
 
-    /// The file for what the program prints.
+    /// The file that receives the program's output.
     pub(super) fn log(&self) -> PathBuf {
         self.place.join("run.log")
     }

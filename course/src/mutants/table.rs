@@ -208,7 +208,7 @@ impl Table {
     }
 }
 
-/// The line above the lines that [`Table::add`] returns.
+/// The heading for the lines that [`Table::add`] returns.
 pub(super) fn head(width: usize) -> String {
     format!("{:<width$}  profile  seeds  {:<20}  found by", "bug", "how")
 }

@@ -103,8 +103,8 @@ impl Node {
         self.raw.borrow_mut().tick();
     }
 
-    /// Proposes a command, if this server leads. (A follower of raft-rs would send it to the leader,
-    /// but then nobody knows its index.)
+    /// Proposes a command, if this server leads. (A follower of raft-rs would forward it to the
+    /// leader, but then nobody here would know its index.)
     pub fn propose(&self, command: &Bytes) -> Option<Started> {
         let mut raw = self.raw.borrow_mut();
         if raw.raft.state != StateRole::Leader {

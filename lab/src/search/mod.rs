@@ -11,9 +11,10 @@
 //! | `faults` | the single faults, and where they can be put |
 //! | `journal` | the file of what has been searched |
 //!
-//! Workers make the runs with one fault more than a given one as one job ([`crate::workers::Explore`]).
-//! A share of a search has every so many of the runs with one fault, and all runs with more faults that
-//! begin with one of these. So the shares have no run in common but the one without faults.
+//! The runs that add one fault to a given run are one job of a worker
+//! ([`crate::workers::Explore`]). A share of a search has every so many of the runs with one fault,
+//! and all runs with more faults that begin with one of these. So the shares have no run in common
+//! but the one without faults.
 
 pub mod faults;
 pub mod journal;
@@ -45,7 +46,7 @@ pub(crate) struct Search<'a> {
     pub(crate) fail_fast: bool,
 }
 
-/// What is learned on the way.
+/// What a search reports while it runs.
 #[derive(Copy, Clone, Debug)]
 pub(crate) enum News {
     /// The run without faults has been made: how many faults it has room for, and the CPU time it took.
@@ -61,7 +62,7 @@ pub(crate) enum News {
 pub(crate) struct Found {
     /// How many runs were made with no fault, with one fault, and so on.
     pub(crate) runs: Vec<u64>,
-    /// How many runs have no verdict.
+    /// How many runs are unknown: neither passed nor failed.
     pub(crate) unknown: u64,
     /// The first failing run for each cause. All of them have as many faults as the last runs made.
     pub(crate) failures: Vec<FailingSet>,

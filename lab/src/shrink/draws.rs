@@ -4,7 +4,7 @@ use labrpc::Taken;
 
 use super::blocks::By;
 
-/// A way to draw a subset.
+/// How the decisions of a subset are chosen.
 #[derive(Copy, Clone, Debug)]
 enum Way {
     /// Keeps each block with this probability, in 64ths.

@@ -145,7 +145,8 @@ fn a_search_goes_on_where_another_one_ended() {
 
 #[test]
 fn a_failure_that_any_change_can_undo_is_shrunk_nevertheless() {
-    // Besides the decisions that are needed, it takes luck: one of eight sets of decisions has it.
+    // Even with all the decisions that it needs, the failure occurs with only one of eight sets of
+    // decisions, chosen by a hash.
     let is_lucky = |made: &[Taken]| {
         let numbers: Vec<u8> = made.iter().map(|taken| taken.address.n as u8).collect();
         made.len() < 4 || made.len() == 100 || labrpc::hash_bytes(&numbers).is_multiple_of(8)

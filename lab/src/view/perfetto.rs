@@ -1,9 +1,9 @@
 //! A run as Chrome's trace JSON, which Perfetto and other viewers open.
 //!
-//! Each server is a process (numbered from 1, since Perfetto gives 0 another meaning), and so are
-//! the tester and all clients together. Messages are slices of nominally one microsecond, connected
-//! by flows: `bind_id` with `flow_out` and `flow_in`. Only messages that arrived have a flow, so
-//! every flow has both ends.
+//! Each server is a process (numbered from 1, since Perfetto gives 0 another meaning), and so is
+//! the tester; all clients together are one more. Messages are slices of nominally one microsecond,
+//! connected by flows: `bind_id` with `flow_out` and `flow_in`. Only messages that arrived have a
+//! flow, so every flow has both ends.
 
 use std::collections::{BTreeMap, BTreeSet};
 

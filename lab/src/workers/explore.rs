@@ -1,5 +1,5 @@
-//! Makes the runs of a search that have one fault more than a given one: many runs for one job, because
-//! a run takes less time than its job and answer do.
+//! Makes the runs of a search that add one fault to a given run: many runs for one job, because a
+//! run takes less time than its job and answer do.
 
 use std::io;
 

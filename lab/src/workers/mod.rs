@@ -72,7 +72,7 @@ struct Job {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Reply {
-    /// It is set up. It says so once, before any code under test runs.
+    /// It is set up. This is sent once, before any code under test runs.
     Ready,
     /// The run of the current job has ended.
     Done {

@@ -295,7 +295,7 @@ fn drain(mut reader: PipeReader, output: &Mutex<Output>, show: bool) {
     let mut shown = Marked::new(io::stderr());
     while let Ok(count @ 1..) = reader.read(&mut buffer) {
         if show {
-            // It must not look like what the lab itself prints.
+            // Each line is marked, so that the worker's output cannot pass for the lab's own.
             _ = shown.add(&buffer[..count]);
         }
         let mut output = output.lock().unwrap_or_else(PoisonError::into_inner);

@@ -18,7 +18,7 @@ impl Cluster {
         }
     }
 
-    /// Has the waypoints and the audit of the run, if there is one, see all messages.
+    /// Shows every delivered message to the waypoints and, if the run is audited, to the audit.
     pub(super) fn watch_messages(&self) {
         let servers = self.n();
         self.lab().audited(|audit| {

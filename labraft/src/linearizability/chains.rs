@@ -249,7 +249,7 @@ impl Model for Chains {
     }
 }
 
-/// The values written to a key, sorted, each with the operation number of its write.
+/// The values written to a key, sorted, each with the number of the operation that wrote it.
 struct Values<'a>(Vec<(&'a str, usize)>);
 
 impl<'a> Values<'a> {

@@ -6,7 +6,7 @@ use crate::raft::{FollowerProbe, Probe, Role};
 
 /// A search with at least this many changes of direction counts as fruitless.
 const BACK_AND_FORTH: u64 = 2;
-/// A search with at least this many consecutive steps down counts as long.
+/// A search in which nextIndex decreases at least this many times in a row counts as long.
 const LONG_WAY: u64 = 8;
 
 /// The searches of all leaders, by leader and follower.

@@ -88,10 +88,10 @@ fn fail(error: c_int) -> c_int {
 /// Writes a value through a C pointer, if it is not null.
 ///
 /// # Safety
-/// `place` is null or can be written.
+/// `place` is null or valid for writes.
 unsafe fn write_unless_null<T>(place: *mut T, value: T) {
     if !place.is_null() {
-        // SAFETY: `place` is not null, so the caller guarantees that it can be written.
+        // SAFETY: `place` is not null, so the caller guarantees that it is valid for writes.
         unsafe { place.write(value) };
     }
 }
@@ -99,7 +99,7 @@ unsafe fn write_unless_null<T>(place: *mut T, value: T) {
 /// Replaces the C library's function; shows virtual time in a simulation.
 ///
 /// # Safety
-/// The same as for the C library's function: `time` is null or can be written.
+/// The same as for the C library's function: `time` is null or valid for writes.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn clock_gettime(clock: clockid_t, time: *mut timespec) -> c_int {
     if is_simulation()
@@ -117,14 +117,14 @@ unsafe extern "C" fn clock_gettime(clock: clockid_t, time: *mut timespec) -> c_i
 /// Replaces the C library's function; shows virtual time in a simulation.
 ///
 /// # Safety
-/// The same as for the C library's function: `time` is null or can be written.
+/// The same as for the C library's function: `time` is null or valid for writes.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn gettimeofday(time: *mut timeval, zone: *mut timezone) -> c_int {
     if is_simulation()
         && let Some(now) = read_clock(libc::CLOCK_REALTIME)
     {
         let now = timeval { tv_sec: now.tv_sec, tv_usec: (now.tv_nsec / 1000) as _ };
-        // SAFETY: the caller guarantees that `time` is null or can be written. The zone is
+        // SAFETY: the caller guarantees that `time` is null or valid for writes. The zone is
         // obsolete: the C library's function clears it as well.
         unsafe { write_unless_null(time, now) };
         return 0;
@@ -136,13 +136,13 @@ unsafe extern "C" fn gettimeofday(time: *mut timeval, zone: *mut timezone) -> c_
 /// Replaces the C library's function; shows virtual time in a simulation.
 ///
 /// # Safety
-/// The same as for the C library's function: `time` is null or can be written.
+/// The same as for the C library's function: `time` is null or valid for writes.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn time(time: *mut time_t) -> time_t {
     if is_simulation()
         && let Some(now) = read_clock(libc::CLOCK_REALTIME)
     {
-        // SAFETY: the caller guarantees that `time` is null or can be written.
+        // SAFETY: the caller guarantees that `time` is null or valid for writes.
         unsafe { write_unless_null(time, now.tv_sec) };
         return now.tv_sec;
     }
@@ -153,7 +153,7 @@ unsafe extern "C" fn time(time: *mut time_t) -> time_t {
 /// Replaces the C library's function; in a simulation, the bytes come from the seed.
 ///
 /// # Safety
-/// The same as for the C library's function: `length` bytes at `buffer` can be written.
+/// The same as for the C library's function: `buffer` is valid for writes of `length` bytes.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn getrandom(buffer: *mut c_void, length: size_t, flags: c_uint) -> ssize_t {
     if is_simulation() && !buffer.is_null() {
@@ -171,7 +171,7 @@ unsafe extern "C" fn getrandom(buffer: *mut c_void, length: size_t, flags: c_uin
 /// Replaces the C library's function; in a simulation, the bytes come from the seed.
 ///
 /// # Safety
-/// The same as for the C library's function: `length` bytes at `buffer` can be written.
+/// The same as for the C library's function: `buffer` is valid for writes of `length` bytes.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn getentropy(buffer: *mut c_void, length: size_t) -> c_int {
     const MOST: size_t = 256;

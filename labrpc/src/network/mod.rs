@@ -53,7 +53,7 @@ use crate::recorder::Part;
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EndId(u32);
 
-/// The network of one simulation. It starts reliable, without long delays and long reordering.
+/// The network of one simulation. It starts reliable, without long delays or long reordering.
 #[derive(Clone)]
 pub struct Network(Rc<Shared>);
 
@@ -79,7 +79,7 @@ impl Network {
         self.tables().mode.reliable = yes;
     }
 
-    /// Sets whether two of three replies are held back, for 200 to 2199 ms.
+    /// Sets whether two out of three replies are held back, for 200 to 2199 ms.
     pub fn long_reordering(&self, yes: bool) {
         self.step(Part::Mode, 1, u64::from(yes));
         self.tables().mode.long_reordering = yes;

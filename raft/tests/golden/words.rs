@@ -55,7 +55,7 @@ pub(crate) fn log(log: &Log) -> String {
     }
 }
 
-/// What a core would find on its disk if it had just saved.
+/// Describes the state that the core would save now.
 pub(crate) fn saved(core: &Core) -> String {
     let state = decode_state(&core.saved().0.to_vec()).expect("a core's own state can be read");
     let vote = match state.voted_for {

@@ -93,8 +93,8 @@ struct Round {
     /// The servers in a random order: the first ones become the first majority, once those that
     /// have to be in it have been put in front.
     order: Vec<usize>,
-    /// The members of the first majority in a random order, each as its place in it: those that
-    /// come first are also in the second majority.
+    /// A random order of the places in the first majority. The servers at the places that come
+    /// first are also in the second majority.
     common: Vec<usize>,
     /// Whether servers crash at some of their saves, which finds a Raft that answers first.
     crashes_at_save: bool,

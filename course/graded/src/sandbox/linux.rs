@@ -64,7 +64,7 @@ fn allowed_calls() -> Vec<i64> {
         libc::SYS_madvise,
         libc::SYS_brk,
         libc::SYS_futex,
-        // Allowed here because the other filter fails it with ENOSYS, after which the C library
+        // Allowed here because the other filter makes it fail with ENOSYS, and then the C library
         // uses `clone`.
         libc::SYS_clone3,
         libc::SYS_set_robust_list,

@@ -11,7 +11,7 @@ use super::step::Step;
 use crate::property::{Holds, Property};
 use crate::raft::Role;
 
-/// How long a server may take for what waits for nothing but itself.
+/// How long a server may take over something for which it need not wait for anybody else.
 const SOON: Duration = Duration::from_millis(60);
 /// How long a follower may keep a commit index to itself, and how long a candidate's or a leader's first
 /// messages may take.
