@@ -16,6 +16,10 @@ use graded::sandbox::Layer;
 const MIN_SECRET_BYTES: usize = 16;
 /// The most seeds of one kind, public or hidden, for each test.
 const MAX_SEEDS: u64 = 1_000_000;
+/// The most faults of a search. With three it takes longer than a class can be graded.
+const MAX_FAULTS: usize = 2;
+/// The points of a scenario of the part `search`, which the suite gives none.
+const SEARCH_POINTS: u32 = 5;
 
 /// The keys of the file. Any other key is an error.
 #[derive(Clone, Debug, Deserialize)]
@@ -48,6 +52,8 @@ pub(crate) struct Course {
     #[serde(default)]
     pub(super) points: BTreeMap<String, u32>,
     #[serde(default)]
+    pub(super) search: SearchDepth,
+    #[serde(default)]
     pub(super) limits: Limits,
     #[serde(default)]
     pub(super) isolation: Isolation,
@@ -72,6 +78,20 @@ pub(super) struct SeedCounts {
     pub(super) public: u64,
     /// Seeds that are computed from the secret.
     pub(super) hidden: u64,
+}
+
+/// How far the scenarios of the part `search` are searched, if it is graded.
+#[derive(Copy, Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct SearchDepth {
+    /// The most faults that a run may have.
+    pub(super) faults: usize,
+}
+
+impl Default for SearchDepth {
+    fn default() -> SearchDepth {
+        SearchDepth { faults: 1 }
+    }
 }
 
 impl Default for SeedCounts {
@@ -189,6 +209,12 @@ impl Course {
                 "seeds: there must be at least 1, and at most {MAX_SEEDS} of each kind"
             ));
         }
+        if self.search.faults > MAX_FAULTS {
+            return Err(format!(
+                "search: faults is {}, but must be at most {MAX_FAULTS}",
+                self.search.faults
+            ));
+        }
         self.limits.check()?;
         if self.isolation.user == 0 {
             return Err("isolation: user 0 is root, which has all rights".into());
@@ -197,7 +223,8 @@ impl Course {
     }
 
     fn check_parts_and_points(&self) -> Result<(), String> {
-        let known: Vec<&str> = Part::COURSE.iter().map(|part| part.name()).collect();
+        let known = Part::COURSE.into_iter().chain([Part::Search]);
+        let known: Vec<&str> = known.map(Part::name).collect();
         if let Some(part) = self.parts.iter().find(|part| !known.contains(&part.as_str())) {
             return Err(format!(
                 "parts: there is no part {part:?}; the parts are {}",
@@ -236,7 +263,12 @@ impl Course {
     /// The tests that are graded and the points of each, in the suite's order.
     pub(super) fn tests(&self) -> impl Iterator<Item = (&'static Test, u32)> + '_ {
         let is_graded = |test: &&Test| self.parts.iter().any(|part| part == test.part.name());
-        let points = |test: &Test| self.points.get(test.name).copied().unwrap_or(test.points);
+        let usual = |test: &Test| match test.part {
+            Part::Search => SEARCH_POINTS,
+            _ => test.points,
+        };
+        let points =
+            move |test: &Test| self.points.get(test.name).copied().unwrap_or_else(|| usual(test));
         SUITE.iter().filter(is_graded).map(move |test| (test, points(test)))
     }
 
@@ -298,6 +330,16 @@ mod tests {
     }
 
     #[test]
+    fn searches_are_graded_where_they_are_wanted() {
+        let course = parse("parts = [\"2A\", \"search\"]\n[points]\nShortVotes = 9\n").unwrap();
+        let searched = course.tests().filter(|(test, _)| test.part == Part::Search);
+        let points: Vec<_> = searched.map(|(test, points)| (test.name, points)).collect();
+        assert!(points.contains(&("ShortElections", 5)) && points.contains(&("ShortVotes", 9)));
+        assert_eq!(course.search.faults, 1);
+        assert_eq!(parse("[search]\nfaults = 2").unwrap().search.faults, 2);
+    }
+
+    #[test]
     fn errors_name_the_key_or_the_line() {
         for (text, hint) in [
             ("publsh = true", "unknown field `publsh`"),
@@ -308,6 +350,7 @@ mod tests {
             ("probe = \"optional\"", "expected `required` or `ignored`"),
             ("parts = [\"2E\"]", "no part \"2E\""),
             ("parts = []", "at least one part"),
+            ("[search]\nfaults = 3", "faults is 3"),
             ("[points]\nInitialElection2B = 3", "no test \"InitialElection2B\""),
             ("parts = [\"2A\"]\n[points]\nBackup2B = 3", "not in a part that is graded"),
             ("steps = [[1.0, 1.0], [0.5, 0.5]]", "must increase"),

@@ -9,7 +9,7 @@ use super::config::Course;
 use super::points::{SubmissionGrade, TestGrade};
 use super::programs::Programs;
 use super::runs::{self, Plan, ResultsByTest};
-use super::{KV, RAFT, seeds};
+use super::{KV, RAFT, searches, seeds};
 use lab::outcome::CommandError;
 use lab::submit::forbidden_words;
 use lab::submit::submission::{BOUNDS, Submission};
@@ -113,15 +113,26 @@ impl Grader<'_> {
     }
 
     fn run(&self, programs: &Programs) -> Result<Results, CommandError> {
-        let raft_plan = self.plan(|part| !part.is_kv());
+        let raft_plan = self.plan(|part| !part.is_kv() && part != Part::Search);
         let kv_plan = self.plan(Part::is_kv);
         let own = programs.with_own_raft.as_ref();
         let own_with_kv = own.filter(|_| programs.has_own_kv);
+        let mut raft = self.run_program(own, &raft_plan)?;
+        if let Some(own) = own {
+            raft.get_or_insert_default().extend(self.search(own)?);
+        }
         Ok(Results {
-            raft: self.run_program(own, &raft_plan)?,
+            raft,
             kv_on_own_raft: self.run_program(own_with_kv, &kv_plan)?,
             kv_on_lab_raft: self.run_program(programs.on_lab_raft.as_ref(), &kv_plan)?,
         })
+    }
+
+    /// Searches the scenarios of the part `search`, if it is graded.
+    fn search(&self, program: &Path) -> Result<ResultsByTest, CommandError> {
+        let tests = self.course.tests().map(|(test, _)| test);
+        let scenarios: Vec<_> = tests.filter(|test| test.part == Part::Search).collect();
+        searches::run(program, &scenarios, self.course, self.jobs)
     }
 
     /// The tests of some parts, each with its seeds.

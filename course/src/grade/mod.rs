@@ -13,6 +13,7 @@
 //! | `isolation` | which sandbox layers this machine has, and where the secret may be |
 //! | `seeds` | public and hidden seeds |
 //! | `runs` | runs of every test under every seed, each in a process of its own |
+//! | `searches` | all runs of the scenarios of the part `search` that have few faults |
 //! | `points` | points of tests and of submissions |
 //! | `report` | the contents of the reports |
 //! | `output` | where the reports are written |
@@ -35,6 +36,7 @@ mod points;
 mod programs;
 mod report;
 mod runs;
+mod searches;
 mod seeds;
 mod self_test;
 

@@ -10,6 +10,7 @@ use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
 use serde_json::{Value, json};
 
 use lab::submit::submission::is_printable;
+use labraft::{Part, Test};
 
 use super::points::{PartGrade, Points, RaftOf, SubmissionGrade, TestGrade, class_title};
 use super::runs::SeedResult;
@@ -179,7 +180,7 @@ fn failures(test: &TestGrade, reader: Reader) -> Vec<String> {
             lines.push(format!("  and {} other reasons", more + 1));
         }
         for result in failed.into_iter().take(SEEDS_SHOWN) {
-            lines.extend(failed_seed(test.test.name, result));
+            lines.extend(failed_seed(test.test, result));
         }
     }
     if !lines.is_empty() && test.on == Some(RaftOf::Lab) {
@@ -199,17 +200,20 @@ fn hidden_failures(test: &TestGrade, failed: usize) -> Vec<String> {
 }
 
 /// Describes, line by line, the run with a seed that did not pass.
-fn failed_seed(test: &str, result: &SeedResult) -> Vec<String> {
+fn failed_seed(test: &Test, result: &SeedResult) -> Vec<String> {
     let seed = result.seed.value;
+    let Test { name, part, .. } = test;
+    // What a search has found is found again with the fewest faults.
+    let again = match part {
+        Part::Search => format!("search: cargo lab search {name} --fail-fast"),
+        _ => format!("replay: cargo lab replay {name} --seed {seed}"),
+    };
     let Some(record) = &result.record else { return vec![format!("  seed {seed} was not run")] };
     let verdict = record.verdict.name().to_uppercase();
     let reason = record.failure.as_ref().map_or("", |failure| failure.reason.as_str());
     let at = record.failure.as_ref().and_then(|failure| failure.at);
     let at = at.map(|at| format!(" at {at:.6} s")).unwrap_or_default();
-    vec![
-        format!("  {verdict}{at}: {reason}"),
-        format!("    replay: cargo lab replay {test} --seed {seed}"),
-    ]
+    vec![format!("  {verdict}{at}: {reason}"), format!("    {again}")]
 }
 
 /// Text from a submission, made harmless within a line of Markdown.

@@ -80,7 +80,7 @@ pub(super) fn run(
     // the whole command.
     let stop = AtomicBool::new(false);
     let audited = Audited::Only(plan.iter().filter_map(audited_run).collect());
-    let settings = Settings { audited, ..settings(program, course, limits) };
+    let settings = Settings { audited, ..settings(program, course) };
     let pool = Pool::new(settings, &stop);
     let mut records: BTreeMap<(String, u64), RunRecord> = BTreeMap::new();
     let ran = pool.run(pairs, jobs, |answer| {
@@ -106,7 +106,7 @@ fn audited_run((test, seeds): &(&'static Test, Vec<Seed>)) -> Option<(&'static s
 
 /// A run's record as the grader takes it. What a worker says of a failure is bounded here too, because
 /// a worker may be in the hands of a submission.
-fn judged(record: RunRecord, rule: ProbeRule) -> RunRecord {
+pub(super) fn judged(record: RunRecord, rule: ProbeRule) -> RunRecord {
     let failure = record.failure.map(FailureRecord::bounded);
     let has_passed = matches!(record.verdict, Verdict::Passed | Verdict::Missed);
     if rule == ProbeRule::Required && record.is_probe_missing && has_passed {
@@ -147,8 +147,9 @@ fn in_order(
     results
 }
 
-fn settings(program: &Path, course: &Course, limits: Limits) -> Settings {
-    let isolation = &course.isolation;
+/// How the workers of a submission's program are started.
+pub(super) fn settings(program: &Path, course: &Course) -> Settings {
+    let Course { limits, isolation, .. } = course;
     let memory = limits.run_memory_mib.to_string();
     let mut command = vec![program.to_string_lossy().into_owned(), "--memory".into(), memory];
     command.extend(WorkerRights::arguments(
@@ -172,7 +173,7 @@ fn settings(program: &Path, course: &Course, limits: Limits) -> Settings {
 }
 
 #[expect(clippy::disallowed_methods, reason = "real time, outside of any simulation")]
-fn now() -> Instant {
+pub(super) fn now() -> Instant {
     Instant::now()
 }
 

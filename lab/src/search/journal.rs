@@ -73,8 +73,14 @@ struct Line {
 }
 
 /// A journal that is open for appending.
-pub(crate) struct Journal {
+pub struct Journal {
     known: BTreeMap<Part, Explored>,
+    /// `None` if nothing is kept.
+    written: Option<Written>,
+}
+
+/// The file of a journal.
+struct Written {
     file: File,
     path: PathBuf,
     /// Locked until it is closed.
@@ -82,6 +88,11 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
+    /// A journal that keeps nothing.
+    pub fn unwritten() -> Journal {
+        Journal { known: BTreeMap::new(), written: None }
+    }
+
     /// Starts a new journal in a directory. An existing one becomes `previous-search.jsonl`.
     ///
     /// # Errors
@@ -93,9 +104,9 @@ impl Journal {
             fs::rename(&path, directory.join("previous-search.jsonl"))?;
         }
         let file = records::open(&path)?;
-        let mut journal = Journal { known: BTreeMap::new(), file, path, _lock: lock };
-        journal.write(header)?;
-        Ok(journal)
+        let mut written = Written { file, path, _lock: lock };
+        written.write(header)?;
+        Ok(Journal { known: BTreeMap::new(), written: Some(written) })
     }
 
     /// Continues the journal of a directory; starts one if there is none.
@@ -144,7 +155,7 @@ impl Journal {
             return Err(invalid("is not the journal of a search; search without --resume".into()));
         }
         file.set_len(whole)?;
-        Ok(Journal { known, file, path, _lock: lock })
+        Ok(Journal { known, written: Some(Written { file, path, _lock: lock }) })
     }
 
     /// What is known of a part. What came of looking ahead serves those who do not need it, too.
@@ -158,16 +169,19 @@ impl Journal {
     /// # Errors
     /// When it cannot be written, or the file is no longer where it was.
     pub(crate) fn add(&mut self, part: Part, explored: &Explored) -> io::Result<()> {
-        self.write(&Line { part, explored: explored.clone() })?;
-        match records::is_at(&self.file, &self.path)? {
+        let Some(written) = &mut self.written else { return Ok(()) };
+        written.write(&Line { part, explored: explored.clone() })?;
+        match records::is_at(&written.file, &written.path)? {
             true => Ok(()),
             false => Err(io::Error::other(format!(
                 "somebody has removed or replaced {} during the search",
-                self.path.display()
+                written.path.display()
             ))),
         }
     }
+}
 
+impl Written {
     fn write(&mut self, line: &impl Serialize) -> io::Result<()> {
         let mut text = serde_json::to_string(line)?;
         text.push('\n');

@@ -34,51 +34,76 @@ use journal::{Journal, Part};
 const FIRST_PARTS: usize = 16;
 
 /// What to search, and with what.
-pub(crate) struct Search<'a> {
+pub struct Search<'a> {
+    /// The workers.
     pub(crate) pool: &'a Pool<'a>,
+    /// The test to search.
     pub(crate) test: &'static Test,
+    /// The seed of everything that is not a fault.
     pub(crate) seed: u64,
+    /// The most faults that a run may have.
     pub(crate) most_faults: usize,
+    /// Which of the runs to make.
     pub(crate) share: Shard,
     /// How many workers to use at once.
     pub(crate) jobs: usize,
-    /// Whether to start nothing new after the first failure.
+    /// Whether to stop at the first failure. What is found then depends on the number of workers no more than
+    /// the result of a whole search does.
     pub(crate) fail_fast: bool,
 }
 
 /// What a search reports while it runs.
 #[derive(Copy, Clone, Debug)]
-pub(crate) enum News {
+pub enum News {
     /// The run without faults has been made: how many faults it has room for, and the CPU time it took.
-    Begun { faults: u64, cpu_ms: f64 },
+    Begun {
+        /// The number of single faults.
+        faults: u64,
+        /// The CPU time of the run, in milliseconds.
+        cpu_ms: f64,
+    },
     /// Runs with this many faults are going to be made.
-    Level { faults: usize, runs: u64 },
+    Level {
+        /// The number of faults of each run.
+        faults: usize,
+        /// How many runs these are.
+        runs: u64,
+    },
     /// More runs have been made, and more failed.
-    Made { runs: u64, failures: u64 },
+    Made {
+        /// How many were made.
+        runs: u64,
+        /// How many of them failed.
+        failures: u64,
+    },
 }
 
 /// What a search has found.
 #[derive(Debug, Default)]
-pub(crate) struct Found {
+pub struct Found {
+    /// The result of the run without faults; `None` if the search was interrupted before that.
+    pub without_faults: Option<RunRecord>,
     /// How many runs were made with no fault, with one fault, and so on.
-    pub(crate) runs: Vec<u64>,
+    pub runs: Vec<u64>,
     /// How many runs are unknown: neither passed nor failed.
-    pub(crate) unknown: u64,
+    pub unknown: u64,
     /// The first failing run for each cause. All of them have as many faults as the last runs made.
-    pub(crate) failures: Vec<FailingSet>,
+    pub failures: Vec<FailingSet>,
     /// Whether all runs were made, up to the first number of faults with a failure.
-    pub(crate) is_complete: bool,
+    pub is_complete: bool,
 }
 
 /// Faults with which the test fails.
 #[derive(Debug)]
-pub(crate) struct FailingSet {
-    pub(crate) faults: Vec<Fault>,
-    pub(crate) record: RunRecord,
+pub struct FailingSet {
+    /// The faults, in the order in which they come up.
+    pub faults: Vec<Fault>,
+    /// The result of the run.
+    pub record: RunRecord,
     /// How many runs with this many faults failed for the same cause.
-    pub(crate) count: u64,
+    pub count: u64,
     /// Whether the same run has passed before, so that something in it is not deterministic.
-    pub(crate) has_passed: bool,
+    pub has_passed: bool,
 }
 
 /// Runs that have one fault more than some other run.
@@ -89,25 +114,36 @@ struct Unit {
     runs: u64,
 }
 
-impl Search<'_> {
+impl<'a> Search<'a> {
+    /// A search of all runs of a test, with seed 0, that stops at the first failure.
+    pub fn to_first_failure(
+        pool: &'a Pool<'a>,
+        test: &'static Test,
+        most_faults: usize,
+        jobs: usize,
+    ) -> Search<'a> {
+        Search { pool, test, seed: 0, most_faults, share: Shard::WHOLE, jobs, fail_fast: true }
+    }
+
     /// Makes all runs, up to the first number of faults with which one fails.
     ///
     /// # Errors
     /// If a worker cannot be started, a run has no result, or the journal cannot be written.
-    pub(crate) fn search(
-        &self,
-        journal: &mut Journal,
-        tell: &mut dyn FnMut(News),
-    ) -> io::Result<Found> {
+    pub fn search(&self, journal: &mut Journal, tell: &mut dyn FnMut(News)) -> io::Result<Found> {
         let mut found = Found::default();
         let Some(faults) = self.without_faults(&mut found, tell)? else { return Ok(found) };
         let mut units = self.first_units(faults.len());
         for level in 1..=self.most_faults {
             let looks_ahead = level < self.most_faults;
-            units.iter_mut().for_each(|unit| unit.plan.looks_ahead = looks_ahead);
+            for unit in &mut units {
+                unit.plan = Explore { looks_ahead, stops_at_failure: self.fail_fast, ..unit.plan };
+            }
             let runs = units.iter().map(|unit| unit.runs).sum();
             tell(News::Level { faults: level, runs });
-            let explored = self.explore_all(&units, journal, tell)?;
+            let mut explored = self.explore_all(&units, journal, tell)?;
+            if self.fail_fast {
+                drop_after_failure(&mut explored);
+            }
             let made = explored.iter().flatten();
             found.runs.push(made.clone().map(|explored| explored.runs).sum());
             found.unknown += made.map(|explored| explored.unknown).sum::<u64>();
@@ -132,6 +168,7 @@ impl Search<'_> {
         let answer = self.pool.runs().run(self.test, spec.clone(), Keep::AllDecisions)?;
         let Some(answer) = answer else { return Ok(None) };
         let record = answer.record;
+        found.without_faults = Some(record.clone());
         found.runs.push(1);
         found.unknown += u64::from(record.verdict == Verdict::Unknown);
         if record.verdict >= Verdict::Failed {
@@ -151,7 +188,7 @@ impl Search<'_> {
         let part = |number: usize| {
             let from = self.share.index() + number * self.share.of();
             let runs = faults.saturating_sub(from).div_ceil(step) as u64;
-            let plan = Explore { from, step, looks_ahead: false };
+            let plan = Explore { from, step, looks_ahead: false, stops_at_failure: false };
             Unit { faults: Vec::new(), plan, runs }
         };
         (0..FIRST_PARTS).map(part).filter(|unit| unit.runs > 0).collect()
@@ -218,6 +255,16 @@ fn made(explored: &Explored) -> News {
     News::Made { runs: explored.runs, failures }
 }
 
+/// Forgets what comes after the first unit with a failure: how much of that was made depends on the machine.
+fn drop_after_failure(explored: &mut [Option<Explored>]) {
+    let has_failed = |unit: &Option<Explored>| {
+        unit.as_ref().is_some_and(|explored| !explored.failures.is_empty())
+    };
+    if let Some(first) = explored.iter().position(has_failed) {
+        explored[first + 1..].fill(None);
+    }
+}
+
 /// The first failing run for each cause, in the order in which the runs are numbered.
 fn failing_sets(units: &[Unit], explored: &[Option<Explored>]) -> Vec<FailingSet> {
     let mut failed: Vec<(&Unit, &FailedRun)> = Vec::new();
@@ -250,7 +297,7 @@ fn next_units(units: &[Unit], explored: Vec<Option<Explored>>) -> Vec<Unit> {
         for child in explored.into_iter().flat_map(|explored| explored.children) {
             let mut faults = unit.faults.clone();
             faults.push(child.fault);
-            let plan = Explore { from: 0, step: 1, looks_ahead: false };
+            let plan = Explore { from: 0, step: 1, looks_ahead: false, stops_at_failure: false };
             next.push((child, Unit { faults, plan, runs: 0 }));
         }
     }

@@ -19,6 +19,9 @@ pub struct Explore {
     pub step: usize,
     /// Whether to find out how many faults can be added to each of them in turn.
     pub looks_ahead: bool,
+    /// Whether the first one that fails is the last one to make.
+    #[serde(default)]
+    pub stops_at_failure: bool,
 }
 
 /// What came of the runs that have one fault more.
@@ -100,6 +103,9 @@ pub(super) fn explore(
         explored.unknown += u64::from(record.verdict == Verdict::Unknown);
         if record.verdict >= Verdict::Failed {
             explored.add_failure(number, Some(fault), &record);
+            if plan.stops_at_failure {
+                break;
+            }
         } else if plan.looks_ahead {
             let more = faults_to_add(&decisions, &spec.overrides);
             let faults_to_add = more.map_or(0, |more| more.len() as u64);
