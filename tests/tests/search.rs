@@ -221,6 +221,21 @@ fn a_run_that_ends_its_process_is_named() -> Result<(), Failed> {
     check(answer.contains("crashes") || answer.contains("Crash"), &output)
 }
 
+/// How many workers there are decides only what was made in vain.
+fn the_first_failure_is_the_same_with_any_number_of_workers() -> Result<(), Failed> {
+    let answer = |jobs: &str| {
+        let arguments = ["search", "ShortElections", "--implementation", "forgets-vote"];
+        let options = ["--fail-fast", "--jobs", jobs];
+        let output = search(&empty("first"), &[&arguments[..], &options].concat());
+        check(output.status.code() == Some(1), &output).map(|()| stdout(&output))
+    };
+    let alone = answer("1")?;
+    match alone.contains("that were made") && alone == answer("5")? {
+        true => Ok(()),
+        false => Err(alone.into()),
+    }
+}
+
 fn main() -> ExitCode {
     let command = std::env::args().nth(1).unwrap_or_default();
     if ["search", "replay", "worker"].contains(&command.as_str()) {
@@ -237,6 +252,10 @@ fn main() -> ExitCode {
             is_found("forgets-vote", "ShortElections", "Election Safety")
         }),
         Trial::test("a run that ends its process is named", a_run_that_ends_its_process_is_named),
+        Trial::test(
+            "the first failure is the same with any number of workers",
+            the_first_failure_is_the_same_with_any_number_of_workers,
+        ),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
