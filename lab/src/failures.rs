@@ -10,14 +10,14 @@ use crate::workers::{Pool, Settings};
 use labraft::{Verdict, select};
 use labrpc::RunSpec;
 
-use crate::commands::shrink::{Shrinking, shrink_one};
+use crate::commands::shrink::{Budget, Shrinking, shrink_one};
 use crate::outcome::{CommandError, INTERRUPT};
 use crate::outputs::REASONS_SHOWN;
 use crate::selector::Selection;
 use crate::session::Session;
 
 /// The maximum number of runs for shrinking each failure. `lab shrink` can be given more.
-const BUDGET: u64 = 300;
+const BUDGET: Budget = Budget { runs: 300, only_this_run: false };
 
 /// Shrinks the runs, writes the files, and returns the text to print about them. Skips runs that
 /// never finished.
@@ -46,7 +46,7 @@ pub(crate) fn leave(
         };
         let settings = session.settings(out, false);
         let pool = Pool::new(Settings { conditions: record.conditions(), ..settings }, &INTERRUPT);
-        let told = match shrink_one(&wanted, &mut pool.runs(), BUDGET, true)? {
+        let told = match shrink_one(&wanted, &mut pool.runs(), BUDGET, session, true)? {
             Shrinking::Done(told) => told,
             Shrinking::Interrupted => break,
             Shrinking::DoesNotRepeat(what) => {
@@ -57,14 +57,15 @@ pub(crate) fn leave(
         let name = format!("{}-{}", record.test, record.seed);
         let (repro, page) =
             (directory.join(format!("{name}.json")), directory.join(format!("{name}.html")));
-        let replay = session.with_file("replay", &repro);
-        let written = told.repro.write(&repro);
-        let written =
-            written.and_then(|()| fs::write(&page, view::page(&told.answer, &replay, &told.story)));
-        written.map_err(|error| {
+        let cannot_write = |error: std::io::Error| {
             let directory = directory.display();
             CommandError::Internal(format!("cannot write failures to {directory}: {error}"))
-        })?;
+        };
+        told.write(&repro).map_err(|(_, error)| cannot_write(error))?;
+        let simplest = told.simplest(&repro);
+        let replay = session.with_file("replay", &simplest.path);
+        let written = fs::write(&page, view::page(simplest.answer, &replay, simplest.story));
+        written.map_err(cannot_write)?;
         let headline = told.headline();
         let page = page.display();
         text += &format!("  {headline}\n    replay: {replay}\n    page:   {page}\n");

@@ -9,11 +9,11 @@ use crate::failure_record::FailureRecord;
 use crate::plain;
 use crate::records::RunRecord;
 use crate::repro::Repro;
-use crate::shrink::{self, Effort, End, Shrunk};
+use crate::shrink::{self, Effort, End, Looked, Shrunk, Simpler, Size, Wanted, Worlds};
 use crate::workers::{Answer, Bounds, Keep, Pool, Runs, Settings};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use labraft::Verdict;
+use labraft::{Test, Verdict};
 use labrpc::RunSpec;
 
 use crate::outcome::{CommandError, INTERRUPT, Outcome};
@@ -30,6 +30,10 @@ pub(crate) struct Shrink {
     /// can be shrunk further: `lab shrink FILE` with the repro file.
     #[arg(long, value_name = "RUNS", default_value_t = DEFAULT_BUDGET)]
     budget: u64,
+    /// Only leave out faults of this run. Otherwise, if much is left, half of the runs are spent on looking for
+    /// a simpler run that fails in the same way.
+    #[arg(long)]
+    only_this_run: bool,
     /// Where to write the repro file [default: in the results directory].
     #[arg(long, value_name = "FILE")]
     repro: Option<PathBuf>,
@@ -56,7 +60,8 @@ impl Shrink {
         let settings = session.settings(&self.common.out, false);
         let pool = Pool::new(Settings { conditions: wanted.conditions, ..settings }, &INTERRUPT);
         let mut runs = pool.runs();
-        let report = match shrink_one(&wanted, &mut runs, self.budget, !self.json)? {
+        let effort = Budget { runs: self.budget, only_this_run: self.only_this_run };
+        let report = match shrink_one(&wanted, &mut runs, effort, session, !self.json)? {
             Shrinking::Done(report) => report,
             Shrinking::Interrupted => return Ok(Outcome::Interrupted),
             Shrinking::DoesNotRepeat(what) => {
@@ -64,18 +69,20 @@ impl Shrink {
                 return Ok(Outcome::Judged(Verdict::Failed));
             }
         };
-        report.repro.write(&path).map_err(|error| {
+        let written = report.write(&path);
+        written.map_err(|(path, error)| {
             CommandError::Usage(format!("{} cannot be written: {error}", path.display()))
         })?;
-        self.show.show(&report.answer)?;
+        let simplest = report.simplest(&path);
+        self.show.show(simplest.answer)?;
         let mut out = io::stdout().lock();
         match self.json {
             true => writeln!(out, "{}", report.json(&path))?,
             false => write!(out, "{}", report.words(&path, session))?,
         }
         drop(out);
-        let replay = session.with_file("replay", &path);
-        self.show.write(&report.answer, &replay, &report.story)?;
+        let replay = session.with_file("replay", &simplest.path);
+        self.show.write(simplest.answer, &replay, simplest.story)?;
         Ok(match report.shrunk.end {
             End::Interrupted => Outcome::Interrupted,
             End::Smallest | End::Budget => Outcome::Judged(Verdict::Passed),
@@ -93,11 +100,39 @@ pub(crate) struct ShrinkReport {
     earlier: Option<Effort>,
     /// One sentence for each decision that is needed.
     pub(crate) story: Vec<String>,
-    steps: usize,
+    size: Size,
+    /// A simpler run that fails in the same way.
+    simpler: Option<SimplerRun>,
+    /// How many runs were made to find it.
+    looked: u64,
+}
+
+/// Another run that fails in the same way, and is simpler than the run that was shrunk.
+struct SimplerRun {
+    repro: Repro,
+    run: Simpler,
+    story: Vec<String>,
+}
+
+impl SimplerRun {
+    fn new(run: Simpler) -> Result<SimplerRun, CommandError> {
+        let repro = Repro { shrunk: None, ..repro_of(&run.answer.record, &run.shrunk)? };
+        let story = shrink::tell(&run.shrunk.needed, &run.answer.events);
+        Ok(SimplerRun { repro, run, story })
+    }
+}
+
+/// The simplest run of a report, and its repro file.
+pub(crate) struct Simplest<'a> {
+    pub(crate) path: PathBuf,
+    pub(crate) answer: &'a Answer,
+    pub(crate) story: &'a [String],
 }
 
 /// The number of needed decisions that are described in text.
 const SENTENCES_SHOWN: usize = 25;
+/// The same if there is a simpler run.
+const FEW_SENTENCES: usize = 10;
 
 /// What came of shrinking a run.
 pub(crate) enum Shrinking {
@@ -108,14 +143,25 @@ pub(crate) enum Shrinking {
     DoesNotRepeat(String),
 }
 
-/// Shrinks a run in a worker.
+/// How much may be done to shrink a run.
+#[derive(Copy, Clone)]
+pub(crate) struct Budget {
+    /// The most runs.
+    pub(crate) runs: u64,
+    /// Whether not to look for a simpler run that fails in the same way.
+    pub(crate) only_this_run: bool,
+}
+
+/// Shrinks a run in a worker, and looks for a simpler one if much is left of it.
 pub(crate) fn shrink_one(
     wanted: &Selection,
     runs: &mut Runs<'_>,
-    budget: u64,
+    budget: Budget,
+    session: &Session<'_>,
     show_progress: bool,
 ) -> Result<Shrinking, CommandError> {
     let Selection { test, spec, known, .. } = wanted;
+    let test = *test;
     let earlier = known.as_ref().and_then(|known| known.shrunk);
     let Some(first) = runs.run(test, spec.clone(), Keep::Decisions)? else {
         return Ok(Shrinking::Interrupted);
@@ -124,36 +170,89 @@ pub(crate) fn shrink_one(
         return Ok(Shrinking::DoesNotRepeat(what));
     }
     let failure = what_fails(&first)?;
-    runs.set_bounds(bounds_for(&first.record));
-    let bar = progress_bar(budget, show_progress);
-    let shrunk = shrink::shrink(
-        spec,
-        &failure,
-        first.decisions,
-        earlier,
-        budget,
-        &mut |spec: &RunSpec, keep| runs.run(test, spec.clone(), keep),
-        &mut |progress| {
-            bar.set_position(progress.spent);
-            bar.set_message(format!("{} decisions are left", progress.left));
-        },
-    )?;
+    let bounds = bounds_for(&first.record);
+    let bar = progress_bar(budget.runs, show_progress);
+    let mut spent = 0;
+    let mut shrink = |spec: &RunSpec, decisions, earlier, most, runs: &mut Runs<'_>| {
+        let shrunk = shrink::shrink(
+            spec,
+            &failure,
+            decisions,
+            earlier,
+            most,
+            &mut |spec: &RunSpec, keep| Worlds::run(runs, test, spec, keep, bounds),
+            &mut |progress| {
+                bar.set_position(spent + progress.spent);
+                bar.set_message(format!("{} decisions are left", progress.left));
+            },
+        )?;
+        spent += shrunk.spent;
+        io::Result::Ok((shrunk, spent))
+    };
+    let half = if budget.only_this_run { budget.runs } else { budget.runs / 2 };
+    let (mut shrunk, mut spent) = shrink(spec, first.decisions, earlier, half, runs)?;
+    let Some((mut answer, mut size)) = with_events(test, &shrunk, runs)? else {
+        return Ok(Shrinking::Interrupted);
+    };
+    if size.is_plain() && shrunk.end == End::Budget && half < budget.runs {
+        let (effort, needed) = (Some(shrunk.effort), shrunk.needed.clone());
+        (shrunk, spent) = shrink(&shrunk.spec, needed, effort, budget.runs - spent, runs)?;
+        let Some(again) = with_events(test, &shrunk, runs)? else {
+            return Ok(Shrinking::Interrupted);
+        };
+        (answer, size) = again;
+    }
+    let mut looked = Looked::default();
+    if !size.is_plain() && shrunk.end != End::Interrupted && !budget.only_this_run {
+        let tried = shrunk.effort.seeds;
+        let suite = session.suite();
+        let wanted = Wanted { suite, test, failure: &failure, size, tried };
+        let rest = budget.runs.saturating_sub(spent);
+        looked = shrink::find_simpler(wanted, rest, runs, &mut |progress| {
+            bar.set_position(spent + progress.spent);
+            bar.set_message("looking for a simpler run that fails in the same way");
+        })?;
+        shrunk.effort.seeds = looked.tried;
+        if looked.is_interrupted {
+            shrunk.end = End::Interrupted;
+        }
+    }
     bar.finish_and_clear();
     runs.set_bounds(None);
     // What the search has found is kept even if Ctrl-C interrupted it; a second Ctrl-C ends the
     // program at once.
     INTERRUPT.store(false, Ordering::Relaxed);
-    let record = shrunk.record.as_ref().unwrap_or(&first.record);
-    let mut repro = Repro::new(record, shrunk.spec.clone()).ok_or_else(|| {
+    let repro = repro_of(&answer.record, &shrunk)?;
+    let story = shrink::tell(&shrunk.needed, &answer.events);
+    let simpler = looked.simplest.map(SimplerRun::new).transpose()?;
+    let looked = looked.runs;
+    let report = ShrinkReport { repro, answer, shrunk, earlier, story, size, simpler, looked };
+    Ok(Shrinking::Done(Box::new(report)))
+}
+
+/// The shrunk run with its events, and how much of it there is to read.
+fn with_events(
+    test: &Test,
+    shrunk: &Shrunk,
+    runs: &mut Runs<'_>,
+) -> Result<Option<(Answer, Size)>, CommandError> {
+    // If Ctrl-C ended the search, what it has found is still to be shown.
+    INTERRUPT.store(false, Ordering::Relaxed);
+    runs.set_bounds(None);
+    let Some(answer) = runs.run(test, shrunk.spec.clone(), Keep::Events)? else {
+        return Ok(None);
+    };
+    let steps = answer.record.failure.as_ref();
+    let steps = steps.map_or(0, |failure| shrink::protocol_steps(&answer.events, failure));
+    let size = Size::of(&shrunk.needed, steps);
+    Ok(Some((answer, size)))
+}
+
+fn repro_of(record: &RunRecord, shrunk: &Shrunk) -> Result<Repro, CommandError> {
+    let repro = Repro::new(record, shrunk.spec.clone()).ok_or_else(|| {
         CommandError::Internal("the record of the failed run contains no failure".into())
     })?;
-    repro.shrunk = Some(shrunk.effort);
-    let Some(answer) = runs.run(test, shrunk.spec.clone(), Keep::Events)? else {
-        return Ok(Shrinking::Interrupted);
-    };
-    let story = shrink::tell(&shrunk.needed, &answer.events);
-    let steps = shrink::protocol_steps(&answer.events, &repro.failure);
-    Ok(Shrinking::Done(Box::new(ShrinkReport { repro, answer, shrunk, earlier, story, steps })))
+    Ok(Repro { shrunk: Some(shrunk.effort), ..repro })
 }
 
 /// Says so if the run failed in a different way when the same build made it before.
@@ -213,16 +312,49 @@ fn progress_bar(budget: u64, show: bool) -> ProgressBar {
 }
 
 impl ShrinkReport {
-    /// The run, its failure, and the faults and steps that it needs, in one line.
+    /// Writes the repro files, that of the run that was shrunk to `path`.
+    ///
+    /// # Errors
+    /// The file that cannot be written, and why.
+    pub(crate) fn write(&self, path: &Path) -> Result<(), (PathBuf, io::Error)> {
+        self.repro.write(path).map_err(|error| (path.into(), error))?;
+        let simpler = path_of_simpler(path);
+        match &self.simpler {
+            Some(run) => run.repro.write(&simpler).map_err(|error| (simpler, error)),
+            None => {
+                // One of an earlier search does not belong to this one.
+                _ = std::fs::remove_file(simpler);
+                Ok(())
+            }
+        }
+    }
+
+    /// The simplest run that fails in this way.
+    pub(crate) fn simplest(&self, path: &Path) -> Simplest<'_> {
+        match &self.simpler {
+            Some(SimplerRun { run, story, .. }) => {
+                Simplest { path: path_of_simpler(path), answer: &run.answer, story }
+            }
+            None => Simplest { path: path.into(), answer: &self.answer, story: &self.story },
+        }
+    }
+
+    /// The run, its failure, and the faults and steps that it needs, in a line; in another one, the simpler
+    /// run, if there is one.
     pub(crate) fn headline(&self) -> String {
-        let ShrinkReport { repro, steps, .. } = self;
+        let ShrinkReport { repro, size, .. } = self;
         let Repro { test, spec, failure, .. } = repro;
-        format!(
-            "{test}, seed {}: {}; {}, then {steps} steps of the protocol",
+        let mut text = format!(
+            "{test}, seed {}: {}; {}, then {} of the protocol",
             spec.seed,
             plain::line(&failure.headline()),
-            self.needs()
-        )
+            self.needs(),
+            counted(size.steps, "step"),
+        );
+        if let Some(simpler) = &self.simpler {
+            text += &format!("\n    {}", simpler.headline());
+        }
+        text
     }
 
     /// How many of the original run's faults are needed, and how many calls.
@@ -240,20 +372,15 @@ impl ShrinkReport {
     }
 
     fn words(&self, path: &Path, session: &Session<'_>) -> String {
-        let ShrinkReport { repro, shrunk, story, steps, .. } = self;
+        let ShrinkReport { repro, shrunk, story, size, simpler, .. } = self;
         let Repro { test, spec, failure, .. } = repro;
         let mut text =
             format!("{test}, seed {}: {}\n", spec.seed, plain::block(&failure.reason, "  "));
         text += &format!("{}\n", self.needs());
-        for (number, sentence) in (1..).zip(story).take(SENTENCES_SHOWN) {
-            text += &format!("  {number}. {}\n", plain::line(sentence));
-        }
-        if story.len() > SENTENCES_SHOWN {
-            text +=
-                &format!("  and {} more; --json lists them all\n", story.len() - SENTENCES_SHOWN);
-        }
-        let at = failure.at.unwrap_or(0.0);
-        text += &format!("then it fails at {at:.6} s, after {steps} steps of the protocol\n");
+        // Whoever has a simpler run does not need to read this one.
+        let shown = if simpler.is_some() { FEW_SENTENCES } else { SENTENCES_SHOWN };
+        text += &sentences(story, shown);
+        text += &fails_at(failure, size.steps);
         let end = match shrunk.end {
             End::Smallest => "nothing more can be left out",
             End::Budget => "the search used up its budget (--budget)",
@@ -264,35 +391,104 @@ impl ShrinkReport {
         if shrunk.end != End::Smallest {
             text += &format!("go on:  {}\n", session.with_file("shrink", path));
         }
+        if let Some(simpler) = simpler {
+            text += &format!("\n{}\n", simpler.headline());
+            text += &sentences(&simpler.story, SENTENCES_SHOWN);
+            text += &fails_at(&simpler.repro.failure, simpler.run.size.steps);
+            let path = path_of_simpler(path);
+            text += &format!("replay: {}\n", session.with_file("replay", &path));
+        }
         text
     }
 
     /// How many runs were made, in this search and before it.
     fn runs(&self) -> String {
         let all = self.shrunk.effort.runs;
-        match self.earlier {
+        let mut text = match self.earlier {
             None => format!("{all} runs"),
             Some(Effort { runs, .. }) => {
                 format!("{} runs, after {runs} of an earlier search", all - runs)
             }
+        };
+        match (self.looked, &self.simpler) {
+            (0, _) => {}
+            (looked, Some(_)) => text += &format!(", and {looked} to find a simpler one"),
+            (looked, None) => text += &format!(", and {looked} that found no simpler one"),
         }
+        text
     }
 
     fn json(&self, path: &Path) -> serde_json::Value {
-        let ShrinkReport { repro, shrunk, story, steps, .. } = self;
-        serde_json::json!({
+        let ShrinkReport { repro, shrunk, story, size, .. } = self;
+        let mut json = serde_json::json!({
             "test": repro.test,
             "seed": repro.spec.seed,
             "reason": repro.failure.reason,
             "property": repro.failure.cause.kind.property(),
             "needed": story,
-            "faults": shrunk.faults_and_calls().0,
+            "faults": size.faults,
             "of": shrunk.effort.of,
-            "steps": steps,
+            "steps": size.steps,
             "virtual_seconds": repro.failure.at,
             "runs": shrunk.effort.runs,
             "complete": shrunk.end == End::Smallest,
             "repro": path,
-        })
+        });
+        if let Some(SimplerRun { repro, run, story }) = &self.simpler {
+            json["simpler"] = serde_json::json!({
+                "test": repro.test,
+                "seed": repro.spec.seed,
+                "reason": repro.failure.reason,
+                "needed": story,
+                "faults": run.size.faults,
+                "steps": run.size.steps,
+                "virtual_seconds": repro.failure.at,
+                "runs": self.looked,
+                "repro": path_of_simpler(path),
+            });
+        }
+        json
     }
+}
+
+impl SimplerRun {
+    fn headline(&self) -> String {
+        let Size { faults, calls, steps } = self.run.size;
+        let test = &self.repro.test;
+        let seed = self.repro.spec.seed;
+        let mut needs = counted(faults, "fault");
+        if calls > 0 {
+            needs += &format!(" and {}", counted(calls, "call"));
+        }
+        let steps = counted(steps, "step");
+        format!("a simpler run fails in the same way: {test}, seed {seed}, with {needs}, then {steps}")
+    }
+}
+
+/// The repro file of the simpler run, beside that of the run that was shrunk.
+fn path_of_simpler(path: &Path) -> PathBuf {
+    let name = path.file_stem().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!("{name}-simpler.json"))
+}
+
+/// A sentence in a line each, up to so many.
+fn sentences(story: &[String], shown: usize) -> String {
+    let mut text = String::new();
+    for (number, sentence) in (1..).zip(story).take(shown) {
+        text += &format!("  {number}. {}\n", plain::line(sentence));
+    }
+    if story.len() > shown {
+        text += &format!("  and {} more; --json lists them all\n", story.len() - shown);
+    }
+    text
+}
+
+fn fails_at(failure: &FailureRecord, steps: usize) -> String {
+    let at = failure.at.unwrap_or(0.0);
+    format!("then it fails at {at:.6} s, after {} of the protocol\n", counted(steps, "step"))
+}
+
+/// Such as `1 fault` and `2 faults`.
+fn counted(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }

@@ -215,10 +215,10 @@ impl Summary {
             group.first = record.clone();
         }
         // Ties are broken by test and seed, so that the order in which runs finish does not matter.
-        let length = |record: &RunRecord| record.virtual_seconds;
-        let by_name = |a: &RunRecord, b: &RunRecord| (&a.test, a.seed).cmp(&(&b.test, b.seed));
-        let shortest = &group.shortest;
-        if length(record).total_cmp(&length(shortest)).then(by_name(record, shortest)).is_lt() {
+        let is_shorter = |a: &RunRecord, b: &RunRecord| {
+            (a.events, &a.test, a.seed) < (b.events, &b.test, b.seed)
+        };
+        if is_shorter(record, &group.shortest) {
             group.shortest = record.clone();
         }
     }

@@ -22,6 +22,8 @@ pub struct Shrunk {
     pub needed: Vec<Taken>,
     /// The effort of the search, and of those that it continued.
     pub effort: Effort,
+    /// How much of its budget the search used up.
+    pub spent: u64,
     /// Why the search ended.
     pub end: End,
 }
@@ -34,6 +36,14 @@ pub struct Effort {
     pub of: usize,
     /// The number of runs made.
     pub runs: u64,
+    /// How many seeds were tried to find a simpler run that fails in the same way.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub seeds: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Shrunk {

@@ -10,7 +10,7 @@ use super::search::{FEW, Search, Stop};
 
 /// Kinds of decisions that affect only time and order. They are left out first, the least
 /// informative kind before the others.
-const TIMING: [Kind; 5] =
+pub(super) const TIMING: [Kind; 5] =
     [Kind::Order, Kind::RequestTransit, Kind::ReplyTransit, Kind::Unreachable, Kind::RequestDelay];
 /// The share of the budget after which random attempts end if none has succeeded since.
 const PATIENCE: u64 = 20;

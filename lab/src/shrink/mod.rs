@@ -14,24 +14,34 @@
 //! | `simpler` | how it makes the decisions that are needed simpler |
 //! | `blocks` | decisions that are left out together |
 //! | `draws` | random subsets |
+//! | `size` | how much of a run there is to read |
+//! | `elsewhere` | looks for a simpler run that fails in the same way |
+//! | `short` | looks among short scenarios with at most two faults |
+//! | `seeds` | looks among runs under other seeds |
 //! | `told` | descriptions of the decisions that are needed |
 //! | `past` | steps of the protocol in the causal past of the failure |
 
 mod blocks;
 mod draws;
+mod elsewhere;
 mod found;
 mod kinds;
 mod past;
 mod search;
+mod seeds;
+mod short;
 mod simpler;
+mod size;
 mod told;
 
 use std::io;
 
 use labrpc::{RunSpec, Taken};
 
+pub use elsewhere::{Looked, Simpler, Wanted, Worlds, find_simpler};
 pub use found::{Effort, End, MakeRun, Progress, Shrunk};
 pub use past::protocol_steps;
+pub use size::Size;
 pub use told::tell;
 
 use crate::failure_record::FailureRecord;
@@ -56,7 +66,7 @@ pub fn shrink(
     make_run: MakeRun<'_>,
     progress: &mut dyn FnMut(Progress),
 ) -> io::Result<Shrunk> {
-    let mut effort = earlier.unwrap_or(Effort { of: decisions.len(), runs: 0 });
+    let mut effort = earlier.unwrap_or(Effort { of: decisions.len(), ..Effort::default() });
     let best = Failing { decisions, spec: spec.clone(), record: None };
     let mut search = Search {
         make_run,
@@ -75,9 +85,11 @@ pub fn shrink(
         Err(Stop::Broken(error)) => return Err(error),
     };
     effort.runs += search.runs;
-    let Failing { decisions, spec, record } = search.best;
-    Ok(Shrunk { spec, record, needed: decisions, effort, end })
+    let Search { best: Failing { decisions, spec, record }, spent, .. } = search;
+    Ok(Shrunk { spec, record, needed: decisions, effort, spent, end })
 }
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod elsewhere_tests;

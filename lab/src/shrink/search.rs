@@ -24,7 +24,7 @@ const PARTS: usize = 24;
 /// The number of the smallest chunks, before single decisions are left out.
 const CHUNKS: usize = 64;
 /// A run of more events than this counts as several in the budget.
-const EVENTS_OF_A_RUN: u64 = 10_000;
+pub(super) const EVENTS_OF_A_RUN: u64 = 10_000;
 
 /// Why the search stops early.
 pub(super) enum Stop {

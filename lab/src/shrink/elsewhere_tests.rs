@@ -1,0 +1,191 @@
+use std::collections::BTreeSet;
+use std::io;
+use std::time::Duration;
+
+use labraft::{CauseKind, Part, Property, Test, Verdict};
+use labrpc::{Address, Kind, RunSpec, Taken};
+
+use super::{Looked, Size, Wanted, Worlds, find_simpler};
+use crate::failure_record::FailureRecord;
+use crate::records::{Build, RunRecord};
+use crate::search::faults::faults_to_add;
+use crate::workers::{Answer, Bounds, Child, Explore, Explored, FailedRun, Keep};
+
+const fn test(name: &'static str, part: Part) -> Test {
+    Test { name, part, title: "", points: 0, cost: 1, run: |_| Box::pin(async { Ok(()) }) }
+}
+
+static SUITE: [Test; 4] = [
+    test("Long", Part::Raft2C),
+    test("Generated", Part::Beyond),
+    test("ShortOne", Part::Search),
+    test("ShortTwo", Part::Search),
+];
+/// The decisions of a run of a short scenario, and of any other.
+const SHORT: u64 = 20;
+const LONG: u64 = 200;
+
+/// A world in which `fails` decides, by the test's name, the seed and the numbers of the requests lost.
+struct Fake<F> {
+    fails: F,
+    kind: CauseKind,
+    runs: u64,
+}
+
+fn lost(kind: Kind, n: u64, value: u64) -> Taken {
+    let address = Address { kind, from: 0, to: 1, n };
+    Taken { at: Duration::from_millis(n), address, value, bound: 2, in_turn: false }
+}
+
+impl<F: Fn(&str, u64, &BTreeSet<u64>) -> bool> Fake<F> {
+    fn new(kind: CauseKind, fails: F) -> Fake<F> {
+        Fake { fails, kind, runs: 0 }
+    }
+
+    /// All decisions of a run: short scenarios lose only what the specification says, other tests lose every
+    /// other request.
+    fn decisions(test: &Test, spec: &RunSpec) -> Vec<Taken> {
+        let (count, naturally) = if test.part == Part::Search { (SHORT, 0) } else { (LONG, 1) };
+        let decided = |n: u64| {
+            let natural = lost(Kind::RequestDrop, n, naturally * (n % 2));
+            let value = match spec.overrides.get(&natural.address) {
+                Some(&value) => value,
+                None if spec.neutral.contains_key(&Kind::RequestDrop) => 0,
+                None => natural.value,
+            };
+            Taken { value, ..natural }
+        };
+        (0..count).map(decided).collect()
+    }
+
+    fn answer(&mut self, test: &Test, spec: &RunSpec, keep: Keep) -> Answer {
+        self.runs += 1;
+        let mut decisions = Self::decisions(test, spec);
+        let numbers = decisions.iter().filter(|taken| taken.is_fault()).map(|taken| taken.address.n);
+        let is_failing = (self.fails)(test.name, spec.seed, &numbers.collect());
+        let verdict = if is_failing { Verdict::Failed } else { Verdict::Passed };
+        let failure = FailureRecord::new("it broke", self.kind.clone());
+        let failed = (test.name, spec.seed);
+        let record =
+            RunRecord::ended(failed, "reference", verdict, failure.clone(), &Build::default());
+        let failure = is_failing.then_some(failure);
+        if keep != Keep::AllDecisions {
+            decisions.retain(Taken::is_fault);
+        }
+        let record = RunRecord { failure, fingerprint: "f".into(), ..record };
+        Answer { decisions, ..Answer::new(record, "") }
+    }
+
+    /// Looks for simpler runs than one of `Long` under seed 0 with 50 faults.
+    fn look(&mut self, budget: u64) -> Looked {
+        let failure = FailureRecord::new("it broke", self.kind.clone());
+        let size = Size { faults: 50, calls: 0, steps: 300 };
+        let wanted =
+            Wanted { suite: &SUITE, test: &SUITE[0], failure: &failure, size, tried: 0 };
+        find_simpler(wanted, budget, self, &mut |_| {}).unwrap()
+    }
+}
+
+impl<F: Fn(&str, u64, &BTreeSet<u64>) -> bool> Worlds for Fake<F> {
+    fn run(
+        &mut self,
+        test: &'static Test,
+        spec: &RunSpec,
+        keep: Keep,
+        _: Option<Bounds>,
+    ) -> io::Result<Option<Answer>> {
+        Ok(Some(self.answer(test, spec, keep)))
+    }
+
+    fn explore(
+        &mut self,
+        test: &'static Test,
+        spec: &RunSpec,
+        plan: Explore,
+        _: Option<Bounds>,
+    ) -> io::Result<Option<Explored>> {
+        let mut explored = Explored::default();
+        let faults = faults_to_add(&Self::decisions(test, spec), &spec.overrides).unwrap();
+        for (number, fault) in faults.into_iter().enumerate().skip(plan.from) {
+            let mut spec = spec.clone();
+            spec.overrides.insert(fault.address, fault.value);
+            let answer = self.answer(test, &spec, Keep::AllDecisions);
+            explored.runs += 1;
+            if answer.record.failure.is_some() {
+                let record = answer.record;
+                explored.failures.push(FailedRun { number, fault: Some(fault), record, count: 1 });
+                continue;
+            }
+            let more = faults_to_add(&answer.decisions, &spec.overrides).unwrap();
+            explored.children.push(Child { number, fault, faults_to_add: more.len() as u64 });
+        }
+        Ok(Some(explored))
+    }
+}
+
+fn rule() -> CauseKind {
+    CauseKind::Property { property: Property::OneVote }
+}
+
+/// The test, the seed and the numbers of the faults.
+fn found(looked: &Looked) -> Option<(&'static str, u64, Vec<u64>)> {
+    let simplest = looked.simplest.as_ref()?;
+    let needed = simplest.shrunk.needed.iter().map(|taken| taken.address.n).collect();
+    Some((simplest.test.name, simplest.shrunk.spec.seed, needed))
+}
+
+#[test]
+fn a_short_scenario_that_breaks_the_rule_with_one_fault_is_found() {
+    let mut fake =
+        Fake::new(rule(), |name, _, lost| name == "ShortTwo" && lost.contains(&3) || name == "Long");
+    assert_eq!(found(&fake.look(1000)), Some(("ShortTwo", 0, vec![3])));
+}
+
+#[test]
+fn of_two_faults_both_are_found_and_not_if_one_is_enough() {
+    let mut fake = Fake::new(rule(), |name, _, lost| {
+        name == "ShortTwo" && lost.is_superset(&BTreeSet::from([3, 7]))
+    });
+    assert_eq!(found(&fake.look(1000)), Some(("ShortTwo", 0, vec![3, 7])));
+    let mut fake = Fake::new(rule(), |name, _, lost| match name {
+        "ShortOne" => lost.is_superset(&BTreeSet::from([3, 7])),
+        "ShortTwo" => lost.contains(&9),
+        _ => false,
+    });
+    assert_eq!(found(&fake.look(1000)), Some(("ShortTwo", 0, vec![9])));
+}
+
+#[test]
+fn a_run_under_another_seed_is_found_and_shrunk() {
+    let mut fake = Fake::new(rule(), |name, seed, lost| {
+        name == "Generated" && seed == 5 && lost.is_superset(&BTreeSet::from([3, 7]))
+    });
+    assert_eq!(found(&fake.look(1000)), Some(("Generated", 5, vec![3, 7])));
+}
+
+#[test]
+fn what_says_little_about_why_is_looked_for_in_the_same_test_only() {
+    let kind = CauseKind::expectation("no leader");
+    let mut fake = Fake::new(kind, |name, seed, lost| {
+        name != "Long" || seed == 5 && lost.is_superset(&BTreeSet::from([3, 7]))
+    });
+    assert_eq!(found(&fake.look(1000)), Some(("Long", 5, vec![3, 7])));
+}
+
+#[test]
+fn it_keeps_to_its_budget_and_repeats() {
+    let look = |budget| {
+        let mut fake = Fake::new(rule(), |name, seed, lost| {
+            name == "Generated" && seed % 4 == 3 && lost.len() > 8
+        });
+        let looked = fake.look(budget);
+        (found(&looked), fake.runs)
+    };
+    assert_eq!(look(0).0, None);
+    for budget in [20, 100, 500] {
+        let (found, runs) = look(budget);
+        assert_eq!(look(budget), (found, runs), "the same again");
+        // Short runs count as a tenth.
+        assert!(runs <= 10 * budget, "{runs}");
+    }
+}
