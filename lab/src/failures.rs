@@ -5,19 +5,21 @@ use std::fs;
 use std::path::Path;
 
 use crate::report::Summary;
+use crate::shrink::Budget;
 use crate::view;
 use crate::workers::{Pool, Settings};
 use labraft::{Verdict, select};
 use labrpc::RunSpec;
 
-use crate::commands::shrink::{Budget, Shrinking, shrink_one};
+use crate::commands::shrink::{Shrinking, shrink_one};
 use crate::outcome::{CommandError, INTERRUPT};
 use crate::outputs::REASONS_SHOWN;
 use crate::selector::Selection;
 use crate::session::Session;
 
-/// The maximum number of runs for shrinking each failure. `lab shrink` can be given more.
-const BUDGET: Budget = Budget { runs: 300, only_this_run: false };
+/// The maximum number of runs for shrinking each failure, and for finding a simpler one. `lab shrink` can be
+/// given more.
+const BUDGET: u64 = 600;
 
 /// Shrinks the runs, writes the files, and returns the text to print about them. Skips runs that
 /// never finished.
@@ -46,7 +48,8 @@ pub(crate) fn leave(
         };
         let settings = session.settings(out, false);
         let pool = Pool::new(Settings { conditions: record.conditions(), ..settings }, &INTERRUPT);
-        let told = match shrink_one(&wanted, &mut pool.runs(), BUDGET, session, true)? {
+        let told = match shrink_one(&wanted, &mut pool.runs(), Budget::half(BUDGET), session, true)?
+        {
             Shrinking::Done(told) => told,
             Shrinking::Interrupted => break,
             Shrinking::DoesNotRepeat(what) => {

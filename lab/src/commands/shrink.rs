@@ -9,7 +9,7 @@ use crate::failure_record::FailureRecord;
 use crate::plain;
 use crate::records::RunRecord;
 use crate::repro::Repro;
-use crate::shrink::{self, Effort, End, Looked, Shrunk, Simpler, Size, Wanted, Worlds};
+use crate::shrink::{self, Budget, Effort, End, Looked, Shrunk, Simpler, Size, Wanted, Worlds};
 use crate::workers::{Answer, Bounds, Keep, Pool, Runs, Settings};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -60,8 +60,11 @@ impl Shrink {
         let settings = session.settings(&self.common.out, false);
         let pool = Pool::new(Settings { conditions: wanted.conditions, ..settings }, &INTERRUPT);
         let mut runs = pool.runs();
-        let effort = Budget { runs: self.budget, only_this_run: self.only_this_run };
-        let report = match shrink_one(&wanted, &mut runs, effort, session, !self.json)? {
+        let budget = match self.only_this_run {
+            true => Budget::all(self.budget),
+            false => Budget::half(self.budget),
+        };
+        let report = match shrink_one(&wanted, &mut runs, budget, session, !self.json)? {
             Shrinking::Done(report) => report,
             Shrinking::Interrupted => return Ok(Outcome::Interrupted),
             Shrinking::DoesNotRepeat(what) => {
@@ -143,15 +146,6 @@ pub(crate) enum Shrinking {
     DoesNotRepeat(String),
 }
 
-/// How much may be done to shrink a run.
-#[derive(Copy, Clone)]
-pub(crate) struct Budget {
-    /// The most runs.
-    pub(crate) runs: u64,
-    /// Whether not to look for a simpler run that fails in the same way.
-    pub(crate) only_this_run: bool,
-}
-
 /// Shrinks a run in a worker, and looks for a simpler one if much is left of it.
 pub(crate) fn shrink_one(
     wanted: &Selection,
@@ -172,44 +166,28 @@ pub(crate) fn shrink_one(
     let failure = what_fails(&first)?;
     let bounds = bounds_for(&first.record);
     let bar = progress_bar(budget.runs, show_progress);
-    let mut spent = 0;
-    let mut shrink = |spec: &RunSpec, decisions, earlier, most, runs: &mut Runs<'_>| {
-        let shrunk = shrink::shrink(
-            spec,
-            &failure,
-            decisions,
-            earlier,
-            most,
-            &mut |spec: &RunSpec, keep| Worlds::run(runs, test, spec, keep, bounds),
-            &mut |progress| {
-                bar.set_position(spent + progress.spent);
-                bar.set_message(format!("{} decisions are left", progress.left));
-            },
-        )?;
-        spent += shrunk.spent;
-        io::Result::Ok((shrunk, spent))
-    };
-    let half = if budget.only_this_run { budget.runs } else { budget.runs / 2 };
-    let (mut shrunk, mut spent) = shrink(spec, first.decisions, earlier, half, runs)?;
-    let Some((mut answer, mut size)) = with_events(test, &shrunk, runs)? else {
+    let mut shrunk = shrink::shrink(
+        spec,
+        &failure,
+        first.decisions,
+        earlier,
+        budget,
+        &mut |spec: &RunSpec, keep| Worlds::run(runs, test, spec, keep, bounds),
+        &mut |progress| {
+            bar.set_position(progress.spent);
+            bar.set_message(format!("{} decisions are left", progress.left));
+        },
+    )?;
+    let Some((answer, size)) = with_events(test, &shrunk, runs)? else {
         return Ok(Shrinking::Interrupted);
     };
-    if size.is_plain() && shrunk.end == End::Budget && half < budget.runs {
-        let (effort, needed) = (Some(shrunk.effort), shrunk.needed.clone());
-        (shrunk, spent) = shrink(&shrunk.spec, needed, effort, budget.runs - spent, runs)?;
-        let Some(again) = with_events(test, &shrunk, runs)? else {
-            return Ok(Shrinking::Interrupted);
-        };
-        (answer, size) = again;
-    }
     let mut looked = Looked::default();
-    if !size.is_plain() && shrunk.end != End::Interrupted && !budget.only_this_run {
-        let tried = shrunk.effort.seeds;
-        let suite = session.suite();
+    if !size.is_plain() && shrunk.end != End::Interrupted && budget.looks_elsewhere() {
+        let (suite, tried) = (session.suite(), shrunk.effort.seeds);
         let wanted = Wanted { suite, test, failure: &failure, size, tried };
-        let rest = budget.runs.saturating_sub(spent);
+        let rest = budget.runs.saturating_sub(shrunk.spent);
         looked = shrink::find_simpler(wanted, rest, runs, &mut |progress| {
-            bar.set_position(spent + progress.spent);
+            bar.set_position(shrunk.spent + progress.spent);
             bar.set_message("looking for a simpler run that fails in the same way");
         })?;
         shrunk.effort.seeds = looked.tried;
@@ -461,7 +439,9 @@ impl SimplerRun {
             needs += &format!(" and {}", counted(calls, "call"));
         }
         let steps = counted(steps, "step");
-        format!("a simpler run fails in the same way: {test}, seed {seed}, with {needs}, then {steps}")
+        format!(
+            "a simpler run fails in the same way: {test}, seed {seed}, with {needs}, then {steps}"
+        )
     }
 }
 

@@ -2,9 +2,9 @@
 //!
 //! A race that needs many things to come together can often not be taken apart: whatever is left out changes
 //! all that comes after it. But the same rule may also be broken by a run that has hardly any faults in the first
-//! place. So this looks from below, as `lab search` does, at short scenarios with no fault, with one, and
-//! with two; and sideways, at runs of the same test and of generated scenarios under other seeds and with only
-//! some kinds of faults, of which it shrinks those that seem easiest.
+//! place. So this looks from below, as `lab search` does, at short scenarios with no fault and with one; and
+//! sideways, at runs of the same test and of generated scenarios under other seeds and with only some kinds of
+//! faults, of which it shrinks those that seem easiest.
 //!
 //! What it finds is another run. It breaks the same rule, perhaps for another reason.
 
@@ -136,7 +136,7 @@ pub fn find_simpler(
         found: Looked { tried: wanted.tried, ..Looked::default() },
     };
     match looking.look() {
-        Ok(()) | Err(Stop::Budget) => {}
+        Ok(()) => {}
         Err(Stop::Interrupted) => looking.found.is_interrupted = true,
         Err(Stop::Broken(error)) => return Err(error),
     }
@@ -145,7 +145,6 @@ pub fn find_simpler(
 
 /// Why looking ends early.
 pub(super) enum Stop {
-    Budget,
     Interrupted,
     Broken(io::Error),
 }
@@ -170,21 +169,15 @@ pub(super) struct Looking<'a> {
 
 impl Looking<'_> {
     fn look(&mut self) -> Result<(), Stop> {
-        let mut short = Vec::new();
         // Whether a run is late, or a client waits in vain, says little about why. Only a rule that is
         // broken, or a panic, is the same elsewhere.
         let kind = &self.wanted.failure.cause.kind;
         let is_telling = matches!(kind, CauseKind::Property { .. } | CauseKind::Panic { .. });
+        // An earlier search has looked at all short scenarios.
         if is_telling && self.wanted.tried == 0 {
-            short = self.look_at_short_scenarios()?;
+            self.look_at_short_scenarios()?;
         }
-        if !self.is_enough() {
-            self.look_at_other_seeds(is_telling)?;
-        }
-        if !self.is_enough() {
-            self.add_second_faults(&short)?;
-        }
-        Ok(())
+        self.look_at_other_seeds(is_telling)
     }
 
     /// Whether the simplest run so far can be read as it is.
@@ -213,7 +206,7 @@ impl Looking<'_> {
     }
 
     /// Whether the budget allows for this many more runs of short scenarios.
-    pub(super) fn can_afford(&self, short_runs: u64) -> bool {
+    pub(super) fn can_afford_short(&self, short_runs: u64) -> bool {
         self.spent + (self.short_runs + short_runs).div_ceil(SHORT_RUNS) <= self.budget
     }
 

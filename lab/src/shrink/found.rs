@@ -61,6 +61,32 @@ pub(super) fn is_call(taken: &Taken) -> bool {
     taken.address.kind == Kind::Schedule && taken.address.to > 0
 }
 
+/// How many runs a search may make. A long run counts as several.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// The most runs.
+    pub runs: u64,
+    /// The most while so many faults are left that another run may well be simpler.
+    pub while_many: u64,
+}
+
+impl Budget {
+    /// All runs may be made, however much is left.
+    pub fn all(runs: u64) -> Budget {
+        Budget { runs, while_many: runs }
+    }
+
+    /// While many faults are left, half of the runs are kept for finding a simpler run.
+    pub fn half(runs: u64) -> Budget {
+        Budget { runs, while_many: runs / 2 }
+    }
+
+    /// Whether runs are kept for finding a simpler run.
+    pub fn looks_elsewhere(self) -> bool {
+        self.while_many < self.runs
+    }
+}
+
 /// Why a search ended.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum End {

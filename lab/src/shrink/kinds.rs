@@ -64,7 +64,7 @@ impl Search<'_> {
         let mut dice = Dice::new(0);
         let mut in_vain = 0;
         let mut tried = BTreeSet::from([out.clone()]);
-        while in_vain < self.budget / PATIENCE && self.best.decisions.len() > FEW {
+        while in_vain < self.budget.runs / PATIENCE && self.best.decisions.len() > FEW {
             in_vain += 1;
             let more = self.draw_more(&out, dice.throw());
             if !tried.insert(more.clone()) {

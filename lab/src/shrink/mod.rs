@@ -16,7 +16,7 @@
 //! | `draws` | random subsets |
 //! | `size` | how much of a run there is to read |
 //! | `elsewhere` | looks for a simpler run that fails in the same way |
-//! | `short` | looks among short scenarios with at most two faults |
+//! | `short` | looks among short scenarios with at most one fault |
 //! | `seeds` | looks among runs under other seeds |
 //! | `told` | descriptions of the decisions that are needed |
 //! | `past` | steps of the protocol in the causal past of the failure |
@@ -39,7 +39,7 @@ use std::io;
 use labrpc::{RunSpec, Taken};
 
 pub use elsewhere::{Looked, Simpler, Wanted, Worlds, find_simpler};
-pub use found::{Effort, End, MakeRun, Progress, Shrunk};
+pub use found::{Budget, Effort, End, MakeRun, Progress, Shrunk};
 pub use past::protocol_steps;
 pub use size::Size;
 pub use told::tell;
@@ -52,7 +52,7 @@ use search::{Failing, Search, Stop};
 ///
 /// `decisions` are the decisions of that run that were not neutral. If an earlier search found that run,
 /// `earlier` is its effort, and this search goes on with subsets that it has not drawn. The search makes
-/// at most `budget` runs, of which a long one counts as several. It calls `progress` after each, and is
+/// no more runs than `budget` allows, of which a long one counts as several. It calls `progress` after each, and is
 /// deterministic.
 ///
 /// # Errors
@@ -62,7 +62,7 @@ pub fn shrink(
     failure: &FailureRecord,
     decisions: Vec<Taken>,
     earlier: Option<Effort>,
-    budget: u64,
+    budget: Budget,
     make_run: MakeRun<'_>,
     progress: &mut dyn FnMut(Progress),
 ) -> io::Result<Shrunk> {
@@ -90,6 +90,6 @@ pub fn shrink(
 }
 
 #[cfg(test)]
-mod tests;
-#[cfg(test)]
 mod elsewhere_tests;
+#[cfg(test)]
+mod tests;

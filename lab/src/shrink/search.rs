@@ -7,7 +7,8 @@ use labrpc::{Address, RunSpec, Taken};
 
 use super::blocks::By;
 use super::draws::Draws;
-use super::found::{End, MakeRun, Progress, is_call};
+use super::found::{Budget, End, MakeRun, Progress, is_call};
+use super::size::PLAIN_FAULTS;
 use crate::failure_record::FailureRecord;
 use crate::records::RunRecord;
 use crate::workers::Keep;
@@ -45,7 +46,7 @@ pub(super) struct Search<'a> {
     pub(super) progress: &'a mut dyn FnMut(Progress),
     pub(super) seed: u64,
     pub(super) failure: &'a FailureRecord,
-    pub(super) budget: u64,
+    pub(super) budget: Budget,
     /// How much of the budget is used up.
     pub(super) spent: u64,
     pub(super) runs: u64,
@@ -82,7 +83,7 @@ impl Search<'_> {
     /// Leaves out decisions in all ways, until nothing more can be left out.
     fn leave_out_listed(&mut self) -> Result<(), Stop> {
         let mut draws = Draws::new(self.runs_before + self.runs);
-        let mut patience = self.budget / PATIENCE;
+        let mut patience = self.budget.runs / PATIENCE;
         loop {
             let before = self.best.decisions.len();
             self.keep_drawn(&mut draws, patience)?;
@@ -115,7 +116,9 @@ impl Search<'_> {
         spec: RunSpec,
         is_good: impl Fn(usize) -> bool,
     ) -> Result<bool, Stop> {
-        if self.spent >= self.budget {
+        let is_over = self.spent >= self.budget.runs
+            || self.spent >= self.budget.while_many && self.has_many_faults();
+        if is_over {
             return Err(Stop::End(End::Budget));
         }
         self.runs += 1;
@@ -135,6 +138,10 @@ impl Search<'_> {
         let left = self.best.decisions.len();
         (self.progress)(Progress { runs: self.runs, spent: self.spent, left });
         Ok(is_better)
+    }
+
+    fn has_many_faults(&self) -> bool {
+        self.best.decisions.iter().filter(|taken| !is_call(taken)).count() > PLAIN_FAULTS
     }
 
     /// Whether the run still fails with only these decisions, all others being neutral.

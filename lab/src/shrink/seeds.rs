@@ -4,25 +4,30 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use labraft::{Part, Test};
-use labrpc::{Kind, RunSpec, Taken};
+use labrpc::{Address, Kind, RunSpec, Taken};
 
 use super::draws::Dice;
 use super::elsewhere::{Looking, Stop};
-use super::found::End;
+use super::found::{Budget, End};
 use super::kinds::TIMING;
 use super::search::EVENTS_OF_A_RUN;
 use crate::workers::{Bounds, Keep};
 
-/// A run that has not failed by then will not be easy to shrink.
-const BOUNDS: Bounds = Bounds { virtual_time: Duration::from_secs(60), events: 20_000 };
-/// The share of the budget that is spent on finding failing runs.
-const FINDING: u64 = 4;
+/// A run that has not failed after so many events will not be easy to shrink.
+const MOST_EVENTS: u64 = 20_000;
+/// Nor will it be easier than a run that failed this many times sooner.
+const TIMES_SOONER: u64 = 2;
+const MOST_TIME: Duration = Duration::from_secs(60);
+/// The share of the budget that finding failing runs may take each time.
+const FINDING: u64 = 12;
 /// So many failing runs are enough to choose from.
-const ENOUGH: usize = 12;
-/// How many of them are shrunk a little, and how many of these further.
-const ROUNDS: [usize; 2] = [6, 2];
+const ENOUGH: usize = 6;
+/// The share of the budget that shrinking one of them may take.
+const SHRINKING: u64 = 8;
 /// For the dice.
 const SALT: u64 = 77;
+
+type Neutral = BTreeMap<Kind, BTreeSet<Address>>;
 
 /// A test, and how it has done so far.
 struct Field {
@@ -32,48 +37,75 @@ struct Field {
     failed: u64,
 }
 
-/// A failing run.
+impl Field {
+    /// The failing runs to be expected for a unit of the budget. A test that has not been tried much is
+    /// trusted a little.
+    fn worth(&self) -> f64 {
+        (2 * self.failed + 1) as f64 / (self.spent + 1) as f64
+    }
+}
+
+/// A run that fails as the wanted one, and has not been shrunk yet.
 struct Failing {
     test: &'static Test,
     spec: RunSpec,
     decisions: Vec<Taken>,
+    events: u64,
+}
+
+/// What is known of other seeds.
+struct Seeds {
+    fields: Vec<Field>,
+    failing: Vec<Failing>,
+    dice: Dice,
+    /// The kinds of faults that the run with the fewest decisions did without, and how many it had.
+    fewest: Option<(usize, Neutral)>,
+    /// After how many events the run failed that failed soonest.
+    soonest: u64,
 }
 
 impl Looking<'_> {
     /// Looks at other seeds of the same test and, if `is_telling`, of the generated scenarios.
     pub(super) fn look_at_other_seeds(&mut self, is_telling: bool) -> Result<(), Stop> {
-        let mut failing = self.find_failing(is_telling)?;
-        for (round, most) in ROUNDS.into_iter().enumerate() {
-            // Those with the fewest decisions seem the easiest. The sort is stable.
-            failing.sort_by_key(|failing| failing.decisions.len());
-            failing.truncate(most);
-            let share = (self.budget.saturating_sub(self.spent)) / 2 / most as u64;
-            let budget = if round == 0 { share / 2 } else { share };
-            for failing in &mut failing {
-                self.shrink_further(failing, budget)?;
-                if self.is_enough() {
-                    return Ok(());
-                }
+        let own = self.wanted.test;
+        let generated =
+            self.tests_of(Part::Beyond).filter(|test| is_telling && test.name != own.name);
+        let field = |test| Field { test, runs: 0, spent: 0, failed: 0 };
+        let mut seeds = Seeds {
+            fields: [own].into_iter().chain(generated).map(field).collect(),
+            failing: Vec::new(),
+            dice: Dice::new(SALT + self.wanted.tried),
+            fewest: None,
+            soonest: MOST_EVENTS,
+        };
+        while !self.is_enough() && self.spent < self.budget {
+            self.find_failing(&mut seeds)?;
+            let easiest = (0..seeds.failing.len())
+                .min_by_key(|&place| (seeds.failing[place].decisions.len(), place));
+            if let Some(place) = easiest {
+                let failing = seeds.failing.remove(place);
+                self.shrink_and_offer(failing)?;
             }
         }
         Ok(())
     }
 
-    fn shrink_further(&mut self, failing: &mut Failing, budget: u64) -> Result<(), Stop> {
-        let Failing { test, spec, decisions } = failing;
-        let (worlds, test) = (&mut *self.worlds, *test);
+    fn shrink_and_offer(&mut self, failing: Failing) -> Result<(), Stop> {
+        let Failing { test, spec, decisions, events } = failing;
+        let bounds = Bounds { virtual_time: MOST_TIME, events: 2 * events + 1000 };
+        let rest = self.budget.saturating_sub(self.spent);
+        let worlds = &mut *self.worlds;
         let shrunk = super::shrink(
-            spec,
+            &spec,
             self.wanted.failure,
-            std::mem::take(decisions),
+            decisions,
             None,
-            budget,
-            &mut |spec, keep| worlds.run(test, spec, keep, Some(BOUNDS)),
+            Budget::all(rest.min(self.budget / SHRINKING)),
+            &mut |spec, keep| worlds.run(test, spec, keep, Some(bounds)),
             &mut |_| {},
         )?;
         self.found.runs += shrunk.effort.runs;
-        self.spent += shrunk.spent;
-        (failing.spec, failing.decisions) = (shrunk.spec.clone(), shrunk.needed.clone());
+        self.spent += shrunk.spent.max(1);
         self.tell();
         if shrunk.end == End::Interrupted {
             return Err(Stop::Interrupted);
@@ -81,54 +113,60 @@ impl Looking<'_> {
         self.offer(test, shrunk)
     }
 
-    /// Finds failing runs.
-    fn find_failing(&mut self, is_telling: bool) -> Result<Vec<Failing>, Stop> {
-        let own = [self.wanted.test];
-        let generated = self.tests_of(Part::Beyond).filter(|test| is_telling && test.name != own[0].name);
-        let mut fields: Vec<Field> = own
-            .into_iter()
-            .chain(generated)
-            .map(|test| Field { test, runs: 0, spent: 0, failed: 0 })
-            .collect();
-        let end = self.spent + self.budget.saturating_sub(self.spent) / FINDING;
-        let mut failing = Vec::new();
-        let mut dice = Dice::new(SALT);
-        while self.spent < end && failing.len() < ENOUGH {
-            let worth = |field: &Field| (2 * field.failed + 1) as f64 / (field.spent + 1) as f64;
-            let best = |a: &usize, b: &usize| {
-                worth(&fields[*a]).total_cmp(&worth(&fields[*b])).then(b.cmp(a))
-            };
-            let Some(place) = (0..fields.len()).max_by(best) else { break };
-            let field = &mut fields[place];
-            let seed = self.wanted.tried + field.runs;
-            let spec = RunSpec { neutral: draw_neutral(dice.throw()), ..RunSpec::seed(seed) };
-            let answer = self.worlds.run(field.test, &spec, Keep::Decisions, Some(BOUNDS))?;
+    /// Finds some more failing runs.
+    fn find_failing(&mut self, seeds: &mut Seeds) -> Result<(), Stop> {
+        let end = self.budget.min(self.spent + (self.budget / FINDING).max(1));
+        let mut found = 0;
+        while self.spent < end && found < ENOUGH {
+            let worth = |place: &usize| seeds.fields[*place].worth();
+            let best = |a: &usize, b: &usize| worth(a).total_cmp(&worth(b)).then(b.cmp(a));
+            let Some(place) = (0..seeds.fields.len()).max_by(best) else { break };
+            let Field { test, runs, .. } = seeds.fields[place];
+            let neutral = seeds.draw_neutral();
+            let spec =
+                RunSpec { neutral: neutral.clone(), ..RunSpec::seed(self.wanted.tried + runs) };
+            let bounds = Bounds { virtual_time: MOST_TIME, events: TIMES_SOONER * seeds.soonest };
+            let answer = self.worlds.run(test, &spec, Keep::Decisions, Some(bounds))?;
             let answer = answer.ok_or(Stop::Interrupted)?;
-            let cost = 1 + answer.record.events / EVENTS_OF_A_RUN;
-            field.runs += 1;
-            field.spent += cost;
+            let (events, decisions) = (answer.record.events, answer.decisions);
+            let cost = 1 + events / EVENTS_OF_A_RUN;
             self.spent += cost;
             self.found.runs += 1;
-            let test = field.test;
-            if self.is_same(&answer.record) {
-                fields[place].failed += 1;
-                failing.push(Failing { test, spec, decisions: answer.decisions });
-            }
             self.tell();
+            let field = &mut seeds.fields[place];
+            field.runs += 1;
+            field.spent += cost;
+            self.found.tried = self.found.tried.max(self.wanted.tried + field.runs);
+            if self.is_same(&answer.record) {
+                field.failed += 1;
+                found += 1;
+                seeds.soonest = seeds.soonest.min(events.max(1000));
+                let count = decisions.len();
+                if seeds.fewest.as_ref().is_none_or(|&(fewest, _)| count < fewest) {
+                    seeds.fewest = Some((count, neutral));
+                }
+                seeds.failing.push(Failing { test, spec, decisions, events });
+            }
         }
-        self.found.tried += fields.iter().map(|field| field.runs).max().unwrap_or(0);
-        Ok(failing)
+        Ok(())
     }
 }
 
-/// Kinds of faults that are not to happen: often those that only affect time and order, and half of the others.
-fn draw_neutral(dice: Dice) -> BTreeMap<Kind, BTreeSet<labrpc::Address>> {
-    let number = |what: u64, bound: u64| dice.below([u64::MAX, what, 0, 0], bound);
-    let is_timing_out = number(0, 4) < 3;
-    let kinds = Kind::ALL.into_iter().filter(|kind| kind.has_neutral() && *kind != Kind::Schedule);
-    let is_out = |kind: &Kind| match TIMING.contains(kind) {
-        true => is_timing_out,
-        false => number(1 + *kind as u64, 2) == 0,
-    };
-    kinds.filter(is_out).map(|kind| (kind, BTreeSet::new())).collect()
+impl Seeds {
+    /// Draws kinds of faults that are not to happen: often all of those that affect only time and order, and
+    /// some of the others. Every other time those that the best run so far did without are among them.
+    fn draw_neutral(&mut self) -> Neutral {
+        let dice = self.dice.throw();
+        let number = |what: u64, bound: u64| dice.below([u64::MAX, what, 0, 0], bound);
+        let is_timing_out = number(0, 4) < 3;
+        let known = self.fewest.as_ref().filter(|_| number(1, 2) == 0).map(|(_, neutral)| neutral);
+        let is_out = |kind: &Kind| match TIMING.contains(kind) {
+            _ if known.is_some_and(|known| known.contains_key(kind)) => true,
+            true => is_timing_out,
+            false => number(2 + *kind as u64, 2) == 0,
+        };
+        let kinds = Kind::ALL.into_iter().filter(|kind| kind.has_neutral());
+        let kinds = kinds.filter(|kind| *kind != Kind::Schedule && is_out(kind));
+        kinds.map(|kind| (kind, BTreeSet::new())).collect()
+    }
 }

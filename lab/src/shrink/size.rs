@@ -5,7 +5,7 @@ use labrpc::Taken;
 use super::found::is_call;
 
 /// A run with more faults than this is worth looking for a simpler one.
-const PLAIN_FAULTS: usize = 10;
+pub(super) const PLAIN_FAULTS: usize = 10;
 /// The same for steps of the protocol.
 const PLAIN_STEPS: usize = 60;
 /// A fault takes as long to understand as so many steps: of plain runs, these are the largest.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use labrpc::{Address, Kind, RunSpec, Simulation, Taken, World};
 
-use super::{End, Shrunk, shrink};
+use super::{Budget, End, Shrunk, shrink};
 use crate::failure_record::FailureRecord;
 use crate::records::{Build, RunRecord};
 use crate::workers::{Answer, Keep};
@@ -64,7 +64,8 @@ fn shrunk(
         Ok((runs <= interrupted).then(|| answer(made, failure)))
     };
     let (spec, failure) = (RunSpec::seed(0), failure("it broke"));
-    shrink(&spec, &failure, decisions(), None, budget, &mut make_run, &mut |_| {}).unwrap()
+    shrink(&spec, &failure, decisions(), None, Budget::all(budget), &mut make_run, &mut |_| {})
+        .unwrap()
 }
 
 /// Goes on with a search that ended before.
@@ -76,7 +77,8 @@ fn continued(before: &Shrunk, fails: impl Fn(&[Taken]) -> Option<&'static str>) 
     };
     let (made, failure) = (made_by(&before.spec), failure("it broke"));
     let earlier = Some(before.effort);
-    shrink(&before.spec, &failure, made, earlier, 10_000, &mut make_run, &mut |_| {}).unwrap()
+    shrink(&before.spec, &failure, made, earlier, Budget::all(10_000), &mut make_run, &mut |_| {})
+        .unwrap()
 }
 
 fn needs(wanted: &[u64]) -> impl Fn(&[Taken]) -> Option<&'static str> {
@@ -208,7 +210,35 @@ fn of_a_rare_race_only_the_tasks_that_run_out_of_turn_are_left() {
     assert!(first.record.failure.is_some(), "choose a seed under which it breaks");
     let failure = failure("it broke");
     let mut make_run = |spec: &RunSpec, _: Keep| Ok(Some(race(spec)));
-    let shrunk =
-        shrink(&spec, &failure, first.decisions, None, 1000, &mut make_run, &mut |_| {}).unwrap();
+    let shrunk = shrink(
+        &spec,
+        &failure,
+        first.decisions,
+        None,
+        Budget::all(1000),
+        &mut make_run,
+        &mut |_| {},
+    )
+    .unwrap();
     assert_eq!(shrunk.needed.len(), 3, "{:?}", shrunk.needed);
+}
+
+#[test]
+fn while_many_faults_are_left_some_runs_are_kept() {
+    let (spec, failure) = (RunSpec::seed(0), failure("it broke"));
+    let ends = |needed: u64| {
+        let needed: Vec<u64> = (0..needed).collect();
+        let fails = needs(&needed);
+        let mut make_run = |spec: &RunSpec, _: Keep| {
+            let made = made_by(spec);
+            let failure = fails(&made);
+            Ok(Some(answer(made, failure)))
+        };
+        let budget = Budget { runs: 10_000, while_many: 12 };
+        shrink(&spec, &failure, decisions(), None, budget, &mut make_run, &mut |_| {}).unwrap()
+    };
+    let many = ends(60);
+    assert_eq!((many.end, many.spent), (End::Budget, 12));
+    let few = ends(0);
+    assert_eq!((few.end, few.needed.len()), (End::Smallest, 0));
 }
