@@ -182,10 +182,10 @@ pub(crate) fn shrink_one(
         return Ok(Shrinking::Interrupted);
     };
     let mut looked = Looked::default();
-    if !size.is_plain() && shrunk.end != End::Interrupted && budget.looks_elsewhere() {
+    let rest = budget.elsewhere(shrunk.spent);
+    if !size.is_plain() && shrunk.end != End::Interrupted && rest > 0 {
         let (suite, tried) = (session.suite(), shrunk.effort.seeds);
         let wanted = Wanted { suite, test, failure: &failure, size, tried };
-        let rest = budget.runs.saturating_sub(shrunk.spent);
         looked = shrink::find_simpler(wanted, rest, runs, &mut |progress| {
             bar.set_position(shrunk.spent + progress.spent);
             bar.set_message("looking for a simpler run that fails in the same way");
@@ -439,9 +439,11 @@ impl SimplerRun {
             needs += &format!(" and {}", counted(calls, "call"));
         }
         let steps = counted(steps, "step");
-        format!(
-            "a simpler run fails in the same way: {test}, seed {seed}, with {needs}, then {steps}"
-        )
+        let how = match self.repro.failure.cause.kind.property() {
+            Some(_) => "breaks the same rule",
+            None => "fails in the same way",
+        };
+        format!("another, simpler run {how}: {test}, seed {seed}, with {needs}, then {steps}")
     }
 }
 

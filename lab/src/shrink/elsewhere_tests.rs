@@ -154,18 +154,20 @@ fn a_short_scenario_without_faults_is_simpler_than_one_with_a_fault() {
 #[test]
 fn a_run_under_another_seed_is_found_and_shrunk() {
     let mut fake = Fake::new(rule(), |name, seed, lost| {
-        name == "Generated" && seed == 5 && lost.is_superset(&BTreeSet::from([3, 7]))
+        name == "Generated" && seed % 4 == 3 && lost.is_superset(&BTreeSet::from([3, 7]))
     });
-    assert_eq!(found(&fake.look(1000)), Some(("Generated", 5, vec![3, 7])));
+    let (test, seed, needed) = found(&fake.look(1000)).unwrap();
+    assert_eq!((test, seed % 4, needed), ("Generated", 3, vec![3, 7]));
 }
 
 #[test]
 fn what_says_little_about_why_is_looked_for_in_the_same_test_only() {
     let kind = CauseKind::expectation("no leader");
     let mut fake = Fake::new(kind, |name, seed, lost| {
-        name != "Long" || seed == 5 && lost.is_superset(&BTreeSet::from([3, 7]))
+        name != "Long" || seed % 4 == 3 && lost.is_superset(&BTreeSet::from([3, 7]))
     });
-    assert_eq!(found(&fake.look(1000)), Some(("Long", 5, vec![3, 7])));
+    let (test, seed, needed) = found(&fake.look(1000)).unwrap();
+    assert_eq!((test, seed % 4, needed), ("Long", 3, vec![3, 7]));
 }
 
 #[test]

@@ -81,9 +81,9 @@ impl Budget {
         Budget { runs, while_many: runs / 2 }
     }
 
-    /// Whether runs are kept for finding a simpler run.
-    pub fn looks_elsewhere(self) -> bool {
-        self.while_many < self.runs
+    /// How many runs may be made to find a simpler run after so many were spent.
+    pub fn elsewhere(self, spent: u64) -> u64 {
+        (self.runs - self.while_many).min(self.runs.saturating_sub(spent))
     }
 }
 

@@ -14,7 +14,7 @@ use super::search::EVENTS_OF_A_RUN;
 use crate::workers::{Bounds, Keep};
 
 /// A run that has not failed after so many events will not be easy to shrink.
-const MOST_EVENTS: u64 = 20_000;
+const MOST_EVENTS: u64 = 10_000;
 /// Nor will it be easier than a run that failed this many times sooner.
 const TIMES_SOONER: u64 = 2;
 const MOST_TIME: Duration = Duration::from_secs(60);
