@@ -8,7 +8,7 @@ use labrpc::{Address, Kind, RunSpec, Taken};
 
 use super::draws::Dice;
 use super::elsewhere::{Looking, Stop};
-use super::found::{Budget, End};
+use super::found::{Budget, Effort, End};
 use super::kinds::TIMING;
 use super::search::EVENTS_OF_A_RUN;
 use crate::workers::{Bounds, Keep};
@@ -45,12 +45,14 @@ impl Field {
     }
 }
 
-/// A run that fails as the wanted one, and has not been shrunk yet.
+/// A run that fails as the wanted one, and can be shrunk.
 struct Failing {
     test: &'static Test,
     spec: RunSpec,
     decisions: Vec<Taken>,
     events: u64,
+    /// How much was done already to shrink it.
+    earlier: Option<Effort>,
 }
 
 /// What is known of other seeds.
@@ -84,14 +86,16 @@ impl Looking<'_> {
                 .min_by_key(|&place| (seeds.failing[place].decisions.len(), place));
             if let Some(place) = easiest {
                 let failing = seeds.failing.remove(place);
-                self.shrink_and_offer(failing)?;
+                let unfinished = self.shrink_and_offer(failing)?;
+                seeds.failing.extend(unfinished);
             }
         }
         Ok(())
     }
 
-    fn shrink_and_offer(&mut self, failing: Failing) -> Result<(), Stop> {
-        let Failing { test, spec, decisions, events } = failing;
+    /// Shrinks a failing run and offers it. Returns it if it can be shrunk further.
+    fn shrink_and_offer(&mut self, failing: Failing) -> Result<Option<Failing>, Stop> {
+        let Failing { test, spec, decisions, events, earlier } = failing;
         let bounds = Bounds { virtual_time: MOST_TIME, events: 2 * events + 1000 };
         let rest = self.budget.saturating_sub(self.spent);
         let worlds = &mut *self.worlds;
@@ -99,18 +103,26 @@ impl Looking<'_> {
             &spec,
             self.wanted.failure,
             decisions,
-            None,
+            earlier,
             Budget::all(rest.min(self.budget / SHRINKING)),
             &mut |spec, keep| worlds.run(test, spec, keep, Some(bounds)),
             &mut |_| {},
         )?;
-        self.found.runs += shrunk.effort.runs;
+        self.found.runs += shrunk.effort.runs - earlier.map_or(0, |effort| effort.runs);
         self.spent += shrunk.spent.max(1);
         self.tell();
         if shrunk.end == End::Interrupted {
             return Err(Stop::Interrupted);
         }
-        self.offer(test, shrunk)
+        let unfinished = (shrunk.end == End::Budget).then(|| Failing {
+            test,
+            spec: shrunk.spec.clone(),
+            decisions: shrunk.needed.clone(),
+            events: shrunk.record.as_ref().map_or(events, |record| record.events),
+            earlier: Some(shrunk.effort),
+        });
+        self.offer(test, shrunk)?;
+        Ok(unfinished)
     }
 
     /// Finds some more failing runs.
@@ -145,7 +157,8 @@ impl Looking<'_> {
                 if seeds.fewest.as_ref().is_none_or(|&(fewest, _)| count < fewest) {
                     seeds.fewest = Some((count, neutral));
                 }
-                seeds.failing.push(Failing { test, spec, decisions, events });
+                let earlier = None;
+                seeds.failing.push(Failing { test, spec, decisions, events, earlier });
             }
         }
         Ok(())
