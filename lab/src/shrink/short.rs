@@ -44,7 +44,8 @@ impl Looking<'_> {
     fn add_faults(&mut self, test: &'static Test) -> Result<(), Stop> {
         let mut whole = Explored { next: Some(0), ..Explored::default() };
         while let Some(from) = whole.next {
-            let plan = Explore { from, step: 1, looks_ahead: false };
+            // The first that fails may fail in another way.
+            let plan = Explore { from, step: 1, looks_ahead: false, stops_at_failure: false };
             let explored = self.worlds.explore(test, &run_with(SEED, &[]), plan, Some(BOUNDS))?;
             whole.add(explored.ok_or(Stop::Interrupted)?);
         }
