@@ -68,6 +68,8 @@ properties! {
     /// The election timer restarts when a vote is granted and whenever the leader is heard
     /// (section 5.2).
     ElectionTimer: Slip, "election-timer", "election timer", "paper, section 5.2";
+    /// What a server shows of itself makes sense in itself (the documentation of `Probe`).
+    ProbeForm: Promise, "probe-form", "a probe that can be", "the lab's contract, Raft::probe";
     /// The replies that clients got fit one order of their operations (section 8).
     Linearizability: Promise, "linearizability", "linearizability", "paper, section 8";
 

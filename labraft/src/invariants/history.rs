@@ -155,7 +155,7 @@ impl LogCopy {
     /// The term of an entry; `None` where there is no entry. Of what a snapshot covers, the term of the
     /// last entry may be known.
     pub(super) fn term_at(&self, index: u64) -> Option<u64> {
-        if index + 1 == self.first_index {
+        if index.checked_add(1) == Some(self.first_index) {
             return self.snapshot_term;
         }
         self.entry(index).map(|entry| entry.term)

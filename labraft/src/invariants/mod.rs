@@ -44,6 +44,7 @@ mod log_matching;
 mod match_index;
 mod next_index;
 mod one_vote;
+mod probe_form;
 mod saved_first;
 mod snapshot;
 #[cfg(test)]
@@ -160,10 +161,14 @@ impl Invariants {
         }
     }
 
-    /// Has every step judged by figure 2, with the messages that an observer of the network collects.
+    /// Has every step judged by figure 2, with the messages that an observer of the network collects. Larger
+    /// clusters than [`figure2::MOST_SERVERS`] are judged by the other properties alone.
     pub(crate) fn judge_steps(&mut self, messages: SharedMessages) {
         let must_save = self.contract.persistence == Persistence::Required;
         let servers = self.history.servers.len();
+        if servers > figure2::MOST_SERVERS {
+            return;
+        }
         self.figure2 = Some(Figure2::new(servers, messages, must_save));
     }
 
@@ -267,6 +272,8 @@ impl Invariants {
         if history.last.as_ref() == Some(&now) {
             return self.check_step_without_change(server, &now, earlier, at);
         }
+        probe_form::check(server, self.history.servers.len(), &now)?;
+        let history = &mut self.history.servers[server];
         let before = history.last.take();
         let change = Change {
             server,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::memory::{Memory, Reign};
 use super::step::Step;
 use crate::property::{Holds, Property};
-use crate::raft::Role;
+use crate::raft::{FollowerProbe, Role};
 
 /// How long a server may take over something for which it need not wait for anybody else.
 const SOON: Duration = Duration::from_millis(60);
@@ -89,14 +89,17 @@ impl Debt {
                 !step.leads(term) || memory.has_written_to_all(reached, step)
             }
             Debt::Match { term, follower, index } => {
-                !step.leads(term) || now.followers[follower].match_index >= index
+                let known = now.followers.get(follower);
+                !step.leads(term) || known.is_none_or(|known| known.match_index >= index)
             }
             Debt::BackUp { term, follower, prev, match_index, request } => {
                 let went_back = |reign: &Reign| reign.sent[follower].went_back > request;
+                let has_moved = |known: &FollowerProbe| {
+                    known.match_index != match_index || known.next_index <= prev
+                };
                 !step.leads(term)
                     || memory.reign.as_ref().is_some_and(went_back)
-                    || now.followers[follower].match_index != match_index
-                    || now.followers[follower].next_index <= prev
+                    || now.followers.get(follower).is_none_or(has_moved)
             }
             Debt::Commit { term, index } => !step.leads(term) || now.commit_index >= index,
             Debt::Follow { term, index } => now.term != term || now.commit_index >= index,

@@ -50,7 +50,7 @@ impl<'a> Append<'a> {
     }
 
     fn last_index(self) -> u64 {
-        self.prev_log_index + self.entry_terms.len() as u64
+        self.prev_log_index.saturating_add(self.entry_terms.len() as u64)
     }
 
     /// The term of the entry at an index, as the request says: that of the entry before the new ones, or
@@ -59,7 +59,7 @@ impl<'a> Append<'a> {
         if index == self.prev_log_index {
             return Some(self.prev_log_term);
         }
-        let place = index.checked_sub(self.prev_log_index + 1)?;
+        let place = index.checked_sub(self.prev_log_index.checked_add(1)?)?;
         self.entry_terms.get(place as usize).copied()
     }
 }

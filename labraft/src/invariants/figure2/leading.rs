@@ -1,6 +1,7 @@
 //! Rules for leaders: what they append, send, count and commit (figure 2, rules for servers, leaders;
 //! AppendEntries and InstallSnapshot RPC, arguments).
 
+use super::MOST_SERVERS;
 use super::case::Case;
 use super::debts::Debt;
 use super::memory::LastSent;
@@ -74,15 +75,12 @@ fn owe_commit(case: &mut Case<'_>) {
     if now.followers.len() != step.servers {
         return;
     }
-    let mut matches = [0; 64];
-    let matches = &mut matches[..step.servers.min(64)];
-    for (follower, known) in matches.iter_mut().enumerate() {
-        *known = if follower == step.server {
-            now.last_index
-        } else {
-            now.followers[follower].match_index
-        };
+    let mut matches = [0; MOST_SERVERS];
+    let matches = &mut matches[..step.servers];
+    for (known, follower) in matches.iter_mut().zip(&now.followers) {
+        *known = follower.match_index;
     }
+    matches[step.server] = now.last_index;
     matches.sort_unstable();
     let index = matches[(matches.len() - 1) / 2];
     if index > now.commit_index && step.log.term_at(index) == Some(now.term) {
@@ -184,7 +182,7 @@ fn check_entries(step: &Step<'_>, message: &RaftMessage, to: usize) -> Holds {
         return step.breaks(rule, about, what);
     }
     let wrong =
-        (prev_log_index + 1..).zip(entry_terms).find(|&(index, &term)| !is_own(index, term));
+        (1..).map(|place| prev_log_index.saturating_add(place)).zip(entry_terms).find(|&(index, &term)| !is_own(index, term));
     if let Some((index, entry_term)) = wrong {
         let what = format!("sends entry {index} of term {entry_term}, which is not in its log");
         return step.breaks(rule, about, what);

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use super::MOST_SERVERS;
 use super::step::Step;
 
 /// How long a request that is not known to be answered stays a reason for what the server does.
@@ -107,13 +108,13 @@ impl Servers {
         servers
     }
 
-    /// Adds a server. Clusters of more than 64 servers are not judged by sets.
+    /// Adds a server. No judged cluster has more than [`MOST_SERVERS`].
     pub(super) fn insert(&mut self, server: usize) {
-        self.0 |= 1 << (server % 64);
+        self.0 |= 1 << server;
     }
 
     pub(super) fn remove(&mut self, server: usize) {
-        self.0 &= !(1 << (server % 64));
+        self.0 &= !(1 << server);
     }
 
     /// All servers that are in one set or the other.
@@ -126,7 +127,7 @@ impl Servers {
     }
 
     pub(super) fn iter(self) -> impl Iterator<Item = usize> {
-        (0..64).filter(move |server| self.0 & 1 << server != 0)
+        (0..MOST_SERVERS).filter(move |server| self.0 & 1 << server != 0)
     }
 }
 

@@ -48,6 +48,9 @@ pub(crate) use step::Step;
 use crate::message::RaftMessage;
 use crate::property::{Property, Violation};
 
+/// The most servers that a judged cluster may have: sets of servers are kept as bits.
+pub(crate) const MOST_SERVERS: usize = 64;
+
 /// The judge of the steps of all servers of a run.
 pub(crate) struct Figure2 {
     messages: SharedMessages,

@@ -114,7 +114,7 @@ fn hear_leader(case: &mut Case<'_>, read: ReadMessage, message: &RaftMessage) {
         } => {
             let fits = step.has(prev_log_index, prev_log_term) == Some(true);
             case.memory.push_append(AppendRead { mark: read.mark, at: step.at, fits });
-            let last_index = prev_log_index + entry_terms.len() as u64;
+            let last_index = prev_log_index.saturating_add(entry_terms.len() as u64);
             let last_term = entry_terms.last().copied().unwrap_or(prev_log_term);
             if step.has(last_index, last_term) != Some(false) {
                 let may_commit = leader_commit.min(last_index);
@@ -152,7 +152,7 @@ fn hear_follower(
         (
             RaftMessage::AppendEntriesReply { success: true, match_index: None, .. },
             Some(RaftMessage::AppendEntries { prev_log_index, entry_terms, .. }),
-        ) => prev_log_index + entry_terms.len() as u64,
+        ) => prev_log_index.saturating_add(entry_terms.len() as u64),
         (
             RaftMessage::InstallSnapshotReply { .. },
             Some(&RaftMessage::InstallSnapshot { last_included_index, .. }),
@@ -175,8 +175,8 @@ fn hear_refusal(case: &mut Case<'_>, read: ReadMessage, term: u64, prev: u64) {
     if before.role != Role::Leader || before.term != term {
         return;
     }
-    let follower = before.followers[read.from];
-    if follower.next_index == prev + 1 && follower.match_index < prev {
+    let Some(follower) = before.followers.get(read.from) else { return };
+    if follower.next_index == prev.saturating_add(1) && follower.match_index < prev {
         let match_index = follower.match_index;
         let request = read.answers.unwrap_or(0);
         case.owe(Debt::BackUp { term, follower: read.from, prev, match_index, request });
