@@ -78,6 +78,8 @@ properties! {
     AllServers1: Slip, "all-servers-1", "all servers 1: what is committed is applied", "paper, figure 2";
     /// A server that reads a higher term moves to it, and to no other (all servers 2).
     AllServers2: Promise, "all-servers-2", "all servers 2: the term is the highest one read", "paper, figure 2";
+    /// An answer tells the asker the term of the server that answers (results of all RPCs).
+    AnswersTerm: Slip, "answers-term", "results: an answer carries the current term", "paper, figure 2";
     /// A follower that hears from no leader begins an election (followers 2).
     Followers2: Slip, "followers-2", "followers 2: who hears from no leader begins an election", "paper, figure 2";
     /// A server that begins an election increments its term and votes for itself (candidates 1).
@@ -94,6 +96,8 @@ properties! {
     Candidates4: Slip, "candidates-4", "candidates 4: an election without a result is repeated", "paper, figure 2";
     /// A new leader writes to the other servers at once (leaders 1).
     Leaders1: Slip, "leaders-1", "leaders 1: a new leader writes to all servers", "paper, figure 2";
+    /// A leader leads until it hears of a newer term (section 5.1), or from too few servers.
+    LeadersStay: Slip, "leaders-stay", "a leader leads until there is a newer term", "paper, section 5.1";
     /// A leader's new entries are of its own term (leaders 2).
     Leaders2: Promise, "leaders-2", "leaders 2: new entries are of the leader's term", "paper, figure 2";
     /// A leader counts on what a follower has acknowledged to it in this term (leaders 3).

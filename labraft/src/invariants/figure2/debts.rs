@@ -13,9 +13,11 @@ use crate::raft::{FollowerProbe, Role};
 
 /// How long a server may take over something for which it need not wait for anybody else.
 const SOON: Duration = Duration::from_millis(60);
-/// How long a follower may keep a commit index to itself, and how long a candidate's or a leader's first
-/// messages may take.
+/// How long a candidate's first requests and a refused vote may take.
 const LATER: Duration = Duration::from_millis(250);
+/// How long a new leader may take to write to all servers. Heartbeats are at least 100 ms apart in the
+/// course, so one that takes longer has waited for its first heartbeat to be due.
+const FIRST: Duration = Duration::from_millis(100);
 /// How long what is committed may wait for the service to be given it.
 const APPLY: Duration = Duration::from_millis(600);
 /// How long a server may hear nothing from a leader before it has to stand for election. The course's
@@ -67,7 +69,8 @@ struct Owed {
 impl Debt {
     fn patience(self) -> Duration {
         match self {
-            Debt::Ask(_) | Debt::Follow { .. } | Debt::Reach(_) | Debt::Vote { .. } => LATER,
+            Debt::Ask(_) | Debt::Vote { .. } => LATER,
+            Debt::Reach(_) => FIRST,
             Debt::Apply { .. } => APPLY,
             Debt::Stand { .. } => QUIET,
             _ => SOON,

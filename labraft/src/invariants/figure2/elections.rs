@@ -1,5 +1,8 @@
 //! Rules for terms, candidates and leaders (figure 2, rules for servers; sections 5.1 and 5.2).
 
+use std::time::Duration;
+
+use super::super::election_timer::SHORTEST_TIMEOUT;
 use super::case::Case;
 use super::debts::Debt;
 use super::memory::{Candidacy, LastSent, Reign, Servers};
@@ -23,6 +26,7 @@ pub(super) fn check(case: &mut Case<'_>) {
                 check_majority(case);
                 begin_reign(case);
             }
+            Role::Follower if now.term == before.term => resign(case),
             Role::Follower => {}
         }
     }
@@ -71,6 +75,8 @@ fn begin_candidacy(case: &mut Case<'_>) {
         last_entry: step.last_entry(),
         votes: itself,
         asked: itself,
+        since: step.at,
+        given_up: None,
     });
     case.owe(Debt::Ask(now.term));
 }
@@ -92,6 +98,40 @@ fn check_majority(case: &mut Case<'_>) {
     case.note(step.breaks(Property::Candidates2, None, what));
 }
 
+/// A candidate or a leader becomes a follower, and there is no newer term.
+fn resign(case: &mut Case<'_>) {
+    let step = case.step;
+    let term = step.now.term;
+    if step.before.role == Role::Leader {
+        return check_resignation(case);
+    }
+    let Some(candidacy) = case.memory.candidacy.as_mut().filter(|known| known.term == term) else {
+        return;
+    };
+    let has_heard = case.memory.leader_heard.is_some_and(|heard| heard >= candidacy.since);
+    candidacy.given_up = (!has_heard).then_some(step.at);
+}
+
+/// A leader that has lost a majority may stop leading (Ongaro's thesis, section 6.2: check quorum); one that
+/// has just heard from a majority leads until there is a newer term.
+fn check_resignation(case: &mut Case<'_>) {
+    let step = case.step;
+    let term = step.now.term;
+    let Some(reign) = case.memory.reign.as_ref().filter(|reign| reign.term == term) else { return };
+    let recent = |at: &&Option<Duration>| at.is_some_and(|at| step.at < at + SHORTEST_TIMEOUT);
+    let others = reign.answered.iter().filter(recent).count();
+    if step.servers == 1 || !step.is_majority(others + 1) {
+        return;
+    }
+    let what = format!(
+        "stops leading term {term}, though it has read of no newer term, and {others} of the {} other servers \
+         have answered it within {} ms",
+        step.servers - 1,
+        SHORTEST_TIMEOUT.as_millis()
+    );
+    case.note(step.breaks(Property::LeadersStay, None, what));
+}
+
 fn begin_reign(case: &mut Case<'_>) {
     let step = case.step;
     let term = step.now.term;
@@ -101,6 +141,7 @@ fn begin_reign(case: &mut Case<'_>) {
         acknowledged: vec![0; step.servers],
         reached: Servers::only(step.server),
         sent: vec![LastSent::default(); step.servers],
+        answered: vec![None; step.servers],
     });
 }
 

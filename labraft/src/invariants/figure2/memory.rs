@@ -37,6 +37,10 @@ pub(super) struct Memory {
     pub(super) snapshot_read: Option<(u64, u64)>,
     /// When its election timer restarted last, in a generous reading: whatever any Raft restarts it for.
     pub(super) timer_restarted: Duration,
+    /// Requests of lower terms than its own that it has read and not answered: by mark, its term at that time.
+    pub(super) outdated: BTreeMap<u64, u64>,
+    /// When it was started.
+    pub(super) started: Duration,
     /// When it read a message of a leader of its own term last.
     pub(super) leader_heard: Option<Duration>,
     /// When it answered a leader of its own term last: then its timer has certainly restarted.
@@ -56,6 +60,10 @@ pub(super) struct Candidacy {
     pub(super) votes: Servers,
     /// The servers that it has asked, itself included.
     pub(super) asked: Servers,
+    /// When it became a candidate.
+    pub(super) since: Duration,
+    /// When it became a follower in the term of this candidacy without a message of the term's leader.
+    pub(super) given_up: Option<Duration>,
 }
 
 /// A server's time as leader of one term.
@@ -67,6 +75,8 @@ pub(super) struct Reign {
     pub(super) reached: Servers,
     /// For each server, what it was sent last.
     pub(super) sent: Vec<LastSent>,
+    /// For each server, when the leader last read an answer to a request of this reign.
+    pub(super) answered: Vec<Option<Duration>>,
 }
 
 /// What a leader has sent to a follower.
@@ -135,7 +145,7 @@ impl Memory {
     /// Forgets what a restart forgets.
     pub(super) fn restart(&mut self, at: Duration) {
         let votes = std::mem::take(&mut self.votes);
-        *self = Memory { votes, timer_restarted: at, ..Memory::default() };
+        *self = Memory { votes, timer_restarted: at, started: at, ..Memory::default() };
     }
 
     /// Whether it has written to all servers but those that still have to answer something else. `written`

@@ -170,6 +170,19 @@ fn check_request(case: &mut Case<'_>, message: &RaftMessage, sent: SentMessage, 
     following::check_answer(case, message, None, to);
 }
 
+/// "Results: term: currentTerm, for leader to update itself" (figure 2): whoever asks in a term that is out of
+/// date learns the term that the server had when it read the request, or a newer one.
+fn check_answered_term(case: &mut Case<'_>, message: &RaftMessage, mark: u64, to: usize) {
+    let Some(own_term) = case.memory.outdated.remove(&mark) else { return };
+    if message.term() < own_term && message.is_answer() {
+        let what = format!(
+            "answers a request of an earlier term, which it read in term {own_term}, with term {}",
+            message.term()
+        );
+        case.note(case.step.breaks(Property::AnswersTerm, Some((message, to)), what));
+    }
+}
+
 /// Judges the reply to the request with this mark.
 fn check_reply(case: &mut Case<'_>, message: &RaftMessage, mark: u64, to: usize) {
     let step = case.step;
@@ -183,6 +196,7 @@ fn check_reply(case: &mut Case<'_>, message: &RaftMessage, mark: u64, to: usize)
         );
         case.note(step.breaks(Property::AllServers2, Some((message, to)), what));
     }
+    check_answered_term(case, message, mark, to);
     elections::check_answer(case, message, Some(request), to);
     following::check_answer(case, message, Some((mark, request)), to);
 }

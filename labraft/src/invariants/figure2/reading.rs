@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use super::super::election_timer::SHORTEST_TIMEOUT;
 use super::case::Case;
 use super::debts::Debt;
 use super::memory::{AppendRead, Asked};
 use super::messages::ReadMessage;
 use crate::message::RaftMessage;
+use crate::property::Property;
 use crate::raft::Role;
 
 /// How long after a leader's message a server may believe that there is a leader: an election time-out, as
@@ -42,6 +44,9 @@ fn take_in_part(
         case.memory.waits_for.remove(read.from);
     }
     case.memory.highest_read = case.memory.highest_read.max(term);
+    if read.answers.is_none() && term < step.before.term {
+        case.memory.outdated.insert(read.mark, step.before.term);
+    }
     let is_request_for_vote = matches!(message, RaftMessage::RequestVote { .. });
     if !(is_request_for_vote && may_disregard(case)) {
         case.owe(Debt::AdoptTerm(term));
@@ -90,9 +95,22 @@ fn count_vote(case: &mut Case<'_>, from: usize, term: u64) {
     let Some(candidacy) = case.memory.candidacy.as_mut().filter(|known| known.term == term) else {
         return;
     };
+    let step = case.step;
     candidacy.votes.insert(from);
-    if case.step.is_majority(candidacy.votes.len()) {
-        case.owe(Debt::Lead(term));
+    if !step.is_majority(candidacy.votes.len()) {
+        return;
+    }
+    let lasted = candidacy.given_up.take().map(|given_up| given_up - candidacy.since);
+    case.owe(Debt::Lead(term));
+    let Some(lasted) = lasted else { return };
+    // No time-out is this short. So it took something else for the end of its candidacy.
+    if step.before.term == term && step.now.term == term && lasted < SHORTEST_TIMEOUT {
+        let what = format!(
+            "gets the votes of a majority in term {term}, and has given up its candidacy {:.1} ms after it \
+             began, though no other server led the term",
+            lasted.as_secs_f64() * 1000.0
+        );
+        case.note(step.breaks(Property::Candidates2Leads, None, what));
     }
 }
 
@@ -103,6 +121,9 @@ fn hear_leader(case: &mut Case<'_>, read: ReadMessage, message: &RaftMessage) {
     case.memory.leader_heard = Some(step.at);
     if step.before.role == Role::Candidate {
         case.owe(Debt::StepDown(message.term()));
+    }
+    if let Some(candidacy) = &mut case.memory.candidacy {
+        candidacy.given_up = None;
     }
     match *message {
         RaftMessage::AppendEntries {
@@ -145,6 +166,7 @@ fn hear_follower(
     if term != reign.term || message.term() > term {
         return;
     }
+    reign.answered[read.from] = Some(case.step.at);
     let acknowledged = match (message, request) {
         (&RaftMessage::AppendEntriesReply { success: true, match_index: Some(index), .. }, _) => {
             index

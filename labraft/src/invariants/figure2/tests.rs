@@ -1,9 +1,11 @@
 //! Each rule, kept and broken.
 
+mod staying;
+
 use std::time::Duration;
 
 use crate::invariants::Persistence;
-use crate::invariants::stage::{RaftFields, Stage};
+use crate::invariants::stage::{RaftFields, Stage, assert_broken};
 use crate::message::RaftMessage;
 use crate::property::Property;
 use crate::raft::{FollowerProbe, Role};

@@ -22,6 +22,20 @@ pub(super) fn check(case: &mut Case<'_>) {
         case.owe_since(Debt::Stand { quiet_since }, quiet_since);
     }
     let is_new_candidacy = now.role == Role::Candidate && now.term > step.before.term;
+    let since_start = step.at - case.memory.started;
+    if now.role == Role::Candidate
+        && step.servers > 1
+        && (is_new_candidacy || step.is_first)
+        && since_start < SHORTEST_TIMEOUT
+    {
+        let what = format!(
+            "becomes a candidate in term {}, {:.1} ms after it was started: it has not waited for a leader's \
+             word for a whole election time-out",
+            now.term,
+            since_start.as_secs_f64() * 1000.0
+        );
+        case.note(step.breaks(Property::ElectionTimer, None, what));
+    }
     if !is_new_candidacy || step.is_first {
         return;
     }
