@@ -70,6 +70,8 @@ properties! {
     ElectionTimer: Slip, "election-timer", "election timer", "paper, section 5.2";
     /// What a server shows of itself makes sense in itself (the documentation of `Probe`).
     ProbeForm: Promise, "probe-form", "a probe that can be", "the lab's contract, Raft::probe";
+    /// A leader accepts a command in its current term, and says so (the documentation of `Started`).
+    StartedTerm: Slip, "started-term", "Start returns the current term", "the lab's contract, Raft::start";
     /// The replies that clients got fit one order of their operations (section 8).
     Linearizability: Promise, "linearizability", "linearizability", "paper, section 8";
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use labraft::{Checked, Config, SNAPSHOT_INTERVAL, Threshold, expectation};
 
-use crate::steps::{check_threshold, random, restart};
+use crate::steps::{check_threshold, random, restart, rpcs};
 
 /// How many times the leader is cut off.
 const LEADER_CHANGES: u64 = 40;
@@ -26,11 +26,18 @@ const TIMEOUTS: usize = 8;
 /// of 5 ms, elections already succeed in the paper's measurements (section 9.3).
 const LEAST_SPREAD: Duration = Duration::from_millis(5);
 
+/// How long a leader has been there before an idle second is measured.
+const SETTLED: Duration = Duration::from_millis(500);
+/// The number of RPCs in an idle second for each server: the course's bound for three servers is 60
+/// (Count2B).
+const MOST_IDLE_RPCS: u64 = 20;
+
 /// The leader of seven servers is cut off forty times, and each time the others elect a new one on
 /// a reliable network. Then one server is left alone. Catches election time-outs that are not drawn
 /// again each time, or that are so close together that several servers become candidates at once
-/// and split the vote.
+/// and split the vote; and tasks of earlier times as leader that go on in later ones.
 pub(crate) async fn elections(cfg: &Config) -> Checked<()> {
+    let first_idle = idle_rpcs(cfg).await?;
     let mut terms = 0;
     for _ in 0..LEADER_CHANGES {
         let (leader, before) = newer_leader(cfg, 0).await?;
@@ -49,9 +56,38 @@ pub(crate) async fn elections(cfg: &Config) -> Checked<()> {
              {MOST_TERMS}: servers become candidates at the same time and split the vote"
         )
     })?;
+    let idle = idle_rpcs(cfg).await?;
+    check_idle(cfg, first_idle, idle)?;
     let alone = cfg.dice().below(cfg.n() as u64) as usize;
     cfg.disconnect(alone);
     check_timeouts(cfg, alone).await
+}
+
+/// The number of RPCs in a second in which the same server leads and nothing happens.
+async fn idle_rpcs(cfg: &Config) -> Checked<u64> {
+    loop {
+        let leader = newer_leader(cfg, 0).await?;
+        cfg.sleep(SETTLED).await;
+        let before = rpcs(cfg);
+        cfg.sleep(Duration::from_secs(1)).await;
+        let idle = rpcs(cfg) - before;
+        if find_newer_leader(cfg, 0) == Some(leader) {
+            return Ok(idle);
+        }
+    }
+}
+
+/// An idle second has no more RPCs after many elections than after the first, but for what falls on
+/// either side of its ends.
+fn check_idle(cfg: &Config, first: u64, last: u64) -> Checked<()> {
+    let n = cfg.n() as u64;
+    let limit = (first + first / 2 + n).min(MOST_IDLE_RPCS * n);
+    check_threshold(cfg, Threshold::RpcCount, last <= limit, || {
+        expectation!(
+            "{last} RPCs in an idle second after {LEADER_CHANGES} changes of the leader, and {first} \
+             after the first election; the limit is {limit}"
+        )
+    })
 }
 
 /// Waits for a connected leader with a term above `term`. Returns the leader and its term.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use labraft::{Checked, Config, RAFT_ELECTION_TIMEOUT, Started, Threshold, expectation, show};
 
-use crate::steps::{as_int, check, check_index, check_threshold, next_index, random};
+use crate::steps::{as_int, check, check_index, check_threshold, next_index, random, rpcs};
 
 /// Three commands are committed at the indexes 1 to 3, and none before it is started. Catches
 /// indexes that begin at 0, and a last entry that is applied only when another one follows.
@@ -342,13 +342,6 @@ pub(crate) async fn count(cfg: &Config) -> Checked<()> {
     check_threshold(cfg, Threshold::RpcCount, idle <= 3 * 20, || {
         expectation!("too many RPCs ({idle}) for 1 second of idleness; the limit is 60")
     })
-}
-
-/// The number of RPCs: the requests that all servers have received. An RPC of a Raft with one-way
-/// messages is two of them, because its answer is a request as well.
-fn rpcs(cfg: &Config) -> u64 {
-    let requests: u64 = (0..cfg.n()).map(|i| cfg.rpc_count(i)).sum();
-    if cfg.lab().implementation().has_one_way_messages { requests / 2 } else { requests }
 }
 
 /// One attempt: twelve commands at once. Returns the number of requests since the beginning of the

@@ -55,6 +55,13 @@ pub(crate) fn check_index(
     Ok(index)
 }
 
+/// The number of RPCs: the requests that all servers have received. An RPC of a Raft with one-way
+/// messages is two of them, because its answer is a request as well.
+pub(crate) fn rpcs(cfg: &Config) -> u64 {
+    let requests: u64 = (0..cfg.n()).map(|i| cfg.rpc_count(i)).sum();
+    if cfg.lab().implementation().has_one_way_messages { requests / 2 } else { requests }
+}
+
 /// Starts a server from its saved state and connects it. A server that is running crashes first.
 pub(crate) fn restart(cfg: &Config, i: usize) {
     cfg.start1(i);

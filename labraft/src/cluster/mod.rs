@@ -149,7 +149,7 @@ impl Cluster {
     /// Reports what a check of server `i` found, and ends the run if it is a broken promise. Returns
     /// whether it is not. Nearly all checks find nothing.
     #[inline]
-    fn report(&self, i: usize, checked: Holds) -> bool {
+    pub(super) fn report(&self, i: usize, checked: Holds) -> bool {
         let is_quiet = checked.is_ok() && !self.0.invariants.borrow().has_news();
         is_quiet || self.report_findings(i, checked)
     }

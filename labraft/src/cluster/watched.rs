@@ -43,9 +43,12 @@ impl Cluster {
         });
     }
 
-    /// Notes for the waypoints and the audit that the Raft of server `i` has accepted a command.
+    /// Checks what the Raft of server `i` has said when it accepted a command, and notes it for the waypoints and
+    /// the audit.
     pub(crate) fn note_accepted(&self, i: usize, command: &Bytes, term: u64) {
-        self.0.invariants.borrow_mut().accepted(i, command);
+        let state = self.slots()[i].instance.as_ref().map(|instance| instance.raft.state());
+        let checked = self.0.invariants.borrow_mut().accepted(i, command, term, state);
+        self.report(i, checked);
         self.0.lab.audited(|audit| audit.given(i, command, Some(term)));
     }
 

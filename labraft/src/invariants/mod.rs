@@ -49,6 +49,7 @@ mod saved_first;
 mod snapshot;
 #[cfg(test)]
 mod stage;
+mod started;
 mod state_machine_safety;
 mod term_monotone;
 mod waypoints;
@@ -59,7 +60,7 @@ use bytes::Bytes;
 use labrpc::Delivery;
 
 use crate::property::{Holds, Severity, Violation};
-use crate::raft::{ApplyMsg, HandedUp, Probe, Raft};
+use crate::raft::{ApplyMsg, HandedUp, Probe, Raft, RaftState};
 use crate::situation::{Situation, View};
 use crate::waypoint::Reached;
 use crate::without::Without;
@@ -211,9 +212,16 @@ impl Invariants {
         self.waypoints.delivered(&self.history, message, at);
     }
 
-    /// A server's Raft has accepted a command.
-    pub(crate) fn accepted(&mut self, server: usize, command: &Bytes) {
+    /// A server's Raft has accepted a command in a term, and is now in this state.
+    pub(crate) fn accepted(
+        &mut self,
+        server: usize,
+        command: &Bytes,
+        term: u64,
+        state: Option<RaftState>,
+    ) -> Holds {
         self.waypoints.accepted(&self.history, server, command);
+        self.judge.rule_on(started::check(server, term, state))
     }
 
     /// A server was started or stopped, or a link was opened or cut.

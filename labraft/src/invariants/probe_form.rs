@@ -74,9 +74,8 @@ mod tests {
 
     #[test]
     fn a_log_begins_with_index_1_or_behind_its_snapshot() {
-        let log = |first_index, last_index| {
-            check(0, 3, &Probe { first_index, last_index, ..probe() })
-        };
+        let log =
+            |first_index, last_index| check(0, 3, &Probe { first_index, last_index, ..probe() });
         assert_eq!((log(1, 0), log(5, 4)), (Ok(()), Ok(())));
         assert_broken(log(0, 4), Property::ProbeForm, "first_index is 0");
         assert_broken(log(5, 3), Property::ProbeForm, "with an empty log");

@@ -181,8 +181,10 @@ fn check_entries(step: &Step<'_>, message: &RaftMessage, to: usize) -> Holds {
         );
         return step.breaks(rule, about, what);
     }
-    let wrong =
-        (1..).map(|place| prev_log_index.saturating_add(place)).zip(entry_terms).find(|&(index, &term)| !is_own(index, term));
+    let wrong = (1..)
+        .map(|place| prev_log_index.saturating_add(place))
+        .zip(entry_terms)
+        .find(|&(index, &term)| !is_own(index, term));
     if let Some((index, entry_term)) = wrong {
         let what = format!("sends entry {index} of term {entry_term}, which is not in its log");
         return step.breaks(rule, about, what);

@@ -18,7 +18,11 @@ fn a_leader_that_has_just_heard_from_a_majority_leads_on() {
             raft.role = None;
         })
     };
-    assert_broken(resigned_after(Duration::from_millis(5)), Property::LeadersStay, "1 of the 2 other");
+    assert_broken(
+        resigned_after(Duration::from_millis(5)),
+        Property::LeadersStay,
+        "1 of the 2 other",
+    );
     // It may have counted who answers, and found too few.
     assert_eq!(resigned_after(Duration::from_millis(50)), Ok(()));
 }
