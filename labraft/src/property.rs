@@ -98,12 +98,16 @@ properties! {
     Candidates4: Slip, "candidates-4", "candidates 4: an election without a result is repeated", "paper, figure 2";
     /// A new leader writes to the other servers at once (leaders 1).
     Leaders1: Slip, "leaders-1", "leaders 1: a new leader writes to all servers", "paper, figure 2";
+    /// A leader writes to each follower often enough to prevent elections (leaders 1).
+    Leaders1Repeats: Slip, "leaders-1-repeats", "leaders 1: heartbeats go to all followers", "paper, figure 2";
     /// A leader leads until it hears of a newer term (section 5.1), or from too few servers.
     LeadersStay: Slip, "leaders-stay", "a leader leads until there is a newer term", "paper, section 5.1";
     /// A leader's new entries are of its own term (leaders 2).
     Leaders2: Promise, "leaders-2", "leaders 2: new entries are of the leader's term", "paper, figure 2";
     /// A leader counts on what a follower has acknowledged to it in this term (leaders 3).
     Leaders3: Promise, "leaders-3", "leaders 3: matchIndex is what was acknowledged", "paper, figure 2";
+    /// A leader sends new entries to followers that have nothing else to answer (leaders 3).
+    Leaders3Sends: Slip, "leaders-3-sends", "leaders 3: new entries are sent", "paper, figure 2";
     /// A leader makes use of what followers answer (leaders 3).
     Leaders3Answers: Slip, "leaders-3-answers", "leaders 3: answers change nextIndex and matchIndex", "paper, figure 2";
     /// A leader commits what a majority has of its term (leaders 4).

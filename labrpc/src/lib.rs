@@ -77,8 +77,8 @@ pub use faults::chaos::Chaos;
 pub use guard::{Offence, is_guarded};
 pub use hash::{derived_seed, hash_bytes};
 pub use network::{
-    Call, ClientEnd, Content, Delivery, EndId, Method, Network, Observer, Read, Sent, Server,
-    Service,
+    Call, ClientEnd, Content, Delivery, EndId, Failed, Method, Network, Observer, Read, Sent,
+    Server, Service,
 };
 pub use node::Node;
 pub use runtime::{Dice, JoinHandle, Runtime, Sleep};

@@ -218,6 +218,11 @@ impl Stage {
         self.messages.deliver(from, to, Some(request), mark);
     }
 
+    /// A server learns that no reply to a request of its own will come, in the step that is checked next.
+    pub(super) fn fails(&self, from: usize, to: usize, request: u64) {
+        self.messages.fail(from, to, request);
+    }
+
     /// Changes a server, and checks it. A slip is returned like a broken promise.
     pub(super) fn change(&mut self, server: usize, change: impl FnOnce(&mut RaftFields)) -> Holds {
         let raft = &self.rafts[server];

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::EndId;
 use super::calls::{Answer, Call, CallId, Phase, Tables, Wakeup};
-use super::observer::{Content, Observer, Read, ReplyValue, Sent};
+use super::observer::{Content, Failed, Observer, Read, ReplyValue, Sent};
 use crate::codec;
 use crate::event::{Event, Lost};
 use crate::executor::Executor;
@@ -373,6 +373,10 @@ impl Shared {
                 Poll::Ready(Some(buffer))
             }
             Answer::Failed => {
+                let Call { from, to, marks: (mark, _), .. } = *call;
+                if let Some(observer) = &*self.observer.borrow() {
+                    observer.failed(Failed { from, to, mark });
+                }
                 tables.release(id, buffer);
                 Poll::Ready(None)
             }

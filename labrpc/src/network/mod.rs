@@ -41,7 +41,7 @@ use delivery::Shared;
 pub use client_end::{Call, ClientEnd};
 pub use delivery::Delivery;
 pub use method::Method;
-pub use observer::{Content, Observer, Read, Sent};
+pub use observer::{Content, Failed, Observer, Read, Sent};
 pub(crate) use server::ServerState;
 pub use server::{Server, Service};
 

@@ -16,6 +16,20 @@ pub trait Observer {
     /// The code under test begins to read a message: the handler of a request runs for the first time, or
     /// the caller takes the reply.
     fn read(&self, message: Read);
+
+    /// A caller learns that no reply to its request will come.
+    fn failed(&self, request: Failed);
+}
+
+/// A request to which no reply will come.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Failed {
+    /// The node that sent it.
+    pub from: Node,
+    /// The node that it was sent to.
+    pub to: Node,
+    /// Its mark.
+    pub mark: u64,
 }
 
 /// A message that leaves.

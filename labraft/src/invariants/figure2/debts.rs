@@ -42,6 +42,8 @@ pub(super) enum Debt {
     /// It leads this term, and a follower has refused the entries after `prev` in the request with this
     /// mark.
     BackUp { term: u64, follower: usize, prev: u64, match_index: u64, request: u64 },
+    /// It leads this term, its log goes up to this index, and it waits for no answer from this follower.
+    Send { term: u64, follower: usize, index: u64 },
     /// It leads this term, and a majority has an entry of the term.
     Commit { term: u64, index: u64 },
     /// It has accepted entries of a leader that has committed them.
@@ -104,6 +106,15 @@ impl Debt {
                     || memory.reign.as_ref().is_some_and(went_back)
                     || now.followers.get(follower).is_none_or(has_moved)
             }
+            Debt::Send { term, follower, index } => {
+                let is_waiting = |reign: &Reign| {
+                    let line = &reign.lines[follower];
+                    !line.is_answered || !line.under_way.is_empty()
+                };
+                !step.leads(term)
+                    || memory.reign.as_ref().is_none_or(is_waiting)
+                    || now.followers.get(follower).is_none_or(|known| known.next_index > index)
+            }
             Debt::Commit { term, index } => !step.leads(term) || now.commit_index >= index,
             Debt::Follow { term, index } => now.term != term || now.commit_index >= index,
             Debt::Vote { term, .. } => now.term != term || now.voted_for.is_some(),
@@ -122,6 +133,7 @@ impl Debt {
             Debt::Ask(_) => Property::Candidates1Asks,
             Debt::Reach(_) => Property::Leaders1,
             Debt::Match { .. } | Debt::BackUp { .. } => Property::Leaders3Answers,
+            Debt::Send { .. } => Property::Leaders3Sends,
             Debt::Commit { .. } => Property::Leaders4Commits,
             Debt::Follow { .. } => Property::AppendEntries5Commits,
             Debt::Vote { .. } => Property::RequestVote2Grants,
@@ -168,6 +180,11 @@ impl Debt {
             Debt::BackUp { follower, prev, .. } => format!(
                 "learnt {late} ms ago that server {follower} lacks entry {prev}, and its nextIndex for it \
                  is {}",
+                step.now.followers[follower].next_index
+            ),
+            Debt::Send { follower, index, .. } => format!(
+                "has had entry {index} in its log for {late} ms and not sent it to server {follower}, though \
+                 it waits for no answer from it; its nextIndex for it is {}",
                 step.now.followers[follower].next_index
             ),
             Debt::Commit { index, .. } => format!(

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::election_timer::SHORTEST_TIMEOUT;
 use super::case::Case;
 use super::debts::Debt;
-use super::memory::{Candidacy, LastSent, Reign, Servers};
+use super::memory::{Candidacy, LastSent, Line, Reign, Servers};
 use crate::message::RaftMessage;
 use crate::property::Property;
 use crate::raft::Role;
@@ -102,6 +102,10 @@ fn check_majority(case: &mut Case<'_>) {
 fn resign(case: &mut Case<'_>) {
     let step = case.step;
     let term = step.now.term;
+    if case.memory.highest_read > term {
+        // It may show the newer term only when it has saved it.
+        return;
+    }
     if step.before.role == Role::Leader {
         return check_resignation(case);
     }
@@ -141,6 +145,7 @@ fn begin_reign(case: &mut Case<'_>) {
         acknowledged: vec![0; step.servers],
         reached: Servers::only(step.server),
         sent: vec![LastSent::default(); step.servers],
+        lines: vec![Line { idle_since: Some(step.at), ..Line::default() }; step.servers],
         answered: vec![None; step.servers],
     });
 }

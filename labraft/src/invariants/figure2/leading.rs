@@ -4,6 +4,7 @@
 use super::MOST_SERVERS;
 use super::case::Case;
 use super::debts::Debt;
+use super::lines;
 use super::memory::LastSent;
 use super::messages::SentMessage;
 use super::step::Step;
@@ -23,6 +24,9 @@ pub(super) fn check(case: &mut Case<'_>) {
     }
     check_match_indexes(case);
     owe_commit(case);
+    if step.still_leads() && step.now.last_index > step.before.last_index {
+        lines::owe_entries(case);
+    }
     if !step.still_leads() {
         case.owe(Debt::Reach(step.now.term));
     }

@@ -75,8 +75,23 @@ pub(super) struct Reign {
     pub(super) reached: Servers,
     /// For each server, what it was sent last.
     pub(super) sent: Vec<LastSent>,
+    /// For each server, whether there is anything to wait for.
+    pub(super) lines: Vec<Line>,
     /// For each server, when the leader last read an answer to a request of this reign.
     pub(super) answered: Vec<Option<Duration>>,
+}
+
+/// What is under way from a leader to a follower.
+#[derive(Clone, Default)]
+pub(super) struct Line {
+    /// The marks of the requests that are neither answered nor known to have failed.
+    pub(super) under_way: Vec<u64>,
+    /// Since when nothing is under way.
+    pub(super) idle_since: Option<Duration>,
+    /// When the leader wrote to others although this follower was due already.
+    pub(super) passed_over: Option<Duration>,
+    /// Whether the last request that came to an end was answered.
+    pub(super) is_answered: bool,
 }
 
 /// What a leader has sent to a follower.

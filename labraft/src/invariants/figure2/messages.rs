@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use labrpc::{Observer, Read, Sent};
+use labrpc::{Failed, Observer, Read, Sent};
 
 use crate::message::{Describe, RaftMessage};
 
@@ -26,6 +26,8 @@ pub(super) struct Messages {
 pub(super) struct StepMessages {
     pub(super) read: Vec<ReadMessage>,
     pub(super) sent: Vec<SentMessage>,
+    /// Its requests to which no reply will come, as it has learnt: to whom, and their marks.
+    pub(super) failed: Vec<(usize, u64)>,
 }
 
 /// A message that a server has read.
@@ -48,7 +50,7 @@ pub(super) struct SentMessage {
 
 impl StepMessages {
     fn is_empty(&self) -> bool {
-        self.read.is_empty() && self.sent.is_empty()
+        self.read.is_empty() && self.sent.is_empty() && self.failed.is_empty()
     }
 }
 
@@ -72,6 +74,7 @@ impl Messages {
     pub(super) fn swap_step(&mut self, server: usize, step: &mut StepMessages) {
         step.read.clear();
         step.sent.clear();
+        step.failed.clear();
         std::mem::swap(&mut self.steps[server], step);
     }
 
@@ -124,6 +127,11 @@ impl SharedMessages {
         self.0.borrow_mut().steps[from].sent.push(SentMessage { to, mark, answers });
     }
 
+    /// A server learns that no reply to a request of its own will come.
+    pub(crate) fn fail(&self, from: usize, to: usize, mark: u64) {
+        self.0.borrow_mut().steps[from].failed.push((to, mark));
+    }
+
     /// A server reads a message.
     pub(crate) fn deliver(&self, from: usize, to: usize, answers: Option<u64>, mark: u64) {
         self.0.borrow_mut().steps[to].read.push(ReadMessage { from, mark, answers });
@@ -137,5 +145,14 @@ impl Observer for SharedMessages {
 
     fn read(&self, message: Read) {
         self.0.borrow_mut().read(message);
+    }
+
+    fn failed(&self, request: Failed) {
+        let (Some(from), Some(to)) = (request.from.as_server(), request.to.as_server()) else {
+            return;
+        };
+        if request.mark != 0 {
+            self.0.borrow_mut().steps[from].failed.push((to, request.mark));
+        }
     }
 }

@@ -16,6 +16,7 @@
 //! | `elections` | terms, candidates, votes; the arguments and answers of RequestVote |
 //! | `following` | what a server does because a leader says so; the answers to AppendEntries |
 //! | `leading` | what leaders append, send and count; the arguments of AppendEntries and InstallSnapshot |
+//! | `lines` | how leaders keep in touch with their followers |
 //! | `timers` | who stands for election when |
 //! | `debts` | what has to happen soon |
 //! | `reading` | what a server learns from a message |
@@ -28,6 +29,7 @@ mod debts;
 mod elections;
 mod following;
 mod leading;
+mod lines;
 mod memory;
 mod messages;
 mod reading;
@@ -100,7 +102,13 @@ impl Figure2 {
         let messages = self.messages.0.borrow();
         let Judged { memory, debts } = &mut self.servers[step.server];
         let mut case = Case { step, memory, debts, messages: &messages, found: &mut found };
+        for &(to, mark) in &self.step.failed {
+            lines::came_to_an_end(&mut case, to, mark, false);
+        }
         for &read in &self.step.read {
+            if let Some(request) = read.answers {
+                lines::came_to_an_end(&mut case, read.from, request, true);
+            }
             reading::take_in(&mut case, read);
         }
         if step.before != step.now || step.is_first {
@@ -127,6 +135,7 @@ fn check_sent(case: &mut Case<'_>, sent: SentMessage, must_save: bool) {
     let Some(message) = messages.get(sent.mark) else { return };
     if sent.answers.is_none() {
         case.memory.waits_for.insert(sent.to);
+        lines::check_sent(case, sent);
     }
     let answers = sent.answers.filter(|_| !matches!(message, RaftMessage::Several(_)));
     for part in message.parts() {

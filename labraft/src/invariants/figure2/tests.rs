@@ -1,5 +1,6 @@
 //! Each rule, kept and broken.
 
+mod lines;
 mod staying;
 
 use std::time::Duration;

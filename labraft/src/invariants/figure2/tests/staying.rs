@@ -103,3 +103,15 @@ fn a_new_leader_does_not_wait_for_its_first_heartbeat() {
     stage.now += Duration::from_millis(1);
     stage.breaks(Property::Leaders1, "written to only 0 of the 2 other", 0, nothing);
 }
+
+/// It has read of a newer term, and shows it only when it has saved it.
+#[test]
+fn a_leader_may_stop_before_it_shows_the_newer_term() {
+    let mut stage = with_leader();
+    let request = stage.sends(0, 1, append(1, (1, 2), &[], 0));
+    stage.holds(0, nothing);
+    stage.reads_answer(0, 1, request, appended(1, true));
+    stage.reads(0, 2, request_vote(2, 2, (1, 2)));
+    stage.holds(0, |raft| raft.role = None);
+    stage.holds(0, |raft| raft.adopt_term(2));
+}
