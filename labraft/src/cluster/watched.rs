@@ -47,8 +47,11 @@ impl Cluster {
     /// the audit.
     pub(crate) fn note_accepted(&self, i: usize, command: &Bytes, term: u64) {
         let state = self.slots()[i].instance.as_ref().map(|instance| instance.raft.state());
-        let checked = self.0.invariants.borrow_mut().accepted(i, command, term, state);
-        self.report(i, checked);
+        if let Some(state) = state {
+            let checked = self.0.invariants.borrow_mut().started_in(i, term, state);
+            self.report(i, checked);
+        }
+        self.0.invariants.borrow_mut().accepted(i, command);
         self.0.lab.audited(|audit| audit.given(i, command, Some(term)));
     }
 

@@ -212,15 +212,13 @@ impl Invariants {
         self.waypoints.delivered(&self.history, message, at);
     }
 
-    /// A server's Raft has accepted a command in a term, and is now in this state.
-    pub(crate) fn accepted(
-        &mut self,
-        server: usize,
-        command: &Bytes,
-        term: u64,
-        state: Option<RaftState>,
-    ) -> Holds {
+    /// A server's Raft has accepted a command.
+    pub(crate) fn accepted(&mut self, server: usize, command: &Bytes) {
         self.waypoints.accepted(&self.history, server, command);
+    }
+
+    /// A server's Raft says that it has accepted a command in this term, and is now in this state.
+    pub(crate) fn started_in(&mut self, server: usize, term: u64, state: RaftState) -> Holds {
         self.judge.rule_on(started::check(server, term, state))
     }
 

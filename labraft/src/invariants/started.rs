@@ -5,8 +5,7 @@ use crate::property::{Holds, Property, violated};
 use crate::raft::RaftState;
 
 /// A server has accepted a command in this term, and is now in this state.
-pub(super) fn check(server: usize, term: u64, state: Option<RaftState>) -> Holds {
-    let Some(state) = state else { return Ok(()) };
+pub(super) fn check(server: usize, term: u64, state: RaftState) -> Holds {
     if state.term == term {
         return Ok(());
     }
@@ -27,7 +26,7 @@ mod tests {
 
     #[test]
     fn a_command_is_accepted_in_the_current_term() {
-        let state = Some(RaftState { term: 3, is_leader: true });
+        let state = RaftState { term: 3, is_leader: true };
         assert_eq!(check(0, 3, state), Ok(()));
         assert_broken(
             check(0, 2, state),
