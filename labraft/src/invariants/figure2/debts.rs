@@ -111,9 +111,13 @@ impl Debt {
                     let line = &reign.lines[follower];
                     !line.is_answered || !line.under_way.is_empty()
                 };
+                // Who needs a snapshot first gets it when the leader likes.
+                let has_no_use = |known: &FollowerProbe| {
+                    known.next_index > index || known.next_index <= now.first_index
+                };
                 !step.leads(term)
                     || memory.reign.as_ref().is_none_or(is_waiting)
-                    || now.followers.get(follower).is_none_or(|known| known.next_index > index)
+                    || now.followers.get(follower).is_none_or(has_no_use)
             }
             Debt::Commit { term, index } => !step.leads(term) || now.commit_index >= index,
             Debt::Follow { term, index } => now.term != term || now.commit_index >= index,

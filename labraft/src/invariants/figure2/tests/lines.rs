@@ -65,7 +65,11 @@ fn a_leader_that_was_paused_may_write_to_one_after_the_other() {
 #[test]
 fn a_leader_sends_new_entries() {
     let mut stage = with_idle_leader();
-    stage.holds(0, |raft| raft.write(1, (1, "a")));
+    stage.holds(0, |raft| {
+        raft.write(1, (1, "a"));
+        raft.write(2, (1, "b"));
+        raft.followers[1] = follower(2, 0);
+    });
     owes(&mut stage, 0, Property::Leaders3Sends, "not sent it to server 1");
 }
 
