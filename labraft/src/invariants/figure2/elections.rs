@@ -145,7 +145,7 @@ fn begin_reign(case: &mut Case<'_>) {
         acknowledged: vec![0; step.servers],
         reached: Servers::only(step.server),
         sent: vec![LastSent::default(); step.servers],
-        lines: vec![Line { idle_since: Some(step.at), ..Line::default() }; step.servers],
+        lines: vec![Line::default(); step.servers],
         answered: vec![None; step.servers],
     });
 }
@@ -217,16 +217,24 @@ pub(super) fn check_request(case: &mut Case<'_>, message: &RaftMessage, to: usiz
 pub(super) fn check_answer(
     case: &mut Case<'_>,
     message: &RaftMessage,
-    request: Option<&RaftMessage>,
+    request: Option<(u64, &RaftMessage)>,
     to: usize,
 ) {
     let step = case.step;
+    // When it read the request, its term was no higher.
+    let was_due = request.is_some_and(|(mark, _)| !case.memory.outdated.contains_key(&mark));
+    let request = request.map(|(_, request)| request);
     let &RaftMessage::RequestVoteReply { term, vote_granted } = message else { return };
     let asked_in = request.map_or(term, RaftMessage::term);
     let about = Some((message, to));
     if vote_granted {
         let vote = case.memory.votes.get(&asked_in);
         if vote == Some(&to) {
+            return;
+        }
+        if vote.is_none() && was_due && asked_in < step.now.term {
+            // It voted, and moved on to a newer term before it was looked at.
+            case.memory.votes.insert(asked_in, to);
             return;
         }
         let is_stale = asked_in < step.before.term;

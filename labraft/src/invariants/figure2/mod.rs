@@ -205,7 +205,7 @@ fn check_reply(case: &mut Case<'_>, message: &RaftMessage, mark: u64, to: usize)
         );
         case.note(step.breaks(Property::AllServers2, Some((message, to)), what));
     }
+    elections::check_answer(case, message, Some((mark, request)), to);
     check_answered_term(case, message, mark, to);
-    elections::check_answer(case, message, Some(request), to);
     following::check_answer(case, message, Some((mark, request)), to);
 }

@@ -115,3 +115,16 @@ fn a_leader_may_stop_before_it_shows_the_newer_term() {
     stage.holds(0, |raft| raft.role = None);
     stage.holds(0, |raft| raft.adopt_term(2));
 }
+
+/// It takes both requests in before it answers and shows itself.
+#[test]
+fn a_vote_may_be_told_of_in_a_newer_term() {
+    let mut stage = with_leader();
+    let request = stage.reads(1, 2, request_vote(2, 2, (1, 2)));
+    stage.reads(1, 0, append(3, (1, 2), &[], 0));
+    stage.answers(1, 2, request, vote(2, true));
+    stage.holds(1, |raft| raft.adopt_term(3));
+    let request = stage.reads(1, 0, request_vote(2, 0, (1, 2)));
+    stage.answers(1, 0, request, vote(3, true));
+    stage.breaks(Property::RequestVote1, "in which it voted for server 2", 1, nothing);
+}
