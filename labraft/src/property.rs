@@ -98,8 +98,6 @@ properties! {
     Candidates4: Slip, "candidates-4", "candidates 4: an election without a result is repeated", "paper, figure 2";
     /// A new leader writes to the other servers at once (leaders 1).
     Leaders1: Slip, "leaders-1", "leaders 1: a new leader writes to all servers", "paper, figure 2";
-    /// A leader writes to each follower often enough to prevent elections (leaders 1).
-    Leaders1Repeats: Slip, "leaders-1-repeats", "leaders 1: heartbeats go to all followers", "paper, figure 2";
     /// A leader leads until it hears of a newer term (section 5.1), or from too few servers.
     LeadersStay: Slip, "leaders-stay", "a leader leads until there is a newer term", "paper, section 5.1";
     /// A leader's new entries are of its own term (leaders 2).

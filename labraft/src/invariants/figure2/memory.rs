@@ -86,11 +86,6 @@ pub(super) struct Reign {
 pub(super) struct Line {
     /// The marks of the requests that are neither answered nor known to have failed.
     pub(super) under_way: Vec<u64>,
-    /// Since when nothing is under way; `None` while something is, and before the first request of the reign:
-    /// the leader may still wait for what it asked as a candidate.
-    pub(super) idle_since: Option<Duration>,
-    /// When the leader wrote to others although this follower was due already.
-    pub(super) passed_over: Option<Duration>,
     /// Whether the last request that came to an end was answered.
     pub(super) is_answered: bool,
 }

@@ -16,7 +16,7 @@
 //! | `elections` | terms, candidates, votes; the arguments and answers of RequestVote |
 //! | `following` | what a server does because a leader says so; the answers to AppendEntries |
 //! | `leading` | what leaders append, send and count; the arguments of AppendEntries and InstallSnapshot |
-//! | `lines` | how leaders keep in touch with their followers |
+//! | `lines` | what leaders have under way to their followers |
 //! | `timers` | who stands for election when |
 //! | `debts` | what has to happen soon |
 //! | `reading` | what a server learns from a message |
@@ -135,7 +135,7 @@ fn check_sent(case: &mut Case<'_>, sent: SentMessage, must_save: bool) {
     let Some(message) = messages.get(sent.mark) else { return };
     if sent.answers.is_none() {
         case.memory.waits_for.insert(sent.to);
-        lines::check_sent(case, sent);
+        lines::note_sent(case, sent);
     }
     let answers = sent.answers.filter(|_| !matches!(message, RaftMessage::Several(_)));
     for part in message.parts() {

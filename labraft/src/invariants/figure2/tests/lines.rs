@@ -1,7 +1,6 @@
-//! How leaders keep in touch with their followers.
+//! What leaders have under way to their followers.
 
 use super::*;
-use crate::property::Holds;
 
 fn heartbeat() -> RaftMessage {
     append(1, (0, 0), &[], 0)
@@ -18,48 +17,6 @@ fn with_idle_leader() -> Stage {
         stage.holds(0, nothing);
     }
     stage
-}
-
-/// The leader goes on with server 1 alone for two seconds, in which each heartbeat is answered.
-fn write_to_one(stage: &mut Stage) -> Holds {
-    for _ in 0..20 {
-        stage.now += Duration::from_millis(100);
-        let request = stage.sends(0, 1, heartbeat());
-        stage.change(0, nothing)?;
-        stage.reads_answer(0, 1, request, appended(1, true));
-        stage.change(0, nothing)?;
-    }
-    Ok(())
-}
-
-#[test]
-fn a_leader_writes_to_all_followers_again_and_again() {
-    let mut stage = with_idle_leader();
-    let words = "has not written to server 2 for 700 ms";
-    assert_broken(write_to_one(&mut stage), Property::Leaders1Repeats, words);
-}
-
-#[test]
-fn a_leader_may_wait_for_an_answer_until_it_knows_that_none_will_come() {
-    let mut stage = with_idle_leader();
-    let request = stage.sends(0, 2, heartbeat());
-    stage.holds(0, nothing);
-    assert_eq!(write_to_one(&mut stage), Ok(()));
-    stage.fails(0, 2, request);
-    stage.holds(0, nothing);
-    let words = "has not written to server 2 for";
-    assert_broken(write_to_one(&mut stage), Property::Leaders1Repeats, words);
-}
-
-#[test]
-fn a_leader_that_was_paused_may_write_to_one_after_the_other() {
-    let mut stage = with_idle_leader();
-    stage.now += Duration::from_secs(2);
-    for server in [1, 2] {
-        stage.sends(0, server, heartbeat());
-        stage.holds(0, nothing);
-        stage.now += Duration::from_millis(1);
-    }
 }
 
 #[test]
@@ -80,6 +37,26 @@ fn new_entries_may_wait_for_an_answer() {
     stage.sends(0, 2, heartbeat());
     stage.holds(0, nothing);
     stage.holds(0, |raft| raft.write(1, (1, "a")));
+    stage.now += Duration::from_secs(1);
+    stage.holds(0, nothing);
+    stage.now += Duration::from_millis(1);
+    stage.holds(0, nothing);
+}
+
+#[test]
+fn word_that_no_answer_will_come_ends_the_wait_but_is_no_answer() {
+    let mut stage = with_idle_leader();
+    for server in [1, 2] {
+        let request = stage.sends(0, server, heartbeat());
+        stage.holds(0, nothing);
+        stage.fails(0, server, request);
+        stage.holds(0, nothing);
+    }
+    stage.holds(0, |raft| {
+        raft.write(1, (1, "a"));
+        raft.write(2, (1, "b"));
+        raft.followers[1] = follower(2, 0);
+    });
     stage.now += Duration::from_secs(1);
     stage.holds(0, nothing);
     stage.now += Duration::from_millis(1);
