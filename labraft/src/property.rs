@@ -275,6 +275,7 @@ mod tests {
     fn the_rules_come_last_and_are_named_after_a_part_of_the_figure() {
         let parts = [
             "all-servers-",
+            "answers-",
             "followers-",
             "candidates-",
             "leaders-",
