@@ -175,7 +175,13 @@ fn check_commit_index(case: &mut Case<'_>) {
         append.leader_commit.min(last_index) >= index
             && step.has(last_index, last_term) != Some(false)
     };
-    let is_allowed = case.memory.may_commit >= index || by_snapshot || appends(case).any(by_append);
+    let by_word = |&(committed, term): &(u64, u64)| {
+        committed >= index && step.has(committed, term) == Some(true)
+    };
+    let is_allowed = case.memory.may_commit >= index
+        || by_snapshot
+        || case.memory.committed.iter().any(by_word)
+        || appends(case).any(by_append);
     if !is_allowed && !case.memory.has_forgotten_appends(step.at) {
         let what = format!(
             "committed up to {index}; what its leaders have sent and committed, and its log has, ends at {}",

@@ -7,13 +7,21 @@ use super::case::Case;
 use super::debts::Debt;
 use super::messages::SentMessage;
 
+/// The most requests to one follower that are remembered. With so many under way, a leader is free to wait.
+const MANY_REQUESTS: usize = 256;
+
 /// A request to this server, with this mark, was answered or has failed.
 pub(super) fn came_to_an_end(case: &mut Case<'_>, server: usize, mark: u64, is_answered: bool) {
     let Some(reign) = &mut case.memory.reign else { return };
     let line = &mut reign.lines[server];
     let Some(place) = line.under_way.iter().position(|&known| known == mark) else { return };
     line.under_way.swap_remove(place);
-    line.is_answered = is_answered;
+    if !is_answered {
+        line.doubted = line.last_sent;
+        line.is_answered = false;
+    } else if mark > line.doubted {
+        line.is_answered = true;
+    }
 }
 
 /// Notes that a leader sends a request.
@@ -24,7 +32,12 @@ pub(super) fn note_sent(case: &mut Case<'_>, sent: SentMessage) {
     if !step.leads(term) {
         return;
     }
-    reign.lines[sent.to].under_way.push(sent.mark);
+    let line = &mut reign.lines[sent.to];
+    line.last_sent = sent.mark;
+    // Of a Raft that drops its calls, it is never known that they came to an end.
+    if line.under_way.len() < MANY_REQUESTS {
+        line.under_way.push(sent.mark);
+    }
 }
 
 /// A leader's log has grown: it sends the new entries to the followers from which it waits for nothing.

@@ -10,6 +10,8 @@ use super::step::Step;
 const REASON_FOR: Duration = Duration::from_secs(3);
 /// The number of requests from which on old ones are dropped.
 const MANY_APPENDS: usize = 256;
+/// How many entries are remembered of which it was read that they are committed.
+const MANY_COMMITTED: usize = 64;
 
 /// What one server has learnt and done.
 #[derive(Default)]
@@ -33,6 +35,9 @@ pub(super) struct Memory {
     forgotten_until: Duration,
     /// How far the leaders that it has heard have allowed it to commit.
     pub(super) may_commit: u64,
+    /// The last entries of which it has read that they are committed: their indexes and terms. It may get
+    /// them later.
+    pub(super) committed: VecDeque<(u64, u64)>,
     /// The furthest snapshot that a leader has sent it.
     pub(super) snapshot_read: Option<(u64, u64)>,
     /// When its election timer restarted last, in a generous reading: whatever any Raft restarts it for.
@@ -86,7 +91,12 @@ pub(super) struct Reign {
 pub(super) struct Line {
     /// The marks of the requests that are neither answered nor known to have failed.
     pub(super) under_way: Vec<u64>,
-    /// Whether the last request that came to an end was answered.
+    /// The mark of the last request.
+    pub(super) last_sent: u64,
+    /// The last request that was sent before another one failed. A leader may take it that nothing gets
+    /// through until a later request is answered.
+    pub(super) doubted: u64,
+    /// Whether a request was answered that is not in doubt.
     pub(super) is_answered: bool,
 }
 
@@ -169,6 +179,17 @@ impl Memory {
     pub(super) fn note_asked(&mut self, asked: Asked, own_term: u64) {
         self.asked.retain(|earlier| earlier.term >= own_term && *earlier != asked);
         self.asked.push(asked);
+    }
+
+    /// Word came that an entry is committed.
+    pub(super) fn push_committed(&mut self, index: u64, term: u64) {
+        if self.committed.contains(&(index, term)) {
+            return;
+        }
+        if self.committed.len() >= MANY_COMMITTED {
+            self.committed.pop_front();
+        }
+        self.committed.push_back((index, term));
     }
 
     pub(super) fn push_append(&mut self, append: AppendRead) {

@@ -74,9 +74,7 @@ fn take_in_part(
             hear_follower(case, read, message, request);
         }
         RaftMessage::Committed { index, entry_term } => {
-            if step.has(index, entry_term) == Some(true) {
-                case.memory.may_commit = index.max(case.memory.may_commit);
-            }
+            case.memory.push_committed(index, entry_term);
         }
         RaftMessage::Other { .. } | RaftMessage::Several(_) => {}
     }

@@ -321,6 +321,20 @@ fn a_follower_commits_no_more_than_it_was_sent() {
     stage.breaks(Property::AppendEntries5, words, 1, |raft| raft.commit_index = 2);
 }
 
+/// A Raft may say so in other messages, and they may come before the entry.
+#[test]
+fn a_follower_commits_what_it_has_heard_to_be_committed() {
+    let committed = |entry_term| RaftMessage::Committed { index: 3, entry_term };
+    for (entry_term, is_right) in [(1, true), (2, false)] {
+        let mut stage = with_leader();
+        stage.reads(1, 2, committed(entry_term));
+        stage.reads(1, 0, append(1, (1, 2), &[1], 0));
+        stage.holds(1, |raft| raft.write(3, (1, "c")));
+        let checked = stage.change(1, |raft| raft.commit_index = 3);
+        assert_eq!(checked.is_ok(), is_right, "{checked:?}");
+    }
+}
+
 #[test]
 fn a_follower_commits_what_its_leader_has() {
     let mut stage = with_leader();

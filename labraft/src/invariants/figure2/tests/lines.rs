@@ -62,3 +62,25 @@ fn word_that_no_answer_will_come_ends_the_wait_but_is_no_answer() {
     stage.now += Duration::from_millis(1);
     stage.holds(0, nothing);
 }
+
+/// An answer to what was sent before the failure says nothing about what gets through now.
+#[test]
+fn a_late_answer_does_not_end_the_doubt_after_a_failure() {
+    let mut stage = with_idle_leader();
+    let [late, lost] = [(); 2].map(|()| stage.sends(0, 1, heartbeat()));
+    stage.holds(0, nothing);
+    stage.fails(0, 1, lost);
+    stage.holds(0, nothing);
+    stage.reads_answer(0, 1, late, appended(1, true));
+    stage.holds(0, nothing);
+    stage.holds(0, |raft| {
+        raft.write(1, (1, "a"));
+        raft.write(2, (1, "b"));
+        raft.followers[1] = follower(2, 0);
+        raft.followers[2] = follower(3, 0);
+    });
+    stage.now += Duration::from_secs(1);
+    stage.holds(0, nothing);
+    stage.now += Duration::from_millis(1);
+    stage.holds(0, nothing);
+}
