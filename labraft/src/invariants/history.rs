@@ -39,6 +39,8 @@ pub(super) struct ServerHistory {
     pub(super) log: LogCopy,
     /// The counts of its saves and answers at the last check.
     pub(super) traffic: Traffic,
+    /// The time at which it last did anything, and the last one before that.
+    pub(super) awake: (Duration, Duration),
     /// When its election timer should have restarted last, and why. Forgotten at a start.
     pub(super) timer_restart: Option<(Duration, TimerRestart)>,
     /// The last index that its service has applied; `None` if that is not known, because the service started

@@ -180,6 +180,7 @@ fn check_commit_index(case: &mut Case<'_>) {
     };
     let is_allowed = case.memory.may_commit >= index
         || by_snapshot
+        || has_majority(case, index)
         || case.memory.committed.iter().any(by_word)
         || appends(case).any(by_append);
     if !is_allowed && !case.memory.has_forgotten_appends(step.at) {
@@ -189,6 +190,20 @@ fn check_commit_index(case: &mut Case<'_>) {
         );
         case.note(step.breaks(Property::AppendEntries5, None, what));
     }
+}
+
+/// Whether a majority had the entry at an index, or a later one of the same term, when the server last led: what it
+/// committed then may show only now.
+fn has_majority(case: &Case<'_>, index: u64) -> bool {
+    let step = case.step;
+    let Some(reign) = &case.memory.reign else { return false };
+    let is_counted = |at: u64| at >= index && step.log.term_at(at) == Some(reign.term);
+    let others = reign
+        .acknowledged
+        .iter()
+        .enumerate()
+        .filter(|&(other, &at)| other != step.server && is_counted(at));
+    is_counted(step.now.last_index) && step.is_majority(others.count() + 1)
 }
 
 /// A server answers a leader. In a call, `request` is what it answers.

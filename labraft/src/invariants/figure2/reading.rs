@@ -84,7 +84,8 @@ fn take_in_part(
 /// RequestVote RPCs when they believe a current leader exists" (section 6).
 fn may_disregard(case: &Case<'_>) -> bool {
     let step = case.step;
-    let heard = case.memory.leader_heard.is_some_and(|heard| step.at < heard + BELIEF);
+    // A server that was paused goes by the time before that.
+    let heard = case.memory.leader_heard.is_some_and(|heard| step.awake_before < heard + BELIEF);
     heard || step.before.role == Role::Leader
 }
 

@@ -21,6 +21,8 @@ pub(crate) struct Step<'a> {
     pub(crate) is_first: bool,
     /// Virtual time.
     pub(crate) at: Duration,
+    /// The last earlier time at which the server did anything.
+    pub(crate) awake_before: Duration,
     /// Its log now.
     pub(crate) log: &'a LogCopy,
     /// What has changed in its log; `None` if nothing has.

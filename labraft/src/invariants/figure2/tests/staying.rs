@@ -128,3 +128,27 @@ fn a_vote_may_be_told_of_in_a_newer_term() {
     stage.answers(1, 0, request, vote(3, true));
     stage.breaks(Property::RequestVote1, "in which it voted for server 2", 1, nothing);
 }
+
+/// A server that believes that there is a leader may leave candidates alone. While it is paused, it does not
+/// notice that time passes.
+#[test]
+fn a_server_that_was_paused_may_still_believe_in_its_leader() {
+    for (pause, is_right) in [(Duration::from_secs(3), true), (Duration::from_millis(100), false)] {
+        let mut stage = with_leader();
+        stage.reads(1, 0, append(1, (1, 2), &[], 0));
+        stage.holds(1, nothing);
+        let end = stage.now + Duration::from_secs(3);
+        while stage.now + pause < end {
+            stage.now += Duration::from_millis(100);
+            stage.holds(1, nothing);
+        }
+        stage.now = end;
+        stage.reads(1, 2, request_vote(2, 2, (1, 2)));
+        stage.holds(1, nothing);
+        stage.now += Duration::from_millis(100);
+        stage.holds(1, nothing);
+        stage.now += Duration::from_millis(1);
+        let checked = stage.change(1, nothing);
+        assert_eq!(checked.is_ok(), is_right, "{checked:?}");
+    }
+}
