@@ -39,8 +39,8 @@ pub(super) struct ServerHistory {
     pub(super) log: LogCopy,
     /// The counts of its saves and answers at the last check.
     pub(super) traffic: Traffic,
-    /// The time at which it last did anything, and the last one before that.
-    pub(super) awake: (Duration, Duration),
+    /// How long it has been awake.
+    pub(super) awake: Awake,
     /// When its election timer should have restarted last, and why. Forgotten at a start.
     pub(super) timer_restart: Option<(Duration, TimerRestart)>,
     /// The last index that its service has applied; `None` if that is not known, because the service started
@@ -58,6 +58,28 @@ pub(crate) struct Traffic {
     pub(crate) answers: u64,
     /// Whether its service waits for the next message. It is no count, and is here for the rules of steps.
     pub(crate) service_waits: bool,
+}
+
+/// How long a server has been awake, as far as that can be seen from when it does something.
+#[derive(Copy, Clone, Default)]
+pub(super) struct Awake {
+    /// When it last did something.
+    last: Duration,
+    /// The time without what may have been pauses.
+    pub(super) total: Duration,
+}
+
+impl Awake {
+    /// A server that has heard from its leader does something more often than this. A longer time counts as
+    /// this much, because it may be a pause.
+    const LONGEST_REST: Duration = Duration::from_millis(150);
+
+    /// The server does something.
+    #[inline]
+    pub(super) fn note(&mut self, at: Duration) {
+        self.total += (at - self.last).min(Awake::LONGEST_REST);
+        self.last = at;
+    }
 }
 
 /// An event that should restart a server's election timer.

@@ -265,9 +265,7 @@ impl Invariants {
     ) -> Holds {
         let history = &mut self.history.servers[server];
         let earlier = std::mem::replace(&mut history.traffic, traffic);
-        if history.awake.0 != at {
-            history.awake = (at, history.awake.0);
-        }
+        history.awake.note(at);
         // Probes are asked for even if runs are judged without, to know whether there are any.
         let probe = raft.probe();
         if probe.is_none() && !std::mem::replace(&mut self.is_probe_missing, true) {
@@ -349,7 +347,7 @@ impl Invariants {
             log_change: Some(change.log),
             has_saved: change.saved,
             service_waits: known.traffic.service_waits,
-            awake_before: known.awake.1,
+            awake: known.awake.total,
         };
         judge.rule_on_all(figure2.check(&step))
     }
@@ -380,7 +378,7 @@ impl Invariants {
             log_change: None,
             has_saved: known.traffic.saves != earlier.saves,
             service_waits: known.traffic.service_waits,
-            awake_before: known.awake.1,
+            awake: known.awake.total,
         };
         judge.rule_on_all(figure2.check(&step))
     }

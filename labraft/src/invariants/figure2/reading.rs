@@ -84,8 +84,7 @@ fn take_in_part(
 /// RequestVote RPCs when they believe a current leader exists" (section 6).
 fn may_disregard(case: &Case<'_>) -> bool {
     let step = case.step;
-    // A server that was paused goes by the time before that.
-    let heard = case.memory.leader_heard.is_some_and(|heard| step.awake_before < heard + BELIEF);
+    let heard = case.memory.leader_heard_awake.is_some_and(|heard| step.awake < heard + BELIEF);
     heard || step.before.role == Role::Leader
 }
 
@@ -118,6 +117,7 @@ fn hear_leader(case: &mut Case<'_>, read: ReadMessage, message: &RaftMessage) {
     let step = case.step;
     case.memory.timer_restarted = step.at;
     case.memory.leader_heard = Some(step.at);
+    case.memory.leader_heard_awake = Some(step.awake);
     if step.before.role == Role::Candidate {
         case.owe(Debt::StepDown(message.term()));
     }

@@ -21,8 +21,9 @@ pub(crate) struct Step<'a> {
     pub(crate) is_first: bool,
     /// Virtual time.
     pub(crate) at: Duration,
-    /// The last earlier time at which the server did anything.
-    pub(crate) awake_before: Duration,
+    /// How long the server has been awake, as far as can be seen: a server that does nothing for long may be
+    /// paused, and does not notice that time passes.
+    pub(crate) awake: Duration,
     /// Its log now.
     pub(crate) log: &'a LogCopy,
     /// What has changed in its log; `None` if nothing has.

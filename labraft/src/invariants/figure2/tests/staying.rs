@@ -133,22 +133,23 @@ fn a_vote_may_be_told_of_in_a_newer_term() {
 /// notice that time passes.
 #[test]
 fn a_server_that_was_paused_may_still_believe_in_its_leader() {
-    for (pause, is_right) in [(Duration::from_secs(3), true), (Duration::from_millis(100), false)] {
+    for is_paused in [true, false] {
         let mut stage = with_leader();
         stage.reads(1, 0, append(1, (1, 2), &[], 0));
         stage.holds(1, nothing);
-        let end = stage.now + Duration::from_secs(3);
-        while stage.now + pause < end {
+        if is_paused {
+            stage.now += Duration::from_secs(2);
+        }
+        for _ in 0..if is_paused { 5 } else { 25 } {
             stage.now += Duration::from_millis(100);
             stage.holds(1, nothing);
         }
-        stage.now = end;
         stage.reads(1, 2, request_vote(2, 2, (1, 2)));
         stage.holds(1, nothing);
         stage.now += Duration::from_millis(100);
         stage.holds(1, nothing);
         stage.now += Duration::from_millis(1);
         let checked = stage.change(1, nothing);
-        assert_eq!(checked.is_ok(), is_right, "{checked:?}");
+        assert_eq!(checked.is_ok(), is_paused, "{checked:?}");
     }
 }
