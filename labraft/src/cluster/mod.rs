@@ -92,6 +92,8 @@ impl Cluster {
         let weak = cluster.downgrade();
         cluster.lab().world().after_each_poll(move |node| {
             if let (Some(i), Some(cluster)) = (node.as_server(), weak.upgrade()) {
+                let now = cluster.tester().now();
+                cluster.0.invariants.borrow_mut().polled(i, now);
                 cluster.check_server(i);
                 cluster.0.polled.notify();
             }

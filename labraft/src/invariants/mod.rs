@@ -196,6 +196,12 @@ impl Invariants {
         }
     }
 
+    /// A task of a server was polled. Before its check, which also follows a question of the tester's.
+    #[inline]
+    pub(crate) fn polled(&mut self, server: usize, at: Duration) {
+        self.history.servers[server].awake.note(at);
+    }
+
     /// A server was stopped.
     pub(crate) fn stopped(&mut self, server: usize) {
         self.waypoints.stopped(&self.history, server);
@@ -265,7 +271,6 @@ impl Invariants {
     ) -> Holds {
         let history = &mut self.history.servers[server];
         let earlier = std::mem::replace(&mut history.traffic, traffic);
-        history.awake.note(at);
         // Probes are asked for even if runs are judged without, to know whether there are any.
         let probe = raft.probe();
         if probe.is_none() && !std::mem::replace(&mut self.is_probe_missing, true) {

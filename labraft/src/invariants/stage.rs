@@ -227,6 +227,7 @@ impl Stage {
     pub(super) fn change(&mut self, server: usize, change: impl FnOnce(&mut RaftFields)) -> Holds {
         let raft = &self.rafts[server];
         change(&mut raft.0.borrow_mut());
+        self.invariants.polled(server, self.now);
         self.invariants.check(server, &**raft, self.traffic, self.now)?;
         match self.invariants.take_news().into_iter().next() {
             Some(News::Slip(slip)) => Err(slip),

@@ -14,6 +14,9 @@ pub(super) fn check(case: &mut Case<'_>) {
     let step = case.step;
     let (before, now) = (step.before, step.now);
     if now.term > before.term {
+        if now.term > before.term + 1 {
+            case.memory.passed.push((before.term + 1, now.term - 1));
+        }
         check_term(case);
     }
     if (before.role, before.term) != (now.role, now.term) || step.is_first {
@@ -232,7 +235,8 @@ pub(super) fn check_answer(
         if vote == Some(&to) {
             return;
         }
-        if vote.is_none() && was_due && asked_in < step.now.term {
+        let may_have_voted = was_due || case.memory.has_passed(asked_in);
+        if vote.is_none() && may_have_voted && asked_in < step.now.term {
             // It voted, and moved on to a newer term before it was looked at.
             case.memory.votes.insert(asked_in, to);
             return;

@@ -16,8 +16,11 @@ const MANY_COMMITTED: usize = 64;
 /// What one server has learnt and done.
 #[derive(Default)]
 pub(super) struct Memory {
-    /// By term: whom it voted for. It survives a restart; all else is forgotten then.
+    /// By term: whom it voted for. This and `passed` survive a restart; all else is forgotten then.
     pub(super) votes: BTreeMap<u64, usize>,
+    /// The terms that it has passed through without showing them, as the first and the last of each stretch. It may
+    /// have voted in them.
+    pub(super) passed: Vec<(u64, u64)>,
     /// The highest term that it has read in any message.
     pub(super) highest_read: u64,
     /// Its last candidacy.
@@ -168,7 +171,13 @@ impl Memory {
     /// Forgets what a restart forgets.
     pub(super) fn restart(&mut self, at: Duration) {
         let votes = std::mem::take(&mut self.votes);
-        *self = Memory { votes, timer_restarted: at, started: at, ..Memory::default() };
+        let passed = std::mem::take(&mut self.passed);
+        *self = Memory { votes, passed, timer_restarted: at, started: at, ..Memory::default() };
+    }
+
+    /// Whether it has passed through a term without showing it.
+    pub(super) fn has_passed(&self, term: u64) -> bool {
+        self.passed.iter().any(|&(first, last)| (first..=last).contains(&term))
     }
 
     /// Whether it has written to all servers but those that still have to answer something else. `written`

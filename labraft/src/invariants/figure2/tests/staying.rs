@@ -153,3 +153,16 @@ fn a_server_that_was_paused_may_still_believe_in_its_leader() {
         assert_eq!(checked.is_ok(), is_paused, "{checked:?}");
     }
 }
+
+/// A Raft with one-way messages that reads several at once saves once, in the last term.
+#[test]
+fn a_vote_may_be_given_in_a_term_that_is_over_by_the_end_of_the_step() {
+    let mut stage = with_leader();
+    stage.reads(1, 2, request_vote(2, 2, (1, 2)));
+    stage.reads(1, 0, request_vote(3, 0, (1, 2)));
+    stage.holds(1, |raft| raft.adopt_term(3));
+    stage.sends(1, 2, vote(2, true));
+    stage.holds(1, nothing);
+    stage.sends(1, 0, vote(2, true));
+    stage.breaks(Property::RequestVote1, "in which it voted for server 2", 1, nothing);
+}
