@@ -31,6 +31,7 @@
 //! | [`explain`] | when a failure became inevitable |
 //! | [`view`] | a recorded run as a log, as a page, or for other viewers |
 //! | `show`, `views` | the options that select a view |
+//! | `open` | `lab open`: a run in the browser that can be touched |
 //! | [`submit`] | `lab submit`, and the rules by which the grader reads a submission |
 
 mod cli;
@@ -43,6 +44,7 @@ pub mod failure_record;
 mod failures;
 mod format;
 pub mod outcome;
+mod open;
 mod outputs;
 pub mod plain;
 pub mod recording;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::acts::Act;
 use crate::node::Node;
 
 /// Declares the enum together with the list of its variants, so that neither lacks what the other has.
@@ -232,6 +233,10 @@ pub struct RunSpec {
     /// A fault that only a search asks for does not happen unless it is overridden.
     #[serde(default, skip_serializing_if = "is_false")]
     pub asks_all: bool,
+    /// What is done to the world from outside, at which times. Their order counts only among those of one
+    /// time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub acts: Vec<Act>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
@@ -307,6 +312,7 @@ mod tests {
             neutral: BTreeMap::from([(Kind::ReplyHold, BTreeSet::from([kept]))]),
             redraw: Some((Duration::new(3, 7), 9)),
             asks_all: true,
+            acts: vec!["1.5s crash 1".parse().unwrap()],
         };
         let bytes = crate::codec::encode(&spec).unwrap();
         assert_eq!(crate::codec::decode::<RunSpec>(&bytes).unwrap(), spec);

@@ -32,6 +32,17 @@ const SCRIPTS: [&str; 9] = [
     include_str!("page/page.js"),
 ];
 
+/// The parts that make a page of `lab open`, where a run can be touched.
+const LIVE_STYLE: &str = include_str!("page/live.css");
+const LIVE_SCRIPTS: [&str; 6] = [
+    include_str!("page/live/talk.js"),
+    include_str!("page/live/compare.js"),
+    include_str!("page/live/touches.js"),
+    include_str!("page/live/tree.js"),
+    include_str!("page/live/story.js"),
+    include_str!("page/live/live.js"),
+];
+
 /// The version of the data format, which the page's scripts check.
 const VERSION: u32 = 2;
 
@@ -42,15 +53,33 @@ const VERSION: u32 = 2;
 pub fn page(answer: &Answer, replay: &str, story: &[String]) -> String {
     let data = Data::new(answer, replay, story);
     let title = format!("{}, seed {}", answer.record.test, answer.record.seed);
-    let data = BASE64.encode(deflated(&data));
+    framed(&title, STYLE, &BASE64.encode(deflated(&data)), &SCRIPTS.concat())
+}
+
+/// Builds the page of `lab open`, which asks the server that it comes from for its runs.
+pub fn live_page(title: &str) -> String {
+    let (main, parts) = SCRIPTS.split_last().expect("there are scripts");
+    let scripts = [&parts.concat(), &LIVE_SCRIPTS.concat(), *main].concat();
+    framed(title, &[STYLE, LIVE_STYLE].concat(), "", &scripts)
+}
+
+/// The data of a run for such a page, as JSON.
+pub fn page_data(answer: &Answer, replay: &str, story: &[String]) -> Vec<u8> {
+    serde_json::to_vec(&Data::new(answer, replay, story)).expect("plain data can be written to memory")
+}
+
+/// Puts the parts of a page into its frame.
+fn framed(title: &str, style: &str, data: &str, scripts: &str) -> String {
     let mut page = String::with_capacity(data.len() + (1 << 18));
     let mut rest = FRAME;
-    let parts = [("{{title}}", escaped(&title)), ("{{style}}", STYLE.into()), ("{{data}}", data)];
-    for (mark, text) in parts.into_iter().chain([("{{scripts}}", SCRIPTS.concat())]) {
+    let title = escaped(title);
+    let parts =
+        [("{{title}}", &*title), ("{{style}}", style), ("{{data}}", data), ("{{scripts}}", scripts)];
+    for (mark, text) in parts {
         let (before, after) =
             rest.split_once(mark).expect("the frame has all marks, in this order");
         page += before;
-        page += &text;
+        page += text;
         rest = after;
     }
     page + rest
