@@ -85,7 +85,8 @@ impl Open {
             replay,
             story: None,
             kept: self.common.out.join("kept"),
-            replay_file: session.with_file("replay", Path::new("")).trim_end().to_string(),
+            replay_file: session.with_file("replay", Path::new("")).trim_end().replace("  ", " "),
+            open_file: session.with_file("open", Path::new("")).trim_end().replace("  ", " "),
         };
         if let Some(servers) = self.servers {
             let world = world_of(usize::from(servers)).ok_or_else(|| {

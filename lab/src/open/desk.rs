@@ -40,8 +40,9 @@ pub(crate) struct Opened {
     pub(crate) story: Option<Story>,
     /// The directory for what is kept.
     pub(crate) kept: PathBuf,
-    /// The beginning of a command that replays a file.
+    /// The beginnings of the commands that replay a file, and that open one.
     pub(crate) replay_file: String,
+    pub(crate) open_file: String,
 }
 
 /// A run that was made.
@@ -275,7 +276,7 @@ impl Desk {
             ..Story::new(title, opened.test.name, opened.implementation, made)
         };
         let path = kept::story(&story, &opened.kept)?;
-        Ok(serde_json::json!({ "path": path, "open": format!("lab open {path}") }))
+        Ok(serde_json::json!({ "path": path, "open": format!("{} {path}", opened.open_file) }))
     }
 
     /// Makes the run that the page shows again, with the program as it is now.

@@ -179,7 +179,13 @@ function listenToMouse(app) {
     if (event.offsetX < GUTTER) { drawing.scroll += event.deltaY; return app.redraw(); }
     app.zoom(Math.exp(Math.max(-60, Math.min(60, event.deltaY)) / 180), app.scale.place(drawing.timeAt(event.offsetX)));
   }, { passive: false });
+  canvas.addEventListener("contextmenu", (event) => {
+    if (!app.live) return;
+    event.preventDefault();
+    app.live.touches.atClick(event.offsetX, event.offsetY, true);
+  });
   canvas.addEventListener("pointerdown", (event) => {
+    if (event.button !== 0) return;
     canvas.setPointerCapture(event.pointerId);
     const { scale } = app;
     drag = { x: event.offsetX, y: event.offsetY, from: scale.from, to: scale.to, scroll: drawing.scroll, moved: false,

@@ -36,14 +36,17 @@ class App {
     this.operations = new Operations(this);
   }
 
-  // Shows another run in place of this one, with the same time in view and the same moment.
+  // Shows another run in place of this one, with the same time in view and the same moment; all of it, if all
+  // of the other was in view.
   show(run) {
     const { scale } = this;
     const [from, to, folded] = [scale.time(scale.from), scale.time(scale.to), scale.folded];
-    const at = this.run.at[Math.max(0, this.moment)] ?? 0;
+    const isAll = from <= 0 && to >= this.run.end;
+    // The end of the one run corresponds to the end of the other.
+    const at = this.moment >= this.run.n - 1 ? Infinity : this.run.at[Math.max(0, this.moment)] ?? 0;
     this.take(run);
     this.scale.folded = folded;
-    this.scale.show(this.scale.place(from), this.scale.place(to));
+    if (isAll) this.scale.showAll(); else this.scale.show(this.scale.place(from), this.scale.place(to));
     this.moment = Math.max(0, Math.min(run.eventUpTo(at), run.n - 1));
     this.describe();
     this.logs.show(this.moment);
@@ -372,12 +375,16 @@ function watched(app, firstDraw) {
     get lanes() { return app.operations.lanes().length; },
     get bad() { return app.run.operations.filter((o) => o.bad).length; },
     // The places on the canvas that can be clicked.
-    get targets() { return drawing.hits.map((h) => ({ e: h.e, at: h.point ?? (h.line ? [(h.line[0] + h.line[2]) / 2, (h.line[1] + h.line[3]) / 2] : [h.box[0], h.box[1]]), isArrow: !!h.line,
+    get targets() { return drawing.hits.map((h) => ({ e: h.e, at: h.point ?? (h.line ? [(h.line[0] + h.line[2]) / 2, (h.line[1] + h.line[3]) / 2] : [h.box[0], h.box[1]]), isArrow: !!h.line, first: h.message?.first ?? -1,
       what: WHAT[app.run.what[h.e]], isReply: !!h.message?.isReply, from: h.message ? app.run.data.nodes[h.message.from] : null, to: h.message ? app.run.data.nodes[h.message.to] : null, line: h.line, arrives: (h.message?.last ?? -1) >= 0 && !h.message.lost, name: app.run.name[h.e] < 0 ? "" : app.run.texts[app.run.name[h.e]] })); },
     // The middle of each server's row.
     get rows() { return drawing.serverRows.map((row) => ({ server: row.server, y: drawing.middle(row) + 30, height: row.h })); },
-    // The place of a time, in nanoseconds.
+    // The place of a time, in nanoseconds; the message at a place; the server that leads at a time, or -1.
     xOf(at) { return drawing.x(at); },
+    messageAt(x, y) { const row = drawing.serverRows.find((r) => Math.abs(y - drawing.middle(r)) < 9); return row ? -1 : drawing.find(x, y)?.message?.first ?? -1; },
+    leaderAt(at) { return Array.from({ length: app.run.servers }, (_, i) => i).find((i) => { const { state, runs } = app.run.stateAt(i, app.run.eventUpTo(at)); return runs && state?.role === "leader"; }) ?? -1; },
+    // Shows the period between two times.
+    show(from, to) { app.scale.show(app.scale.place(from), app.scale.place(to)); app.redraw(); },
   };
   return Object.freeze(state);
 }

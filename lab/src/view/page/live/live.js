@@ -14,7 +14,6 @@ class Live {
     this.comparison = null;
     this.asked = 0;
     this.lucks = 0;
-    this.commands = 0;
   }
 
   // The data of the first run.
@@ -53,7 +52,7 @@ class Live {
 
   nextLuck() { return ++this.lucks; }
 
-  nextCommand() { return `x${++this.commands}`; }
+  nextCommand() { return `x${1 + this.state.tries[this.shown].acts.filter((act) => act.startsWith("command")).length}`; }
 
   // Has something done to the run that is shown, and shows the run that this makes.
   async touch(touch) {

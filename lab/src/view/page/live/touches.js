@@ -45,6 +45,9 @@ class Touches {
       }
     }
     items.push(["As the seed decides", () => send(message.first, "usual")], ...this.luck(at + 1));
+    const ends = [[message.from, at], [message.to, message.last >= 0 ? run.at[message.last] : at]];
+    const servers = ends.map(([node, when]) => [run.serverOf[node], when + 1]).filter(([server]) => server >= 0);
+    items.push(this.chips("Something else, with", servers.map(([server, when]) => [`S${server} right after it`, () => this.ofServer(server, when, x, y)])));
     this.open(title, `sent at ${seconds(at)} s`, items, x, y);
   }
 
@@ -155,14 +158,16 @@ class Touches {
   }
 
   // Opens the menu for a click: on a message, on an event of a server, or on a moment of a server's row.
-  atClick(x, y) {
+  atClick(x, y, isRight = false) {
     const { drawing, run } = this.app;
     if (x < GUTTER || !run.n) return;
     const box = byId("time").getBoundingClientRect();
     const hit = drawing.find(x, y);
-    const message = hit?.message ?? (hit ? run.messageOf.get(hit.e) : null);
-    if (message && message.first >= 0) return this.ofMessage(message, box.left + x, box.top + y);
     const row = drawing.serverRows.find((r) => y >= drawing.rowY(r) && y < drawing.rowY(r) + r.h);
+    // On its band, or with the right button, it is the server even if arrows begin there.
+    const isServer = row && (isRight || Math.abs(y - drawing.middle(row)) < 8);
+    const message = isServer ? null : hit?.message ?? (hit ? run.messageOf.get(hit.e) : null);
+    if (message && message.first >= 0) return this.ofMessage(message, box.left + x, box.top + y);
     if (!row) return;
     // Right after an event that was hit, or at the very moment.
     const isThere = hit && run.serverOf[run.node[hit.e]] === row.server && hit.point;
