@@ -1,95 +1,12 @@
 //! `lab open`, as its page talks to it.
 
 mod common;
+#[path = "common/page.rs"]
+mod page;
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
-use std::path::PathBuf;
-use std::process::{Child, Stdio};
-
-use common::{lab, scratch, show};
+use common::{lab, show};
+use page::Open;
 use serde_json::{Value, json};
-
-/// A running `lab open`, which is ended when this is dropped.
-struct Open {
-    child: Child,
-    /// The host and the port, such as `127.0.0.1:8824`.
-    host: String,
-    /// The path with the token, such as `/0123/`.
-    path: String,
-    out: PathBuf,
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        _ = self.child.kill();
-        _ = self.child.wait();
-    }
-}
-
-impl Open {
-    fn start(name: &str, args: &[&str]) -> Open {
-        let out = scratch("open").join(name);
-        let mut command = lab();
-        command.arg("open").args(args).args(["--no-browser", "--out"]).arg(&out);
-        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        let address = line.split_whitespace().find(|word| word.starts_with("http://"));
-        let address = address.unwrap_or_else(|| panic!("{line}"));
-        let (host, path) = address.strip_prefix("http://").unwrap().split_once('/').unwrap();
-        Open { child, host: host.into(), path: format!("/{path}"), out }
-    }
-
-    /// Sends a request as it is, and returns the status and the body of the answer.
-    fn raw(&self, request: &str) -> (u16, String) {
-        let mut stream = TcpStream::connect(&self.host).unwrap();
-        stream.write_all(request.as_bytes()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-        (status.unwrap_or_else(|| panic!("{answer}")), body.into())
-    }
-
-    fn get(&self, path: &str, headers: &str) -> (u16, String) {
-        let host = &self.host;
-        self.raw(&format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n{headers}Connection: close\r\n\r\n"))
-    }
-
-    fn post(&self, path: &str, body: &Value) -> (u16, String) {
-        let (host, body) = (&self.host, body.to_string());
-        self.raw(&format!(
-            "POST {}{path} HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}\r\nConnection: close\r\n\
-             Content-Length: {}\r\n\r\n{body}",
-            self.path,
-            body.len()
-        ))
-    }
-
-    /// Touches a run. Returns what the desk knows of the run that this makes, and its data.
-    fn touch(&self, on: usize, touch: Value) -> (Value, Value) {
-        let (status, body) = self.post("touch", &json!({ "on": on, "touch": touch }));
-        assert_eq!(status, 200, "{body}");
-        two(&body)
-    }
-
-    fn run(&self, id: usize) -> (Value, Value) {
-        let (status, body) = self.get(&format!("{}run/{id}", self.path), "");
-        assert_eq!(status, 200, "{body}");
-        two(&body)
-    }
-
-    fn state(&self) -> Value {
-        serde_json::from_str(&self.get(&format!("{}state", self.path), "").1).unwrap()
-    }
-}
-
-fn two(body: &str) -> (Value, Value) {
-    let (known, data) = body.split_once('\n').unwrap();
-    (serde_json::from_str(known).unwrap(), serde_json::from_str(data).unwrap())
-}
 
 /// The first event with this variant (see the page's columns), from this server to that one.
 fn event(data: &Value, what: u64, from: &str, to: &str) -> usize {
@@ -105,7 +22,7 @@ fn event(data: &Value, what: u64, from: &str, to: &str) -> usize {
 
 #[test]
 fn only_its_own_page_can_talk_to_it() {
-    let open = Open::start("gate", &["InitialElection2A", "--seed", "1"]);
+    let open = Open::start(lab(), "gate", &["InitialElection2A", "--seed", "1"]);
     let Open { host, path, .. } = &open;
     let state = format!("{path}state");
     let (status, page) = open.get(path, "");
@@ -131,7 +48,7 @@ fn only_its_own_page_can_talk_to_it() {
 
 #[test]
 fn a_touch_makes_another_run_and_a_kept_one_is_replayed_bit_for_bit() {
-    let open = Open::start("touches", &["InitialElection2A", "--seed", "1"]);
+    let open = Open::start(lab(), "touches", &["InitialElection2A", "--seed", "1"]);
     let (known, data) = open.run(0);
     assert_eq!((&known["verdict"], &known["parent"]), (&json!("passed"), &Value::Null));
     let sent = event(&data, 0, "server 0", "server 1");
@@ -177,7 +94,7 @@ fn a_touch_makes_another_run_and_a_kept_one_is_replayed_bit_for_bit() {
 
 #[test]
 fn a_passing_run_is_kept_and_a_story_walks_through_both() {
-    let open = Open::start("story", &["--servers", "3"]);
+    let open = Open::start(lab(), "story", &["--servers", "3"]);
     assert_eq!(open.state()["world"], true);
     let (known, _) = open.touch(0, json!({ "act": "1s crash 0" }));
     assert_eq!(known["verdict"], "passed");
@@ -194,7 +111,7 @@ fn a_passing_run_is_kept_and_a_story_walks_through_both() {
     let (status, kept) = open.post("story", &json!({ "title": "A crash", "steps": steps }));
     assert_eq!(status, 200, "{kept}");
     let file = open.out.join("kept/a-crash.story.json");
-    let walked = Open::start("walk", &[file.to_str().unwrap()]);
+    let walked = Open::start(lab(), "walk", &[file.to_str().unwrap()]);
     let state = walked.state();
     assert_eq!(state["story"]["title"], "A crash");
     let runs: Vec<u64> =
@@ -205,7 +122,7 @@ fn a_passing_run_is_kept_and_a_story_walks_through_both() {
 
 #[test]
 fn what_cannot_be_done_is_said_and_leaves_the_page_alive() {
-    let open = Open::start("wrong", &["InitialElection2A", "--seed", "1"]);
+    let open = Open::start(lab(), "wrong", &["InitialElection2A", "--seed", "1"]);
     for (path, body, why) in [
         ("touch", json!({ "on": 7, "touch": { "act": "1s crash 0" } }), "no run 7"),
         ("touch", json!({ "on": 0, "touch": { "act": "1s crash 3" } }), "no server 3"),

@@ -324,5 +324,10 @@ impl Inner {
 
 /// How many servers a run has.
 fn servers_in(events: &[Timed]) -> usize {
-    events.iter().map(HarnessEvent::servers_in).max().unwrap_or(0)
+    // The run begins with the event that says so.
+    let said = events.iter().find_map(|timed| match HarnessEvent::of(timed) {
+        Some(HarnessEvent::Cluster { servers }) => Some(servers),
+        _ => None,
+    });
+    said.unwrap_or(0)
 }

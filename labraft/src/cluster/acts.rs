@@ -13,6 +13,11 @@ impl Cluster {
         if acts.is_empty() {
             return;
         }
+        for act in &acts {
+            if let Deed::Leap(server, _) | Deed::Stand(server, _) | Deed::Rate(server, _) = act.deed {
+                self.0.invariants.borrow_mut().bend_clock(server, act.at);
+            }
+        }
         let outside = self.0.lab.world().outside();
         let (rt, cluster) = (outside.clone(), self.downgrade());
         outside.spawn_detached("acts", async move {
