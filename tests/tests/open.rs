@@ -4,6 +4,8 @@ mod common;
 #[path = "common/page.rs"]
 mod page;
 
+use std::process::Command;
+
 use common::{lab, show};
 use page::Open;
 use serde_json::{Value, json};
@@ -143,4 +145,32 @@ fn what_cannot_be_done_is_said_and_leaves_the_page_alive() {
     assert_eq!(output.status.code(), Some(2), "{}", show(&output));
     let output = lab().arg("open").output().unwrap();
     assert_eq!(output.status.code(), Some(2), "{}", show(&output));
+}
+
+#[test]
+fn a_program_that_was_built_again_makes_the_open_run_again() {
+    let directory = common::scratch("open-rebuilt");
+    std::fs::create_dir_all(&directory).unwrap();
+    let program = directory.join("lab");
+    std::fs::copy(env!("CARGO_BIN_EXE_lab"), &program).unwrap();
+    let open = Open::start(Command::new(&program), "rebuilt", &["--servers", "3"]);
+    let (known, _) = open.touch(0, json!({ "act": "1s crash 1" }));
+    // Another program that does the same: one more byte after its end.
+    let mut bytes = std::fs::read(&program).unwrap();
+    bytes.push(0);
+    let new = directory.join("new");
+    std::fs::copy(&program, &new).unwrap();
+    std::fs::write(&new, bytes).unwrap();
+    std::fs::rename(&new, &program).unwrap();
+    let (status, news) = open.get(&format!("{}news/0", open.path), "");
+    let news: Value = serde_json::from_str(&news).unwrap();
+    assert_eq!((status, &news["news"]), (200, &json!(1)), "{news}");
+    let again = &news["tries"][2];
+    assert_eq!((&again["parent"], &again["words"]), (&json!(1), &json!("the program was built again")));
+    assert_eq!(again["fingerprint"], known["fingerprint"], "it does the same");
+    let program = |data: &Value| data["record"]["build"]["program"].clone();
+    let (_, before) = open.run(0);
+    let (_, after) = open.touch(2, json!({ "act": "1s crash 0" }));
+    assert_eq!(program(&before), program(&after), "by now, the first run is made by the new program as well");
+    assert_ne!(program(&after), json!(""));
 }

@@ -48,9 +48,9 @@ fn logs(report: &RunReport, at: f64) -> Vec<Vec<u64>> {
         match (HarnessEvent::of(timed), timed.node.as_server()) {
             (Some(HarnessEvent::Cluster { servers }), _) => logs = vec![Vec::new(); servers],
             (Some(HarnessEvent::State(state)), Some(server)) => {
-                for entry in &state.written {
-                    logs[server].truncate(entry.index as usize - 1);
-                    logs[server].push(entry.term);
+                for (index, term, _) in &state.written {
+                    logs[server].truncate(*index as usize - 1);
+                    logs[server].push(*term);
                 }
                 logs[server].truncate(state.last_index as usize);
             }
