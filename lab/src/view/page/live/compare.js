@@ -83,14 +83,15 @@ class Comparison {
     return ranked.slice(0, most).map(([, e]) => e).sort((a, b) => a - b);
   }
 
-  // In one sentence, how the second run ended compared with the first.
+  // In one sentence, how the second run ended compared with the first. The headline has the whole reason.
   verdict() {
     const { before, after } = this;
     const was = before.record, is = after.record;
+    const why = (is.reason ?? "").length > 90 ? `${is.reason.slice(0, 88)} …` : is.reason;
     if (this.at === null) return "It is the same run.";
     if (is.reason === undefined) return was.reason === undefined ? "It passes, as before." : "Now it passes.";
-    if (was.reason === undefined) return `Now it ${after.data.verdict === "failed" ? "fails" : `is ${after.data.verdict}`}: ${is.reason}`;
+    if (was.reason === undefined) return `Now it ${{ failed: "fails", hung: "hangs", crashed: "dies" }[after.data.verdict] ?? `is ${after.data.verdict}`}: ${why}`;
     if (JSON.stringify(was.cause) === JSON.stringify(is.cause)) return "It still fails in the same way.";
-    return `It fails differently: ${is.reason}`;
+    return `It fails differently: ${why}`;
   }
 }

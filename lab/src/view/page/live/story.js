@@ -23,6 +23,9 @@ class Story {
     this.words.textContent = say;
     this.count.textContent = `step ${step + 1} of ${this.story.steps.length}`;
     await this.live.goTo(run);
+    // The sentence says what there is to see; a comparison comes with the first touch.
+    this.live.comparison = null;
+    this.live.hint();
     const { app } = this.live;
     if (show) app.scale.show(app.scale.place(show[0] * 1e9), app.scale.place(show[1] * 1e9));
     else app.showAll();
