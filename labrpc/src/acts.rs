@@ -236,7 +236,11 @@ impl BentClock {
             match deed {
                 Deed::Leap(_, span) => {
                     let now = if stands_until.is_some() { 0 } else { rate };
-                    clock.0.push(Stretch { from: *at, shown: shown + nanoseconds(*span), rate: now });
+                    clock.0.push(Stretch {
+                        from: *at,
+                        shown: shown + nanoseconds(*span),
+                        rate: now,
+                    });
                 }
                 Deed::Stand(_, span) => {
                     clock.0.push(Stretch { from: *at, shown, rate: 0 });
@@ -341,9 +345,12 @@ impl Foreseen {
     /// Postpones something that is due at a server at `time` to the end of the pauses that it falls into.
     pub(crate) fn after_pause(&self, server: usize, time: Duration) -> Duration {
         let pauses = self.pauses.get(&server).map_or(&[][..], Vec::as_slice);
-        pauses.iter().fold(time, |time, &(from, to)| {
-            if from <= time && time < to { to } else { time }
-        })
+        pauses.iter().fold(
+            time,
+            |time, &(from, to)| {
+                if from <= time && time < to { to } else { time }
+            },
+        )
     }
 
     /// The clock of a server, if acts change it.
@@ -383,9 +390,22 @@ mod tests {
     #[test]
     fn what_is_no_act_is_quoted_in_the_error() {
         for text in [
-            "", "crash 1", "1s", "1s crash", "1s crash x", "1s cut 1->1", "1s cut 1", "1s pause 1",
-            "1s rate 1 0", "3601s wait", "1.0000000001s wait", "1s partition 0 | 0", "1s dance 1",
-            "-1s wait", "1.-1s wait", "1.s wait",
+            "",
+            "crash 1",
+            "1s",
+            "1s crash",
+            "1s crash x",
+            "1s cut 1->1",
+            "1s cut 1",
+            "1s pause 1",
+            "1s rate 1 0",
+            "3601s wait",
+            "1.0000000001s wait",
+            "1s partition 0 | 0",
+            "1s dance 1",
+            "-1s wait",
+            "1.-1s wait",
+            "1.s wait",
         ] {
             let error = text.parse::<Act>().unwrap_err();
             assert!(error.contains(&format!("{text:?}")), "{error}");

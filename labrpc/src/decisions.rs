@@ -226,7 +226,8 @@ impl Decisions {
     /// about it, or because a search may put it anywhere.
     #[inline]
     pub(crate) fn asks_for(&self, kind: Kind, subject: Subject) -> bool {
-        self.asks_all() || (!self.is_plain && self.spec.overrides.contains_key(&subject.address(kind)))
+        self.asks_all()
+            || (!self.is_plain && self.spec.overrides.contains_key(&subject.address(kind)))
     }
 
     /// The overrides whose decisions have not come up.

@@ -37,8 +37,7 @@ pub fn kept(text: &str, implementations: &[Implementation]) -> Kept {
     let run = format!("{}, seed {}", repro.test, repro.spec.seed);
     let made = Run::new(test, implementation, repro.spec);
     let report = made.profile(repro.profile).without(repro.without).run();
-    let record =
-        RunRecord::new(&report, implementation.name, Duration::ZERO, &Build::default());
+    let record = RunRecord::new(&report, implementation.name, Duration::ZERO, &Build::default());
     Kept { then: repro.failure, now: record.failure, run }
 }
 
@@ -62,7 +61,9 @@ impl Kept {
     pub fn fails_as_kept(&self) {
         let then = self.then.as_ref().expect("the run passed when it was kept");
         match &self.now {
-            None => panic!("{}: it passes, and failed when it was kept: {}", self.run, then.headline()),
+            None => {
+                panic!("{}: it passes, and failed when it was kept: {}", self.run, then.headline())
+            }
             Some(now) if now.is_same(then) => {}
             Some(now) => panic!(
                 "{}: it fails in another way than when it was kept: {} (then: {})",

@@ -17,7 +17,9 @@ fn event(data: &Value, what: u64, from: &str, to: &str) -> usize {
     let place = |name: &str| nodes.iter().position(|node| *node == name).unwrap() as u64;
     let columns = &data["columns"];
     let is_it = |e: &usize| {
-        columns["what"][e] == what && columns["node"][e] == place(from) && columns["peer"][e] == place(to)
+        columns["what"][e] == what
+            && columns["node"][e] == place(from)
+            && columns["peer"][e] == place(to)
     };
     (0..columns["what"].as_array().unwrap().len()).find(is_it).unwrap()
 }
@@ -38,8 +40,12 @@ fn only_its_own_page_can_talk_to_it() {
         open.get(&state, "Origin: http://evil.example\r\n"),
         open.get(&state, "Origin: null\r\n"),
         open.get(&state, "Sec-Fetch-Site: cross-site\r\n"),
-        open.raw(&format!("GET {state} HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n")),
-        open.raw(&format!("GET {state} HTTP/1.1\r\nHost: 127.0.0.1:1\r\nConnection: close\r\n\r\n")),
+        open.raw(&format!(
+            "GET {state} HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n"
+        )),
+        open.raw(&format!(
+            "GET {state} HTTP/1.1\r\nHost: 127.0.0.1:1\r\nConnection: close\r\n\r\n"
+        )),
     ] {
         assert_eq!(refused.0, 403, "{}", refused.1);
         assert!(!refused.1.contains("tries"), "{}", refused.1);
@@ -75,8 +81,12 @@ fn a_touch_makes_another_run_and_a_kept_one_is_replayed_bit_for_bit() {
     }
     // Two of three are down: now the test fails. The touches of a run add up.
     let (failed, _) = open.touch(9, json!({ "act": "0.2s crash 1" }));
-    assert_eq!((&failed["verdict"], failed["acts"].as_array().unwrap().len()), (&json!("failed"), 2));
-    let (status, kept) = open.post("keep", &json!({ "run": 10, "keep": { "name": "two down", "test": "fails" } }));
+    assert_eq!(
+        (&failed["verdict"], failed["acts"].as_array().unwrap().len()),
+        (&json!("failed"), 2)
+    );
+    let (status, kept) =
+        open.post("keep", &json!({ "run": 10, "keep": { "name": "two down", "test": "fails" } }));
     assert_eq!(status, 200, "{kept}");
     let kept: Value = serde_json::from_str(&kept).unwrap();
     let file = open.out.join("kept/two-down.json");
@@ -100,7 +110,10 @@ fn a_passing_run_is_kept_and_a_story_walks_through_both() {
     assert_eq!(open.state()["world"], true);
     let (known, _) = open.touch(0, json!({ "act": "1s crash 0" }));
     assert_eq!(known["verdict"], "passed");
-    assert_eq!(open.post("keep", &json!({ "run": 1, "keep": { "name": "one", "test": "passes" } })).0, 200);
+    assert_eq!(
+        open.post("keep", &json!({ "run": 1, "keep": { "name": "one", "test": "passes" } })).0,
+        200
+    );
     let file = open.out.join("kept/one.json");
     let output = lab().arg("replay").arg(&file).arg("--out").arg(&open.out).output().unwrap();
     assert!(show(&output).contains("it passes as the file says"), "{}", show(&output));
@@ -116,8 +129,12 @@ fn a_passing_run_is_kept_and_a_story_walks_through_both() {
     let walked = Open::start(lab(), "walk", &[file.to_str().unwrap()]);
     let state = walked.state();
     assert_eq!(state["story"]["title"], "A crash");
-    let runs: Vec<u64> =
-        state["story"]["steps"].as_array().unwrap().iter().map(|step| step["run"].as_u64().unwrap()).collect();
+    let runs: Vec<u64> = state["story"]["steps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|step| step["run"].as_u64().unwrap())
+        .collect();
     assert_eq!(runs, [0, 1, 1]);
     assert_eq!(state["tries"][1]["fingerprint"], known["fingerprint"]);
 }
@@ -130,8 +147,16 @@ fn what_cannot_be_done_is_said_and_leaves_the_page_alive() {
         ("touch", json!({ "on": 0, "touch": { "act": "1s crash 3" } }), "no server 3"),
         ("touch", json!({ "on": 0, "touch": { "act": "1s dance 0" } }), "is not an act"),
         ("touch", json!({ "on": 0, "touch": { "undo": [0] } }), "no such act"),
-        ("touch", json!({ "on": 0, "touch": { "message": { "event": 99999, "fate": "drop" } } }), "no event"),
-        ("touch", json!({ "on": 0, "touch": { "message": { "event": 0, "fate": "drop" } } }), "not about a message"),
+        (
+            "touch",
+            json!({ "on": 0, "touch": { "message": { "event": 99999, "fate": "drop" } } }),
+            "no event",
+        ),
+        (
+            "touch",
+            json!({ "on": 0, "touch": { "message": { "event": 0, "fate": "drop" } } }),
+            "not about a message",
+        ),
         ("touch", json!([]), "not understood"),
         ("keep", json!({ "run": 0, "keep": { "name": "../.." } }), "letters and digits"),
         ("keep", json!({ "run": 0, "keep": { "name": "x", "test": "fails" } }), "the run passes"),
@@ -166,11 +191,18 @@ fn a_program_that_was_built_again_makes_the_open_run_again() {
     let news: Value = serde_json::from_str(&news).unwrap();
     assert_eq!((status, &news["news"]), (200, &json!(1)), "{news}");
     let again = &news["tries"][2];
-    assert_eq!((&again["parent"], &again["words"]), (&json!(1), &json!("the program was built again")));
+    assert_eq!(
+        (&again["parent"], &again["words"]),
+        (&json!(1), &json!("the program was built again"))
+    );
     assert_eq!(again["fingerprint"], known["fingerprint"], "it does the same");
     let program = |data: &Value| data["record"]["build"]["program"].clone();
     let (_, before) = open.run(0);
     let (_, after) = open.touch(2, json!({ "act": "1s crash 0" }));
-    assert_eq!(program(&before), program(&after), "by now, the first run is made by the new program as well");
+    assert_eq!(
+        program(&before),
+        program(&after),
+        "by now, the first run is made by the new program as well"
+    );
     assert_ne!(program(&after), json!(""));
 }

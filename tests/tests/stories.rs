@@ -74,7 +74,12 @@ fn nothing_fails_in_a_story() {
     assert_eq!(all.len(), 5);
     for (name, story) in all {
         for (number, (report, _)) in (1..).zip(steps(&story)) {
-            assert_eq!(report.verdict(), Verdict::Passed, "{name}, step {number}: {:?}", report.result);
+            assert_eq!(
+                report.verdict(),
+                Verdict::Passed,
+                "{name}, step {number}: {:?}",
+                report.result
+            );
         }
     }
 }

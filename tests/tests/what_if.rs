@@ -88,9 +88,7 @@ fn a_partition_holds_until_it_is_healed() {
     let others: Vec<usize> = (0..5).filter(|server| *server != leader).collect();
     let two = [leader, others[0]];
     let three = &others[1..];
-    let words = |group: &[usize]| {
-        group.iter().map(usize::to_string).collect::<Vec<_>>().join(" ")
-    };
+    let words = |group: &[usize]| group.iter().map(usize::to_string).collect::<Vec<_>>().join(" ");
     let part = format!("2s partition {} | {}", words(&two), words(three));
     let heal = format!("4s partition {} {}", words(&two), words(three));
     let report = world(5, &[&part, &heal, "6s wait"]);
@@ -98,7 +96,8 @@ fn a_partition_holds_until_it_is_healed() {
     let all = leaders(&report);
     assert!(three.contains(&all[1].0) && all[1].2 > term && all[1].1 < 4.0, "{all:?}");
     let links = report.events.iter().filter(|timed| {
-        matches!(HarnessEvent::of(timed), Some(HarnessEvent::Links { .. })) && timed.at.as_secs() >= 2
+        matches!(HarnessEvent::of(timed), Some(HarnessEvent::Links { .. }))
+            && timed.at.as_secs() >= 2
     });
     let times: Vec<u64> = links.map(|timed| timed.at.as_secs()).collect();
     assert!(times.contains(&2) && times.last() == Some(&4), "{times:?}");
@@ -133,7 +132,10 @@ fn a_kept_run_is_a_test() {
     let down = "\"0.1s crash 0\", \"0.1s crash 1\"";
     let failing = tests::kept(&file(down, ""), &[raft::REFERENCE]);
     assert!(std::panic::catch_unwind(|| failing.passes()).is_err());
-    assert!(std::panic::catch_unwind(|| failing.fails_as_kept()).is_err(), "it passed when it was kept");
+    assert!(
+        std::panic::catch_unwind(|| failing.fails_as_kept()).is_err(),
+        "it passed when it was kept"
+    );
 }
 
 #[test]
@@ -147,7 +149,8 @@ fn an_act_changes_no_random_decision_that_is_made_for_others() {
     // A link that is open is opened: the act happens, and does nothing.
     let acted = run(vec!["0.3s heal 0->1".parse().unwrap()]);
     let others = |report: &RunReport| -> Vec<_> {
-        let chosen = report.choices.iter().filter(|taken| taken.address.from != Node::OUTSIDE.raw());
+        let chosen =
+            report.choices.iter().filter(|taken| taken.address.from != Node::OUTSIDE.raw());
         chosen.map(|taken| (taken.at, taken.address, taken.value)).collect()
     };
     assert!(others(&plain) == others(&acted));

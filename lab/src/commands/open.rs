@@ -57,9 +57,8 @@ impl Open {
         let wall_limit = settings.wall_limit.min(PATIENCE);
         let runner = Runner::start(Settings { conditions, wall_limit, ..settings }, opened.test)?;
         let desk = Arc::new(Desk::open(opened, runner).map_err(CommandError::Internal)?);
-        let server = Server::start(desk.clone(), self.port).map_err(|error| {
-            CommandError::Usage(format!("the page cannot be served: {error}"))
-        })?;
+        let server = Server::start(desk.clone(), self.port)
+            .map_err(|error| CommandError::Usage(format!("the page cannot be served: {error}")))?;
         let mut out = io::stdout();
         writeln!(out, "page: {}  (Ctrl-C ends it)", server.address)?;
         out.flush()?;

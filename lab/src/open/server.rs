@@ -122,7 +122,9 @@ impl Gate {
         if !hosts.iter().any(|own| own == host) {
             return Err(refuse("this server answers to its own address only"));
         }
-        if request.headers().contains_key(ORIGIN) && header(ORIGIN) != Some(&format!("http://{host}")) {
+        if request.headers().contains_key(ORIGIN)
+            && header(ORIGIN) != Some(&format!("http://{host}"))
+        {
             return Err(refuse("this server answers to its own page only"));
         }
         let site = HeaderName::from_static("sec-fetch-site");

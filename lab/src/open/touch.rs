@@ -119,9 +119,11 @@ fn message(events: &[Timed], place: usize) -> Result<Message<'_>, String> {
         Event::Replied { call, .. } | Event::Answered { call, .. } => (*call, true),
         _ => return Err(format!("event {place} is not about a message")),
     };
-    let sends = |timed: &Timed| matches!(timed.event, Event::Sent { call: number, .. } if number == call);
+    let sends =
+        |timed: &Timed| matches!(timed.event, Event::Sent { call: number, .. } if number == call);
     let sent = events.iter().position(sends);
-    let sent = sent.ok_or_else(|| format!("the request of event {place} is not in the recording"))?;
+    let sent =
+        sent.ok_or_else(|| format!("the request of event {place} is not in the recording"))?;
     let Event::Sent { to, method, .. } = &events[sent].event else {
         return Err(format!("event {place} is not about a message"));
     };
@@ -145,13 +147,9 @@ fn decide(spec: &mut RunSpec, message: &Message<'_>, fate: Fate) -> Result<(), S
             Kind::RequestHold,
             Kind::RequestCopy,
         ],
-        true => [
-            Kind::ReplyDrop,
-            Kind::ReplyTransit,
-            Kind::ReplyHold,
-            Kind::ReplyHold,
-            Kind::ReplyHold,
-        ],
+        true => {
+            [Kind::ReplyDrop, Kind::ReplyTransit, Kind::ReplyHold, Kind::ReplyHold, Kind::ReplyHold]
+        }
     };
     let [drop, transit, delay, hold, copy] = kinds.map(|kind| Address::of_call(kind, from, to, n));
     let overrides = &mut spec.overrides;
@@ -169,7 +167,9 @@ fn decide(spec: &mut RunSpec, message: &Message<'_>, fate: Fate) -> Result<(), S
             set(hold, milliseconds);
         }
         Fate::Twice(_) if is_reply => {
-            return Err("a reply comes once: its caller has stopped waiting when it has come".into());
+            return Err(
+                "a reply comes once: its caller has stopped waiting when it has come".into()
+            );
         }
         Fate::Twice(milliseconds) => {
             if !(1..=LONGEST).contains(&milliseconds) {
@@ -253,7 +253,10 @@ mod tests {
     fn sent(call: u64, from: usize, to: usize) -> Timed {
         let to = Node::server(to);
         let method = "Raft.RequestVote".into();
-        timed(Node::server(from), Event::Sent { call, to, method, bytes: 1, content: String::new() })
+        timed(
+            Node::server(from),
+            Event::Sent { call, to, method, bytes: 1, content: String::new() },
+        )
     }
 
     fn replied(call: u64, from: usize, to: usize) -> Timed {
@@ -297,7 +300,10 @@ mod tests {
         assert_eq!(spec.acts, acts(&["1s cut 0->1", "2s crash 1"]));
         assert_eq!(words, "crash S1 at 2.000000 s, cut S0 to S1 at 1.000000 s");
         let (spec, words) = Touch::Undo(vec![0]).apply(&spec, &[], 3).unwrap();
-        assert_eq!((spec.acts, &*words), (acts(&["2s crash 1"]), "without: cut S0 to S1 at 1.000000 s"));
+        assert_eq!(
+            (spec.acts, &*words),
+            (acts(&["2s crash 1"]), "without: cut S0 to S1 at 1.000000 s")
+        );
     }
 
     #[test]

@@ -65,7 +65,8 @@ pub fn live_page(title: &str) -> String {
 
 /// The data of a run for such a page, as JSON.
 pub fn page_data(answer: &Answer, replay: &str, story: &[String]) -> Vec<u8> {
-    serde_json::to_vec(&Data::new(answer, replay, story)).expect("plain data can be written to memory")
+    serde_json::to_vec(&Data::new(answer, replay, story))
+        .expect("plain data can be written to memory")
 }
 
 /// Puts the parts of a page into its frame.
@@ -73,8 +74,12 @@ fn framed(title: &str, style: &str, data: &str, scripts: &str) -> String {
     let mut page = String::with_capacity(data.len() + (1 << 18));
     let mut rest = FRAME;
     let title = escaped(title);
-    let parts =
-        [("{{title}}", &*title), ("{{style}}", style), ("{{data}}", data), ("{{scripts}}", scripts)];
+    let parts = [
+        ("{{title}}", &*title),
+        ("{{style}}", style),
+        ("{{data}}", data),
+        ("{{scripts}}", scripts),
+    ];
     for (mark, text) in parts {
         let (before, after) =
             rest.split_once(mark).expect("the frame has all marks, in this order");

@@ -14,7 +14,8 @@ impl Cluster {
             return;
         }
         for act in &acts {
-            if let Deed::Leap(server, _) | Deed::Stand(server, _) | Deed::Rate(server, _) = act.deed {
+            if let Deed::Leap(server, _) | Deed::Stand(server, _) | Deed::Rate(server, _) = act.deed
+            {
                 self.0.invariants.borrow_mut().bend_clock(server, act.at);
             }
         }
@@ -51,7 +52,8 @@ impl Cluster {
             Deed::Partition(groups) => self.part(groups),
             Deed::Command(server, command) => self.propose_from_outside(*server, command),
             // Time, messages and luck look these up themselves.
-            Deed::Pause(..) | Deed::Leap(..) | Deed::Stand(..) | Deed::Rate(..) | Deed::Luck(_) => {}
+            Deed::Pause(..) | Deed::Leap(..) | Deed::Stand(..) | Deed::Rate(..) | Deed::Luck(_) => {
+            }
             Deed::Crash(_) | Deed::Wait => {}
         }
     }
@@ -78,7 +80,8 @@ impl Cluster {
         let group_of = |server: usize| groups.iter().position(|group| group.contains(&server));
         for from in 0..self.n() {
             for to in 0..self.n() {
-                let together = from == to || group_of(from).is_some_and(|g| group_of(to) == Some(g));
+                let together =
+                    from == to || group_of(from).is_some_and(|g| group_of(to) == Some(g));
                 self.set_way_from_outside(from, to, together);
             }
         }

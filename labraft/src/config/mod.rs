@@ -134,7 +134,8 @@ impl Config {
             let Some(cluster) = weak.upgrade() else { return };
             let (servers, slowness) = (servers.clone(), slowness.clone());
             let config = Config { cluster, snapshot, servers, slowness };
-            let command = command.parse().map_or_else(|_| Command::Text(command.into()), Command::Int);
+            let command =
+                command.parse().map_or_else(|_| Command::Text(command.into()), Command::Int);
             if config.start(i, command).is_none() {
                 config.step(|| match config.is_running(i) {
                     true => format!("server {i} does not lead, so it takes no command"),

@@ -368,8 +368,12 @@ mod tests {
     fn fates(direction: Direction, mode: Mode, has_way: bool) -> Vec<Fate> {
         let decisions = RefCell::new(Decisions::new(RunSpec::seed(3), false));
         let foreseen = &Foreseen::default();
-        let mut faults =
-            Faults { decisions: decisions.borrow_mut(), chaos: None, foreseen, now: Duration::ZERO };
+        let mut faults = Faults {
+            decisions: decisions.borrow_mut(),
+            chaos: None,
+            foreseen,
+            now: Duration::ZERO,
+        };
         let from = Node::server(0);
         let to = Node::server(1);
         (0..DRAWS)

@@ -57,7 +57,9 @@ impl Open {
     /// Asks for a path, with these further headers.
     pub(crate) fn get(&self, path: &str, headers: &str) -> (u16, String) {
         let host = &self.host;
-        self.raw(&format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n{headers}Connection: close\r\n\r\n"))
+        self.raw(&format!(
+            "GET {path} HTTP/1.1\r\nHost: {host}\r\n{headers}Connection: close\r\n\r\n"
+        ))
     }
 
     /// Posts a body as the page does.
