@@ -79,6 +79,12 @@ fn a_touch_makes_another_run_and_a_kept_one_is_replayed_bit_for_bit() {
         let (known, _) = open.touch(0, touch.clone());
         assert_eq!(known["id"], number, "{touch}");
     }
+    // What the page knows from the run that was touched is left out.
+    let (late, rest) = open.touch(0, json!({ "act": "2s pause 1 0.1s" }));
+    let (_, whole) = open.run(late["id"].as_u64().unwrap() as usize);
+    let count = |data: &Value| data["columns"]["what"].as_array().unwrap().len();
+    let left_out = rest["known"][0].as_u64().unwrap() as usize;
+    assert!(left_out > 100 && left_out + count(&rest) == count(&whole), "{left_out}");
     // Two of three are down: now the test fails. The touches of a run add up.
     let (failed, _) = open.touch(9, json!({ "act": "0.2s crash 1" }));
     assert_eq!(
@@ -86,7 +92,7 @@ fn a_touch_makes_another_run_and_a_kept_one_is_replayed_bit_for_bit() {
         (&json!("failed"), 2)
     );
     let (status, kept) =
-        open.post("keep", &json!({ "run": 10, "keep": { "name": "two down", "test": "fails" } }));
+        open.post("keep", &json!({ "run": 11, "keep": { "name": "two down", "test": "fails" } }));
     assert_eq!(status, 200, "{kept}");
     let kept: Value = serde_json::from_str(&kept).unwrap();
     let file = open.out.join("kept/two-down.json");
@@ -100,8 +106,8 @@ fn a_touch_makes_another_run_and_a_kept_one_is_replayed_bit_for_bit() {
     assert!(text.contains(failed["fingerprint"].as_str().unwrap()), "{text}");
     let text = std::fs::read_to_string(&file).unwrap();
     tests::kept(&text, &[raft::REFERENCE]).fails_as_kept();
-    assert_eq!(open.post("name", &json!({ "run": 10, "name": " both gone " })).0, 200);
-    assert_eq!(open.state()["tries"][10]["name"], "both gone");
+    assert_eq!(open.post("name", &json!({ "run": 11, "name": " both gone " })).0, 200);
+    assert_eq!(open.state()["tries"][11]["name"], "both gone");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use labraft::{world_named, world_of};
 use labrpc::RunSpec;
 
 use crate::conditions::Conditions;
-use crate::open::{Desk, Opened, Runner, Server, Story, watch_program};
+use crate::open::{Desk, Opened, Runner, Server, Story, pause, watch_program};
 use crate::outcome::{CommandError, INTERRUPT, Outcome};
 use crate::recording;
 use crate::selector::{Selection, Selector};
@@ -21,8 +21,6 @@ use crate::workers::Settings;
 
 /// The longest time that a run of a page may work before it counts as hung. Somebody is waiting for it.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How often to look whether Ctrl-C was pressed.
-const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The arguments of `lab open`.
 #[derive(Args)]
@@ -69,7 +67,7 @@ impl Open {
             watch_program(&program, |digest| desk.rebuilt(digest));
         })?;
         while !INTERRUPT.load(Ordering::Relaxed) {
-            std::thread::sleep(LOOK_INTERVAL);
+            pause();
         }
         Ok(Outcome::Interrupted)
     }

@@ -15,10 +15,10 @@ use serde::Serialize;
 use super::kept::{self, Keeping};
 use super::runner::Runner;
 use super::story::{Step, Story};
-use super::touch::Touch;
+use super::touch::{Touch, Touched};
 use crate::conditions::Conditions;
 use crate::view;
-use crate::workers::Answer;
+use crate::workers::{Answer, Skipped};
 
 /// How many runs are kept with their events.
 const KEPT_RUNS: usize = 6;
@@ -112,13 +112,13 @@ impl Desk {
         let inner = Mutex::default();
         let desk = Desk { opened, runner, inner, has_news: Condvar::new() };
         let spec = desk.opened.spec.clone();
-        let root = desk.make(None, spec, desk.opened.words.clone())?;
+        let root = desk.make(None, spec, desk.opened.words.clone(), None)?.0;
         let Some(story) = &desk.opened.story else { return Ok(desk) };
         let mut last = root;
         for Step { say, spec, show } in &story.steps {
             if let Some(spec) = spec {
                 let words: String = say.chars().take(LONGEST_NAME).collect();
-                last = desk.make(Some(last), spec.clone(), words)?;
+                last = desk.make(Some(last), spec.clone(), words, None)?.0;
             }
             let step = ShownStep { say: say.clone(), run: last, show: *show };
             desk.inner().steps.push(step);
@@ -130,15 +130,22 @@ impl Desk {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The run with this specification, which is made unless this build has made it.
-    fn make(&self, parent: Option<usize>, spec: RunSpec, words: String) -> Told<usize> {
+    /// The run with this specification, which is made unless this build has made it; and with how many
+    /// events of `known` it begins. That many are expected at least.
+    fn make(
+        &self,
+        parent: Option<usize>,
+        spec: RunSpec,
+        words: String,
+        known: Option<(&Answer, usize)>,
+    ) -> Told<(usize, usize)> {
         let build = self.inner().build;
         let is_it = |known: &&Try| known.spec == spec && known.build == build;
         if let Some(known) = self.inner().tries.iter().find(is_it) {
-            return Ok(known.id);
+            return Ok((known.id, 0));
         }
         // Nothing is locked while the run is made, so the page is alive meanwhile.
-        let answer = self.runner.run(spec.clone())?;
+        let (answer, same) = self.run_after(&spec, known)?;
         let mut inner = self.inner();
         if inner.tries.len() >= MOST_TRIES {
             return Err(format!("there are {MOST_TRIES} runs already; open the page again"));
@@ -161,7 +168,27 @@ impl Desk {
             build,
         });
         inner.remember(id, Arc::new(answer));
-        Ok(id)
+        Ok((id, same))
+    }
+
+    /// Makes a run that is expected to begin with the first events of another one. Returns with how many it
+    /// does.
+    fn run_after(&self, spec: &RunSpec, known: Option<(&Answer, usize)>) -> Told<(Answer, usize)> {
+        let Some((known, same)) = known else { return Ok((self.runner.run(spec.clone(), 0)?, 0)) };
+        let expected = &known.events[..same.min(known.events.len())];
+        let mut answer = self.runner.run(spec.clone(), expected.len())?;
+        match answer.skipped.take() {
+            // It did not end by itself, and has the events that are known.
+            None => Ok((answer, 0)),
+            Some(skipped) if skipped == Skipped::of(expected) => {
+                let mut events = expected.to_vec();
+                events.append(&mut answer.events);
+                answer.events = events;
+                Ok((answer, expected.len()))
+            }
+            // The code under test is not deterministic.
+            Some(_) => Ok((self.runner.run(spec.clone(), 0)?, 0)),
+        }
     }
 
     /// A run with its events.
@@ -174,28 +201,31 @@ impl Desk {
         if let Some(answer) = known {
             return Ok(answer);
         }
-        let answer = Arc::new(self.runner.run(spec)?);
+        let answer = Arc::new(self.runner.run(spec, 0)?);
         self.inner().remember(id, answer.clone());
         Ok(answer)
     }
 
-    /// Touches a run, and returns the run that this makes.
-    pub(crate) fn touch(&self, on: usize, touch: &Touch) -> Told<usize> {
+    /// Touches a run. Returns the run that this makes, and with how many events of the other it begins, as far as
+    /// that is known.
+    pub(crate) fn touch(&self, on: usize, touch: &Touch) -> Told<(usize, usize)> {
         let answer = self.answer(on)?;
         let spec = self.inner().a_try(on)?.spec.clone();
-        let (spec, words) = touch.apply(&spec, &answer.events, servers_in(&answer.events))?;
-        self.make(Some(on), spec, words)
+        let servers = servers_in(&answer.events);
+        let Touched { spec, words, same } = touch.apply(&spec, &answer.events, servers)?;
+        self.make(Some(on), spec, words, Some((&*answer, same)))
     }
 
-    /// The data of a run for the page, as JSON, after a line with what the desk knows of it.
-    pub(crate) fn data(&self, id: usize) -> Told<Vec<u8>> {
+    /// The data of a run for the page, as JSON, after a line with what the desk knows of it. The page has the
+    /// first `known_events` already.
+    pub(crate) fn data(&self, id: usize, known_events: usize) -> Told<Vec<u8>> {
         let answer = self.answer(id)?;
         self.inner().shown = id;
         let known = self.inner().a_try(id)?.clone();
         let mut bytes = serde_json::to_vec(&known).map_err(|error| error.to_string())?;
         bytes.push(b'\n');
         let replay = self.replay_of(&known);
-        bytes.extend(view::page_data(&answer, &replay, &known.acts));
+        bytes.extend(view::page_data(&answer, &replay, &known.acts, known_events));
         Ok(bytes)
     }
 
@@ -289,7 +319,8 @@ impl Desk {
             let shown = inner.shown;
             (shown, inner.tries[shown].spec.clone())
         };
-        if let Err(what) = self.make(Some(shown), spec, "the program was built again".into()) {
+        if let Err(what) = self.make(Some(shown), spec, "the program was built again".into(), None)
+        {
             eprintln!("lab: the run cannot be made again: {what}");
             return;
         }

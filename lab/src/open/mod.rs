@@ -19,7 +19,7 @@ mod story;
 mod touch;
 
 pub(crate) use desk::{Desk, Opened};
-pub(crate) use rebuilt::watch_program;
+pub(crate) use rebuilt::{pause, watch_program};
 pub(crate) use runner::Runner;
 pub(crate) use server::Server;
 pub(crate) use story::Story;

@@ -9,18 +9,24 @@ use crate::outcome::INTERRUPT;
 /// How often to look.
 const INTERVAL: Duration = Duration::from_millis(200);
 
+/// Waits a moment of real time.
+#[expect(clippy::disallowed_methods, reason = "the lab itself is not simulated")]
+pub(crate) fn pause() {
+    std::thread::sleep(INTERVAL);
+}
+
 /// Calls `on_new` with the program's digest each time its file has changed, until Ctrl-C is pressed.
 pub(crate) fn watch_program(program: &Path, mut on_new: impl FnMut(String)) {
     let mut known = stamp(program);
     let mut last_digest = digest(program);
     while !INTERRUPT.load(Ordering::Relaxed) {
-        std::thread::sleep(INTERVAL);
+        pause();
         let now = stamp(program);
         // A file that is being written has another length soon: it counts once it has come to rest.
         if now.is_none() || now == known {
             continue;
         }
-        std::thread::sleep(INTERVAL);
+        pause();
         if stamp(program) != now {
             continue;
         }

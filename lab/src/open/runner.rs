@@ -12,8 +12,8 @@ use crate::workers::{Answer, Keep, Pool, Settings};
 
 /// What the worker's thread is asked to do.
 enum Order {
-    /// Make a run.
-    Run(RunSpec, Sender<io::Result<Option<Answer>>>),
+    /// Make a run, of which this many of the first events are known.
+    Run(RunSpec, usize, Sender<io::Result<Option<Answer>>>),
     /// Start the program anew for the next run, because it was built again. Its digest is given.
     Renew(String),
 }
@@ -33,14 +33,15 @@ impl Runner {
         Ok(Runner(sender))
     }
 
-    /// Makes a run and waits for it. A run that hangs or dies is an answer, too.
+    /// Makes a run and waits for it. A run that hangs or dies is an answer, too. The answer leaves out this many
+    /// of the first events.
     ///
     /// # Errors
     /// A sentence, when there is no answer: the worker cannot be started, or the command is being ended.
-    pub(crate) fn run(&self, spec: RunSpec) -> Result<Answer, String> {
+    pub(crate) fn run(&self, spec: RunSpec, skip: usize) -> Result<Answer, String> {
         let (sender, answer) = channel();
         let gone = || "the command is being ended".to_string();
-        self.0.send(Order::Run(spec, sender)).map_err(|_| gone())?;
+        self.0.send(Order::Run(spec, skip, sender)).map_err(|_| gone())?;
         match answer.recv() {
             Ok(Ok(Some(answer))) => Ok(answer),
             Ok(Ok(None)) | Err(_) => Err(gone()),
@@ -62,9 +63,9 @@ fn serve(settings: Settings, test: &'static Test, orders: &Receiver<Order>) {
         let mut runs = pool.runs();
         let digest = loop {
             match orders.recv() {
-                Ok(Order::Run(spec, sender)) => {
+                Ok(Order::Run(spec, skip, sender)) => {
                     // Who asked may have gone meanwhile.
-                    _ = sender.send(runs.run(test, spec, Keep::Events));
+                    _ = sender.send(runs.run_from(test, spec, Keep::Events, skip));
                 }
                 Ok(Order::Renew(digest)) => break digest,
                 Err(_) => return,

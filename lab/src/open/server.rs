@@ -185,10 +185,10 @@ fn route(path: &str, request: &mut Request<Body>, desk: &Desk) -> Answered {
         ("news", known) if is_get => {
             Ok(desk.news_since(known.parse().unwrap_or(0), NEWS_WAIT).into_bytes())
         }
-        ("run", id) if is_get => number(id).and_then(|id| desk.data(id)),
+        ("run", id) if is_get => number(id).and_then(|id| desk.data(id, 0)),
         ("touch", _) if is_post => body(request).and_then(|TouchRequest { on, touch }| {
-            let made = desk.touch(on, &touch)?;
-            desk.data(made)
+            let (made, same) = desk.touch(on, &touch)?;
+            desk.data(made, same)
         }),
         ("name", _) if is_post => body(request)
             .and_then(|NameRequest { run, name }| desk.name(run, &name))

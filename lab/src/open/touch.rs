@@ -52,13 +52,25 @@ struct Message<'a> {
     n: u64,
     is_reply: bool,
     method: &'a str,
-    /// When it left.
+    /// When the request left, in seconds.
     at: f64,
+    /// The event with which the message leaves.
+    leaves: usize,
+}
+
+/// What a touch makes of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Touched {
+    /// The specification of the new run.
+    pub(crate) spec: RunSpec,
+    /// What was done, in a sentence.
+    pub(crate) words: String,
+    /// With how many events both runs begin, at least.
+    pub(crate) same: usize,
 }
 
 impl Touch {
-    /// The specification of the run that has this done to it, and a sentence that says what it is. `events`
-    /// are those of the run of `spec`, which has this many servers.
+    /// What this makes of the run of `spec`, which has these events and this many servers.
     ///
     /// # Errors
     /// When it cannot be done, with a sentence that says why.
@@ -67,28 +79,36 @@ impl Touch {
         spec: &RunSpec,
         events: &[Timed],
         servers: usize,
-    ) -> Result<(RunSpec, String), String> {
+    ) -> Result<Touched, String> {
         let mut spec = spec.clone();
-        let words = match self {
+        let same = |acts: &[Act]| {
+            let first = acts.iter().map(|act| act.at).min().unwrap_or_default();
+            events.partition_point(|timed| timed.at < first)
+        };
+        let (words, same) = match self {
             Touch::Message { event, fate } => {
                 let message = message(events, *event)?;
                 decide(&mut spec, &message, *fate)?;
-                told(&message, *fate)
+                (told(&message, *fate), message.leaves)
             }
-            Touch::Act(act) => add(&mut spec, std::slice::from_ref(act), servers)?,
-            Touch::Acts(acts) => add(&mut spec, acts, servers)?,
+            Touch::Act(act) => {
+                let acts = std::slice::from_ref(act);
+                (add(&mut spec, acts, servers)?, same(acts))
+            }
+            Touch::Acts(acts) => (add(&mut spec, acts, servers)?, same(acts)),
             Touch::Undo(places) => {
-                let gone: Vec<String> =
-                    places.iter().filter_map(|i| spec.acts.get(*i)).map(words_of).collect();
+                let gone: Vec<Act> =
+                    places.iter().filter_map(|i| spec.acts.get(*i)).cloned().collect();
                 if gone.is_empty() {
                     return Err("the run has no such act".into());
                 }
                 let mut place = 0..;
                 spec.acts.retain(|_| place.next().is_none_or(|i| !places.contains(&i)));
-                format!("without: {}", gone.join(", "))
+                let words: Vec<String> = gone.iter().map(words_of).collect();
+                (format!("without: {}", words.join(", ")), same(&gone))
             }
         };
-        Ok((spec, words))
+        Ok(Touched { spec, words, same })
     }
 }
 
@@ -133,7 +153,11 @@ fn message(events: &[Timed], place: usize) -> Result<Message<'_>, String> {
     };
     let n = events[..sent].iter().filter(is_between).count() as u64;
     let method = method.rsplit('.').next().unwrap_or(method);
-    Ok(Message { from, to: *to, n, is_reply, method, at: timed.at.as_secs_f64() })
+    // With several copies of a request there are several replies, about which the same is decided.
+    let replies = |timed: &Timed| matches!(timed.event, Event::Replied { call: number, .. } if number == call);
+    let first_reply = events.iter().position(replies).unwrap_or(place);
+    let leaves = if is_reply { first_reply } else { sent };
+    Ok(Message { from, to: *to, n, is_reply, method, at: timed.at.as_secs_f64(), leaves })
 }
 
 /// Overrides the decisions about a message.
@@ -265,18 +289,22 @@ mod tests {
         timed(Node::server(from), Event::Replied { call, to, method, bytes: 1, content, held })
     }
 
-    fn touched(touch: &Touch) -> Result<(RunSpec, String), String> {
+    fn touched(touch: &Touch) -> Result<Touched, String> {
         let events = [sent(0, 1, 2), sent(1, 1, 0), sent(2, 1, 2), replied(2, 2, 1), sent(3, 2, 1)];
         touch.apply(&RunSpec::seed(3), &events, 3)
     }
 
     #[test]
     fn a_message_is_addressed_by_the_number_of_its_call_between_the_two() {
-        let (spec, words) = touched(&Touch::Message { event: 2, fate: Fate::Drop }).unwrap();
+        let Touched { spec, words, same } =
+            touched(&Touch::Message { event: 2, fate: Fate::Drop }).unwrap();
+        assert_eq!(same, 2, "nothing before it changes");
         let address = "RequestDrop 1->2 #1".parse().unwrap();
         assert_eq!(spec.overrides.into_iter().collect::<Vec<_>>(), [(address, 1)]);
         assert_eq!(words, "lose RequestVote S1 to S2 at 0.005000 s");
-        let (spec, words) = touched(&Touch::Message { event: 3, fate: Fate::Later(300) }).unwrap();
+        let Touched { spec, words, same } =
+            touched(&Touch::Message { event: 3, fate: Fate::Later(300) }).unwrap();
+        assert_eq!(same, 3);
         let address = "ReplyHold 1->2 #1".parse().unwrap();
         assert_eq!(spec.overrides[&address], 300);
         assert!(words.starts_with("deliver the reply of S2 to S1's RequestVote"), "{words}");
@@ -286,9 +314,9 @@ mod tests {
     fn what_the_seed_decides_can_be_restored() {
         let events = [sent(0, 1, 2)];
         let later = Touch::Message { event: 0, fate: Fate::Later(7) };
-        let (spec, _) = later.apply(&RunSpec::seed(3), &events, 3).unwrap();
+        let Touched { spec, .. } = later.apply(&RunSpec::seed(3), &events, 3).unwrap();
         let usual = Touch::Message { event: 0, fate: Fate::Usual };
-        assert_eq!(usual.apply(&spec, &events, 3).unwrap().0, RunSpec::seed(3));
+        assert_eq!(usual.apply(&spec, &events, 3).unwrap().spec, RunSpec::seed(3));
     }
 
     #[test]
@@ -296,10 +324,11 @@ mod tests {
         let acts = |texts: &[&str]| -> Vec<Act> {
             texts.iter().map(|text| text.parse().unwrap()).collect()
         };
-        let (spec, words) = touched(&Touch::Acts(acts(&["2s crash 1", "1s cut 0->1"]))).unwrap();
+        let Touched { spec, words, .. } =
+            touched(&Touch::Acts(acts(&["2s crash 1", "1s cut 0->1"]))).unwrap();
         assert_eq!(spec.acts, acts(&["1s cut 0->1", "2s crash 1"]));
         assert_eq!(words, "crash S1 at 2.000000 s, cut S0 to S1 at 1.000000 s");
-        let (spec, words) = Touch::Undo(vec![0]).apply(&spec, &[], 3).unwrap();
+        let Touched { spec, words, .. } = Touch::Undo(vec![0]).apply(&spec, &[], 3).unwrap();
         assert_eq!(
             (spec.acts, &*words),
             (acts(&["2s crash 1"]), "without: cut S0 to S1 at 1.000000 s")

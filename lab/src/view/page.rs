@@ -51,7 +51,7 @@ const VERSION: u32 = 2;
 /// `replay` is the command that repeats the run. The sentences in `story`, if any, are shown below
 /// the reason for the failure.
 pub fn page(answer: &Answer, replay: &str, story: &[String]) -> String {
-    let data = Data::new(answer, replay, story);
+    let data = Data::new(answer, replay, story, 0);
     let title = format!("{}, seed {}", answer.record.test, answer.record.seed);
     framed(&title, STYLE, &BASE64.encode(deflated(&data)), &SCRIPTS.concat())
 }
@@ -63,9 +63,10 @@ pub fn live_page(title: &str) -> String {
     framed(title, &[STYLE, LIVE_STYLE].concat(), "", &scripts)
 }
 
-/// The data of a run for such a page, as JSON.
-pub fn page_data(answer: &Answer, replay: &str, story: &[String]) -> Vec<u8> {
-    serde_json::to_vec(&Data::new(answer, replay, story))
+/// The data of a run for such a page, as JSON. What belongs to the first `known` events is left out: the page
+/// has it from another run that begins with them.
+pub fn page_data(answer: &Answer, replay: &str, story: &[String], known: usize) -> Vec<u8> {
+    serde_json::to_vec(&Data::new(answer, replay, story, known))
         .expect("plain data can be written to memory")
 }
 
@@ -131,6 +132,8 @@ struct Data<'a> {
     servers: Vec<i64>,
     /// The names of all kinds of events.
     kinds: Vec<&'static str>,
+    /// How many events and texts are left out.
+    known: (usize, usize),
     /// The texts that the columns refer to, each once.
     texts: Vec<&'a str>,
     columns: Columns,
@@ -177,7 +180,7 @@ struct Row<'a> {
 const NONE: Row<'static> = Row { what: 0, call: -1, peer: None, name: None, text: None, bytes: -1 };
 
 impl<'a> Data<'a> {
-    fn new(answer: &'a Answer, replay: &'a str, story: &'a [String]) -> Data<'a> {
+    fn new(answer: &'a Answer, replay: &'a str, story: &'a [String], known: usize) -> Data<'a> {
         let mut data = Data {
             version: VERSION,
             record: &answer.record,
@@ -190,6 +193,7 @@ impl<'a> Data<'a> {
             nodes: Vec::new(),
             servers: Vec::new(),
             kinds: EventKind::all().map(EventKind::name).collect(),
+            known: (known, 0),
             texts: Vec::new(),
             columns: Columns::default(),
             facts: Vec::new(),
@@ -199,12 +203,30 @@ impl<'a> Data<'a> {
         let mut last = 0;
         for (number, timed) in answer.events.iter().enumerate() {
             let at = nanoseconds(timed.at);
-            data.columns.after.push(at.saturating_sub(last));
+            if number < known {
+                // The tables grow in the same order as in the other run.
+                data.enter(timed, &mut places);
+            } else {
+                data.columns.after.push(at.saturating_sub(last));
+                data.add(number, timed, &mut places);
+            }
             last = at;
-            data.add(number, timed, &mut places);
+            if number + 1 == known {
+                data.known.1 = data.texts.len();
+            }
         }
+        data.texts.drain(..data.known.1);
         data.servers = places.servers();
         data
+    }
+
+    /// Enters the nodes and texts of an event into their tables.
+    fn enter(&mut self, timed: &'a Timed, places: &mut Places<'a>) {
+        let row = row(&timed.event, !is_state(&timed.event));
+        places.node(timed.node, &mut self.nodes);
+        row.peer.map(|peer| places.node(peer, &mut self.nodes));
+        row.name.map(|name| places.text(name, &mut self.texts));
+        row.text.map(|text| places.text(text, &mut self.texts));
     }
 
     fn add(&mut self, number: usize, timed: &'a Timed, places: &mut Places<'a>) {
@@ -215,7 +237,7 @@ impl<'a> Data<'a> {
             self.held.push((number, nanoseconds(*held)));
         }
         // The page's scripts describe a state by what has changed in it, so its text is left out.
-        let row = row(&timed.event, !matches!(fact, Some(HarnessEvent::State(_))));
+        let row = row(&timed.event, !is_state(&timed.event));
         self.facts.extend(fact.map(|fact| (number, fact)));
         let columns = &mut self.columns;
         columns.node.push(places.node(timed.node, &mut self.nodes));
@@ -227,6 +249,11 @@ impl<'a> Data<'a> {
         columns.text.push(row.text.map_or(-1, |text| places.text(text, &mut self.texts)));
         columns.bytes.push(row.bytes);
     }
+}
+
+/// Whether an event of the harness tells a server's state.
+fn is_state(event: &Event) -> bool {
+    matches!(event, Event::Custom { kind, .. } if kind == EventKind::State.name())
 }
 
 fn nanoseconds(span: std::time::Duration) -> u64 {
@@ -431,6 +458,24 @@ mod tests {
         assert_eq!(text(3, "text"), "dropped");
         assert_eq!(data["held"], serde_json::json!([[2, 900_000_000]]));
         assert_eq!(data["facts"][0][1]["key"], HOSTILE);
+    }
+
+    #[test]
+    fn what_a_page_knows_from_another_run_is_left_out() {
+        let answer = answer(events());
+        let of = |known| -> Value {
+            serde_json::from_slice(&page_data(&answer, "", &[], known)).unwrap()
+        };
+        let (whole, rest) = (of(0), of(3));
+        let list = |value: &Value| value.as_array().unwrap().clone();
+        assert_eq!(rest["known"][0], 3);
+        let texts = rest["known"][1].as_u64().unwrap() as usize;
+        assert_eq!(list(&whole["texts"])[texts..], list(&rest["texts"]));
+        for (name, column) in whole["columns"].as_object().unwrap() {
+            assert_eq!(list(column)[3..], list(&rest["columns"][name]), "{name}");
+        }
+        assert_eq!((&whole["nodes"], list(&rest["held"]).len()), (&rest["nodes"], 0));
+        assert_eq!(whole["facts"], rest["facts"], "the only one is in the rest");
     }
 
     #[test]

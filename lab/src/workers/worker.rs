@@ -16,7 +16,7 @@ use rustix::time::{ClockId, clock_gettime};
 use super::explore;
 use super::proc_stat;
 use super::watch::Traces;
-use super::{Answer, Bounds, Job, Keep, Reply};
+use super::{Answer, Bounds, Job, Keep, Reply, Skipped};
 use crate::records::{Build, RunRecord};
 use labraft::Implementation;
 use labraft::Run;
@@ -191,10 +191,11 @@ fn run(
         run = run.watch(Box::new(Traces::begin(path)?));
     }
     let before = cpu_time();
-    let report = run.run();
+    let mut report = run.run();
     let cpu = cpu_time().saturating_sub(before);
     let record = RunRecord::new(&report, implementation.name, cpu, build);
-    Ok(Answer::of(report, record, &job.nonce))
+    let skipped = (job.skip > 0).then(|| Skipped::from_start(&mut report.events, job.skip));
+    Ok(Answer { skipped, ..Answer::of(report, record, &job.nonce) })
 }
 
 /// The CPU time that this process has used so far.

@@ -58,7 +58,8 @@ class Live {
   async touch(touch) {
     const begun = performance.now();
     const on = this.shown;
-    await this.bring(() => this.talk.run("touch", { on, touch }), on);
+    const other = this.app.run;
+    await this.bring(() => this.talk.run("touch", { on, touch }, other), on);
     this.lastTook = performance.now() - begun;
   }
 

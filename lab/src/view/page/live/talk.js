@@ -15,12 +15,24 @@ class Talk {
     return text;
   }
 
+  // Adds what two runs have in common to the data of one, from that of the other.
+  complete(data, other) {
+    const [events, texts] = data.known;
+    for (const name of Object.keys(data.columns)) data.columns[name] = other.columns[name].slice(0, events).concat(data.columns[name]);
+    data.texts = other.texts.slice(0, texts).concat(data.texts);
+    for (const name of ["facts", "held"]) data[name] = other[name].filter(([e]) => e < events).concat(data[name]);
+    data.known = [0, 0];
+  }
+
   async json(path, body = undefined) { return JSON.parse(await this.ask(path, body)); }
 
-  // A run: what the desk knows of it, and its data.
-  async run(path, body = undefined) {
+  // A run: what the desk knows of it, and its data. What it has in common with the run `other` is left out there,
+  // and taken from it.
+  async run(path, body = undefined, other = undefined) {
     const text = await this.ask(path, body);
     const end = text.indexOf("\n");
-    return { known: JSON.parse(text.slice(0, end)), data: JSON.parse(text.slice(end + 1)) };
+    const data = JSON.parse(text.slice(end + 1));
+    if (data.known[0] > 0) this.complete(data, other.data);
+    return { known: JSON.parse(text.slice(0, end)), data };
   }
 }
