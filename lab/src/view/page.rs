@@ -3,7 +3,7 @@
 //! The events are stored as columns of numbers and a table of texts: as JSON, deflated, in base64.
 //! So no text of the run can break the page, and even 100,000 events take little space.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 
 use base64::Engine;
@@ -324,7 +324,9 @@ const fn why_lost(why: Lost) -> &'static str {
 #[derive(Default)]
 struct Places<'a> {
     nodes: BTreeMap<Node, i64>,
-    texts: BTreeMap<&'a str, i64>,
+    /// Only looked up, so its order does not matter. The texts are long and begin alike, which makes comparing
+    /// them slow.
+    texts: HashMap<&'a str, i64>,
 }
 
 impl<'a> Places<'a> {

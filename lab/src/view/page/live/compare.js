@@ -1,20 +1,21 @@
 // Compares two runs: where they part, what is new in the second, and what is gone from the first.
 
 class Comparison {
-  constructor(before, after) {
+  // `known` events are the same without a look.
+  constructor(before, after, known = 0) {
     this.before = before;
     this.after = after;
-    this.same = this.sameBeginning();
+    this.same = this.sameBeginning(known);
     const next = [before, after].filter((run) => this.same < run.n).map((run) => run.at[this.same]);
     // The time at which the runs part; null if they are the same.
     this.at = next.length ? Math.min(...next) : null;
   }
 
   // The number of events with which both runs begin.
-  sameBeginning() {
+  sameBeginning(known) {
     const { before: a, after: b } = this;
     const most = Math.min(a.n, b.n);
-    for (let e = 0; e < most; e++) if (!this.isSame(e)) return e;
+    for (let e = known; e < most; e++) if (!this.isSame(e)) return e;
     return most;
   }
 

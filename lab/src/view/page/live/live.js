@@ -76,12 +76,12 @@ class Live {
     const begun = Date.now();
     const waiting = setInterval(() => this.say(`The run is being made (${Math.round((Date.now() - begun) / 1000)} s) …`), 400);
     try {
-      const { known, data } = await ask();
+      const { known, data, same } = await ask();
       clearInterval(waiting);
       this.learn(known);
       const run = this.models.get(known.id) ?? new Run(data);
       this.remember(known.id, run);
-      if (number === this.asked) this.show(known.id, run, base === known.id ? known.parent : base);
+      if (number === this.asked) this.show(known.id, run, base === known.id ? known.parent : base, same);
     } catch (error) {
       clearInterval(waiting);
       this.say(error.message, true);
@@ -98,7 +98,8 @@ class Live {
     for (const old of this.models.keys()) if (this.models.size > KEPT_MODELS && old !== this.shown && old !== this.base) this.models.delete(old);
   }
 
-  show(id, run, base) {
+  // Shows a run, compared with another one, with which it shares at least this many events.
+  show(id, run, base, same = 0) {
     const { scale } = this.app;
     this.views.set(this.shown, [scale.time(scale.from) / 1e9, scale.time(scale.to) / 1e9]);
     this.shown = id;
@@ -108,7 +109,7 @@ class Live {
     this.tree.show();
     const other = this.models.get(base);
     if (other && other !== run) {
-      this.comparison = new Comparison(other, run);
+      this.comparison = new Comparison(other, run, same);
       this.app.redraw();
       this.tellChanges();
     } else if (base === null || base === undefined) this.hint();

@@ -26,13 +26,14 @@ class Talk {
 
   async json(path, body = undefined) { return JSON.parse(await this.ask(path, body)); }
 
-  // A run: what the desk knows of it, and its data. What it has in common with the run `other` is left out there,
+  // A run: what the desk knows of it, its data, and with how many events of `other` it begins at least. What it has in common with the run `other` is left out there,
   // and taken from it.
   async run(path, body = undefined, other = undefined) {
     const text = await this.ask(path, body);
     const end = text.indexOf("\n");
     const data = JSON.parse(text.slice(end + 1));
-    if (data.known[0] > 0) this.complete(data, other.data);
-    return { known: JSON.parse(text.slice(0, end)), data };
+    const same = data.known[0];
+    if (same > 0) this.complete(data, other.data);
+    return { known: JSON.parse(text.slice(0, end)), data, same };
   }
 }
