@@ -68,7 +68,7 @@ pub(crate) struct Decisions {
     now: Duration,
     sequences: Vec<Sequence>,
     sequence_index: BTreeMap<(Kind, u32, u32), SequenceId>,
-    /// Whether there are no overrides and no neutral kinds, which is the common case.
+    /// Whether there are no overrides, no forced decisions and no neutral kinds, which is the common case.
     is_plain: bool,
     reached: BTreeSet<Address>,
     record: Option<Vec<Taken>>,
@@ -88,7 +88,9 @@ impl Decisions {
             now: Duration::ZERO,
             sequences: Vec::new(),
             sequence_index: BTreeMap::new(),
-            is_plain: spec.overrides.is_empty() && spec.neutral.is_empty(),
+            is_plain: spec.overrides.is_empty()
+                && spec.forced.is_empty()
+                && spec.neutral.is_empty(),
             reached: BTreeSet::new(),
             record: is_recorded.then(Vec::new),
             together_since: 0,
@@ -192,7 +194,8 @@ impl Decisions {
     /// What the specification makes of a drawn value.
     #[cold]
     fn specified(&mut self, address: Address, bound: u64, drawn: u64) -> u64 {
-        if let Some(&value) = self.spec.overrides.get(&address) {
+        let RunSpec { forced, overrides, .. } = &self.spec;
+        if let Some(&value) = forced.get(&address).or_else(|| overrides.get(&address)) {
             self.reached.insert(address);
             return if bound == 0 { value } else { value.min(bound - 1) };
         }
@@ -219,20 +222,21 @@ impl Decisions {
     /// Whether there may be a fault that is turned off and to be asked for nevertheless.
     #[inline]
     pub(crate) fn may_ask(&self) -> bool {
-        self.asks_all() || !self.is_plain
+        self.asks_all() || !self.spec.forced.is_empty()
     }
 
-    /// Whether to ask for a fault that may be turned off, because the specification overrides the decision
+    /// Whether to ask for a fault that may be turned off, because the specification forces the decision
     /// about it, or because a search may put it anywhere.
     #[inline]
     pub(crate) fn asks_for(&self, kind: Kind, subject: Subject) -> bool {
-        self.asks_all()
-            || (!self.is_plain && self.spec.overrides.contains_key(&subject.address(kind)))
+        self.asks_all() || (!self.is_plain && self.spec.forced.contains_key(&subject.address(kind)))
     }
 
     /// The overrides whose decisions have not come up.
     pub(crate) fn unreached(&self) -> Vec<Address> {
-        self.spec.overrides.keys().filter(|a| !self.reached.contains(a)).copied().collect()
+        let RunSpec { forced, overrides, .. } = &self.spec;
+        let all = overrides.keys().chain(forced.keys());
+        all.filter(|address| !self.reached.contains(address)).copied().collect()
     }
 
     pub(crate) fn fingerprint(&self) -> u64 {

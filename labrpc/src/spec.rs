@@ -221,6 +221,10 @@ pub struct RunSpec {
     /// value in it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub overrides: BTreeMap<Address, u64>,
+    /// Decisions with a fixed value that are made even where they would not come up: a message can be lost on
+    /// a reliable network, too. They take precedence over `overrides`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub forced: BTreeMap<Address, u64>,
     /// Kinds whose decisions all take the neutral value, except at the addresses listed here. A kind
     /// without a neutral value is not affected.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -309,6 +313,7 @@ mod tests {
                 .zip(0..)
                 .map(|(kind, n)| (address(kind, n), n))
                 .collect(),
+            forced: BTreeMap::from([(kept, 5)]),
             neutral: BTreeMap::from([(Kind::ReplyHold, BTreeSet::from([kept]))]),
             redraw: Some((Duration::new(3, 7), 9)),
             asks_all: true,

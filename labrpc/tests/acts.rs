@@ -1,11 +1,17 @@
-//! Acts and overrides: what somebody does to a run from outside happens, and nothing else changes.
+//! Acts and forced decisions: what somebody does to a run from outside happens, and nothing else changes.
 
 mod common;
 
 use std::time::Duration;
 
-use common::{Lab, WORK, exact, finish, ms, with};
+use common::{Lab, WORK, exact, finish, ms, on_link};
 use labrpc::{Act, Kind, RunSpec, Simulation};
+
+/// The same run in which these decisions about the first call are forced.
+fn forced(spec: RunSpec, luck: &[(Kind, u64)]) -> RunSpec {
+    let forced = luck.iter().map(|&(kind, value)| (on_link(kind, 0), value)).collect();
+    RunSpec { forced, ..spec }
+}
 
 fn acting(spec: RunSpec, acts: &[&str]) -> RunSpec {
     let acts: Vec<Act> = acts.iter().map(|act| act.parse().unwrap()).collect();
@@ -23,16 +29,16 @@ fn took(spec: RunSpec) -> Duration {
 }
 
 #[test]
-fn an_overridden_message_is_lost_held_or_copied_on_a_reliable_network() {
+fn a_message_is_lost_held_or_copied_on_a_reliable_network_if_that_is_forced() {
     let usual = took(exact(1));
     assert!(usual < ms(6), "{usual:?}");
-    assert_eq!(took(with(exact(1), &[(Kind::RequestHold, 300)])), usual + ms(300));
-    assert_eq!(took(with(exact(1), &[(Kind::ReplyHold, 250)])), usual + ms(250));
-    let lost = finish(with(exact(1), &[(Kind::RequestDrop, 1)]), |world| async move {
+    assert_eq!(took(forced(exact(1), &[(Kind::RequestHold, 300)])), usual + ms(300));
+    assert_eq!(took(forced(exact(1), &[(Kind::ReplyHold, 250)])), usual + ms(250));
+    let lost = finish(forced(exact(1), &[(Kind::RequestDrop, 1)]), |world| async move {
         Lab::new(&world).end.call(WORK, &5).await
     });
     assert_eq!(lost, None);
-    let copied = finish(with(exact(1), &[(Kind::RequestCopy, 40)]), |world| async move {
+    let copied = finish(forced(exact(1), &[(Kind::RequestCopy, 40)]), |world| async move {
         let lab = Lab::new(&world);
         lab.end.call(WORK, &5).await;
         world.tester().sleep(ms(100)).await;

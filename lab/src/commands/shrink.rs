@@ -167,7 +167,11 @@ pub(crate) fn shrink_one(
     let bounds = bounds_for(&first.record);
     let bar = progress_bar(budget.runs, show_progress);
     // What was done by hand stays.
-    let with_acts = |found: &RunSpec| RunSpec { acts: spec.acts.clone(), ..found.clone() };
+    let with_acts = |found: &RunSpec| RunSpec {
+        acts: spec.acts.clone(),
+        forced: spec.forced.clone(),
+        ..found.clone()
+    };
     let mut shrunk = shrink::shrink(
         spec,
         &failure,

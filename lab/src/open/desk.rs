@@ -65,8 +65,8 @@ pub(crate) struct Try {
     kept: Option<String>,
     /// What is done in it, one text for each act.
     acts: Vec<String>,
-    /// How many decisions differ from what the seed gives.
-    overrides: usize,
+    /// How many decisions are forced.
+    forced: usize,
     #[serde(skip)]
     spec: RunSpec,
     /// Which build of the program made it.
@@ -163,7 +163,7 @@ impl Desk {
             fingerprint: answer.record.fingerprint.clone(),
             kept: None,
             acts: spec.acts.iter().map(super::touch::words_of).collect(),
-            overrides: spec.overrides.len(),
+            forced: spec.forced.len(),
             spec,
             build,
         });

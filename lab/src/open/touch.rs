@@ -160,7 +160,7 @@ fn message(events: &[Timed], place: usize) -> Result<Message<'_>, String> {
     Ok(Message { from, to: *to, n, is_reply, method, at: timed.at.as_secs_f64(), leaves })
 }
 
-/// Overrides the decisions about a message.
+/// Forces the decisions about a message.
 fn decide(spec: &mut RunSpec, message: &Message<'_>, fate: Fate) -> Result<(), String> {
     let Message { from, to, n, is_reply, .. } = *message;
     let kinds = match is_reply {
@@ -176,9 +176,9 @@ fn decide(spec: &mut RunSpec, message: &Message<'_>, fate: Fate) -> Result<(), S
         }
     };
     let [drop, transit, delay, hold, copy] = kinds.map(|kind| Address::of_call(kind, from, to, n));
-    let overrides = &mut spec.overrides;
+    let forced = &mut spec.forced;
     let mut set = |address: Address, value: u64| {
-        overrides.insert(address, value);
+        forced.insert(address, value);
     };
     match fate {
         Fate::Drop => set(drop, 1),
@@ -204,7 +204,7 @@ fn decide(spec: &mut RunSpec, message: &Message<'_>, fate: Fate) -> Result<(), S
         }
         Fate::Usual => {
             for address in [drop, transit, delay, hold, copy] {
-                overrides.remove(&address);
+                forced.remove(&address);
             }
         }
     }
@@ -300,13 +300,13 @@ mod tests {
             touched(&Touch::Message { event: 2, fate: Fate::Drop }).unwrap();
         assert_eq!(same, 2, "nothing before it changes");
         let address = "RequestDrop 1->2 #1".parse().unwrap();
-        assert_eq!(spec.overrides.into_iter().collect::<Vec<_>>(), [(address, 1)]);
+        assert_eq!(spec.forced.into_iter().collect::<Vec<_>>(), [(address, 1)]);
         assert_eq!(words, "lose RequestVote S1 to S2 at 0.005000 s");
         let Touched { spec, words, same } =
             touched(&Touch::Message { event: 3, fate: Fate::Later(300) }).unwrap();
         assert_eq!(same, 3);
         let address = "ReplyHold 1->2 #1".parse().unwrap();
-        assert_eq!(spec.overrides[&address], 300);
+        assert_eq!(spec.forced[&address], 300);
         assert!(words.starts_with("deliver the reply of S2 to S1's RequestVote"), "{words}");
     }
 

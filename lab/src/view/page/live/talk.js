@@ -26,8 +26,8 @@ class Talk {
 
   async json(path, body = undefined) { return JSON.parse(await this.ask(path, body)); }
 
-  // A run: what the desk knows of it, its data, and with how many events of `other` it begins at least. What it has in common with the run `other` is left out there,
-  // and taken from it.
+  // A run: what the desk knows of it, its data, and with how many events of the run `other` it begins at least.
+  // The answer leaves out what both have in common.
   async run(path, body = undefined, other = undefined) {
     const text = await this.ask(path, body);
     const end = text.indexOf("\n");
