@@ -161,7 +161,11 @@ fn beginning(path: &Path) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-fn of_repro(repro: Repro<Option<FailureRecord>>, path: &Path, session: &Session<'_>) -> Result<Selection, CommandError> {
+fn of_repro(
+    repro: Repro<Option<FailureRecord>>,
+    path: &Path,
+    session: &Session<'_>,
+) -> Result<Selection, CommandError> {
     check_implementation(&repro.implementation, session)?;
     let Repro { test, spec, profile, without, failure, fingerprint, build, shrunk, .. } = repro;
     let known = PreviousRun { fingerprint, build, failure, shrunk };

@@ -3,7 +3,7 @@
 //! The events are stored as columns of numbers and a table of texts: as JSON, deflated, in base64.
 //! So no text of the run can break the page, and even 100,000 events take little space.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::io::Write;
 
 use base64::Engine;
@@ -324,9 +324,8 @@ const fn why_lost(why: Lost) -> &'static str {
 #[derive(Default)]
 struct Places<'a> {
     nodes: BTreeMap<Node, i64>,
-    /// Only looked up, so its order does not matter. The texts are long and begin alike, which makes comparing
-    /// them slow.
-    texts: HashMap<&'a str, i64>,
+    /// By their lengths first: many are long and begin alike, which makes comparing them slow.
+    texts: BTreeMap<(usize, &'a str), i64>,
 }
 
 impl<'a> Places<'a> {
@@ -349,7 +348,7 @@ impl<'a> Places<'a> {
     }
 
     fn text(&mut self, text: &'a str, table: &mut Vec<&'a str>) -> i64 {
-        *self.texts.entry(text).or_insert_with(|| {
+        *self.texts.entry((text.len(), text)).or_insert_with(|| {
             table.push(text);
             table.len() as i64 - 1
         })
