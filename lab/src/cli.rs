@@ -10,6 +10,7 @@ use crate::commands::explain::Explain;
 use crate::commands::hint::Hint;
 use crate::commands::list::List;
 use crate::commands::merge::MergeArgs;
+use crate::commands::open::Open;
 use crate::commands::replay::Replay;
 use crate::commands::run::RunArgs;
 use crate::commands::search::SearchArgs;
@@ -37,6 +38,8 @@ enum Command {
     Search(SearchArgs),
     /// Run one seed of one test again, bit for bit.
     Replay(Replay),
+    /// Open a run in the browser, touch it and see what becomes of it.
+    Open(Open),
     /// Find the fewest faults with which a run still fails the same way.
     Shrink(Shrink),
     /// Find the moment from which on failure was nearly certain.
@@ -93,6 +96,7 @@ fn run(command: Command, program: &Program<'_>) -> Result<Outcome, CommandError>
         Command::Run(args) => args.run(program),
         Command::Search(args) => args.run(program),
         Command::Replay(replay) => replay.run(&session(&replay.common)?),
+        Command::Open(open) => open.run(&session(&open.common)?),
         Command::Shrink(shrink) => shrink.run(&session(&shrink.common)?),
         Command::Explain(explain) => explain.run(&session(&explain.common)?),
         Command::Diff(diff) => diff.run(&session(&diff.common)?),

@@ -31,6 +31,7 @@
 //! | [`explain`] | when a failure became inevitable |
 //! | [`view`] | a recorded run as a log, as a page, or for other viewers |
 //! | `show`, `views` | the options that select a view |
+//! | `open` | `lab open`: a run in the browser that can be touched |
 //! | [`submit`] | `lab submit`, and the rules by which the grader reads a submission |
 
 mod cli;
@@ -42,6 +43,7 @@ pub mod explain;
 pub mod failure_record;
 mod failures;
 mod format;
+mod open;
 pub mod outcome;
 mod outputs;
 pub mod plain;

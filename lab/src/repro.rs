@@ -1,4 +1,4 @@
-//! The repro file of a failing run: its specification, and how it must fail.
+//! The repro file of a run: its specification, and how it must fail, if it failed.
 
 use std::fs;
 use std::path::Path;
@@ -15,10 +15,10 @@ use labraft::{Profile, Without};
 /// The value of the field `format`.
 const FORMAT: &str = "lab repro 2";
 
-/// A failing run that the same build repeats bit for bit.
+/// A run that the same build repeats bit for bit. In general, the failure is an `Option`: it may pass.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Repro {
+pub struct Repro<Failure = FailureRecord> {
     /// The kind of file and its version.
     pub format: String,
     /// The test's name.
@@ -36,7 +36,7 @@ pub struct Repro {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shrunk: Option<Effort>,
     /// How it fails.
-    pub failure: FailureRecord,
+    pub failure: Failure,
     /// The run's fingerprint, in hexadecimal.
     pub fingerprint: String,
     /// The build that made the run.
@@ -51,8 +51,36 @@ impl Repro {
 
     /// The file for a run that failed, even if it never finished; `None` if it did not fail.
     pub fn even_if_unfinished(record: &RunRecord, spec: RunSpec) -> Option<Repro> {
-        let RunRecord { test, implementation, failure, fingerprint, build, .. } = record;
-        Some(Repro {
+        let failure = record.failure.clone()?;
+        Some(Repro::with_failure(record, spec, failure))
+    }
+
+    /// Whether the text begins like a repro file, even if it is damaged.
+    pub fn is_one(text: &str) -> bool {
+        text.trim_start().trim_start_matches('{').trim_start().starts_with("\"format\"")
+    }
+}
+
+impl Repro<Option<FailureRecord>> {
+    /// The file for a run that failed, passed or never finished.
+    pub fn of_any(record: &RunRecord, spec: RunSpec) -> Repro<Option<FailureRecord>> {
+        Repro::with_failure(record, spec, record.failure.clone())
+    }
+
+    /// Parses the text of a repro file.
+    ///
+    /// # Errors
+    /// When the text is damaged, or in another version of the format.
+    pub fn parse(text: &str) -> Result<Repro<Option<FailureRecord>>, String> {
+        format::check(text, FORMAT)?;
+        serde_json::from_str(text).map_err(|error| format!("it is damaged: {error}"))
+    }
+}
+
+impl<Failure: Serialize> Repro<Failure> {
+    fn with_failure(record: &RunRecord, spec: RunSpec, failure: Failure) -> Repro<Failure> {
+        let RunRecord { test, implementation, fingerprint, build, .. } = record;
+        Repro {
             format: FORMAT.into(),
             test: test.clone(),
             implementation: implementation.clone(),
@@ -60,24 +88,10 @@ impl Repro {
             without: record.without,
             spec,
             shrunk: None,
-            failure: failure.clone()?,
+            failure,
             fingerprint: fingerprint.clone(),
             build: build.clone(),
-        })
-    }
-
-    /// Whether the text begins like a repro file, even if it is damaged.
-    pub fn is_one(text: &str) -> bool {
-        text.trim_start().trim_start_matches('{').trim_start().starts_with("\"format\"")
-    }
-
-    /// Parses the text of a repro file.
-    ///
-    /// # Errors
-    /// When the text is damaged, or in another version of the format.
-    pub fn parse(text: &str) -> Result<Repro, String> {
-        format::check(text, FORMAT)?;
-        serde_json::from_str(text).map_err(|error| format!("it is damaged: {error}"))
+        }
     }
 
     /// Writes a temporary file beside `path` and renames it, so that `path` is never half written.
@@ -126,7 +140,9 @@ mod tests {
     fn a_file_says_all_that_the_run_is_made_of() {
         let text = serde_json::to_string_pretty(&repro()).unwrap();
         assert!(Repro::is_one(&text));
-        assert_eq!(Repro::parse(&text), Ok(repro()));
+        let read = Repro::parse(&text).unwrap();
+        assert_eq!(serde_json::to_string_pretty(&read).unwrap(), text);
+        assert_eq!(read.failure, Some(repro().failure));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::records::{self, Build, RunRecord};
 use crate::repro::Repro;
 use crate::shrink::Effort;
 use clap::Args;
-use labraft::{Test, Verdict, select};
+use labraft::{Test, Verdict, select, world_named};
 use labrpc::RunSpec;
 
 use crate::outcome::CommandError;
@@ -35,7 +35,7 @@ pub(crate) struct Selection {
     pub(crate) conditions: Conditions,
     /// The result of an earlier run of it, if one is known.
     pub(crate) known: Option<PreviousRun>,
-    /// The repro file that it comes from. Such a run is expected to fail.
+    /// The repro file that it comes from. It says whether the run is expected to fail.
     pub(crate) repro: Option<PathBuf>,
 }
 
@@ -161,10 +161,14 @@ fn beginning(path: &Path) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-fn of_repro(repro: Repro, path: &Path, session: &Session<'_>) -> Result<Selection, CommandError> {
+fn of_repro(
+    repro: Repro<Option<FailureRecord>>,
+    path: &Path,
+    session: &Session<'_>,
+) -> Result<Selection, CommandError> {
     check_implementation(&repro.implementation, session)?;
     let Repro { test, spec, profile, without, failure, fingerprint, build, shrunk, .. } = repro;
-    let known = PreviousRun { fingerprint, build, failure: Some(failure), shrunk };
+    let known = PreviousRun { fingerprint, build, failure, shrunk };
     let (test, repro) = (the_test(&test, session)?, Some(path.into()));
     let conditions = Conditions { profile, without };
     Ok(Selection { test, spec, conditions, known: Some(known), repro })
@@ -182,6 +186,9 @@ fn check_implementation(theirs: &str, session: &Session<'_>) -> Result<(), Comma
 }
 
 fn the_test(pattern: &str, session: &Session<'_>) -> Result<&'static Test, CommandError> {
+    if let Some(world) = world_named(pattern) {
+        return Ok(world);
+    }
     match select(session.suite(), pattern)?[..] {
         [test] => Ok(test),
         ref several => {

@@ -25,6 +25,7 @@ use std::time::Duration;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
+use crate::acts::Deed;
 use crate::chance::scale;
 use crate::hash::Fingerprint;
 use crate::random::{Keys, Subject, computed};
@@ -50,22 +51,24 @@ struct Sequence {
     kind: Kind,
     /// The subject of the next decision.
     next: Subject,
-    /// Whether the generator uses the second seed.
-    is_redrawn: bool,
+    /// Which of the seeds the generator uses.
+    luck: usize,
     generator: ChaCha8Rng,
 }
 
 /// Makes all random decisions of a run.
 pub(crate) struct Decisions {
     spec: RunSpec,
-    /// The keys of the current seed, which is the second one once its time has come.
+    /// The keys of the current seed.
     keys: Keys,
-    /// Whether the current seed is the second one.
-    is_redrawn: bool,
+    /// How many of the seeds in `further` have had their times.
+    luck: usize,
+    /// The seeds that replace the first one, with their times, in the order of time.
+    further: Vec<(Duration, u64)>,
     now: Duration,
     sequences: Vec<Sequence>,
     sequence_index: BTreeMap<(Kind, u32, u32), SequenceId>,
-    /// Whether there are no overrides and no neutral kinds, which is the common case.
+    /// Whether there are no overrides, no forced decisions and no neutral kinds, which is the common case.
     is_plain: bool,
     reached: BTreeSet<Address>,
     record: Option<Vec<Taken>>,
@@ -80,11 +83,14 @@ impl Decisions {
     pub(crate) fn new(spec: RunSpec, is_recorded: bool) -> Decisions {
         Decisions {
             keys: Keys::new(spec.seed),
-            is_redrawn: false,
+            luck: 0,
+            further: further_seeds(&spec),
             now: Duration::ZERO,
             sequences: Vec::new(),
             sequence_index: BTreeMap::new(),
-            is_plain: spec.overrides.is_empty() && spec.neutral.is_empty(),
+            is_plain: spec.overrides.is_empty()
+                && spec.forced.is_empty()
+                && spec.neutral.is_empty(),
             reached: BTreeSet::new(),
             record: is_recorded.then(Vec::new),
             together_since: 0,
@@ -94,15 +100,14 @@ impl Decisions {
         }
     }
 
-    /// Sets the virtual time, and switches to the second seed when its time has come.
+    /// Sets the virtual time, and switches to another seed when its time has come.
     pub(crate) fn time_is(&mut self, now: Duration) {
         self.now = now;
-        if let Some((from, seed)) = self.spec.redraw
-            && !self.is_redrawn
+        while let Some(&(from, seed)) = self.further.get(self.luck)
             && now >= from
         {
             self.keys = Keys::new(seed);
-            self.is_redrawn = true;
+            self.luck += 1;
         }
     }
 
@@ -139,7 +144,7 @@ impl Decisions {
         self.sequences.push(Sequence {
             kind,
             next,
-            is_redrawn: self.is_redrawn,
+            luck: self.luck,
             generator: self.keys.sequence(kind, next.parties, 0),
         });
         self.sequence_index.insert((kind, from, to), id);
@@ -161,9 +166,9 @@ impl Decisions {
         let sequence = &mut self.sequences[id.0 as usize];
         let kind = sequence.kind;
         let subject = sequence.next;
-        if sequence.is_redrawn != self.is_redrawn {
+        if sequence.luck != self.luck {
             sequence.generator = self.keys.sequence(kind, subject.parties, subject.n);
-            sequence.is_redrawn = self.is_redrawn;
+            sequence.luck = self.luck;
         }
         sequence.next.n += 1;
         let drawn = shape(sequence.generator.next_u64());
@@ -189,7 +194,8 @@ impl Decisions {
     /// What the specification makes of a drawn value.
     #[cold]
     fn specified(&mut self, address: Address, bound: u64, drawn: u64) -> u64 {
-        if let Some(&value) = self.spec.overrides.get(&address) {
+        let RunSpec { forced, overrides, .. } = &self.spec;
+        if let Some(&value) = forced.get(&address).or_else(|| overrides.get(&address)) {
             self.reached.insert(address);
             return if bound == 0 { value } else { value.min(bound - 1) };
         }
@@ -213,9 +219,24 @@ impl Decisions {
         self.spec.asks_all
     }
 
+    /// Whether there may be a fault that is turned off and to be asked for nevertheless.
+    #[inline]
+    pub(crate) fn may_ask(&self) -> bool {
+        self.asks_all() || !self.spec.forced.is_empty()
+    }
+
+    /// Whether to ask for a fault that may be turned off, because the specification forces the decision
+    /// about it, or because a search may put it anywhere.
+    #[inline]
+    pub(crate) fn asks_for(&self, kind: Kind, subject: Subject) -> bool {
+        self.asks_all() || (!self.is_plain && self.spec.forced.contains_key(&subject.address(kind)))
+    }
+
     /// The overrides whose decisions have not come up.
     pub(crate) fn unreached(&self) -> Vec<Address> {
-        self.spec.overrides.keys().filter(|a| !self.reached.contains(a)).copied().collect()
+        let RunSpec { forced, overrides, .. } = &self.spec;
+        let all = overrides.keys().chain(forced.keys());
+        all.filter(|address| !self.reached.contains(address)).copied().collect()
     }
 
     pub(crate) fn fingerprint(&self) -> u64 {
@@ -257,6 +278,17 @@ impl Decisions {
         self.begin_together(self.record.as_ref().map_or(0, Vec::len));
         self.record.take().unwrap_or_default()
     }
+}
+
+/// The seeds that replace the first one during the run, in the order of their times.
+fn further_seeds(spec: &RunSpec) -> Vec<(Duration, u64)> {
+    let of_acts = spec.acts.iter().filter_map(|act| match act.deed {
+        Deed::Luck(seed) => Some((act.at, seed)),
+        _ => None,
+    });
+    let mut seeds: Vec<(Duration, u64)> = spec.redraw.into_iter().chain(of_acts).collect();
+    seeds.sort_by_key(|(at, _)| *at);
+    seeds
 }
 
 #[cfg(test)]

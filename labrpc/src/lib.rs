@@ -47,6 +47,7 @@
 //! no message is duplicated and only replies are held back for long; [`Chaos`] adds such faults to
 //! requests.
 
+mod acts;
 mod chance;
 mod codec;
 mod decisions;
@@ -69,6 +70,7 @@ mod task;
 mod timers;
 mod trouble;
 
+pub use acts::{Act, Deed};
 pub use chance::Ratio;
 pub use codec::{CodecError, decode, decode_first, encode, encode_into};
 pub use event::{Event, Lost, Name, Timed, Watch};

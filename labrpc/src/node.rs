@@ -13,6 +13,9 @@ pub struct Node(u32);
 impl Node {
     /// The test itself, with the harness that runs it.
     pub const TESTER: Node = Node(u32::MAX);
+    /// Whoever carries out [acts](crate::Act): apart from the tester, so that what an act does changes none
+    /// of the decisions that are made for the tester.
+    pub const OUTSIDE: Node = Node(u32::MAX - 1);
     const FIRST_CLIENT: u32 = 1 << 24;
 
     /// The node with this number; the inverse of [`raw`](Self::raw).
@@ -44,7 +47,7 @@ impl Node {
     }
 
     /// The node's number in the addresses of decisions: `i` for server `i`, 2^24 + `i` for client
-    /// `i`, and `u32::MAX` for the tester.
+    /// `i`, `u32::MAX` for the tester, and the number before that for [`OUTSIDE`](Self::OUTSIDE).
     pub const fn raw(self) -> u32 {
         self.0
     }
@@ -54,6 +57,7 @@ impl fmt::Display for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Node::TESTER => f.write_str("tester"),
+            Node::OUTSIDE => f.write_str("outside"),
             node => match node.as_server() {
                 Some(i) => write!(f, "server {i}"),
                 None => write!(f, "client {}", node.0 - Node::FIRST_CLIENT),

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use rand::TryRng;
 
+use crate::acts::BentClock;
 use crate::decisions::SequenceId;
 use crate::event::Event;
 use crate::executor::Executor;
@@ -33,12 +34,15 @@ pub struct Runtime {
     pub(crate) group: GroupId,
     node: Node,
     skew: ClockSkew,
+    /// What acts do to this node's clock.
+    bent: Option<Rc<BentClock>>,
 }
 
 impl Runtime {
     pub(crate) fn new(executor: &Rc<Executor>, node: Node) -> Runtime {
         let skew = ClockSkew::of(&mut executor.faults(), node);
-        Runtime { executor: executor.clone(), group: executor.new_group(node), node, skew }
+        let bent = node.as_server().and_then(|server| executor.foreseen.clock(server));
+        Runtime { executor: executor.clone(), group: executor.new_group(node), node, skew, bent }
     }
 
     /// The node that this runtime belongs to.
@@ -48,14 +52,17 @@ impl Runtime {
 
     /// Virtual time since the start of the simulation, as this node's clock shows it.
     pub fn now(&self) -> Duration {
-        Duration::from_nanos(self.skew.shown(self.executor.now()))
+        let now = self.executor.now();
+        let now = self.bent.as_ref().map_or(now, |clock| clock.shown(now));
+        Duration::from_nanos(self.skew.shown(now))
     }
 
     /// The true time, in nanoseconds, at which this node's clock shows `shown`. If the node is
     /// paused then, the end of the pause.
     fn due(&self, shown: Duration) -> u64 {
         let time = self.skew.time_of(u64::try_from(shown.as_nanos()).unwrap_or(u64::MAX));
-        if self.executor.chaos.get().is_none() {
+        let time = self.bent.as_ref().map_or(time, |clock| clock.time_of(time));
+        if self.executor.chaos.get().is_none() && self.executor.foreseen.has_no_pauses() {
             return time;
         }
         let time = Duration::from_nanos(time);

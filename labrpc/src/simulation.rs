@@ -9,6 +9,7 @@ use std::rc::{Rc, Weak};
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use crate::acts::Act;
 use crate::event::{Timed, Watch};
 use crate::executor::{Executor, Limits, set_current};
 use crate::faults::chaos::Chaos;
@@ -103,6 +104,16 @@ impl World {
     /// replaces any earlier one, and must not change anything that the simulated code can see.
     pub fn after_each_poll(&self, observer: impl Fn(Node) + 'static) {
         self.executor.after_poll.replace(Some(Rc::new(observer)));
+    }
+
+    /// What is done to the world from outside, in the order of time.
+    pub fn acts(&self) -> &[Act] {
+        &self.executor.acts
+    }
+
+    /// A runtime for who carries out acts. Its tasks change none of the decisions that are made for others.
+    pub fn outside(&self) -> Runtime {
+        Runtime::new(&self.executor, Node::OUTSIDE)
     }
 
     /// The runtime of client `i`: its tasks, time and dice.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::acts::Act;
 use crate::node::Node;
 
 /// Declares the enum together with the list of its variants, so that neither lacks what the other has.
@@ -220,6 +221,10 @@ pub struct RunSpec {
     /// value in it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub overrides: BTreeMap<Address, u64>,
+    /// Decisions with a fixed value that are made even where they would not come up: a message can be lost on
+    /// a reliable network, too. They take precedence over `overrides`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub forced: BTreeMap<Address, u64>,
     /// Kinds whose decisions all take the neutral value, except at the addresses listed here. A kind
     /// without a neutral value is not affected.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -232,6 +237,10 @@ pub struct RunSpec {
     /// A fault that only a search asks for does not happen unless it is overridden.
     #[serde(default, skip_serializing_if = "is_false")]
     pub asks_all: bool,
+    /// What is done to the world from outside, at which times. Their order counts only among those of one
+    /// time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub acts: Vec<Act>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
@@ -304,9 +313,11 @@ mod tests {
                 .zip(0..)
                 .map(|(kind, n)| (address(kind, n), n))
                 .collect(),
+            forced: BTreeMap::from([(kept, 5)]),
             neutral: BTreeMap::from([(Kind::ReplyHold, BTreeSet::from([kept]))]),
             redraw: Some((Duration::new(3, 7), 9)),
             asks_all: true,
+            acts: vec!["1.5s crash 1".parse().unwrap()],
         };
         let bytes = crate::codec::encode(&spec).unwrap();
         assert_eq!(crate::codec::decode::<RunSpec>(&bytes).unwrap(), spec);

@@ -128,6 +128,10 @@ impl KvConfig {
 
     /// Starts a server from its saved state, without connecting it: the course's `StartServer`.
     pub(crate) fn start(&self, i: usize) {
+        if self.is_running(i) {
+            // An act from outside has started it before the test did.
+            self.crash_server(i);
+        }
         start_service(self, i, self.max_raft_state);
     }
 

@@ -20,6 +20,7 @@
 //! | `kv` | the cluster of the key/value tests, their clients and the clients' history |
 //! | `beyond` | tests of election time-outs, of bytes sent, and of speed after snapshots |
 //! | `scenarios` | `ChaosRaft`, `ChaosKv`, `RestartedVoters` and `RestartedFollowers`: faults and workloads drawn from the seed; and short scenarios for searches |
+//! | `kept` | runs that were kept in files, as tests |
 //! | `steps` | steps and checks that tests of several parts share |
 
 use std::process::ExitCode;
@@ -29,6 +30,7 @@ use lab::records::Build;
 use labraft::Implementation;
 
 mod beyond;
+mod kept;
 mod kv;
 mod kv_3a;
 mod kv_3b;
@@ -42,6 +44,7 @@ mod scenarios;
 mod steps;
 mod suite;
 
+pub use kept::{Kept, kept};
 pub use suite::SUITE;
 
 /// The whole `lab` command for these implementations, of which the first is the default. Returns

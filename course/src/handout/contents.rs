@@ -25,7 +25,8 @@ const ROOT_FILES: [&str; 8] = [
     "rustfmt.toml",
 ];
 /// Pages for students besides those in `docs/course`.
-const PAGES: [&str; 3] = ["docs/checks.md", "docs/reading-a-run.md", "docs/sweeps.md"];
+const PAGES: [&str; 4] =
+    ["docs/checks.md", "docs/reading-a-run.md", "docs/sweeps.md", "docs/what-if.md"];
 /// The directories that are handed out, except for the places in `KEPT_BACK`.
 const DIRECTORIES: [&str; 8] =
     ["docs/course/", "docs/stories/", "kvraft/", "lab/", "labraft/", "labrpc/", "raft/", "tests/"];

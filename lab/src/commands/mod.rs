@@ -5,6 +5,7 @@ pub(crate) mod explain;
 pub(crate) mod hint;
 pub(crate) mod list;
 pub(crate) mod merge;
+pub(crate) mod open;
 pub(crate) mod replay;
 pub(crate) mod run;
 pub(crate) mod search;

@@ -150,7 +150,9 @@ fn outcomes(record: &RunRecord, known: &PreviousRun) -> String {
 fn compare_failure(record: &RunRecord, known: &PreviousRun) -> &'static str {
     match record.failure {
         Some(_) if is_same_failure(record, known) => "it fails as the file says\n",
+        Some(_) if known.failure.is_none() => "it fails, and no longer passes as the file says\n",
         Some(_) => "it fails, but not as the file says\n",
+        None if known.failure.is_none() => "it passes as the file says\n",
         None => "it no longer fails as the file says\n",
     }
 }

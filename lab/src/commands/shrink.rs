@@ -166,18 +166,25 @@ pub(crate) fn shrink_one(
     let failure = what_fails(&first)?;
     let bounds = bounds_for(&first.record);
     let bar = progress_bar(budget.runs, show_progress);
+    // What was done by hand stays.
+    let with_acts = |found: &RunSpec| RunSpec {
+        acts: spec.acts.clone(),
+        forced: spec.forced.clone(),
+        ..found.clone()
+    };
     let mut shrunk = shrink::shrink(
         spec,
         &failure,
         first.decisions,
         earlier,
         budget,
-        &mut |spec: &RunSpec, keep| Worlds::run(runs, test, spec, keep, bounds),
+        &mut |found: &RunSpec, keep| Worlds::run(runs, test, &with_acts(found), keep, bounds),
         &mut |progress| {
             bar.set_position(progress.spent);
             bar.set_message(format!("{} decisions are left", progress.left));
         },
     )?;
+    shrunk.spec = with_acts(&shrunk.spec);
     let Some((answer, size)) = with_events(test, &shrunk, runs)? else {
         return Ok(Shrinking::Interrupted);
     };

@@ -26,6 +26,6 @@ mod words;
 pub use columns::{Columns, columns, lines};
 pub use filter::Filter;
 pub use moment::servers_at;
-pub use page::page;
+pub use page::{live_page, page, page_data};
 pub use perfetto::perfetto;
 pub use shiviz::shiviz;

@@ -32,6 +32,17 @@ const SCRIPTS: [&str; 9] = [
     include_str!("page/page.js"),
 ];
 
+/// The parts that make a page of `lab open`, where a run can be touched.
+const LIVE_STYLE: &str = include_str!("page/live.css");
+const LIVE_SCRIPTS: [&str; 6] = [
+    include_str!("page/live/talk.js"),
+    include_str!("page/live/compare.js"),
+    include_str!("page/live/touches.js"),
+    include_str!("page/live/tree.js"),
+    include_str!("page/live/story.js"),
+    include_str!("page/live/live.js"),
+];
+
 /// The version of the data format, which the page's scripts check.
 const VERSION: u32 = 2;
 
@@ -40,17 +51,41 @@ const VERSION: u32 = 2;
 /// `replay` is the command that repeats the run. The sentences in `story`, if any, are shown below
 /// the reason for the failure.
 pub fn page(answer: &Answer, replay: &str, story: &[String]) -> String {
-    let data = Data::new(answer, replay, story);
+    let data = Data::new(answer, replay, story, 0);
     let title = format!("{}, seed {}", answer.record.test, answer.record.seed);
-    let data = BASE64.encode(deflated(&data));
+    framed(&title, STYLE, &BASE64.encode(deflated(&data)), &SCRIPTS.concat())
+}
+
+/// Builds the page of `lab open`, which asks the server that it comes from for its runs.
+pub fn live_page(title: &str) -> String {
+    let (main, parts) = SCRIPTS.split_last().expect("there are scripts");
+    let scripts = [&parts.concat(), &LIVE_SCRIPTS.concat(), *main].concat();
+    framed(title, &[STYLE, LIVE_STYLE].concat(), "", &scripts)
+}
+
+/// The data of a run for such a page, as JSON. What belongs to the first `known` events is left out: the page
+/// has it from another run that begins with them.
+pub fn page_data(answer: &Answer, replay: &str, story: &[String], known: usize) -> Vec<u8> {
+    serde_json::to_vec(&Data::new(answer, replay, story, known))
+        .expect("plain data can be written to memory")
+}
+
+/// Puts the parts of a page into its frame.
+fn framed(title: &str, style: &str, data: &str, scripts: &str) -> String {
     let mut page = String::with_capacity(data.len() + (1 << 18));
     let mut rest = FRAME;
-    let parts = [("{{title}}", escaped(&title)), ("{{style}}", STYLE.into()), ("{{data}}", data)];
-    for (mark, text) in parts.into_iter().chain([("{{scripts}}", SCRIPTS.concat())]) {
+    let title = escaped(title);
+    let parts = [
+        ("{{title}}", &*title),
+        ("{{style}}", style),
+        ("{{data}}", data),
+        ("{{scripts}}", scripts),
+    ];
+    for (mark, text) in parts {
         let (before, after) =
             rest.split_once(mark).expect("the frame has all marks, in this order");
         page += before;
-        page += &text;
+        page += text;
         rest = after;
     }
     page + rest
@@ -97,6 +132,8 @@ struct Data<'a> {
     servers: Vec<i64>,
     /// The names of all kinds of events.
     kinds: Vec<&'static str>,
+    /// How many events and texts are left out.
+    known: (usize, usize),
     /// The texts that the columns refer to, each once.
     texts: Vec<&'a str>,
     columns: Columns,
@@ -143,7 +180,7 @@ struct Row<'a> {
 const NONE: Row<'static> = Row { what: 0, call: -1, peer: None, name: None, text: None, bytes: -1 };
 
 impl<'a> Data<'a> {
-    fn new(answer: &'a Answer, replay: &'a str, story: &'a [String]) -> Data<'a> {
+    fn new(answer: &'a Answer, replay: &'a str, story: &'a [String], known: usize) -> Data<'a> {
         let mut data = Data {
             version: VERSION,
             record: &answer.record,
@@ -156,6 +193,7 @@ impl<'a> Data<'a> {
             nodes: Vec::new(),
             servers: Vec::new(),
             kinds: EventKind::all().map(EventKind::name).collect(),
+            known: (known, 0),
             texts: Vec::new(),
             columns: Columns::default(),
             facts: Vec::new(),
@@ -165,12 +203,30 @@ impl<'a> Data<'a> {
         let mut last = 0;
         for (number, timed) in answer.events.iter().enumerate() {
             let at = nanoseconds(timed.at);
-            data.columns.after.push(at.saturating_sub(last));
+            if number < known {
+                // The tables grow in the same order as in the other run.
+                data.enter(timed, &mut places);
+            } else {
+                data.columns.after.push(at.saturating_sub(last));
+                data.add(number, timed, &mut places);
+            }
             last = at;
-            data.add(number, timed, &mut places);
+            if number + 1 == known {
+                data.known.1 = data.texts.len();
+            }
         }
+        data.texts.drain(..data.known.1);
         data.servers = places.servers();
         data
+    }
+
+    /// Enters the nodes and texts of an event into their tables.
+    fn enter(&mut self, timed: &'a Timed, places: &mut Places<'a>) {
+        let row = row(&timed.event, !is_state(&timed.event));
+        places.node(timed.node, &mut self.nodes);
+        row.peer.map(|peer| places.node(peer, &mut self.nodes));
+        row.name.map(|name| places.text(name, &mut self.texts));
+        row.text.map(|text| places.text(text, &mut self.texts));
     }
 
     fn add(&mut self, number: usize, timed: &'a Timed, places: &mut Places<'a>) {
@@ -181,7 +237,7 @@ impl<'a> Data<'a> {
             self.held.push((number, nanoseconds(*held)));
         }
         // The page's scripts describe a state by what has changed in it, so its text is left out.
-        let row = row(&timed.event, !matches!(fact, Some(HarnessEvent::State(_))));
+        let row = row(&timed.event, !is_state(&timed.event));
         self.facts.extend(fact.map(|fact| (number, fact)));
         let columns = &mut self.columns;
         columns.node.push(places.node(timed.node, &mut self.nodes));
@@ -193,6 +249,11 @@ impl<'a> Data<'a> {
         columns.text.push(row.text.map_or(-1, |text| places.text(text, &mut self.texts)));
         columns.bytes.push(row.bytes);
     }
+}
+
+/// Whether an event of the harness tells a server's state.
+fn is_state(event: &Event) -> bool {
+    matches!(event, Event::Custom { kind, .. } if kind == EventKind::State.name())
 }
 
 fn nanoseconds(span: std::time::Duration) -> u64 {
@@ -263,7 +324,8 @@ const fn why_lost(why: Lost) -> &'static str {
 #[derive(Default)]
 struct Places<'a> {
     nodes: BTreeMap<Node, i64>,
-    texts: BTreeMap<&'a str, i64>,
+    /// By their lengths first: many are long and begin alike, which makes comparing them slow.
+    texts: BTreeMap<(usize, &'a str), i64>,
 }
 
 impl<'a> Places<'a> {
@@ -286,7 +348,7 @@ impl<'a> Places<'a> {
     }
 
     fn text(&mut self, text: &'a str, table: &mut Vec<&'a str>) -> i64 {
-        *self.texts.entry(text).or_insert_with(|| {
+        *self.texts.entry((text.len(), text)).or_insert_with(|| {
             table.push(text);
             table.len() as i64 - 1
         })
@@ -397,6 +459,24 @@ mod tests {
         assert_eq!(text(3, "text"), "dropped");
         assert_eq!(data["held"], serde_json::json!([[2, 900_000_000]]));
         assert_eq!(data["facts"][0][1]["key"], HOSTILE);
+    }
+
+    #[test]
+    fn what_a_page_knows_from_another_run_is_left_out() {
+        let answer = answer(events());
+        let of = |known| -> Value {
+            serde_json::from_slice(&page_data(&answer, "", &[], known)).unwrap()
+        };
+        let (whole, rest) = (of(0), of(3));
+        let list = |value: &Value| value.as_array().unwrap().clone();
+        assert_eq!(rest["known"][0], 3);
+        let texts = rest["known"][1].as_u64().unwrap() as usize;
+        assert_eq!(list(&whole["texts"])[texts..], list(&rest["texts"]));
+        for (name, column) in whole["columns"].as_object().unwrap() {
+            assert_eq!(list(column)[3..], list(&rest["columns"][name]), "{name}");
+        }
+        assert_eq!((&whole["nodes"], list(&rest["held"]).len()), (&rest["nodes"], 0));
+        assert_eq!(whole["facts"], rest["facts"], "the only one is in the rest");
     }
 
     #[test]

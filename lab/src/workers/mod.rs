@@ -11,6 +11,7 @@
 //! | `pool` | the parent's side: hands out jobs, replaces workers, repeats runs |
 //! | `explore` | many runs of a search for one job |
 //! | `settings` | how workers are started |
+//! | `skipped` | the events that an answer leaves out, because the parent knows them |
 //! | `process` | one worker as its parent sees it: starts it, asks it, kills it |
 //! | `judge` | who ended a worker: the code under test, the machine, or somebody else |
 //! | `limits` | how much memory the system lets a worker have |
@@ -26,6 +27,7 @@ mod proc_stat;
 mod process;
 mod progress;
 mod settings;
+mod skipped;
 mod watch;
 mod worker;
 
@@ -38,6 +40,7 @@ use serde::{Deserialize, Serialize};
 pub use explore::{Child, Explore, Explored, FailedRun};
 pub use pool::{Pair, Pool, Runs};
 pub use settings::{Audited, Settings};
+pub use skipped::Skipped;
 pub use worker::serve;
 
 use crate::conditions::Conditions;
@@ -55,6 +58,9 @@ struct Job {
     /// Whether to look for servers and clients that know more than they were told.
     audit: bool,
     keep: Keep,
+    /// How many of the first events the answer is to leave out, because the parent knows them.
+    #[serde(default)]
+    skip: usize,
     /// Whether to make the runs that have one fault more, and which of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     explore: Option<Explore>,
@@ -129,6 +135,9 @@ pub struct Answer {
     /// [`Keep::Events`]. Kinds of decisions that have no neutral value are not included. All decisions
     /// with [`Keep::AllDecisions`].
     pub decisions: Vec<Taken>,
+    /// What was left out of the events, if the job asked for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skipped: Option<Skipped>,
     /// What came of the runs with one fault more, if the job asked for them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub explored: Option<Explored>,
@@ -159,6 +168,7 @@ impl Answer {
             warnings: Vec::new(),
             events: Vec::new(),
             decisions: Vec::new(),
+            skipped: None,
             explored: None,
         }
     }

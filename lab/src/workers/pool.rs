@@ -329,7 +329,22 @@ impl Runs<'_> {
     /// If a worker cannot be started, or the run has no result because its workers are ended by
     /// something other than the code under test.
     pub fn run(&mut self, test: &Test, spec: RunSpec, keep: Keep) -> io::Result<Option<Answer>> {
-        let job = self.job(test, spec, keep)?;
+        self.run_from(test, spec, keep, 0)
+    }
+
+    /// The same, but the answer leaves out this many of the first events, unless the run does not end by
+    /// itself; see [`Answer::skipped`].
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn run_from(
+        &mut self,
+        test: &Test,
+        spec: RunSpec,
+        keep: Keep,
+        skip: usize,
+    ) -> io::Result<Option<Answer>> {
+        let job = Job { skip, ..self.job(test, spec, keep)? };
         let end = match self.ask(&job)? {
             Ok(answer) => return Ok(Some(answer)),
             Err(end) => end,
@@ -382,6 +397,7 @@ impl Runs<'_> {
             spec,
             conditions,
             keep,
+            skip: 0,
             explore: None,
             bounds: self.bounds,
             watch: None,

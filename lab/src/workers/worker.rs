@@ -16,12 +16,13 @@ use rustix::time::{ClockId, clock_gettime};
 use super::explore;
 use super::proc_stat;
 use super::watch::Traces;
-use super::{Answer, Bounds, Job, Keep, Reply};
+use super::{Answer, Bounds, Job, Keep, Reply, Skipped};
 use crate::records::{Build, RunRecord};
 use labraft::Implementation;
 use labraft::Run;
 use labraft::Test;
 use labraft::test_limits;
+use labraft::world_named;
 
 /// How long a job of a search may take: a tenth of the shortest sensible limit on one run.
 const EXPLORING_TIME: Duration = Duration::from_millis(500);
@@ -83,6 +84,7 @@ fn make_runs(
     for job in jobs {
         let job = job?;
         let test = suite.iter().find(|test| test.name == job.test);
+        let test = test.or_else(|| world_named(&job.test));
         let test = test.ok_or_else(|| io::Error::other(format!("unknown test {:?}", job.test)))?;
         let answer = Box::new(answer(test, implementation, &job, build)?);
         let is_clean = job.is_last || is_clean(threads);
@@ -189,10 +191,11 @@ fn run(
         run = run.watch(Box::new(Traces::begin(path)?));
     }
     let before = cpu_time();
-    let report = run.run();
+    let mut report = run.run();
     let cpu = cpu_time().saturating_sub(before);
     let record = RunRecord::new(&report, implementation.name, cpu, build);
-    Ok(Answer::of(report, record, &job.nonce))
+    let skipped = (job.skip > 0).then(|| Skipped::from_start(&mut report.events, job.skip));
+    Ok(Answer { skipped, ..Answer::of(report, record, &job.nonce) })
 }
 
 /// The CPU time that this process has used so far.

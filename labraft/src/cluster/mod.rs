@@ -1,6 +1,7 @@
 //! A cluster of servers with persistent storage and network connections, shared by the Raft and
 //! key/value harnesses.
 
+mod acts;
 mod links;
 mod measures;
 mod overseen;
@@ -50,6 +51,8 @@ struct Inner {
     enabled: RefCell<Vec<Vec<bool>>>,
     /// Restarts a server that fault injection has crashed.
     restart: RefCell<Option<Restart>>,
+    /// Proposes a command to a server, if the test lets acts do that.
+    propose: RefCell<Option<Propose>>,
     invariants: RefCell<Invariants>,
     show: Cell<ShowCommand>,
     part: RefCell<TestPart>,
@@ -58,6 +61,7 @@ struct Inner {
 }
 
 type Restart = Rc<dyn Fn(usize)>;
+type Propose = Rc<dyn Fn(usize, &str)>;
 
 /// The longest time that a server stays down after fault injection has crashed it.
 const LONGEST_DOWN: Duration = Duration::from_secs(1);
@@ -82,6 +86,7 @@ impl Cluster {
             slots: RefCell::new((0..servers).map(|_| Slot::default()).collect()),
             enabled: RefCell::new(vec![vec![false; servers]; servers]),
             restart: RefCell::default(),
+            propose: RefCell::default(),
             invariants: RefCell::new(Invariants::new(servers, contract)),
             show: Cell::new(crate::command::show),
             part: RefCell::default(),
@@ -104,6 +109,7 @@ impl Cluster {
         cluster.judge_steps();
         cluster.0.invariants.borrow_mut().note_waypoints(cluster.lab().reached().clone());
         cluster.watch_messages();
+        cluster.expect_acts();
         cluster
     }
 
@@ -175,9 +181,7 @@ impl Cluster {
     fn crashed_by_chaos(&self, i: usize) {
         self.0.invariants.borrow_mut().stopped_in_save();
         self.step(|| format!("server {i} crashed"));
-        let enabled = self.0.enabled.borrow().clone();
-        self.crash_server(i);
-        self.0.enabled.replace(enabled);
+        self.crash_keeping_links(i);
         let Some(restart) = self.0.restart.borrow().clone() else { return };
         let cluster = self.clone();
         let incarnation = self.slots()[i].incarnation;
@@ -190,17 +194,29 @@ impl Cluster {
             // The test may have restarted or stopped the server in the meantime.
             if cluster.slots()[i].incarnation == incarnation {
                 restart(i);
-                // The crash disabled all links of the server.
-                let wanted = cluster.0.enabled.borrow().clone();
-                let mut ways = Vec::new();
-                for (j, ways_of_j) in wanted.iter().enumerate() {
-                    ways.extend([(i, j, wanted[i][j]), (j, i, ways_of_j[i])]);
-                    cluster.0.enabled.borrow_mut()[i][j] = false;
-                    cluster.0.enabled.borrow_mut()[j][i] = false;
-                }
-                cluster.set_ways(ways);
+                cluster.restore_links(i);
             }
         });
+    }
+
+    /// Crashes a server, but keeps what its links are to be once it runs again.
+    fn crash_keeping_links(&self, i: usize) {
+        let enabled = self.0.enabled.borrow().clone();
+        self.crash_server(i);
+        self.0.enabled.replace(enabled);
+    }
+
+    /// Gives a server that was crashed and started again the links that it is to have: the crash disabled all
+    /// of them.
+    fn restore_links(&self, i: usize) {
+        let wanted = self.0.enabled.borrow().clone();
+        let mut ways = Vec::new();
+        for (j, ways_of_j) in wanted.iter().enumerate() {
+            ways.extend([(i, j, wanted[i][j]), (j, i, ways_of_j[i])]);
+            self.0.enabled.borrow_mut()[i][j] = false;
+            self.0.enabled.borrow_mut()[j][i] = false;
+        }
+        self.set_ways(ways);
     }
 
     /// Returns the number of servers, running or not.

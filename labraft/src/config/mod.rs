@@ -126,6 +126,25 @@ impl Config {
         self.slowness.set(longest);
     }
 
+    /// Lets the acts of the run propose commands.
+    pub(crate) fn propose_from_acts(&self) {
+        let (weak, snapshot) = (self.downgrade(), self.snapshot);
+        let (servers, slowness) = (self.servers.clone(), self.slowness.clone());
+        self.propose_with(move |i, command| {
+            let Some(cluster) = weak.upgrade() else { return };
+            let (servers, slowness) = (servers.clone(), slowness.clone());
+            let config = Config { cluster, snapshot, servers, slowness };
+            let command =
+                command.parse().map_or_else(|_| Command::Text(command.into()), Command::Int);
+            if config.start(i, command).is_none() {
+                config.step(|| match config.is_running(i) {
+                    true => format!("server {i} does not lead, so it takes no command"),
+                    false => format!("server {i} is not running, so it takes no command"),
+                });
+            }
+        });
+    }
+
     fn servers(&self) -> Ref<'_, Vec<Slot>> {
         self.servers.borrow()
     }

@@ -54,6 +54,7 @@ mod state_machine_safety;
 mod term_monotone;
 mod waypoints;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -78,6 +79,8 @@ pub(crate) struct Invariants {
     situation: Situation,
     /// The judge of steps, if the implementation tells what its messages say.
     figure2: Option<Figure2>,
+    /// From when on the clock of a server is not to be relied on, because of an act.
+    bent_clocks: BTreeMap<usize, Duration>,
     waypoints: waypoints::Observer,
     /// Whether a server did not answer when it was asked for a probe.
     is_probe_missing: bool,
@@ -148,6 +151,12 @@ pub(crate) enum Persistence {
     NotYet,
 }
 
+/// Whether the clock of a server is to be relied on at a time.
+#[inline]
+fn keeps_time(bent_clocks: &BTreeMap<usize, Duration>, server: usize, at: Duration) -> bool {
+    bent_clocks.is_empty() || bent_clocks.get(&server).is_none_or(|from| at < *from)
+}
+
 impl Invariants {
     /// Checks for this many servers, none of which is running yet.
     pub(crate) fn new(servers: usize, contract: Contract) -> Invariants {
@@ -157,6 +166,7 @@ impl Invariants {
             history: History::new(servers),
             situation: Situation::new(servers),
             figure2: None,
+            bent_clocks: BTreeMap::new(),
             waypoints: waypoints::Observer::new(servers),
             is_probe_missing: false,
         }
@@ -200,6 +210,13 @@ impl Invariants {
     #[inline]
     pub(crate) fn polled(&mut self, server: usize, at: Duration) {
         self.history.servers[server].awake.note(at);
+    }
+
+    /// From this time on an act makes the clock of a server leap, stand still or run at another rate. Whether
+    /// the server does things in time is not judged then.
+    pub(crate) fn bend_clock(&mut self, server: usize, from: Duration) {
+        let known = self.bent_clocks.entry(server).or_insert(from);
+        *known = from.min(*known);
     }
 
     /// A server was stopped.
@@ -316,6 +333,7 @@ impl Invariants {
 
     /// All checks of a change. The order decides which property is reported when several are broken.
     fn check_change(&mut self, change: &Change<'_>) -> Holds {
+        let keeps_time = keeps_time(&self.bent_clocks, change.server, change.at);
         let Invariants { contract, judge, history, .. } = self;
         judge.rule_on(term_monotone::check(history, change))?;
         judge.rule_on(one_vote::check(history, change))?;
@@ -327,7 +345,9 @@ impl Invariants {
         if contract.persistence == Persistence::Required {
             judge.rule_on(saved_first::check(change))?;
         }
-        judge.rule_on(election_timer::check(history, change))?;
+        if keeps_time {
+            judge.rule_on(election_timer::check(history, change))?;
+        }
         judge.rule_on(election_safety::check(history, change))?;
         judge.rule_on(leader_append_only::check(change))?;
         judge.rule_on(match_index::check(history, change))?;
@@ -339,6 +359,7 @@ impl Invariants {
 
     /// Judges a step that has changed a server.
     fn check_step(&mut self, change: &Change<'_>) -> Holds {
+        let keeps_time = keeps_time(&self.bent_clocks, change.server, change.at);
         let Invariants { judge, history, figure2: Some(figure2), .. } = self else { return Ok(()) };
         let known = &history.servers[change.server];
         let step = Step {
@@ -348,6 +369,7 @@ impl Invariants {
             now: change.now,
             is_first: change.before.is_none(),
             at: change.at,
+            keeps_time,
             log: &known.log,
             log_change: Some(change.log),
             has_saved: change.saved,
@@ -367,6 +389,7 @@ impl Invariants {
         earlier: Traffic,
         at: Duration,
     ) -> Holds {
+        let keeps_time = keeps_time(&self.bent_clocks, server, at);
         let Invariants { judge, history, figure2: Some(figure2), .. } = self else { return Ok(()) };
         if !figure2.is_due(server, at) {
             return Ok(());
@@ -379,6 +402,7 @@ impl Invariants {
             now,
             is_first: false,
             at,
+            keeps_time,
             log: &known.log,
             log_change: None,
             has_saved: known.traffic.saves != earlier.saves,

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
+use crate::acts::{Act, Foreseen};
 use crate::decisions::Decisions;
 use crate::event::Event;
 use crate::faults::Faults;
@@ -104,11 +105,18 @@ pub(crate) struct Executor {
     /// The rates of the faults that the course's network does not have; `None` if they are off.
     pub(crate) chaos: Cell<Option<Chaos>>,
     pub(crate) after_poll: RefCell<Option<AfterPoll>>,
+    /// What is done to the world from outside, in the order of time.
+    pub(crate) acts: Vec<Act>,
+    pub(crate) foreseen: Foreseen,
 }
 
 impl Executor {
     pub(crate) fn new(spec: RunSpec, limits: Limits, record: bool, recorder: Recorder) -> Executor {
+        let mut acts = spec.acts.clone();
+        acts.sort_by_key(|act| act.at);
         Executor {
+            foreseen: Foreseen::new(&acts),
+            acts,
             now: Cell::new(0),
             tasks: RefCell::default(),
             ready: RefCell::default(),
@@ -140,6 +148,7 @@ impl Executor {
         Faults {
             decisions: self.decisions.borrow_mut(),
             chaos: self.chaos.get(),
+            foreseen: &self.foreseen,
             now: Duration::from_nanos(self.now()),
         }
     }

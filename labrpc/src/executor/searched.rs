@@ -23,7 +23,7 @@ impl Executor {
     pub(crate) fn timer_hold(&self) -> u64 {
         let mut decisions = self.decisions.borrow_mut();
         match self.running.task() {
-            Some(task) if decisions.asks_all() => {
+            Some(task) if decisions.may_ask() => {
                 let mut tasks = self.tasks.borrow_mut();
                 let (node, _) = tasks.owner_of(task);
                 let hold = server::timer_hold(&mut decisions, node, tasks.at(task).next_wake);

@@ -172,8 +172,8 @@ impl Journey<'_, '_> {
     }
 
     /// Whether to decide about a fault with this rate.
-    fn is_asked(&self, rate: Ratio) -> bool {
-        !rate.is_zero() || self.faults.decisions.asks_all()
+    fn is_asked(&self, rate: Ratio, kind: Kind) -> bool {
+        !rate.is_zero() || self.faults.decisions.asks_for(kind, self.message.call)
     }
 
     /// Selects the kind of a decision that is made for requests and for replies.
@@ -194,7 +194,7 @@ impl Journey<'_, '_> {
     }
 
     fn arrival_after(&mut self, travel: Duration) -> Duration {
-        if self.faults.chaos.is_none() {
+        if self.faults.chaos.is_none() && self.faults.foreseen.has_no_pauses() {
             return travel;
         }
         let now = self.faults.now;
@@ -292,10 +292,10 @@ fn delay_shortly(journey: &mut Journey<'_, '_>) -> ControlFlow<Fate> {
 /// the short delay.
 fn drop_at_times(journey: &mut Journey<'_, '_>) -> ControlFlow<Fate> {
     let rate = if journey.message.mode.reliable { Ratio::ZERO } else { DROPPED };
-    if !journey.is_asked(rate) {
+    let kind = journey.kind(Kind::RequestDrop, Kind::ReplyDrop);
+    if !journey.is_asked(rate, kind) {
         return ControlFlow::Continue(());
     }
-    let kind = journey.kind(Kind::RequestDrop, Kind::ReplyDrop);
     let is_dropped = journey.decide_shaped(kind, 2, |bits| u64::from(rate.contains(bits)));
     if is_dropped == 1 {
         let after = journey.short_delay;
@@ -307,7 +307,7 @@ fn drop_at_times(journey: &mut Journey<'_, '_>) -> ControlFlow<Fate> {
 /// Under long reordering, holds some replies back.
 fn reorder(journey: &mut Journey<'_, '_>) -> ControlFlow<Fate> {
     let rate = if journey.message.mode.long_reordering { REORDERED } else { Ratio::ZERO };
-    if journey.is_asked(rate) {
+    if journey.is_asked(rate, Kind::ReplyHold) {
         let bound = whole_milliseconds(REORDERED_SHORTEST + REORDERED_SPREAD);
         let held =
             journey.decide_shaped(Kind::ReplyHold, bound, |bits| held_milliseconds(rate, bits));
@@ -328,8 +328,8 @@ fn held_milliseconds(rate: Ratio, bits: u64) -> u64 {
 
 /// Under chaos, holds some requests back.
 fn hold_request(journey: &mut Journey<'_, '_>) -> ControlFlow<Fate> {
-    if let Some(chaos) = journey.faults.additional() {
-        let call = journey.message.call;
+    let call = journey.message.call;
+    if let Some(chaos) = journey.faults.additional_for(Kind::RequestHold, call) {
         journey.held =
             journey.faults.at_times(chaos.held_requests, Kind::RequestHold, call, |bits| {
                 CHAOS_HOLD_SHORTEST
@@ -341,8 +341,8 @@ fn hold_request(journey: &mut Journey<'_, '_>) -> ControlFlow<Fate> {
 
 /// Under chaos, delivers some requests a second time.
 fn copy_request(journey: &mut Journey<'_, '_>) -> ControlFlow<Fate> {
-    if let Some(chaos) = journey.faults.additional() {
-        let call = journey.message.call;
+    let call = journey.message.call;
+    if let Some(chaos) = journey.faults.additional_for(Kind::RequestCopy, call) {
         let later =
             journey.faults.at_times(chaos.copied_requests, Kind::RequestCopy, call, |bits| {
                 Duration::from_millis(1 + scale(bits, whole_milliseconds(CHAOS_SPREAD)))
@@ -357,6 +357,7 @@ mod tests {
     use std::cell::RefCell;
 
     use super::*;
+    use crate::acts::Foreseen;
     use crate::decisions::Decisions;
     use crate::spec::RunSpec;
 
@@ -366,8 +367,13 @@ mod tests {
     /// The fates of many messages on the same link.
     fn fates(direction: Direction, mode: Mode, has_way: bool) -> Vec<Fate> {
         let decisions = RefCell::new(Decisions::new(RunSpec::seed(3), false));
-        let mut faults =
-            Faults { decisions: decisions.borrow_mut(), chaos: None, now: Duration::ZERO };
+        let foreseen = &Foreseen::default();
+        let mut faults = Faults {
+            decisions: decisions.borrow_mut(),
+            chaos: None,
+            foreseen,
+            now: Duration::ZERO,
+        };
         let from = Node::server(0);
         let to = Node::server(1);
         (0..DRAWS)

@@ -18,6 +18,7 @@ pub(crate) mod server;
 use std::cell::RefMut;
 use std::time::Duration;
 
+use crate::acts::Foreseen;
 use crate::chance::Ratio;
 use crate::decisions::Decisions;
 use crate::faults::chaos::Chaos;
@@ -29,6 +30,7 @@ pub(crate) struct Faults<'a> {
     pub(crate) decisions: RefMut<'a, Decisions>,
     /// The rates of the faults that the course's network does not have; `None` if they are off.
     pub(crate) chaos: Option<Chaos>,
+    pub(crate) foreseen: &'a Foreseen,
     pub(crate) now: Duration,
 }
 
@@ -46,6 +48,11 @@ impl Faults<'_> {
     /// all zero if they are off and a search asks for them nevertheless.
     fn additional(&self) -> Option<Chaos> {
         self.chaos.or_else(|| self.decisions.asks_all().then(Chaos::default))
+    }
+
+    /// The same for one decision, which the specification of the run may ask for as well.
+    fn additional_for(&self, kind: Kind, subject: Subject) -> Option<Chaos> {
+        self.chaos.or_else(|| self.decisions.asks_for(kind, subject).then(Chaos::default))
     }
 
     /// Decides whether a fault with this rate happens. Returns how long it lasts, which `span` computes

@@ -19,17 +19,20 @@ const PAUSE_SHORTEST: Duration = Duration::from_millis(100);
 /// Postpones something that is due at a node at `time`: returns the end of the pause if the node is
 /// a server that is paused then, otherwise `time`.
 pub(crate) fn after_pause(faults: &mut Faults<'_>, node: Node, time: Duration) -> Duration {
-    let Some(chaos) = faults.chaos else { return time };
-    if node.as_server().is_none() || time == Duration::from_nanos(u64::MAX) {
+    let Some(server) = node.as_server() else { return time };
+    if time == Duration::from_nanos(u64::MAX) {
         return time;
     }
+    let time = faults.foreseen.after_pause(server, time);
+    let Some(chaos) = faults.chaos else { return time };
     let window = window_of(time);
     let place = Subject::new(node.raw(), 0, window);
     let pause = faults.at_times(chaos.pauses, Kind::Pause, place, |bits| {
         let spread = whole_milliseconds(CHAOS_WINDOW - PAUSE_SHORTEST);
         PAUSE_SHORTEST + Duration::from_millis(scale(bits, spread))
     });
-    time.max(start_of_window(window) + pause)
+    let end = time.max(start_of_window(window) + pause);
+    faults.foreseen.after_pause(server, end)
 }
 
 /// Decides whether a server crashes at the save that it is about to make.
@@ -53,9 +56,10 @@ pub(crate) fn crashes_after_poll(decisions: &mut Decisions, node: Node) -> bool 
 }
 
 /// Decides how much later than set a timer fires that a task of a node sets. `task` is the task, and how
-/// often it has been woken. Only searches ask, and only about servers.
+/// often it has been woken. Asked only where a search or the specification of the run asks, and only about
+/// servers.
 pub(crate) fn timer_hold(decisions: &mut Decisions, node: Node, task: Subject) -> Duration {
-    if !decisions.asks_all() || node.as_server().is_none() {
+    if !decisions.asks_for(Kind::TimerHold, task) || node.as_server().is_none() {
         return Duration::ZERO;
     }
     let bound = whole_milliseconds(CHAOS_LONGEST) + 1;

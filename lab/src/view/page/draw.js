@@ -31,6 +31,7 @@ class Drawing extends Messages {
     this.messages();
     this.marks();
     this.moments();
+    app.live?.draw(this);
     c.restore();
     c.save();
     c.beginPath();

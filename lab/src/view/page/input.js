@@ -116,6 +116,13 @@ const KEYS = [
   ["/", "search; Enter, Shift+Enter: next, previous hit"], ["t", "dark or light theme"], ["Esc", "back"], ["?", "this help"],
 ];
 
+// The same for a page of `lab open`.
+const LIVE_KEYS = [
+  ["click, Enter", "what can be done to the message, or to the server at that moment"], ["drag", "the head of an arrow, or a timer: to another time"],
+  ["u U", "undo, redo"], ["[ ]", "the run above or below in the tree"], ["v", "compare with the next run"], ["g w", "where the runs part; what is new and what is gone"],
+  ["b", "give this run a name"], ["k", "keep this run in a file, as a test or as a story"],
+];
+
 function showHelp() {
   const sign = (style, text) => { const s = element("span", { className: "sign" }); s.style.cssText = style; return [s, text]; };
   const rows = (list) => element("table", {}, ...list.map(([a, b]) => element("tr", {}, element("td", {}, a), element("td", {}, b))));
@@ -133,7 +140,7 @@ function showHelp() {
   ];
   const close = element("button", { onclick: () => byId("help").close() }, "Close (Esc)");
   byId("help").replaceChildren(element("div", { className: "columns" },
-    element("div", {}, element("h2", {}, "Keyboard shortcuts"), rows(KEYS.map(([keys, what]) => [element("kbd", {}, keys), what]))),
+    element("div", {}, element("h2", {}, "Keyboard shortcuts"), rows((typeof Live === "undefined" ? KEYS : [...LIVE_KEYS, ...KEYS]).map(([keys, what]) => [element("kbd", {}, keys), what]))),
     element("div", {}, element("h2", {}, "Legend"), rows(signs))), close);
   byId("help").showModal();
 }
@@ -164,17 +171,25 @@ function listenToKeys(app) {
 }
 
 function listenToMouse(app) {
-  const canvas = byId("time"), { drawing, scale } = app;
+  const canvas = byId("time"), { drawing } = app;
   let drag = null;
   canvas.addEventListener("wheel", (event) => {
     event.preventDefault();
     if (event.shiftKey || Math.abs(event.deltaX) > Math.abs(event.deltaY)) return app.pan((event.deltaX || event.deltaY) / 900);
     if (event.offsetX < GUTTER) { drawing.scroll += event.deltaY; return app.redraw(); }
-    app.zoom(Math.exp(Math.max(-60, Math.min(60, event.deltaY)) / 180), scale.place(drawing.timeAt(event.offsetX)));
+    app.zoom(Math.exp(Math.max(-60, Math.min(60, event.deltaY)) / 180), app.scale.place(drawing.timeAt(event.offsetX)));
   }, { passive: false });
+  canvas.addEventListener("contextmenu", (event) => {
+    if (!app.live) return;
+    event.preventDefault();
+    app.live.touches.atClick(event.offsetX, event.offsetY, true);
+  });
   canvas.addEventListener("pointerdown", (event) => {
+    if (event.button !== 0) return;
     canvas.setPointerCapture(event.pointerId);
-    drag = { x: event.offsetX, y: event.offsetY, from: scale.from, to: scale.to, scroll: drawing.scroll, moved: false };
+    const { scale } = app;
+    drag = { x: event.offsetX, y: event.offsetY, from: scale.from, to: scale.to, scroll: drawing.scroll, moved: false,
+      grip: app.live?.touches.grip(event.offsetX, event.offsetY) };
   });
   canvas.addEventListener("pointermove", (event) => {
     if (!drag) return app.hover(event);
@@ -183,21 +198,30 @@ function listenToMouse(app) {
     drag.moved = true;
     canvas.classList.add("drag");
     byId("tip").hidden = true;
+    if (drag.grip) {
+      drawing.draw();
+      return app.live.touches.drawGrip(drag.grip, event.offsetX, event.offsetY);
+    }
     const by = dx / (drawing.width - GUTTER) * (drag.to - drag.from);
     drawing.scroll = drag.scroll - dy;
-    scale.show(drag.from - by, drag.to - by);
+    app.scale.show(drag.from - by, drag.to - by);
     app.redraw();
   });
   canvas.addEventListener("pointerup", (event) => {
     canvas.classList.remove("drag");
     if (drag && !drag.moved) app.click(event.offsetX, event.offsetY);
+    else if (drag?.grip) app.live.touches.drop(drag.grip, event.offsetX);
     drag = null;
   });
   canvas.addEventListener("pointerleave", () => { byId("tip").hidden = true; });
-  canvas.addEventListener("dblclick", (event) => app.zoom(0.35, scale.place(drawing.timeAt(event.offsetX))));
+  canvas.addEventListener("dblclick", (event) => {
+    app.live?.touches.close();
+    app.zoom(0.35, app.scale.place(drawing.timeAt(event.offsetX)));
+  });
   const overview = byId("overview");
   const move = (event) => {
     const at = Math.max(0, (event.offsetX - GUTTER) / (overview.clientWidth - GUTTER - 6)) * app.run.end;
+    const { scale } = app;
     const half = (scale.to - scale.from) / 2, place = scale.place(at);
     scale.show(place - half, place + half);
     app.redraw();

@@ -65,6 +65,8 @@ class Run {
     }
     this.servers = servers;
     this.tester = this.data.nodes.indexOf("tester");
+    // Who carries out acts from outside.
+    this.outside = this.data.nodes.indexOf("outside");
   }
 
   // Finds the previous and the next event at the same node.

@@ -8,19 +8,14 @@ const TERMS = {
 
 class App {
   constructor(run) {
-    this.run = run;
     this.hidden = new Set();
     this.without = new Set();
+    // What makes runs anew, in a page of `lab open`.
+    this.live = null;
     if (run.n > 2000) this.without.add(run.kinds.indexOf("timer"));
-    this.hits = [];
-    this.hitSet = new Set();
-    this.selected = -1;
-    this.moment = run.failure ? run.failure.last : run.n - 1;
     this.chosenServer = run.failure?.server ?? 0;
-    this.path = new Set();
-    this.past = null;
-    this.scale = new Scale(run);
-    this.operations = new Operations(this);
+    this.take(run);
+    this.moment = run.failure ? run.failure.last : run.n - 1;
     this.drawing = new Drawing(this);
     this.panel = new Panel(this);
     this.logs = new Logs(this);
@@ -30,16 +25,51 @@ class App {
     this.waiting = false;
   }
 
-  start() {
-    this.setTheme(this.theme);
+  take(run) {
+    this.run = run;
+    this.hits = [];
+    this.hitSet = new Set();
+    this.selected = -1;
+    this.path = new Set();
+    this.past = null;
+    this.scale = new Scale(run);
+    this.operations = new Operations(this);
+  }
+
+  // Shows another run in place of this one, with the same time in view and the same moment; all of it, if all
+  // of the other was in view.
+  show(run) {
+    const { scale } = this;
+    const [from, to, folded] = [scale.time(scale.from), scale.time(scale.to), scale.folded];
+    const isAll = from <= 0 && to >= this.run.end;
+    // The end of the one run corresponds to the end of the other.
+    const at = this.moment >= this.run.n - 1 ? Infinity : this.run.at[Math.max(0, this.moment)] ?? 0;
+    this.take(run);
+    this.scale.folded = folded;
+    if (isAll) this.scale.showAll(); else this.scale.show(this.scale.place(from), this.scale.place(to));
+    this.moment = Math.max(0, Math.min(run.eventUpTo(at), run.n - 1));
+    this.describe();
+    this.logs.show(this.moment);
+    this.panel.showRun();
+    if (byId("search").value) this.search(byId("search").value.trim());
+    this.drawNow();
+  }
+
+  // Brings everything around the time line in line with the run.
+  describe() {
     this.headline();
     makeFilters(this);
     this.kindButtons();
     this.operations.controls();
+    byId("go-failure").hidden = !this.run.failure;
+  }
+
+  start() {
+    this.setTheme(this.theme);
+    this.describe();
     listenToKeys(this);
     listenToMouse(this);
     byId("go-failure").onclick = () => this.showFailure();
-    byId("go-failure").hidden = !this.run.failure;
     byId("go-all").onclick = () => this.showAll();
     byId("scale").onclick = () => this.toggleScale();
     byId("theme").onclick = () => this.toggleTheme();
@@ -71,6 +101,8 @@ class App {
     const found = failure?.found !== undefined && failure.found !== failure.at ? ` (found at ${seconds(failure.found)} s)` : "";
     byId("where").textContent = `${at}${server}${record.test}, seed ${record.seed}${found}`;
     byId("replay").textContent = data.replay;
+    byId("replay").hidden = byId("copy").hidden = data.replay === "";
+    byId("copy").textContent = "copy";
     byId("copy").onclick = async () => {
       try { await navigator.clipboard.writeText(data.replay); byId("copy").textContent = "copied"; }
       catch { getSelection().selectAllChildren(byId("replay")); }
@@ -289,6 +321,8 @@ class App {
     }
     const hit = drawing.find(x, y);
     byId("tip").hidden = true;
+    // The menu is for what is drawn at this moment, so it opens before the view moves.
+    this.live?.touches.atClick(x, y);
     if (hit) {
       const line = hit.line;
       const nearEnd = line && hit.last >= 0 && Math.hypot(line[2] - x, line[3] - y) < Math.hypot(line[0] - x, line[1] - y);
@@ -318,15 +352,17 @@ class App {
 
 // A read-only view of the page's state, for tests.
 function watched(app, firstDraw) {
-  const { run, scale, drawing } = app;
+  const { drawing } = app;
   const state = {
+    get live() { return app.live ? app.live.watched() : null; },
     get ready() { return !!app.drawnOnce; },
     get firstDraw() { return firstDraw(); },
-    get servers() { return run.servers; },
-    get events() { return run.n; },
-    get messages() { return run.messages.length; },
-    get view() { return { from: scale.time(scale.from), to: scale.time(scale.to), folded: scale.folded }; },
+    get servers() { return app.run.servers; },
+    get events() { return app.run.n; },
+    get messages() { return app.run.messages.length; },
+    get view() { const { scale } = app; return { from: scale.time(scale.from), to: scale.time(scale.to), folded: scale.folded }; },
     get failure() {
+      const { run } = app;
       if (!run.failure) return null;
       const x = drawing.x(run.failure.at);
       return { at: run.failure.at, event: run.failure.e, x, isInView: x >= GUTTER && x <= drawing.width };
@@ -337,22 +373,34 @@ function watched(app, firstDraw) {
     get moment() { return app.moment; },
     get theme() { return app.theme; },
     get lanes() { return app.operations.lanes().length; },
-    get bad() { return run.operations.filter((o) => o.bad).length; },
+    get bad() { return app.run.operations.filter((o) => o.bad).length; },
     // The places on the canvas that can be clicked.
-    get targets() { return drawing.hits.map((h) => ({ e: h.e, at: h.point ?? (h.line ? [(h.line[0] + h.line[2]) / 2, (h.line[1] + h.line[3]) / 2] : [h.box[0], h.box[1]]), isArrow: !!h.line })); },
+    get targets() { return drawing.hits.map((h) => ({ e: h.e, at: h.point ?? (h.line ? [(h.line[0] + h.line[2]) / 2, (h.line[1] + h.line[3]) / 2] : [h.box[0], h.box[1]]), isArrow: !!h.line, first: h.message?.first ?? -1,
+      what: WHAT[app.run.what[h.e]], isReply: !!h.message?.isReply, from: h.message ? app.run.data.nodes[h.message.from] : null, to: h.message ? app.run.data.nodes[h.message.to] : null, line: h.line, arrives: (h.message?.last ?? -1) >= 0 && !h.message.lost, name: app.run.name[h.e] < 0 ? "" : app.run.texts[app.run.name[h.e]] })); },
+    // The middle of each server's row.
+    get rows() { return drawing.serverRows.map((row) => ({ server: row.server, y: drawing.middle(row) + 30, height: row.h })); },
+    // The place of a time, in nanoseconds; the message at a place; the server that leads at a time, or -1.
+    xOf(at) { return drawing.x(at); },
+    messageAt(x, y) { const row = drawing.serverRows.find((r) => Math.abs(y - drawing.middle(r)) < 9); return row ? -1 : drawing.find(x, y)?.message?.first ?? -1; },
+    leaderAt(at) { return Array.from({ length: app.run.servers }, (_, i) => i).find((i) => { const { state, runs } = app.run.stateAt(i, app.run.eventUpTo(at)); return runs && state?.role === "leader"; }) ?? -1; },
+    // Shows the period between two times.
+    show(from, to) { app.scale.show(app.scale.place(from), app.scale.place(to)); app.redraw(); },
   };
   return Object.freeze(state);
 }
 
 async function main() {
   try {
-    if (typeof DecompressionStream === "undefined") throw new Error("this browser is too old: it needs DecompressionStream (Chrome 103, Firefox 113, Safari 16.4)");
-    const data = await unpack(byId("data").textContent);
+    const live = typeof Live === "undefined" ? null : new Live();
+    if (!live && typeof DecompressionStream === "undefined") throw new Error("this browser is too old: it needs DecompressionStream (Chrome 103, Firefox 113, Safari 16.4)");
+    const data = live ? await live.first() : await unpack(byId("data").textContent);
     byId("data").remove();
     const app = new App(new Run(data));
+    app.live = live;
     let firstDraw = 0;
     window.lab = watched(app, () => firstDraw);
     app.start();
+    live?.start(app);
     requestAnimationFrame(() => { firstDraw = performance.now(); });
   } catch (error) {
     byId("reason").textContent = `Cannot show this run: ${error.message}`;

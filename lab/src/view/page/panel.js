@@ -38,8 +38,9 @@ class Panel {
     const failure = run.failure;
     if (failure) {
       children.push(element("h2", { className: "bad" }, failure.reason));
+      const story = data.story.map((line) => element("p", {}, line));
       if (failure.known) children.push(element("p", {}, `at ${seconds(failure.at)} s` + (failure.server === null ? "" : `, server ${failure.server}`)));
-      children.push(...data.story.map((line) => element("p", {}, line)));
+      children.push(...story);
       if (failure.details.length) children.push(element("pre", {}, failure.details.join("\n")));
       if (failure.e >= 0) {
         const chain = run.chain(failure.e);
@@ -53,6 +54,7 @@ class Panel {
         }
       }
     } else children.push(element("h2", {}, "The run passed"));
+    if (data.story.length && !failure) children.push(...data.story.map((line) => element("p", {}, line)));
     const bad = run.operations.filter((operation) => operation.bad);
     if (bad.length) children.push(...this.list(`No order explains these ${bad.length} operations`, bad.map((o) => (o.answered >= 0 ? o.answered : o.e))));
     children.push(element("h3", {}, "The run"), this.table([

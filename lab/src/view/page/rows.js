@@ -24,7 +24,7 @@ class Rows {
     add({ type: "axis", h: 18 });
     add({ type: "test", h: 32 });
     if (run.parts.length) add({ type: "net", h: 15 });
-    const hasClients = run.serverOf.some((server, i) => server < 0 && i !== run.tester);
+    const hasClients = run.serverOf.some((server, i) => server < 0 && i !== run.tester && i !== run.outside);
     const shown = run.servers - hidden.size;
     const lanes = operations.lanes();
     // The operations that fit no order are at the top and do not scroll.
@@ -66,7 +66,7 @@ class Rows {
   rowOfNode(node) {
     const server = this.app.run.serverOf[node];
     if (server >= 0) return this.serverRows[server];
-    return node === this.app.run.tester ? this.rows[1] : this.clientRow ?? this.rows[1];
+    return node === this.app.run.tester || node === this.app.run.outside ? this.rows[1] : this.clientRow ?? this.rows[1];
   }
 
   // The vertical centre of a row's band.

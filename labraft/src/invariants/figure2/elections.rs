@@ -125,6 +125,9 @@ fn check_resignation(case: &mut Case<'_>) {
     let step = case.step;
     let term = step.now.term;
     let Some(reign) = case.memory.reign.as_ref().filter(|reign| reign.term == term) else { return };
+    if !step.keeps_time {
+        return;
+    }
     let recent = |at: &&Option<Duration>| at.is_some_and(|at| step.at < at + SHORTEST_TIMEOUT);
     let others = reign.answered.iter().filter(recent).count();
     if step.servers == 1 || !step.is_majority(others + 1) {

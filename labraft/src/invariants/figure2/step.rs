@@ -24,6 +24,8 @@ pub(crate) struct Step<'a> {
     /// How long the server has been awake, as far as can be seen: a server that does nothing for long may be
     /// paused, and does not notice that time passes.
     pub(crate) awake: Duration,
+    /// Whether the server's clock is to be relied on, so that it can be judged by time.
+    pub(crate) keeps_time: bool,
     /// Its log now.
     pub(crate) log: &'a LogCopy,
     /// What has changed in its log; `None` if nothing has.

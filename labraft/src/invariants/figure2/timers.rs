@@ -16,6 +16,10 @@ pub(super) fn is_due(timer_restarted: Duration, at: Duration) -> bool {
 
 pub(super) fn check(case: &mut Case<'_>) {
     let step = case.step;
+    if !step.keeps_time {
+        case.memory.leader_answered = None;
+        return;
+    }
     let now = step.now;
     if now.role != Role::Leader && is_due(case.memory.timer_restarted, step.at) {
         let quiet_since = case.memory.timer_restarted;

@@ -1,0 +1,243 @@
+// What can be done to a message, and to a server at a moment: the menu, and dragging.
+
+// A time in nanoseconds as an act has it.
+const actTime = (at) => {
+  const whole = Math.max(0, Math.round(at));
+  return `${Math.floor(whole / 1e9)}.${String(whole % 1e9).padStart(9, "0")}s`;
+};
+// Long enough for any timer that a Raft sets.
+const LEAP = 1e9;
+
+class Touches {
+  constructor(live) {
+    this.live = live;
+    this.box = element("div", { id: "touch", hidden: true });
+    this.box.setAttribute("role", "menu");
+    this.box.addEventListener("keydown", (event) => this.key(event));
+    document.body.append(this.box);
+    document.addEventListener("pointerdown", (event) => { if (!this.box.contains(event.target)) this.close(); });
+  }
+
+  get app() { return this.live.app; }
+
+  close() {
+    if (this.box.hidden) return;
+    this.box.hidden = true;
+    byId("time").focus({ preventScroll: true });
+  }
+
+  // Opens the menu for a message at a point of the window.
+  ofMessage(message, x, y) {
+    const { run } = this.app;
+    const send = (event, fate) => this.live.touch({ message: { event, fate } });
+    const name = (node) => run.data.nodes[node].replace("server ", "S");
+    const method = run.texts[run.name[message.first]].replace(/^.*\./, "");
+    const at = run.at[message.first];
+    const title = message.isReply ? `reply of ${name(message.from)} to ${name(message.to)}'s ${method}` : `${method} ${name(message.from)} to ${name(message.to)}`;
+    const items = [["Drop it", () => send(message.first, "drop")], ["Deliver it now", () => send(message.first, "now")],
+      this.amount("Deliver it", 300, "ms after it was sent", (ms) => send(message.first, { later: ms }))];
+    if (!message.isReply) {
+      items.push(this.amount("Let it come twice,", 200, "ms apart", (ms) => send(message.first, { twice: ms })));
+      const reply = this.replyTo(message);
+      if (reply) {
+        items.push(["Drop the reply to it", () => send(reply.first, "drop")]);
+        items.push(this.amount("Deliver the reply", 300, "ms after it was sent", (ms) => send(reply.first, { later: ms })));
+      }
+    }
+    items.push(["As the seed decides", () => send(message.first, "usual")], ...this.luck(at + 1));
+    const ends = [[message.from, at], [message.to, message.last >= 0 ? run.at[message.last] : at]];
+    const servers = ends.map(([node, when]) => [run.serverOf[node], when + 1]).filter(([server]) => server >= 0);
+    items.push(this.chips("Something else, with", servers.map(([server, when]) => [`S${server} right after it`, () => this.ofServer(server, when, x, y)])));
+    this.open(title, `sent at ${seconds(at)} s`, items, x, y);
+  }
+
+  replyTo(message) {
+    const { run } = this.app;
+    return run.messages.find((other) => other.isReply && run.call[other.first] === run.call[message.first]);
+  }
+
+  luck(at) {
+    return [["Another luck from here on", () => this.live.touch({ act: `${actTime(at)} luck ${this.live.nextLuck()}` })]];
+  }
+
+  // Opens the menu for a server at a time.
+  ofServer(server, at, x, y) {
+    const { run } = this.app;
+    const runs = run.stateAt(server, run.eventUpTo(at)).runs;
+    const others = Array.from({ length: run.servers }, (_, i) => i).filter((i) => i !== server);
+    const time = actTime(at);
+    const act = (text) => this.live.touch({ act: `${time} ${text}` });
+    const acts = (texts) => this.live.touch({ acts: texts.map((text) => `${time} ${text}`) });
+    const both = (verb, list) => acts(list.flatMap((i) => [`${verb} ${server}->${i}`, `${verb} ${i}->${server}`]));
+    const items = [];
+    if (runs) {
+      items.push(["Crash it", () => act(`crash ${server}`)], ["Restart it", () => act(`restart ${server}`)]);
+      if (this.live.state.world) items.push(this.words("Give it the command", this.live.nextCommand(), (text) => act(`command ${server} ${text}`)));
+      items.push(["Its timers fire now", () => act(`leap ${server} ${actTime(LEAP)}`)],
+        this.amount("Its timers fire", 100, "ms later", (ms) => act(`stand ${server} ${actTime(ms * 1e6)}`)),
+        this.amount("Pause it for", 300, "ms", (ms) => act(`pause ${server} ${actTime(ms * 1e6)}`)),
+        this.amount("Its clock runs at", 120, "% from here on", (percent) => act(`rate ${server} ${percent * 10}`)));
+    } else items.push(["Start it", () => act(`restart ${server}`)]);
+    if (others.length) {
+      items.push(["Cut it off", () => both("cut", others)], ["Heal all its links", () => both("heal", others)]);
+      items.push(this.chips("Cut the link with", others.map((i) => [`S${i}`, () => both("cut", [i])])));
+      items.push(this.chips("Cut one way", others.flatMap((i) => [[`to S${i}`, () => act(`cut ${server}->${i}`)], [`from S${i}`, () => act(`cut ${i}->${server}`)]])));
+      items.push(this.chips("Heal the link with", others.map((i) => [`S${i}`, () => both("heal", [i])])));
+      items.push(this.words("Partition", this.halves(server), (text) => act(`partition ${text}`)));
+    }
+    items.push(...this.luck(at));
+    if (this.live.state.world) items.push(this.amount("Let the world go on until", Math.ceil(run.end / 1e9) + 1, "s", (s) => this.live.touch({ act: `${s}s wait` })));
+    this.open(`S${server}`, `at ${seconds(at)} s`, items, x, y);
+  }
+
+  // A partition that leaves a server in the minority.
+  halves(server) {
+    const all = Array.from({ length: this.app.run.servers }, (_, i) => i);
+    const few = [server, ...all.filter((i) => i !== server)].slice(0, Math.max(1, Math.ceil(all.length / 2) - 1)).sort();
+    return `${few.join(" ")} | ${all.filter((i) => !few.includes(i)).join(" ")}`;
+  }
+
+  // A row of the menu with a number to choose.
+  amount(before, value, after, act) {
+    const input = element("input", { type: "number", value, min: 1 });
+    return this.field(before, input, after, () => act(Math.max(1, Math.round(Number(input.value) || value))));
+  }
+
+  // A row of the menu with a text to choose.
+  words(before, value, act) {
+    const input = element("input", { type: "text", value });
+    return this.field(before, input, "", () => act(input.value.trim() || value));
+  }
+
+  field(before, input, after, act) {
+    const go = () => { this.close(); act(); };
+    input.onkeydown = (event) => {
+      event.stopPropagation();
+      if (event.key === "Enter") go();
+      if (event.key === "Escape") this.close();
+    };
+    input.setAttribute("aria-label", `${before} … ${after}`);
+    const row = element("div", { className: "touch-row" }, element("button", { onclick: go }, before), input, after);
+    return row;
+  }
+
+  chips(before, list) {
+    return element("div", { className: "touch-row" }, before, ...list.map(([text, act]) => element("button", { onclick: () => { this.close(); act(); } }, text)));
+  }
+
+  open(title, when, items, x, y) {
+    const rows = items.map((item) => {
+      if (!Array.isArray(item)) return item;
+      const [text, act] = item;
+      return element("button", { className: "touch-item", onclick: () => { this.close(); act(); } }, text);
+    });
+    rows.forEach((row, i) => { if (i < 9) row.dataset.key = String(i + 1); });
+    this.box.replaceChildren(element("h3", {}, `What if? ${title}`), element("p", {}, when), ...rows);
+    this.box.hidden = false;
+    this.box.style.left = `${Math.max(4, Math.min(x + 12, innerWidth - this.box.offsetWidth - 8))}px`;
+    this.box.style.top = `${Math.max(4, Math.min(y + 8, innerHeight - this.box.offsetHeight - 8))}px`;
+    this.box.querySelector("button").focus({ preventScroll: true });
+  }
+
+  // Keys in the menu: a digit takes a row, the arrows move, Escape closes.
+  key(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    event.stopPropagation();
+    const buttons = [...this.box.querySelectorAll("button, input")];
+    const here = buttons.indexOf(document.activeElement);
+    const go = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 }[event.key];
+    if (event.key === "Escape") this.close();
+    else if (go) buttons[(here + go + buttons.length) % buttons.length].focus();
+    else if (/^[1-9]$/.test(event.key)) {
+      const row = this.box.querySelector(`[data-key="${event.key}"]`);
+      const button = row?.matches("button") ? row : row?.querySelector("button");
+      const input = row?.querySelector("input");
+      if (input) { input.focus(); input.select(); } else button?.click();
+    } else return;
+    event.preventDefault();
+  }
+
+  // Opens the menu for a click: on a message, on an event of a server, or on a moment of a server's row.
+  atClick(x, y, isRight = false) {
+    const { drawing, run } = this.app;
+    if (x < GUTTER || !run.n) return;
+    const box = byId("time").getBoundingClientRect();
+    const hit = drawing.find(x, y);
+    const row = drawing.serverRows.find((r) => y >= drawing.rowY(r) && y < drawing.rowY(r) + r.h);
+    // On its band, or with the right button, it is the server even if arrows begin there.
+    const isServer = row && (isRight || Math.abs(y - drawing.middle(row)) < 8);
+    const message = isServer ? null : hit?.message ?? (hit ? run.messageOf.get(hit.e) : null);
+    if (message && message.first >= 0) return this.ofMessage(message, box.left + x, box.top + y);
+    if (!row) return;
+    // Right after an event that was hit, or at the very moment.
+    const isThere = hit && run.serverOf[run.node[hit.e]] === row.server && hit.point;
+    const at = isThere ? run.at[hit.e] + 1 : Math.min(drawing.timeAt(x), run.end);
+    this.ofServer(row.server, at, box.left + x, box.top + y);
+  }
+
+  // Opens the menu for what is selected, by key.
+  atSelection() {
+    const { app } = this, { run, drawing } = app;
+    if (!run.n) return;
+    const box = byId("time").getBoundingClientRect();
+    const e = app.selected;
+    const message = e >= 0 ? run.messageOf.get(e) : null;
+    const at = run.at[Math.max(0, e >= 0 ? e : app.moment)];
+    const row = drawing.serverRows[app.chosenServer];
+    const x = box.left + drawing.x(at), y = box.top + (row ? drawing.middle(row) : 100);
+    if (message) this.ofMessage(message, x, y);
+    else this.ofServer(app.chosenServer, at + 1, x, y);
+  }
+
+  // What a press at a point takes hold of: the head of an arrow, or a timer. Undefined if nothing.
+  grip(x, y) {
+    const { drawing, run } = this.app;
+    for (const hit of drawing.hits) {
+      if (hit.message && hit.message.last >= 0 && !hit.message.lost && Math.hypot(hit.line[2] - x, hit.line[3] - y) < 9) {
+        return { message: hit.message, from: [hit.line[0], hit.line[1]] };
+      }
+    }
+    const timer = drawing.hits.find((hit) => hit.point && run.what[hit.e] === WOKE && Math.hypot(hit.point[0] - x, hit.point[1] - y) < 9);
+    return timer && { timer: timer.e, from: timer.point };
+  }
+
+  // Draws what is being dragged.
+  drawGrip(grip, x, y) {
+    const { drawing } = this.app, c = drawing.context;
+    c.save();
+    c.strokeStyle = this.app.colours.select;
+    c.lineWidth = 2;
+    c.setLineDash([5, 3]);
+    c.beginPath();
+    c.moveTo(...grip.from);
+    c.lineTo(x, y);
+    c.stroke();
+    c.fillStyle = this.app.colours.select;
+    c.fillText(this.gripWords(grip, x), x + 8, y - 10);
+    c.restore();
+  }
+
+  gripWords(grip, x) {
+    const { drawing, run } = this.app;
+    const at = drawing.timeAt(x);
+    if (grip.message) return at <= grip.message.start ? "at once" : `${span(at - grip.message.start)} after it was sent`;
+    const by = at - run.at[grip.timer];
+    return by < 0 ? `${span(-by)} earlier` : `${span(by)} later`;
+  }
+
+  // Ends a drag: the message arrives, or the timer fires, at the new place.
+  drop(grip, x) {
+    const { drawing, run } = this.app;
+    const at = drawing.timeAt(x);
+    if (grip.message) {
+      const ms = Math.round((at - grip.message.start) / 1e6);
+      const fate = ms < 1 ? "now" : { later: Math.min(ms, 2199) };
+      return this.live.touch({ message: { event: grip.message.first, fate } });
+    }
+    const server = run.serverOf[run.node[grip.timer]], fired = run.at[grip.timer];
+    const by = Math.abs(at - fired);
+    if (server < 0) return;
+    if (at < fired) this.live.touch({ act: `${actTime(at)} leap ${server} ${actTime(by)}` });
+    else this.live.touch({ act: `${actTime(fired - 1)} stand ${server} ${actTime(by)}` });
+  }
+}
