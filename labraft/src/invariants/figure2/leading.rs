@@ -1,13 +1,12 @@
 //! Rules for leaders: what they append, send, count and commit (figure 2, rules for servers, leaders;
 //! AppendEntries and InstallSnapshot RPC, arguments).
 
-use super::MOST_SERVERS;
 use super::case::Case;
 use super::debts::Debt;
 use super::lines;
 use super::memory::LastSent;
 use super::messages::SentMessage;
-use super::step::Step;
+use super::step::{MOST_SERVERS, Step};
 use crate::message::RaftMessage;
 use crate::property::{Holds, Property};
 

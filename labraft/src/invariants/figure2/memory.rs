@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use super::MOST_SERVERS;
-use super::step::Step;
+use super::step::{MOST_SERVERS, Step};
 
 /// How long a request that is not known to be answered stays a reason for what the server does.
 const REASON_FOR: Duration = Duration::from_secs(3);

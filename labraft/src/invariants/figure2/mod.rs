@@ -45,13 +45,10 @@ use debts::{Debt, Debts};
 use memory::Memory;
 pub(crate) use messages::SharedMessages;
 use messages::{SentMessage, StepMessages};
-pub(crate) use step::Step;
+pub(crate) use step::{MOST_SERVERS, Step};
 
 use crate::message::RaftMessage;
 use crate::property::{Property, Violation};
-
-/// The most servers that a judged cluster may have: sets of servers are kept as bits.
-pub(crate) const MOST_SERVERS: usize = 64;
 
 /// The judge of the steps of all servers of a run.
 pub(crate) struct Figure2 {

@@ -9,6 +9,9 @@ use crate::message::RaftMessage;
 use crate::property::{Holds, Property, violated};
 use crate::raft::{Probe, Role};
 
+/// The most servers that a judged cluster may have: sets of servers are kept as bits.
+pub(crate) const MOST_SERVERS: usize = 64;
+
 /// What a server did between two moments at which it was looked at, nearly always one poll of one task.
 pub(crate) struct Step<'a> {
     pub(crate) server: usize,
