@@ -102,7 +102,8 @@ impl Selector {
         let seed = self.seed.ok_or_else(|| {
             CommandError::Usage(format!("which run of {}? Give --seed S", test.name))
         })?;
-        let (name, conditions) = (session.implementation.name, session.conditions());
+        let name = session.implementation.name;
+        let conditions = session.conditions();
         let known = records::latest(out, test.name, seed, name, conditions);
         let known = known.unwrap_or_else(|error| {
             eprintln!("lab: cannot read earlier results: {error}");
@@ -146,7 +147,8 @@ impl Selector {
         }
         let with_test = |record: RunRecord| {
             check_implementation(&record.implementation, session)?;
-            let (test, spec) = (the_test(&record.test, session)?, RunSpec::seed(record.seed));
+            let test = the_test(&record.test, session)?;
+            let spec = RunSpec::seed(record.seed);
             let conditions = record.conditions();
             Ok(Selection { test, spec, conditions, known: Some(record.into()), repro: None })
         };
@@ -169,7 +171,8 @@ fn of_repro(
     check_implementation(&repro.implementation, session)?;
     let Repro { test, spec, profile, without, failure, fingerprint, build, shrunk, .. } = repro;
     let known = PreviousRun { fingerprint, build, failure, shrunk };
-    let (test, repro) = (the_test(&test, session)?, Some(path.into()));
+    let test = the_test(&test, session)?;
+    let repro = Some(path.into());
     let conditions = Conditions { profile, without };
     Ok(Selection { test, spec, conditions, known: Some(known), repro })
 }

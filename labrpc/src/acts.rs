@@ -137,7 +137,8 @@ fn parse_deed(text: &str) -> Option<Deed> {
     };
     let link = || {
         let (from, to) = rest.split_once("->")?;
-        let (from, to) = (from.parse().ok()?, to.parse().ok()?);
+        let from = from.parse().ok()?;
+        let to = to.parse().ok()?;
         (from != to).then_some((from, to))
     };
     Some(match verb {

@@ -191,7 +191,8 @@ pub(crate) fn shrink_one(
     let mut looked = Looked::default();
     let rest = budget.elsewhere(shrunk.spent);
     if !size.is_plain() && shrunk.end != End::Interrupted && rest > 0 {
-        let (suite, tried) = (session.suite(), shrunk.effort.seeds);
+        let suite = session.suite();
+        let tried = shrunk.effort.seeds;
         let wanted = Wanted { suite, test, failure: &failure, size, tried };
         looked = shrink::find_simpler(wanted, rest, runs, &mut |progress| {
             bar.set_position(shrunk.spent + progress.spent);
@@ -249,7 +250,9 @@ pub(crate) fn does_not_repeat(now: &RunRecord, wanted: &Selection) -> Option<Str
         Some(failure) => format!("fails in a different way: {}", plain::line(&failure.headline())),
         None => "passes".into(),
     };
-    let (test, seed, headline) = (wanted.test.name, wanted.spec.seed, then.headline());
+    let test = wanted.test.name;
+    let seed = wanted.spec.seed;
+    let headline = then.headline();
     let mut check = format!("{} run {test} --seed {seed} --check-determinism", program());
     check += &format!(" --implementation {}", now.implementation);
     for argument in wanted.conditions.arguments() {

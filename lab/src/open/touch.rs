@@ -213,7 +213,8 @@ fn decide(spec: &mut RunSpec, message: &Message<'_>, fate: Fate) -> Result<(), S
 
 fn told(message: &Message<'_>, fate: Fate) -> String {
     let Message { from, to, is_reply, method, at, .. } = *message;
-    let (from, to) = (name(from), name(to));
+    let from = name(from);
+    let to = name(to);
     let what = match is_reply {
         false => format!("{method} {from} to {to} at {at:.6} s"),
         true => format!("the reply of {to} to {from}'s {method} at {at:.6} s"),
@@ -284,8 +285,10 @@ mod tests {
     }
 
     fn replied(call: u64, from: usize, to: usize) -> Timed {
-        let (to, held) = (Node::server(to), Duration::ZERO);
-        let (method, content) = ("Raft.RequestVote".into(), String::new());
+        let to = Node::server(to);
+        let held = Duration::ZERO;
+        let method = "Raft.RequestVote".into();
+        let content = String::new();
         timed(Node::server(from), Event::Replied { call, to, method, bytes: 1, content, held })
     }
 

@@ -140,7 +140,8 @@ impl Looking<'_> {
             let bounds = Bounds { virtual_time: MOST_TIME, events: TIMES_SOONER * seeds.soonest };
             let answer = self.worlds.run(test, &spec, Keep::Decisions, Some(bounds))?;
             let answer = answer.ok_or(Stop::Interrupted)?;
-            let (events, decisions) = (answer.record.events, answer.decisions);
+            let events = answer.record.events;
+            let decisions = answer.decisions;
             let cost = 1 + events / EVENTS_OF_A_RUN;
             self.spent += cost;
             self.found.runs += 1;

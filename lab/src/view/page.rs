@@ -467,7 +467,8 @@ mod tests {
         let of = |known| -> Value {
             serde_json::from_slice(&page_data(&answer, "", &[], known)).unwrap()
         };
-        let (whole, rest) = (of(0), of(3));
+        let whole = of(0);
+        let rest = of(3);
         let list = |value: &Value| value.as_array().unwrap().clone();
         assert_eq!(rest["known"][0], 3);
         let texts = rest["known"][1].as_u64().unwrap() as usize;

@@ -20,7 +20,8 @@ impl Cluster {
             }
         }
         let outside = self.0.lab.world().outside();
-        let (rt, cluster) = (outside.clone(), self.downgrade());
+        let rt = outside.clone();
+        let cluster = self.downgrade();
         outside.spawn_detached("acts", async move {
             for act in acts {
                 rt.sleep_until(act.at).await;

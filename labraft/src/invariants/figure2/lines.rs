@@ -43,7 +43,8 @@ pub(super) fn note_sent(case: &mut Case<'_>, sent: SentMessage) {
 /// A leader's log has grown: it sends the new entries to the followers from which it waits for nothing.
 pub(super) fn owe_entries(case: &mut Case<'_>) {
     let step = case.step;
-    let (term, index) = (step.now.term, step.now.last_index);
+    let term = step.now.term;
+    let index = step.now.last_index;
     for follower in (0..step.servers).filter(|&follower| follower != step.server) {
         case.owe(Debt::Send { term, follower, index });
     }
