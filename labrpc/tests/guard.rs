@@ -202,7 +202,8 @@ fn the_clock_is_virtual_whichever_way_it_is_read() {
     });
     assert_eq!(outcome.result.unwrap(), [1_577_836_805; 5]);
     let real = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs() as i64;
-    assert!(unix_times().into_iter().all(|time| (real..real + 10).contains(&time)));
+    // `time` reads a clock that is up to a tick of the kernel behind, perhaps in the second before.
+    assert!(unix_times().into_iter().all(|time| (real - 1..real + 10).contains(&time)));
 }
 
 #[test]
