@@ -30,6 +30,7 @@
 //! | [`search`] | all runs of a test with at most a few faults |
 //! | [`explain`] | when a failure became inevitable |
 //! | [`view`] | a recorded run as a log, as a page, or for other viewers |
+//! | `unpredictable` | numbers that nobody can predict |
 //! | `show`, `views` | the options that select a view |
 //! | `open` | `lab open`: a run in the browser that can be touched |
 //! | [`submit`] | `lab submit`, and the rules by which the grader reads a submission |
@@ -61,6 +62,7 @@ mod shorten;
 mod show;
 pub mod shrink;
 pub mod submit;
+mod unpredictable;
 pub mod view;
 mod views;
 pub mod workers;

@@ -183,9 +183,16 @@ pub struct Build {
 impl Build {
     /// The running program. `known` provides everything but the digest of the executable.
     pub fn of_this_program(known: Build) -> Build {
-        let bytes = std::env::current_exe().and_then(fs::read);
-        let digest = bytes.map(|bytes| format!("{:016x}", labrpc::hash_bytes(&bytes)));
+        let digest = std::env::current_exe().and_then(|path| Build::digest(&path));
         Build { program: digest.unwrap_or_default(), ..known }
+    }
+
+    /// The digest of a program.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub(crate) fn digest(program: &Path) -> io::Result<String> {
+        Ok(format!("{:016x}", labrpc::hash_bytes(&fs::read(program)?)))
     }
 
     /// Whether both are built from the same sources, perhaps on different machines, so that their

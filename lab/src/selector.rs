@@ -145,15 +145,23 @@ impl Selector {
                 None => format!("all runs in {file} passed; choose one with --seed"),
             }));
         }
-        let with_test = |record: RunRecord| {
-            check_implementation(&record.implementation, session)?;
-            let test = the_test(&record.test, session)?;
-            let spec = RunSpec::seed(record.seed);
-            let conditions = record.conditions();
-            Ok(Selection { test, spec, conditions, known: Some(record.into()), repro: None })
-        };
-        wanted.into_iter().map(with_test).collect()
+        wanted.into_iter().map(|record| of_record(record, session)).collect()
     }
+}
+
+/// The run of a record.
+///
+/// # Errors
+/// If its test is not there, or it was made with another implementation.
+pub(crate) fn of_record(
+    record: RunRecord,
+    session: &Session<'_>,
+) -> Result<Selection, CommandError> {
+    check_implementation(&record.implementation, session)?;
+    let test = the_test(&record.test, session)?;
+    let spec = RunSpec::seed(record.seed);
+    let conditions = record.conditions();
+    Ok(Selection { test, spec, conditions, known: Some(record.into()), repro: None })
 }
 
 /// The first bytes of a file, as text.

@@ -155,16 +155,17 @@ impl<'a> Session<'a> {
 
     /// The command that replays a run.
     pub(crate) fn replay(&self, test: &str, seed: u64, conditions: Conditions) -> String {
-        replay_command(test, seed, self.program.named(self.implementation.name), conditions)
+        replay_command(test, seed, self.named(), conditions)
     }
 
     /// The line that gives a repro file to a command, such as `replay`.
     pub(crate) fn with_file(&self, command: &str, path: &Path) -> String {
-        let line = format!("{} {command} {}", program(), path.display());
-        match self.program.named(self.implementation.name) {
-            None => line,
-            Some(name) => format!("{line} --implementation {name}"),
-        }
+        file_command(command, path, self.named())
+    }
+
+    /// The name of the implementation, if commands have to say which it is.
+    pub(crate) fn named(&self) -> Option<&'static str> {
+        self.program.named(self.implementation.name)
     }
 
     /// The options that every further process of this program needs.
@@ -195,6 +196,15 @@ impl<'a> Session<'a> {
             build: self.build.clone(),
             is_distrusted: false,
         }
+    }
+}
+
+/// The line that gives a file to a command, with `--implementation` if one is named.
+pub(crate) fn file_command(command: &str, path: &Path, implementation: Option<&str>) -> String {
+    let line = format!("{} {command} {}", program(), path.display());
+    match implementation {
+        None => line,
+        Some(name) => format!("{line} --implementation {name}"),
     }
 }
 

@@ -78,7 +78,7 @@ pub use harness_event::{HarnessEvent, ServerState, WrittenEntry};
 pub use lab::{Lab, Passed};
 pub use message::{Describe, RaftMessage};
 pub use missing::{MissingPiece, not_yet};
-pub use open_world::{WORLDS, world_named, world_of};
+pub use open_world::{test_or_world, world_named, world_of};
 pub use part::Part;
 pub use persister::{Persister, Pieces};
 pub use property::{Property, Severity, Violation};

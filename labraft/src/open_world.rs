@@ -16,7 +16,7 @@ const SHORTEST: Duration = Duration::from_millis(1500);
 const AFTERWARDS: Duration = Duration::from_secs(1);
 
 /// The worlds with 1 to 9 servers.
-pub const WORLDS: [Test; 9] = [
+static WORLDS: [Test; 9] = [
     world("World1", |lab| steps(lab, 1)),
     world("World2", |lab| steps(lab, 2)),
     world("World3", |lab| steps(lab, 3)),
@@ -28,16 +28,19 @@ pub const WORLDS: [Test; 9] = [
     world("World9", |lab| steps(lab, 9)),
 ];
 
-static ALL: [Test; 9] = WORLDS;
-
 /// The world with this name, such as `World3`.
 pub fn world_named(name: &str) -> Option<&'static Test> {
-    ALL.iter().find(|world| world.name.eq_ignore_ascii_case(name))
+    WORLDS.iter().find(|world| world.name.eq_ignore_ascii_case(name))
+}
+
+/// The test of a suite with this name, or the world.
+pub fn test_or_world(suite: &'static [Test], name: &str) -> Option<&'static Test> {
+    suite.iter().find(|test| test.name == name).or_else(|| world_named(name))
 }
 
 /// The world with this number of servers; there are none with 0 and with more than 9.
 pub fn world_of(servers: usize) -> Option<&'static Test> {
-    ALL.get(servers.checked_sub(1)?)
+    WORLDS.get(servers.checked_sub(1)?)
 }
 
 const fn world(name: &'static str, run: fn(Lab) -> Steps) -> Test {

@@ -61,6 +61,13 @@ pub enum Deed {
     Wait,
 }
 
+impl Deed {
+    /// Whether it proposes a command.
+    pub fn is_command(&self) -> bool {
+        matches!(self, Deed::Command(..))
+    }
+}
+
 impl Act {
     /// The servers that the act names.
     pub fn servers(&self) -> Vec<usize> {

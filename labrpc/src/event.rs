@@ -14,7 +14,7 @@ use crate::task::TaskInfo;
 pub type Name = Cow<'static, str>;
 
 /// Why a message did not arrive.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Lost {
     /// The end was disabled or not connected, there was no such server, or the link was cut.
@@ -42,7 +42,7 @@ impl fmt::Display for Lost {
 ///
 /// `call` is the number of the call in this run, counted from 0. `content` is the message in
 /// `Debug` format, and `bytes` its encoded size.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the fields that recur are described above")]
 pub enum Event {
@@ -88,7 +88,7 @@ impl Event {
 }
 
 /// An [`Event`] with the node where it happened and the virtual time.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Timed {
     /// Virtual time since the start of the run.
     #[serde(with = "crate::nanoseconds")]

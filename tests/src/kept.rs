@@ -5,7 +5,7 @@ use std::time::Duration;
 use lab::failure_record::FailureRecord;
 use lab::records::{Build, RunRecord};
 use lab::repro::Repro;
-use labraft::{Implementation, Run, Test, world_named};
+use labraft::{Implementation, Run, test_or_world};
 
 use crate::SUITE;
 
@@ -27,9 +27,8 @@ pub struct Kept {
 /// If the text is no such file, or if its test or implementation is not there.
 pub fn kept(text: &str, implementations: &[Implementation]) -> Kept {
     let repro = Repro::parse(text).unwrap_or_else(|what| panic!("this is no kept run: {what}"));
-    let named = |test: &&Test| test.name == repro.test;
-    let test = SUITE.iter().find(named).or_else(|| world_named(&repro.test));
-    let test = test.unwrap_or_else(|| panic!("there is no test {:?}", repro.test));
+    let test = test_or_world(SUITE, &repro.test);
+    let test = test.unwrap_or_else(|| panic!("no test is called {:?}", repro.test));
     let known = implementations.iter().find(|known| known.name == repro.implementation);
     let implementation = *known.unwrap_or_else(|| {
         panic!("the run was made with implementation {:?}", repro.implementation)

@@ -70,23 +70,23 @@ fn a_touch_makes_another_run_and_a_kept_one_is_replayed_bit_for_bit() {
         json!({ "message": { "event": sent, "fate": "now" } }),
         json!({ "message": { "event": sent, "fate": { "later": 700 } } }),
         json!({ "message": { "event": sent, "fate": { "twice": 20 } } }),
-        json!({ "act": "0.5s luck 1" }),
-        json!({ "act": "0.5s cut 0->1" }),
+        json!({ "acts": ["0.5s luck 1"] }),
+        json!({ "acts": ["0.5s cut 0->1"] }),
         json!({ "acts": ["0.5s partition 0 | 1 2", "0.6s pause 1 0.1s"] }),
-        json!({ "act": "0.1s leap 2 1s" }),
-        json!({ "act": "0.1s crash 0" }),
+        json!({ "acts": ["0.1s leap 2 1s"] }),
+        json!({ "acts": ["0.1s crash 0"] }),
     ]) {
         let (known, _) = open.touch(0, touch.clone());
         assert_eq!(known["id"], number, "{touch}");
     }
     // What the page knows from the run that was touched is left out.
-    let (late, rest) = open.touch(0, json!({ "act": "2s pause 1 0.1s" }));
+    let (late, rest) = open.touch(0, json!({ "acts": ["2s pause 1 0.1s"] }));
     let (_, whole) = open.run(late["id"].as_u64().unwrap() as usize);
     let count = |data: &Value| data["columns"]["what"].as_array().unwrap().len();
     let left_out = rest["known"][0].as_u64().unwrap() as usize;
     assert!(left_out > 100 && left_out + count(&rest) == count(&whole), "{left_out}");
     // Two of three are down: now the test fails. The touches of a run add up.
-    let (failed, _) = open.touch(9, json!({ "act": "0.2s crash 1" }));
+    let (failed, _) = open.touch(9, json!({ "acts": ["0.2s crash 1"] }));
     assert_eq!(
         (&failed["verdict"], failed["acts"].as_array().unwrap().len()),
         (&json!("failed"), 2)
@@ -114,7 +114,7 @@ fn a_touch_makes_another_run_and_a_kept_one_is_replayed_bit_for_bit() {
 fn a_passing_run_is_kept_and_a_story_walks_through_both() {
     let open = Open::start(lab(), "story", &["--servers", "3"]);
     assert_eq!(open.state()["world"], true);
-    let (known, _) = open.touch(0, json!({ "act": "1s crash 0" }));
+    let (known, _) = open.touch(0, json!({ "acts": ["1s crash 0"] }));
     assert_eq!(known["verdict"], "passed");
     assert_eq!(
         open.post("keep", &json!({ "run": 1, "keep": { "name": "one", "test": "passes" } })).0,
@@ -149,9 +149,9 @@ fn a_passing_run_is_kept_and_a_story_walks_through_both() {
 fn what_cannot_be_done_is_said_and_leaves_the_page_alive() {
     let open = Open::start(lab(), "wrong", &["InitialElection2A", "--seed", "1"]);
     for (path, body, why) in [
-        ("touch", json!({ "on": 7, "touch": { "act": "1s crash 0" } }), "no run 7"),
-        ("touch", json!({ "on": 0, "touch": { "act": "1s crash 3" } }), "no server 3"),
-        ("touch", json!({ "on": 0, "touch": { "act": "1s dance 0" } }), "is not an act"),
+        ("touch", json!({ "on": 7, "touch": { "acts": ["1s crash 0"] } }), "number 7"),
+        ("touch", json!({ "on": 0, "touch": { "acts": ["1s crash 3"] } }), "no server 3"),
+        ("touch", json!({ "on": 0, "touch": { "acts": ["1s dance 0"] } }), "is not an act"),
         ("touch", json!({ "on": 0, "touch": { "undo": [0] } }), "no such act"),
         (
             "touch",
@@ -185,7 +185,7 @@ fn a_program_that_was_built_again_makes_the_open_run_again() {
     let program = directory.join("lab");
     std::fs::copy(env!("CARGO_BIN_EXE_lab"), &program).unwrap();
     let open = Open::start(Command::new(&program), "rebuilt", &["--servers", "3"]);
-    let (known, _) = open.touch(0, json!({ "act": "1s crash 1" }));
+    let (known, _) = open.touch(0, json!({ "acts": ["1s crash 1"] }));
     // Another program that does the same: one more byte after its end.
     let mut bytes = std::fs::read(&program).unwrap();
     bytes.push(0);
@@ -204,7 +204,7 @@ fn a_program_that_was_built_again_makes_the_open_run_again() {
     assert_eq!(again["fingerprint"], known["fingerprint"], "it does the same");
     let program = |data: &Value| data["record"]["build"]["program"].clone();
     let (_, before) = open.run(0);
-    let (_, after) = open.touch(2, json!({ "act": "1s crash 0" }));
+    let (_, after) = open.touch(2, json!({ "acts": ["1s crash 0"] }));
     assert_eq!(
         program(&before),
         program(&after),

@@ -58,14 +58,14 @@ fn stays_alive(implementation: &str, verdict: &str, why: &str) -> Result<(), Fai
     command.env(AS_LAB, "1");
     let args = ["--servers", "3", "--implementation", implementation, "--wall-limit", "1"];
     let open = Open::start(command, implementation, &args);
-    let (bad, data) = open.touch(0, json!({ "act": "1.2s restart 0" }));
+    let (bad, data) = open.touch(0, json!({ "acts": ["1.2s restart 0"] }));
     assert_eq!(bad["verdict"], verdict, "{bad}");
     assert!(bad["reason"].as_str().unwrap().contains(why), "{bad}");
     let count = data["columns"]["what"].as_array().unwrap().len();
     let left_out = data["known"][0].as_u64().unwrap() as usize;
     assert!(left_out + count > 50, "its last events are there");
     // The first run and others are there as before.
-    let (good, _) = open.touch(0, json!({ "act": "1.2s crash 0" }));
+    let (good, _) = open.touch(0, json!({ "acts": ["1.2s crash 0"] }));
     assert_eq!((&good["verdict"], &good["parent"]), (&json!("passed"), &json!(0)));
     let (again, _) = open.run(1);
     assert_eq!(again["verdict"], verdict);

@@ -1,4 +1,5 @@
-//! Searches the scenarios of the part `search`: all runs with at most a few faults, instead of some under many seeds.
+//! Searches the scenarios of the part `search`: all runs with at most a few faults, instead of some under many
+//! seeds.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,7 +17,7 @@ use super::runs::{ResultsByTest, SeedResult, judged, now, settings};
 use super::seeds::{Seed, SeedKind};
 
 /// Searches scenarios with a program, in `jobs` processes at a time. The result of each counts as that of one
-/// public seed, because anybody can make the same search.
+/// public seed, because anyone can make the same search.
 ///
 /// The rest is skipped once the time is up or the user interrupts.
 pub(super) fn run(
@@ -48,8 +49,8 @@ fn stop_in_time(stop: &AtomicBool, deadline: Instant) {
     }
 }
 
-/// The result of a search as that of one run: the first one that failed, or the one without faults if all have passed.
-/// `None` if it is not complete.
+/// The result of a search as that of one run: the first one that failed, or the one without faults if all have
+/// passed. `None` if it is not complete.
 fn record_of(found: Found) -> Option<RunRecord> {
     if let Some(first) = found.failures.into_iter().next() {
         return Some(first.record);

@@ -8,14 +8,15 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use clap::Args;
-use labraft::{world_named, world_of};
+use labraft::{Test, test_or_world, world_of};
 use labrpc::RunSpec;
 
 use crate::conditions::Conditions;
 use crate::open::{Desk, Opened, Runner, Server, Story, pause, watch_program};
 use crate::outcome::{CommandError, INTERRUPT, Outcome};
 use crate::recording;
-use crate::selector::{Selection, Selector};
+use crate::records::RunRecord;
+use crate::selector::{self, Selection, Selector};
 use crate::session::{Common, Session};
 use crate::workers::Settings;
 
@@ -82,8 +83,7 @@ impl Open {
             replay,
             story: None,
             kept: self.common.out.join("kept"),
-            replay_file: session.with_file("replay", Path::new("")).trim_end().replace("  ", " "),
-            open_file: session.with_file("open", Path::new("")).trim_end().replace("  ", " "),
+            named: session.named(),
         };
         if let Some(servers) = self.servers {
             let world = world_of(usize::from(servers)).ok_or_else(|| {
@@ -99,11 +99,11 @@ impl Open {
         if path.is_file() && Story::is_one(&path) {
             return self.of_story(&path, session, blank);
         }
-        let (name, seed) = match path.is_file() && recording::is_one(&path) {
-            true => (recorded(&path)?, None),
-            false => (what, self.seed),
+        let wanted = match path.is_file() && recording::is_one(&path) {
+            // The page makes the recorded run again.
+            true => selector::of_record(recorded(&path)?, session)?,
+            false => Selector::new(what, self.seed).one(session, &self.common.out)?,
         };
-        let wanted = Selector::new(name, seed).one(session, &self.common.out)?;
         let Selection { test, spec, conditions, repro, .. } = wanted;
         let replay = match &repro {
             Some(path) => session.with_file("replay", path),
@@ -118,16 +118,15 @@ impl Open {
         &self,
         path: &Path,
         session: &Session<'_>,
-        blank: impl Fn(&'static labraft::Test, RunSpec, Conditions, String, String) -> Opened,
+        blank: impl Fn(&'static Test, RunSpec, Conditions, String, String) -> Opened,
     ) -> Result<Opened, CommandError> {
         let wrong = |what: String| {
             CommandError::Usage(format!("{} is not a story: {what}", path.display()))
         };
         let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
         let story = Story::parse(&text).map_err(wrong)?;
-        let found = world_named(&story.test)
-            .or_else(|| session.suite().iter().find(|test| test.name == story.test));
-        let test = found.ok_or_else(|| wrong(format!("there is no test {:?}", story.test)))?;
+        let test = test_or_world(session.suite(), &story.test)
+            .ok_or_else(|| wrong(format!("no test is called {:?}", story.test)))?;
         let spec = story.steps.first().and_then(|step| step.spec.clone()).unwrap_or_default();
         let conditions = Conditions { profile: story.profile, without: story.without };
         let opened = blank(test, spec, conditions, story.title.clone(), String::new());
@@ -135,10 +134,10 @@ impl Open {
     }
 }
 
-/// The record of a recorded run, from which the page makes it again.
-fn recorded(path: &Path) -> Result<String, CommandError> {
+/// The record of a recorded run.
+fn recorded(path: &Path) -> Result<RunRecord, CommandError> {
     let answer = recording::load(path).map_err(|error| CommandError::Usage(error.to_string()))?;
-    serde_json::to_string(&answer.record).map_err(|error| CommandError::Internal(error.to_string()))
+    Ok(answer.record)
 }
 
 /// Opens an address in the browser, if there is one and somebody can see it.

@@ -204,10 +204,7 @@ pub(crate) fn shrink_one(
         }
     }
     bar.finish_and_clear();
-    runs.set_bounds(None);
-    // What the search has found is kept even if Ctrl-C interrupted it; a second Ctrl-C ends the
-    // program at once.
-    INTERRUPT.store(false, Ordering::Relaxed);
+    keep_what_was_found(runs);
     let repro = repro_of(&answer.record, &shrunk)?;
     let story = shrink::tell(&shrunk.needed, &answer.events);
     let simpler = looked.simplest.map(SimplerRun::new).transpose()?;
@@ -222,9 +219,7 @@ fn with_events(
     shrunk: &Shrunk,
     runs: &mut Runs<'_>,
 ) -> Result<Option<(Answer, Size)>, CommandError> {
-    // If Ctrl-C ended the search, what it has found is still to be shown.
-    INTERRUPT.store(false, Ordering::Relaxed);
-    runs.set_bounds(None);
+    keep_what_was_found(runs);
     let Some(answer) = runs.run(test, shrunk.spec.clone(), Keep::Events)? else {
         return Ok(None);
     };
@@ -232,6 +227,13 @@ fn with_events(
     let steps = steps.map_or(0, |failure| shrink::protocol_steps(&answer.events, failure));
     let size = Size::of(&shrunk.needed, steps);
     Ok(Some((answer, size)))
+}
+
+/// Prepares for further runs after a search. What it has found is kept even if Ctrl-C interrupted it; a second
+/// Ctrl-C ends the program at once.
+fn keep_what_was_found(runs: &mut Runs<'_>) {
+    INTERRUPT.store(false, Ordering::Relaxed);
+    runs.set_bounds(None);
 }
 
 fn repro_of(record: &RunRecord, shrunk: &Shrunk) -> Result<Repro, CommandError> {
@@ -348,7 +350,7 @@ impl ShrinkReport {
     /// How many of the original run's faults are needed, and how many calls.
     fn needs(&self) -> String {
         let Effort { of, .. } = self.shrunk.effort;
-        match self.shrunk.faults_and_calls() {
+        match (self.size.faults, self.size.calls) {
             (0, 0) => format!("none of the {of} faults is needed: the test's own steps are enough"),
             (0, 1) => format!("none of the {of} faults is needed, but one call is"),
             (0, calls) => format!("none of the {of} faults is needed, but {calls} calls are"),
@@ -365,7 +367,7 @@ impl ShrinkReport {
         let mut text =
             format!("{test}, seed {}: {}\n", spec.seed, plain::block(&failure.reason, "  "));
         text += &format!("{}\n", self.needs());
-        // Whoever has a simpler run does not need to read this one.
+        // With a simpler run to read, the rest of this one can be left to --json.
         let shown = if simpler.is_some() { FEW_SENTENCES } else { SENTENCES_SHOWN };
         text += &sentences(story, shown);
         text += &fails_at(failure, size.steps);

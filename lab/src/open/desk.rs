@@ -4,7 +4,7 @@
 //! events. Any other is made again when somebody looks at it.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use super::runner::Runner;
 use super::story::{Step, Story};
 use super::touch::{Touch, Touched};
 use crate::conditions::Conditions;
+use crate::session::file_command;
 use crate::view;
 use crate::workers::{Answer, Skipped};
 
@@ -40,9 +41,8 @@ pub(crate) struct Opened {
     pub(crate) story: Option<Story>,
     /// The directory for what is kept.
     pub(crate) kept: PathBuf,
-    /// The beginnings of the commands that replay a file, and that open one.
-    pub(crate) replay_file: String,
-    pub(crate) open_file: String,
+    /// The implementation, if commands have to name it.
+    pub(crate) named: Option<&'static str>,
 }
 
 /// A run that was made.
@@ -65,6 +65,8 @@ pub(crate) struct Try {
     kept: Option<String>,
     /// What is done in it, one text for each act.
     acts: Vec<String>,
+    /// How many of the acts are commands.
+    commands: usize,
     /// How many decisions are forced.
     forced: usize,
     #[serde(skip)]
@@ -163,6 +165,7 @@ impl Desk {
             fingerprint: answer.record.fingerprint.clone(),
             kept: None,
             acts: spec.acts.iter().map(super::touch::words_of).collect(),
+            commands: spec.acts.iter().filter(|act| act.deed.is_command()).count(),
             forced: spec.forced.len(),
             spec,
             build,
@@ -231,7 +234,7 @@ impl Desk {
 
     fn replay_of(&self, known: &Try) -> String {
         match (&known.kept, known.id) {
-            (Some(path), _) => format!("{} {path}", self.opened.replay_file),
+            (Some(path), _) => file_command("replay", Path::new(path), self.opened.named),
             (None, 0) => self.opened.replay.clone(),
             (None, _) => String::new(),
         }
@@ -281,7 +284,7 @@ impl Desk {
         self.inner().try_mut(id)?.kept = Some(shown.clone());
         let mut told = serde_json::json!({
             "path": shown,
-            "replay": format!("{} {shown}", opened.replay_file),
+            "replay": file_command("replay", &path, opened.named),
         });
         if keeping.is_test() {
             let (path, text) = kept::test(&answer, &path, keeping)?;
@@ -306,7 +309,8 @@ impl Desk {
             ..Story::new(title, opened.test.name, opened.implementation, made)
         };
         let path = kept::story(&story, &opened.kept)?;
-        Ok(serde_json::json!({ "path": path, "open": format!("{} {path}", opened.open_file) }))
+        let open = file_command("open", Path::new(&path), opened.named);
+        Ok(serde_json::json!({ "path": path, "open": open }))
     }
 
     /// Makes the run that the page shows again, with the program as it is now.
@@ -340,17 +344,21 @@ pub(crate) struct StepToKeep {
 
 impl Inner {
     fn a_try(&self, id: usize) -> Told<&Try> {
-        self.tries.get(id).ok_or_else(|| format!("there is no run {id}"))
+        self.tries.get(id).ok_or_else(|| no_run(id))
     }
 
     fn try_mut(&mut self, id: usize) -> Told<&mut Try> {
-        self.tries.get_mut(id).ok_or_else(|| format!("there is no run {id}"))
+        self.tries.get_mut(id).ok_or_else(|| no_run(id))
     }
 
     fn remember(&mut self, id: usize, answer: Arc<Answer>) {
         self.recent.push_front((id, answer));
         self.recent.truncate(KEPT_RUNS);
     }
+}
+
+fn no_run(id: usize) -> String {
+    format!("no run has the number {id}")
 }
 
 /// How many servers a run has.

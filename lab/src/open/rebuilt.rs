@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use crate::outcome::INTERRUPT;
+use crate::records::Build;
 
 /// How often to look.
 const INTERVAL: Duration = Duration::from_millis(200);
@@ -18,7 +19,7 @@ pub(crate) fn pause() {
 /// Calls `on_new` with the program's digest each time its file has changed, until Ctrl-C is pressed.
 pub(crate) fn watch_program(program: &Path, mut on_new: impl FnMut(String)) {
     let mut known = stamp(program);
-    let mut last_digest = digest(program);
+    let mut last_digest = Build::digest(program).ok();
     while !INTERRUPT.load(Ordering::Relaxed) {
         pause();
         let now = stamp(program);
@@ -31,10 +32,10 @@ pub(crate) fn watch_program(program: &Path, mut on_new: impl FnMut(String)) {
             continue;
         }
         known = now;
-        let digest = digest(program);
-        if digest.is_some() && digest != last_digest {
-            last_digest.clone_from(&digest);
-            on_new(digest.unwrap_or_default());
+        let Ok(digest) = Build::digest(program) else { continue };
+        if last_digest.as_ref() != Some(&digest) {
+            last_digest = Some(digest.clone());
+            on_new(digest);
         }
     }
 }
@@ -43,9 +44,4 @@ pub(crate) fn watch_program(program: &Path, mut on_new: impl FnMut(String)) {
 fn stamp(path: &Path) -> Option<(SystemTime, u64)> {
     let known = std::fs::metadata(path).ok()?;
     Some((known.modified().ok()?, known.len()))
-}
-
-fn digest(path: &Path) -> Option<String> {
-    let bytes = std::fs::read(path).ok()?;
-    Some(format!("{:016x}", labrpc::hash_bytes(&bytes)))
 }

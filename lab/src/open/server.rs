@@ -18,6 +18,7 @@ use serde::de::DeserializeOwned;
 use super::desk::{Desk, StepToKeep};
 use super::kept::Keeping;
 use super::touch::Touch;
+use crate::unpredictable;
 
 /// The first port that is tried.
 const FIRST_PORT: u16 = 8824;
@@ -48,7 +49,7 @@ impl Server {
     /// # Errors
     /// When no port is free, or the system has no random bytes for a token.
     pub(crate) fn start(desk: Arc<Desk>, port: Option<u16>) -> io::Result<Server> {
-        let token = token()?;
+        let token = unpredictable::hexadecimal()?;
         let ports: Vec<u16> =
             port.map_or_else(|| (FIRST_PORT..FIRST_PORT + PORTS).collect(), |port| vec![port]);
         for port in ports {
@@ -68,13 +69,6 @@ impl Server {
         }
         Err(io::Error::new(io::ErrorKind::AddrInUse, "no port is free (--port)"))
     }
-}
-
-/// 128 bits that nobody can guess, in hexadecimal.
-fn token() -> io::Result<String> {
-    let mut bytes = [0; 16];
-    std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// Decides which requests are answered.

@@ -3,7 +3,9 @@
 //! The page names an event. What is decided about its message has an address, which is the number of the call
 //! between the two nodes; a file has the address, not the event.
 
-use labrpc::{Act, Address, Event, Kind, Node, RunSpec, Timed};
+use std::time::Duration;
+
+use labrpc::{Act, Address, Deed, Event, Kind, Node, RunSpec, Timed};
 use serde::Deserialize;
 
 /// What somebody does to a run.
@@ -17,9 +19,7 @@ pub(crate) enum Touch {
         /// What becomes of it.
         fate: Fate,
     },
-    /// Does something at a time.
-    Act(Act),
-    /// Does several things.
+    /// Does something at a time, or several things.
     Acts(Vec<Act>),
     /// Takes back what was done at a time: the acts at these places among the run's acts.
     Undo(Vec<usize>),
@@ -90,10 +90,6 @@ impl Touch {
                 let message = message(events, *event)?;
                 decide(&mut spec, &message, *fate)?;
                 (told(&message, *fate), message.leaves)
-            }
-            Touch::Act(act) => {
-                let acts = std::slice::from_ref(act);
-                (add(&mut spec, acts, servers)?, same(acts))
             }
             Touch::Acts(acts) => (add(&mut spec, acts, servers)?, same(acts)),
             Touch::Undo(places) => {
@@ -234,9 +230,8 @@ fn name(node: Node) -> String {
 
 /// An act in words.
 pub(crate) fn words_of(act: &Act) -> String {
-    use labrpc::Deed;
     let at = act.at.as_secs_f64();
-    let ms = |span: std::time::Duration| format!("{:.0} ms", span.as_secs_f64() * 1000.0);
+    let ms = |span: Duration| format!("{:.0} ms", span.as_secs_f64() * 1000.0);
     match &act.deed {
         Deed::Crash(server) => format!("crash S{server} at {at:.6} s"),
         Deed::Restart(server) => format!("restart S{server} at {at:.6} s"),
@@ -269,7 +264,6 @@ pub(crate) fn words_of(act: &Act) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     fn timed(node: Node, event: Event) -> Timed {
         Timed { at: Duration::from_millis(5), node, event }
@@ -341,7 +335,7 @@ mod tests {
     #[test]
     fn what_cannot_be_done_says_why() {
         let fails = |touch| touched(&touch).unwrap_err();
-        let error = fails(Touch::Act("1s crash 3".parse().unwrap()));
+        let error = fails(Touch::Acts(vec!["1s crash 3".parse().unwrap()]));
         assert!(error.contains("3 servers"), "{error}");
         let error = fails(Touch::Message { event: 9, fate: Fate::Drop });
         assert!(error.contains("no event 9"), "{error}");

@@ -46,13 +46,11 @@ fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
-impl Shrunk {
-    /// Counts the needed decisions: first faults, then calls made by the clients of a generated
-    /// workload, which are not faults.
-    pub fn faults_and_calls(&self) -> (usize, usize) {
-        let calls = self.needed.iter().filter(|taken| is_call(taken)).count();
-        (self.needed.len() - calls, calls)
-    }
+/// Counts decisions: first faults, then calls made by the clients of a generated workload, which are not
+/// faults.
+pub(super) fn faults_and_calls(decisions: &[Taken]) -> (usize, usize) {
+    let calls = decisions.iter().filter(|taken| is_call(taken)).count();
+    (decisions.len() - calls, calls)
 }
 
 /// Whether a decision is a call made by a client of a generated workload. Schedule 0 is that of

@@ -7,7 +7,7 @@ use labrpc::{Address, RunSpec, Taken};
 
 use super::blocks::By;
 use super::draws::Draws;
-use super::found::{Budget, End, MakeRun, Progress, is_call};
+use super::found::{Budget, End, MakeRun, Progress, faults_and_calls, is_call};
 use super::size::PLAIN_FAULTS;
 use crate::failure_record::FailureRecord;
 use crate::records::RunRecord;
@@ -141,7 +141,7 @@ impl Search<'_> {
     }
 
     fn has_many_faults(&self) -> bool {
-        self.best.decisions.iter().filter(|taken| !is_call(taken)).count() > PLAIN_FAULTS
+        faults_and_calls(&self.best.decisions).0 > PLAIN_FAULTS
     }
 
     /// Whether the run still fails with only these decisions, all others being neutral.

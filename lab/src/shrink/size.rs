@@ -2,7 +2,7 @@
 
 use labrpc::Taken;
 
-use super::found::is_call;
+use super::found::faults_and_calls;
 
 /// A run with more faults than this is worth looking for a simpler one.
 pub(super) const PLAIN_FAULTS: usize = 10;
@@ -25,8 +25,8 @@ pub struct Size {
 impl Size {
     /// The size of the run with these decisions.
     pub fn of(needed: &[Taken], steps: usize) -> Size {
-        let calls = needed.iter().filter(|taken| is_call(taken)).count();
-        Size { faults: needed.len() - calls, calls, steps }
+        let (faults, calls) = faults_and_calls(needed);
+        Size { faults, calls, steps }
     }
 
     /// Whether it can be read as it is.

@@ -2,8 +2,7 @@
 //! repeats their runs to find out who is to blame.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError, mpsc};
@@ -19,6 +18,7 @@ use super::settings::Settings;
 use super::{Answer, Bounds, Explore, Explored, Job, Keep, explore, watch};
 use crate::failure_record::FailureRecord;
 use crate::records::RunRecord;
+use crate::unpredictable;
 
 /// A run that hung is given up when its repetition leaves no new traces for this long.
 const SILENCE: Duration = Duration::from_secs(3);
@@ -301,13 +301,6 @@ fn cannot_start(end: &End) -> Option<String> {
     }
 }
 
-/// Returns 128 unpredictable bits, in hexadecimal.
-fn nonce() -> io::Result<String> {
-    let mut bytes = [0; 16];
-    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
 /// Makes runs one after the other in one worker, which is replaced when a run destroys it or leaves
 /// something behind in it.
 #[derive(Debug)]
@@ -402,7 +395,7 @@ impl Runs<'_> {
             bounds: self.bounds,
             watch: None,
             is_last: is_distrusted,
-            nonce: nonce()?,
+            nonce: unpredictable::hexadecimal()?,
         })
     }
 

@@ -22,7 +22,7 @@ use labraft::Implementation;
 use labraft::Run;
 use labraft::Test;
 use labraft::test_limits;
-use labraft::world_named;
+use labraft::test_or_world;
 
 /// How long a job of a search may take: a tenth of the shortest sensible limit on one run.
 const EXPLORING_TIME: Duration = Duration::from_millis(500);
@@ -83,8 +83,7 @@ fn make_runs(
     send(socket, &Reply::Ready)?;
     for job in jobs {
         let job = job?;
-        let test = suite.iter().find(|test| test.name == job.test);
-        let test = test.or_else(|| world_named(&job.test));
+        let test = test_or_world(suite, &job.test);
         let test = test.ok_or_else(|| io::Error::other(format!("unknown test {:?}", job.test)))?;
         let answer = Box::new(answer(test, implementation, &job, build)?);
         let is_clean = job.is_last || is_clean(threads);

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, WeakCluster};
 use crate::command::Command;
 use crate::failure::Checked;
 use crate::lab::Lab;
@@ -35,6 +35,25 @@ pub struct Config {
     servers: Rc<RefCell<Vec<Slot>>>,
     /// The longest delay of the service before it processes a message.
     slowness: Rc<Cell<Duration>>,
+}
+
+/// A [`Config`] that does not keep its cluster.
+struct WeakConfig {
+    cluster: WeakCluster,
+    snapshot: bool,
+    servers: Rc<RefCell<Vec<Slot>>>,
+    slowness: Rc<Cell<Duration>>,
+}
+
+impl WeakConfig {
+    fn upgrade(&self) -> Option<Config> {
+        Some(Config {
+            cluster: self.cluster.upgrade()?,
+            snapshot: self.snapshot,
+            servers: self.servers.clone(),
+            slowness: self.slowness.clone(),
+        })
+    }
 }
 
 /// The harness's data about one server: its connection, and what it has applied.
@@ -103,12 +122,10 @@ impl Config {
         let config = Config { cluster, snapshot, servers: slots, slowness };
         config.network().reliable(!unreliable);
         config.network().long_delays(true);
-        let (weak, slots) = (config.downgrade(), config.servers.clone());
-        let slowness = config.slowness.clone();
+        let weak = config.downgraded();
         config.restart_with(move |i| {
-            if let Some(cluster) = weak.upgrade() {
-                let (servers, slowness) = (slots.clone(), slowness.clone());
-                Config { cluster, snapshot, servers, slowness }.start_instance(i);
+            if let Some(config) = weak.upgrade() {
+                config.start_instance(i);
             }
         });
         for i in 0..servers {
@@ -120,6 +137,16 @@ impl Config {
         config
     }
 
+    /// A handle for functions that the cluster keeps, which must not keep the cluster.
+    fn downgraded(&self) -> WeakConfig {
+        WeakConfig {
+            cluster: self.cluster.downgrade(),
+            snapshot: self.snapshot,
+            servers: self.servers.clone(),
+            slowness: self.slowness.clone(),
+        }
+    }
+
     /// Makes the service wait for a random time, less than `longest`, before it processes each command or
     /// snapshot. By default, it does not wait.
     pub fn slow_service(&self, longest: Duration) {
@@ -128,12 +155,9 @@ impl Config {
 
     /// Lets the acts of the run propose commands.
     pub(crate) fn propose_from_acts(&self) {
-        let (weak, snapshot) = (self.downgrade(), self.snapshot);
-        let (servers, slowness) = (self.servers.clone(), self.slowness.clone());
+        let weak = self.downgraded();
         self.propose_with(move |i, command| {
-            let Some(cluster) = weak.upgrade() else { return };
-            let (servers, slowness) = (servers.clone(), slowness.clone());
-            let config = Config { cluster, snapshot, servers, slowness };
+            let Some(config) = weak.upgrade() else { return };
             let command =
                 command.parse().map_or_else(|_| Command::Text(command.into()), Command::Int);
             if config.start(i, command).is_none() {

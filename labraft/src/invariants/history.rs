@@ -41,6 +41,8 @@ pub(super) struct ServerHistory {
     pub(super) traffic: Traffic,
     /// How long it has been awake.
     pub(super) awake: Awake,
+    /// From when on its clock is not to be relied on, because of an act.
+    pub(super) clock_bent: Option<Duration>,
     /// When its election timer should have restarted last, and why. Forgotten at a start.
     pub(super) timer_restart: Option<(Duration, TimerRestart)>,
     /// The last index that its service has applied; `None` if that is not known, because the service started
@@ -48,6 +50,14 @@ pub(super) struct ServerHistory {
     pub(super) applied: Option<u64>,
     /// The last index of the newest snapshot that its service made itself. Forgotten at a start.
     pub(super) own_snapshot: u64,
+}
+
+impl ServerHistory {
+    /// Whether its clock is to be relied on at a time.
+    #[inline]
+    pub(super) fn keeps_time(&self, at: Duration) -> bool {
+        self.clock_bent.is_none_or(|from| at < from)
+    }
 }
 
 /// The numbers of saves and of answers to other servers in one incarnation of a server. With one-way

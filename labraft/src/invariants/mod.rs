@@ -54,7 +54,6 @@ mod state_machine_safety;
 mod term_monotone;
 mod waypoints;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -79,8 +78,6 @@ pub(crate) struct Invariants {
     situation: Situation,
     /// The judge of steps, if the implementation tells what its messages say.
     figure2: Option<Figure2>,
-    /// From when on the clock of a server is not to be relied on, because of an act.
-    bent_clocks: BTreeMap<usize, Duration>,
     waypoints: waypoints::Observer,
     /// Whether a server did not answer when it was asked for a probe.
     is_probe_missing: bool,
@@ -151,12 +148,6 @@ pub(crate) enum Persistence {
     NotYet,
 }
 
-/// Whether the clock of a server is to be relied on at a time.
-#[inline]
-fn keeps_time(bent_clocks: &BTreeMap<usize, Duration>, server: usize, at: Duration) -> bool {
-    bent_clocks.is_empty() || bent_clocks.get(&server).is_none_or(|from| at < *from)
-}
-
 impl Invariants {
     /// Checks for this many servers, none of which is running yet.
     pub(crate) fn new(servers: usize, contract: Contract) -> Invariants {
@@ -166,7 +157,6 @@ impl Invariants {
             history: History::new(servers),
             situation: Situation::new(servers),
             figure2: None,
-            bent_clocks: BTreeMap::new(),
             waypoints: waypoints::Observer::new(servers),
             is_probe_missing: false,
         }
@@ -215,8 +205,8 @@ impl Invariants {
     /// From this time on an act makes the clock of a server leap, stand still or run at another rate. Whether
     /// the server does things in time is not judged then.
     pub(crate) fn bend_clock(&mut self, server: usize, from: Duration) {
-        let known = self.bent_clocks.entry(server).or_insert(from);
-        *known = from.min(*known);
+        let bent = &mut self.history.servers[server].clock_bent;
+        *bent = Some(bent.map_or(from, |known| from.min(known)));
     }
 
     /// A server was stopped.
@@ -301,7 +291,11 @@ impl Invariants {
         if history.last.as_ref() == Some(&now) {
             return self.check_step_without_change(server, &now, earlier, at);
         }
-        probe_form::check(server, self.history.servers.len(), &now)?;
+        if let Err(misshapen) = probe_form::check(server, self.history.servers.len(), &now) {
+            // Without this property, there is nothing to be seen in the probe.
+            self.judge.rule_on(Err(misshapen))?;
+            return self.check_from_outside(server, raft, at);
+        }
         let history = &mut self.history.servers[server];
         let before = history.last.take();
         let change = Change {
@@ -333,7 +327,6 @@ impl Invariants {
 
     /// All checks of a change. The order decides which property is reported when several are broken.
     fn check_change(&mut self, change: &Change<'_>) -> Holds {
-        let keeps_time = keeps_time(&self.bent_clocks, change.server, change.at);
         let Invariants { contract, judge, history, .. } = self;
         judge.rule_on(term_monotone::check(history, change))?;
         judge.rule_on(one_vote::check(history, change))?;
@@ -345,7 +338,7 @@ impl Invariants {
         if contract.persistence == Persistence::Required {
             judge.rule_on(saved_first::check(change))?;
         }
-        if keeps_time {
+        if history.servers[change.server].keeps_time(change.at) {
             judge.rule_on(election_timer::check(history, change))?;
         }
         judge.rule_on(election_safety::check(history, change))?;
@@ -359,7 +352,6 @@ impl Invariants {
 
     /// Judges a step that has changed a server.
     fn check_step(&mut self, change: &Change<'_>) -> Holds {
-        let keeps_time = keeps_time(&self.bent_clocks, change.server, change.at);
         let Invariants { judge, history, figure2: Some(figure2), .. } = self else { return Ok(()) };
         let known = &history.servers[change.server];
         let step = Step {
@@ -369,7 +361,7 @@ impl Invariants {
             now: change.now,
             is_first: change.before.is_none(),
             at: change.at,
-            keeps_time,
+            keeps_time: known.keeps_time(change.at),
             log: &known.log,
             log_change: Some(change.log),
             has_saved: change.saved,
@@ -389,7 +381,6 @@ impl Invariants {
         earlier: Traffic,
         at: Duration,
     ) -> Holds {
-        let keeps_time = keeps_time(&self.bent_clocks, server, at);
         let Invariants { judge, history, figure2: Some(figure2), .. } = self else { return Ok(()) };
         if !figure2.is_due(server, at) {
             return Ok(());
@@ -402,7 +393,7 @@ impl Invariants {
             now,
             is_first: false,
             at,
-            keeps_time,
+            keeps_time: known.keeps_time(at),
             log: &known.log,
             log_change: None,
             has_saved: known.traffic.saves != earlier.saves,
@@ -457,6 +448,18 @@ mod tests {
         });
         stage.holds(0, |raft| raft.truncate(0));
         stage.breaks(Property::TermMonotone, "term 1", 0, |raft| raft.term = 0);
+    }
+
+    #[test]
+    fn a_probe_that_cannot_be_shows_nothing_if_that_is_not_to_be_reported() {
+        let mut stage = Stage::with_contract(contract_without("probe-form"));
+        stage.holds(0, |raft| raft.voted_for = Some(9));
+        stage.holds(0, |raft| raft.truncate(0));
+        stage.holds(0, |raft| raft.role = Some(Role::Leader));
+        stage.breaks(Property::ElectionSafety, "term 0", 1, |raft| {
+            raft.voted_for = Some(9);
+            raft.role = Some(Role::Leader);
+        });
     }
 
     #[test]

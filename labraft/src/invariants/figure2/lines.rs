@@ -1,7 +1,7 @@
 //! What leaders have under way to their followers (figure 2, rules for servers, leaders 3).
 //!
-//! A leader that has nothing under way to a follower has nothing to wait for, and sends what is new. Where it still
-//! waits for an answer, or for word that none will come, it is free to wait.
+//! A leader that has nothing under way to a follower has nothing to wait for, and sends what is new. Where it
+//! still waits for an answer, or for word that none will come, it need not.
 
 use super::case::Case;
 use super::debts::Debt;

@@ -105,6 +105,15 @@ fn owes(stage: &mut Stage, server: usize, rule: Property, words: &str) {
     stage.breaks(rule, words, server, nothing);
 }
 
+/// Asserts that a server owes nothing, however long it waits.
+#[track_caller]
+fn owes_nothing(stage: &mut Stage, server: usize) {
+    stage.now += Duration::from_secs(1);
+    stage.holds(server, nothing);
+    stage.now += Duration::from_millis(1);
+    stage.holds(server, nothing);
+}
+
 #[test]
 fn an_election_and_an_agreement_keep_all_rules() {
     let mut stage = with_leader();

@@ -52,7 +52,7 @@ class Live {
 
   nextLuck() { return ++this.lucks; }
 
-  nextCommand() { return `x${1 + this.state.tries[this.shown].acts.filter((act) => act.startsWith("command")).length}`; }
+  nextCommand() { return `x${1 + this.state.tries[this.shown].commands}`; }
 
   // Has something done to the run that is shown, and shows the run that this makes.
   async touch(touch) {

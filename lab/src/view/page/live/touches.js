@@ -57,7 +57,7 @@ class Touches {
   }
 
   luck(at) {
-    return [["Another luck from here on", () => this.live.touch({ act: `${actTime(at)} luck ${this.live.nextLuck()}` })]];
+    return [["Another luck from here on", () => this.live.touch({ acts: [`${actTime(at)} luck ${this.live.nextLuck()}`] })]];
   }
 
   // Opens the menu for a server at a time.
@@ -66,7 +66,7 @@ class Touches {
     const runs = run.stateAt(server, run.eventUpTo(at)).runs;
     const others = Array.from({ length: run.servers }, (_, i) => i).filter((i) => i !== server);
     const time = actTime(at);
-    const act = (text) => this.live.touch({ act: `${time} ${text}` });
+    const act = (text) => this.live.touch({ acts: [`${time} ${text}`] });
     const acts = (texts) => this.live.touch({ acts: texts.map((text) => `${time} ${text}`) });
     const both = (verb, list) => acts(list.flatMap((i) => [`${verb} ${server}->${i}`, `${verb} ${i}->${server}`]));
     const items = [];
@@ -86,7 +86,7 @@ class Touches {
       items.push(this.words("Partition", this.halves(server), (text) => act(`partition ${text}`)));
     }
     items.push(...this.luck(at));
-    if (this.live.state.world) items.push(this.amount("Let the world go on until", Math.ceil(run.end / 1e9) + 1, "s", (s) => this.live.touch({ act: `${s}s wait` })));
+    if (this.live.state.world) items.push(this.amount("Let the world go on until", Math.ceil(run.end / 1e9) + 1, "s", (s) => this.live.touch({ acts: [`${s}s wait`] })));
     this.open(`S${server}`, `at ${seconds(at)} s`, items, x, y);
   }
 
@@ -237,7 +237,7 @@ class Touches {
     const server = run.serverOf[run.node[grip.timer]], fired = run.at[grip.timer];
     const by = Math.abs(at - fired);
     if (server < 0) return;
-    if (at < fired) this.live.touch({ act: `${actTime(at)} leap ${server} ${actTime(by)}` });
-    else this.live.touch({ act: `${actTime(fired - 1)} stand ${server} ${actTime(by)}` });
+    if (at < fired) this.live.touch({ acts: [`${actTime(at)} leap ${server} ${actTime(by)}`] });
+    else this.live.touch({ acts: [`${actTime(fired - 1)} stand ${server} ${actTime(by)}`] });
   }
 }

@@ -37,10 +37,7 @@ fn new_entries_may_wait_for_an_answer() {
     stage.sends(0, 2, heartbeat());
     stage.holds(0, nothing);
     stage.holds(0, |raft| raft.write(1, (1, "a")));
-    stage.now += Duration::from_secs(1);
-    stage.holds(0, nothing);
-    stage.now += Duration::from_millis(1);
-    stage.holds(0, nothing);
+    owes_nothing(&mut stage, 0);
 }
 
 #[test]
@@ -57,10 +54,7 @@ fn word_that_no_answer_will_come_ends_the_wait_but_is_no_answer() {
         raft.write(2, (1, "b"));
         raft.followers[1] = follower(2, 0);
     });
-    stage.now += Duration::from_secs(1);
-    stage.holds(0, nothing);
-    stage.now += Duration::from_millis(1);
-    stage.holds(0, nothing);
+    owes_nothing(&mut stage, 0);
 }
 
 /// An answer to what was sent before the failure says nothing about what gets through now.
@@ -79,8 +73,5 @@ fn a_late_answer_does_not_end_the_doubt_after_a_failure() {
         raft.followers[1] = follower(2, 0);
         raft.followers[2] = follower(3, 0);
     });
-    stage.now += Duration::from_secs(1);
-    stage.holds(0, nothing);
-    stage.now += Duration::from_millis(1);
-    stage.holds(0, nothing);
+    owes_nothing(&mut stage, 0);
 }
