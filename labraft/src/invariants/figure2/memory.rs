@@ -102,6 +102,19 @@ pub(super) struct Line {
     pub(super) doubted: u64,
     /// Whether a request was answered that is not in doubt.
     pub(super) is_answered: bool,
+    /// The mark of the last request that could bring the follower closer to the leader's log.
+    pub(super) offered: u64,
+    /// The follower's answers since then, if it lacks entries all the same.
+    pub(super) starving: Option<Starving>,
+}
+
+/// A follower that lacks entries, and answers requests that do not bring them.
+#[derive(Copy, Clone)]
+pub(super) struct Starving {
+    pub(super) since: Duration,
+    /// How many answers there were, and when the last one was counted.
+    pub(super) answers: u32,
+    pub(super) counted: Duration,
 }
 
 /// What a leader has sent to a follower.

@@ -107,6 +107,9 @@ impl Figure2 {
                 lines::came_to_an_end(&mut case, read.from, request, true);
             }
             reading::take_in(&mut case, read);
+            if let Some(request) = read.answers {
+                lines::check_retries(&mut case, read, request);
+            }
         }
         if step.before != step.now || step.is_first {
             elections::check(&mut case);
@@ -132,7 +135,7 @@ fn check_sent(case: &mut Case<'_>, sent: SentMessage, must_save: bool) {
     let Some(message) = messages.get(sent.mark) else { return };
     if sent.answers.is_none() {
         case.memory.waits_for.insert(sent.to);
-        lines::note_sent(case, sent);
+        lines::note_sent(case, sent, message);
     }
     let answers = sent.answers.filter(|_| !matches!(message, RaftMessage::Several(_)));
     for part in message.parts() {

@@ -75,3 +75,73 @@ fn a_late_answer_does_not_end_the_doubt_after_a_failure() {
     });
     owes_nothing(&mut stage, 0);
 }
+
+/// Server 0 leads, and server 1 lacks its entry.
+fn with_follower_behind() -> (Stage, u64) {
+    let mut stage = with_idle_leader();
+    let request = stage.sends(0, 1, append(1, (0, 0), &[1], 0));
+    stage.sends(0, 2, append(1, (0, 0), &[1], 0));
+    stage.holds(0, |raft| {
+        raft.write(1, (1, "a"));
+        raft.followers[1] = follower(1, 0);
+    });
+    (stage, request)
+}
+
+/// Server 1 answers a heartbeat of server 0, which takes 200 ms.
+fn answers_heartbeat(stage: &mut Stage) {
+    let request = stage.sends(0, 1, heartbeat());
+    stage.holds(0, nothing);
+    stage.now += Duration::from_millis(200);
+    stage.reads_answer(0, 1, request, appended(1, true));
+}
+
+/// Server 1 answers heartbeats for three seconds.
+fn answers_heartbeats(stage: &mut Stage) {
+    for _ in 0..15 {
+        answers_heartbeat(stage);
+        stage.holds(0, nothing);
+    }
+}
+
+#[test]
+fn a_leader_sends_again_what_was_lost() {
+    let (mut stage, lost) = with_follower_behind();
+    stage.fails(0, 1, lost);
+    answers_heartbeats(&mut stage);
+    answers_heartbeat(&mut stage);
+    stage.breaks(Property::Leaders3Sends, "sent it nothing of what it lacks", 0, nothing);
+}
+
+#[test]
+fn a_leader_that_sends_it_again_is_right_even_if_it_is_lost_again() {
+    let (mut stage, lost) = with_follower_behind();
+    stage.fails(0, 1, lost);
+    answers_heartbeats(&mut stage);
+    let again = stage.sends(0, 1, append(1, (0, 0), &[1], 0));
+    stage.holds(0, nothing);
+    stage.fails(0, 1, again);
+    answers_heartbeats(&mut stage);
+}
+
+#[test]
+fn a_leader_may_wait_for_word_of_what_it_sent() {
+    let (mut stage, _) = with_follower_behind();
+    answers_heartbeats(&mut stage);
+    answers_heartbeat(&mut stage);
+    stage.holds(0, nothing);
+}
+
+/// Answers that have come together while the leader was paused do not count one by one.
+#[test]
+fn a_pause_of_the_leader_makes_nobody_starve() {
+    let (mut stage, lost) = with_follower_behind();
+    stage.fails(0, 1, lost);
+    let requests = [(); 10].map(|()| stage.sends(0, 1, heartbeat()));
+    stage.holds(0, nothing);
+    for request in requests {
+        stage.reads_answer(0, 1, request, appended(1, true));
+        stage.holds(0, nothing);
+        stage.now = stage.now.max(Duration::from_secs(5));
+    }
+}
