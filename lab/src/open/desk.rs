@@ -55,12 +55,8 @@ pub(crate) struct Try {
     name: String,
     /// What was done to the other run.
     words: String,
-    verdict: &'static str,
-    /// Why it did not pass.
-    reason: Option<String>,
-    /// When it failed, in virtual seconds.
-    at: Option<f64>,
-    fingerprint: String,
+    #[serde(flatten)]
+    end: End,
     /// Where it was kept.
     kept: Option<String>,
     /// What is done in it, one text for each act.
@@ -71,9 +67,33 @@ pub(crate) struct Try {
     forced: usize,
     #[serde(skip)]
     spec: RunSpec,
+}
+
+/// How a run ended when it was made last.
+#[derive(Clone, Debug, Serialize)]
+struct End {
+    verdict: &'static str,
+    /// Why it did not pass.
+    reason: Option<String>,
+    /// When it failed, in virtual seconds.
+    at: Option<f64>,
+    fingerprint: String,
     /// Which build of the program made it.
     #[serde(skip)]
     build: u64,
+}
+
+impl End {
+    fn of(answer: &Answer, build: u64) -> End {
+        let failure = answer.record.failure.as_ref();
+        End {
+            verdict: answer.record.verdict.name(),
+            reason: failure.map(|failure| failure.reason.clone()),
+            at: failure.and_then(|failure| failure.at),
+            fingerprint: answer.record.fingerprint.clone(),
+            build,
+        }
+    }
 }
 
 /// A step of a story, for the page.
@@ -142,7 +162,7 @@ impl Desk {
         known: Option<(&Answer, usize)>,
     ) -> Told<(usize, usize)> {
         let build = self.inner().build;
-        let is_it = |known: &&Try| known.spec == spec && known.build == build;
+        let is_it = |known: &&Try| known.spec == spec && known.end.build == build;
         if let Some(known) = self.inner().tries.iter().find(is_it) {
             return Ok((known.id, 0));
         }
@@ -153,22 +173,17 @@ impl Desk {
             return Err(format!("there are {MOST_TRIES} runs already; open the page again"));
         }
         let id = inner.tries.len();
-        let failure = answer.record.failure.as_ref();
         inner.tries.push(Try {
             id,
             parent,
             name: String::new(),
             words,
-            verdict: answer.record.verdict.name(),
-            reason: failure.map(|failure| failure.reason.clone()),
-            at: failure.and_then(|failure| failure.at),
-            fingerprint: answer.record.fingerprint.clone(),
+            end: End::of(&answer, build),
             kept: None,
             acts: spec.acts.iter().map(super::touch::words_of).collect(),
             commands: spec.acts.iter().filter(|act| act.deed.is_command()).count(),
             forced: spec.forced.len(),
             spec,
-            build,
         });
         inner.remember(id, Arc::new(answer));
         Ok((id, same))
@@ -194,18 +209,20 @@ impl Desk {
         }
     }
 
-    /// A run with its events.
+    /// A run with its events. If it has to be made again, this build of the program may end it otherwise.
     fn answer(&self, id: usize) -> Told<Arc<Answer>> {
-        let (spec, known) = {
+        let (spec, build, known) = {
             let inner = self.inner();
             let known = inner.recent.iter().find(|(number, _)| *number == id);
-            (inner.a_try(id)?.spec.clone(), known.map(|(_, answer)| answer.clone()))
+            (inner.a_try(id)?.spec.clone(), inner.build, known.map(|(_, answer)| answer.clone()))
         };
         if let Some(answer) = known {
             return Ok(answer);
         }
         let answer = Arc::new(self.runner.run(spec, 0)?);
-        self.inner().remember(id, answer.clone());
+        let mut inner = self.inner();
+        inner.try_mut(id)?.end = End::of(&answer, build);
+        inner.remember(id, answer.clone());
         Ok(answer)
     }
 
