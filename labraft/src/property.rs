@@ -72,6 +72,9 @@ properties! {
     ProbeForm: Promise, "probe-form", "a probe that can be", "the lab's contract, Raft::probe";
     /// A leader accepts a command in its current term, and says so (the documentation of `Started`).
     StartedTerm: Slip, "started-term", "Start returns the current term", "the lab's contract, Raft::start";
+    /// A command that a leader accepts appears in its log at the index that it names (the documentation of
+    /// `Started`).
+    StartedIndex: Promise, "started-index", "Start returns the index of the command", "the lab's contract, Raft::start";
     /// The replies that clients got fit one order of their operations (section 8).
     Linearizability: Promise, "linearizability", "linearizability", "paper, section 8";
 
@@ -98,6 +101,8 @@ properties! {
     Candidates4: Slip, "candidates-4", "candidates 4: an election without a result is repeated", "paper, figure 2";
     /// A new leader writes to the other servers at once (leaders 1).
     Leaders1: Slip, "leaders-1", "leaders 1: a new leader writes to all servers", "paper, figure 2";
+    /// A leader writes to all servers again and again (leaders 1).
+    Leaders1Repeats: Slip, "leaders-1-repeats", "leaders 1: a leader repeats its heartbeats", "paper, figure 2";
     /// A leader leads until it hears of a newer term (section 5.1), or from too few servers.
     LeadersStay: Slip, "leaders-stay", "a leader leads until there is a newer term", "paper, section 5.1";
     /// A leader's new entries are of its own term (leaders 2).

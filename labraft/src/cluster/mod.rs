@@ -107,6 +107,7 @@ impl Cluster {
             cluster.network().count_calls();
         }
         cluster.judge_steps();
+        cluster.0.invariants.borrow_mut().judge_starts();
         cluster.0.invariants.borrow_mut().note_waypoints(cluster.lab().reached().clone());
         cluster.watch_messages();
         cluster.expect_acts();
@@ -387,9 +388,9 @@ impl Cluster {
             }
         });
         let cluster = self.downgrade();
-        let note_accepted = Box::new(move |command: &Bytes, term| {
+        let note_accepted = Box::new(move |command: &Bytes, started| {
             if let Some(cluster) = cluster.upgrade() {
-                cluster.note_accepted(i, command, term);
+                cluster.note_accepted(i, command, started);
             }
         });
         Overseen { raft, note_accepted, check_snapshot, check_state }

@@ -10,8 +10,8 @@ use crate::raft::{EntryProbe, Probe, Raft, RaftState, Started};
 /// failed and ended the run.
 type CheckSnapshot = Box<dyn Fn(u64, &Bytes) -> bool>;
 
-/// Called with each command that the Raft has accepted, and the term in which it did.
-type NoteAccepted = Box<dyn Fn(&Bytes, u64)>;
+/// Called with each command that the Raft has accepted, and what it said about it.
+type NoteAccepted = Box<dyn Fn(&Bytes, Started)>;
 
 /// A Raft that runs the harness's checks before it forwards certain calls from its service.
 pub(super) struct Overseen {
@@ -27,7 +27,7 @@ pub(super) struct Overseen {
 impl Raft for Overseen {
     fn start(&self, command: Bytes) -> Option<Started> {
         let started = self.raft.start(command.clone())?;
-        (self.note_accepted)(&command, started.term);
+        (self.note_accepted)(&command, started);
         Some(started)
     }
 

@@ -5,7 +5,7 @@ use bytes::Bytes;
 
 use super::Cluster;
 use crate::invariants::SharedMessages;
-use crate::raft::{ApplyMsg, HandedUp, Raft, RaftState};
+use crate::raft::{ApplyMsg, HandedUp, Raft, RaftState, Started};
 
 impl Cluster {
     /// Has every step judged by figure 2, if the implementation tells what its messages say.
@@ -45,14 +45,13 @@ impl Cluster {
 
     /// Checks what the Raft of server `i` has said when it accepted a command, and notes it for the waypoints and
     /// the audit.
-    pub(crate) fn note_accepted(&self, i: usize, command: &Bytes, term: u64) {
+    pub(crate) fn note_accepted(&self, i: usize, command: &Bytes, started: Started) {
         let state = self.slots()[i].instance.as_ref().map(|instance| instance.raft.state());
         if let Some(state) = state {
-            let checked = self.0.invariants.borrow_mut().started_in(i, term, state);
+            let checked = self.0.invariants.borrow_mut().accepted(i, command, started, state);
             self.report(i, checked);
         }
-        self.0.invariants.borrow_mut().accepted(i, command);
-        self.0.lab.audited(|audit| audit.given(i, command, Some(term)));
+        self.0.lab.audited(|audit| audit.given(i, command, Some(started.term)));
     }
 
     /// Has the audit look at what server `i` hands up to its service.

@@ -227,7 +227,7 @@ impl Config {
     fn start_bytes(&self, i: usize, command: &Bytes) -> Option<Started> {
         let started = self.ask(i, |raft| raft.start(command.clone()))?;
         if let Some(Started { index, term }) = started {
-            self.note_accepted(i, command, term);
+            self.note_accepted(i, command, Started { index, term });
             self.tester().fingerprint(index, term << 8 | i as u64);
             self.step(|| {
                 let command = crate::command::show(command);

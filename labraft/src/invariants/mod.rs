@@ -23,6 +23,7 @@
 //! | snapshot and log fit together | section 7 | `snapshot` |
 //! | saved before replying | figure 2 | `saved_first` |
 //! | the election timer | section 5.2 | `election_timer` |
+//! | what Start answers is so | the lab's contract | `started` |
 //! | each step is one that the figure allows | figures 2 and 13 | `figure2` |
 //!
 //! To add a property: a row in `property.rs`, a file here, a line in `check_change` below, and a row in the
@@ -60,7 +61,7 @@ use bytes::Bytes;
 use labrpc::Delivery;
 
 use crate::property::{Holds, Severity, Violation};
-use crate::raft::{ApplyMsg, HandedUp, Probe, Raft, RaftState};
+use crate::raft::{ApplyMsg, HandedUp, Probe, Raft, RaftState, Started};
 use crate::situation::{Situation, View};
 use crate::waypoint::Reached;
 use crate::without::Without;
@@ -69,6 +70,7 @@ pub(crate) use figure2::SharedMessages;
 use figure2::{Figure2, Step};
 use history::History;
 pub(crate) use history::Traffic;
+use started::Accepted;
 
 /// The checks of a run, with the history that they compare against.
 pub(crate) struct Invariants {
@@ -78,6 +80,8 @@ pub(crate) struct Invariants {
     situation: Situation,
     /// The judge of steps, if the implementation tells what its messages say.
     figure2: Option<Figure2>,
+    /// What servers have accepted, if that is told.
+    accepted: Option<Accepted>,
     waypoints: waypoints::Observer,
     /// Whether a server did not answer when it was asked for a probe.
     is_probe_missing: bool,
@@ -157,6 +161,7 @@ impl Invariants {
             history: History::new(servers),
             situation: Situation::new(servers),
             figure2: None,
+            accepted: None,
             waypoints: waypoints::Observer::new(servers),
             is_probe_missing: false,
         }
@@ -171,6 +176,13 @@ impl Invariants {
             return;
         }
         self.figure2 = Some(Figure2::new(servers, messages, must_save));
+    }
+
+    /// Has the answers to commands judged: from now on [`accepted`](Self::accepted) is told of all of them. A
+    /// Raft with entries of its own appends what nobody has started.
+    pub(crate) fn judge_starts(&mut self) {
+        let servers = self.history.servers.len();
+        self.accepted = (!self.contract.has_internal_entries).then(|| Accepted::new(servers));
     }
 
     /// Adds the waypoints that the run comes to from now on to `reached`.
@@ -193,6 +205,9 @@ impl Invariants {
         self.history.started(server, snapshot);
         if let Some(figure2) = &mut self.figure2 {
             figure2.started(server, at);
+        }
+        if let Some(accepted) = &mut self.accepted {
+            accepted.started(server);
         }
     }
 
@@ -225,14 +240,24 @@ impl Invariants {
         self.waypoints.delivered(&self.history, message, at);
     }
 
-    /// A server's Raft has accepted a command.
-    pub(crate) fn accepted(&mut self, server: usize, command: &Bytes) {
+    /// A server's Raft says that it has accepted a command, and is now in this state.
+    pub(crate) fn accepted(
+        &mut self,
+        server: usize,
+        command: &Bytes,
+        started: Started,
+        state: RaftState,
+    ) -> Holds {
         self.waypoints.accepted(&self.history, server, command);
+        self.accepted_at(server, state.term, started.index, command);
+        self.judge.rule_on(started::check_term(server, started.term, state))
     }
 
-    /// A server's Raft says that it has accepted a command in this term, and is now in this state.
-    pub(crate) fn started_in(&mut self, server: usize, term: u64, state: RaftState) -> Holds {
-        self.judge.rule_on(started::check(server, term, state))
+    /// A server in this term says that a command will appear at this index.
+    fn accepted_at(&mut self, server: usize, term: u64, index: u64, command: &[u8]) {
+        if let Some(accepted) = &mut self.accepted {
+            accepted.note(server, term, index, command);
+        }
     }
 
     /// A server was started or stopped, or a link was opened or cut.
@@ -244,8 +269,9 @@ impl Invariants {
     pub(crate) fn applied(&mut self, server: usize, handed_up: &HandedUp) -> Holds {
         let Invariants { judge, history, .. } = self;
         let (index, command) = match handed_up {
-            HandedUp::Message(ApplyMsg::Snapshot { index, snapshot, .. }) => {
-                return judge.rule_on(snapshot::check_handed_up(history, server, *index, snapshot));
+            HandedUp::Message(ApplyMsg::Snapshot { index, term, snapshot }) => {
+                let snapshot = (*index, *term, snapshot);
+                return judge.rule_on(snapshot::check_handed_up(history, server, snapshot));
             }
             HandedUp::Message(ApplyMsg::Command { index, command }) => (*index, Some(command)),
             HandedUp::Internal { index } => (*index, None),
@@ -327,7 +353,7 @@ impl Invariants {
 
     /// All checks of a change. The order decides which property is reported when several are broken.
     fn check_change(&mut self, change: &Change<'_>) -> Holds {
-        let Invariants { contract, judge, history, .. } = self;
+        let Invariants { contract, judge, history, accepted, .. } = self;
         judge.rule_on(term_monotone::check(history, change))?;
         judge.rule_on(one_vote::check(history, change))?;
         judge.rule_on(commit_monotone::check(change))?;
@@ -343,6 +369,9 @@ impl Invariants {
         }
         judge.rule_on(election_safety::check(history, change))?;
         judge.rule_on(leader_append_only::check(change))?;
+        if let Some(accepted) = accepted {
+            judge.rule_on(accepted.check(change, &history.servers[change.server].log))?;
+        }
         judge.rule_on(match_index::check(history, change))?;
         judge.rule_on(next_index::check(change))?;
         judge.rule_on(commit_rule::check(history, change))?;

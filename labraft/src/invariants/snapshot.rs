@@ -50,12 +50,12 @@ pub(super) fn check(history: &History, change: &Change<'_>) -> Holds {
     }
 }
 
-/// A server hands its service a snapshot of everything up to `index`.
+/// A server hands its service a snapshot: the last index that it covers, the term of the entry there, and the
+/// snapshot itself.
 pub(super) fn check_handed_up(
     history: &mut History,
     server: usize,
-    index: u64,
-    snapshot: &Bytes,
+    (index, term, snapshot): (u64, u64, &Bytes),
 ) -> Holds {
     let last_applied = history.servers[server].applied;
     if let Some(applied) = last_applied.filter(|&applied| applied > index) {
@@ -65,6 +65,17 @@ pub(super) fn check_handed_up(
             format!(
                 "server {server} hands its service a snapshot up to index {index}, although the service \
                  has already applied entries up to {applied}"
+            ),
+        );
+    }
+    let committed = usize::try_from(index).ok().and_then(|place| *history.committed.get(place)?);
+    if let Some(committed) = committed.filter(|committed| committed.term != term) {
+        return violated(
+            Property::Snapshot,
+            [server],
+            format!(
+                "server {server} hands its service a snapshot up to index {index} and says that the entry there                  is of term {term}; it is of term {}",
+                committed.term
             ),
         );
     }
@@ -104,6 +115,7 @@ mod tests {
     use crate::invariants::Invariants;
     use crate::invariants::stage::{CONTRACT, Stage, assert_broken, command, snapshot};
     use crate::property::Property;
+    use crate::raft::{ApplyMsg, HandedUp};
 
     #[test]
     fn a_snapshot_that_takes_its_service_back_is_reported() {
@@ -112,6 +124,19 @@ mod tests {
         assert_eq!(invariants.applied(0, &command(6, "f")), Ok(()));
         let applied = invariants.applied(0, &snapshot(5, "abcde"));
         assert_broken(applied, Property::Snapshot, "has already applied entries up to 6");
+    }
+
+    #[test]
+    fn a_snapshot_with_another_term_than_its_last_entry_is_reported() {
+        let mut stage = Stage::with_leader();
+        stage.holds(0, |raft| {
+            raft.followers[1].match_index = 2;
+            raft.commit_index = 2;
+        });
+        assert_eq!(stage.invariants.applied(1, &snapshot(2, "ab")), Ok(()));
+        let bytes = Bytes::from_static(b"ab");
+        let wrong = HandedUp::Message(ApplyMsg::Snapshot { index: 2, term: 4, snapshot: bytes });
+        assert_broken(stage.invariants.applied(2, &wrong), Property::Snapshot, "it is of term 1");
     }
 
     #[test]

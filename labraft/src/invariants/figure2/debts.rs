@@ -18,6 +18,10 @@ const LATER: Duration = Duration::from_millis(250);
 /// How long a new leader may take to write to all servers. Heartbeats are at least 100 ms apart in the
 /// course, so one that takes longer has waited for its first heartbeat to be due.
 const FIRST: Duration = Duration::from_millis(100);
+/// How long a leader may send nothing to a server: as long as an election time-out in the course can be. That
+/// it waits for an answer is no excuse, for "servers retry RPCs if they do not receive a response in a timely
+/// manner" (section 5.1).
+pub(super) const SILENT: Duration = Duration::from_secs(1);
 /// How long what is committed may wait for the service to be given it.
 const APPLY: Duration = Duration::from_millis(600);
 /// How long a server may hear nothing from a leader before it has to stand for election. The course's
@@ -37,6 +41,8 @@ pub(super) enum Debt {
     Ask(u64),
     /// It is a new leader of this term, and has not written to all servers.
     Reach(u64),
+    /// It leads this term, and has sent nothing to a server since then.
+    Repeat { term: u64, server: usize, silent_since: Duration },
     /// It leads this term, and a follower has acknowledged entries up to an index.
     Match { term: u64, follower: usize, index: u64 },
     /// It leads this term, and a follower has refused the entries after `prev` in the request with this
@@ -73,6 +79,7 @@ impl Debt {
         match self {
             Debt::Ask(_) | Debt::Vote { .. } => LATER,
             Debt::Reach(_) => FIRST,
+            Debt::Repeat { .. } => SILENT,
             Debt::Apply { .. } => APPLY,
             Debt::Stand { .. } => QUIET,
             _ => SOON,
@@ -92,6 +99,10 @@ impl Debt {
             Debt::Reach(term) => {
                 let reached = memory.reign.as_ref().map(|reign| reign.reached).unwrap_or_default();
                 !step.leads(term) || memory.has_written_to_all(reached, step)
+            }
+            Debt::Repeat { term, server, silent_since } => {
+                let has_sent = |reign: &Reign| reign.lines[server].last_sent_at > silent_since;
+                !step.leads(term) || memory.reign.as_ref().is_none_or(has_sent)
             }
             Debt::Match { term, follower, index } => {
                 let known = now.followers.get(follower);
@@ -136,6 +147,7 @@ impl Debt {
             Debt::Lead(_) => Property::Candidates2Leads,
             Debt::Ask(_) => Property::Candidates1Asks,
             Debt::Reach(_) => Property::Leaders1,
+            Debt::Repeat { .. } => Property::Leaders1Repeats,
             Debt::Match { .. } | Debt::BackUp { .. } => Property::Leaders3Answers,
             Debt::Send { .. } => Property::Leaders3Sends,
             Debt::Commit { .. } => Property::Leaders4Commits,
@@ -176,6 +188,9 @@ impl Debt {
                 memory.reign.as_ref().map_or(0, |reign| reign.reached.len() - 1),
                 step.servers - 1
             ),
+            Debt::Repeat { server, .. } => {
+                format!("leads, and has sent nothing to server {server} for {late} ms")
+            }
             Debt::Match { follower, index, .. } => format!(
                 "learnt {late} ms ago that server {follower} has the entries up to {index}, and its \
                  matchIndex for it is {}",

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::super::election_timer::SHORTEST_TIMEOUT;
 use super::case::Case;
-use super::debts::Debt;
+use super::debts::{Debt, SILENT};
 use super::memory::{Candidacy, LastSent, Line, Reign, Servers};
 use crate::message::RaftMessage;
 use crate::property::Property;
@@ -151,7 +151,8 @@ fn begin_reign(case: &mut Case<'_>) {
         acknowledged: vec![0; step.servers],
         reached: Servers::only(step.server),
         sent: vec![LastSent::default(); step.servers],
-        lines: vec![Line::default(); step.servers],
+        lines: vec![Line { last_sent_at: step.at, ..Line::default() }; step.servers],
+        in_touch_until: step.at + SILENT,
         answered: vec![None; step.servers],
     });
 }

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use super::case::Case;
-use super::debts::Debt;
+use super::debts::{Debt, SILENT};
 use super::memory::Starving;
 use super::messages::{ReadMessage, SentMessage};
 use crate::message::RaftMessage;
@@ -48,6 +48,7 @@ pub(super) fn note_sent(case: &mut Case<'_>, sent: SentMessage, message: &RaftMe
     let prev = reign.sent[sent.to].prev_log_index;
     let line = &mut reign.lines[sent.to];
     line.last_sent = sent.mark;
+    line.last_sent_at = step.at;
     if message.parts().iter().any(|part| brings_closer(part, prev)) {
         line.offered = sent.mark;
         line.starving = None;
@@ -102,6 +103,31 @@ pub(super) fn check_retries(case: &mut Case<'_>, read: ReadMessage, request: u64
     );
     line.starving = None;
     case.note(step.breaks(Property::Leaders3Sends, None, what));
+}
+
+/// "Repeat during idle periods to prevent election timeouts" (leaders 1): a leader writes to all servers, whether
+/// they answer or not.
+pub(super) fn owe_heartbeats(case: &mut Case<'_>) {
+    let step = case.step;
+    let Some(reign) = &mut case.memory.reign else { return };
+    let term = reign.term;
+    if !step.leads(term) {
+        reign.in_touch_until = Duration::MAX;
+        return;
+    }
+    if step.at < reign.in_touch_until {
+        return;
+    }
+    let others = (0..step.servers).filter(|&server| server != step.server);
+    let silent: Vec<(usize, Duration)> =
+        others.map(|server| (server, reign.lines[server].last_sent_at)).collect();
+    let first = silent.iter().map(|&(_, since)| since).min().unwrap_or(step.at);
+    reign.in_touch_until = (first + SILENT).max(step.at);
+    for (server, silent_since) in silent {
+        if step.at >= silent_since + SILENT {
+            case.owe_since(Debt::Repeat { term, server, silent_since }, silent_since);
+        }
+    }
 }
 
 /// A leader's log has grown: it sends the new entries to the followers from which it waits for nothing.

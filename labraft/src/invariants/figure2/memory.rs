@@ -86,6 +86,8 @@ pub(super) struct Reign {
     pub(super) sent: Vec<LastSent>,
     /// For each server, whether there is anything to wait for.
     pub(super) lines: Vec<Line>,
+    /// Until when no line has been silent for too long.
+    pub(super) in_touch_until: Duration,
     /// For each server, when the leader last read an answer to a request of this reign.
     pub(super) answered: Vec<Option<Duration>>,
 }
@@ -95,8 +97,9 @@ pub(super) struct Reign {
 pub(super) struct Line {
     /// The marks of the requests that are neither answered nor known to have failed.
     pub(super) under_way: Vec<u64>,
-    /// The mark of the last request.
+    /// The mark of the last request, and when it was sent; at first when the reign began.
     pub(super) last_sent: u64,
+    pub(super) last_sent_at: Duration,
     /// The last request that was sent before another one failed. A leader may take it that nothing gets
     /// through until a later request is answered.
     pub(super) doubted: u64,

@@ -90,6 +90,7 @@ impl Figure2 {
         self.messages.0.borrow().has_news(server)
             || !debts.is_empty()
             || timers::is_due(memory.timer_restarted, at)
+            || memory.reign.as_ref().is_some_and(|reign| at >= reign.in_touch_until)
     }
 
     /// Judges a step of a server. Returns the rules that it breaks.
@@ -123,6 +124,7 @@ impl Figure2 {
         for sent in &self.step.sent {
             check_sent(&mut case, *sent, self.must_save);
         }
+        lines::owe_heartbeats(&mut case);
         let overdue = case.debts.check(step, case.memory);
         case.note(overdue);
         found

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use labrpc::{Delivery, Node};
 
 use super::super::stage::{self, CONTRACT, RaftFields, Stage, command};
-use crate::raft::{FollowerProbe, Role};
+use crate::raft::{FollowerProbe, RaftState, Role, Started};
 use crate::waypoint::{Waypoint, Waypoints};
 
 fn ms(milliseconds: u64) -> Duration {
@@ -316,16 +316,23 @@ fn a_server_restarts_with_nothing_but_a_snapshot() {
     }
 }
 
+/// A server accepts a command as the leader of term 1.
+fn accepts(stage: &mut Stage, server: usize, command: &Bytes) {
+    let state = RaftState { term: 1, is_leader: true };
+    let accepted = stage.invariants.accepted(server, command, Started { index: 1, term: 1 }, state);
+    assert_eq!(accepted, Ok(()));
+}
+
 #[test]
 fn a_command_is_executed_and_accepted_by_another_leader() {
     let mut stage = Stage::with_leader();
     let once = Bytes::from_static(b"a");
-    stage.invariants.accepted(0, &once);
-    stage.invariants.accepted(1, &once);
+    accepts(&mut stage, 0, &once);
+    accepts(&mut stage, 1, &once);
     stage.has_not_come_to(Waypoint::ExecutedThenRetried);
     assert_eq!(stage.invariants.applied(0, &command(1, "a")), Ok(()));
-    stage.invariants.accepted(0, &once);
+    accepts(&mut stage, 0, &once);
     stage.has_not_come_to(Waypoint::ExecutedThenRetried);
-    stage.invariants.accepted(1, &once);
+    accepts(&mut stage, 1, &once);
     stage.has_come_to(Waypoint::ExecutedThenRetried);
 }

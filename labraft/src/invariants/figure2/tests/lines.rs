@@ -91,6 +91,7 @@ fn with_follower_behind() -> (Stage, u64) {
 /// Server 1 answers a heartbeat of server 0, which takes 200 ms.
 fn answers_heartbeat(stage: &mut Stage) {
     let request = stage.sends(0, 1, heartbeat());
+    stage.sends(0, 2, heartbeat());
     stage.holds(0, nothing);
     stage.now += Duration::from_millis(200);
     stage.reads_answer(0, 1, request, appended(1, true));
@@ -144,4 +145,36 @@ fn a_pause_of_the_leader_makes_nobody_starve() {
         stage.holds(0, nothing);
         stage.now = stage.now.max(Duration::from_secs(5));
     }
+}
+
+#[test]
+fn a_leader_writes_to_all_servers_again_and_again() {
+    let mut stage = with_idle_leader();
+    for _ in 0..3 {
+        stage.now += Duration::from_millis(900);
+        stage.sends(0, 1, heartbeat());
+        stage.sends(0, 2, heartbeat());
+        stage.holds(0, nothing);
+    }
+    // That it waits for an answer is no excuse.
+    stage.now += Duration::from_millis(900);
+    stage.sends(0, 2, heartbeat());
+    stage.holds(0, nothing);
+    stage.now += Duration::from_millis(200);
+    stage.holds(0, nothing);
+    stage.now += Duration::from_millis(1);
+    let words = "has sent nothing to server 1 for 1101 ms";
+    stage.breaks(Property::Leaders1Repeats, words, 0, nothing);
+}
+
+#[test]
+fn a_leader_that_was_paused_writes_in_the_instant_in_which_it_goes_on() {
+    let mut stage = with_idle_leader();
+    stage.now += Duration::from_secs(3);
+    stage.holds(0, nothing);
+    stage.sends(0, 1, heartbeat());
+    stage.sends(0, 2, heartbeat());
+    stage.holds(0, nothing);
+    stage.now += Duration::from_millis(500);
+    stage.holds(0, nothing);
 }
