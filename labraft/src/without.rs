@@ -16,6 +16,8 @@ pub enum Threshold {
     RpcBytes,
     /// The size of the saved state and of the snapshot.
     SavedSize,
+    /// The number of tasks of an idle server.
+    TaskCount,
     /// The virtual time that an operation takes on average.
     OperationTime,
     /// The virtual time of a whole test: 120 s.
@@ -26,10 +28,11 @@ pub enum Threshold {
 
 impl Threshold {
     /// All thresholds, in the order of the enum.
-    pub const ALL: [Threshold; 6] = [
+    pub const ALL: [Threshold; 7] = [
         Threshold::RpcCount,
         Threshold::RpcBytes,
         Threshold::SavedSize,
+        Threshold::TaskCount,
         Threshold::OperationTime,
         Threshold::TestTime,
         Threshold::Elections,
@@ -41,6 +44,7 @@ impl Threshold {
             Threshold::RpcCount => "rpc-count",
             Threshold::RpcBytes => "rpc-bytes",
             Threshold::SavedSize => "saved-size",
+            Threshold::TaskCount => "task-count",
             Threshold::OperationTime => "operation-time",
             Threshold::TestTime => "test-time",
             Threshold::Elections => "elections",
@@ -58,7 +62,7 @@ const PLACE_OF_PROBE: usize = Property::COUNT + Threshold::ALL.len();
 #[serde(into = "Vec<String>", try_from = "Vec<String>")]
 pub struct Without {
     /// A bit for each property, then one for each threshold, then one for probes.
-    bits: u64,
+    bits: u128,
 }
 
 impl Without {

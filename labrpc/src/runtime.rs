@@ -220,6 +220,11 @@ impl Runtime {
     pub fn is_alive(&self) -> bool {
         self.executor.is_alive(self.group)
     }
+
+    /// The number of this group's tasks that have not ended.
+    pub fn tasks(&self) -> usize {
+        self.executor.count_tasks(self.group)
+    }
 }
 
 impl fmt::Debug for Runtime {

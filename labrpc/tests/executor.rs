@@ -400,3 +400,18 @@ fn a_runtime_knows_its_node() {
         assert_eq!(world.client(3).node().as_server(), None);
     });
 }
+
+#[test]
+fn the_tasks_of_a_server_are_counted_until_they_end() {
+    finish(RunSpec::seed(1), |world| async move {
+        let server = world.server(0);
+        let runtime = server.runtime();
+        runtime.spawn_detached("waits", pending());
+        runtime.spawn_detached("ends", async {});
+        assert_eq!((runtime.tasks(), world.server(1).runtime().tasks()), (2, 0));
+        world.tester().sleep(ms(1)).await;
+        assert_eq!(runtime.tasks(), 1);
+        world.crash(&server);
+        assert_eq!(runtime.tasks(), 0);
+    });
+}

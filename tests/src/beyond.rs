@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use labraft::{Checked, Config, SNAPSHOT_INTERVAL, Threshold, expectation};
 
-use crate::steps::{check_threshold, random, restart, rpcs};
+use crate::steps::{check_threshold, per_rpc, random, restart, rpcs};
 
 /// How many times the leader is cut off.
 const LEADER_CHANGES: u64 = 40;
@@ -31,11 +31,14 @@ const SETTLED: Duration = Duration::from_millis(500);
 /// The number of RPCs in an idle second for each server: the course's bound for three servers is 60
 /// (Count2B).
 const MOST_IDLE_RPCS: u64 = 20;
+/// The number of tasks of an idle server for each server of the cluster.
+const MOST_IDLE_TASKS: usize = 20;
 
 /// The leader of seven servers is cut off forty times, and each time the others elect a new one on
 /// a reliable network. Then one server is left alone. Catches election time-outs that are not drawn
 /// again each time, or that are so close together that several servers become candidates at once
-/// and split the vote; and tasks of earlier times as leader that go on in later ones.
+/// and split the vote; tasks that go on or wait after they have become useless; and a leader that asks a
+/// server which does not answer again and again without end.
 pub(crate) async fn elections(cfg: &Config) -> Checked<()> {
     let first_idle = idle_rpcs(cfg).await?;
     let mut terms = 0;
@@ -60,7 +63,41 @@ pub(crate) async fn elections(cfg: &Config) -> Checked<()> {
     check_idle(cfg, first_idle, idle)?;
     let alone = cfg.dice().below(cfg.n() as u64) as usize;
     cfg.disconnect(alone);
-    check_timeouts(cfg, alone).await
+    let before = calls(cfg);
+    check_timeouts(cfg, alone).await?;
+    check_calls_without_answer(cfg, calls(cfg) - before)?;
+    check_tasks(cfg)
+}
+
+/// The number of RPCs that servers have made, whether they arrive or not.
+fn calls(cfg: &Config) -> u64 {
+    per_rpc(cfg, cfg.rpc_total())
+}
+
+/// With one server cut off, an idle second has no more RPCs than one in which all answer may have.
+fn check_calls_without_answer(cfg: &Config, calls: u64) -> Checked<()> {
+    let calls = calls / ALONE.as_secs();
+    let limit = MOST_IDLE_RPCS * cfg.n() as u64;
+    check_threshold(cfg, Threshold::RpcCount, calls <= limit, || {
+        expectation!(
+            "{calls} RPCs in each idle second while one of {} servers is cut off; the limit is {limit}",
+            cfg.n()
+        )
+    })
+}
+
+/// A server that has nothing to do has few tasks.
+fn check_tasks(cfg: &Config) -> Checked<()> {
+    let limit = MOST_IDLE_TASKS * cfg.n();
+    let tasks = |i: usize| cfg.tasks(i);
+    let most = (0..cfg.n()).max_by_key(|&i| tasks(i)).unwrap_or(0);
+    check_threshold(cfg, Threshold::TaskCount, tasks(most) <= limit, || {
+        expectation!(
+            "server {most} has {} tasks after {LEADER_CHANGES} changes of the leader, and nothing to do; \
+             the limit is {limit}",
+            tasks(most)
+        )
+    })
 }
 
 /// The number of RPCs in a second in which the same server leads and nothing happens.

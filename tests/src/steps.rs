@@ -55,10 +55,14 @@ pub(crate) fn check_index(
     Ok(index)
 }
 
-/// The number of RPCs: the requests that all servers have received. An RPC of a Raft with one-way
-/// messages is two of them, because its answer is a request as well.
+/// The number of RPCs: the requests that all servers have received.
 pub(crate) fn rpcs(cfg: &Config) -> u64 {
-    let requests: u64 = (0..cfg.n()).map(|i| cfg.rpc_count(i)).sum();
+    per_rpc(cfg, (0..cfg.n()).map(|i| cfg.rpc_count(i)).sum())
+}
+
+/// The number of RPCs that so many requests are. An RPC of a Raft with one-way messages is two of them,
+/// because its answer is a request as well.
+pub(crate) fn per_rpc(cfg: &Config, requests: u64) -> u64 {
     if cfg.lab().implementation().has_one_way_messages { requests / 2 } else { requests }
 }
 

@@ -20,6 +20,12 @@ impl Cluster {
         self.network().count(Node::server(i))
     }
 
+    /// Returns the number of tasks that a server has at this moment, or 0 if stopped.
+    pub fn tasks(&self, i: usize) -> usize {
+        let slots = self.slots();
+        slots[i].instance.as_ref().map_or(0, |instance| instance.server.runtime().tasks())
+    }
+
     /// Returns the total number of RPCs made by all servers and clients since the run began.
     pub fn rpc_total(&self) -> u64 {
         self.network().total_count()

@@ -163,6 +163,10 @@ impl Executor {
         self.tasks.borrow().is_alive(group)
     }
 
+    pub(crate) fn count_tasks(&self, group: GroupId) -> usize {
+        self.tasks.borrow().count(group)
+    }
+
     /// Adds a task to a group, and makes it ready. If the group has ended, drops the future and
     /// returns `None`.
     pub(crate) fn spawn(

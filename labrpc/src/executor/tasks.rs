@@ -220,6 +220,12 @@ impl Tasks {
         Some(ended)
     }
 
+    /// The number of a group's tasks that have not ended.
+    pub(super) fn count(&self, group: GroupId) -> usize {
+        let there = self.slots.iter().filter(|task| task.state != TaskState::Free);
+        there.filter(|task| task.group == group).count()
+    }
+
     /// Describes a task for a report, if it has not ended.
     pub(super) fn info(&self, task: TaskRef) -> Option<TaskInfo> {
         let slot = &self.slots[task.slot as usize];
