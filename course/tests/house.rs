@@ -1,4 +1,4 @@
-//! House style that no lint can hold: the length of files, and one binding per line.
+//! House style that no lint can hold: the length of files, one binding per line, and no test that is never built.
 //!
 //! What is there already is counted. The limits may only go down.
 
@@ -80,4 +80,21 @@ fn a_line_binds_one_name() {
     );
     assert!(is_tuple_binding("    let (a, b) = (1, 2);"));
     assert!(!is_tuple_binding("    let (a, b) = f(1, 2);"));
+}
+
+/// Where tests are listed by hand: a file that nothing names is not built, and nobody is told.
+#[test]
+fn every_file_of_tests_is_part_of_a_program() {
+    for name in ["labrpc", "tests"] {
+        let package = workspace().join(name);
+        let manifest = fs::read_to_string(package.join("Cargo.toml")).unwrap();
+        let main = fs::read_to_string(package.join("tests/main.rs")).unwrap();
+        for entry in fs::read_dir(package.join("tests")).unwrap() {
+            let path = entry.unwrap().path();
+            let stem = path.file_stem().unwrap().display().to_string();
+            let is_module = main.contains(&format!("mod {stem};\n"));
+            let is_program = manifest.contains(&format!("[[test]]\nname = \"{stem}\"\n"));
+            assert!(stem == "main" || is_module || is_program, "{} is not built", path.display());
+        }
+    }
 }

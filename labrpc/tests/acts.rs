@@ -1,10 +1,8 @@
 //! Acts and forced decisions: what somebody does to a run from outside happens, and nothing else changes.
 
-mod common;
-
 use std::time::Duration;
 
-use common::{Lab, WORK, exact, finish, ms, on_link};
+use crate::common::{Lab, WORK, exact, finish, ms, on_link};
 use labrpc::{Act, Kind, RunSpec, Simulation};
 
 /// The same run in which these decisions about the first call are forced.
@@ -42,7 +40,7 @@ fn a_message_is_lost_held_or_copied_on_a_reliable_network_if_that_is_forced() {
         let lab = Lab::new(&world);
         lab.end.call(WORK, &5).await;
         world.tester().sleep(ms(100)).await;
-        world.network().count(common::WORKER)
+        world.network().count(crate::common::WORKER)
     });
     assert_eq!(copied, 2);
 }

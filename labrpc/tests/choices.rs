@@ -1,13 +1,11 @@
 //! The same seed gives the same run, and a modified `RunSpec` changes only the decisions it names.
 
-mod common;
-
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
-use common::{CALLER, SEEDS, finish, ms, neutral, on_link, open_end, recorded};
+use crate::common::{CALLER, SEEDS, finish, ms, neutral, on_link, open_end, recorded};
 use labrpc::{
     Address, Event, Kind, Method, Node, Outcome, RunSpec, Server, Service, Simulation, Taken,
     Timed, World,
@@ -321,7 +319,7 @@ fn neutral_kinds_make_an_unreliable_network_harmless_except_at_listed_addresses(
         Kind::ReplyTransit,
     ];
     let calm = neutral(RunSpec::seed(1), &all);
-    let there_and_back = 2 * common::TRANSIT;
+    let there_and_back = 2 * crate::common::TRANSIT;
     let expected: Vec<_> = (0..40).map(|n| (true, ms(50 * n) + there_and_back)).collect();
     assert_eq!(fates(calm.clone()), [expected.clone(), expected.clone()]);
 

@@ -1,14 +1,12 @@
 //! Crashes of servers: what they end, what they do not end, and what happens after a restart.
 
-mod common;
-
 use std::cell::{Cell, RefCell};
 use std::future::{Future, pending};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{
+use crate::common::{
     CALLER, Guards, Lab, SEEDS, TRANSIT, WORK, WORKER, exact, finish, ms, open_end, recorded,
 };
 use futures::future::join_all;

@@ -1,7 +1,5 @@
 //! Tasks and virtual time: when tasks run, in which order, and how they are woken.
 
-mod common;
-
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::future::{pending, poll_fn};
@@ -10,7 +8,7 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use common::{Guards, Lab, SEEDS, TRANSIT, WORK, exact, finish, ms, neutral, recorded};
+use crate::common::{Guards, Lab, SEEDS, TRANSIT, WORK, exact, finish, ms, neutral, recorded};
 use futures::channel::oneshot;
 use futures::future::{FutureExt, join_all};
 use futures::stream::{FuturesUnordered, StreamExt};

@@ -1,12 +1,10 @@
 //! The eleven tests of the course's own labrpc, in virtual time and most of them under many seeds.
 
-mod common;
-
 use std::cell::RefCell;
 use std::future::Future;
 use std::rc::Rc;
 
-use common::{SEEDS, finish, ms, open_end};
+use crate::common::{SEEDS, finish, ms, open_end};
 use labrpc::{ClientEnd, Method, Node, RunSpec, Runtime, Server, Service, World};
 use serde::{Deserialize, Serialize};
 

@@ -1,12 +1,10 @@
 //! The life of a request: what arrives, what callers learn and when, and what is counted.
 
-mod common;
-
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use common::{
+use crate::common::{
     CALLER, Lab, NUMBER_BYTES, SEEDS, TRANSIT, WORK, WORKER, exact, finish, ms, neutral, on_link,
     open_end, recorded, with,
 };

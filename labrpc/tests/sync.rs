@@ -1,12 +1,10 @@
 //! Signals, and channels without a buffer.
 
-mod common;
-
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use common::{Guards, SEEDS, finish, ms};
+use crate::common::{Guards, SEEDS, finish, ms};
 use futures::FutureExt;
 use labrpc::RunSpec;
 use labrpc::sync::{Notify, rendezvous};

@@ -1,7 +1,5 @@
 //! Runs that end before their main task does: each reason is reported with the tasks concerned.
 
-mod common;
-
 use std::cell::{Cell, RefCell};
 use std::future::pending;
 use std::pin::Pin;
@@ -10,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use common::{CALLER, Lab, TRANSIT, WORK, WORKER, exact, ms, recorded};
+use crate::common::{CALLER, Lab, TRANSIT, WORK, WORKER, exact, ms, recorded};
 use labrpc::sync::{Notify, rendezvous};
 use labrpc::{
     Address, Kind, Limits, Method, Node, RunSpec, Service, Simulation, TaskInfo, Trouble,

@@ -1,12 +1,10 @@
 //! The values that a seed gives are documented, and the same on every platform and in every
 //! version.
 
-mod common;
-
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use common::{finish, neutral};
+use crate::common::{finish, neutral};
 use labrpc::{Address, Kind, Node, RunSpec, World};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;

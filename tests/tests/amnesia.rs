@@ -1,15 +1,13 @@
 //! A Raft that forgets its vote or its log when it restarts is found by what it does: none of the
 //! Rafts here has a probe.
 
-mod common;
-
 use std::rc::Rc;
 
 use labraft::{Env, Implementation, Property, Raft, run_test};
 use labrpc::RunSpec;
 use raft::log::{PersistentState, decode_state, encode_state};
 
-use common::{HookedReference, test_named};
+use crate::common::{HookedReference, test_named};
 
 /// Within this many seeds a scenario must find a Raft that forgets.
 const SEEDS: u64 = 20;

@@ -1,11 +1,9 @@
 //! The output and the exit codes of the `lab` program.
 
-mod common;
-
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
 
-use common::{lab, scratch, show, workspace};
+use crate::common::{lab, scratch, show, workspace};
 
 fn out() -> PathBuf {
     scratch("command_line")

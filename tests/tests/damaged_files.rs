@@ -1,8 +1,6 @@
 //! Files that a disk or an editor has damaged: whatever reads them takes them or refuses them, and never
 //! panics.
 
-mod common;
-
 use std::fs;
 use std::path::PathBuf;
 
@@ -16,7 +14,7 @@ use lab::{recording, view};
 use labraft::{Run, RunReport};
 use labrpc::{Limits, RunSpec, Taken};
 
-use common::{lab, scratch, show, test_named};
+use crate::common::{lab, scratch, show, test_named};
 
 fn failed(spec: RunSpec) -> RunReport {
     let run = Run::new(test_named("InitialElection2A"), raft::REFERENCE, spec);

@@ -1,12 +1,10 @@
 //! The same seed gives the same run: repeated, recorded, in another process, or beside other runs.
 
-mod common;
-
 use lab::records::{self, RunRecord};
 use labraft::{Test, run_test};
 use labrpc::RunSpec;
 
-use common::{lab, scratch, test_named};
+use crate::common::{lab, scratch, test_named};
 
 /// One test of each part, two of 2C. Between them they have every fault of the course's network.
 const SAMPLE: [&str; 7] = [
@@ -53,7 +51,7 @@ fn the_recorded_events_are_the_same_each_time() {
 fn sweep(name: &str, arguments: &[&str]) -> Vec<RunRecord> {
     let out = scratch(name);
     let output = lab().args(arguments).arg("--out").arg(&out).output().unwrap();
-    assert!(output.status.success(), "{}", common::show(&output));
+    assert!(output.status.success(), "{}", crate::common::show(&output));
     let mut records = records::read(&records::path(&out)).unwrap().all;
     records.iter_mut().for_each(|record| record.cpu_ms = 0.0);
     records.sort_by(|a, b| (&a.test, a.seed).cmp(&(&b.test, b.seed)));

@@ -1,12 +1,10 @@
 //! The files, headings and interfaces that the documents refer to exist.
 
-mod common;
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::workspace;
+use crate::common::workspace;
 
 /// `README.md` and everything in `docs/`.
 fn documents() -> Vec<PathBuf> {

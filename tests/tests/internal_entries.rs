@@ -1,8 +1,6 @@
 //! A Raft whose leaders begin each term with an entry of their own, as many real ones do: the
 //! reference, with tasks beside it that propose these entries and hand them up as internal.
 
-mod common;
-
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -13,7 +11,7 @@ use labraft::{
 };
 use labrpc::{RunSpec, Runtime};
 
-use common::test_named;
+use crate::common::test_named;
 
 const DECLARED: Implementation = Implementation::new("declared", make).with_internal_entries();
 /// The same Raft, which does not say that it has internal entries.

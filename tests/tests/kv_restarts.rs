@@ -1,13 +1,11 @@
 //! The restarts in the key/value tests hit operations that are in progress, which is their purpose.
 
-mod common;
-
 use std::collections::BTreeMap;
 
 use labraft::{HarnessEvent, run_test};
 use labrpc::RunSpec;
 
-use common::test_named;
+use crate::common::test_named;
 
 /// The number of operations that took so long that all servers must have crashed during them.
 fn spanning_a_crash(name: &str, seed: u64) -> usize {

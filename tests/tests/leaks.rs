@@ -1,15 +1,13 @@
 //! Nothing of a run outlives it, so that thousands of runs in one process need no more memory than
 //! one.
 
-mod common;
-
 use std::rc::Rc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use labraft::{Env, Implementation, Profile, Raft, Run};
 use labrpc::RunSpec;
 
-use common::HookedReference;
+use crate::common::HookedReference;
 
 /// The number of Rafts that have been made and not yet dropped.
 static ALIVE: AtomicI64 = AtomicI64::new(0);

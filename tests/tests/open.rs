@@ -1,13 +1,9 @@
 //! `lab open`, as its page talks to it.
 
-mod common;
-#[path = "common/page.rs"]
-mod page;
-
 use std::process::Command;
 
-use common::{lab, show};
-use page::Open;
+use crate::common::{lab, show};
+use crate::page::Open;
 use serde_json::{Value, json};
 
 /// The first event with this variant (see the page's columns), from this server to that one.
@@ -180,7 +176,7 @@ fn what_cannot_be_done_is_said_and_leaves_the_page_alive() {
 
 #[test]
 fn a_program_that_was_built_again_makes_the_open_run_again() {
-    let directory = common::scratch("open-rebuilt");
+    let directory = crate::common::scratch("open-rebuilt");
     std::fs::create_dir_all(&directory).unwrap();
     let program = directory.join("lab");
     std::fs::copy(env!("CARGO_BIN_EXE_lab"), &program).unwrap();

@@ -2,8 +2,6 @@
 //! always leads, and the others copy its log. Without terms, elections and snapshots it passes only
 //! tests in which server 0 comes back after each crash.
 
-mod common;
-
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
@@ -17,7 +15,7 @@ use labrpc::sync::Notify;
 use labrpc::{ClientEnd, Method, RunSpec, Runtime, Service};
 use serde::{Deserialize, Serialize};
 
-use common::test_named;
+use crate::common::test_named;
 
 const COPY: Method<Copy, u64> = Method::new("Primary.Copy");
 /// The interval at which the primary sends to a backup that has everything.

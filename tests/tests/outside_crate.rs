@@ -1,11 +1,9 @@
 //! Another crate can run the whole `lab` command with a Raft of its own in a few lines.
 
-mod common;
-
 use std::path::Path;
 use std::process::{Command, Output};
 
-use common::{scratch, show, workspace};
+use crate::common::{scratch, show, workspace};
 
 /// The page that begins with an empty folder. Its first blocks are a manifest and a program with a
 /// Raft that never leads.
@@ -23,11 +21,20 @@ fn replaced(text: &str, from: &str, to: &str) -> String {
     text.replace(from, to)
 }
 
+/// The workspace's settings for debug builds. With them, dependencies that are built already are not built
+/// again.
+fn dev_profile() -> String {
+    let manifest = std::fs::read_to_string(workspace().join("Cargo.toml")).unwrap();
+    let (_, behind) = manifest.split_once("\n[profile.dev").expect("the workspace has a profile");
+    let (profile, _) = behind.split_once("\n[profile.release").expect("and another behind it");
+    format!("\n[profile.dev{profile}\n")
+}
+
 /// Writes what the page says, and the reference beside the page's Raft.
 fn write_crate(directory: &Path) {
     let lab = workspace().display().to_string();
     let manifest = replaced(first_block("toml"), "../lab/", &format!("{lab}/"));
-    let manifest = format!("{manifest}raft = {{ path = \"{lab}/raft\" }}\n\n[workspace]\n");
+    let manifest = format!("{manifest}raft = {{ path = \"{lab}/raft\" }}\n\n[workspace]\n{}", dev_profile());
     let main = replaced(first_block("rust"), "&[MINE]", "&[MINE, raft::REFERENCE]");
     std::fs::create_dir_all(directory.join("src")).unwrap();
     std::fs::write(directory.join("Cargo.toml"), manifest).unwrap();
@@ -41,7 +48,7 @@ fn cargo_run(directory: &Path, args: &[&str]) -> Output {
         .args(["run", "--quiet", "--offline", "--"])
         .args(args)
         .current_dir(directory)
-        .env("CARGO_TARGET_DIR", workspace().join("target"))
+        .env("CARGO_TARGET_DIR", scratch("").parent().unwrap())
         .output()
         .unwrap()
 }

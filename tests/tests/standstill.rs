@@ -1,8 +1,6 @@
 //! What a failure report says about a cluster that makes no progress. The tests use two Rafts that
 //! never agree on anything, for different reasons.
 
-mod common;
-
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
@@ -13,7 +11,7 @@ use labraft::{
 };
 use labrpc::RunSpec;
 
-use common::test_named;
+use crate::common::test_named;
 
 /// A Raft that shows its state to the lab but never sends a message.
 struct Mute {

@@ -1,12 +1,10 @@
 //! The stories that come with the lab show what they say, with the reference Raft.
 
-mod common;
-
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use common::workspace;
+use crate::common::workspace;
 use labraft::{HarnessEvent, Run, RunReport, Verdict, world_named};
 use labrpc::RunSpec;
 use serde_json::Value;

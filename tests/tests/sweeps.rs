@@ -1,7 +1,5 @@
 //! Sweeps that are interrupted, killed, resumed, split into shares and merged.
 
-mod common;
-
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -11,7 +9,7 @@ use lab::records;
 use labraft::Verdict;
 use rustix::process::{Pid, Signal, kill_process};
 
-use common::{scratch, show};
+use crate::common::{scratch, show};
 
 /// A directory that does not exist yet.
 fn directory(name: &str) -> PathBuf {
@@ -21,7 +19,7 @@ fn directory(name: &str) -> PathBuf {
 }
 
 fn lab(arguments: &[&str], out: &Path) -> Command {
-    let mut command = common::lab();
+    let mut command = crate::common::lab();
     command.args(arguments).arg("--out").arg(out).stdin(Stdio::null());
     // These tests may themselves run as one share of several, but the sweeps that they start do
     // not.
@@ -178,7 +176,7 @@ fn merge_accepts_all_shares_of_one_sweep_and_nothing_else() {
 }
 
 fn merge(shares: &[&PathBuf], more: &[&str], out: &Path) -> Output {
-    common::lab().arg("merge").args(shares).args(more).arg("--out").arg(out).output().unwrap()
+    crate::common::lab().arg("merge").args(shares).args(more).arg("--out").arg(out).output().unwrap()
 }
 
 /// Checks that shares are not merged, and that `reason` is in the message.

@@ -47,12 +47,14 @@ impl Scratch {
         command
     }
 
-    /// Builds offline, with the locked versions, in the dev profile.
+    /// Builds offline, with the locked versions, in the dev profile, but without optimisation and
+    /// debug information: what is built is hardly used.
     pub fn build(&self, arguments: &[&str]) -> Result<Build, CommandError> {
         let output = self
             .cargo()
             .args(["build", "--quiet", "--offline", "--locked", "--message-format=json"])
             .args(arguments)
+            .envs([("CARGO_PROFILE_DEV_OPT_LEVEL", "0"), ("CARGO_PROFILE_DEV_DEBUG", "0")])
             .output()
             .map_err(|error| CommandError::Usage(format!("cannot run cargo: {error}")))?;
         let mut diagnostics = diagnostics(&output.stdout);
