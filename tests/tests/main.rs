@@ -14,9 +14,9 @@ mod leaks;
 mod open;
 mod other_raft;
 mod outside_crate;
+#[path = "common/page.rs"]
+mod page;
 mod standstill;
 mod stories;
 mod sweeps;
 mod what_if;
-#[path = "common/page.rs"]
-mod page;

@@ -34,7 +34,8 @@ fn dev_profile() -> String {
 fn write_crate(directory: &Path) {
     let lab = workspace().display().to_string();
     let manifest = replaced(first_block("toml"), "../lab/", &format!("{lab}/"));
-    let manifest = format!("{manifest}raft = {{ path = \"{lab}/raft\" }}\n\n[workspace]\n{}", dev_profile());
+    let manifest =
+        format!("{manifest}raft = {{ path = \"{lab}/raft\" }}\n\n[workspace]\n{}", dev_profile());
     let main = replaced(first_block("rust"), "&[MINE]", "&[MINE, raft::REFERENCE]");
     std::fs::create_dir_all(directory.join("src")).unwrap();
     std::fs::write(directory.join("Cargo.toml"), manifest).unwrap();

@@ -176,7 +176,14 @@ fn merge_accepts_all_shares_of_one_sweep_and_nothing_else() {
 }
 
 fn merge(shares: &[&PathBuf], more: &[&str], out: &Path) -> Output {
-    crate::common::lab().arg("merge").args(shares).args(more).arg("--out").arg(out).output().unwrap()
+    crate::common::lab()
+        .arg("merge")
+        .args(shares)
+        .args(more)
+        .arg("--out")
+        .arg(out)
+        .output()
+        .unwrap()
 }
 
 /// Checks that shares are not merged, and that `reason` is in the message.

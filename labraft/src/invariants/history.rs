@@ -90,6 +90,12 @@ impl Awake {
         self.total += (at - self.last).min(Awake::LONGEST_REST);
         self.last = at;
     }
+
+    /// Whether the server did something at this time.
+    #[inline]
+    pub(super) fn is_active(&self, at: Duration) -> bool {
+        self.last == at
+    }
 }
 
 /// An event that should restart a server's election timer.

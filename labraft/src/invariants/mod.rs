@@ -396,6 +396,7 @@ impl Invariants {
             has_saved: change.saved,
             service_waits: known.traffic.service_waits,
             awake: known.awake.total,
+            is_active: known.awake.is_active(change.at),
         };
         judge.rule_on_all(figure2.check(&step))
     }
@@ -428,6 +429,7 @@ impl Invariants {
             has_saved: known.traffic.saves != earlier.saves,
             service_waits: known.traffic.service_waits,
             awake: known.awake.total,
+            is_active: known.awake.is_active(at),
         };
         judge.rule_on_all(figure2.check(&step))
     }

@@ -225,9 +225,14 @@ impl Stage {
 
     /// Changes a server, and checks it. A slip is returned like a broken promise.
     pub(super) fn change(&mut self, server: usize, change: impl FnOnce(&mut RaftFields)) -> Holds {
-        let raft = &self.rafts[server];
-        change(&mut raft.0.borrow_mut());
+        change(&mut self.rafts[server].0.borrow_mut());
         self.invariants.polled(server, self.now);
+        self.ask(server)
+    }
+
+    /// Checks a server that has done nothing. A slip is returned like a broken promise.
+    pub(super) fn ask(&mut self, server: usize) -> Holds {
+        let raft = &self.rafts[server];
         self.invariants.check(server, &**raft, self.traffic, self.now)?;
         match self.invariants.take_news().into_iter().next() {
             Some(News::Slip(slip)) => Err(slip),

@@ -252,7 +252,7 @@ impl Debts {
             if owed.debt.is_settled(step, memory) {
                 return false;
             }
-            if step.at < owed.due {
+            if step.at < owed.due || !step.is_active {
                 return true;
             }
             let last_chance = *owed.last_chance.get_or_insert(step.at);

@@ -27,6 +27,9 @@ pub(crate) struct Step<'a> {
     /// How long the server has been awake, as far as can be seen: a server that does nothing for long may be
     /// paused, and does not notice that time passes.
     pub(crate) awake: Duration,
+    /// Whether the server does something at this time. If not, it was only asked something by the tester, and may
+    /// be paused.
+    pub(crate) is_active: bool,
     /// Whether the server's clock is to be relied on, so that it can be judged by time.
     pub(crate) keeps_time: bool,
     /// Its log now.

@@ -178,3 +178,17 @@ fn a_leader_that_was_paused_writes_in_the_instant_in_which_it_goes_on() {
     stage.now += Duration::from_millis(500);
     stage.holds(0, nothing);
 }
+
+/// The tester asks a paused server whether it leads, and finds that it has sent nothing.
+#[test]
+fn a_leader_that_is_only_asked_something_is_not_judged_by_time() {
+    let mut stage = with_idle_leader();
+    stage.now += Duration::from_secs(3);
+    for _ in 0..3 {
+        stage.now += Duration::from_millis(1);
+        assert_eq!(stage.ask(0), Ok(()));
+    }
+    stage.holds(0, nothing);
+    stage.now += Duration::from_millis(1);
+    stage.breaks(Property::Leaders1Repeats, "for 3004 ms", 0, nothing);
+}
