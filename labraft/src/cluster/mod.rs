@@ -78,6 +78,7 @@ impl Cluster {
         let contract = Contract {
             persistence,
             has_internal_entries: lab.implementation().has_internal_entries,
+            has_calls: !lab.implementation().has_one_way_messages,
             without: lab.without(),
         };
         let inner = Rc::new(Inner {

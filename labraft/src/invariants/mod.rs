@@ -39,6 +39,7 @@ mod election_safety;
 mod election_timer;
 mod figure2;
 mod history;
+mod judge;
 mod leader_append_only;
 mod leader_completeness;
 mod log_matching;
@@ -60,16 +61,18 @@ use std::time::Duration;
 use bytes::Bytes;
 use labrpc::Delivery;
 
-use crate::property::{Holds, Severity, Violation};
+use crate::property::Holds;
 use crate::raft::{ApplyMsg, HandedUp, Probe, Raft, RaftState, Started};
 use crate::situation::{Situation, View};
 use crate::waypoint::Reached;
 use crate::without::Without;
 use change::Change;
 pub(crate) use figure2::SharedMessages;
-use figure2::{Figure2, Step};
+use figure2::{Duties, Figure2, Step};
 use history::History;
 pub(crate) use history::Traffic;
+use judge::Judge;
+pub(crate) use judge::News;
 use started::Accepted;
 
 /// The checks of a run, with the history that they compare against.
@@ -87,60 +90,16 @@ pub(crate) struct Invariants {
     is_probe_missing: bool,
 }
 
-/// What a run reports and goes on.
-pub(crate) enum News {
-    /// A server has made this slip.
-    Slip(Violation),
-    /// A server did not answer when it was asked for a probe. This is reported once.
-    NoProbe,
-}
-
 /// What the servers of a run have to keep.
 #[derive(Copy, Clone)]
 pub(crate) struct Contract {
     pub(crate) persistence: Persistence,
     /// Whether the log may hold entries of the Raft's own.
     pub(crate) has_internal_entries: bool,
+    /// Whether messages are calls, each of which is answered.
+    pub(crate) has_calls: bool,
     /// The properties that are left out, and whether probes are.
     pub(crate) without: Without,
-}
-
-/// Decides what happens to a violation that a check has found.
-struct Judge {
-    without: Without,
-    /// What nobody has taken yet.
-    news: Vec<News>,
-}
-
-impl Judge {
-    /// Returns what a check has found, unless its property is left out. A slip is put aside. Nearly all
-    /// checks find nothing, so that case costs one comparison.
-    #[inline]
-    fn rule_on(&mut self, checked: Holds) -> Holds {
-        match checked {
-            Ok(()) => Ok(()),
-            Err(violation) => self.sentence(violation),
-        }
-    }
-
-    /// Rules on several violations, up to the first that ends the run.
-    fn rule_on_all(&mut self, found: Vec<Violation>) -> Holds {
-        found.into_iter().try_for_each(|violation| self.sentence(violation))
-    }
-
-    #[cold]
-    fn sentence(&mut self, violation: Violation) -> Holds {
-        if !self.without.includes(violation.property) {
-            return Ok(());
-        }
-        match violation.property.severity() {
-            Severity::Promise => Err(violation),
-            Severity::Slip => {
-                self.news.push(News::Slip(violation));
-                Ok(())
-            }
-        }
-    }
 }
 
 /// Whether servers must save before they answer.
@@ -170,12 +129,14 @@ impl Invariants {
     /// Has every step judged by figure 2, with the messages that an observer of the network collects. Larger
     /// clusters than [`figure2::MOST_SERVERS`] are judged by the other properties alone.
     pub(crate) fn judge_steps(&mut self, messages: SharedMessages) {
-        let must_save = self.contract.persistence == Persistence::Required;
+        let Contract { persistence, has_calls, .. } = self.contract;
+        let duties =
+            Duties { must_save: persistence == Persistence::Required, must_answer: has_calls };
         let servers = self.history.servers.len();
         if servers > figure2::MOST_SERVERS {
             return;
         }
-        self.figure2 = Some(Figure2::new(servers, messages, must_save));
+        self.figure2 = Some(Figure2::new(servers, messages, duties));
     }
 
     /// Has the answers to commands judged: from now on [`accepted`](Self::accepted) is told of all of them. A
@@ -354,6 +315,7 @@ impl Invariants {
     /// All checks of a change. The order decides which property is reported when several are broken.
     fn check_change(&mut self, change: &Change<'_>) -> Holds {
         let Invariants { contract, judge, history, accepted, .. } = self;
+        judge.rule_on(probe_form::check_told(change.server, change.raft.state(), change.now))?;
         judge.rule_on(term_monotone::check(history, change))?;
         judge.rule_on(one_vote::check(history, change))?;
         judge.rule_on(commit_monotone::check(change))?;

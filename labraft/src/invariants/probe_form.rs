@@ -1,7 +1,7 @@
 //! What a server shows of itself makes sense in itself: the other properties count on it.
 
 use crate::property::{Holds, Property, violated};
-use crate::raft::{Probe, Role};
+use crate::raft::{Probe, RaftState, Role};
 
 /// Checks a probe of a server in a cluster of this many servers.
 #[inline]
@@ -12,6 +12,28 @@ pub(super) fn check(server: usize, servers: usize, now: &Probe) -> Holds {
     let lists = now.role != Role::Leader || [0, servers].contains(&now.followers.len());
     let has_vote = now.voted_for.is_none_or(|candidate| candidate < servers);
     if has_log && lists && has_vote { Ok(()) } else { misshapen(server, servers, now) }
+}
+
+/// Checks that what a server tells its service of itself is what its probe shows.
+#[inline]
+pub(super) fn check_told(server: usize, told: RaftState, now: &Probe) -> Holds {
+    let shown = RaftState { term: now.term, is_leader: now.role == Role::Leader };
+    if told == shown { Ok(()) } else { told_otherwise(server, told, now) }
+}
+
+#[cold]
+fn told_otherwise(server: usize, told: RaftState, now: &Probe) -> Holds {
+    let leads = if told.is_leader { "leads" } else { "does not lead" };
+    violated(
+        Property::ProbeForm,
+        [server],
+        format!(
+            "server {server} says that it {leads} and is in term {} (Raft::state); by its probe it is {} of term {}",
+            told.term,
+            now.role.name(),
+            now.term
+        ),
+    )
 }
 
 #[cold]
@@ -95,5 +117,13 @@ mod tests {
         stage.breaks(Property::ProbeForm, "followers has 5 elements", 0, |raft| {
             raft.followers = vec![FollowerProbe { next_index: 3, match_index: 0 }; 5];
         });
+    }
+
+    #[test]
+    fn what_a_server_tells_is_what_it_shows() {
+        let told = |term, is_leader| check_told(0, RaftState { term, is_leader }, &probe());
+        assert_eq!(told(1, true), Ok(()));
+        assert_broken(told(1, false), Property::ProbeForm, "does not lead and is in term 1");
+        assert_broken(told(2, true), Property::ProbeForm, "by its probe it is leader of term 1");
     }
 }

@@ -107,7 +107,7 @@ pub fn check(operations: &[Operation], budget: u64) -> Linearizability {
     let mut verdict = Linearizability::Holds;
     for (key, operations) in by_key(operations) {
         let operations = without_effect_at_first(&operations);
-        match check_key(operations, budget) {
+        match check_key(operations, budget).0 {
             SearchResult::Possible => {}
             SearchResult::Impossible => {
                 return Linearizability::Violated(Box::new(counterexample::find(key, operations)));

@@ -39,6 +39,11 @@ impl Model for Plain<'_> {
         1 + state.len() as u64 / 16
     }
 
+    /// A write copies the value. As many bytes as this are copied in the time of an attempt.
+    fn effort(&self, state: &Rc<str>) -> u64 {
+        state.len() as u64 / 1024
+    }
+
     fn is_eager(&self, operation: usize) -> bool {
         self.operations[operation].is_get()
     }

@@ -26,6 +26,12 @@ pub trait Model {
         1
     }
 
+    /// Returns the cost of making a state, in steps, beyond the attempt itself. States that take longer to make
+    /// should cost more.
+    fn effort(&self, _: &Self::State) -> u64 {
+        0
+    }
+
     /// Returns whether this operation can always be placed as soon as it is possible, because any valid
     /// order that places it later stays valid if it is moved forward. This holds for reads. The search
     /// does not try alternatives to such an operation.
@@ -51,7 +57,8 @@ pub enum SearchResult {
     Impossible,
     /// The budget ran out before the search found an order or ruled one out.
     Unknown {
-        /// The number of steps taken: attempts to place an operation, plus the cost of cached states.
+        /// The number of steps taken: attempts to place an operation, plus the cost of making and caching
+        /// states.
         steps: u64,
     },
 }
@@ -62,12 +69,31 @@ pub enum SearchResult {
 /// # Panics
 /// If the operations are not in the order of their calls.
 pub fn search<M: Model>(model: &M, operations: &[Interval], budget: u64) -> SearchResult {
+    search_within(model, operations, budget).0
+}
+
+/// The result of a [`search`], and the number of steps that it took.
+pub(super) fn search_within<M: Model>(
+    model: &M,
+    operations: &[Interval],
+    budget: u64,
+) -> (SearchResult, u64) {
+    let mut steps = 0;
+    let result = place_all(model, operations, budget, &mut steps);
+    (result, steps)
+}
+
+fn place_all<M: Model>(
+    model: &M,
+    operations: &[Interval],
+    budget: u64,
+    steps: &mut u64,
+) -> SearchResult {
     let mut pending = Pending::new(operations);
     let mut state = model.initial();
     let mut tried: BTreeSet<(Placed, M::State)> = BTreeSet::new();
     // The operations placed so far, each with the state before it.
     let mut order: Vec<(usize, M::State)> = Vec::new();
-    let mut steps = 0;
     // Where the search for the next operation to place continues.
     let mut from = pending.first();
     while pending.answered_left > 0 {
@@ -76,22 +102,24 @@ pub fn search<M: Model>(model: &M, operations: &[Interval], budget: u64) -> Sear
                 if model.is_eager(operation) != is_eager {
                     return None;
                 }
-                steps += 1;
-                Some((operation, model.apply(&state, operation)?, is_eager))
+                *steps += 1;
+                let after = model.apply(&state, operation)?;
+                *steps += model.effort(&after);
+                Some((operation, after, is_eager))
             })
         };
         // After backtracking, no eager operation is possible here: it would have been placed first.
         let eager = if from == pending.first() { possible(true, from) } else { None };
         let found = eager.or_else(|| possible(false, from));
-        if steps > budget {
-            return SearchResult::Unknown { steps };
+        if *steps > budget {
+            return SearchResult::Unknown { steps: *steps };
         }
         if let Some((operation, after, is_eager)) = found {
             let has_choice = !is_eager && pending.has_choice();
             pending.place(operation);
             // Cache only configurations with a choice. Without one, there is only one way to continue.
             if has_choice {
-                steps += model.weight(&after);
+                *steps += model.weight(&after);
             }
             if has_choice && !tried.insert((pending.placed(), after.clone())) {
                 pending.take_back(operation);
