@@ -138,7 +138,7 @@ impl BuildSandbox {
             .env("CARGO_INCREMENTAL", "0")
             // If the compiler crashes, a backtrace would contain addresses, which differ each time.
             .env("RUST_BACKTRACE", "0")
-            .envs(QUICK_RELEASE);
+            .envs([QUICK_RELEASE]);
     }
 }
 

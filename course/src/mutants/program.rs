@@ -102,7 +102,7 @@ impl Builder {
             .arg("--jobs")
             .arg(self.jobs.to_string())
             .env("CARGO_INCREMENTAL", "1")
-            .envs(QUICK_RELEASE);
+            .envs([QUICK_RELEASE]);
         command
     }
 }
