@@ -78,7 +78,6 @@ impl Cluster {
         let contract = Contract {
             persistence,
             has_internal_entries: lab.implementation().has_internal_entries,
-            has_calls: !lab.implementation().has_one_way_messages,
             without: lab.without(),
         };
         let inner = Rc::new(Inner {
@@ -142,7 +141,12 @@ impl Cluster {
         let saves = slots[i].saved.as_ref().map_or(0, Persister::count);
         let is_one_way = self.0.lab.implementation().has_one_way_messages;
         let answers = if is_one_way { server.calls() } else { server.answers() };
-        let traffic = Traffic { saves, answers, service_waits: is_waited_for.get() };
+        let traffic = Traffic {
+            saves,
+            answers,
+            service_waits: is_waited_for.get(),
+            timers_may_wait: self.0.lab.world().can_hold_timers(),
+        };
         let checked = self.0.invariants.borrow_mut().check(i, &**raft, traffic, now);
         if server.runtime().is_recording() {
             let invariants = self.0.invariants.borrow();

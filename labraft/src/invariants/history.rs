@@ -66,8 +66,11 @@ impl ServerHistory {
 pub(crate) struct Traffic {
     pub(crate) saves: u64,
     pub(crate) answers: u64,
-    /// Whether its service waits for the next message. It is no count, and is here for the rules of steps.
+    /// Whether its service waits for the next message. This and the next are no counts, and are here for the rules
+    /// of steps.
     pub(crate) service_waits: bool,
+    /// Whether its timers may wait for longer than they were set, though it may be polled for other reasons.
+    pub(crate) timers_may_wait: bool,
 }
 
 /// How long a server has been awake, as far as that can be seen from when it does something.

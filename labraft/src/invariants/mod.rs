@@ -68,7 +68,7 @@ use crate::waypoint::Reached;
 use crate::without::Without;
 use change::Change;
 pub(crate) use figure2::SharedMessages;
-use figure2::{Duties, Figure2, Step};
+use figure2::{Figure2, Step};
 use history::History;
 pub(crate) use history::Traffic;
 use judge::Judge;
@@ -96,8 +96,6 @@ pub(crate) struct Contract {
     pub(crate) persistence: Persistence,
     /// Whether the log may hold entries of the Raft's own.
     pub(crate) has_internal_entries: bool,
-    /// Whether messages are calls, each of which is answered.
-    pub(crate) has_calls: bool,
     /// The properties that are left out, and whether probes are.
     pub(crate) without: Without,
 }
@@ -129,14 +127,12 @@ impl Invariants {
     /// Has every step judged by figure 2, with the messages that an observer of the network collects. Larger
     /// clusters than [`figure2::MOST_SERVERS`] are judged by the other properties alone.
     pub(crate) fn judge_steps(&mut self, messages: SharedMessages) {
-        let Contract { persistence, has_calls, .. } = self.contract;
-        let duties =
-            Duties { must_save: persistence == Persistence::Required, must_answer: has_calls };
+        let must_save = self.contract.persistence == Persistence::Required;
         let servers = self.history.servers.len();
         if servers > figure2::MOST_SERVERS {
             return;
         }
-        self.figure2 = Some(Figure2::new(servers, messages, duties));
+        self.figure2 = Some(Figure2::new(servers, messages, must_save));
     }
 
     /// Has the answers to commands judged: from now on [`accepted`](Self::accepted) is told of all of them. A
@@ -359,6 +355,7 @@ impl Invariants {
             service_waits: known.traffic.service_waits,
             awake: known.awake.total,
             is_active: known.awake.is_active(change.at),
+            timers_may_wait: known.traffic.timers_may_wait,
         };
         judge.rule_on_all(figure2.check(&step))
     }
@@ -392,6 +389,7 @@ impl Invariants {
             service_waits: known.traffic.service_waits,
             awake: known.awake.total,
             is_active: known.awake.is_active(at),
+            timers_may_wait: known.traffic.timers_may_wait,
         };
         judge.rule_on_all(figure2.check(&step))
     }

@@ -127,7 +127,6 @@ impl Raft for Puppet {
 pub(super) const CONTRACT: Contract = Contract {
     persistence: Persistence::Required,
     has_internal_entries: false,
-    has_calls: true,
     without: Without::NOTHING,
 };
 

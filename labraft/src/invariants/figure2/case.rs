@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::Duties;
 use super::debts::{Debt, Debts};
 use super::memory::Memory;
 use super::messages::Messages;
@@ -12,7 +11,6 @@ use crate::property::{Holds, Violation};
 /// What a rule works on.
 pub(super) struct Case<'a> {
     pub(super) step: &'a Step<'a>,
-    pub(super) duties: Duties,
     pub(super) memory: &'a mut Memory,
     pub(super) debts: &'a mut Debts,
     pub(super) messages: &'a Messages,

@@ -13,7 +13,7 @@ use crate::raft::{FollowerProbe, Role};
 
 /// How long a server may take over something for which it need not wait for anybody else.
 const SOON: Duration = Duration::from_millis(60);
-/// How long a candidate's first requests, a refused vote and the answer to a request of an earlier term may take.
+/// How long a candidate's first requests and a refused vote may take.
 const LATER: Duration = Duration::from_millis(250);
 /// How long a new leader may take to write to all servers. Heartbeats are at least 100 ms apart in the
 /// course, so one that takes longer has waited for its first heartbeat to be due.
@@ -33,8 +33,6 @@ pub(super) const QUIET: Duration = Duration::from_secs(4);
 pub(super) enum Debt {
     /// It has read this term.
     AdoptTerm(u64),
-    /// It has read this request of an earlier term than its own.
-    Answer { request: u64, from: usize },
     /// It was a candidate of this term, and has read a message of the term's leader.
     StepDown(u64),
     /// It has the votes of a majority in this term.
@@ -79,7 +77,7 @@ struct Owed {
 impl Debt {
     fn patience(self) -> Duration {
         match self {
-            Debt::Ask(_) | Debt::Vote { .. } | Debt::Answer { .. } => LATER,
+            Debt::Ask(_) | Debt::Vote { .. } => LATER,
             Debt::Reach(_) => FIRST,
             Debt::Repeat { .. } => SILENT,
             Debt::Apply { .. } => APPLY,
@@ -93,7 +91,6 @@ impl Debt {
         let now = step.now;
         match self {
             Debt::AdoptTerm(term) => now.term >= term,
-            Debt::Answer { request, .. } => !memory.outdated.contains_key(&request),
             Debt::StepDown(term) | Debt::Lead(term) => !step.stands(term),
             Debt::Ask(term) => {
                 let asked = memory.candidacy.map(|candidacy| candidacy.asked).unwrap_or_default();
@@ -105,7 +102,9 @@ impl Debt {
             }
             Debt::Repeat { term, server, silent_since } => {
                 let has_sent = |reign: &Reign| reign.lines[server].last_sent_at > silent_since;
-                !step.leads(term) || memory.reign.as_ref().is_none_or(has_sent)
+                !step.leads(term)
+                    || step.timers_may_wait
+                    || memory.reign.as_ref().is_none_or(has_sent)
             }
             Debt::Match { term, follower, index } => {
                 let known = now.followers.get(follower);
@@ -146,7 +145,6 @@ impl Debt {
     fn rule(self, step: &Step<'_>) -> Property {
         match self {
             Debt::AdoptTerm(_) => Property::AllServers2,
-            Debt::Answer { .. } => Property::AnswersTerm,
             Debt::StepDown(_) => Property::Candidates3,
             Debt::Lead(_) => Property::Candidates2Leads,
             Debt::Ask(_) => Property::Candidates1Asks,
@@ -173,10 +171,6 @@ impl Debt {
                     step.now.term
                 )
             }
-            Debt::Answer { from, .. } => format!(
-                "has not answered a request of server {from}, which is in an earlier term and does not learn of \
-                 its own, for {late} ms"
-            ),
             Debt::StepDown(term) => format!(
                 "is still a candidate {late} ms after a message of the leader of its term {term}"
             ),

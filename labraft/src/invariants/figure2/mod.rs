@@ -54,18 +54,10 @@ use crate::property::{Property, Violation};
 pub(crate) struct Figure2 {
     messages: SharedMessages,
     servers: Vec<Judged>,
-    duties: Duties,
+    /// Whether servers have to save before they send.
+    must_save: bool,
     /// Kept to be used again.
     step: StepMessages,
-}
-
-/// What servers have to do besides what the figure says.
-#[derive(Copy, Clone)]
-pub(crate) struct Duties {
-    /// Save before they send.
-    pub(crate) must_save: bool,
-    /// Answer every request: messages are calls.
-    pub(crate) must_answer: bool,
 }
 
 /// One server.
@@ -77,9 +69,9 @@ struct Judged {
 
 impl Figure2 {
     /// A judge of this many servers, none of which is running.
-    pub(crate) fn new(servers: usize, messages: SharedMessages, duties: Duties) -> Figure2 {
+    pub(crate) fn new(servers: usize, messages: SharedMessages, must_save: bool) -> Figure2 {
         let servers = (0..servers).map(|_| Judged::default()).collect();
-        Figure2 { messages, servers, duties, step: StepMessages::default() }
+        Figure2 { messages, servers, must_save, step: StepMessages::default() }
     }
 
     /// A server was started, at this time.
@@ -107,8 +99,7 @@ impl Figure2 {
         self.messages.0.borrow_mut().swap_step(step.server, &mut self.step);
         let messages = self.messages.0.borrow();
         let Judged { memory, debts } = &mut self.servers[step.server];
-        let duties = self.duties;
-        let mut case = Case { step, duties, memory, debts, messages: &messages, found: &mut found };
+        let mut case = Case { step, memory, debts, messages: &messages, found: &mut found };
         for &(to, mark) in &self.step.failed {
             lines::came_to_an_end(&mut case, to, mark, false);
         }
@@ -131,7 +122,7 @@ impl Figure2 {
             case.owe(Debt::Apply { last_applied: step.now.last_applied });
         }
         for sent in &self.step.sent {
-            check_sent(&mut case, *sent);
+            check_sent(&mut case, *sent, self.must_save);
         }
         lines::owe_heartbeats(&mut case);
         let overdue = case.debts.check(step, case.memory);
@@ -141,7 +132,7 @@ impl Figure2 {
 }
 
 /// Judges a message that a server has sent.
-fn check_sent(case: &mut Case<'_>, sent: SentMessage) {
+fn check_sent(case: &mut Case<'_>, sent: SentMessage, must_save: bool) {
     let messages = case.messages;
     let Some(message) = messages.get(sent.mark) else { return };
     if sent.answers.is_none() {
@@ -153,7 +144,7 @@ fn check_sent(case: &mut Case<'_>, sent: SentMessage) {
         check_own_term(case, part, sent.to);
         match answers {
             Some(mark) => check_reply(case, part, mark, sent.to),
-            None => check_request(case, part, sent),
+            None => check_request(case, part, sent, must_save),
         }
     }
 }
@@ -169,7 +160,7 @@ fn check_own_term(case: &mut Case<'_>, message: &RaftMessage, to: usize) {
 }
 
 /// Judges a request, or a one-way message.
-fn check_request(case: &mut Case<'_>, message: &RaftMessage, sent: SentMessage) {
+fn check_request(case: &mut Case<'_>, message: &RaftMessage, sent: SentMessage, must_save: bool) {
     let step = case.step;
     let to = sent.to;
     if matches!(message, RaftMessage::Other { .. }) {
@@ -179,7 +170,7 @@ fn check_request(case: &mut Case<'_>, message: &RaftMessage, sent: SentMessage) 
     let is_new_candidate = matches!(message, RaftMessage::RequestVote { .. })
         && message.term() == step.now.term
         && step.now.term > step.before.term;
-    if case.duties.must_save && is_new_candidate && !step.has_saved {
+    if must_save && is_new_candidate && !step.has_saved {
         let what = "asks for votes before it has saved its new term and its own vote";
         case.note(step.breaks(Property::SavedFirst, Some((message, to)), what));
     }

@@ -46,9 +46,6 @@ fn take_in_part(
     case.memory.highest_read = case.memory.highest_read.max(term);
     if read.answers.is_none() && term < step.before.term {
         case.memory.outdated.insert(read.mark, step.before.term);
-        if case.duties.must_answer {
-            case.owe(Debt::Answer { request: read.mark, from: read.from });
-        }
     }
     let is_request_for_vote = matches!(message, RaftMessage::RequestVote { .. });
     if !(is_request_for_vote && may_disregard(case)) {

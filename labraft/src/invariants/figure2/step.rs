@@ -30,6 +30,8 @@ pub(crate) struct Step<'a> {
     /// Whether the server does something at this time. If not, it was only asked something by the tester, and may
     /// be paused.
     pub(crate) is_active: bool,
+    /// Whether the server's timers may wait for longer than they were set.
+    pub(crate) timers_may_wait: bool,
     /// Whether the server's clock is to be relied on, so that it can be judged by time.
     pub(crate) keeps_time: bool,
     /// Its log now.

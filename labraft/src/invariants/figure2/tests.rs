@@ -445,14 +445,3 @@ fn entries_behind_a_snapshot_that_fits_stay() {
         raft.truncate(1);
     });
 }
-
-/// "Reply false if term < currentTerm" (AppendEntries RPC, receiver 1): an old leader that is not answered goes on.
-#[test]
-fn a_request_of_an_earlier_term_is_answered() {
-    let mut stage = with_leader();
-    stage.reads(1, 2, request_vote(2, 2, (1, 2)));
-    stage.holds(1, vote_for(2, 2));
-    stage.reads(1, 0, append(1, (1, 2), &[], 0));
-    stage.holds(1, nothing);
-    owes(&mut stage, 1, Property::AnswersTerm, "has not answered a request of server 0");
-}
