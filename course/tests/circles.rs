@@ -10,11 +10,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The crates of the workspace.
-const CRATES: [&str; 9] = [
+const CRATES: [&str; 10] = [
     "labrpc",
     "labraft",
     "raft",
     "kvraft",
+    "shardctrler",
     "lab",
     "tests",
     "course",

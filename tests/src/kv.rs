@@ -1,33 +1,25 @@
 //! The course's `config` of the key/value tests: servers with the service, clerks, partitions, and
 //! the history of what the clerks did.
-//!
-//! It differs from the `config` of the Raft tests in two ways: a call to an unreachable server
-//! fails within 100 ms, and links are enabled server by server.
 
-use std::cell::{Cell, Ref, RefCell};
+use std::cell::{Ref, RefCell};
 use std::ops::Deref;
 use std::rc::Rc;
 
 use kvraft::{Clerk, KvServer};
 use labraft::linearizability::{self, History, Input, Linearizability, Operation};
 use labraft::{
-    Checked, Cluster, Expectation, Failure, HarnessEvent, Lab, Property, RAFT_ELECTION_TIMEOUT,
-    Reason, Steps, expectation,
+    Checked, Expectation, Failure, HarnessEvent, Lab, Property, Reason, Steps, expectation,
 };
-use labrpc::{EndId, Node, Sleep};
+
+use crate::service::{ClientEnds, ServiceCluster};
 
 /// A cluster of key/value servers and their clients. A clone is a handle to the same cluster.
 ///
-/// It dereferences to its [`Cluster`] so that tests can write `cfg.n()` and `cfg.sleep()` as the
-/// course's tests do.
+/// It dereferences to its [`ServiceCluster`].
 #[derive(Clone)]
 pub(crate) struct KvConfig {
-    cluster: Cluster,
+    service: ServiceCluster,
     max_raft_state: Option<usize>,
-    /// The ends of each client, one to each server.
-    clients: Rc<RefCell<Vec<Vec<EndId>>>>,
-    /// The number of completed operations.
-    operations: Rc<Cell<u64>>,
     history: Rc<RefCell<History>>,
 }
 
@@ -67,7 +59,7 @@ impl KvSetup {
             let title = lab.test().title;
             let cfg = KvConfig::new(lab, self);
             cfg.begin(title);
-            cfg.in_time(body(&cfg)).await?;
+            cfg.in_time(body(&cfg), || cfg.waiting()).await?;
             cfg.end()?;
             cfg.cleanup()
         })
@@ -88,10 +80,10 @@ impl Client {
 }
 
 impl Deref for KvConfig {
-    type Target = Cluster;
+    type Target = ServiceCluster;
 
-    fn deref(&self) -> &Cluster {
-        &self.cluster
+    fn deref(&self) -> &ServiceCluster {
+        &self.service
     }
 }
 
@@ -99,53 +91,16 @@ impl KvConfig {
     /// Creates a cluster whose servers are all running and connected: the course's `make_config`.
     fn new(lab: Lab, setup: KvSetup) -> KvConfig {
         let KvSetup { servers, unreliable, max_raft_state } = setup;
-        let config = KvConfig {
-            cluster: Cluster::new(lab, servers),
-            max_raft_state,
-            clients: Rc::default(),
-            operations: Rc::default(),
-            history: Rc::default(),
-        };
-        config.show_commands(kvraft::message::show);
-        let weak = config.downgrade();
-        config.restart_with(move |i| {
-            if let Some(cluster) = weak.upgrade() {
-                start_service(&cluster, i, max_raft_state);
-            }
+        let service = ServiceCluster::new(lab, servers, kvraft::message::show, move |new| {
+            KvServer::start(new, max_raft_state);
         });
-        for i in 0..servers {
-            config.start(i);
-        }
-        config.connect_all();
-        config.network().reliable(!unreliable);
-        config
+        service.network().reliable(!unreliable);
+        KvConfig { service, max_raft_state, history: Rc::default() }
     }
 
     /// See [`KvSetup::max_raft_state`].
     pub(crate) fn max_raft_state(&self) -> Option<usize> {
         self.max_raft_state
-    }
-
-    /// Starts a server from its saved state, without connecting it: the course's `StartServer`.
-    pub(crate) fn start(&self, i: usize) {
-        if self.is_running(i) {
-            // An act from outside has started it before the test did.
-            self.crash_server(i);
-        }
-        start_service(self, i, self.max_raft_state);
-    }
-
-    /// Cuts a server off and stops it: the course's `ShutdownServer`. Client calls to it fail.
-    pub(crate) fn shutdown(&self, i: usize) {
-        self.crash_server(i);
-    }
-
-    /// Connects all servers to each other.
-    pub(crate) fn connect_all(&self) {
-        self.step(|| "connect all servers".into());
-        for i in 0..self.n() {
-            self.link(i, 0..self.n(), true);
-        }
     }
 
     /// Partitions the servers into two groups. The links of clients stay as they are.
@@ -171,52 +126,18 @@ impl KvConfig {
         [majority, minority]
     }
 
-    fn claims_to_lead(&self, i: usize) -> bool {
-        self.state(i).is_some_and(|state| state.is_leader)
-    }
-
     // Clients.
 
     /// Creates a client with an end to each server, which its clerk gets in a random order. Only
     /// the ends to the given servers are enabled.
     pub(crate) fn make_client(&self, servers: impl IntoIterator<Item = usize>) -> Client {
-        let number = self.clients.borrow().len();
-        let node = Node::client(number);
-        let mut ends: Vec<_> = (0..self.n())
-            .map(|i| {
-                let end = self.network().make_end(node);
-                self.network().connect(end.id(), Node::server(i));
-                end
-            })
-            .collect();
-        self.clients.borrow_mut().push(ends.iter().map(|end| end.id()).collect());
-        self.link_client(number, servers, true);
-        let dice = self.dice();
-        for last in (1..ends.len()).rev() {
-            ends.swap(last, dice.below(last as u64 + 1) as usize);
-        }
-        Client { number, clerk: Clerk::new(ends, self.lab().world().client(number)) }
+        let ClientEnds { number, rt, ends } = self.make_ends(servers);
+        Client { number, clerk: Clerk::new(ends, rt) }
     }
 
     /// Creates a client that can reach all servers.
     pub(crate) fn make_client_of_all(&self) -> Client {
         self.make_client(0..self.n())
-    }
-
-    /// Enables or disables a client's ends to these servers: the course's `ConnectClient` and
-    /// `DisconnectClient`.
-    pub(crate) fn link_client(
-        &self,
-        client: usize,
-        servers: impl IntoIterator<Item = usize>,
-        enabled: bool,
-    ) {
-        let servers: Vec<usize> = servers.into_iter().collect();
-        let what = if enabled { "can reach" } else { "can no longer reach" };
-        self.step(|| format!("client {client} {what} servers {servers:?}"));
-        for i in servers {
-            self.network().enable(self.clients.borrow()[client][i], enabled);
-        }
     }
 
     // Operations, which are counted and added to the history.
@@ -252,37 +173,17 @@ impl KvConfig {
             Input::Put(value) | Input::Append(value) => Some(value.as_str()),
         };
         self.lab().audit_call(*number, key, written);
-        let before = self.replies(*number);
-        let value = match &input {
-            Input::Get => clerk.get(key).await,
-            Input::Put(value) => {
-                clerk.put(key, value).await;
-                String::new()
+        let operation = async {
+            match &input {
+                Input::Get => return clerk.get(key).await,
+                Input::Put(value) => clerk.put(key, value).await,
+                Input::Append(value) => clerk.append(key, value).await,
             }
-            Input::Append(value) => {
-                clerk.append(key, value).await;
-                String::new()
-            }
+            String::new()
         };
-        self.check_replied(*number, before);
+        let value = self.replied(*number, operation).await;
         self.lab().audit_read(*number, key, &value);
         value
-    }
-
-    /// The number of replies that have arrived at a client so far.
-    fn replies(&self, client: usize) -> u64 {
-        self.network().replies(Node::client(client))
-    }
-
-    /// Fails the run if an operation of a client has completed although no server has replied to the
-    /// client since there were `before` replies: nobody else can know the answer.
-    fn check_replied(&self, client: usize, before: u64) {
-        if self.replies(client) == before {
-            let what = expectation!(
-                "an operation of client {client} completed although no server replied to it meanwhile"
-            );
-            self.lab().fail(None, Reason::Wrong(what));
-        }
     }
 
     /// Does a Get, which must return this value.
@@ -308,7 +209,7 @@ impl KvConfig {
 
     /// Completes an operation in the history with what the service returned.
     fn record_answer(&self, call: usize, output: &str) {
-        self.operations.set(self.operations.get() + 1);
+        self.count_operation();
         self.history.borrow_mut().answer(call, output, self.tester().now());
         let history = self.history();
         let operation = &history.operations()[call];
@@ -355,59 +256,23 @@ impl KvConfig {
     pub(crate) fn wrong(&self, what: impl Into<Expectation>) -> Failure {
         match self.check_linearizable() {
             Err(failure) if matches!(failure.reason, Reason::NotLinearizable(_)) => failure,
-            _ => self.cluster.wrong(what),
+            _ => self.service.wrong(what),
         }
     }
 
-    // The test.
-
-    /// Runs a test's steps until the test's time is up. Clerks retry forever, so without a limit a
-    /// test whose service is stuck would never end.
-    async fn in_time(&self, steps: impl Future<Output = Checked<()>>) -> Checked<()> {
-        let left = self.deadline().saturating_sub(self.tester().now());
-        if let Some(result) = self.tester().timeout(left, steps).await {
-            return result;
-        }
+    /// The client that has been waiting for longest, and for what.
+    fn waiting(&self) -> Option<String> {
         let history = self.history();
-        let waiting = history.operations().iter().find(|each| each.answered.is_none());
-        let who = waiting.map(|each| {
-            let client = each.client;
-            let since = each.called.at.as_secs_f64();
-            format!(": client {client} has been waiting for {each} since {since:.3} s")
-        });
-        let who = who.unwrap_or_default();
-        let limit = self.deadline().as_secs();
-        Err(self.expected(expectation!("the test was still running after {limit} s{who}")))
-    }
-
-    /// Waits for as long as the course allows for an election.
-    #[track_caller]
-    pub(crate) fn sleep_election_timeout(&self) -> Sleep {
-        self.sleep(RAFT_ELECTION_TIMEOUT)
-    }
-
-    /// Announces a test, or a part of one that has statistics of its own.
-    pub(crate) fn begin(&self, title: &str) {
-        self.begin_at(title, self.operations.get());
-    }
-
-    /// Ends what [`begin`](Self::begin) announced, and notes its statistics: virtual seconds,
-    /// servers, RPCs and operations.
-    pub(crate) fn end(&self) -> Checked<()> {
-        self.end_at(self.operations.get())
+        let each = history.operations().iter().find(|each| each.answered.is_none())?;
+        let client = each.client;
+        let since = each.called.at.as_secs_f64();
+        Some(format!("client {client} has been waiting for {each} since {since:.3} s"))
     }
 }
 
 /// The index of an operation in the history.
 fn find_call(history: &History, operation: &Operation) -> Option<usize> {
     history.operations().iter().position(|each| each.called == operation.called)
-}
-
-/// Starts a server with a Raft and the service on top. It must not be running.
-fn start_service(cluster: &Cluster, i: usize, max_raft_state: Option<usize>) {
-    let new = cluster.start_server(i);
-    let rt = new.server.runtime().clone();
-    rt.act(|| KvServer::start(new, max_raft_state));
 }
 
 #[cfg(test)]
@@ -428,7 +293,7 @@ mod tests {
             kv_servers(3).run(lab, async |cfg| {
                 let mut client = cfg.make_client_of_all();
                 cfg.put(&mut client, "k", "v").await;
-                cfg.check_replied(client.number, cfg.replies(client.number));
+                cfg.replied(client.number, async {}).await;
                 Ok(())
             })
         },

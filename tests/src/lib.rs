@@ -17,7 +17,13 @@
 //! | `raft_2a` to `raft_2d` | the course's tests of lab 2, one file per part |
 //! | `kv_3a`, `kv_3b` | the tests of lab 3 with steps of their own |
 //! | `kv_generic` | the test with parameters from which all other tests of lab 3 are made |
+//! | `service` | a cluster with a service and its clients, for labs 3 and 4 |
 //! | `kv` | the cluster of the key/value tests, their clients and the clients' history |
+// BEGIN SOLUTION 4A
+//! | `shard_4a` | the tests of the shard controller, in lab 4 |
+//! | `controllers` | the cluster of those tests, and its clerks |
+//! | `configurations` | what must hold for the configurations of a controller |
+// END SOLUTION
 //! | `beyond` | tests of election time-outs, of bytes sent, and of speed after snapshots |
 //! | `scenarios` | `ChaosRaft`, `ChaosKv`, `RestartedVoters` and `RestartedFollowers`: faults and workloads drawn from the seed; and short scenarios for searches |
 //! | `kept` | runs that were kept in files, as tests |
@@ -30,6 +36,10 @@ use lab::records::Build;
 use labraft::Implementation;
 
 mod beyond;
+// BEGIN SOLUTION 4A
+mod configurations;
+mod controllers;
+// END SOLUTION
 mod kept;
 mod kv;
 mod kv_3a;
@@ -41,6 +51,10 @@ mod raft_2b;
 mod raft_2c;
 mod raft_2d;
 mod scenarios;
+mod service;
+// BEGIN SOLUTION 4A
+mod shard_4a;
+// END SOLUTION
 mod steps;
 mod suite;
 

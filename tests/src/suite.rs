@@ -3,6 +3,10 @@
 
 use labraft::{Checked, Config, Lab, Part, Steps, Test};
 
+// BEGIN SOLUTION 4A
+use crate::controllers::Controllers;
+use crate::shard_4a;
+// END SOLUTION
 use crate::kv::kv_servers;
 use crate::kv_generic::clients;
 use crate::{beyond, kv_3a, kv_3b, parts, raft_2a, raft_2b, raft_2c, raft_2d, scenarios};
@@ -10,7 +14,7 @@ use crate::{beyond, kv_3a, kv_3b, parts, raft_2a, raft_2b, raft_2c, raft_2d, sce
 /// Every test of the parts that this lab has.
 ///
 /// Lab 2 is worth 100 points: 20 for 2A, 30 each for 2B and 2C, 20 for 2D. Lab 3 is worth 100 as
-/// well: 60 for 3A and 40 for 3B. Within a part, tests that take more understanding are worth more.
+/// well: 60 for 3A and 40 for 3B. 4A is worth 30. Within a part, tests that take more understanding are worth more.
 /// Costs were measured with the reference Raft in a release build.
 pub static SUITE: &[Test] = between(ALL, parts::FIRST, parts::LAST);
 
@@ -430,6 +434,25 @@ static ALL: &[Test] = &[
         cost: 32,
         run: |lab| clients(15).unreliable().crash().partitions().snapshots().random_keys().run(lab),
     },
+    // BEGIN SOLUTION 4A
+    // Part 4A: the shard controller.
+    Test {
+        name: "Basic4A",
+        part: Part::Shard4A,
+        title: "basic leave/join",
+        points: 18,
+        cost: 5,
+        run: |lab| Controllers::run(lab, shard_4a::basic),
+    },
+    Test {
+        name: "Multi4A",
+        part: Part::Shard4A,
+        title: "multi-group join/leave",
+        points: 12,
+        cost: 5,
+        run: |lab| Controllers::run(lab, shard_4a::multi),
+    },
+    // END SOLUTION
     // Beyond the course: tests of time and bytes, and generated scenarios.
     Test {
         name: "Elections",
@@ -585,11 +608,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_62_entries_have_distinct_names_and_titles_and_course_tests_are_named_after_their_part() {
+    fn entries_have_distinct_names_and_titles_and_course_tests_are_named_after_their_part() {
         let names: BTreeSet<&str> = ALL.iter().map(|test| test.name).collect();
         // The course uses one title twice, once in each part of lab 3.
         let titles: BTreeSet<_> = ALL.iter().map(|test| (test.part, test.title)).collect();
-        assert_eq!((ALL.len(), names.len(), titles.len()), (62, 62, 62));
+        assert_eq!((names.len(), titles.len()), (ALL.len(), ALL.len()));
         for test in ALL.iter().filter(|test| Part::COURSE.contains(&test.part)) {
             assert!(test.name.ends_with(test.part.name()), "{test:?} is in part {}", test.part);
         }
@@ -615,7 +638,18 @@ mod tests {
         for test in ALL {
             *points.entry(test.part).or_default() += test.points;
         }
-        assert_eq!(points.into_values().collect::<Vec<_>>(), [20, 30, 30, 20, 60, 40, 0, 0]);
+        let of_labs = |range: std::ops::RangeInclusive<Part>| -> u32 {
+            points.range(range).map(|(_, points)| points).sum()
+        };
+        assert_eq!(points[&Part::Raft2A], 20);
+        assert_eq!(points[&Part::Raft2D], 20);
+        assert_eq!(points[&Part::Kv3A], 60);
+        assert_eq!(of_labs(Part::Raft2A..=Part::Raft2D), 100);
+        assert_eq!(of_labs(Part::Kv3A..=Part::Kv3B), 100);
+        // BEGIN SOLUTION 4A
+        assert_eq!(points[&Part::Shard4A], 30);
+        // END SOLUTION
+        assert_eq!(of_labs(Part::Beyond..=Part::Search), 0);
     }
 
     #[test]
