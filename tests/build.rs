@@ -20,7 +20,7 @@ fn main() {
     println!("cargo::rustc-env=LAB_PROFILE={profile}");
 
     // `-dirty` depends on every source file of the program.
-    let crates = ["labrpc", "labraft", "raft", "kvraft", "shardctrler", "lab", "tests"];
+    let crates = ["labrpc", "labraft", "raft", "kvraft", "shardctrler", "shardkv", "lab", "tests"];
     for path in crates.into_iter().chain(["Cargo.lock", ".git/HEAD"]) {
         let path = workspace.join(path);
         // A handout has fewer crates, and a file that is not there counts as changed.

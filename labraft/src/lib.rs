@@ -10,6 +10,7 @@
 //! | `message` | what a Raft's messages say, for the rules of figure 2 |
 //! | `persister` | storage for a server's state that survives crashes |
 //! | `cluster` | a group of servers that tests start, crash and disconnect, with message and byte counts |
+//! | `directory` | servers by their names: how those of one cluster reach those of another |
 //! | `config` | the Raft tests' cluster: connect, start1, crash1, one, check_one_leader, ... |
 //! | `lab` | the environment of one test run: its world, its implementation and its results |
 //! | `event_kind` | the event kinds that recordings, filters and views share |
@@ -44,6 +45,7 @@ mod cause;
 mod cluster;
 mod command;
 mod config;
+mod directory;
 mod event_kind;
 mod failure;
 mod harness_event;
@@ -72,6 +74,7 @@ pub use cause::{Cause, CauseKind, Crash, Limit};
 pub use cluster::{Cluster, NewServer, WeakCluster};
 pub use command::{Command, show};
 pub use config::{Config, MAX_LOG_SIZE_BYTES, RAFT_ELECTION_TIMEOUT, SNAPSHOT_INTERVAL};
+pub use directory::{Directory, NamedEnds};
 pub use event_kind::EventKind;
 pub use failure::{Checked, Failure};
 pub use harness_event::{HarnessEvent, ServerState, WrittenEntry};

@@ -23,6 +23,10 @@ pub enum Part {
     Kv3B,
     #[serde(rename = "4A")]
     Shard4A,
+    #[serde(rename = "4B")]
+    Shard4B,
+    #[serde(rename = "4C")]
+    Shard4C,
     #[serde(rename = "beyond")]
     Beyond,
     #[serde(rename = "search")]
@@ -31,7 +35,7 @@ pub enum Part {
 
 impl Part {
     /// The parts of the course's labs, in the order of the course.
-    pub const COURSE: [Part; 7] = [
+    pub const COURSE: [Part; 9] = [
         Part::Raft2A,
         Part::Raft2B,
         Part::Raft2C,
@@ -39,6 +43,8 @@ impl Part {
         Part::Kv3A,
         Part::Kv3B,
         Part::Shard4A,
+        Part::Shard4B,
+        Part::Shard4C,
     ];
 
     /// The part's name on the command line and in files, such as `2A`.
@@ -51,6 +57,8 @@ impl Part {
             Part::Kv3A => "3A",
             Part::Kv3B => "3B",
             Part::Shard4A => "4A",
+            Part::Shard4B => "4B",
+            Part::Shard4C => "4C",
             Part::Beyond => "beyond",
             Part::Search => "search",
         }
@@ -63,7 +71,7 @@ impl Part {
 
     /// Whether the part belongs to lab 4, which tests the shard controller and the sharded service.
     pub const fn is_sharded(self) -> bool {
-        matches!(self, Part::Shard4A)
+        matches!(self, Part::Shard4A | Part::Shard4B | Part::Shard4C)
     }
 
     /// Whether the part tests a service on top of Raft: that of lab 3 or of lab 4.

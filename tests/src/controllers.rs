@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::rc::Rc;
 
-use labraft::{Checked, Lab, Reason, Steps, Violation};
+use labraft::{Checked, Cluster, Lab, Reason, Steps, Violation};
 use shardctrler::{Clerk, Config, Controller};
 
 use crate::configurations::Configurations;
@@ -58,9 +58,10 @@ impl Controllers {
     }
 
     fn new(lab: Lab) -> Controllers {
-        let service = ServiceCluster::new(lab, 3, shardctrler::message::show, |new| {
-            Controller::start(new);
-        });
+        let service =
+            ServiceCluster::new(Cluster::new(lab, 3), shardctrler::message::show, |new| {
+                Controller::start(new);
+            });
         service.network().reliable(true);
         Controllers { service, seen: Rc::default() }
     }

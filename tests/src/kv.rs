@@ -1,26 +1,20 @@
-//! The course's `config` of the key/value tests: servers with the service, clerks, partitions, and
-//! the history of what the clerks did.
+//! The course's `config` of the key/value tests: servers with the service, clerks, and partitions.
 
-use std::cell::{Ref, RefCell};
 use std::ops::Deref;
-use std::rc::Rc;
 
 use kvraft::{Clerk, KvServer};
-use labraft::linearizability::{self, History, Input, Linearizability, Operation};
-use labraft::{
-    Checked, Expectation, Failure, HarnessEvent, Lab, Property, Reason, Steps, expectation,
-};
+use labraft::{Checked, Cluster, Lab, Steps};
 
+use crate::clients::{self, Operations};
 use crate::service::{ClientEnds, ServiceCluster};
 
 /// A cluster of key/value servers and their clients. A clone is a handle to the same cluster.
 ///
-/// It dereferences to its [`ServiceCluster`].
+/// It dereferences to the [`Operations`] of its clients, and so to its [`ServiceCluster`].
 #[derive(Clone)]
 pub(crate) struct KvConfig {
-    service: ServiceCluster,
+    operations: Operations,
     max_raft_state: Option<usize>,
-    history: Rc<RefCell<History>>,
 }
 
 /// The cluster that a test runs on: the parameters of the course's `make_config`.
@@ -66,24 +60,14 @@ impl KvSetup {
     }
 }
 
-/// A client of the test: a clerk whose operations are counted and added to the history.
-pub(crate) struct Client {
-    number: usize,
-    clerk: Clerk,
-}
-
-impl Client {
-    /// The number of the client, for [`KvConfig::link_client`].
-    pub(crate) fn number(&self) -> usize {
-        self.number
-    }
-}
+/// A client of the test.
+pub(crate) type Client = clients::Client<Clerk>;
 
 impl Deref for KvConfig {
-    type Target = ServiceCluster;
+    type Target = Operations;
 
-    fn deref(&self) -> &ServiceCluster {
-        &self.service
+    fn deref(&self) -> &Operations {
+        &self.operations
     }
 }
 
@@ -91,11 +75,12 @@ impl KvConfig {
     /// Creates a cluster whose servers are all running and connected: the course's `make_config`.
     fn new(lab: Lab, setup: KvSetup) -> KvConfig {
         let KvSetup { servers, unreliable, max_raft_state } = setup;
-        let service = ServiceCluster::new(lab, servers, kvraft::message::show, move |new| {
-            KvServer::start(new, max_raft_state);
-        });
+        let service =
+            ServiceCluster::new(Cluster::new(lab, servers), kvraft::message::show, move |new| {
+                KvServer::start(new, max_raft_state);
+            });
         service.network().reliable(!unreliable);
-        KvConfig { service, max_raft_state, history: Rc::default() }
+        KvConfig { operations: Operations::new(service), max_raft_state }
     }
 
     /// See [`KvSetup::max_raft_state`].
@@ -139,140 +124,6 @@ impl KvConfig {
     pub(crate) fn make_client_of_all(&self) -> Client {
         self.make_client(0..self.n())
     }
-
-    // Operations, which are counted and added to the history.
-
-    /// Returns the value of a key, which is empty if the key does not exist.
-    pub(crate) async fn get(&self, client: &mut Client, key: &str) -> String {
-        let call = self.record_call(client, key, Input::Get);
-        let value = self.operate(client, key, Input::Get).await;
-        self.record_answer(call, &value);
-        value
-    }
-
-    pub(crate) async fn put(&self, client: &mut Client, key: &str, value: &str) {
-        let input = Input::Put(value.into());
-        let call = self.record_call(client, key, input.clone());
-        self.operate(client, key, input).await;
-        self.record_answer(call, "");
-    }
-
-    pub(crate) async fn append(&self, client: &mut Client, key: &str, value: &str) {
-        let input = Input::Append(value.into());
-        let call = self.record_call(client, key, input.clone());
-        self.operate(client, key, input).await;
-        self.record_answer(call, "");
-    }
-
-    /// Has a client's clerk do an operation that is neither counted nor added to the history. Returns
-    /// the value of a Get.
-    pub(crate) async fn operate(&self, client: &mut Client, key: &str, input: Input) -> String {
-        let Client { number, clerk } = client;
-        let written = match &input {
-            Input::Get => None,
-            Input::Put(value) | Input::Append(value) => Some(value.as_str()),
-        };
-        self.lab().audit_call(*number, key, written);
-        let operation = async {
-            match &input {
-                Input::Get => return clerk.get(key).await,
-                Input::Put(value) => clerk.put(key, value).await,
-                Input::Append(value) => clerk.append(key, value).await,
-            }
-            String::new()
-        };
-        let value = self.replied(*number, operation).await;
-        self.lab().audit_read(*number, key, &value);
-        value
-    }
-
-    /// Does a Get, which must return this value.
-    pub(crate) async fn check(&self, client: &mut Client, key: &str, value: &str) -> Checked<()> {
-        let got = self.get(client, key).await;
-        if got == value {
-            return Ok(());
-        }
-        Err(self.wrong(expectation!("Get({key:?}): expected {value:?}, received {got:?}")))
-    }
-
-    /// Adds an operation to the history when a client begins it. Returns its index there.
-    fn record_call(&self, client: &Client, key: &str, input: Input) -> usize {
-        let now = self.tester().now();
-        let call = self.history.borrow_mut().call(client.number, key, input, now);
-        self.lab().world().client(client.number).record(|| {
-            let operation = self.history().operations()[call].to_string();
-            let (client, key) = (client.number, key.into());
-            HarnessEvent::Called { call, client, key, operation }.event()
-        });
-        call
-    }
-
-    /// Completes an operation in the history with what the service returned.
-    fn record_answer(&self, call: usize, output: &str) {
-        self.count_operation();
-        self.history.borrow_mut().answer(call, output, self.tester().now());
-        let history = self.history();
-        let operation = &history.operations()[call];
-        self.lab().world().client(operation.client).record(|| {
-            let waited = (self.tester().now() - operation.called.at).as_secs_f64() * 1000.0;
-            let text = format!("client {} after {waited:.1} ms: {operation}", operation.client);
-            HarnessEvent::Answered { call, operation: operation.to_string() }.event_with(text)
-        });
-    }
-
-    /// All operations of all clients so far.
-    pub(crate) fn history(&self) -> Ref<'_, History> {
-        self.history.borrow()
-    }
-
-    /// Checks that the history is linearizable. In Go, a search that runs out of time passes. Here
-    /// it does not, and its budget is counted in steps, so that the result is the same on every
-    /// machine.
-    pub(crate) fn check_linearizable(&self) -> Checked<()> {
-        if !self.lab().without().includes(Property::Linearizability) {
-            return Ok(());
-        }
-        let history = self.history();
-        let budget = linearizability::DEFAULT_BUDGET;
-        let reason = match linearizability::check(history.operations(), budget) {
-            Linearizability::Holds => return Ok(()),
-            Linearizability::Violated(counterexample) => {
-                self.record(|| {
-                    let shown = counterexample.operations.iter();
-                    let calls = shown.filter_map(|operation| find_call(&history, operation));
-                    HarnessEvent::Unordered { calls: calls.collect() }
-                });
-                Reason::NotLinearizable(counterexample)
-            }
-            Linearizability::Unknown { key, operations, steps } => {
-                Reason::Undecided { key, operations, steps }
-            }
-        };
-        Err(self.failure(None, reason))
-    }
-
-    /// The failure of a test whose service gave a wrong answer. If the history is not linearizable,
-    /// that becomes the failure, because it explains more than a single unexpected value.
-    pub(crate) fn wrong(&self, what: impl Into<Expectation>) -> Failure {
-        match self.check_linearizable() {
-            Err(failure) if matches!(failure.reason, Reason::NotLinearizable(_)) => failure,
-            _ => self.service.wrong(what),
-        }
-    }
-
-    /// The client that has been waiting for longest, and for what.
-    fn waiting(&self) -> Option<String> {
-        let history = self.history();
-        let each = history.operations().iter().find(|each| each.answered.is_none())?;
-        let client = each.client;
-        let since = each.called.at.as_secs_f64();
-        Some(format!("client {client} has been waiting for {each} since {since:.3} s"))
-    }
-}
-
-/// The index of an operation in the history.
-fn find_call(history: &History, operation: &Operation) -> Option<usize> {
-    history.operations().iter().position(|each| each.called == operation.called)
 }
 
 #[cfg(test)]

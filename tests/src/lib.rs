@@ -18,10 +18,14 @@
 //! | `kv_3a`, `kv_3b` | the tests of lab 3 with steps of their own |
 //! | `kv_generic` | the test with parameters from which all other tests of lab 3 are made |
 //! | `service` | a cluster with a service and its clients, for labs 3 and 4 |
-//! | `kv` | the cluster of the key/value tests, their clients and the clients' history |
+//! | `clients` | clients of a key/value service, and the history of what they did |
+//! | `kv` | the cluster of the key/value tests, and its partitions |
 // BEGIN SOLUTION 4A
 //! | `shard_4a` | the tests of the shard controller, in lab 4 |
 //! | `controllers` | the cluster of those tests, and its clerks |
+//! | `shard_4b`, `shard_4c` | the tests of the sharded service, and of the challenges |
+//! | `groups` | controllers, groups and clients of those tests |
+//! | `shard_work` | keys and values of those tests, and clients that work beside them |
 //! | `configurations` | what must hold for the configurations of a controller |
 // END SOLUTION
 //! | `beyond` | tests of election time-outs, of bytes sent, and of speed after snapshots |
@@ -36,9 +40,11 @@ use lab::records::Build;
 use labraft::Implementation;
 
 mod beyond;
+mod clients;
 // BEGIN SOLUTION 4A
 mod configurations;
 mod controllers;
+mod groups;
 // END SOLUTION
 mod kept;
 mod kv;
@@ -54,6 +60,9 @@ mod scenarios;
 mod service;
 // BEGIN SOLUTION 4A
 mod shard_4a;
+mod shard_4b;
+mod shard_4c;
+mod shard_work;
 // END SOLUTION
 mod steps;
 mod suite;

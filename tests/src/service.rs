@@ -9,7 +9,7 @@ use std::ops::Deref;
 use std::rc::Rc;
 
 use labraft::{
-    Checked, Cluster, Lab, NewServer, RAFT_ELECTION_TIMEOUT, Reason, ShowCommand, expectation,
+    Checked, Cluster, NewServer, RAFT_ELECTION_TIMEOUT, Reason, ShowCommand, expectation,
 };
 use labrpc::{ClientEnd, EndId, Node, Runtime, Sleep};
 
@@ -46,16 +46,16 @@ impl Deref for ServiceCluster {
 }
 
 impl ServiceCluster {
-    /// Creates a cluster whose servers are all running and connected: the course's `make_config`. `show`
+    /// Starts the service on all servers of a new cluster, and connects them: the course's `make_config`. `show`
     /// describes the service's commands.
     pub(crate) fn new(
-        lab: Lab,
-        servers: usize,
+        cluster: Cluster,
         show: ShowCommand,
         start_service: impl Fn(NewServer) + 'static,
     ) -> ServiceCluster {
+        let servers = cluster.n();
         let config = ServiceCluster {
-            cluster: Cluster::new(lab, servers),
+            cluster,
             start_service: Rc::new(start_service),
             clients: Rc::default(),
             operations: Rc::default(),
@@ -111,7 +111,7 @@ impl ServiceCluster {
         let mut ends: Vec<_> = (0..self.n())
             .map(|i| {
                 let end = self.network().make_end(node);
-                self.network().connect(end.id(), Node::server(i));
+                self.network().connect(end.id(), self.node(i));
                 end
             })
             .collect();

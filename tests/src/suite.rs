@@ -5,7 +5,8 @@ use labraft::{Checked, Config, Lab, Part, Steps, Test};
 
 // BEGIN SOLUTION 4A
 use crate::controllers::Controllers;
-use crate::shard_4a;
+use crate::groups::groups;
+use crate::{shard_4a, shard_4b, shard_4c};
 // END SOLUTION
 use crate::kv::kv_servers;
 use crate::kv_generic::clients;
@@ -14,7 +15,7 @@ use crate::{beyond, kv_3a, kv_3b, parts, raft_2a, raft_2b, raft_2c, raft_2d, sce
 /// Every test of the parts that this lab has.
 ///
 /// Lab 2 is worth 100 points: 20 for 2A, 30 each for 2B and 2C, 20 for 2D. Lab 3 is worth 100 as
-/// well: 60 for 3A and 40 for 3B. 4A is worth 30. Within a part, tests that take more understanding are worth more.
+/// well: 60 for 3A and 40 for 3B. Lab 4 is worth 100, too: 30 for 4A, 50 for 4B and 20 for 4C. Within a part, tests that take more understanding are worth more.
 /// Costs were measured with the reference Raft in a release build.
 pub static SUITE: &[Test] = between(ALL, parts::FIRST, parts::LAST);
 
@@ -452,6 +453,120 @@ static ALL: &[Test] = &[
         cost: 5,
         run: |lab| Controllers::run(lab, shard_4a::multi),
     },
+    // Part 4B: the sharded key/value service.
+    Test {
+        name: "StaticShards4B",
+        part: Part::Shard4B,
+        title: "static shards",
+        points: 4,
+        cost: 30,
+        run: |lab| groups().run(lab, shard_4b::static_shards),
+    },
+    Test {
+        name: "Rejection4B",
+        part: Part::Shard4B,
+        title: "shards of other groups are refused",
+        points: 3,
+        cost: 30,
+        run: |lab| groups().run(lab, shard_4b::rejection),
+    },
+    Test {
+        name: "JoinLeave4B",
+        part: Part::Shard4B,
+        title: "join then leave",
+        points: 4,
+        cost: 30,
+        run: |lab| groups().run(lab, shard_4b::join_leave),
+    },
+    Test {
+        name: "Snapshot4B",
+        part: Part::Shard4B,
+        title: "snapshots, join, and leave",
+        points: 5,
+        cost: 30,
+        run: |lab| groups().snapshots(1000).run(lab, shard_4b::snapshot),
+    },
+    Test {
+        name: "MissChange4B",
+        part: Part::Shard4B,
+        title: "servers miss configuration changes",
+        points: 5,
+        cost: 30,
+        run: |lab| groups().snapshots(1000).run(lab, shard_4b::miss_change),
+    },
+    Test {
+        name: "Concurrent14B",
+        part: Part::Shard4B,
+        title: "concurrent puts and configuration changes",
+        points: 5,
+        cost: 30,
+        run: |lab| groups().snapshots(100).run(lab, shard_4b::concurrent1),
+    },
+    Test {
+        name: "Concurrent24B",
+        part: Part::Shard4B,
+        title: "more concurrent puts and configuration changes",
+        points: 4,
+        cost: 30,
+        run: |lab| groups().run(lab, shard_4b::concurrent2),
+    },
+    Test {
+        name: "Concurrent34B",
+        part: Part::Shard4B,
+        title: "concurrent configuration change and restart",
+        points: 5,
+        cost: 30,
+        run: |lab| groups().snapshots(300).run(lab, shard_4b::concurrent3),
+    },
+    Test {
+        name: "Unreliable14B",
+        part: Part::Shard4B,
+        title: "unreliable 1",
+        points: 5,
+        cost: 30,
+        run: |lab| groups().unreliable().snapshots(100).run(lab, shard_4b::unreliable1),
+    },
+    Test {
+        name: "Unreliable24B",
+        part: Part::Shard4B,
+        title: "unreliable 2",
+        points: 5,
+        cost: 30,
+        run: |lab| groups().unreliable().snapshots(100).run(lab, shard_4b::unreliable2),
+    },
+    Test {
+        name: "Unreliable34B",
+        part: Part::Shard4B,
+        title: "unreliable 3",
+        points: 5,
+        cost: 30,
+        run: |lab| groups().unreliable().snapshots(100).run(lab, shard_4b::unreliable3),
+    },
+    // Part 4C: its challenges.
+    Test {
+        name: "Delete4C",
+        part: Part::Shard4C,
+        title: "shard deletion",
+        points: 8,
+        cost: 30,
+        run: |lab| groups().snapshots(1).run(lab, shard_4c::delete),
+    },
+    Test {
+        name: "Unaffected4C",
+        part: Part::Shard4C,
+        title: "unaffected shard access",
+        points: 6,
+        cost: 30,
+        run: |lab| groups().unreliable().snapshots(100).run(lab, shard_4c::unaffected),
+    },
+    Test {
+        name: "Partial4C",
+        part: Part::Shard4C,
+        title: "partial migration shard access",
+        points: 6,
+        cost: 30,
+        run: |lab| groups().unreliable().snapshots(100).run(lab, shard_4c::partial),
+    },
     // END SOLUTION
     // Beyond the course: tests of time and bytes, and generated scenarios.
     Test {
@@ -648,6 +763,7 @@ mod tests {
         assert_eq!(of_labs(Part::Kv3A..=Part::Kv3B), 100);
         // BEGIN SOLUTION 4A
         assert_eq!(points[&Part::Shard4A], 30);
+        assert_eq!(of_labs(Part::Shard4A..=Part::Shard4C), 100);
         // END SOLUTION
         assert_eq!(of_labs(Part::Beyond..=Part::Search), 0);
     }

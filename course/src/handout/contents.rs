@@ -199,7 +199,7 @@ fn parts_file(parts: Parts) -> String {
     let variant = |part: Part| match part {
         Part::Raft2A | Part::Raft2B | Part::Raft2C | Part::Raft2D => format!("Raft{part}"),
         Part::Kv3A | Part::Kv3B => format!("Kv{part}"),
-        Part::Shard4A => format!("Shard{part}"),
+        Part::Shard4A | Part::Shard4B | Part::Shard4C => format!("Shard{part}"),
         Part::Beyond => "Beyond".into(),
         Part::Search => "Search".into(),
     };
@@ -224,6 +224,8 @@ fn readme(sources: &Tree, parts: Parts) -> Result<String, String> {
         Part::Kv3A => "a key/value service",
         Part::Kv3B => "its snapshots",
         Part::Shard4A => "a shard controller",
+        Part::Shard4B => "a sharded key/value service",
+        Part::Shard4C => "its challenges",
         Part::Beyond => "generated scenarios",
         Part::Search => "short scenarios for a search",
     };

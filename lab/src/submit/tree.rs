@@ -8,7 +8,7 @@ use std::process::Command;
 
 /// The files and directories at the root that hold the sources, for a copy that is not a git
 /// repository.
-const SOURCES: [&str; 19] = [
+const SOURCES: [&str; 20] = [
     ".cargo",
     ".gitignore",
     "Cargo.lock",
@@ -27,6 +27,7 @@ const SOURCES: [&str; 19] = [
     "rustfmt.toml",
     "scripts",
     "shardctrler",
+    "shardkv",
     "tests",
 ];
 

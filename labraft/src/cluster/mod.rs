@@ -11,6 +11,7 @@ mod watched;
 
 use std::cell::{Cell, Ref, RefCell, RefMut};
 use std::fmt;
+use std::ops::Range;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ use crate::invariants::{Contract, Invariants, News, Persistence, Traffic};
 use crate::lab::Lab;
 use crate::part::Part;
 use crate::persister::Persister;
-use crate::property::Holds;
+use crate::property::{Holds, Violation};
 use crate::raft::{Env, Raft, RaftState, apply_channel};
 use crate::reason::{Expectation, Reason};
 use crate::state_recorder::ShowCommand;
@@ -45,6 +46,10 @@ pub struct Cluster(Rc<Inner>);
 
 struct Inner {
     lab: Lab,
+    /// The cluster's name; empty if it is the only one of the run.
+    name: String,
+    /// The number of its first server. Within the cluster, servers are known by their places, from 0.
+    first: usize,
     made: Duration,
     slots: RefCell<Vec<Slot>>,
     /// Which links the test has enabled, indexed by sender, then receiver.
@@ -71,6 +76,13 @@ const DOWN_IN_SEARCH: Duration = Duration::from_millis(20);
 impl Cluster {
     /// Creates a cluster with the given number of servers, none of them started.
     pub fn new(lab: Lab, servers: usize) -> Cluster {
+        Cluster::named(lab, "", servers)
+    }
+
+    /// Creates one of several clusters of a run, with a name such as `group 101`. The numbers of its servers
+    /// follow those of the clusters before it.
+    pub fn named(lab: Lab, name: &str, servers: usize) -> Cluster {
+        let numbers = lab.add_servers(servers);
         let persistence = match lab.test().part {
             Part::Raft2A | Part::Raft2B => Persistence::NotYet,
             _ => Persistence::Required,
@@ -84,6 +96,8 @@ impl Cluster {
         let inner = Rc::new(Inner {
             made: lab.world().tester().now(),
             lab,
+            name: name.into(),
+            first: numbers.start,
             slots: RefCell::new((0..servers).map(|_| Slot::default()).collect()),
             enabled: RefCell::new(vec![vec![false; servers]; servers]),
             restart: RefCell::default(),
@@ -94,10 +108,15 @@ impl Cluster {
             polled: Notify::new(),
         });
         let cluster = Cluster(inner);
-        cluster.record(|| HarnessEvent::Cluster { servers });
+        cluster.record(|| HarnessEvent::Cluster {
+            servers: numbers.end,
+            first: numbers.start,
+            name: name.into(),
+        });
         let weak = cluster.downgrade();
-        cluster.lab().world().after_each_poll(move |node| {
-            if let (Some(i), Some(cluster)) = (node.as_server(), weak.upgrade()) {
+        cluster.lab().world().after_each_poll(numbers.clone(), move |server| {
+            if let Some(cluster) = weak.upgrade() {
+                let i = server - numbers.start;
                 let now = cluster.tester().now();
                 cluster.0.invariants.borrow_mut().polled(i, now);
                 cluster.check_server(i);
@@ -148,7 +167,8 @@ impl Cluster {
             let invariants = self.0.invariants.borrow();
             let mut recorder = slots[i].recorder.borrow_mut();
             let state = recorder.change(&**raft, invariants.last_probe(i), self.0.show.get());
-            if let Some(state) = state {
+            if let Some(mut state) = state {
+                state.voted_for = state.voted_for.map(|candidate| self.number(candidate));
                 server.runtime().record(|| HarnessEvent::State(state).event());
             }
         }
@@ -168,12 +188,13 @@ impl Cluster {
     fn report_findings(&self, i: usize, checked: Holds) -> bool {
         for news in self.0.invariants.borrow_mut().take_news() {
             match news {
-                News::Slip(slip) => self.0.lab.note_slip(i, slip),
+                News::Slip(slip) => self.0.lab.note_slip(self.number(i), self.named_in(slip)),
                 News::NoProbe => self.0.lab.note_missing_probe(),
             }
         }
         if let Err(violation) = checked {
-            self.0.lab.fail(Some(i), Reason::Violation(Box::new(violation)));
+            let violation = self.named_in(violation);
+            self.0.lab.fail(Some(self.number(i)), Reason::Violation(Box::new(violation)));
             return false;
         }
         true
@@ -182,7 +203,7 @@ impl Cluster {
     /// Cleans up after an injected crash and schedules a restart.
     fn crashed_by_chaos(&self, i: usize) {
         self.0.invariants.borrow_mut().stopped_in_save();
-        self.step(|| format!("server {i} crashed"));
+        self.step(|| format!("server {} crashed", self.number(i)));
         self.crash_keeping_links(i);
         let Some(restart) = self.0.restart.borrow().clone() else { return };
         let cluster = self.clone();
@@ -219,6 +240,46 @@ impl Cluster {
             self.0.enabled.borrow_mut()[j][i] = false;
         }
         self.set_ways(ways);
+    }
+
+    /// The cluster's name; empty if it is the only one of the run.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// The numbers of its servers in the run.
+    pub fn servers(&self) -> Range<usize> {
+        self.0.first..self.0.first + self.n()
+    }
+
+    /// The number in the run of the server at a place in the cluster.
+    pub fn number(&self, i: usize) -> usize {
+        self.0.first + i
+    }
+
+    /// The node of the server at a place in the cluster.
+    pub fn node(&self, i: usize) -> Node {
+        Node::server(self.number(i))
+    }
+
+    /// The place in the cluster of a node; `None` if it is not one of its servers.
+    pub(crate) fn place(&self, node: Node) -> Option<usize> {
+        self.place_of(node.as_server()?)
+    }
+
+    /// The place in the cluster of the server with this number.
+    pub(crate) fn place_of(&self, number: usize) -> Option<usize> {
+        number.checked_sub(self.0.first).filter(|&place| place < self.n())
+    }
+
+    /// A violation in this cluster, in the words of the whole run.
+    fn named_in(&self, violation: Violation) -> Violation {
+        if self.0.name.is_empty() {
+            return violation;
+        }
+        let servers = violation.servers.iter().map(|&i| self.number(i)).collect();
+        let evidence = format!("{}: {}", self.0.name, violation.evidence);
+        Violation { servers, evidence, ..violation }
     }
 
     /// Returns the number of servers, running or not.
@@ -292,13 +353,23 @@ impl Cluster {
 
     /// Creates a failure at the current time, with a summary of the servers' state.
     pub fn failure(&self, server: Option<usize>, reason: Reason) -> Failure {
+        let server = server.map(|i| self.number(i));
+        Failure { situation: self.situation(), ..self.0.lab.failure(server, reason) }
+    }
+
+    /// The state of the servers, as lines for a report.
+    pub fn situation(&self) -> Box<[String]> {
         let enabled = self.0.enabled.borrow();
-        let situation = self
-            .0
-            .invariants
-            .borrow()
-            .situation(self.tester().now(), &|from, to| enabled[from][to]);
-        Failure { situation: situation.into(), ..self.0.lab.failure(server, reason) }
+        let invariants = self.0.invariants.borrow();
+        let now = self.tester().now();
+        self.lines(invariants.situation(now, &|from, to| enabled[from][to]))
+    }
+
+    /// Lines about this cluster, with its name if there are others.
+    fn lines(&self, lines: Vec<String>) -> Box<[String]> {
+        let name = &self.0.name;
+        let named = |line| if name.is_empty() { line } else { format!("{name}: {line}") };
+        lines.into_iter().map(named).collect()
     }
 
     fn slots(&self) -> Ref<'_, Vec<Slot>> {
@@ -315,16 +386,16 @@ impl Cluster {
     /// # Panics
     /// If the server is already running.
     pub fn start_server(&self, i: usize) -> NewServer {
-        self.record(|| HarnessEvent::Started { server: i });
+        self.record(|| HarnessEvent::Started { server: self.number(i) });
         let ends: Vec<ClientEnd> = (0..self.n())
             .map(|j| {
-                let end = self.network().make_end(Node::server(i));
-                self.network().connect(end.id(), Node::server(j));
+                let end = self.network().make_end(self.node(i));
+                self.network().connect(end.id(), self.node(j));
                 end
             })
             .collect();
         let world = self.0.lab.world();
-        let server = world.server(i);
+        let server = world.server(self.number(i));
         let rt = server.runtime().clone();
         let persister = {
             let slot = &mut self.slots_mut()[i];
@@ -339,9 +410,9 @@ impl Cluster {
             slot.saved = Some(persister.clone());
             persister
         };
-        self.0
-            .lab
-            .audited(|audit| audit.started(i, persister.read_state(), persister.read_snapshot()));
+        self.0.lab.audited(|audit| {
+            audit.started(self.number(i), persister.read_state(), persister.read_snapshot())
+        });
         let (apply, applied) = apply_channel();
         let env = Env {
             me: i,
@@ -354,7 +425,7 @@ impl Cluster {
         let raft = rt.act(|| (self.0.lab.implementation().make)(env));
         let now = self.tester().now();
         self.0.invariants.borrow_mut().started(i, &persister.read_snapshot(), now);
-        self.network().add_server(Node::server(i), &server);
+        self.network().add_server(self.node(i), &server);
         self.slots_mut()[i].instance = Some(Instance {
             raft: raft.clone(),
             server: server.clone(),
@@ -379,7 +450,7 @@ impl Cluster {
         let check_snapshot = Box::new(move |index, snapshot: &Bytes| {
             let Some(cluster) = cluster.upgrade() else { return true };
             let checked = cluster.0.invariants.borrow_mut().snapshot_made(i, index, snapshot);
-            cluster.0.lab.audited(|audit| audit.given(i, snapshot, None));
+            cluster.0.lab.audited(|audit| audit.given(cluster.number(i), snapshot, None));
             cluster.report(i, checked)
         });
         let cluster = self.downgrade();
@@ -402,7 +473,7 @@ impl Cluster {
     pub fn crash_server(&self, i: usize) {
         self.cut_off(i);
         // This precedes the copy of the persister, so that no late reply can reveal unsaved state.
-        self.network().delete_server(Node::server(i));
+        self.network().delete_server(self.node(i));
         let world = self.0.lab.world();
         let instance = {
             let slot = &mut self.slots_mut()[i];
@@ -414,7 +485,7 @@ impl Cluster {
         };
         if let Some(instance) = instance {
             self.0.invariants.borrow_mut().stopped(i);
-            self.record(|| HarnessEvent::Stopped { server: i });
+            self.record(|| HarnessEvent::Stopped { server: self.number(i) });
             instance.end(self.0.lab.world());
         }
     }

@@ -10,6 +10,7 @@ mod searched;
 mod tasks;
 
 use std::cell::{Cell, RefCell};
+use std::ops::Range;
 use std::panic::Location;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -85,8 +86,8 @@ pub(crate) fn set_current(executor: Option<Rc<Executor>>) {
     CURRENT.with(|current| *current.borrow_mut() = executor);
 }
 
-/// A function that is called after each poll, with the task's node.
-pub(crate) type AfterPoll = Rc<dyn Fn(Node)>;
+/// A function that is called after each poll of a task of some servers, with the server's number.
+pub(crate) type AfterPoll = Rc<dyn Fn(usize)>;
 
 /// The whole state of a simulation, except for its network.
 pub(crate) struct Executor {
@@ -104,7 +105,8 @@ pub(crate) struct Executor {
     ended: RefCell<Option<Result<(), Trouble>>>,
     /// The rates of the faults that the course's network does not have; `None` if they are off.
     pub(crate) chaos: Cell<Option<Chaos>>,
-    pub(crate) after_poll: RefCell<Option<AfterPoll>>,
+    /// Who looks at the polls of which servers.
+    pub(crate) after_poll: RefCell<Vec<(Range<usize>, AfterPoll)>>,
     /// What is done to the world from outside, in the order of time.
     pub(crate) acts: Vec<Act>,
     pub(crate) foreseen: Foreseen,
@@ -406,12 +408,17 @@ impl Executor {
         self.running.end();
     }
 
-    /// Calls the function that looks at each poll.
+    /// Calls the functions that look at the polls of the task's server.
     #[inline]
     fn observe_poll(&self, task: TaskRef) {
-        if let Some(after_poll) = self.after_poll.borrow().as_ref() {
-            let node = self.tasks.borrow().node_of(task);
-            after_poll(node);
+        let observers = self.after_poll.borrow();
+        if observers.is_empty() {
+            return;
+        }
+        let node = self.tasks.borrow().node_of(task);
+        let Some(server) = node.as_server() else { return };
+        for (_, observer) in observers.iter().filter(|(servers, _)| servers.contains(&server)) {
+            observer(server);
         }
     }
 
