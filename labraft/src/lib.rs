@@ -30,6 +30,7 @@
 //! | `role` | a server's role: follower, candidate or leader |
 //! | `audit` | finds servers and clients that know more than they were told |
 //! | `suite` | test definitions, and patterns that select tests by name |
+//! | `shard_probe` | what a server of the sharded service shows of itself |
 //! | `runner` | runs a test once and reports the outcome |
 //! | `missing` | reports parts of an implementation that are not written yet |
 //! | `command` | the integer and string commands that the course's tests propose |
@@ -62,6 +63,7 @@ mod raft;
 mod reason;
 mod role;
 mod runner;
+mod shard_probe;
 mod situation;
 mod state_recorder;
 mod suite;
@@ -91,6 +93,7 @@ pub use raft::{
 };
 pub use reason::{Accepted, Expectation, Reason};
 pub use runner::{Run, RunReport, run_test};
+pub use shard_probe::{ShardProbe, ShardSet};
 pub use state_recorder::ShowCommand;
 pub use suite::{NoSuchTest, Steps, Test, select, test_limits};
 pub use verdict::{Profile, Verdict};

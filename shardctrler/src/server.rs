@@ -7,6 +7,7 @@ use kvraft::Replica;
 use labraft::NewServer;
 use labrpc::Service;
 
+use crate::config::Config;
 use crate::history::History;
 use crate::message::{Action, Answer, JOIN, LEAVE, MOVE, Operation, QUERY, Reply};
 
@@ -30,17 +31,18 @@ impl Controller {
         controller
     }
 
-    /// All configurations, as far as this server has applied the log.
-    pub fn history(&self) -> std::cell::Ref<'_, History> {
-        self.replica.state()
+    /// The configuration of this number, if this server has applied the operation that made it. For checks
+    /// after every event.
+    pub fn config(&self, num: u64) -> Option<Config> {
+        self.replica.state().get(num).cloned()
     }
 
     async fn execute(self: Rc<Controller>, operation: Operation) -> Reply {
         // What was made once never changes.
         if let Action::Query { num: Some(num) } = operation.action
-            && let Some(config) = self.history().get(num)
+            && let Some(config) = self.config(num)
         {
-            return Ok(Answer::Config(config.clone()));
+            return Ok(Answer::Config(config));
         }
         self.replica.execute(&operation).await
     }

@@ -6,10 +6,11 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::rc::Rc;
 
-use kvraft::Replica;
-use labraft::{NamedEnds, NewServer};
+use kvraft::{Replica, StateMachine};
+use labraft::{NamedEnds, NewServer, ShardProbe};
 use labrpc::sync::Notify;
 use labrpc::{ClientEnd, Runtime, Service};
+use shardctrler::Config;
 
 use crate::message::{
     Answer, Command, GET, Operation, PULL, PUT_APPEND, ParcelId, Pulled, RELEASE, Refusal, Reply,
@@ -74,6 +75,31 @@ impl ShardServer {
     /// The group's state, as far as this server has applied the log.
     pub fn state(&self) -> Ref<'_, Store> {
         self.replica.state()
+    }
+
+    /// What this server shows of itself, for checks after every event. Optional; it must be quick.
+    pub fn probe(&self) -> Option<ShardProbe> {
+        let state = self.state();
+        let parcels = state.parcels().iter();
+        Some(ShardProbe {
+            applied: state.applied(),
+            config: state.config().num,
+            served: state.shards().keys().copied().collect(),
+            kept: parcels.flat_map(|(id, of)| of.keys().map(|&shard| (id.num, shard))).collect(),
+        })
+    }
+
+    /// The present configuration, for checks. Optional, as [`probe`](Self::probe) is.
+    pub fn config(&self) -> Option<Config> {
+        Some(self.state().config().clone())
+    }
+
+    /// A digest of all that belongs to a shard which is served, for checks. Optional, as
+    /// [`probe`](Self::probe) is.
+    pub fn digest(&self, shard: usize) -> Option<u64> {
+        let state = self.state();
+        let encoded = labrpc::encode(state.shards().get(&shard)?).expect("a shard can be encoded");
+        Some(labrpc::hash_bytes(&encoded))
     }
 
     /// Puts an operation through the log, and answers when it has been applied here.

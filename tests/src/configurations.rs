@@ -34,9 +34,20 @@ impl Configurations {
         }
         Ok(())
     }
+
+    /// The configuration of this number, if it has been seen.
+    pub(crate) fn get(&self, num: u64) -> Option<&Config> {
+        self.0.get(&num)
+    }
+
+    /// The group that a configuration gives a shard to, if it has been seen.
+    pub(crate) fn owner(&self, num: u64, shard: usize) -> Option<u64> {
+        self.get(num)?.shards.get(shard).copied()
+    }
 }
 
-fn violation(property: Property, evidence: String) -> Violation {
+/// A violation that names no servers.
+pub(crate) fn violation(property: Property, evidence: String) -> Violation {
     Violation { property, servers: Vec::new(), evidence }
 }
 

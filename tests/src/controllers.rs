@@ -11,6 +11,7 @@ use shardctrler::{Clerk, Config, Controller};
 
 use crate::configurations::Configurations;
 use crate::service::{ClientEnds, ServiceCluster};
+use crate::shard_watch::{Running, watch_controllers};
 
 /// A group as a test names it: its number, and the names of its servers.
 pub(crate) type Group<'a> = (u64, [&'a str; 3]);
@@ -58,12 +59,15 @@ impl Controllers {
     }
 
     fn new(lab: Lab) -> Controllers {
-        let service =
-            ServiceCluster::new(Cluster::new(lab, 3), shardctrler::message::show, |new| {
-                Controller::start(new);
-            });
+        let cluster = Cluster::new(lab, 3);
+        let running = Running::default();
+        let seen = Rc::default();
+        watch_controllers(&cluster, running.clone(), Rc::clone(&seen));
+        let service = ServiceCluster::new(cluster, shardctrler::message::show, move |new| {
+            running.start(new, Controller::start);
+        });
         service.network().reliable(true);
-        Controllers { service, seen: Rc::default() }
+        Controllers { service, seen }
     }
 
     /// A clerk that can reach all controllers.

@@ -1,7 +1,7 @@
 // SOLUTION FILE
 //! The course's `config` of the sharded service's tests: three controllers, and three groups of three servers.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::rc::Rc;
@@ -14,7 +14,10 @@ use shardctrler::{Config, Controller};
 use shardkv::{Clerk, GroupSetup, ShardServer};
 
 use crate::clients::{self, Operations};
+use crate::configurations::Configurations;
 use crate::service::ServiceCluster;
+use crate::shard_checks::ShardChecks;
+use crate::shard_watch::{Running, watch_controllers, watch_group};
 use crate::steps::{check, check_threshold};
 
 /// The number of controllers, and of the servers of a group.
@@ -113,7 +116,9 @@ impl Groups {
     fn new(lab: Lab, setup: GroupsSetup) -> Groups {
         let GroupsSetup { unreliable, max_raft_state } = setup;
         let directory = Directory::new(lab.world().network().clone());
-        let controllers = start_controllers(&lab, CONTROLLERS, &directory);
+        let configurations = Rc::<RefCell<Configurations>>::default();
+        let checks = Rc::new(RefCell::new(ShardChecks::new(configurations.clone())));
+        let controllers = start_controllers(&lab, CONTROLLERS, &directory, configurations);
         let groups = (0..GROUPS).map(|group| {
             let gid = gid(group);
             let of_group = directory.clone();
@@ -121,10 +126,13 @@ impl Groups {
             for (i, name) in server_names(gid).iter().enumerate() {
                 directory.add(name, cluster.node(i));
             }
+            let running = Running::default();
+            watch_group(&cluster, gid, running.clone(), checks.clone());
             ServiceCluster::new(cluster, shardkv::message::show, move |new| {
                 let ends = of_group.ends_of(new.server.runtime().node());
                 let controllers = controller_ends(CONTROLLERS, &ends);
-                ShardServer::start(new, GroupSetup { gid, controllers, ends, max_raft_state });
+                let setup = GroupSetup { gid, controllers, ends, max_raft_state };
+                running.start(new, |new| ShardServer::start(new, setup));
             })
         });
         let groups = Rc::new(groups.collect());
@@ -140,7 +148,7 @@ impl Groups {
 
     /// Starts a second controller service, which the groups do not know.
     pub(crate) fn start_other_controllers(&self) -> ServiceCluster {
-        start_controllers(self.lab(), OTHER_CONTROLLERS, &self.directory)
+        start_controllers(self.lab(), OTHER_CONTROLLERS, &self.directory, Rc::default())
     }
 
     /// A failure with the state of all clusters.
@@ -270,14 +278,21 @@ fn server_names(gid: u64) -> Vec<String> {
     (0..SERVERS).map(|i| format!("{gid}/{i}")).collect()
 }
 
-/// Starts a controller service of this name.
-fn start_controllers(lab: &Lab, name: &str, directory: &Directory) -> ServiceCluster {
+/// Starts a controller service of this name. What it decides is added to what has been `seen`.
+fn start_controllers(
+    lab: &Lab,
+    name: &str,
+    directory: &Directory,
+    seen: Rc<RefCell<Configurations>>,
+) -> ServiceCluster {
     let cluster = Cluster::named(lab.clone(), name, SERVERS);
     for i in 0..SERVERS {
         directory.add(&format!("{name}/{i}"), cluster.node(i));
     }
-    ServiceCluster::new(cluster, shardctrler::message::show, |new| {
-        Controller::start(new);
+    let running = Running::default();
+    watch_controllers(&cluster, running.clone(), seen);
+    ServiceCluster::new(cluster, shardctrler::message::show, move |new| {
+        running.start(new, Controller::start);
     })
 }
 

@@ -26,6 +26,8 @@
 //! | `shard_4b`, `shard_4c` | the tests of the sharded service, and of the challenges |
 //! | `groups` | controllers, groups and clients of those tests |
 //! | `shard_work` | keys and values of those tests, and clients that work beside them |
+//! | `shard_checks` | the properties of the sharded service, for checks after every event |
+//! | `shard_watch` | has controllers and groups looked at after each poll |
 //! | `configurations` | what must hold for the configurations of a controller |
 // END SOLUTION
 //! | `beyond` | tests of election time-outs, of bytes sent, and of speed after snapshots |
@@ -62,6 +64,8 @@ mod service;
 mod shard_4a;
 mod shard_4b;
 mod shard_4c;
+mod shard_checks;
+mod shard_watch;
 mod shard_work;
 // END SOLUTION
 mod steps;
