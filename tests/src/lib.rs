@@ -21,14 +21,7 @@
 //! | `clients` | clients of a key/value service, and the history of what they did |
 //! | `kv` | the cluster of the key/value tests, and its partitions |
 // BEGIN SOLUTION 4A
-//! | `shard_4a` | the tests of the shard controller, in lab 4 |
-//! | `controllers` | the cluster of those tests, and its clerks |
-//! | `shard_4b`, `shard_4c` | the tests of the sharded service, and of the challenges |
-//! | `groups` | controllers, groups and clients of those tests |
-//! | `shard_work` | keys and values of those tests, and clients that work beside them |
-//! | `shard_checks` | the properties of the sharded service, for checks after every event |
-//! | `shard_watch` | has controllers and groups looked at after each poll |
-//! | `configurations` | what must hold for the configurations of a controller |
+//! | `shards` | lab 4: the tests of the shard controller and of the sharded service |
 // END SOLUTION
 //! | `beyond` | tests of election time-outs, of bytes sent, and of speed after snapshots |
 //! | `scenarios` | `ChaosRaft`, `ChaosKv`, `RestartedVoters` and `RestartedFollowers`: faults and workloads drawn from the seed; and short scenarios for searches |
@@ -43,11 +36,6 @@ use labraft::Implementation;
 
 mod beyond;
 mod clients;
-// BEGIN SOLUTION 4A
-mod configurations;
-mod controllers;
-mod groups;
-// END SOLUTION
 mod kept;
 mod kv;
 mod kv_3a;
@@ -61,12 +49,8 @@ mod raft_2d;
 mod scenarios;
 mod service;
 // BEGIN SOLUTION 4A
-mod shard_4a;
-mod shard_4b;
-mod shard_4c;
-mod shard_checks;
-mod shard_watch;
-mod shard_work;
+#[cfg(feature = "lab4")]
+mod shards;
 // END SOLUTION
 mod steps;
 mod suite;

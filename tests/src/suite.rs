@@ -3,11 +3,6 @@
 
 use labraft::{Checked, Config, Lab, Part, Steps, Test};
 
-// BEGIN SOLUTION 4A
-use crate::controllers::Controllers;
-use crate::groups::groups;
-use crate::{shard_4a, shard_4b, shard_4c};
-// END SOLUTION
 use crate::kv::kv_servers;
 use crate::kv_generic::clients;
 use crate::{beyond, kv_3a, kv_3b, parts, raft_2a, raft_2b, raft_2c, raft_2d, scenarios};
@@ -20,7 +15,22 @@ use crate::{beyond, kv_3a, kv_3b, parts, raft_2a, raft_2b, raft_2c, raft_2d, sce
 pub static SUITE: &[Test] = between(ALL, parts::FIRST, parts::LAST);
 
 /// The tests of all parts, in the order of the parts.
-static ALL: &[Test] = &[
+static ALL: &[Test] =
+    &joined::<{ COURSE.len() + SHARDED.len() + MORE.len() }>([COURSE, SHARDED, MORE]);
+
+// BEGIN SOLUTION 4A
+//stub: /// The tests of lab 4, which this lab does not have.
+//stub: const SHARDED: &[Test] = &[];
+#[cfg(feature = "lab4")]
+use crate::shards::TESTS as SHARDED;
+
+/// The tests of lab 4, which this lab does not have.
+#[cfg(not(feature = "lab4"))]
+const SHARDED: &[Test] = &[];
+// END SOLUTION
+
+/// The tests of labs 2 and 3.
+const COURSE: &[Test] = &[
     // Part 2A: election.
     Test {
         name: "InitialElection2A",
@@ -435,139 +445,10 @@ static ALL: &[Test] = &[
         cost: 32,
         run: |lab| clients(15).unreliable().crash().partitions().snapshots().random_keys().run(lab),
     },
-    // BEGIN SOLUTION 4A
-    // Part 4A: the shard controller.
-    Test {
-        name: "Basic4A",
-        part: Part::Shard4A,
-        title: "basic leave/join",
-        points: 18,
-        cost: 5,
-        run: |lab| Controllers::run(lab, shard_4a::basic),
-    },
-    Test {
-        name: "Multi4A",
-        part: Part::Shard4A,
-        title: "multi-group join/leave",
-        points: 12,
-        cost: 5,
-        run: |lab| Controllers::run(lab, shard_4a::multi),
-    },
-    // Part 4B: the sharded key/value service.
-    Test {
-        name: "StaticShards4B",
-        part: Part::Shard4B,
-        title: "static shards",
-        points: 4,
-        cost: 30,
-        run: |lab| groups().run(lab, shard_4b::static_shards),
-    },
-    Test {
-        name: "Rejection4B",
-        part: Part::Shard4B,
-        title: "shards of other groups are refused",
-        points: 3,
-        cost: 30,
-        run: |lab| groups().run(lab, shard_4b::rejection),
-    },
-    Test {
-        name: "JoinLeave4B",
-        part: Part::Shard4B,
-        title: "join then leave",
-        points: 4,
-        cost: 30,
-        run: |lab| groups().run(lab, shard_4b::join_leave),
-    },
-    Test {
-        name: "Snapshot4B",
-        part: Part::Shard4B,
-        title: "snapshots, join, and leave",
-        points: 5,
-        cost: 30,
-        run: |lab| groups().snapshots(1000).run(lab, shard_4b::snapshot),
-    },
-    Test {
-        name: "MissChange4B",
-        part: Part::Shard4B,
-        title: "servers miss configuration changes",
-        points: 5,
-        cost: 30,
-        run: |lab| groups().snapshots(1000).run(lab, shard_4b::miss_change),
-    },
-    Test {
-        name: "Concurrent14B",
-        part: Part::Shard4B,
-        title: "concurrent puts and configuration changes",
-        points: 5,
-        cost: 30,
-        run: |lab| groups().snapshots(100).run(lab, shard_4b::concurrent1),
-    },
-    Test {
-        name: "Concurrent24B",
-        part: Part::Shard4B,
-        title: "more concurrent puts and configuration changes",
-        points: 4,
-        cost: 30,
-        run: |lab| groups().run(lab, shard_4b::concurrent2),
-    },
-    Test {
-        name: "Concurrent34B",
-        part: Part::Shard4B,
-        title: "concurrent configuration change and restart",
-        points: 5,
-        cost: 30,
-        run: |lab| groups().snapshots(300).run(lab, shard_4b::concurrent3),
-    },
-    Test {
-        name: "Unreliable14B",
-        part: Part::Shard4B,
-        title: "unreliable 1",
-        points: 5,
-        cost: 30,
-        run: |lab| groups().unreliable().snapshots(100).run(lab, shard_4b::unreliable1),
-    },
-    Test {
-        name: "Unreliable24B",
-        part: Part::Shard4B,
-        title: "unreliable 2",
-        points: 5,
-        cost: 30,
-        run: |lab| groups().unreliable().snapshots(100).run(lab, shard_4b::unreliable2),
-    },
-    Test {
-        name: "Unreliable34B",
-        part: Part::Shard4B,
-        title: "unreliable 3",
-        points: 5,
-        cost: 30,
-        run: |lab| groups().unreliable().snapshots(100).run(lab, shard_4b::unreliable3),
-    },
-    // Part 4C: its challenges.
-    Test {
-        name: "Delete4C",
-        part: Part::Shard4C,
-        title: "shard deletion",
-        points: 8,
-        cost: 30,
-        run: |lab| groups().snapshots(1).run(lab, shard_4c::delete),
-    },
-    Test {
-        name: "Unaffected4C",
-        part: Part::Shard4C,
-        title: "unaffected shard access",
-        points: 6,
-        cost: 30,
-        run: |lab| groups().unreliable().snapshots(100).run(lab, shard_4c::unaffected),
-    },
-    Test {
-        name: "Partial4C",
-        part: Part::Shard4C,
-        title: "partial migration shard access",
-        points: 6,
-        cost: 30,
-        run: |lab| groups().unreliable().snapshots(100).run(lab, shard_4c::partial),
-    },
-    // END SOLUTION
+];
+
+/// The tests that the course does not have.
+const MORE: &[Test] = &[
     // Beyond the course: tests of time and bytes, and generated scenarios.
     Test {
         name: "Elections",
@@ -700,6 +581,23 @@ impl RaftSetup {
     }
 }
 
+/// These lists one after the other. All of them together have this many tests.
+const fn joined<const COUNT: usize>(mut lists: [&[Test]; 3]) -> [Test; COUNT] {
+    let mut all = [COURSE[0]; COUNT];
+    let mut count = 0;
+    let mut list = 0;
+    while list < lists.len() {
+        while let [test, rest @ ..] = lists[list] {
+            all[count] = *test;
+            count += 1;
+            lists[list] = rest;
+        }
+        list += 1;
+    }
+    assert!(count == COUNT);
+    all
+}
+
 /// The tests from the part `first` to the part `last`. The tests must be in the order of their
 /// parts.
 const fn between(mut tests: &'static [Test], first: Part, last: Part) -> &'static [Test] {
@@ -762,8 +660,8 @@ mod tests {
         assert_eq!(of_labs(Part::Raft2A..=Part::Raft2D), 100);
         assert_eq!(of_labs(Part::Kv3A..=Part::Kv3B), 100);
         // BEGIN SOLUTION 4A
-        assert_eq!(points[&Part::Shard4A], 30);
-        assert_eq!(of_labs(Part::Shard4A..=Part::Shard4C), 100);
+        #[cfg(feature = "lab4")]
+        assert_eq!((points[&Part::Shard4A], of_labs(Part::Shard4A..=Part::Shard4C)), (30, 100));
         // END SOLUTION
         assert_eq!(of_labs(Part::Beyond..=Part::Search), 0);
     }

@@ -32,8 +32,11 @@ pub(crate) struct Shared {
     pub(super) tables: RefCell<Tables>,
     pub(super) on_delivery: RefCell<Vec<DeliveryObserver>>,
     /// Who looks at the messages among which servers.
-    pub(super) observers: RefCell<Vec<(Range<usize>, Rc<dyn Observer>)>>,
+    pub(super) observers: RefCell<Vec<ServersObserver>>,
 }
+
+/// An observer, and the servers whose messages to each other it sees.
+type ServersObserver = (Range<usize>, Rc<dyn Observer>);
 
 /// Sees each message that arrives.
 pub(super) type DeliveryObserver = Box<dyn Fn(Delivery<'_>)>;

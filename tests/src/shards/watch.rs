@@ -9,8 +9,8 @@ use labraft::{Cluster, Lab, NewServer, Reason, Violation};
 use shardctrler::Controller;
 use shardkv::ShardServer;
 
-use crate::configurations::Configurations;
-use crate::shard_checks::{Seen, ShardChecks};
+use super::checks::{Seen, ShardChecks};
+use super::configurations::Configurations;
 
 /// The services that are running, by the numbers of their servers.
 pub(crate) struct Running<T>(Rc<RefCell<BTreeMap<usize, Weak<T>>>>);

@@ -9,9 +9,9 @@ use std::rc::Rc;
 use labraft::{Checked, Cluster, Lab, Reason, Steps, Violation};
 use shardctrler::{Clerk, Config, Controller};
 
-use crate::configurations::Configurations;
+use super::configurations::Configurations;
+use super::watch::{Running, watch_controllers};
 use crate::service::{ClientEnds, ServiceCluster};
-use crate::shard_watch::{Running, watch_controllers};
 
 /// A group as a test names it: its number, and the names of its servers.
 pub(crate) type Group<'a> = (u64, [&'a str; 3]);

@@ -13,11 +13,11 @@ use labrpc::{ClientEnd, Node};
 use shardctrler::{Config, Controller};
 use shardkv::{Clerk, GroupSetup, ShardServer};
 
+use super::checks::ShardChecks;
+use super::configurations::Configurations;
+use super::watch::{Running, watch_controllers, watch_group};
 use crate::clients::{self, Operations};
-use crate::configurations::Configurations;
 use crate::service::ServiceCluster;
-use crate::shard_checks::ShardChecks;
-use crate::shard_watch::{Running, watch_controllers, watch_group};
 use crate::steps::{check, check_threshold};
 
 /// The number of controllers, and of the servers of a group.

@@ -11,7 +11,7 @@ use labraft::{Checked, expectation};
 use labrpc::JoinHandle;
 use shardctrler::{Config, N_SHARDS};
 
-use crate::controllers::{Admin, Controllers, Group};
+use super::controllers::{Admin, Controllers, Group};
 use crate::steps::{check, spawn_client};
 
 /// The number of clerks that work at the same time.

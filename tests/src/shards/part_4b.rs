@@ -8,8 +8,8 @@ use std::time::Duration;
 use labraft::{Checked, expectation};
 use labrpc::JoinHandle;
 
-use crate::groups::{Admin, Client, GROUPS, Groups};
-use crate::shard_work::{Appenders, CLIENTS, Pause, Values, count_answers, random_value};
+use super::groups::{Admin, Client, GROUPS, Groups};
+use super::work::{Appenders, CLIENTS, Pause, Values, count_answers, random_value};
 use crate::steps::{check, spawn_client};
 
 /// The number of keys in most tests: one for each shard.

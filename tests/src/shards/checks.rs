@@ -13,7 +13,7 @@ use std::rc::Rc;
 use labraft::{Property, ShardProbe, ShardSet, Violation};
 use shardctrler::Config;
 
-use crate::configurations::{Configurations, violation};
+use super::configurations::{Configurations, violation};
 
 /// What has been seen of the groups and the controllers of a run.
 #[derive(Default)]
@@ -297,7 +297,11 @@ mod tests {
     fn a_group_that_leaves_a_configuration_out_is_found() {
         let mut stage = Stage::new();
         let leap = stage.step(2, 7, |probe| probe.config = 2);
-        assert_broken(leap, Property::ConfigurationOrder, "from configuration 0 to configuration 2");
+        assert_broken(
+            leap,
+            Property::ConfigurationOrder,
+            "from configuration 0 to configuration 2",
+        );
     }
 
     #[test]

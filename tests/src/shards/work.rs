@@ -10,7 +10,7 @@ use labraft::Checked;
 use labrpc::sync::Notify;
 use labrpc::{Dice, JoinHandle};
 
-use crate::groups::{Client, Groups};
+use super::groups::{Client, Groups};
 use crate::steps::spawn_client;
 
 /// The number of clients that work beside a test.

@@ -8,8 +8,8 @@ use labraft::{Checked, Threshold, expectation};
 use shardctrler::Config;
 use shardkv::key_to_shard;
 
-use crate::groups::{Admin, Client, Groups, gid};
-use crate::shard_work::Values;
+use super::groups::{Admin, Client, Groups, gid};
+use super::work::Values;
 use crate::steps::check_threshold;
 
 /// The number of keys of the second challenge: one for each shard.
