@@ -63,6 +63,12 @@ impl Directory {
         }
     }
 
+    /// Opens all ways.
+    pub fn open_all_ways(&self) {
+        let cut = self.0.cut.borrow().clone();
+        cut.into_iter().for_each(|(from, to)| self.set_way(from, to, true));
+    }
+
     /// A new end of a node, which leads to the server of this name.
     fn make(&self, from: Node, name: &str) -> Option<ClientEnd> {
         let to = *self.0.nodes.borrow().get(name)?;

@@ -25,7 +25,7 @@ const WALL_LIMIT_SECONDS: u64 = 10;
 const MAX_FAILURES: usize = 10;
 /// The tests that draw the faults of the chaos profile under every profile: a seed is the same run
 /// under both.
-const SAME_UNDER_BOTH: [&str; 2] = ["ChaosRaft", "ChaosKv"];
+const SAME_UNDER_BOTH: [&str; 3] = ["ChaosRaft", "ChaosKv", "ChaosShards"];
 
 /// Which runs to make.
 #[derive(Clone, Debug)]
@@ -247,7 +247,9 @@ mod tests {
     #[test]
     fn tests_are_tried_in_stages_and_can_be_chosen() {
         let names = |stages: &[Vec<&Test>]| -> Vec<usize> { stages.iter().map(Vec::len).collect() };
-        let [raft, service] = names(&stages(Subject::Raft, &[]))[..] else { panic!("not two stages") };
+        let [raft, service] = names(&stages(Subject::Raft, &[]))[..] else {
+            panic!("not two stages")
+        };
         assert!(raft + service < SUITE.len(), "lab 4 has tests of its own");
         assert_eq!(names(&stages(Subject::Kv, &[])), [service]);
         assert_eq!(names(&stages(Subject::Shards, &[])), [SUITE.len() - raft - service]);

@@ -97,7 +97,7 @@ impl GroupsSetup {
             let cfg = Groups::new(lab, self);
             cfg.begin(cfg.lab().test().title);
             let steps = async {
-                let mut admin = cfg.make_admin_of(CONTROLLERS);
+                let mut admin = cfg.make_admin();
                 let mut client = cfg.make_client();
                 body(&cfg, &mut admin, &mut client).await?;
                 cfg.check_linearizable()
@@ -158,6 +158,22 @@ impl Groups {
         Failure { situation, ..failure }
     }
 
+    /// The clusters: the controllers, then the groups.
+    pub(crate) fn clusters(&self) -> Vec<&ServiceCluster> {
+        let controllers: &ServiceCluster = &self.operations;
+        std::iter::once(controllers).chain(self.groups.iter()).collect()
+    }
+
+    /// Cuts or opens the way by which one node reaches another by its name.
+    pub(crate) fn set_way(&self, from: Node, to: Node, enabled: bool) {
+        self.directory.set_way(from, to, enabled);
+    }
+
+    /// Opens all ways.
+    pub(crate) fn open_all_ways(&self) {
+        self.directory.open_all_ways();
+    }
+
     // Servers of groups.
 
     /// Stops a server of a group: the course's `ShutdownServer`.
@@ -203,6 +219,11 @@ impl Groups {
         Client { number, clerk: Clerk::new(controllers, ends, rt) }
     }
 
+    /// A clerk of the controllers.
+    pub(crate) fn make_admin(&self) -> Admin {
+        self.make_admin_of(CONTROLLERS)
+    }
+
     /// A clerk of these controllers.
     pub(crate) fn make_admin_of(&self, controllers: &str) -> Admin {
         let number = self.make_node();
@@ -227,6 +248,13 @@ impl Groups {
         self.step(|| format!("leave {:?}", gids(groups)));
         let Admin { number, clerk } = admin;
         self.replied(*number, clerk.leave(gids(groups))).await;
+    }
+
+    /// Gives a shard to a group, and waits for the controllers' answer.
+    pub(crate) async fn move_shard(&self, admin: &mut Admin, shard: usize, gid: u64) {
+        self.step(|| format!("move shard {shard} to {gid}"));
+        let Admin { number, clerk } = admin;
+        self.replied(*number, clerk.move_shard(shard, gid)).await;
     }
 
     /// The latest configuration.

@@ -9,10 +9,12 @@
 //! | `controllers` | the cluster of the tests of 4A, and its clerks |
 //! | `groups` | controllers, groups and clients of the other tests |
 //! | `work` | keys and values of those tests, and clients that work beside them |
+//! | `chaos` | `ChaosShards`, a generated scenario |
 //! | `configurations` | what must hold for the configurations of a controller |
 //! | `checks` | the properties of the sharded service |
 //! | `watch` | has controllers and groups checked after each poll of their tasks |
 
+mod chaos;
 mod checks;
 mod configurations;
 mod controllers;
@@ -28,7 +30,7 @@ use labraft::{Part, Test};
 use controllers::Controllers;
 use groups::groups;
 
-/// The tests of lab 4.
+/// The tests of lab 4, and a generated scenario, which the course does not have.
 pub(crate) const TESTS: &[Test] = &[
     // Part 4A: the shard controller.
     Test {
@@ -160,5 +162,14 @@ pub(crate) const TESTS: &[Test] = &[
         points: 6,
         cost: 30,
         run: |lab| groups().unreliable().snapshots(100).run(lab, part_4c::partial),
+    },
+    // Beyond the course.
+    Test {
+        name: "ChaosShards",
+        part: Part::Beyond,
+        title: "random faults, and shards that move",
+        points: 0,
+        cost: 40,
+        run: chaos::chaos_shards,
     },
 ];
