@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use shardctrler::Config;
 
 use crate::shard::Parcel;
+pub use crate::shard::{Action, Answer};
 
 /// Reads the value of a key.
 pub const GET: Method<Operation, Reply> = Method::new("ShardKV.Get");
@@ -27,39 +28,6 @@ pub struct Operation {
     pub id: OperationId,
     /// What to do.
     pub action: Action,
-}
-
-/// What an operation does.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Action {
-    /// Reads the value of a key.
-    Get {
-        /// The key to read. An absent key has the empty value.
-        key: String,
-    },
-    /// Replaces the value of a key.
-    Put {
-        /// The key to set, whether it is present or not.
-        key: String,
-        /// The new value.
-        value: String,
-    },
-    /// Appends to the value of a key.
-    Append {
-        /// The key to append to. An absent key has the empty value.
-        key: String,
-        /// What is appended.
-        value: String,
-    },
-}
-
-impl Action {
-    /// The key that it reads or writes.
-    pub fn key(&self) -> &str {
-        match self {
-            Action::Get { key } | Action::Put { key, .. } | Action::Append { key, .. } => key,
-        }
-    }
 }
 
 /// Which parcel is meant: what one group hands to another in one configuration.
@@ -126,15 +94,6 @@ pub fn show(command: &[u8]) -> String {
 
 /// The answer to an operation, or to the word that a parcel has arrived.
 pub type Reply = Result<Answer, Refusal>;
-
-/// The result of a command that has been executed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Answer {
-    /// The value of the key; empty for an absent key.
-    Value(String),
-    /// It has taken effect, in this try or an earlier one.
-    Done,
-}
 
 /// Why a server has no result for a command.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,5 +1,5 @@
 // SOLUTION FILE
-//! One shard: its keys, and which writes have taken effect in it.
+//! One shard: its keys, which writes have taken effect in it, and what can be done to it.
 
 use std::collections::BTreeMap;
 
@@ -7,11 +7,51 @@ use kvraft::message::OperationId;
 use serde::{Deserialize, Serialize};
 use shardctrler::N_SHARDS;
 
-use crate::message::{Action, Answer};
-
 /// The shard of a key, as in the course: the first byte decides.
 pub fn key_to_shard(key: &str) -> usize {
     usize::from(key.bytes().next().unwrap_or(0)) % N_SHARDS
+}
+
+/// What an operation does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Action {
+    /// Reads the value of a key.
+    Get {
+        /// The key to read. An absent key has the empty value.
+        key: String,
+    },
+    /// Replaces the value of a key.
+    Put {
+        /// The key to set, whether it is present or not.
+        key: String,
+        /// The new value.
+        value: String,
+    },
+    /// Appends to the value of a key.
+    Append {
+        /// The key to append to. An absent key has the empty value.
+        key: String,
+        /// What is appended.
+        value: String,
+    },
+}
+
+impl Action {
+    /// The key that it reads or writes.
+    pub fn key(&self) -> &str {
+        match self {
+            Action::Get { key } | Action::Put { key, .. } | Action::Append { key, .. } => key,
+        }
+    }
+}
+
+/// The result of a command that has been executed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Answer {
+    /// The value of the key; empty for an absent key.
+    Value(String),
+    /// It has taken effect, in this try or an earlier one.
+    Done,
 }
 
 /// The data of a shard. It moves from group to group as a whole.

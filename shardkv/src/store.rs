@@ -198,3 +198,140 @@ impl StateMachine for Store {
             .unwrap_or_else(|error| panic!("the snapshot is not one of this service: {error}"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use kvraft::message::OperationId;
+
+    use super::*;
+    use crate::message::Action;
+
+    /// The state of a group, to which commands are applied one after the other.
+    struct Group(Store);
+
+    impl Group {
+        fn new(gid: u64) -> Group {
+            Group(Store::new(gid))
+        }
+
+        fn apply(&mut self, command: Command) -> Reply {
+            self.0.apply(self.0.applied + 1, command)
+        }
+
+        fn append(&mut self, number: u64, value: &str) -> Reply {
+            // "0" is in shard 8.
+            let action = Action::Append { key: "0".into(), value: value.into() };
+            self.apply(Command::Operate(Operation { id: id(number), action }))
+        }
+
+        fn get(&mut self) -> Reply {
+            let action = Action::Get { key: "0".into() };
+            self.apply(Command::Operate(Operation { id: id(1000), action }))
+        }
+
+        fn configure(&mut self, num: u64, shards: [u64; N_SHARDS]) {
+            let groups = [1, 2].map(|gid| (gid, vec![format!("{gid}/0")])).into();
+            self.apply(Command::Configure(Config { num, shards, groups })).unwrap();
+        }
+
+        /// What another group gets from this one in a configuration.
+        fn parcel(&self, num: u64, to: u64) -> Parcel {
+            match self.0.pull(ParcelId { num, from: self.0.gid, to }) {
+                Pulled::Parcel(parcel) => parcel,
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    fn id(number: u64) -> OperationId {
+        OperationId { clerk: 7, number }
+    }
+
+    fn value(text: &str) -> Reply {
+        Ok(Answer::Value(text.into()))
+    }
+
+    const ONE: [u64; N_SHARDS] = [1; N_SHARDS];
+    const TWO: [u64; N_SHARDS] = [2; N_SHARDS];
+
+    /// Group 1 has everything and has written "a"; in configuration 2 group 2 gets it.
+    fn handed_over() -> [Group; 2] {
+        let mut groups = [Group::new(1), Group::new(2)];
+        groups.iter_mut().for_each(|group| group.configure(1, ONE));
+        assert_eq!(groups[0].append(1, "a"), Ok(Answer::Done));
+        groups.iter_mut().for_each(|group| group.configure(2, TWO));
+        groups
+    }
+
+    const HANDED: ParcelId = ParcelId { num: 2, from: 1, to: 2 };
+
+    #[test]
+    fn a_shard_is_served_by_the_old_owner_then_by_nobody_then_by_the_new_one() {
+        let [mut one, mut two] = handed_over();
+        assert_eq!(one.append(2, "b"), Err(Refusal::WrongGroup));
+        assert_eq!(two.append(2, "b"), Err(Refusal::WrongGroup));
+        let parcel = one.parcel(2, 2);
+        two.apply(Command::Insert(HANDED, parcel)).unwrap();
+        // The write that group 1 has executed is known, the one that it refused is not.
+        assert_eq!(two.append(1, "a"), Ok(Answer::Done));
+        assert_eq!(two.append(2, "b"), Ok(Answer::Done));
+        assert_eq!(two.get(), value("ab"));
+    }
+
+    #[test]
+    fn a_parcel_that_comes_again_undoes_nothing() {
+        let [one, mut two] = handed_over();
+        let parcel = one.parcel(2, 2);
+        two.apply(Command::Insert(HANDED, parcel.clone())).unwrap();
+        two.append(2, "b").unwrap();
+        two.apply(Command::Insert(HANDED, parcel)).unwrap();
+        assert_eq!(two.get(), value("ab"));
+    }
+
+    #[test]
+    fn a_group_goes_on_only_when_it_has_everything_and_leaves_nothing_out() {
+        let [one, mut two] = handed_over();
+        assert_eq!(two.0.next_config(), None);
+        two.configure(3, ONE);
+        assert_eq!(two.0.config().num, 2, "it awaits a parcel");
+        let parcel = one.parcel(2, 2);
+        two.apply(Command::Insert(HANDED, parcel)).unwrap();
+        two.configure(4, ONE);
+        assert_eq!(two.0.config().num, 2, "3 is next");
+        two.configure(3, ONE);
+        assert_eq!(two.parcel(3, 1).len(), N_SHARDS);
+    }
+
+    #[test]
+    fn a_parcel_is_kept_until_it_has_arrived_and_a_late_word_deletes_no_other() {
+        let [mut one, mut two] = handed_over();
+        let parcel = one.parcel(2, 2);
+        two.apply(Command::Insert(HANDED, parcel)).unwrap();
+        assert!(two.0.arrived().contains_key(&HANDED));
+        one.apply(Command::Delete(HANDED)).unwrap();
+        assert_eq!(one.0.pull(HANDED), Pulled::Deleted);
+        two.apply(Command::Settle(HANDED)).unwrap();
+        assert!(two.0.arrived().is_empty());
+        // It comes back, and leaves again.
+        two.configure(3, ONE);
+        one.configure(3, ONE);
+        let back = ParcelId { num: 3, from: 2, to: 1 };
+        one.apply(Command::Insert(back, two.parcel(3, 1))).unwrap();
+        one.configure(4, TWO);
+        one.apply(Command::Delete(HANDED)).unwrap();
+        assert_eq!(one.parcel(4, 2).len(), N_SHARDS);
+    }
+
+    #[test]
+    fn a_server_that_has_not_come_so_far_says_so() {
+        let [one, _] = handed_over();
+        assert_eq!(one.0.pull(ParcelId { num: 3, ..HANDED }), Pulled::NotYet);
+    }
+
+    #[test]
+    fn a_snapshot_is_the_whole_state() {
+        for group in handed_over() {
+            assert_eq!(Store::restore(&group.0.snapshot()), group.0);
+        }
+    }
+}

@@ -86,8 +86,8 @@ pub(crate) fn set_current(executor: Option<Rc<Executor>>) {
     CURRENT.with(|current| *current.borrow_mut() = executor);
 }
 
-/// A function that is called after each poll of a task of some servers, with the server's number.
-pub(crate) type AfterPoll = Rc<dyn Fn(usize)>;
+/// A function that is called after each poll of a task of these servers, with the server's number.
+pub(crate) type AfterPoll = (Range<usize>, Rc<dyn Fn(usize)>);
 
 /// The whole state of a simulation, except for its network.
 pub(crate) struct Executor {
@@ -105,8 +105,7 @@ pub(crate) struct Executor {
     ended: RefCell<Option<Result<(), Trouble>>>,
     /// The rates of the faults that the course's network does not have; `None` if they are off.
     pub(crate) chaos: Cell<Option<Chaos>>,
-    /// Who looks at the polls of which servers.
-    pub(crate) after_poll: RefCell<Vec<(Range<usize>, AfterPoll)>>,
+    pub(crate) after_poll: RefCell<Vec<AfterPoll>>,
     /// What is done to the world from outside, in the order of time.
     pub(crate) acts: Vec<Act>,
     pub(crate) foreseen: Foreseen,
@@ -411,14 +410,9 @@ impl Executor {
     /// Calls the functions that look at the polls of the task's server.
     #[inline]
     fn observe_poll(&self, task: TaskRef) {
-        let observers = self.after_poll.borrow();
-        if observers.is_empty() {
-            return;
-        }
-        let node = self.tasks.borrow().node_of(task);
-        let Some(server) = node.as_server() else { return };
-        for (_, observer) in observers.iter().filter(|(servers, _)| servers.contains(&server)) {
-            observer(server);
+        for (servers, observer) in &*self.after_poll.borrow() {
+            let server = self.tasks.borrow().node_of(task).as_server();
+            server.filter(|server| servers.contains(server)).into_iter().for_each(&**observer);
         }
     }
 
