@@ -1,3 +1,4 @@
+// SOLUTION FILE
 //! Servers by their names: how a server of one cluster reaches those of another.
 
 use std::cell::RefCell;

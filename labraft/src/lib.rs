@@ -10,8 +10,11 @@
 //! | `message` | what a Raft's messages say, for the rules of figure 2 |
 //! | `persister` | storage for a server's state that survives crashes |
 //! | `cluster` | a group of servers that tests start, crash and disconnect, with message and byte counts |
-//! | `directory` | servers by their names: how those of one cluster reach those of another |
 //! | `config` | the Raft tests' cluster: connect, start1, crash1, one, check_one_leader, ... |
+// BEGIN SOLUTION 4B
+//! | `directory` | servers by their names: how those of one cluster reach those of another |
+//! | `shard_probe` | what a server of the sharded service shows of itself |
+// END SOLUTION
 //! | `lab` | the environment of one test run: its world, its implementation and its results |
 //! | `event_kind` | the event kinds that recordings, filters and views share |
 //! | `harness_event` | machine-readable events that the harness records during a run |
@@ -30,7 +33,6 @@
 //! | `role` | a server's role: follower, candidate or leader |
 //! | `audit` | finds servers and clients that know more than they were told |
 //! | `suite` | test definitions, and patterns that select tests by name |
-//! | `shard_probe` | what a server of the sharded service shows of itself |
 //! | `runner` | runs a test once and reports the outcome |
 //! | `missing` | reports parts of an implementation that are not written yet |
 //! | `command` | the integer and string commands that the course's tests propose |
@@ -41,12 +43,19 @@
 //! assert_eq!(Command::from_bytes(&Command::from(17).to_bytes()), Some(Command::Int(17)));
 //! ```
 
+// BEGIN SOLUTION 4B
+mod directory;
+mod shard_probe;
+
+pub use directory::{Directory, NamedEnds};
+pub use shard_probe::{ShardProbe, ShardSet};
+// END SOLUTION
+
 mod audit;
 mod cause;
 mod cluster;
 mod command;
 mod config;
-mod directory;
 mod event_kind;
 mod failure;
 mod harness_event;
@@ -63,7 +72,6 @@ mod raft;
 mod reason;
 mod role;
 mod runner;
-mod shard_probe;
 mod situation;
 mod state_recorder;
 mod suite;
@@ -76,7 +84,6 @@ pub use cause::{Cause, CauseKind, Crash, Limit};
 pub use cluster::{Cluster, NewServer, WeakCluster};
 pub use command::{Command, show};
 pub use config::{Config, MAX_LOG_SIZE_BYTES, RAFT_ELECTION_TIMEOUT, SNAPSHOT_INTERVAL};
-pub use directory::{Directory, NamedEnds};
 pub use event_kind::EventKind;
 pub use failure::{Checked, Failure};
 pub use harness_event::{HarnessEvent, ServerState, WrittenEntry};
@@ -93,7 +100,6 @@ pub use raft::{
 };
 pub use reason::{Accepted, Expectation, Reason};
 pub use runner::{Run, RunReport, run_test};
-pub use shard_probe::{ShardProbe, ShardSet};
 pub use state_recorder::ShowCommand;
 pub use suite::{NoSuchTest, Steps, Test, select, test_limits};
 pub use verdict::{Profile, Verdict};

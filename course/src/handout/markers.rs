@@ -190,9 +190,11 @@ fn kind<'a>(line: &'a str, comment: &str) -> Result<Line<'a>, String> {
 }
 
 /// Whether the file may have markers: the files of the two crates that a student writes, and those
-/// that name crates or tests that are not handed out.
+/// that name crates, tests or interfaces that are not handed out.
 pub(super) fn may_be_marked(path: &str) -> bool {
-    ["raft/", "kvraft/", "tests/src/", ".cargo/"].iter().any(|place| path.starts_with(place))
+    ["raft/", "kvraft/", "labraft/src/", "tests/src/", ".cargo/"]
+        .iter()
+        .any(|place| path.starts_with(place))
         || path.ends_with("Cargo.toml")
 }
 
