@@ -69,7 +69,7 @@ pub struct Replica<S: StateMachine> {
     rt: Runtime,
     /// The size of the saved Raft state, in bytes, at which to take a snapshot; `None` to take none.
     max_raft_state: Option<usize>,
-    state: RefCell<S>,
+    machine: RefCell<S>,
     /// The handlers that wait, by the index that they wait for.
     waiting: RefCell<BTreeMap<u64, Waiter<S::Answer>>>,
 }
@@ -92,13 +92,13 @@ impl<S: StateMachine> Replica<S> {
         let NewServer { raft, applied, persister, server } = new;
         let rt = server.runtime().clone();
         let snapshot = persister.read_snapshot();
-        let state = if snapshot.is_empty() { empty } else { S::restore(&snapshot) };
+        let machine = if snapshot.is_empty() { empty } else { S::restore(&snapshot) };
         let replica = Rc::new(Replica {
             raft,
             persister,
             rt: rt.clone(),
             max_raft_state,
-            state: RefCell::new(state),
+            machine: RefCell::new(machine),
             waiting: RefCell::default(),
         });
         rt.spawn_detached("service applier", replica.clone().apply_all(applied));
@@ -107,7 +107,7 @@ impl<S: StateMachine> Replica<S> {
 
     /// The state, as far as this server has applied the log. It must not be held over an await.
     pub fn state(&self) -> Ref<'_, S> {
-        self.state.borrow()
+        self.machine.borrow()
     }
 
     /// The Raft's term, if this server believes that it leads.
@@ -169,7 +169,7 @@ impl<S: StateMachine> Replica<S> {
     fn apply(&self, index: u64, bytes: &Bytes) {
         let command: S::Command = labrpc::decode(bytes)
             .unwrap_or_else(|error| panic!("no server proposed what is at index {index}: {error}"));
-        let answer = self.state.borrow_mut().apply(index, command);
+        let answer = self.machine.borrow_mut().apply(index, command);
         // An internal entry of the Raft may have taken the place that a handler waits for.
         self.give_up_before(index);
         if let Some(waiter) = self.waiting.borrow_mut().remove(&index)
@@ -180,7 +180,7 @@ impl<S: StateMachine> Replica<S> {
         }
         if self.max_raft_state.is_some_and(|max| self.persister.state_size_bytes() >= max) {
             debug!("snapshot up to {index}");
-            self.raft.snapshot(index, self.state.borrow().snapshot());
+            self.raft.snapshot(index, self.machine.borrow().snapshot());
         }
     }
 
@@ -189,13 +189,13 @@ impl<S: StateMachine> Replica<S> {
     fn install(&self, index: u64, snapshot: &Bytes) {
         let state = S::restore(snapshot);
         let covered = state.applied();
-        let applied = self.state.borrow().applied();
+        let applied = self.machine.borrow().applied();
         assert!(
             covered == index && index > applied,
             "the Raft handed up a snapshot for index {index} that covers all up to {covered}; \
              {applied} were applied before"
         );
-        self.state.replace(state);
+        self.machine.replace(state);
         self.give_up_before(index + 1);
     }
 

@@ -171,7 +171,9 @@ fn strip_all(tree: &mut Tree, sources: &Tree) -> Result<BTreeSet<String>, String
             .map_err(|_| format!("{path} is not valid UTF-8"))?;
         let Stripped { text, removed: lines } = markers::strip(&path, text)
             .map_err(|error| format!("{path}:{}: {}", error.line, error.what))?;
-        removed.extend(lines);
+        if markers::may_hold_solution(&path) {
+            removed.extend(lines);
+        }
         let skeleton = path.split_once('/').map(|(first, rest)| format!("{first}/skeleton/{rest}"));
         let skeleton = skeleton.filter(|skeleton| skeletons.remove(skeleton.as_str()));
         match (text, skeleton) {
