@@ -10,7 +10,6 @@ mod searched;
 mod tasks;
 
 use std::cell::{Cell, RefCell};
-use std::ops::Range;
 use std::panic::Location;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -26,7 +25,7 @@ use crate::guard;
 use crate::node::Node;
 use crate::recorder::{Part, Recorder};
 use crate::spec::{Kind, RunSpec};
-use crate::task::{BoxFuture, GroupId, Parked, TaskInfo, TaskRef, Waiting};
+use crate::task::{AfterPoll, BoxFuture, GroupId, Parked, TaskInfo, TaskRef, Waiting};
 use crate::timers::{Due, Timers};
 use crate::trouble::Trouble;
 use ready::ReadyTasks;
@@ -85,9 +84,6 @@ pub(crate) fn current() -> Option<Rc<Executor>> {
 pub(crate) fn set_current(executor: Option<Rc<Executor>>) {
     CURRENT.with(|current| *current.borrow_mut() = executor);
 }
-
-/// A function that is called after each poll of a task of these servers, with the server's number.
-pub(crate) type AfterPoll = (Range<usize>, Rc<dyn Fn(usize)>);
 
 /// The whole state of a simulation, except for its network.
 pub(crate) struct Executor {
