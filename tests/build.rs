@@ -20,8 +20,13 @@ fn main() {
     println!("cargo::rustc-env=LAB_PROFILE={profile}");
 
     // `-dirty` depends on every source file of the program.
-    for path in ["Cargo.lock", "labrpc", "labraft", "raft", "kvraft", "lab", "tests", ".git/HEAD"] {
-        println!("cargo::rerun-if-changed={}", workspace.join(path).display());
+    let crates = ["labrpc", "labraft", "raft", "kvraft", "shardctrler", "shardkv", "lab", "tests"];
+    for path in crates.into_iter().chain(["Cargo.lock", ".git/HEAD"]) {
+        let path = workspace.join(path);
+        // A handout has fewer crates, and a file that is not there counts as changed.
+        if path.exists() {
+            println!("cargo::rerun-if-changed={}", path.display());
+        }
     }
     if let Some(refs) = git(workspace, &["rev-parse", "--git-path", "logs/HEAD"]) {
         println!("cargo::rerun-if-changed={}", workspace.join(refs).display());

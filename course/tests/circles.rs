@@ -10,11 +10,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The crates of the workspace.
-const CRATES: [&str; 9] = [
+const CRATES: [&str; 11] = [
     "labrpc",
     "labraft",
     "raft",
     "kvraft",
+    "shardctrler",
+    "shardkv",
     "lab",
     "tests",
     "course",

@@ -10,7 +10,8 @@
 //! |---|---|
 //! | [`message`] | what clerks and servers send to one another, field by field |
 //! | `clerk` | finds the leader, and tries until an operation is done |
-//! | `server` | proposes operations, answers the ones that were applied, makes snapshots |
+//! | `server` | one server of the service |
+//! | `replica` | one server of any service: proposes commands, answers the ones that were applied, makes snapshots |
 //! | [`store`] | the data and the clerks' sessions: a value, without time, tasks or network |
 //!
 //! # How it works
@@ -48,8 +49,10 @@
 
 mod clerk;
 pub mod message;
+mod replica;
 mod server;
 pub mod store;
 
 pub use clerk::Clerk;
+pub use replica::{NoAnswer, Replica, StateMachine};
 pub use server::KvServer;

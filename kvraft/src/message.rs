@@ -6,6 +6,8 @@ use std::fmt;
 use labrpc::Method;
 use serde::{Deserialize, Serialize};
 
+use crate::replica::NoAnswer;
+
 /// Opens a session, for exactly-once writes.
 pub const OPEN: Method<Operation, Reply> = Method::new("KVServer.Open");
 /// Reads the value of a key.
@@ -102,4 +104,13 @@ pub enum Refusal {
     /// It was committed without effect, because its session has been dropped. Whether an earlier
     /// try took effect can no longer be known.
     SessionExpired,
+}
+
+impl From<NoAnswer> for Refusal {
+    fn from(no_answer: NoAnswer) -> Refusal {
+        match no_answer {
+            NoAnswer::NotLeader => Refusal::NotLeader,
+            NoAnswer::Unsure => Refusal::Unsure,
+        }
+    }
 }

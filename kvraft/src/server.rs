@@ -1,64 +1,29 @@
 // SOLUTION FILE
-//! One server of the service: puts operations through its Raft, and answers them once applied.
+//! One server of the service: a [`Replica`] of the [`Store`].
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
-use std::time::Duration;
 
-use bytes::Bytes;
-use futures::channel::oneshot;
-use labraft::{ApplyMsg, ApplyReceiver, NewServer, Persister, Raft};
-use labrpc::{Runtime, Service};
-use tracing::debug;
+use labraft::NewServer;
+use labrpc::Service;
 
-use crate::message::{GET, OPEN, Operation, OperationId, PUT_APPEND, Refusal, Reply};
+use crate::message::{GET, OPEN, Operation, PUT_APPEND, Reply};
+use crate::replica::Replica;
 use crate::store::Store;
-
-/// How often a waiting handler checks whether its term is over: a Raft does not report that.
-const CHECK_INTERVAL: Duration = Duration::from_millis(100);
-/// How many checks a handler makes before it gives up. A leader that has lost its majority does not
-/// notice that, so the clerk has to try another server.
-const MAX_CHECKS: u32 = 5;
 
 /// A server of the key/value service. Its tasks and handlers keep it alive until its server
 /// crashes.
 pub struct KvServer {
-    raft: Rc<dyn Raft>,
-    persister: Persister,
-    rt: Runtime,
-    /// The size of the saved Raft state, in bytes, at which to take a snapshot; `None` to take none.
-    max_raft_state: Option<usize>,
-    store: RefCell<Store>,
-    /// The handlers that wait, by the index that they wait for.
-    waiting: RefCell<BTreeMap<u64, Waiter>>,
-}
-
-/// A handler that waits for its operation.
-struct Waiter {
-    /// The identity of its operation. Another one at the same index means that its own was
-    /// displaced; the term would tell as well, but a Raft hands up none with a command.
-    id: OperationId,
-    /// Takes the answer. Dropping it tells the handler that something else was applied in its
-    /// place.
-    answer: oneshot::Sender<Reply>,
+    replica: Rc<Replica<Store>>,
 }
 
 impl KvServer {
     /// Starts a server on a Raft that was just started, from the snapshot that the persister holds.
     /// `max_raft_state` is the course's `maxraftstate`, in bytes; `None` where the course has -1.
     pub fn start(new: NewServer, max_raft_state: Option<usize>) -> Rc<KvServer> {
-        let NewServer { raft, applied, persister, server } = new;
-        let rt = server.runtime().clone();
-        let kv = Rc::new(KvServer {
-            raft,
-            store: RefCell::new(Store::restore(&persister.read_snapshot())),
-            persister,
-            rt: rt.clone(),
-            max_raft_state,
-            waiting: RefCell::default(),
-        });
+        let server = new.server.clone();
+        let replica = Replica::start(new, max_raft_state, Store::default());
+        let kv = Rc::new(KvServer { replica });
         let opener = kv.clone();
         let getter = kv.clone();
         let putter = kv.clone();
@@ -68,97 +33,18 @@ impl KvServer {
                 .method(GET, move |operation| getter.clone().execute(operation))
                 .method(PUT_APPEND, move |operation| putter.clone().execute(operation)),
         );
-        rt.spawn_detached("key/value applier", kv.clone().apply_all(applied));
         kv
     }
 
     /// Puts an operation through the log, and answers when it has been applied here.
     async fn execute(self: Rc<KvServer>, operation: Operation) -> Reply {
-        let id = operation.id;
-        let command = labrpc::encode(&operation).expect("an operation can be encoded");
-        let started = self.raft.start(command.into()).ok_or(Refusal::NotLeader)?;
-        let (answer, mut answered) = oneshot::channel();
-        // A handler that already waits for this index proposed its operation in an earlier term.
-        // Replacing it drops its channel, which tells it that its operation was displaced.
-        self.waiting.borrow_mut().insert(started.index, Waiter { id, answer });
-        for _ in 0..MAX_CHECKS {
-            if let Some(answer) = self.rt.timeout(CHECK_INTERVAL, &mut answered).await {
-                return answer.unwrap_or(Err(Refusal::Unsure));
-            }
-            if self.raft.state().term != started.term {
-                break;
-            }
-        }
-        self.forget(started.index, id);
-        Err(Refusal::Unsure)
-    }
-
-    /// Removes a waiter, unless another has taken its place.
-    fn forget(&self, index: u64, id: OperationId) {
-        let mut waiting = self.waiting.borrow_mut();
-        if waiting.get(&index).is_some_and(|waiter| waiter.id == id) {
-            waiting.remove(&index);
-        }
-    }
-
-    /// Applies what the Raft hands up, until the server crashes.
-    async fn apply_all(self: Rc<KvServer>, mut applied: ApplyReceiver) {
-        while let Some(message) = applied.receive().await {
-            match message {
-                ApplyMsg::Command { index, command } => self.apply(index, &command),
-                ApplyMsg::Snapshot { index, snapshot, .. } => self.install(index, &snapshot),
-            }
-        }
-    }
-
-    /// Applies the command at `index`, answers the handler that waits for it, and makes a snapshot
-    /// when the Raft's saved state has grown to the limit.
-    fn apply(&self, index: u64, command: &Bytes) {
-        let operation: Operation = labrpc::decode(command)
-            .unwrap_or_else(|error| panic!("no clerk sent the command at index {index}: {error}"));
-        let id = operation.id;
-        let reply = self.store.borrow_mut().apply(index, operation);
-        // An internal entry of the Raft may have taken the place that a handler waits for.
-        self.give_up_before(index);
-        if let Some(waiter) = self.waiting.borrow_mut().remove(&index)
-            && waiter.id == id
-        {
-            // An error means that the handler has given up in the meantime.
-            let _ = waiter.answer.send(reply);
-        }
-        if self.max_raft_state.is_some_and(|max| self.persister.state_size_bytes() >= max) {
-            debug!("snapshot up to {index}");
-            self.raft.snapshot(index, self.store.borrow().snapshot());
-        }
-    }
-
-    /// Replaces the store by that of a snapshot. For the indexes that it covers there are no
-    /// answers any more, so the handlers that wait for them are told to give up.
-    fn install(&self, index: u64, snapshot: &Bytes) {
-        let store = Store::restore(snapshot);
-        let covered = store.applied();
-        let applied = self.store.borrow().applied();
-        assert!(
-            covered == index && index > applied,
-            "the Raft handed up a snapshot for index {index} that covers all up to {covered}; \
-             {applied} were applied before"
-        );
-        self.store.replace(store);
-        self.give_up_before(index + 1);
-    }
-
-    /// Tells the handlers that wait for lower indexes that something else was applied there.
-    fn give_up_before(&self, index: u64) {
-        let mut waiting = self.waiting.borrow_mut();
-        while waiting.first_key_value().is_some_and(|(&first, _)| first < index) {
-            waiting.pop_first();
-        }
+        self.replica.execute(&operation).await?
     }
 }
 
 impl fmt::Debug for KvServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "KvServer({})", self.rt.node())
+        write!(f, "KvServer({:?})", self.replica)
     }
 }
 
@@ -166,11 +52,13 @@ impl fmt::Debug for KvServer {
 mod tests {
     use std::cell::Cell;
 
-    use labraft::{ApplySender, RaftState, Started, apply_channel};
+    use bytes::Bytes;
+    use labraft::{ApplyMsg, ApplySender, Persister, Raft, RaftState, Started, apply_channel};
     use labrpc::{ClientEnd, Node, RunSpec, Simulation, World};
 
     use super::*;
-    use crate::message::{Action, Answer};
+    use crate::message::{Action, Answer, OperationId, Refusal};
+    use crate::replica::{CHECK_INTERVAL, MAX_CHECKS, StateMachine};
 
     /// A Raft that always leads, and leaves committing to the test.
     struct Puppet {
@@ -247,9 +135,9 @@ mod tests {
                 drop(stage.end.call(PUT_APPEND, &append(number)));
             }
             stage.world.tester().sleep(CHECK_INTERVAL).await;
-            assert_eq!(stage.kv.waiting.borrow().len(), 100);
+            assert_eq!(stage.kv.replica.waiting(), 100);
             stage.world.tester().sleep(CHECK_INTERVAL * MAX_CHECKS).await;
-            assert_eq!(stage.kv.waiting.borrow().len(), 0);
+            assert_eq!(stage.kv.replica.waiting(), 0);
         });
     }
 
@@ -306,7 +194,7 @@ mod tests {
             stage.apply.send(command(3, &append(1))).await;
             assert_eq!(again.await, Some(Ok(Answer::Written)));
             store.apply(3, append(1)).unwrap();
-            assert_eq!(*stage.kv.store.borrow(), store);
+            assert_eq!(*stage.kv.replica.state(), store);
         });
     }
 }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::message::{Action, Answer, Operation, Refusal, Reply};
+use crate::replica::StateMachine;
 
 /// How many sessions are kept. Each takes 24 bytes in a snapshot.
 pub const MAX_SESSIONS: usize = 1000;
@@ -34,17 +35,25 @@ struct Session {
 }
 
 impl Store {
-    /// The index of the last entry that was applied; 0 before the first.
-    pub fn applied(&self) -> u64 {
-        self.applied
+    /// Opens the session of this number. If there are too many, the one that has been unused for
+    /// longest is dropped.
+    fn open(&mut self, index: u64) -> Answer {
+        self.sessions.insert(index, Session { last_write: 0, used: index });
+        if self.sessions.len() > MAX_SESSIONS {
+            let longest_unused = self.sessions.iter().min_by_key(|(_, session)| session.used);
+            if let Some((&session, _)) = longest_unused {
+                self.sessions.remove(&session);
+            }
+        }
+        Answer::Opened(index)
     }
+}
 
-    /// Applies the operation at `index` of the log, and returns what the clerk is answered.
-    ///
-    /// # Panics
-    /// If `index` is not above all before: then the Raft has repeated an entry. Indexes may be left out:
-    /// those are the Raft's own entries.
-    pub fn apply(&mut self, index: u64, operation: Operation) -> Reply {
+impl StateMachine for Store {
+    type Command = Operation;
+    type Answer = Reply;
+
+    fn apply(&mut self, index: u64, operation: Operation) -> Reply {
         let applied = self.applied;
         assert!(index > applied, "the Raft handed up index {index} after index {applied}");
         self.applied = index;
@@ -74,32 +83,15 @@ impl Store {
         Ok(Answer::Written)
     }
 
-    /// Opens the session of this number. If there are too many, the one that has been unused for
-    /// longest is dropped.
-    fn open(&mut self, index: u64) -> Answer {
-        self.sessions.insert(index, Session { last_write: 0, used: index });
-        if self.sessions.len() > MAX_SESSIONS {
-            let longest_unused = self.sessions.iter().min_by_key(|(_, session)| session.used);
-            if let Some((&session, _)) = longest_unused {
-                self.sessions.remove(&session);
-            }
-        }
-        Answer::Opened(index)
+    fn applied(&self) -> u64 {
+        self.applied
     }
 
-    /// Encodes the store.
-    pub fn snapshot(&self) -> Bytes {
+    fn snapshot(&self) -> Bytes {
         labrpc::encode(self).expect("maps of numbers and strings can be encoded").into()
     }
 
-    /// Decodes what [`snapshot`](Self::snapshot) has encoded; without a snapshot, the empty store.
-    ///
-    /// # Panics
-    /// If the bytes are not those of a store: then the Raft has not returned what it was given.
-    pub fn restore(snapshot: &[u8]) -> Store {
-        if snapshot.is_empty() {
-            return Store::default();
-        }
+    fn restore(snapshot: &[u8]) -> Store {
         labrpc::decode(snapshot)
             .unwrap_or_else(|error| panic!("the snapshot is not one of this service: {error}"))
     }
@@ -171,7 +163,6 @@ mod tests {
         assert_eq!(restored.0, log.0);
         restored.append(session, 1, "a").unwrap();
         assert_eq!(restored.value(), "a");
-        assert_eq!(Store::restore(b""), Store::default());
     }
 
     #[test]

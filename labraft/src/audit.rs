@@ -11,6 +11,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::ops::Range;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -122,7 +123,8 @@ impl Told {
 /// What everybody in a run was told.
 #[derive(Default)]
 pub(crate) struct Audit {
-    servers: usize,
+    /// The servers of each cluster.
+    clusters: Vec<Range<usize>>,
     told: BTreeMap<Node, Told>,
     /// The values that clients wrote to each key, in the order of their calls.
     written: BTreeMap<String, Vec<String>>,
@@ -135,9 +137,20 @@ pub(crate) struct Audit {
 pub(crate) type Found = Option<(FindingKind, String)>;
 
 impl Audit {
-    /// The cluster has this many servers.
-    pub(crate) fn begin(&mut self, servers: usize) {
-        self.servers = servers;
+    /// There is a cluster of these servers.
+    pub(crate) fn begin(&mut self, servers: Range<usize>) {
+        self.clusters.push(servers);
+    }
+
+    /// The servers of the cluster that a server is in.
+    fn cluster_of(&self, server: usize) -> Range<usize> {
+        self.clusters.iter().find(|servers| servers.contains(&server)).cloned().unwrap_or_default()
+    }
+
+    /// Whether two nodes are servers of one cluster.
+    fn are_together(&self, one: Node, other: Node) -> bool {
+        let (Some(one), Some(other)) = (one.as_server(), other.as_server()) else { return false };
+        self.cluster_of(one).contains(&other)
     }
 
     fn tell(&mut self, node: Node, source: Source, bytes: Bytes) -> Found {
@@ -184,7 +197,7 @@ impl Audit {
     pub(crate) fn delivered(&mut self, delivery: Delivery<'_>) -> Found {
         let Delivery { from, to, bytes, .. } = delivery;
         let found = self.tell(to, Source::Message(from), Bytes::copy_from_slice(bytes));
-        if from.as_server().is_some()
+        if (to.as_server().is_none() || self.are_together(from, to))
             && let Some(told) = self.told.get_mut(&to)
         {
             told.heard.insert(from);
@@ -194,7 +207,7 @@ impl Audit {
 
     /// A server is in this term, and says whether it leads it.
     pub(crate) fn state(&mut self, server: usize, term: u64, is_leader: bool) -> Found {
-        let others = self.servers / 2;
+        let others = self.cluster_of(server).len() / 2;
         let told = self.told.get_mut(&Node::server(server))?;
         if told.term != term {
             told.term = term;
@@ -221,7 +234,7 @@ impl Audit {
         command: &[u8],
         show: fn(&[u8]) -> String,
     ) -> Found {
-        let others = self.servers / 2;
+        let others = self.cluster_of(server).len() / 2;
         let told = self.told.get(&Node::server(server)).filter(|_| !command.is_empty())?;
         let mut missing = None;
         for (place, piece) in told.containing(command) {
@@ -342,7 +355,7 @@ mod tests {
     /// An audit of three servers that have started from empty disks.
     fn audit() -> Audit {
         let mut audit = Audit::default();
-        audit.begin(3);
+        audit.begin(0..3);
         for server in 0..3 {
             assert_eq!(audit.started(server, Vec::new(), Bytes::new()), None);
         }

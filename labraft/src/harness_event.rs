@@ -17,8 +17,14 @@ const SHOWN_CHARACTERS: usize = 48;
 pub enum HarnessEvent {
     /// A cluster was created. None of its servers is running yet, and all links are cut.
     Cluster {
-        /// The number of servers.
+        /// The number of servers that there are now, in all clusters.
         servers: usize,
+        /// The number of the cluster's first server; its others follow.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        first: usize,
+        /// The cluster's name; empty if it is the only one.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        name: String,
     },
     /// A server was started.
     Started {
@@ -80,6 +86,11 @@ pub enum HarnessEvent {
         /// The numbers of those operations.
         calls: Vec<usize>,
     },
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 /// An entry that was written to a log: its index, its term, and its command as text.
@@ -175,7 +186,7 @@ impl HarnessEvent {
     pub fn servers_in(timed: &Timed) -> usize {
         let at = timed.node.as_server().map_or(0, |i| i + 1);
         at.max(match HarnessEvent::of(timed) {
-            Some(HarnessEvent::Cluster { servers }) => servers,
+            Some(HarnessEvent::Cluster { servers, .. }) => servers,
             Some(HarnessEvent::Started { server } | HarnessEvent::Stopped { server }) => {
                 server.saturating_add(1)
             }
@@ -185,7 +196,13 @@ impl HarnessEvent {
 
     fn text(&self) -> String {
         match self {
-            HarnessEvent::Cluster { servers } => format!("{servers} servers"),
+            HarnessEvent::Cluster { servers, name, .. } if name.is_empty() => {
+                format!("{servers} servers")
+            }
+            HarnessEvent::Cluster { servers, first, name } => {
+                let last = servers.saturating_sub(1);
+                format!("{name}: servers {first} to {last}")
+            }
             HarnessEvent::Started { server } => format!("start server {server}"),
             HarnessEvent::Stopped { server } => format!("crash server {server}"),
             HarnessEvent::Links { changed } => links_text(changed),

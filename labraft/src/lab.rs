@@ -1,7 +1,8 @@
 //! The context of one run of a test: the simulated world, the implementation, and the results.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::ops::Range;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -45,6 +46,8 @@ pub struct Lab {
     test: &'static Test,
     implementation: Implementation,
     without: Without,
+    /// The number of servers that there are, in all clusters.
+    servers: Rc<Cell<usize>>,
     /// `None` if the run is not audited.
     audit: Option<Rc<RefCell<Audit>>>,
     /// The runner reads them after the simulation's thread has ended.
@@ -81,9 +84,38 @@ impl Lab {
         (results, reached): (Arc<Mutex<Results>>, Reached),
     ) -> Lab {
         let audit = is_audited.then(Rc::default);
-        let lab = Lab { world, test, implementation, without, audit, results, reached };
+        let servers = Rc::default();
+        let lab = Lab { world, test, implementation, without, servers, audit, results, reached };
         lab.note_chaos();
+        lab.audit_messages();
         lab
+    }
+
+    /// Shows every delivered message to the audit, if there is one.
+    fn audit_messages(&self) {
+        if self.is_audited() {
+            // The network drops its observers at the end of the run.
+            let lab = self.clone();
+            self.world.network().on_delivery(move |delivery| {
+                lab.audited(|audit| audit.delivered(delivery));
+            });
+        }
+    }
+
+    /// Numbers the servers of a new cluster: they follow those of the clusters before it.
+    pub(crate) fn add_servers(&self, count: usize) -> Range<usize> {
+        let first = self.servers.get();
+        self.servers.set(first + count);
+        self.audited(|audit| {
+            audit.begin(first..first + count);
+            None
+        });
+        first..first + count
+    }
+
+    /// The number of servers in all clusters.
+    pub fn servers(&self) -> usize {
+        self.servers.get()
     }
 
     /// Puts a description of the chaos profile's faults, if any, into the report and the recording.

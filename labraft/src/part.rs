@@ -21,6 +21,12 @@ pub enum Part {
     Kv3A,
     #[serde(rename = "3B")]
     Kv3B,
+    #[serde(rename = "4A")]
+    Shard4A,
+    #[serde(rename = "4B")]
+    Shard4B,
+    #[serde(rename = "4C")]
+    Shard4C,
     #[serde(rename = "beyond")]
     Beyond,
     #[serde(rename = "search")]
@@ -29,7 +35,20 @@ pub enum Part {
 
 impl Part {
     /// The parts of the course's labs, in the order of the course.
-    pub const COURSE: [Part; 6] =
+    pub const COURSE: [Part; 9] = [
+        Part::Raft2A,
+        Part::Raft2B,
+        Part::Raft2C,
+        Part::Raft2D,
+        Part::Kv3A,
+        Part::Kv3B,
+        Part::Shard4A,
+        Part::Shard4B,
+        Part::Shard4C,
+    ];
+
+    /// The parts whose code students are handed a skeleton of, and hand in. Lab 4 has no skeletons yet.
+    pub const HANDED_OUT: [Part; 6] =
         [Part::Raft2A, Part::Raft2B, Part::Raft2C, Part::Raft2D, Part::Kv3A, Part::Kv3B];
 
     /// The part's name on the command line and in files, such as `2A`.
@@ -41,6 +60,9 @@ impl Part {
             Part::Raft2D => "2D",
             Part::Kv3A => "3A",
             Part::Kv3B => "3B",
+            Part::Shard4A => "4A",
+            Part::Shard4B => "4B",
+            Part::Shard4C => "4C",
             Part::Beyond => "beyond",
             Part::Search => "search",
         }
@@ -49,6 +71,16 @@ impl Part {
     /// Whether the part belongs to lab 3, which tests the key/value service.
     pub const fn is_kv(self) -> bool {
         matches!(self, Part::Kv3A | Part::Kv3B)
+    }
+
+    /// Whether the part belongs to lab 4, which tests the shard controller and the sharded service.
+    pub const fn is_sharded(self) -> bool {
+        matches!(self, Part::Shard4A | Part::Shard4B | Part::Shard4C)
+    }
+
+    /// Whether the part tests a service on top of Raft: that of lab 3 or of lab 4.
+    pub const fn is_service(self) -> bool {
+        self.is_kv() || self.is_sharded()
     }
 }
 

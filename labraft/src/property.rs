@@ -77,6 +77,19 @@ properties! {
     StartedIndex: Promise, "started-index", "Start returns the index of the command", "the lab's contract, Raft::start";
     /// The replies that clients got fit one order of their operations (section 8).
     Linearizability: Promise, "linearizability", "linearizability", "paper, section 8";
+    /// A configuration of the shard controller divides the shards evenly, and moves as few of them as
+    /// possible (lab 4A).
+    MinimalMoves: Promise, "minimal-moves", "balanced, with as few moves as possible", "lab 4A";
+    /// Configurations of one number are the same, wherever they are seen (lab 4A).
+    ConfigurationSame: Promise, "configuration-same", "one configuration of each number", "lab 4A";
+    /// A group goes from each configuration to the one with the next number (lab 4B).
+    ConfigurationOrder: Promise, "configuration-order", "configurations one by one", "lab 4B";
+    /// No two groups serve a shard, and none serves one that is another's (lab 4B).
+    OneOwner: Promise, "one-owner", "one group serves a shard", "lab 4B";
+    /// A shard arrives as it was when its old owner stopped serving it (lab 4B).
+    ShardTransfer: Promise, "shard-transfer", "a shard arrives as it left", "lab 4B";
+    /// A group that has lost a shard keeps it until it has arrived (lab 4C).
+    ShardDeletion: Promise, "shard-deletion", "a shard is deleted when it has arrived", "lab 4C";
 
     // Rules of figures 2 and 13, each about a step. They come last; other properties go above them.
     /// What is committed is given to the service (figure 2, rules for servers, all servers 1).

@@ -4,6 +4,7 @@ use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::Future;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, Location, PanicHookInfo, catch_unwind};
 use std::rc::{Rc, Weak};
 use std::sync::OnceLock;
@@ -108,10 +109,10 @@ impl World {
         self.executor.chaos.set(chaos);
     }
 
-    /// Registers a function that is called after each poll of a task, with the task's node. It
-    /// replaces any earlier one, and must not change anything that the simulated code can see.
-    pub fn after_each_poll(&self, observer: impl Fn(Node) + 'static) {
-        self.executor.after_poll.replace(Some(Rc::new(observer)));
+    /// Registers a function that is called after each poll of a task of these servers, with the server's
+    /// number. It must not change anything that the simulated code can see.
+    pub fn after_each_poll(&self, servers: Range<usize>, observer: impl Fn(usize) + 'static) {
+        self.executor.after_poll.borrow_mut().push((servers, Rc::new(observer)));
     }
 
     /// What is done to the world from outside, in the order of time.

@@ -2,13 +2,18 @@
 
 use std::fmt;
 use std::future::Future;
+use std::ops::Range;
 use std::panic::Location;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::Waker;
 
 use crate::node::Node;
 
 pub(crate) type BoxFuture = Pin<Box<dyn Future<Output = ()>>>;
+
+/// A function that is called after each poll of a task of these servers, with the server's number.
+pub(crate) type AfterPoll = (Range<usize>, Rc<dyn Fn(usize)>);
 
 /// Identifies a task: its slot, and a generation that tells it apart from earlier tasks in the same
 /// slot.

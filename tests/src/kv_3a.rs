@@ -7,7 +7,7 @@ use std::time::Duration;
 use labraft::linearizability::Input;
 use labraft::{Checked, Threshold, expectation};
 
-use crate::kv::{Client, KvConfig};
+use crate::kv::KvConfig;
 use crate::kv_generic::{appended, check_appends};
 use crate::steps::{check, check_threshold, spawn_client};
 
@@ -95,7 +95,7 @@ pub(crate) async fn one_partition(cfg: &KvConfig) -> Checked<()> {
     cfg.end()?;
 
     cfg.begin("no progress in minority");
-    let in_minority = [&b, &c].map(Client::number);
+    let in_minority = [&b, &c].map(|client| client.number);
     let (of_put, of_get) = (cfg.clone(), cfg.clone());
     let mut put = cfg.tester().spawn("put in minority", async move {
         of_put.put(&mut b, "1", "15").await;

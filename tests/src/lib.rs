@@ -17,7 +17,12 @@
 //! | `raft_2a` to `raft_2d` | the course's tests of lab 2, one file per part |
 //! | `kv_3a`, `kv_3b` | the tests of lab 3 with steps of their own |
 //! | `kv_generic` | the test with parameters from which all other tests of lab 3 are made |
-//! | `kv` | the cluster of the key/value tests, their clients and the clients' history |
+//! | `service` | a cluster with a service and its clients, for labs 3 and 4 |
+//! | `clients` | clients of a key/value service, and the history of what they did |
+//! | `kv` | the cluster of the key/value tests, and its partitions |
+// BEGIN SOLUTION 4A
+//! | `shards` | lab 4: the tests of the shard controller and of the sharded service |
+// END SOLUTION
 //! | `beyond` | tests of election time-outs, of bytes sent, and of speed after snapshots |
 //! | `scenarios` | `ChaosRaft`, `ChaosKv`, `RestartedVoters` and `RestartedFollowers`: faults and workloads drawn from the seed; and short scenarios for searches |
 //! | `kept` | runs that were kept in files, as tests |
@@ -30,6 +35,7 @@ use lab::records::Build;
 use labraft::Implementation;
 
 mod beyond;
+mod clients;
 mod kept;
 mod kv;
 mod kv_3a;
@@ -41,6 +47,11 @@ mod raft_2b;
 mod raft_2c;
 mod raft_2d;
 mod scenarios;
+mod service;
+// BEGIN SOLUTION 4A
+#[cfg(feature = "lab4")]
+mod shards;
+// END SOLUTION
 mod steps;
 mod suite;
 

@@ -10,12 +10,27 @@ use crate::{beyond, kv_3a, kv_3b, parts, raft_2a, raft_2b, raft_2c, raft_2d, sce
 /// Every test of the parts that this lab has.
 ///
 /// Lab 2 is worth 100 points: 20 for 2A, 30 each for 2B and 2C, 20 for 2D. Lab 3 is worth 100 as
-/// well: 60 for 3A and 40 for 3B. Within a part, tests that take more understanding are worth more.
+/// well: 60 for 3A and 40 for 3B. Lab 4 is worth 100, too: 30 for 4A, 50 for 4B and 20 for 4C. Within a part, tests that take more understanding are worth more.
 /// Costs were measured with the reference Raft in a release build.
 pub static SUITE: &[Test] = between(ALL, parts::FIRST, parts::LAST);
 
 /// The tests of all parts, in the order of the parts.
-static ALL: &[Test] = &[
+static ALL: &[Test] =
+    &joined::<{ COURSE.len() + SHARDED.len() + MORE.len() }>([COURSE, SHARDED, MORE]);
+
+// BEGIN SOLUTION 4A
+//stub: /// The tests of lab 4, which this lab does not have.
+//stub: const SHARDED: &[Test] = &[];
+#[cfg(feature = "lab4")]
+use crate::shards::TESTS as SHARDED;
+
+/// The tests of lab 4, which this lab does not have.
+#[cfg(not(feature = "lab4"))]
+const SHARDED: &[Test] = &[];
+// END SOLUTION
+
+/// The tests of labs 2 and 3.
+const COURSE: &[Test] = &[
     // Part 2A: election.
     Test {
         name: "InitialElection2A",
@@ -430,6 +445,10 @@ static ALL: &[Test] = &[
         cost: 32,
         run: |lab| clients(15).unreliable().crash().partitions().snapshots().random_keys().run(lab),
     },
+];
+
+/// The tests that the course does not have.
+const MORE: &[Test] = &[
     // Beyond the course: tests of time and bytes, and generated scenarios.
     Test {
         name: "Elections",
@@ -562,6 +581,23 @@ impl RaftSetup {
     }
 }
 
+/// These lists one after the other. All of them together have this many tests.
+const fn joined<const COUNT: usize>(mut lists: [&[Test]; 3]) -> [Test; COUNT] {
+    let mut all = [COURSE[0]; COUNT];
+    let mut count = 0;
+    let mut list = 0;
+    while list < lists.len() {
+        while let [test, rest @ ..] = lists[list] {
+            all[count] = *test;
+            count += 1;
+            lists[list] = rest;
+        }
+        list += 1;
+    }
+    assert!(count == COUNT);
+    all
+}
+
 /// The tests from the part `first` to the part `last`. The tests must be in the order of their
 /// parts.
 const fn between(mut tests: &'static [Test], first: Part, last: Part) -> &'static [Test] {
@@ -585,11 +621,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_62_entries_have_distinct_names_and_titles_and_course_tests_are_named_after_their_part() {
+    fn entries_have_distinct_names_and_titles_and_course_tests_are_named_after_their_part() {
         let names: BTreeSet<&str> = ALL.iter().map(|test| test.name).collect();
         // The course uses one title twice, once in each part of lab 3.
         let titles: BTreeSet<_> = ALL.iter().map(|test| (test.part, test.title)).collect();
-        assert_eq!((ALL.len(), names.len(), titles.len()), (62, 62, 62));
+        assert_eq!((names.len(), titles.len()), (ALL.len(), ALL.len()));
         for test in ALL.iter().filter(|test| Part::COURSE.contains(&test.part)) {
             assert!(test.name.ends_with(test.part.name()), "{test:?} is in part {}", test.part);
         }
@@ -615,7 +651,19 @@ mod tests {
         for test in ALL {
             *points.entry(test.part).or_default() += test.points;
         }
-        assert_eq!(points.into_values().collect::<Vec<_>>(), [20, 30, 30, 20, 60, 40, 0, 0]);
+        let of_labs = |range: std::ops::RangeInclusive<Part>| -> u32 {
+            points.range(range).map(|(_, points)| points).sum()
+        };
+        assert_eq!(points[&Part::Raft2A], 20);
+        assert_eq!(points[&Part::Raft2D], 20);
+        assert_eq!(points[&Part::Kv3A], 60);
+        assert_eq!(of_labs(Part::Raft2A..=Part::Raft2D), 100);
+        assert_eq!(of_labs(Part::Kv3A..=Part::Kv3B), 100);
+        // BEGIN SOLUTION 4A
+        #[cfg(feature = "lab4")]
+        assert_eq!((points[&Part::Shard4A], of_labs(Part::Shard4A..=Part::Shard4C)), (30, 100));
+        // END SOLUTION
+        assert_eq!(of_labs(Part::Beyond..=Part::Search), 0);
     }
 
     #[test]

@@ -44,7 +44,7 @@ fn logs(report: &RunReport, at: f64) -> Vec<Vec<u64>> {
     let at = Duration::from_secs_f64(at);
     for timed in report.events.iter().filter(|timed| timed.at <= at) {
         match (HarnessEvent::of(timed), timed.node.as_server()) {
-            (Some(HarnessEvent::Cluster { servers }), _) => logs = vec![Vec::new(); servers],
+            (Some(HarnessEvent::Cluster { servers, .. }), _) => logs = vec![Vec::new(); servers],
             (Some(HarnessEvent::State(state)), Some(server)) => {
                 for (index, term, _) in &state.written {
                     logs[server].truncate(*index as usize - 1);

@@ -7,12 +7,12 @@ use libtest_mimic::{Arguments, Failed, Trial};
 
 const SEEDS: u64 = 2;
 /// Tests besides those of lab 2.
-const OTHERS: [&str; 2] = ["SnapshotUnreliableRecover3B", "ChaosRaft"];
+const OTHERS: [&str; 3] = ["SnapshotUnreliableRecover3B", "Concurrent14B", "ChaosRaft"];
 
 fn main() {
     let is_chosen = |test: &Test| {
-        let is_lab_2 = test.part != Part::Beyond && !test.part.is_kv();
-        is_lab_2 || OTHERS.contains(&test.name)
+        let is_of_raft = test.part != Part::Beyond && !test.part.is_service();
+        is_of_raft || OTHERS.contains(&test.name)
     };
     let tests: Vec<&'static Test> = tests::SUITE.iter().filter(|test| is_chosen(test)).collect();
     let mut trials = Vec::new();

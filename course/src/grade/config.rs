@@ -178,7 +178,7 @@ impl Course {
     }
 
     fn default_parts() -> Vec<String> {
-        Part::COURSE.iter().map(|part| part.name().to_string()).collect()
+        Part::HANDED_OUT.iter().map(|part| part.name().to_string()).collect()
     }
 
     /// Reads the configuration file of a course.
@@ -223,7 +223,7 @@ impl Course {
     }
 
     fn check_parts_and_points(&self) -> Result<(), String> {
-        let known = Part::COURSE.into_iter().chain([Part::Search]);
+        let known = Part::HANDED_OUT.into_iter().chain([Part::Search]);
         let known: Vec<&str> = known.map(Part::name).collect();
         if let Some(part) = self.parts.iter().find(|part| !known.contains(&part.as_str())) {
             return Err(format!(

@@ -69,7 +69,7 @@ impl Parts {
 
     /// The parts of the course in the range, in order.
     pub(crate) fn course(self) -> impl Iterator<Item = Part> {
-        Part::COURSE.into_iter().filter(move |&part| self.contain(part))
+        Part::HANDED_OUT.into_iter().filter(move |&part| self.contain(part))
     }
 
     /// The directories in which a student may edit files.
@@ -89,7 +89,8 @@ impl FromStr for Parts {
 
     fn from_str(text: &str) -> Result<Parts, String> {
         let part = |name: &str| {
-            let found = Part::COURSE.into_iter().find(|p| p.name().eq_ignore_ascii_case(name));
+            let mut parts = Part::HANDED_OUT.into_iter();
+            let found = parts.find(|part| part.name().eq_ignore_ascii_case(name));
             found.ok_or_else(|| {
                 format!("there is no part {name:?}; the parts are 2A, 2B, 2C, 2D, 3A and 3B")
             })
@@ -170,7 +171,9 @@ fn strip_all(tree: &mut Tree, sources: &Tree) -> Result<BTreeSet<String>, String
             .map_err(|_| format!("{path} is not valid UTF-8"))?;
         let Stripped { text, removed: lines } = markers::strip(&path, text)
             .map_err(|error| format!("{path}:{}: {}", error.line, error.what))?;
-        removed.extend(lines);
+        if markers::may_hold_solution(&path) {
+            removed.extend(lines);
+        }
         let skeleton = path.split_once('/').map(|(first, rest)| format!("{first}/skeleton/{rest}"));
         let skeleton = skeleton.filter(|skeleton| skeletons.remove(skeleton.as_str()));
         match (text, skeleton) {
@@ -197,6 +200,7 @@ fn parts_file(parts: Parts) -> String {
     let variant = |part: Part| match part {
         Part::Raft2A | Part::Raft2B | Part::Raft2C | Part::Raft2D => format!("Raft{part}"),
         Part::Kv3A | Part::Kv3B => format!("Kv{part}"),
+        Part::Shard4A | Part::Shard4B | Part::Shard4C => format!("Shard{part}"),
         Part::Beyond => "Beyond".into(),
         Part::Search => "Search".into(),
     };
@@ -220,6 +224,9 @@ fn readme(sources: &Tree, parts: Parts) -> Result<String, String> {
         Part::Raft2D => "snapshots",
         Part::Kv3A => "a key/value service",
         Part::Kv3B => "its snapshots",
+        Part::Shard4A => "a shard controller",
+        Part::Shard4B => "a sharded key/value service",
+        Part::Shard4C => "its challenges",
         Part::Beyond => "generated scenarios",
         Part::Search => "short scenarios for a search",
     };

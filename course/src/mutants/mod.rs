@@ -127,7 +127,7 @@ impl MutantsArgs {
         let spinner = ProgressBar::new_spinner();
         spinner.enable_steady_tick(Duration::from_millis(200));
         for patch in patches {
-            let stages = trial::stages(patch.is_kv, tests);
+            let stages = trial::stages(patch.subject, tests);
             let plan = Plan { stages, seeds: self.seeds, jobs: self.jobs() };
             for table in &mut *tables {
                 spinner.set_message(format!("{}, {}", patch.id, table.profile().name()));

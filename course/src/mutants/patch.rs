@@ -48,14 +48,23 @@ impl Breaks {
     }
 }
 
+/// What a known bug is in.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) enum Subject {
+    Raft,
+    /// The key/value service of lab 3.
+    Kv,
+    /// The controller or the sharded service of lab 4.
+    Shards,
+}
+
 /// A known bug, as a patch to the reference.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Patch {
     /// Its name, which is also that of its file.
     pub(super) id: String,
     pub(super) breaks: Breaks,
-    /// Whether it changes the key/value service, and not Raft.
-    pub(super) is_kv: bool,
+    pub(super) subject: Subject,
     pub(super) path: PathBuf,
 }
 
@@ -82,13 +91,20 @@ impl Patch {
         })?;
         let changed: Vec<&str> =
             text.lines().filter_map(|line| line.strip_prefix("+++ b/")).collect();
-        let is_in =
-            |place: &str| !changed.is_empty() && changed.iter().all(|p| p.starts_with(place));
-        let is_kv = is_in("kvraft/src/");
-        if !is_kv && !is_in("raft/src/") {
-            return Err(wrong(format!("it must change only raft or only kvraft, not {changed:?}")));
-        }
-        Ok(Patch { id, breaks, is_kv, path: path.into() })
+        let subjects = [
+            (Subject::Raft, &["raft/src/"][..]),
+            (Subject::Kv, &["kvraft/src/"]),
+            (Subject::Shards, &["shardctrler/src/", "shardkv/src/"]),
+        ];
+        let is_in = |places: &[&str]| {
+            let is_place = |file: &&str| places.iter().any(|place| file.starts_with(place));
+            !changed.is_empty() && changed.iter().all(is_place)
+        };
+        let subject = subjects.into_iter().find(|(_, places)| is_in(places));
+        let (subject, _) = subject.ok_or_else(|| {
+            wrong(format!("it must change only raft, only kvraft or only lab 4, not {changed:?}"))
+        })?;
+        Ok(Patch { id, breaks, subject, path: path.into() })
     }
 }
 
@@ -149,8 +165,11 @@ mod tests {
         let patch = parse(GOOD).unwrap();
         assert_eq!(patch.id, "no-vote");
         let safety = Breaks::Property(Property::ElectionSafety);
-        assert_eq!((patch.breaks, patch.is_kv), (safety, false));
-        assert!(parse(&GOOD.replace("raft/src/core", "kvraft/src/store")).unwrap().is_kv);
+        assert_eq!((patch.breaks, patch.subject), (safety, Subject::Raft));
+        let of_kv = parse(&GOOD.replace("raft/src/core", "kvraft/src/store")).unwrap();
+        assert_eq!(of_kv.subject, Subject::Kv);
+        let of_shards = parse(&GOOD.replace("raft/src/core", "shardkv/src/store")).unwrap();
+        assert_eq!(of_shards.subject, Subject::Shards);
     }
 
     #[test]
@@ -169,8 +188,8 @@ mod tests {
             ("what: It forgets.", "what: ", "\"what\""),
             ("no-vote", "yes-vote", "its id is \"yes-vote\""),
             ("election-safety", "safety", "not one of: election-safety"),
-            ("raft/src/core.rs", "labraft/src/lab.rs", "only raft or only kvraft"),
-            ("+++ b/raft/src/core.rs\n", "", "only raft or only kvraft"),
+            ("raft/src/core.rs", "labraft/src/lab.rs", "only raft, only kvraft or only lab 4"),
+            ("+++ b/raft/src/core.rs\n", "", "only raft, only kvraft or only lab 4"),
         ] {
             let error = parse(&GOOD.replace(from, to)).unwrap_err();
             assert!(error.contains("no-vote.patch") && error.contains(hint), "{error}");

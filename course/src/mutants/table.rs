@@ -277,6 +277,7 @@ fn between<'a>(page: &'a str, profile: &str) -> Option<(&'a str, &'a str, &'a st
 
 #[cfg(test)]
 mod tests {
+    use super::super::patch::Subject;
     use super::*;
 
     #[test]
@@ -320,7 +321,7 @@ mod tests {
 
     fn patch() -> Patch {
         let breaks = Breaks::Property(Property::ElectionSafety);
-        Patch { id: "no-vote".into(), breaks, is_kv: false, path: "no-vote.patch".into() }
+        Patch { id: "no-vote".into(), breaks, subject: Subject::Raft, path: "no-vote.patch".into() }
     }
 
     #[test]

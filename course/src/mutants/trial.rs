@@ -13,6 +13,7 @@ use lab::records::{self, RunRecord};
 use labraft::{CauseKind, Profile, Test, Verdict};
 
 use super::finding::{Finding, How};
+use super::patch::Subject;
 use super::program::Program;
 use crate::processes::{Ended, run_logged};
 
@@ -24,7 +25,7 @@ const WALL_LIMIT_SECONDS: u64 = 10;
 const MAX_FAILURES: usize = 10;
 /// The tests that draw the faults of the chaos profile under every profile: a seed is the same run
 /// under both.
-const SAME_UNDER_BOTH: [&str; 2] = ["ChaosRaft", "ChaosKv"];
+const SAME_UNDER_BOTH: [&str; 3] = ["ChaosRaft", "ChaosKv", "ChaosShards"];
 
 /// Which runs to make.
 #[derive(Clone, Debug)]
@@ -38,16 +39,30 @@ pub(super) struct Plan {
 
 /// The tests that can find a bug, in stages: those of Raft, and those of the service. With
 /// `chosen`, only these.
-pub(super) fn stages(is_kv: bool, chosen: &[&'static Test]) -> Vec<Vec<&'static Test>> {
-    let is_of_service = |test: &Test| test.part.is_kv() || test.name == "ChaosKv";
+pub(super) fn stages(subject: Subject, chosen: &[&'static Test]) -> Vec<Vec<&'static Test>> {
     let is_chosen = |test: &Test| chosen.is_empty() || chosen.iter().any(|it| it.name == test.name);
-    // The tests of Raft cannot find a bug in the service.
-    let wanted: &[bool] = if is_kv && chosen.is_empty() { &[true] } else { &[false, true] };
-    let stage = |of_service: &bool| -> Vec<&'static Test> {
-        let tests = SUITE.iter().filter(|test| is_of_service(test) == *of_service);
+    // The tests of Raft cannot find a bug in the service. Those of lab 4 look for bugs of their own.
+    let wanted: &[Subject] = match subject {
+        Subject::Shards => &[Subject::Shards],
+        Subject::Kv if chosen.is_empty() => &[Subject::Kv],
+        Subject::Kv | Subject::Raft => &[Subject::Raft, Subject::Kv],
+    };
+    let stage = |subject: &Subject| -> Vec<&'static Test> {
+        let tests = SUITE.iter().filter(|test| subject_of(test) == *subject);
         tests.filter(|test| is_chosen(test)).collect()
     };
     wanted.iter().map(stage).filter(|stage| !stage.is_empty()).collect()
+}
+
+/// What a test is about.
+fn subject_of(test: &Test) -> Subject {
+    match test.name {
+        "ChaosKv" => Subject::Kv,
+        "ChaosShards" => Subject::Shards,
+        _ if test.part.is_kv() => Subject::Kv,
+        _ if test.part.is_sharded() => Subject::Shards,
+        _ => Subject::Raft,
+    }
 }
 
 /// What a trial ended with.
@@ -232,13 +247,16 @@ mod tests {
     #[test]
     fn tests_are_tried_in_stages_and_can_be_chosen() {
         let names = |stages: &[Vec<&Test>]| -> Vec<usize> { stages.iter().map(Vec::len).collect() };
-        let [raft, service] = names(&stages(false, &[]))[..] else { panic!("not two stages") };
-        assert_eq!(raft + service, SUITE.len());
-        assert_eq!(names(&stages(true, &[])), [service]);
+        let [raft, service] = names(&stages(Subject::Raft, &[]))[..] else {
+            panic!("not two stages")
+        };
+        assert!(raft + service < SUITE.len(), "lab 4 has tests of its own");
+        assert_eq!(names(&stages(Subject::Kv, &[])), [service]);
+        assert_eq!(names(&stages(Subject::Shards, &[])), [SUITE.len() - raft - service]);
         let chosen = labraft::select(SUITE, "Backup2B").unwrap();
-        assert_eq!(names(&stages(false, &chosen)), [1]);
+        assert_eq!(names(&stages(Subject::Raft, &chosen)), [1]);
         // Whoever names tests gets them.
-        assert_eq!(names(&stages(true, &chosen)), [1]);
+        assert_eq!(names(&stages(Subject::Kv, &chosen)), [1]);
     }
 
     fn record(test: &str, seed: u64, verdict: Verdict, kind: CauseKind) -> RunRecord {

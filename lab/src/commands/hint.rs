@@ -14,7 +14,7 @@ const PAGES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/course_pages.
 /// The arguments of `lab hint`.
 #[derive(Args)]
 pub(crate) struct Hint {
-    /// Which part: 2A, 2B, 2C, 2D, 3A or 3B.
+    /// Which part, such as 2A.
     part: String,
     /// The number of the hint, from 1. Hints are in the order in which you are likely to need them.
     #[arg(default_value_t = 1)]

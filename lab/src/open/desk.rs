@@ -382,7 +382,7 @@ fn no_run(id: usize) -> String {
 fn servers_in(events: &[Timed]) -> usize {
     // The run begins with the event that says so.
     let said = events.iter().find_map(|timed| match HarnessEvent::of(timed) {
-        Some(HarnessEvent::Cluster { servers }) => Some(servers),
+        Some(HarnessEvent::Cluster { servers, .. }) => Some(servers),
         _ => None,
     });
     said.unwrap_or(0)

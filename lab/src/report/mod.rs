@@ -31,7 +31,7 @@ pub fn course_words(test: &Test, answer: &Answer, replay: &str) -> String {
     let Answer { record, chaos, begun, passed, warnings, .. } = answer;
     let mut text = String::new();
     let part = test.part;
-    let title = |title: &str| match part.is_kv() {
+    let title = |title: &str| match part.is_service() {
         false => format!("Test ({part}): {title} ...\n"),
         true => format!("Test: {title} ({part}) ...\n"),
     };
@@ -61,11 +61,11 @@ pub fn course_words(test: &Test, answer: &Answer, replay: &str) -> String {
 }
 
 /// The course's figures: virtual seconds, servers and RPCs, then bytes and commands, or operations
-/// in lab 3.
+/// in labs 3 and 4.
 fn figures(part: Part, passed: &Passed) -> String {
     let Passed { servers, rpcs, bytes, commands, .. } = passed;
     let seconds = passed.took.as_secs_f64();
-    if part.is_kv() {
+    if part.is_service() {
         format!("{seconds:6.1} {servers:2} {rpcs:6} {commands:5}")
     } else {
         format!("{seconds:6.1} {servers:2} {rpcs:6} {bytes:9} {commands:5}")

@@ -8,7 +8,7 @@ use std::process::Command;
 
 /// The files and directories at the root that hold the sources, for a copy that is not a git
 /// repository.
-const SOURCES: [&str; 18] = [
+const SOURCES: [&str; 20] = [
     ".cargo",
     ".gitignore",
     "Cargo.lock",
@@ -26,6 +26,8 @@ const SOURCES: [&str; 18] = [
     "raft",
     "rustfmt.toml",
     "scripts",
+    "shardctrler",
+    "shardkv",
     "tests",
 ];
 

@@ -166,7 +166,7 @@ impl Trace {
             HarnessEvent::Applied { .. } | HarnessEvent::Restored { .. } => {
                 return self.moment(pid, APPLY, at, text);
             }
-            HarnessEvent::Cluster { servers } => {
+            HarnessEvent::Cluster { servers, .. } => {
                 let all = (0..*servers).flat_map(|i| (0..*servers).map(move |j| (i, j, i == j)));
                 self.links(at, all);
             }

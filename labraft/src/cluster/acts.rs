@@ -15,8 +15,9 @@ impl Cluster {
         }
         for act in &acts {
             if let Deed::Leap(server, _) | Deed::Stand(server, _) | Deed::Rate(server, _) = act.deed
+                && let Some(i) = self.place_of(server)
             {
-                self.0.invariants.borrow_mut().bend_clock(server, act.at);
+                self.0.invariants.borrow_mut().bend_clock(i, act.at);
             }
         }
         let outside = self.0.lab.world().outside();
@@ -38,25 +39,32 @@ impl Cluster {
     }
 
     fn carry_out(&self, act: &Act) {
-        let n = self.n();
-        if let Some(server) = act.servers().into_iter().find(|server| *server >= n) {
-            return self.step(|| format!("what if: nothing, there is no server {server}"));
-        }
-        if act.deed != Deed::Wait {
-            self.step(|| format!("what if: {}", act.deed));
-        }
-        match &act.deed {
-            Deed::Crash(server) if self.is_running(*server) => self.crash_keeping_links(*server),
-            Deed::Restart(server) => self.restart_from_outside(*server),
-            Deed::Cut(from, to) => self.set_way_from_outside(*from, *to, false),
-            Deed::Heal(from, to) => self.set_way_from_outside(*from, *to, true),
-            Deed::Partition(groups) => self.part(groups),
-            Deed::Command(server, command) => self.propose_from_outside(*server, command),
+        self.announce(act);
+        // Each cluster does what concerns its own servers.
+        let places: Vec<usize> =
+            act.servers().into_iter().filter_map(|server| self.place_of(server)).collect();
+        match (&act.deed, &places[..]) {
+            (Deed::Crash(_), &[i]) if self.is_running(i) => self.crash_keeping_links(i),
+            (Deed::Restart(_), &[i]) => self.restart_from_outside(i),
+            (Deed::Cut(..), &[from, to]) => self.set_way_from_outside(from, to, false),
+            (Deed::Heal(..), &[from, to]) => self.set_way_from_outside(from, to, true),
+            (Deed::Partition(groups), _) => self.part(groups),
+            (Deed::Command(_, command), &[i]) => self.propose_from_outside(i, command),
             // Time, messages and luck look these up themselves.
-            Deed::Pause(..) | Deed::Leap(..) | Deed::Stand(..) | Deed::Rate(..) | Deed::Luck(_) => {
-            }
-            Deed::Crash(_) | Deed::Wait => {}
+            _ => {}
         }
+    }
+
+    /// Records an act in the run's log. The first cluster does so for all.
+    fn announce(&self, act: &Act) {
+        let all = self.0.lab.servers();
+        if self.servers().start > 0 || act.deed == Deed::Wait {
+            return;
+        }
+        self.step(|| match act.servers().into_iter().find(|server| *server >= all) {
+            Some(server) => format!("what if: nothing, there is no server {server}"),
+            None => format!("what if: {}", act.deed),
+        });
     }
 
     fn restart_from_outside(&self, server: usize) {
@@ -78,7 +86,7 @@ impl Cluster {
     }
 
     fn part(&self, groups: &[Vec<usize>]) {
-        let group_of = |server: usize| groups.iter().position(|group| group.contains(&server));
+        let group_of = |i: usize| groups.iter().position(|group| group.contains(&self.number(i)));
         for from in 0..self.n() {
             for to in 0..self.n() {
                 let together =

@@ -25,6 +25,8 @@ impl Cluster {
         }
         if !changed.is_empty() {
             self.0.invariants.borrow_mut().links_changed(self.tester().now());
+            let number = |(from, to, enabled)| (self.number(from), self.number(to), enabled);
+            let changed = changed.into_iter().map(number).collect();
             self.record(|| HarnessEvent::Links { changed });
         }
     }

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use labrpc::Node;
-
 use super::Cluster;
 use super::test_part::{Figures, TestPart};
 use crate::failure::Checked;
@@ -17,7 +15,7 @@ const LONGEST_TEST: Duration = Duration::from_secs(120);
 impl Cluster {
     /// Returns the number of requests that a server has received since its last start, or 0 if stopped.
     pub fn rpc_count(&self, i: usize) -> u64 {
-        self.network().count(Node::server(i))
+        self.network().count(self.node(i))
     }
 
     /// Returns the number of tasks that a server has at this moment, or 0 if stopped.
@@ -44,6 +42,12 @@ impl Cluster {
     /// Returns the size in bytes of the largest saved snapshot of any server.
     pub fn snapshot_size(&self) -> usize {
         self.largest(Persister::snapshot_size_bytes)
+    }
+
+    /// Returns how many bytes all servers have saved, snapshots included.
+    pub fn saved_bytes(&self) -> usize {
+        let bytes = |saved: &Persister| saved.state_size_bytes() + saved.snapshot_size_bytes();
+        self.slots().iter().flat_map(|slot| &slot.saved).map(bytes).sum()
     }
 
     fn figures(&self, commands: u64) -> Figures {
@@ -73,7 +77,7 @@ impl Cluster {
     /// If the test has exceeded the course's limit of 120 s of virtual time.
     pub fn end_at(&self, commands: u64) -> Checked<()> {
         self.check_timeout()?;
-        let passed = self.0.part.borrow().passed(self.figures(commands), self.n());
+        let passed = self.0.part.borrow().passed(self.figures(commands), self.0.lab.servers());
         self.0.lab.passed(passed);
         Ok(())
     }

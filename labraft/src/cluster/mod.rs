@@ -4,6 +4,7 @@
 mod acts;
 mod links;
 mod measures;
+mod numbers;
 mod overseen;
 mod slot;
 mod test_part;
@@ -16,7 +17,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use labrpc::sync::{Notified, Notify};
-use labrpc::{ClientEnd, Dice, Event, Network, Node, Runtime};
+use labrpc::{ClientEnd, Dice, Event, Network, Runtime};
 
 use crate::failure::{Checked, Failure};
 use crate::harness_event::HarnessEvent;
@@ -45,6 +46,10 @@ pub struct Cluster(Rc<Inner>);
 
 struct Inner {
     lab: Lab,
+    /// The cluster's name; empty if it is the only one of the run.
+    name: String,
+    /// The number of its first server. Within the cluster, servers are known by their places, from 0.
+    first: usize,
     made: Duration,
     slots: RefCell<Vec<Slot>>,
     /// Which links the test has enabled, indexed by sender, then receiver.
@@ -71,6 +76,13 @@ const DOWN_IN_SEARCH: Duration = Duration::from_millis(20);
 impl Cluster {
     /// Creates a cluster with the given number of servers, none of them started.
     pub fn new(lab: Lab, servers: usize) -> Cluster {
+        Cluster::named(lab, "", servers)
+    }
+
+    /// Creates one of several clusters of a run, with a name such as `group 101`. The numbers of its servers
+    /// follow those of the clusters before it.
+    pub fn named(lab: Lab, name: &str, servers: usize) -> Cluster {
+        let numbers = lab.add_servers(servers);
         let persistence = match lab.test().part {
             Part::Raft2A | Part::Raft2B => Persistence::NotYet,
             _ => Persistence::Required,
@@ -83,6 +95,8 @@ impl Cluster {
         let inner = Rc::new(Inner {
             made: lab.world().tester().now(),
             lab,
+            name: name.into(),
+            first: numbers.start,
             slots: RefCell::new((0..servers).map(|_| Slot::default()).collect()),
             enabled: RefCell::new(vec![vec![false; servers]; servers]),
             restart: RefCell::default(),
@@ -93,10 +107,15 @@ impl Cluster {
             polled: Notify::new(),
         });
         let cluster = Cluster(inner);
-        cluster.record(|| HarnessEvent::Cluster { servers });
+        cluster.record(|| HarnessEvent::Cluster {
+            servers: numbers.end,
+            first: numbers.start,
+            name: name.into(),
+        });
         let weak = cluster.downgrade();
-        cluster.lab().world().after_each_poll(move |node| {
-            if let (Some(i), Some(cluster)) = (node.as_server(), weak.upgrade()) {
+        cluster.lab().world().after_each_poll(numbers.clone(), move |server| {
+            if let Some(cluster) = weak.upgrade() {
+                let i = server - numbers.start;
                 let now = cluster.tester().now();
                 cluster.0.invariants.borrow_mut().polled(i, now);
                 cluster.check_server(i);
@@ -152,7 +171,8 @@ impl Cluster {
             let invariants = self.0.invariants.borrow();
             let mut recorder = slots[i].recorder.borrow_mut();
             let state = recorder.change(&**raft, invariants.last_probe(i), self.0.show.get());
-            if let Some(state) = state {
+            if let Some(mut state) = state {
+                state.voted_for = state.voted_for.map(|candidate| self.number(candidate));
                 server.runtime().record(|| HarnessEvent::State(state).event());
             }
         }
@@ -172,12 +192,13 @@ impl Cluster {
     fn report_findings(&self, i: usize, checked: Holds) -> bool {
         for news in self.0.invariants.borrow_mut().take_news() {
             match news {
-                News::Slip(slip) => self.0.lab.note_slip(i, slip),
+                News::Slip(slip) => self.0.lab.note_slip(self.number(i), self.named_in(slip)),
                 News::NoProbe => self.0.lab.note_missing_probe(),
             }
         }
         if let Err(violation) = checked {
-            self.0.lab.fail(Some(i), Reason::Violation(Box::new(violation)));
+            let violation = self.named_in(violation);
+            self.0.lab.fail(Some(self.number(i)), Reason::Violation(Box::new(violation)));
             return false;
         }
         true
@@ -186,7 +207,7 @@ impl Cluster {
     /// Cleans up after an injected crash and schedules a restart.
     fn crashed_by_chaos(&self, i: usize) {
         self.0.invariants.borrow_mut().stopped_in_save();
-        self.step(|| format!("server {i} crashed"));
+        self.step(|| format!("server {} crashed", self.number(i)));
         self.crash_keeping_links(i);
         let Some(restart) = self.0.restart.borrow().clone() else { return };
         let cluster = self.clone();
@@ -296,13 +317,8 @@ impl Cluster {
 
     /// Creates a failure at the current time, with a summary of the servers' state.
     pub fn failure(&self, server: Option<usize>, reason: Reason) -> Failure {
-        let enabled = self.0.enabled.borrow();
-        let situation = self
-            .0
-            .invariants
-            .borrow()
-            .situation(self.tester().now(), &|from, to| enabled[from][to]);
-        Failure { situation: situation.into(), ..self.0.lab.failure(server, reason) }
+        let server = server.map(|i| self.number(i));
+        Failure { situation: self.situation(), ..self.0.lab.failure(server, reason) }
     }
 
     fn slots(&self) -> Ref<'_, Vec<Slot>> {
@@ -319,16 +335,16 @@ impl Cluster {
     /// # Panics
     /// If the server is already running.
     pub fn start_server(&self, i: usize) -> NewServer {
-        self.record(|| HarnessEvent::Started { server: i });
+        self.record(|| HarnessEvent::Started { server: self.number(i) });
         let ends: Vec<ClientEnd> = (0..self.n())
             .map(|j| {
-                let end = self.network().make_end(Node::server(i));
-                self.network().connect(end.id(), Node::server(j));
+                let end = self.network().make_end(self.node(i));
+                self.network().connect(end.id(), self.node(j));
                 end
             })
             .collect();
         let world = self.0.lab.world();
-        let server = world.server(i);
+        let server = world.server(self.number(i));
         let rt = server.runtime().clone();
         let persister = {
             let slot = &mut self.slots_mut()[i];
@@ -343,9 +359,9 @@ impl Cluster {
             slot.saved = Some(persister.clone());
             persister
         };
-        self.0
-            .lab
-            .audited(|audit| audit.started(i, persister.read_state(), persister.read_snapshot()));
+        self.0.lab.audited(|audit| {
+            audit.started(self.number(i), persister.read_state(), persister.read_snapshot())
+        });
         let (apply, applied) = apply_channel();
         let env = Env {
             me: i,
@@ -358,7 +374,7 @@ impl Cluster {
         let raft = rt.act(|| (self.0.lab.implementation().make)(env));
         let now = self.tester().now();
         self.0.invariants.borrow_mut().started(i, &persister.read_snapshot(), now);
-        self.network().add_server(Node::server(i), &server);
+        self.network().add_server(self.node(i), &server);
         self.slots_mut()[i].instance = Some(Instance {
             raft: raft.clone(),
             server: server.clone(),
@@ -383,7 +399,7 @@ impl Cluster {
         let check_snapshot = Box::new(move |index, snapshot: &Bytes| {
             let Some(cluster) = cluster.upgrade() else { return true };
             let checked = cluster.0.invariants.borrow_mut().snapshot_made(i, index, snapshot);
-            cluster.0.lab.audited(|audit| audit.given(i, snapshot, None));
+            cluster.0.lab.audited(|audit| audit.given(cluster.number(i), snapshot, None));
             cluster.report(i, checked)
         });
         let cluster = self.downgrade();
@@ -406,7 +422,7 @@ impl Cluster {
     pub fn crash_server(&self, i: usize) {
         self.cut_off(i);
         // This precedes the copy of the persister, so that no late reply can reveal unsaved state.
-        self.network().delete_server(Node::server(i));
+        self.network().delete_server(self.node(i));
         let world = self.0.lab.world();
         let instance = {
             let slot = &mut self.slots_mut()[i];
@@ -418,7 +434,7 @@ impl Cluster {
         };
         if let Some(instance) = instance {
             self.0.invariants.borrow_mut().stopped(i);
-            self.record(|| HarnessEvent::Stopped { server: i });
+            self.record(|| HarnessEvent::Stopped { server: self.number(i) });
             instance.end(self.0.lab.world());
         }
     }

@@ -12,25 +12,21 @@ impl Cluster {
     pub(super) fn judge_steps(&self) {
         let Some(describe) = self.lab().implementation().describe else { return };
         if self.lab().without().has_probes() {
-            let messages = SharedMessages::new(self.n(), describe);
-            self.network().observe(messages.clone());
+            let messages = SharedMessages::new(self.servers(), describe);
+            self.network().observe(self.servers(), messages.clone());
             self.0.invariants.borrow_mut().judge_steps(messages);
         }
     }
 
-    /// Shows every delivered message to the waypoints and, if the run is audited, to the audit.
+    /// Shows every delivered message between servers of the cluster to the waypoints.
     pub(super) fn watch_messages(&self) {
-        let servers = self.n();
-        self.lab().audited(|audit| {
-            audit.begin(servers);
-            None
-        });
         let weak = self.downgrade();
         self.network().on_delivery(move |delivery| {
-            if let Some(cluster) = weak.upgrade() {
+            let Some(cluster) = weak.upgrade() else { return };
+            let (from, to) = (cluster.place(delivery.from), cluster.place(delivery.to));
+            if let (Some(from), Some(to)) = (from, to) {
                 let now = cluster.tester().now();
-                cluster.0.invariants.borrow_mut().delivered(&delivery, now);
-                cluster.lab().audited(|audit| audit.delivered(delivery));
+                cluster.0.invariants.borrow_mut().delivered((from, to), &delivery, now);
             }
         });
     }
@@ -39,7 +35,7 @@ impl Cluster {
     pub(super) fn audit_state(&self, i: usize, raft: &dyn Raft) {
         self.0.lab.audited(|audit| {
             let RaftState { term, is_leader } = raft.state();
-            audit.state(i, term, is_leader)
+            audit.state(self.number(i), term, is_leader)
         });
     }
 
@@ -51,7 +47,7 @@ impl Cluster {
             let checked = self.0.invariants.borrow_mut().accepted(i, command, started, state);
             self.report(i, checked);
         }
-        self.0.lab.audited(|audit| audit.given(i, command, Some(started.term)));
+        self.0.lab.audited(|audit| audit.given(self.number(i), command, Some(started.term)));
     }
 
     /// Has the audit look at what server `i` hands up to its service.
@@ -64,10 +60,10 @@ impl Cluster {
         }
         self.0.lab.audited(|audit| match handed_up {
             HandedUp::Message(ApplyMsg::Command { index, command }) => {
-                audit.command(i, *index, command, self.0.show.get())
+                audit.command(self.number(i), *index, command, self.0.show.get())
             }
             HandedUp::Message(ApplyMsg::Snapshot { index, snapshot, .. }) => {
-                audit.snapshot(i, *index, snapshot)
+                audit.snapshot(self.number(i), *index, snapshot)
             }
             HandedUp::Internal { .. } => None,
         });

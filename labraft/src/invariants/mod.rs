@@ -192,9 +192,14 @@ impl Invariants {
         self.waypoints.stopped_in_save();
     }
 
-    /// A message arrives.
-    pub(crate) fn delivered(&mut self, message: &Delivery<'_>, at: Duration) {
-        self.waypoints.delivered(&self.history, message, at);
+    /// A message of one server arrives at another.
+    pub(crate) fn delivered(
+        &mut self,
+        between: (usize, usize),
+        message: &Delivery<'_>,
+        at: Duration,
+    ) {
+        self.waypoints.delivered(&self.history, between, message, at);
     }
 
     /// A server's Raft says that it has accepted a command, and is now in this state.

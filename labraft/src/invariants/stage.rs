@@ -151,7 +151,7 @@ impl Stage {
             invariants: Invariants::new(3, contract),
             traffic: Traffic::default(),
             now: Duration::from_secs(1),
-            messages: SharedMessages::new(3, |_| None),
+            messages: SharedMessages::new(0..3, |_| None),
         };
         stage.invariants.note_waypoints(reached);
         for server in 0..3 {

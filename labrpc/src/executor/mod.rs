@@ -25,7 +25,7 @@ use crate::guard;
 use crate::node::Node;
 use crate::recorder::{Part, Recorder};
 use crate::spec::{Kind, RunSpec};
-use crate::task::{BoxFuture, GroupId, Parked, TaskInfo, TaskRef, Waiting};
+use crate::task::{AfterPoll, BoxFuture, GroupId, Parked, TaskInfo, TaskRef, Waiting};
 use crate::timers::{Due, Timers};
 use crate::trouble::Trouble;
 use ready::ReadyTasks;
@@ -85,9 +85,6 @@ pub(crate) fn set_current(executor: Option<Rc<Executor>>) {
     CURRENT.with(|current| *current.borrow_mut() = executor);
 }
 
-/// A function that is called after each poll, with the task's node.
-pub(crate) type AfterPoll = Rc<dyn Fn(Node)>;
-
 /// The whole state of a simulation, except for its network.
 pub(crate) struct Executor {
     now: Cell<u64>,
@@ -104,7 +101,7 @@ pub(crate) struct Executor {
     ended: RefCell<Option<Result<(), Trouble>>>,
     /// The rates of the faults that the course's network does not have; `None` if they are off.
     pub(crate) chaos: Cell<Option<Chaos>>,
-    pub(crate) after_poll: RefCell<Option<AfterPoll>>,
+    pub(crate) after_poll: RefCell<Vec<AfterPoll>>,
     /// What is done to the world from outside, in the order of time.
     pub(crate) acts: Vec<Act>,
     pub(crate) foreseen: Foreseen,
@@ -406,12 +403,12 @@ impl Executor {
         self.running.end();
     }
 
-    /// Calls the function that looks at each poll.
+    /// Calls the functions that look at the polls of the task's server.
     #[inline]
     fn observe_poll(&self, task: TaskRef) {
-        if let Some(after_poll) = self.after_poll.borrow().as_ref() {
-            let node = self.tasks.borrow().node_of(task);
-            after_poll(node);
+        for (servers, observer) in &*self.after_poll.borrow() {
+            let server = self.tasks.borrow().node_of(task).as_server();
+            server.filter(|server| servers.contains(server)).into_iter().for_each(&**observer);
         }
     }
 

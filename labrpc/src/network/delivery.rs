@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::fmt::Debug;
+use std::ops::Range;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -29,9 +30,13 @@ const DEAD_CHECK_EVERY: u64 = 100_000_000;
 pub(crate) struct Shared {
     pub(super) executor: Rc<Executor>,
     pub(super) tables: RefCell<Tables>,
-    pub(super) on_delivery: RefCell<Option<DeliveryObserver>>,
-    pub(super) observer: RefCell<Option<Rc<dyn Observer>>>,
+    pub(super) on_delivery: RefCell<Vec<DeliveryObserver>>,
+    /// Who looks at the messages among which servers.
+    pub(super) observers: RefCell<Vec<ServersObserver>>,
 }
+
+/// An observer, and the servers whose messages to each other it sees.
+type ServersObserver = (Range<usize>, Rc<dyn Observer>);
 
 /// Sees each message that arrives.
 pub(super) type DeliveryObserver = Box<dyn Fn(Delivery<'_>)>;
@@ -88,17 +93,29 @@ impl Shared {
 
     /// Tells the observer that a request leaves.
     fn observe_request(&self, call: &mut Call, content: Content<'_>) {
-        if let Some(observer) = &*self.observer.borrow() {
-            let Call { from, to, .. } = *call;
+        let Call { from, to, .. } = *call;
+        self.observe_between(from, to, |observer| {
             call.marks.0 = observer.sent(Sent { from, to, answers: None, content });
+        });
+    }
+
+    /// Has the observer of the messages between these two nodes look at one, if there is an observer.
+    #[inline]
+    fn observe_between(&self, a: Node, b: Node, look: impl FnOnce(&dyn Observer)) {
+        let observers = self.observers.borrow();
+        if observers.is_empty() {
+            return;
+        }
+        let (Some(a), Some(b)) = (a.as_server(), b.as_server()) else { return };
+        let of_both = |servers: &Range<usize>| servers.contains(&a) && servers.contains(&b);
+        if let Some((_, observer)) = observers.iter().find(|(servers, _)| of_both(servers)) {
+            look(&**observer);
         }
     }
 
     /// Tells the observer that a message is being read.
     fn observe_reading(&self, message: Read) {
-        if let Some(observer) = &*self.observer.borrow() {
-            observer.read(message);
-        }
+        self.observe_between(message.from, message.to, |observer| observer.read(message));
     }
 
     fn record_request(&self, call: &Call, args: &impl Debug) {
@@ -271,12 +288,12 @@ impl Shared {
 
     /// Tells the observer that a reply leaves.
     fn observe_reply(&self, call: &mut Call, reply: &dyn ReplyValue) {
-        if let Some(observer) = &*self.observer.borrow() {
-            let Call { from, to, method, marks: (request, _), .. } = *call;
+        let Call { from, to, method, marks: (request, _), .. } = *call;
+        self.observe_between(from, to, |observer| {
             let content = Content::of_reply(method, reply);
             call.marks.1 =
                 observer.sent(Sent { from: to, to: from, answers: Some(request), content });
-        }
+        });
     }
 
     fn record_reply(&self, call: &Call, fate: Fate, content: &dyn ReplyValue) {
@@ -317,7 +334,7 @@ impl Shared {
     }
 
     fn observe(&self, delivery: Delivery<'_>) {
-        if let Some(observer) = &*self.on_delivery.borrow() {
+        for observer in &*self.on_delivery.borrow() {
             observer(delivery);
         }
     }
@@ -374,9 +391,9 @@ impl Shared {
             }
             Answer::Failed => {
                 let Call { from, to, marks: (mark, _), .. } = *call;
-                if let Some(observer) = &*self.observer.borrow() {
+                self.observe_between(from, to, |observer| {
                     observer.failed(Failed { from, to, mark });
-                }
+                });
                 tables.release(id, buffer);
                 Poll::Ready(None)
             }

@@ -33,6 +33,7 @@ mod observer;
 mod server;
 
 use std::cell::{RefCell, RefMut};
+use std::ops::Range;
 use std::rc::Rc;
 
 use calls::{Call as CallState, End, Tables};
@@ -64,7 +65,7 @@ impl Network {
             executor: executor.clone(),
             tables,
             on_delivery: RefCell::default(),
-            observer: RefCell::default(),
+            observers: RefCell::default(),
         };
         Network(Rc::new(shared))
     }
@@ -171,15 +172,15 @@ impl Network {
         self.tables().replies.get(&to).copied().unwrap_or(0)
     }
 
-    /// Registers a function that is called with each message that arrives. It replaces any earlier
-    /// one, and must neither use the network nor change anything that the simulated code can see.
+    /// Registers a function that is called with each message that arrives. It must neither use the network
+    /// nor change anything that the simulated code can see.
     pub fn on_delivery(&self, observer: impl Fn(Delivery<'_>) + 'static) {
-        self.0.on_delivery.replace(Some(Box::new(observer)));
+        self.0.on_delivery.borrow_mut().push(Box::new(observer));
     }
 
-    /// Registers an observer of all messages, which replaces any earlier one.
-    pub fn observe(&self, observer: impl Observer + 'static) {
-        self.0.observer.replace(Some(Rc::new(observer)));
+    /// Registers an observer of the messages among these servers. No server may have two observers.
+    pub fn observe(&self, servers: Range<usize>, observer: impl Observer + 'static) {
+        self.0.observers.borrow_mut().push((servers, Rc::new(observer)));
     }
 
     /// Closes the network: later calls fail at once. Calls that have already been made continue.
@@ -190,7 +191,7 @@ impl Network {
 
     /// Drops all servers and calls, so that nothing of the world outlives the run.
     pub(crate) fn clear(&self) {
-        let forgotten = (self.tables().clear(), self.0.on_delivery.take(), self.0.observer.take());
+        let forgotten = (self.tables().clear(), self.0.on_delivery.take(), self.0.observers.take());
         drop(forgotten);
     }
 

@@ -2,9 +2,10 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::rc::Rc;
 
-use labrpc::{Failed, Observer, Read, Sent};
+use labrpc::{Failed, Node, Observer, Read, Sent};
 
 use crate::message::{Describe, RaftMessage};
 
@@ -15,6 +16,8 @@ const MOST_KEPT: usize = 1 << 16;
 /// The messages that were sent last, by their marks, and each server's part in the current step.
 pub(super) struct Messages {
     describe: Describe,
+    /// The number of the cluster's first server.
+    first: usize,
     kept: VecDeque<RaftMessage>,
     /// The mark of the first message that is kept. Mark 0 is that of messages which are not the Raft's.
     first_mark: u64,
@@ -55,9 +58,15 @@ impl StepMessages {
 }
 
 impl Messages {
-    fn new(servers: usize, describe: Describe) -> Messages {
-        let steps = (0..servers).map(|_| StepMessages::default()).collect();
-        Messages { describe, kept: VecDeque::new(), first_mark: 1, steps }
+    fn new(servers: Range<usize>, describe: Describe) -> Messages {
+        let first = servers.start;
+        let steps = servers.map(|_| StepMessages::default()).collect();
+        Messages { describe, first, kept: VecDeque::new(), first_mark: 1, steps }
+    }
+
+    /// A server's place in its cluster.
+    fn place(&self, node: Node) -> Option<usize> {
+        node.as_server()?.checked_sub(self.first)
     }
 
     /// A message, unless it was sent too long ago.
@@ -88,7 +97,7 @@ impl Messages {
     }
 
     fn sent(&mut self, sent: Sent<'_>) -> u64 {
-        let (Some(from), Some(to)) = (sent.from.as_server(), sent.to.as_server()) else { return 0 };
+        let (Some(from), Some(to)) = (self.place(sent.from), self.place(sent.to)) else { return 0 };
         let Some(message) = (self.describe)(sent.content) else { return 0 };
         let mark = self.keep(message);
         self.steps[from].sent.push(SentMessage { to, mark, answers: sent.answers });
@@ -96,7 +105,7 @@ impl Messages {
     }
 
     fn read(&mut self, read: Read) {
-        let (Some(from), Some(to)) = (read.from.as_server(), read.to.as_server()) else { return };
+        let (Some(from), Some(to)) = (self.place(read.from), self.place(read.to)) else { return };
         if read.mark != 0 {
             let Read { mark, answers, .. } = read;
             self.steps[to].read.push(ReadMessage { from, mark, answers });
@@ -109,8 +118,8 @@ impl Messages {
 pub(crate) struct SharedMessages(pub(super) Rc<RefCell<Messages>>);
 
 impl SharedMessages {
-    /// No messages yet, between this many servers.
-    pub(crate) fn new(servers: usize, describe: Describe) -> SharedMessages {
+    /// No messages yet, between the servers of a cluster, which are given by their numbers.
+    pub(crate) fn new(servers: Range<usize>, describe: Describe) -> SharedMessages {
         SharedMessages(Rc::new(RefCell::new(Messages::new(servers, describe))))
     }
 }
@@ -148,11 +157,11 @@ impl Observer for SharedMessages {
     }
 
     fn failed(&self, request: Failed) {
-        let (Some(from), Some(to)) = (request.from.as_server(), request.to.as_server()) else {
-            return;
-        };
+        let mut messages = self.0.borrow_mut();
+        let places = (messages.place(request.from), messages.place(request.to));
+        let (Some(from), Some(to)) = places else { return };
         if request.mark != 0 {
-            self.0.borrow_mut().steps[from].failed.push((to, request.mark));
+            messages.steps[from].failed.push((to, request.mark));
         }
     }
 }

@@ -11,14 +11,14 @@ use super::snapshots;
 use crate::raft::Role;
 use crate::waypoint::Waypoint;
 
-/// A message arrives.
+/// A message of one server arrives at another.
 pub(super) fn look(
     observer: &mut Observer,
     history: &History,
+    (from, to): (usize, usize),
     message: &Delivery<'_>,
     at: Duration,
 ) {
-    let (Some(from), Some(to)) = (message.from.as_server(), message.to.as_server()) else { return };
     if message.is_reply {
         observer.servers[to].last_answer = Some(at);
         answer_arrives(observer, to, message.called_at);

@@ -50,9 +50,15 @@ impl Observer {
         crashes::look_at_save(&mut self.servers[server], history, change);
     }
 
-    /// A message arrives.
-    pub(super) fn delivered(&mut self, history: &History, message: &Delivery<'_>, at: Duration) {
-        messages::look(self, history, message, at);
+    /// A message of one server arrives at another.
+    pub(super) fn delivered(
+        &mut self,
+        history: &History,
+        between: (usize, usize),
+        message: &Delivery<'_>,
+        at: Duration,
+    ) {
+        messages::look(self, history, between, message, at);
     }
 
     /// A server stops, and `history` still has its last state.

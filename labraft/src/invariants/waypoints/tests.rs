@@ -36,9 +36,14 @@ impl Stage {
     }
 
     fn arrives(&mut self, (from, to): (usize, usize), is_reply: bool, called_at: Duration) {
-        let (from, to) = (Node::server(from), Node::server(to));
-        let message = Delivery { from, to, bytes: &[], is_reply, called_at };
-        self.invariants.delivered(&message, self.now);
+        let message = Delivery {
+            from: Node::server(from),
+            to: Node::server(to),
+            bytes: &[],
+            is_reply,
+            called_at,
+        };
+        self.invariants.delivered((from, to), &message, self.now);
     }
 
     fn reached(&self) -> Vec<Waypoint> {

@@ -1,0 +1,215 @@
+// SOLUTION FILE
+//! One server of any replicated service: puts commands through its Raft, applies what comes out to a
+//! state, and answers who waits.
+
+use std::cell::{Ref, RefCell};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::channel::oneshot;
+use labraft::{ApplyMsg, ApplyReceiver, NewServer, Persister, Raft, RaftState};
+use labrpc::Runtime;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use tracing::debug;
+
+/// How often a waiting handler checks whether its term is over: a Raft does not report that.
+pub(crate) const CHECK_INTERVAL: Duration = Duration::from_millis(100);
+/// How many checks a handler makes before it gives up. A leader that has lost its majority does not
+/// notice that, so the clerk has to try another server.
+pub(crate) const MAX_CHECKS: u32 = 5;
+
+/// What the commands in a log act on: the only thing that is replicated.
+///
+/// Two states that began empty and applied the same commands at the same indexes are equal, whether by
+/// way of snapshots or not.
+pub trait StateMachine: 'static {
+    /// A command in the log. Whoever waits for one recognises it by its bytes, so equal commands must mean
+    /// the same.
+    type Command: Serialize + DeserializeOwned;
+    /// What the one who proposed a command is answered.
+    type Answer;
+
+    /// Applies the command at `index` of the log.
+    ///
+    /// # Panics
+    /// If `index` is not above all before: then the Raft has repeated an entry. Indexes may be left out:
+    /// those are the Raft's own entries.
+    fn apply(&mut self, index: u64, command: Self::Command) -> Self::Answer;
+
+    /// The index of the last entry that was applied; 0 before the first.
+    fn applied(&self) -> u64;
+
+    /// Encodes the state.
+    fn snapshot(&self) -> Bytes;
+
+    /// Decodes what [`snapshot`](Self::snapshot) has encoded.
+    ///
+    /// # Panics
+    /// If the bytes are not those of a state: then the Raft has not returned what it was given.
+    fn restore(snapshot: &[u8]) -> Self;
+}
+
+/// Why a server has no answer to a command.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NoAnswer {
+    /// This server does not lead: the command was not proposed here.
+    NotLeader,
+    /// It was proposed, but this server cannot tell whether it will be committed.
+    Unsure,
+}
+
+/// A state with the Raft that replicates it. The task that applies keeps it alive until its server crashes.
+pub struct Replica<S: StateMachine> {
+    raft: Rc<dyn Raft>,
+    persister: Persister,
+    rt: Runtime,
+    /// The size of the saved Raft state, in bytes, at which to take a snapshot; `None` to take none.
+    max_raft_state: Option<usize>,
+    machine: RefCell<S>,
+    /// The handlers that wait, by the index that they wait for.
+    waiting: RefCell<BTreeMap<u64, Waiter<S::Answer>>>,
+}
+
+/// A handler that waits for its command.
+struct Waiter<Answer> {
+    /// Its command, encoded. Another one at the same index means that its own was displaced; the term would
+    /// tell as well, but a Raft hands up none with a command.
+    command: Bytes,
+    /// Takes the answer. Dropping it tells the handler that something else was applied in its
+    /// place.
+    answer: oneshot::Sender<Answer>,
+}
+
+impl<S: StateMachine> Replica<S> {
+    /// Begins with the snapshot that the server's persister holds, or with `empty` if there is none, and
+    /// applies what the Raft hands up. `max_raft_state` is the course's `maxraftstate`, in bytes; `None`
+    /// where the course has -1.
+    pub fn start(new: NewServer, max_raft_state: Option<usize>, empty: S) -> Rc<Replica<S>> {
+        let NewServer { raft, applied, persister, server } = new;
+        let rt = server.runtime().clone();
+        let snapshot = persister.read_snapshot();
+        let machine = if snapshot.is_empty() { empty } else { S::restore(&snapshot) };
+        let replica = Rc::new(Replica {
+            raft,
+            persister,
+            rt: rt.clone(),
+            max_raft_state,
+            machine: RefCell::new(machine),
+            waiting: RefCell::default(),
+        });
+        rt.spawn_detached("service applier", replica.clone().apply_all(applied));
+        replica
+    }
+
+    /// The state, as far as this server has applied the log. It must not be held over an await.
+    pub fn state(&self) -> Ref<'_, S> {
+        self.machine.borrow()
+    }
+
+    /// The Raft's term, if this server believes that it leads.
+    pub fn leads(&self) -> Option<u64> {
+        let RaftState { term, is_leader } = self.raft.state();
+        is_leader.then_some(term)
+    }
+
+    /// Puts a command through the log, and returns the answer when it has been applied here.
+    ///
+    /// # Errors
+    /// If this server does not lead, or cannot tell in time whether the command will be committed.
+    pub async fn execute(&self, command: &S::Command) -> Result<S::Answer, NoAnswer> {
+        let command: Bytes = labrpc::encode(command).expect("a command can be encoded").into();
+        let started = self.raft.start(command.clone()).ok_or(NoAnswer::NotLeader)?;
+        let (answer, mut answered) = oneshot::channel();
+        // A handler that already waits for this index proposed its command in an earlier term.
+        // Replacing it drops its channel, which tells it that its command was displaced.
+        let waiter = Waiter { command: command.clone(), answer };
+        self.waiting.borrow_mut().insert(started.index, waiter);
+        for _ in 0..MAX_CHECKS {
+            if let Some(answer) = self.rt.timeout(CHECK_INTERVAL, &mut answered).await {
+                return answer.map_err(|_| NoAnswer::Unsure);
+            }
+            if self.raft.state().term != started.term {
+                break;
+            }
+        }
+        self.forget(started.index, &command);
+        Err(NoAnswer::Unsure)
+    }
+
+    /// The number of handlers that wait.
+    #[cfg(test)]
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.borrow().len()
+    }
+
+    /// Removes a waiter, unless another has taken its place.
+    fn forget(&self, index: u64, command: &Bytes) {
+        let mut waiting = self.waiting.borrow_mut();
+        if waiting.get(&index).is_some_and(|waiter| waiter.command == command) {
+            waiting.remove(&index);
+        }
+    }
+
+    /// Applies what the Raft hands up, until the server crashes.
+    async fn apply_all(self: Rc<Replica<S>>, mut applied: ApplyReceiver) {
+        while let Some(message) = applied.receive().await {
+            match message {
+                ApplyMsg::Command { index, command } => self.apply(index, &command),
+                ApplyMsg::Snapshot { index, snapshot, .. } => self.install(index, &snapshot),
+            }
+        }
+    }
+
+    /// Applies the command at `index`, answers the handler that waits for it, and makes a snapshot
+    /// when the Raft's saved state has grown to the limit.
+    fn apply(&self, index: u64, bytes: &Bytes) {
+        let command: S::Command = labrpc::decode(bytes)
+            .unwrap_or_else(|error| panic!("no server proposed what is at index {index}: {error}"));
+        let answer = self.machine.borrow_mut().apply(index, command);
+        // An internal entry of the Raft may have taken the place that a handler waits for.
+        self.give_up_before(index);
+        if let Some(waiter) = self.waiting.borrow_mut().remove(&index)
+            && waiter.command == bytes
+        {
+            // An error means that the handler has given up in the meantime.
+            let _ = waiter.answer.send(answer);
+        }
+        if self.max_raft_state.is_some_and(|max| self.persister.state_size_bytes() >= max) {
+            debug!("snapshot up to {index}");
+            self.raft.snapshot(index, self.machine.borrow().snapshot());
+        }
+    }
+
+    /// Replaces the state by that of a snapshot. For the indexes that it covers there are no
+    /// answers any more, so the handlers that wait for them are told to give up.
+    fn install(&self, index: u64, snapshot: &Bytes) {
+        let state = S::restore(snapshot);
+        let covered = state.applied();
+        let applied = self.machine.borrow().applied();
+        assert!(
+            covered == index && index > applied,
+            "the Raft handed up a snapshot for index {index} that covers all up to {covered}; \
+             {applied} were applied before"
+        );
+        self.machine.replace(state);
+        self.give_up_before(index + 1);
+    }
+
+    /// Tells the handlers that wait for lower indexes that something else was applied there.
+    fn give_up_before(&self, index: u64) {
+        let mut waiting = self.waiting.borrow_mut();
+        while waiting.first_key_value().is_some_and(|(&first, _)| first < index) {
+            waiting.pop_first();
+        }
+    }
+}
+
+impl<S: StateMachine> fmt::Debug for Replica<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Replica({})", self.rt.node())
+    }
+}

@@ -1,0 +1,65 @@
+//! A cluster among others: its name, and the numbers of its servers in the run.
+
+use std::ops::Range;
+
+use labrpc::Node;
+
+use super::Cluster;
+use crate::property::Violation;
+
+impl Cluster {
+    /// The cluster's name; empty if it is the only one of the run.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// The numbers of its servers in the run.
+    pub fn servers(&self) -> Range<usize> {
+        self.0.first..self.0.first + self.n()
+    }
+
+    /// The number in the run of the server at a place in the cluster.
+    pub fn number(&self, i: usize) -> usize {
+        self.0.first + i
+    }
+
+    /// The node of the server at a place in the cluster.
+    pub fn node(&self, i: usize) -> Node {
+        Node::server(self.number(i))
+    }
+
+    /// The place in the cluster of a node; `None` if it is not one of its servers.
+    pub(crate) fn place(&self, node: Node) -> Option<usize> {
+        self.place_of(node.as_server()?)
+    }
+
+    /// The place in the cluster of the server with this number.
+    pub(crate) fn place_of(&self, number: usize) -> Option<usize> {
+        number.checked_sub(self.0.first).filter(|&place| place < self.n())
+    }
+
+    /// A violation in this cluster, in the words of the whole run.
+    pub(super) fn named_in(&self, violation: Violation) -> Violation {
+        if self.0.name.is_empty() {
+            return violation;
+        }
+        let servers = violation.servers.iter().map(|&i| self.number(i)).collect();
+        let evidence = format!("{}: {}", self.0.name, violation.evidence);
+        Violation { servers, evidence, ..violation }
+    }
+
+    /// The state of the servers, as lines for a report.
+    pub fn situation(&self) -> Box<[String]> {
+        let enabled = self.0.enabled.borrow();
+        let invariants = self.0.invariants.borrow();
+        let now = self.tester().now();
+        self.lines(invariants.situation(now, &|from, to| enabled[from][to]))
+    }
+
+    /// Lines about this cluster, with its name if there are others.
+    fn lines(&self, lines: Vec<String>) -> Box<[String]> {
+        let name = &self.0.name;
+        let named = |line| if name.is_empty() { line } else { format!("{name}: {line}") };
+        lines.into_iter().map(named).collect()
+    }
+}

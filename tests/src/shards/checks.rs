@@ -1,0 +1,332 @@
+// SOLUTION FILE
+//! The properties of the sharded service, checked after each poll of a server's tasks, for any that answers
+//! `ShardServer::probe`.
+//!
+//! What the servers of a group have applied is the same at each index of their log. So a group is known by its
+//! *front*: the state of the server that has applied most, of all that there have been. Whatever a front
+//! says is committed.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use labraft::{Property, ShardProbe, ShardSet, Violation};
+use shardctrler::Config;
+
+use super::configurations::{Configurations, violation};
+
+/// What has been seen of the groups and the controllers of a run.
+#[derive(Default)]
+pub(crate) struct ShardChecks {
+    configurations: Rc<RefCell<Configurations>>,
+    fronts: BTreeMap<u64, Front>,
+    /// The digest of each shard when its group stopped serving it, by the number of the configuration by
+    /// which it did.
+    left: BTreeMap<(u64, usize), u64>,
+    /// The shards that have arrived, with the number of the configuration by which they were gained.
+    arrived: BTreeSet<(u64, usize)>,
+}
+
+/// A group, as far as any of its servers has applied the log.
+#[derive(Default)]
+struct Front {
+    probe: ShardProbe,
+    /// The digests of the shards that the next configuration takes away.
+    leaving: BTreeMap<usize, u64>,
+}
+
+/// A server at one moment: its group, what it shows, and the digests of the shards that it serves.
+pub(crate) struct Seen<'a> {
+    pub(crate) gid: u64,
+    pub(crate) probe: ShardProbe,
+    pub(crate) config: &'a dyn Fn() -> Option<Config>,
+    pub(crate) digest: &'a dyn Fn(usize) -> Option<u64>,
+}
+
+impl ShardChecks {
+    /// Nothing has been seen of the groups. The configurations are those that anybody sees.
+    pub(crate) fn new(configurations: Rc<RefCell<Configurations>>) -> ShardChecks {
+        ShardChecks { configurations, ..ShardChecks::default() }
+    }
+
+    /// Looks at a server after a poll of one of its tasks.
+    ///
+    /// # Errors
+    /// If what it shows breaks a property.
+    pub(crate) fn look(&mut self, seen: Seen<'_>) -> Result<(), Violation> {
+        let applied = self.front(seen.gid).probe.applied;
+        if seen.probe.applied < applied {
+            return Ok(());
+        }
+        let mut checked = Ok(());
+        if seen.probe.applied > applied {
+            checked = self.advance(&seen);
+        }
+        self.note_leaving(&seen);
+        checked
+    }
+
+    fn front(&mut self, gid: u64) -> &mut Front {
+        self.fronts.entry(gid).or_default()
+    }
+
+    /// A group has applied one more entry.
+    fn advance(&mut self, Seen { gid, probe, config, digest }: &Seen<'_>) -> Result<(), Violation> {
+        let gid = *gid;
+        let before = std::mem::take(self.front(gid));
+        let is_new_config = probe.config != before.probe.config;
+        if is_new_config {
+            check_order(gid, before.probe.config, probe.config)?;
+            if let Some(config) = config() {
+                self.configurations.borrow_mut().add(&format!("group {gid}"), &config)?;
+            }
+        }
+        let lost = before.probe.served.without(probe.served);
+        let gained = probe.served.without(before.probe.served);
+        for shard in lost.iter() {
+            if let Some(&digest) = before.leaving.get(&shard) {
+                self.left.insert((probe.config, shard), digest);
+            }
+        }
+        for shard in gained.iter() {
+            self.check_owner(gid, shard, probe.config)?;
+            self.check_arrival(gid, shard, probe.config, digest(shard))?;
+        }
+        self.check_kept(gid, &before.probe, probe, lost)?;
+        *self.front(gid) = Front { probe: probe.clone(), leaving: BTreeMap::new() };
+        Ok(())
+    }
+
+    /// A group begins to serve a shard: the configuration must give it the shard, and nobody else may serve
+    /// it still.
+    fn check_owner(&self, gid: u64, shard: usize, config: u64) -> Result<(), Violation> {
+        let owner = self.configurations.borrow().owner(config, shard);
+        if let Some(owner) = owner.filter(|&owner| owner != gid) {
+            let what = format!(
+                "group {gid} begins to serve shard {shard} in configuration {config}, which gives the \
+                 shard to group {owner}"
+            );
+            return Err(violation(Property::OneOwner, what));
+        }
+        let serves = |other: &&u64| self.fronts[other].probe.served.contains(shard);
+        if let Some(other) = self.fronts.keys().filter(|&&other| other != gid).find(serves) {
+            let since = self.fronts[other].probe.config;
+            let what = format!(
+                "group {gid} begins to serve shard {shard} in configuration {config}, and group {other} \
+                 serves it in configuration {since}"
+            );
+            return Err(violation(Property::OneOwner, what));
+        }
+        Ok(())
+    }
+
+    /// A group begins to serve a shard: it must be as it was when the old owner stopped serving it.
+    fn check_arrival(
+        &mut self,
+        gid: u64,
+        shard: usize,
+        config: u64,
+        digest: Option<u64>,
+    ) -> Result<(), Violation> {
+        self.arrived.insert((config, shard));
+        match (self.left.remove(&(config, shard)), digest) {
+            (Some(left), Some(digest)) if left != digest => {
+                let what = format!(
+                    "group {gid} begins to serve shard {shard} in configuration {config}, with other data \
+                     than the old owner had when it stopped serving it"
+                );
+                Err(violation(Property::ShardTransfer, what))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What a group has lost or kept for another group must still be there, unless it has arrived.
+    fn check_kept(
+        &self,
+        gid: u64,
+        before: &ShardProbe,
+        now: &ShardProbe,
+        lost: ShardSet,
+    ) -> Result<(), Violation> {
+        // Nobody will ask for the shards that no group has.
+        let configurations = self.configurations.borrow();
+        let is_owned = |shard: &usize| configurations.owner(now.config, *shard) != Some(0);
+        let lost = lost.iter().filter(is_owned).map(|shard| (now.config, shard));
+        for (config, shard) in lost.chain(before.kept.iter().copied()) {
+            let place = (config, shard);
+            if !now.kept.contains(&place) && !self.arrived.contains(&place) {
+                let what = format!(
+                    "group {gid} deletes shard {shard}, which it lost by configuration {config} and which \
+                     has not arrived at its new owner"
+                );
+                return Err(violation(Property::ShardDeletion, what));
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps the digests of the shards that the next configuration takes away from a group, as long as the
+    /// group has not gone to it.
+    fn note_leaving(&mut self, seen: &Seen<'_>) {
+        let configurations = self.configurations.borrow();
+        let Some(next) = configurations.get(seen.probe.config + 1) else { return };
+        let is_lost = |shard: &usize| next.shards.get(*shard) != Some(&seen.gid);
+        let lost: Vec<usize> = seen.probe.served.iter().filter(is_lost).collect();
+        let leaving = &mut self.fronts.entry(seen.gid).or_default().leaving;
+        if leaving.is_empty() {
+            leaving.extend(lost.iter().filter_map(|&shard| Some((shard, (seen.digest)(shard)?))));
+        }
+    }
+}
+
+fn check_order(gid: u64, before: u64, now: u64) -> Result<(), Violation> {
+    if now == before + 1 {
+        return Ok(());
+    }
+    let what = format!("group {gid} goes from configuration {before} to configuration {now}");
+    Err(violation(Property::ConfigurationOrder, what))
+}
+
+#[cfg(test)]
+mod tests {
+    use shardctrler::N_SHARDS;
+
+    use super::*;
+
+    /// Two groups that are seen step by step.
+    #[derive(Default)]
+    struct Stage {
+        checks: ShardChecks,
+        probes: BTreeMap<u64, ShardProbe>,
+    }
+
+    impl Stage {
+        /// Shard 0 belongs to group 1, then to group 2, and then to nobody.
+        fn new() -> Stage {
+            let stage = Stage::default();
+            let groups = |gids: &[u64]| gids.iter().map(|&gid| (gid, Vec::new())).collect();
+            let mut two = [1; N_SHARDS];
+            two[..N_SHARDS / 2].fill(2);
+            for (num, shards, gids) in
+                [(0, [0; N_SHARDS], &[][..]), (1, [1; N_SHARDS], &[1]), (2, two, &[1, 2])]
+            {
+                let config = Config { num, shards, groups: groups(gids) };
+                stage.checks.configurations.borrow_mut().add("a test", &config).unwrap();
+            }
+            stage
+        }
+
+        fn step(
+            &mut self,
+            gid: u64,
+            digest: u64,
+            change: impl FnOnce(&mut ShardProbe),
+        ) -> Result<(), Violation> {
+            let probe = self.probes.entry(gid).or_default();
+            probe.applied += 1;
+            change(probe);
+            let probe = probe.clone();
+            self.checks.look(Seen { gid, probe, config: &|| None, digest: &|_| Some(digest) })
+        }
+
+        /// Group 1 serves everything, whose digest is 7.
+        fn first_serves(&mut self) {
+            self.step(1, 7, |probe| {
+                probe.config = 1;
+                probe.served = (0..N_SHARDS).collect();
+            })
+            .unwrap();
+        }
+
+        /// Group 1 goes to configuration 2, and keeps what it loses.
+        fn first_hands_over(&mut self) -> Result<(), Violation> {
+            self.step(1, 8, |probe| {
+                probe.config = 2;
+                probe.served = (N_SHARDS / 2..N_SHARDS).collect();
+                probe.kept = (0..N_SHARDS / 2).map(|shard| (2, shard)).collect();
+            })
+        }
+
+        /// Group 2, which is in configuration 2, gets what it is to have.
+        fn second_serves(&mut self, digest: u64) -> Result<(), Violation> {
+            self.step(2, digest, |probe| probe.config = 1).unwrap();
+            self.step(2, digest, |probe| probe.config = 2).unwrap();
+            self.step(2, digest, |probe| probe.served = (0..N_SHARDS / 2).collect())
+        }
+    }
+
+    #[track_caller]
+    fn assert_broken(checked: Result<(), Violation>, property: Property, hint: &str) {
+        let violation = checked.expect_err("a property is broken");
+        assert_eq!(violation.property, property, "{violation}");
+        assert!(violation.evidence.contains(hint), "{violation}");
+    }
+
+    #[test]
+    fn a_shard_goes_from_one_group_to_another() {
+        let mut stage = Stage::new();
+        stage.first_serves();
+        assert_eq!(stage.first_hands_over(), Ok(()));
+        assert_eq!(stage.second_serves(7), Ok(()));
+        assert_eq!(stage.step(1, 8, |probe| probe.kept.clear()), Ok(()));
+        // A server that lags behind is not judged.
+        let probe = ShardProbe { applied: 1, config: 1, ..ShardProbe::default() };
+        let late = Seen { gid: 1, probe, config: &|| None, digest: &|_| None };
+        assert_eq!(stage.checks.look(late), Ok(()));
+    }
+
+    #[test]
+    fn a_group_that_serves_before_the_old_owner_has_stopped_is_found() {
+        let mut stage = Stage::new();
+        stage.first_serves();
+        let hint = "group 1 serves it in configuration 1";
+        assert_broken(stage.second_serves(7), Property::OneOwner, hint);
+    }
+
+    #[test]
+    fn a_group_that_serves_a_shard_of_another_is_found() {
+        let mut stage = Stage::new();
+        stage.step(1, 7, |probe| probe.config = 1).unwrap();
+        stage.step(1, 7, |probe| probe.config = 2).unwrap();
+        let all = stage.step(1, 7, |probe| probe.served = (0..N_SHARDS).collect());
+        assert_broken(all, Property::OneOwner, "which gives the shard to group 2");
+    }
+
+    #[test]
+    fn a_group_that_leaves_a_configuration_out_is_found() {
+        let mut stage = Stage::new();
+        let leap = stage.step(2, 7, |probe| probe.config = 2);
+        assert_broken(
+            leap,
+            Property::ConfigurationOrder,
+            "from configuration 0 to configuration 2",
+        );
+    }
+
+    #[test]
+    fn data_that_has_changed_on_its_way_is_found() {
+        let mut stage = Stage::new();
+        stage.first_serves();
+        assert_eq!(stage.first_hands_over(), Ok(()));
+        let hint = "group 2 begins to serve shard 0 in configuration 2, with other data";
+        assert_broken(stage.second_serves(9), Property::ShardTransfer, hint);
+    }
+
+    #[test]
+    fn data_that_is_deleted_before_it_has_arrived_is_found() {
+        let mut stage = Stage::new();
+        stage.first_serves();
+        assert_eq!(stage.first_hands_over(), Ok(()));
+        let later = stage.step(1, 8, |probe| probe.kept.clear());
+        assert_broken(later, Property::ShardDeletion, "which it lost by configuration 2");
+
+        let mut stage = Stage::new();
+        stage.first_serves();
+        let at_once = stage.step(1, 8, |probe| {
+            probe.config = 2;
+            probe.served = (N_SHARDS / 2..N_SHARDS).collect();
+        });
+        assert_broken(at_once, Property::ShardDeletion, "deletes shard 0");
+    }
+}

@@ -1,0 +1,148 @@
+// SOLUTION FILE
+//! The course's `config` of the shard controller's tests: three controllers and their clerks.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::ops::Deref;
+use std::rc::Rc;
+
+use labraft::{Checked, Cluster, Lab, Reason, Steps, Violation};
+use shardctrler::{Clerk, Config, Controller};
+
+use super::configurations::Configurations;
+use super::watch::{Running, watch_controllers};
+use crate::service::{ClientEnds, ServiceCluster};
+
+/// A group as a test names it: its number, and the names of its servers.
+pub(crate) type Group<'a> = (u64, [&'a str; 3]);
+
+/// A cluster of controllers and their clerks. A clone is a handle to the same cluster.
+#[derive(Clone)]
+pub(crate) struct Controllers {
+    service: ServiceCluster,
+    seen: Rc<RefCell<Configurations>>,
+}
+
+/// A client of the test: a clerk whose operations are counted and recorded.
+pub(crate) struct Admin {
+    number: usize,
+    clerk: Clerk,
+}
+
+impl Deref for Controllers {
+    type Target = ServiceCluster;
+
+    fn deref(&self) -> &ServiceCluster {
+        &self.service
+    }
+}
+
+impl Controllers {
+    /// Runs a whole test on three controllers and a reliable network.
+    pub(crate) fn run<Body>(lab: Lab, body: Body) -> Steps
+    where
+        Body: AsyncFnOnce(&Controllers, &mut Admin) -> Checked<()> + 'static,
+    {
+        Box::pin(async move {
+            let title = lab.test().title;
+            let cfg = Controllers::new(lab);
+            cfg.begin(title);
+            let steps = async {
+                let mut admin = cfg.make_admin();
+                body(&cfg, &mut admin).await?;
+                cfg.check_all(&mut admin).await
+            };
+            cfg.in_time(steps, || None).await?;
+            cfg.end()?;
+            cfg.cleanup()
+        })
+    }
+
+    fn new(lab: Lab) -> Controllers {
+        let cluster = Cluster::new(lab, 3);
+        let running = Running::default();
+        let seen = Rc::default();
+        watch_controllers(&cluster, running.clone(), Rc::clone(&seen));
+        let service = ServiceCluster::new(cluster, shardctrler::message::show, move |new| {
+            running.start(new, Controller::start);
+        });
+        service.network().reliable(true);
+        Controllers { service, seen }
+    }
+
+    /// A clerk that can reach all controllers.
+    pub(crate) fn make_admin(&self) -> Admin {
+        let ClientEnds { number, rt, ends } = self.make_ends(0..self.n());
+        Admin { number, clerk: Clerk::new(ends, rt) }
+    }
+
+    /// The first server that says that it leads; server 0 if none does.
+    pub(crate) fn leader(&self) -> Option<usize> {
+        (0..self.n()).find(|&i| self.claims_to_lead(i))
+    }
+
+    /// Adds these groups.
+    pub(crate) async fn join(&self, admin: &mut Admin, groups: &[Group<'_>]) {
+        let groups: BTreeMap<u64, Vec<String>> = groups
+            .iter()
+            .map(|(gid, servers)| (*gid, servers.iter().map(ToString::to_string).collect()))
+            .collect();
+        let gids: Vec<u64> = groups.keys().copied().collect();
+        self.operation(admin, &format!("Join({gids:?})"), async |clerk| clerk.join(groups).await)
+            .await;
+    }
+
+    /// Removes these groups.
+    pub(crate) async fn leave(&self, admin: &mut Admin, gids: &[u64]) {
+        let gids = gids.to_vec();
+        self.operation(admin, &format!("Leave({gids:?})"), async |clerk| clerk.leave(gids).await)
+            .await;
+    }
+
+    /// Gives a shard to a group.
+    pub(crate) async fn move_shard(&self, admin: &mut Admin, shard: usize, gid: u64) {
+        let what = format!("Move({shard}, {gid})");
+        self.operation(admin, &what, async |clerk| clerk.move_shard(shard, gid).await).await;
+    }
+
+    /// The configuration of this number, or the latest. Fails if that cannot be so, from all that was
+    /// answered before.
+    pub(crate) async fn query(&self, admin: &mut Admin, num: Option<u64>) -> Checked<Config> {
+        let what = num.map_or("Query(latest)".into(), |num| format!("Query({num})"));
+        let config = self.operation(admin, &what, async |clerk| clerk.query(num).await).await;
+        let Config { num, shards, .. } = &config;
+        self.step(|| format!("client {}: configuration {num} is {shards:?}", admin.number));
+        let checked = self.seen.borrow_mut().add(&format!("client {}", admin.number), &config);
+        checked.or_else(|violation| self.violated(violation))?;
+        Ok(config)
+    }
+
+    /// Fails the test, unless it is run without this property.
+    fn violated(&self, violation: Violation) -> Checked<()> {
+        match self.lab().without().includes(violation.property) {
+            true => Err(self.failure(None, Reason::Violation(Box::new(violation)))),
+            false => Ok(()),
+        }
+    }
+
+    /// Asks for every configuration that there has been, each of which must follow from the one before.
+    async fn check_all(&self, admin: &mut Admin) -> Checked<()> {
+        let latest = self.query(admin, None).await?.num;
+        for num in 0..latest {
+            self.query(admin, Some(num)).await?;
+        }
+        Ok(())
+    }
+
+    async fn operation<T>(
+        &self,
+        Admin { number, clerk }: &mut Admin,
+        what: &str,
+        operation: impl AsyncFnOnce(&mut Clerk) -> T,
+    ) -> T {
+        self.step(|| format!("client {number}: {what}"));
+        let answer = self.replied(*number, operation(clerk)).await;
+        self.count_operation();
+        answer
+    }
+}

@@ -1,0 +1,331 @@
+// SOLUTION FILE
+//! The course's `config` of the sharded service's tests: three controllers, and three groups of three servers.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::ops::Deref;
+use std::rc::Rc;
+
+use labraft::{
+    Checked, Cluster, Directory, Failure, Lab, NamedEnds, Steps, Threshold, expectation,
+};
+use labrpc::{ClientEnd, Node};
+use shardctrler::{Config, Controller};
+use shardkv::{Clerk, GroupSetup, ShardServer};
+
+use super::checks::ShardChecks;
+use super::configurations::Configurations;
+use super::watch::{Running, watch_controllers, watch_group};
+use crate::clients::{self, Operations};
+use crate::service::ServiceCluster;
+use crate::steps::{check, check_threshold};
+
+/// The number of controllers, and of the servers of a group.
+const SERVERS: usize = 3;
+/// The name of the controllers, and of those that the groups do not know.
+const CONTROLLERS: &str = "controllers";
+const OTHER_CONTROLLERS: &str = "other controllers";
+/// The number of the first group; the others follow.
+const FIRST_GID: u64 = 100;
+/// The number of groups.
+pub(crate) const GROUPS: usize = 3;
+/// The saved state may be this many times as large as the snapshot threshold.
+const LOG_SIZE_FACTOR: usize = 8;
+
+/// What a test runs on: the parameters of the course's `make_config`.
+#[derive(Copy, Clone)]
+pub(crate) struct GroupsSetup {
+    unreliable: bool,
+    /// The size of the saved state, in bytes, at which servers take a snapshot. `None` means no
+    /// snapshots, like -1 in the course.
+    max_raft_state: Option<usize>,
+}
+
+/// Groups on a reliable network, without snapshots.
+pub(crate) fn groups() -> GroupsSetup {
+    GroupsSetup { unreliable: false, max_raft_state: None }
+}
+
+/// A client of the test.
+pub(crate) type Client = clients::Client<Clerk>;
+
+/// The controllers, the groups and their clients. A clone is a handle to the same ones.
+///
+/// It dereferences to the [`Operations`] of its clients, and so to the controllers' cluster.
+#[derive(Clone)]
+pub(crate) struct Groups {
+    operations: Operations,
+    groups: Rc<Vec<ServiceCluster>>,
+    directory: Directory,
+    max_raft_state: Option<usize>,
+    /// The number of clients so far.
+    clients: Rc<Cell<usize>>,
+}
+
+/// The tester's own clerk of the controllers: the course's `mck`.
+pub(crate) struct Admin {
+    number: usize,
+    clerk: shardctrler::Clerk,
+}
+
+impl Deref for Groups {
+    type Target = Operations;
+
+    fn deref(&self) -> &Operations {
+        &self.operations
+    }
+}
+
+impl GroupsSetup {
+    /// Makes the network lose and delay messages.
+    pub(crate) fn unreliable(self) -> GroupsSetup {
+        GroupsSetup { unreliable: true, ..self }
+    }
+
+    /// Makes servers take a snapshot when their saved state reaches this size in bytes.
+    pub(crate) fn snapshots(self, max_raft_state: usize) -> GroupsSetup {
+        GroupsSetup { max_raft_state: Some(max_raft_state), ..self }
+    }
+
+    /// Runs a whole test. What clients were answered must be linearizable, also where Go's test compares
+    /// only some values.
+    pub(crate) fn run<Body>(self, lab: Lab, body: Body) -> Steps
+    where
+        Body: AsyncFnOnce(&Groups, &mut Admin, &mut Client) -> Checked<()> + 'static,
+    {
+        Box::pin(async move {
+            let cfg = Groups::new(lab, self);
+            cfg.begin(cfg.lab().test().title);
+            let steps = async {
+                let mut admin = cfg.make_admin();
+                let mut client = cfg.make_client();
+                body(&cfg, &mut admin, &mut client).await?;
+                cfg.check_linearizable()
+            };
+            let checked = cfg.in_time(steps, || cfg.waiting()).await;
+            checked.map_err(|failure| cfg.with_situation(failure))?;
+            cfg.end()?;
+            cfg.groups.iter().try_for_each(|group| group.cleanup())?;
+            cfg.cleanup()
+        })
+    }
+}
+
+impl Groups {
+    /// Starts controllers and groups. They idle until groups join.
+    fn new(lab: Lab, setup: GroupsSetup) -> Groups {
+        let GroupsSetup { unreliable, max_raft_state } = setup;
+        let directory = Directory::new(lab.world().network().clone());
+        let configurations = Rc::<RefCell<Configurations>>::default();
+        let checks = Rc::new(RefCell::new(ShardChecks::new(configurations.clone())));
+        let controllers = start_controllers(&lab, CONTROLLERS, &directory, configurations);
+        let groups = (0..GROUPS).map(|group| {
+            let gid = gid(group);
+            let of_group = directory.clone();
+            let cluster = Cluster::named(lab.clone(), &format!("group {gid}"), SERVERS);
+            for (i, name) in server_names(gid).iter().enumerate() {
+                directory.add(name, cluster.node(i));
+            }
+            let running = Running::default();
+            watch_group(&cluster, gid, running.clone(), checks.clone());
+            ServiceCluster::new(cluster, shardkv::message::show, move |new| {
+                let ends = of_group.ends_of(new.server.runtime().node());
+                let controllers = controller_ends(CONTROLLERS, &ends);
+                let setup = GroupSetup { gid, controllers, ends, max_raft_state };
+                running.start(new, |new| ShardServer::start(new, setup));
+            })
+        });
+        let groups = Rc::new(groups.collect());
+        controllers.network().reliable(!unreliable);
+        Groups {
+            operations: Operations::new(controllers),
+            groups,
+            directory,
+            max_raft_state,
+            clients: Rc::default(),
+        }
+    }
+
+    /// Starts a second controller service, which the groups do not know.
+    pub(crate) fn start_other_controllers(&self) -> ServiceCluster {
+        start_controllers(self.lab(), OTHER_CONTROLLERS, &self.directory, Rc::default())
+    }
+
+    /// A failure with the state of all clusters.
+    fn with_situation(&self, failure: Failure) -> Failure {
+        let of_groups = self.groups.iter().flat_map(|group| group.situation());
+        let situation = self.situation().into_iter().chain(of_groups).collect();
+        Failure { situation, ..failure }
+    }
+
+    /// The clusters: the controllers, then the groups.
+    pub(crate) fn clusters(&self) -> Vec<&ServiceCluster> {
+        let controllers: &ServiceCluster = &self.operations;
+        std::iter::once(controllers).chain(self.groups.iter()).collect()
+    }
+
+    /// Cuts or opens the way by which one node reaches another by its name.
+    pub(crate) fn set_way(&self, from: Node, to: Node, enabled: bool) {
+        self.directory.set_way(from, to, enabled);
+    }
+
+    /// Opens all ways.
+    pub(crate) fn open_all_ways(&self) {
+        self.directory.open_all_ways();
+    }
+
+    // Servers of groups.
+
+    /// Stops a server of a group: the course's `ShutdownServer`.
+    pub(crate) fn shutdown_server(&self, group: usize, i: usize) {
+        self.groups[group].shutdown(i);
+    }
+
+    /// Starts a server of a group and connects it: the course's `StartServer`.
+    pub(crate) fn start_server(&self, group: usize, i: usize) {
+        self.groups[group].start(i);
+        self.groups[group].link(i, 0..SERVERS, true);
+    }
+
+    /// Stops all servers of a group: the course's `ShutdownGroup`.
+    pub(crate) fn shutdown_group(&self, group: usize) {
+        (0..SERVERS).for_each(|i| self.shutdown_server(group, i));
+    }
+
+    /// Starts all servers of a group: the course's `StartGroup`.
+    pub(crate) fn start_group(&self, group: usize) {
+        (0..SERVERS).for_each(|i| self.start_server(group, i));
+    }
+
+    // Clients.
+
+    fn make_node(&self) -> usize {
+        let number = self.clients.get();
+        self.clients.set(number + 1);
+        number
+    }
+
+    /// A client that can reach all controllers and all servers.
+    pub(crate) fn make_client(&self) -> Client {
+        self.make_client_of(CONTROLLERS)
+    }
+
+    /// A client that asks these controllers who has a shard.
+    pub(crate) fn make_client_of(&self, controllers: &str) -> Client {
+        let number = self.make_node();
+        let ends = self.directory.ends_of(Node::client(number));
+        let controllers = controller_ends(controllers, &ends);
+        let rt = self.lab().world().client(number);
+        Client { number, clerk: Clerk::new(controllers, ends, rt) }
+    }
+
+    /// A clerk of the controllers.
+    pub(crate) fn make_admin(&self) -> Admin {
+        self.make_admin_of(CONTROLLERS)
+    }
+
+    /// A clerk of these controllers.
+    pub(crate) fn make_admin_of(&self, controllers: &str) -> Admin {
+        let number = self.make_node();
+        let ends = controller_ends(controllers, &self.directory.ends_of(Node::client(number)));
+        let rt = self.lab().world().client(number);
+        Admin { number, clerk: shardctrler::Clerk::new(ends, rt) }
+    }
+
+    // Configurations.
+
+    /// Adds groups, and waits for the controllers' answer.
+    pub(crate) async fn join(&self, admin: &mut Admin, groups: &[usize]) {
+        self.step(|| format!("join {:?}", gids(groups)));
+        let joined = groups.iter().map(|&group| (gid(group), server_names(gid(group))));
+        let joined: BTreeMap<u64, Vec<String>> = joined.collect();
+        let Admin { number, clerk } = admin;
+        self.replied(*number, clerk.join(joined)).await;
+    }
+
+    /// Removes groups, and waits for the controllers' answer.
+    pub(crate) async fn leave(&self, admin: &mut Admin, groups: &[usize]) {
+        self.step(|| format!("leave {:?}", gids(groups)));
+        let Admin { number, clerk } = admin;
+        self.replied(*number, clerk.leave(gids(groups))).await;
+    }
+
+    /// Gives a shard to a group, and waits for the controllers' answer.
+    pub(crate) async fn move_shard(&self, admin: &mut Admin, shard: usize, gid: u64) {
+        self.step(|| format!("move shard {shard} to {gid}"));
+        let Admin { number, clerk } = admin;
+        self.replied(*number, clerk.move_shard(shard, gid)).await;
+    }
+
+    /// The latest configuration.
+    pub(crate) async fn query(&self, admin: &mut Admin) -> Config {
+        let Admin { number, clerk } = admin;
+        let config = self.replied(*number, clerk.query(None)).await;
+        self.step(|| format!("configuration {} is {:?}", config.num, config.shards));
+        config
+    }
+
+    // Checks.
+
+    /// Checks that snapshots have kept the saved state small, or, in a test without snapshots, that
+    /// there are none: the course's `checklogs`.
+    pub(crate) fn check_sizes(&self) -> Checked<()> {
+        for group in &*self.groups {
+            let log = group.log_size();
+            let snapshot = group.snapshot_size();
+            let Some(max) = self.max_raft_state else {
+                let what = || expectation!("snapshot too large ({snapshot}), should not be used");
+                check(group, snapshot == 0, what)?;
+                continue;
+            };
+            let is_small = log <= LOG_SIZE_FACTOR * max;
+            check_threshold(group, Threshold::SavedSize, is_small, || {
+                expectation!("logs were not trimmed ({log} > {LOG_SIZE_FACTOR}*{max})")
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The number of bytes that all servers of all groups have saved.
+    pub(crate) fn saved_bytes(&self) -> usize {
+        self.groups.iter().map(|group| group.saved_bytes()).sum()
+    }
+}
+
+/// The number of a group.
+pub(crate) fn gid(group: usize) -> u64 {
+    FIRST_GID + group as u64
+}
+
+fn gids(groups: &[usize]) -> Vec<u64> {
+    groups.iter().map(|&group| gid(group)).collect()
+}
+
+/// The names of a group's servers.
+fn server_names(gid: u64) -> Vec<String> {
+    (0..SERVERS).map(|i| format!("{gid}/{i}")).collect()
+}
+
+/// Starts a controller service of this name. What it decides is added to what has been `seen`.
+fn start_controllers(
+    lab: &Lab,
+    name: &str,
+    directory: &Directory,
+    seen: Rc<RefCell<Configurations>>,
+) -> ServiceCluster {
+    let cluster = Cluster::named(lab.clone(), name, SERVERS);
+    for i in 0..SERVERS {
+        directory.add(&format!("{name}/{i}"), cluster.node(i));
+    }
+    let running = Running::default();
+    watch_controllers(&cluster, running.clone(), seen);
+    ServiceCluster::new(cluster, shardctrler::message::show, move |new| {
+        running.start(new, Controller::start);
+    })
+}
+
+/// Ends to the controllers of the service of this name.
+fn controller_ends(name: &str, ends: &NamedEnds) -> Vec<ClientEnd> {
+    let end = |i| ends.end(&format!("{name}/{i}")).expect("every controller has a name");
+    (0..SERVERS).map(end).collect()
+}
