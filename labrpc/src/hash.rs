@@ -41,6 +41,7 @@ impl Fingerprint {
 }
 
 /// Computes a 64-bit digest of bytes, which is the same on every machine.
+#[inline]
 pub fn hash_bytes(bytes: &[u8]) -> u64 {
     let mut hash = Fingerprint::default();
     let mut chunks = bytes.chunks_exact(16);
