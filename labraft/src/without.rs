@@ -169,7 +169,7 @@ mod tests {
                 .collect();
             assert_eq!(left_out, [name]);
         }
-        assert!(Without::names().count() <= u64::BITS as usize);
+        assert!(Without::names().count() <= u128::BITS as usize);
     }
 
     #[test]

@@ -70,6 +70,6 @@ fn every_test_passes_with_a_raft_that_declares_internal_entries() {
 fn internal_entries_that_are_not_declared_are_reported() {
     let report = run_test(test_named("BasicAgree2B"), UNDECLARED, RunSpec::seed(0), false);
     let failure = report.result.unwrap_err();
-    assert_eq!(failure.cause().kind.property(), Some(Property::ApplyOrder));
+    assert_eq!(failure.cause().kind.property(), Some(Property::StartedIndex));
     assert!(failure.to_string().contains("with_internal_entries"), "{failure}");
 }

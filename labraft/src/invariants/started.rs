@@ -84,7 +84,8 @@ impl Accepted {
                 [server],
                 format!(
                     "server {server} appended entry {index} to its log in term {} as the leader, and has \
-                     accepted no such command for this index",
+                     accepted no such command for this index (a Raft that has entries of its own must declare \
+                     them: Implementation::with_internal_entries)",
                     known.term
                 ),
             );
