@@ -84,7 +84,7 @@ fn a_line_binds_one_name() {
     assert!(!is_tuple_binding("    let (a, b) = f(1, 2);"));
 }
 
-/// Where tests are listed by hand: a file that nothing names is not built, and nobody is told.
+/// In these crates the files of tests are listed by hand, and cargo does not warn of one that is missing from the list.
 #[test]
 fn every_file_of_tests_is_part_of_a_program() {
     for name in ["labrpc", "tests"] {

@@ -27,8 +27,8 @@ pub(crate) const MAX_CHECKS: u32 = 5;
 /// Two states that began empty and applied the same commands at the same indexes are equal, whether by
 /// way of snapshots or not.
 pub trait StateMachine: 'static {
-    /// A command in the log. Whoever waits for one recognises it by its bytes, so equal commands must mean
-    /// the same.
+    /// A command in the log. A handler that waits for one compares bytes to see whether it is its own, so two
+    /// commands with the same bytes must have the same effect.
     type Command: Serialize + DeserializeOwned;
     /// What the one who proposed a command is answered.
     type Answer;

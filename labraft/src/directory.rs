@@ -82,7 +82,8 @@ impl Directory {
 }
 
 impl NamedEnds {
-    /// An end to the server of this name; `None` if there is no such server. The same end each time.
+    /// Returns the end to the server with this name, which is made when it is first asked for; `None` if no server
+    /// has the name.
     pub fn end(&self, name: &str) -> Option<ClientEnd> {
         if let Some(end) = self.made.borrow().get(name) {
             return Some(end.clone());

@@ -107,7 +107,7 @@ fn a_partition_holds_until_it_is_healed() {
 fn what_cannot_be_done_is_said_in_the_run() {
     let report = world(3, &["1s crash 7", "1.1s crash 1", "1.2s crash 1", "1.3s pause 0 0.1s"]);
     let steps = steps(&report);
-    assert!(steps.contains(&"what if: nothing, there is no server 7"), "{steps:?}");
+    assert!(steps.contains(&"what if: nothing happens, because there is no server 7"), "{steps:?}");
     assert!(steps.contains(&"what if: pause 0 0.1s"), "{steps:?}");
     let test = tests::SUITE.iter().find(|test| test.name == "BasicAgree2B").unwrap();
     let spec = RunSpec { acts: vec!["0.5s command 0 x".parse().unwrap()], ..RunSpec::seed(1) };

@@ -380,10 +380,7 @@ fn no_run(id: usize) -> String {
 
 /// How many servers a run has.
 fn servers_in(events: &[Timed]) -> usize {
-    // The run begins with the event that says so.
-    let said = events.iter().find_map(|timed| match HarnessEvent::of(timed) {
-        Some(HarnessEvent::Cluster { servers, .. }) => Some(servers),
-        _ => None,
-    });
-    said.unwrap_or(0)
+    // All clusters are made before any time has passed.
+    let at_first = events.iter().take_while(|timed| timed.at.is_zero());
+    at_first.map(HarnessEvent::servers_in).max().unwrap_or(0)
 }

@@ -62,7 +62,9 @@ impl Cluster {
             return;
         }
         self.step(|| match act.servers().into_iter().find(|server| *server >= all) {
-            Some(server) => format!("what if: nothing, there is no server {server}"),
+            Some(server) => {
+                format!("what if: nothing happens, because there is no server {server}")
+            }
             None => format!("what if: {}", act.deed),
         });
     }

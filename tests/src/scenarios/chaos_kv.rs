@@ -9,13 +9,11 @@ use labrpc::{Dice, JoinHandle};
 
 use super::fault_target::{FaultTarget, inject_faults, work_of_client};
 use super::schedule::{draw_bool, draw_cluster_size, draw_order};
+use super::work::{Work, read_and_write};
 use super::{heal_network, standstill};
 use crate::kv::{KvConfig, KvSetup};
-use crate::kv_generic::appended;
 use crate::steps::spawn_client;
 
-/// The longest pause of a client between two operations.
-const LONGEST_PAUSE: Duration = Duration::from_millis(80);
 /// How long a healthy majority may take to answer all clients.
 const ANSWERS: Duration = Duration::from_secs(30);
 
@@ -37,7 +35,11 @@ async fn run_scenario(cfg: &KvConfig, dice: &Dice) -> Checked<()> {
     let keys = 1 + dice.below(3);
     let client_count = 2 + dice.below(5) as usize;
     let clients: Vec<JoinHandle<()>> = (0..client_count)
-        .map(|i| spawn_client(cfg, "client", client(cfg.clone(), i, keys, is_over.clone())))
+        .map(|i| {
+            let schedule = work_of_client(i as u32);
+            let work = Work { i, keys, schedule, is_over: is_over.clone() };
+            spawn_client(cfg, "client", client(cfg.clone(), work))
+        })
         .collect();
     inject_faults(cfg, dice).await;
     is_over.set(true);
@@ -80,25 +82,8 @@ async fn all_answers(cfg: &KvConfig, clients: Vec<JoinHandle<()>>, keys: u64) {
     }
 }
 
-/// Reads and writes random keys until it is told to stop.
-async fn client(cfg: KvConfig, i: usize, keys: u64, is_over: Rc<Cell<bool>>) -> Checked<()> {
-    let mut client = cfg.make_client_of_all();
-    let dice = cfg.client_dice(i as u32);
-    let mut count = 0;
-    while !is_over.get() {
-        // All of this is drawn even if the operation is skipped, so that later ones stay the same.
-        let key = dice.below(keys).to_string();
-        let value = appended(i, count);
-        let operation = dice.below(10);
-        if cfg.tester().happens(work_of_client(i as u32)) {
-            match operation {
-                0..5 => cfg.append(&mut client, &key, &value).await,
-                5 => cfg.put(&mut client, &key, &value).await,
-                _ => _ = cfg.get(&mut client, &key).await,
-            }
-        }
-        count += 1;
-        cfg.sleep(dice.span(Duration::ZERO, LONGEST_PAUSE)).await;
-    }
-    Ok(())
+/// A client that reads and writes.
+async fn client(cfg: KvConfig, work: Work) -> Checked<()> {
+    let client = cfg.make_client_of_all();
+    read_and_write(&cfg, client, work).await
 }

@@ -15,6 +15,7 @@
 //! | `fault_target` | how a step of the schedule is carried out on a cluster |
 //! | `chaos_raft` | the scenario for a Raft alone |
 //! | `chaos_kv` | the scenario for the key/value service |
+//! | `work` | what the clients of key/value services do |
 //! | `restarts` | the scenarios for what a Raft must remember when it restarts |
 //! | `short` | scenarios with nothing generated, for `lab search` |
 
@@ -28,14 +29,19 @@ mod fault_target;
 mod restarts;
 mod schedule;
 mod short;
+mod work;
 
 pub(crate) use chaos_kv::chaos_kv;
 pub(crate) use chaos_raft::chaos_raft;
 pub(crate) use restarts::{restarted_followers, restarted_voters};
+// BEGIN SOLUTION 4B
+#[cfg(feature = "lab4")]
+pub(crate) use work::{Work, read_and_write};
+// END SOLUTION
 pub(crate) use short::{short_elections, short_replication, short_restarts, short_votes};
 
 /// Ends the network's faults: from here on it is the course's network, and reliable.
-fn heal_network(cluster: &Cluster) {
+pub(crate) fn heal_network(cluster: &Cluster) {
     cluster.step(|| "no more faults".into());
     cluster.lab().world().set_chaos(None);
     cluster.network().reliable(true);
@@ -43,7 +49,11 @@ fn heal_network(cluster: &Cluster) {
 }
 
 /// The failure of a run whose healthy majority makes no progress.
-fn standstill(cluster: &Cluster, majority: &[usize], what: impl std::fmt::Display) -> Failure {
+pub(crate) fn standstill(
+    cluster: &Cluster,
+    majority: &[usize],
+    what: impl std::fmt::Display,
+) -> Failure {
     let (majority, what) = (majority.to_vec(), what.to_string());
     cluster.failure(None, Reason::Standstill { majority, what })
 }

@@ -9,12 +9,12 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use labraft::{Checked, Lab, Reason, Steps};
+use labraft::{Checked, Lab, Steps};
 use labrpc::{Dice, JoinHandle, Node};
 use shardctrler::N_SHARDS;
 
 use super::groups::{Admin, Client, GROUPS, Groups, gid, groups};
-use crate::kv_generic::appended;
+use crate::scenarios::{Work, heal_network, read_and_write, standstill};
 use crate::steps::spawn_client;
 
 /// How long the phase of faults lasts.
@@ -25,8 +25,6 @@ const ANSWERS: Duration = Duration::from_secs(30);
 const QUIET: [Duration; 2] = [Duration::from_millis(80), Duration::from_millis(600)];
 /// The longest time between two changes of the configuration.
 const LONGEST_UNCHANGED: Duration = Duration::from_millis(900);
-/// The longest pause of a client between two operations.
-const LONGEST_PAUSE: Duration = Duration::from_millis(80);
 /// The number of keys: one for each shard.
 const KEYS: u64 = 10;
 
@@ -59,7 +57,11 @@ async fn scenario(
     let is_over = Rc::<Cell<bool>>::default();
     let client_count = 2 + dice.below(4) as usize;
     let mut work: Vec<JoinHandle<()>> = (0..client_count)
-        .map(|i| spawn_client(cfg, "client", read_and_write(cfg.clone(), i, is_over.clone())))
+        .map(|i| {
+            let schedule = WORK + i as u32;
+            let work = Work { i, keys: KEYS, schedule, is_over: is_over.clone() };
+            spawn_client(cfg, "client", client_at_work(cfg.clone(), work))
+        })
         .collect();
     let changes = change(cfg.clone(), is_over.clone());
     work.push(spawn_client(cfg, "administrator", changes));
@@ -80,33 +82,16 @@ async fn scenario(
     if cfg.tester().timeout(ANSWERS, answers).await.is_none() {
         let waiting = cfg.waiting().unwrap_or_else(|| "the administrator is waiting".into());
         let what = format!("{} s after the last fault, {waiting}", ANSWERS.as_secs());
-        let majority = (0..cfg.lab().servers()).collect();
-        return Err(cfg.failure(None, Reason::Standstill { majority, what }));
+        let all: Vec<usize> = (0..cfg.lab().servers()).collect();
+        return Err(standstill(cfg, &all, what));
     }
     Ok(())
 }
 
-/// Reads and writes random keys until it is told to stop.
-async fn read_and_write(cfg: Groups, i: usize, is_over: Rc<Cell<bool>>) -> Checked<()> {
-    let mut client = cfg.make_client();
-    let dice = cfg.client_dice(i as u32);
-    let mut count = 0;
-    while !is_over.get() {
-        // All of this is drawn even if the operation is skipped, so that later ones stay the same.
-        let key = dice.below(KEYS).to_string();
-        let value = appended(i, count);
-        let operation = dice.below(10);
-        if cfg.tester().happens(WORK + i as u32) {
-            match operation {
-                0..5 => cfg.append(&mut client, &key, &value).await,
-                5 => cfg.put(&mut client, &key, &value).await,
-                _ => _ = cfg.get(&mut client, &key).await,
-            }
-        }
-        count += 1;
-        cfg.sleep(dice.span(Duration::ZERO, LONGEST_PAUSE)).await;
-    }
-    Ok(())
+/// A client that reads and writes.
+async fn client_at_work(cfg: Groups, work: Work) -> Checked<()> {
+    let client = cfg.make_client();
+    read_and_write(&cfg, client, work).await
 }
 
 /// Has groups join and leave, and shards move, until it is told to stop. There is always a group: without one,
@@ -222,8 +207,6 @@ fn start_and_connect(cfg: &Groups) {
 
 /// Ends all faults.
 fn heal(cfg: &Groups) {
-    cfg.step(|| "no more faults".into());
-    cfg.lab().world().set_chaos(None);
-    cfg.network().reliable(true);
+    heal_network(cfg);
     start_and_connect(cfg);
 }
