@@ -406,12 +406,8 @@ impl Executor {
     /// Calls the functions that look at the polls of the task's server.
     #[inline]
     fn observe_poll(&self, task: TaskRef) {
+        let Some(server) = self.tasks.borrow().node_of(task).as_server() else { return };
         let observers = self.after_poll.borrow();
-        if observers.is_empty() {
-            return;
-        }
-        let node = self.tasks.borrow().node_of(task);
-        let Some(server) = node.as_server() else { return };
         for (_, observer) in observers.iter().filter(|(servers, _)| servers.contains(&server)) {
             observer(server);
         }

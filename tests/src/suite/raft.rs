@@ -1,0 +1,277 @@
+//! The tests of lab 2, and the clusters that they run on.
+
+use labraft::{Checked, Config, Lab, Part, Steps, Test};
+
+use crate::{raft_2a, raft_2b, raft_2c, raft_2d};
+
+/// The tests of lab 2.
+pub(super) const TESTS: &[Test] = &[
+    // Part 2A: election.
+    Test {
+        name: "InitialElection2A",
+        part: Part::Raft2A,
+        title: "initial election",
+        points: 6,
+        cost: 1,
+        run: |lab| servers(3).run(lab, raft_2a::initial_election),
+    },
+    Test {
+        name: "ReElection2A",
+        part: Part::Raft2A,
+        title: "election after network failure",
+        points: 7,
+        cost: 1,
+        run: |lab| servers(3).run(lab, raft_2a::re_election),
+    },
+    Test {
+        name: "ManyElections2A",
+        part: Part::Raft2A,
+        title: "multiple elections",
+        points: 7,
+        cost: 1,
+        run: |lab| servers(7).run(lab, raft_2a::many_elections),
+    },
+    // Part 2B: log.
+    Test {
+        name: "BasicAgree2B",
+        part: Part::Raft2B,
+        title: "basic agreement",
+        points: 2,
+        cost: 1,
+        run: |lab| servers(3).run(lab, raft_2b::basic_agree),
+    },
+    Test {
+        name: "RPCBytes2B",
+        part: Part::Raft2B,
+        title: "RPC byte count",
+        points: 2,
+        cost: 1,
+        run: |lab| servers(3).run(lab, raft_2b::rpc_bytes),
+    },
+    Test {
+        name: "FollowerFailure2B",
+        part: Part::Raft2B,
+        title: "test progressive failure of followers",
+        points: 3,
+        cost: 1,
+        run: |lab| servers(3).run(lab, raft_2b::follower_failure),
+    },
+    Test {
+        name: "LeaderFailure2B",
+        part: Part::Raft2B,
+        title: "test failure of leaders",
+        points: 3,
+        cost: 1,
+        run: |lab| servers(3).run(lab, raft_2b::leader_failure),
+    },
+    Test {
+        name: "FailAgree2B",
+        part: Part::Raft2B,
+        title: "agreement after follower reconnects",
+        points: 3,
+        cost: 1,
+        run: |lab| servers(3).run(lab, raft_2b::fail_agree),
+    },
+    Test {
+        name: "FailNoAgree2B",
+        part: Part::Raft2B,
+        title: "no agreement if too many followers disconnect",
+        points: 3,
+        cost: 1,
+        run: |lab| servers(5).run(lab, raft_2b::fail_no_agree),
+    },
+    Test {
+        name: "ConcurrentStarts2B",
+        part: Part::Raft2B,
+        title: "concurrent Start()s",
+        points: 3,
+        cost: 1,
+        run: |lab| servers(3).run(lab, raft_2b::concurrent_starts),
+    },
+    Test {
+        name: "Rejoin2B",
+        part: Part::Raft2B,
+        title: "rejoin of partitioned leader",
+        points: 4,
+        cost: 1,
+        run: |lab| servers(3).run(lab, raft_2b::rejoin),
+    },
+    Test {
+        name: "Backup2B",
+        part: Part::Raft2B,
+        title: "leader backs up quickly over incorrect follower logs",
+        points: 4,
+        cost: 2,
+        run: |lab| servers(5).run(lab, raft_2b::backup),
+    },
+    Test {
+        name: "Count2B",
+        part: Part::Raft2B,
+        title: "RPC counts aren't too high",
+        points: 3,
+        cost: 1,
+        run: |lab| servers(3).run(lab, raft_2b::count),
+    },
+    // Part 2C: persistence.
+    Test {
+        name: "Persist12C",
+        part: Part::Raft2C,
+        title: "basic persistence",
+        points: 3,
+        cost: 1,
+        run: |lab| servers(3).run(lab, raft_2c::persist1),
+    },
+    Test {
+        name: "Persist22C",
+        part: Part::Raft2C,
+        title: "more persistence",
+        points: 3,
+        cost: 1,
+        run: |lab| servers(5).run(lab, raft_2c::persist2),
+    },
+    Test {
+        name: "Persist32C",
+        part: Part::Raft2C,
+        title: "partitioned leader and one follower crash, leader restarts",
+        points: 3,
+        cost: 1,
+        run: |lab| servers(3).run(lab, raft_2c::persist3),
+    },
+    Test {
+        name: "Figure82C",
+        part: Part::Raft2C,
+        title: "Figure 8",
+        points: 5,
+        cost: 2,
+        run: |lab| servers(5).run(lab, raft_2c::figure8),
+    },
+    Test {
+        name: "UnreliableAgree2C",
+        part: Part::Raft2C,
+        title: "unreliable agreement",
+        points: 3,
+        cost: 1,
+        run: |lab| servers(5).unreliable().run(lab, raft_2c::unreliable_agree),
+    },
+    Test {
+        name: "Figure8Unreliable2C",
+        part: Part::Raft2C,
+        title: "Figure 8 (unreliable)",
+        points: 5,
+        cost: 8,
+        run: |lab| servers(5).unreliable().run(lab, raft_2c::figure8_unreliable),
+    },
+    Test {
+        name: "ReliableChurn2C",
+        part: Part::Raft2C,
+        title: "churn",
+        points: 4,
+        cost: 17,
+        run: |lab| servers(5).run(lab, raft_2c::churn),
+    },
+    Test {
+        name: "UnreliableChurn2C",
+        part: Part::Raft2C,
+        title: "unreliable churn",
+        points: 4,
+        cost: 9,
+        run: |lab| servers(5).unreliable().run(lab, raft_2c::churn),
+    },
+    // Part 2D: snapshots.
+    Test {
+        name: "SnapshotBasic2D",
+        part: Part::Raft2D,
+        title: "snapshots basic",
+        points: 3,
+        cost: 1,
+        run: |lab| servers(3).snapshot().run(lab, raft_2d::snapshot_basic),
+    },
+    Test {
+        name: "SnapshotInstall2D",
+        part: Part::Raft2D,
+        title: "install snapshots (disconnect)",
+        points: 3,
+        cost: 2,
+        run: |lab| servers(3).snapshot().run(lab, raft_2d::snapshot_install),
+    },
+    Test {
+        name: "SnapshotInstallUnreliable2D",
+        part: Part::Raft2D,
+        title: "install snapshots (disconnect+unreliable)",
+        points: 3,
+        cost: 2,
+        run: |lab| servers(3).snapshot().unreliable().run(lab, raft_2d::snapshot_install),
+    },
+    Test {
+        name: "SnapshotInstallCrash2D",
+        part: Part::Raft2D,
+        title: "install snapshots (crash)",
+        points: 3,
+        cost: 2,
+        run: |lab| servers(3).snapshot().run(lab, raft_2d::snapshot_install_crash),
+    },
+    Test {
+        name: "SnapshotInstallUnCrash2D",
+        part: Part::Raft2D,
+        title: "install snapshots (unreliable+crash)",
+        points: 3,
+        cost: 2,
+        run: |lab| servers(3).snapshot().unreliable().run(lab, raft_2d::snapshot_install_crash),
+    },
+    Test {
+        name: "SnapshotAllCrash2D",
+        part: Part::Raft2D,
+        title: "crash and restart all servers",
+        points: 3,
+        cost: 1,
+        run: |lab| servers(3).snapshot().run(lab, raft_2d::snapshot_all_crash),
+    },
+    Test {
+        name: "SnapshotInit2D",
+        part: Part::Raft2D,
+        title: "snapshot initialization after crash",
+        points: 2,
+        cost: 1,
+        run: |lab| servers(3).snapshot().run(lab, raft_2d::snapshot_init),
+    },
+];
+
+/// The cluster that a Raft test runs on: the parameters of the course's `make_config`.
+#[derive(Copy, Clone)]
+pub(super) struct RaftSetup {
+    servers: usize,
+    unreliable: bool,
+    snapshot: bool,
+}
+
+/// A cluster on a reliable network, whose applier takes no snapshots.
+pub(super) fn servers(servers: usize) -> RaftSetup {
+    RaftSetup { servers, unreliable: false, snapshot: false }
+}
+
+impl RaftSetup {
+    /// Makes the network lose and delay messages.
+    pub(super) fn unreliable(self) -> RaftSetup {
+        RaftSetup { unreliable: true, ..self }
+    }
+
+    /// Makes the applier take a snapshot every [`labraft::SNAPSHOT_INTERVAL`] commands.
+    pub(super) fn snapshot(self) -> RaftSetup {
+        RaftSetup { snapshot: true, ..self }
+    }
+
+    /// Runs a whole test: makes the cluster, announces the test, runs `body`, notes the statistics
+    /// and cleans up. After a failure there is nothing to clean up: the world ends with the run.
+    pub(super) fn run<Body>(self, lab: Lab, body: Body) -> Steps
+    where
+        Body: AsyncFnOnce(&Config) -> Checked<()> + 'static,
+    {
+        Box::pin(async move {
+            let cfg = lab.make_config(self.servers, self.unreliable, self.snapshot);
+            cfg.begin(lab.test().title);
+            body(&cfg).await?;
+            cfg.end()?;
+            cfg.cleanup()
+        })
+    }
+}
