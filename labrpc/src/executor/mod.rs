@@ -164,8 +164,7 @@ impl Executor {
         self.tasks.borrow().count(group)
     }
 
-    /// Adds a task to a group, and makes it ready. If the group has ended, drops the future and
-    /// returns `None`.
+    /// Adds a task to a group, and makes it ready. If the group has ended, drops the future and returns `None`.
     pub(crate) fn spawn(
         &self,
         group: GroupId,
