@@ -26,31 +26,51 @@ pub(crate) const MAX_CHECKS: u32 = 5;
 ///
 /// Two states that began empty and applied the same commands at the same indexes are equal, whether by
 /// way of snapshots or not.
-pub trait StateMachine: 'static {
+pub trait StateMachine: Serialize + DeserializeOwned + 'static {
     /// A command in the log. A handler that waits for one compares bytes to see whether it is its own, so two
     /// commands with the same bytes must have the same effect.
     type Command: Serialize + DeserializeOwned;
     /// What the one who proposed a command is answered.
     type Answer;
 
-    /// Applies the command at `index` of the log.
-    ///
-    /// # Panics
-    /// If `index` is not above all before: then the Raft has repeated an entry. Indexes may be left out:
-    /// those are the Raft's own entries.
+    /// Applies the command at `index` of the log, which is above all before. Indexes may be left out: those are
+    /// the Raft's own entries.
     fn apply(&mut self, index: u64, command: Self::Command) -> Self::Answer;
+}
 
+/// A state, and how much of the log is in it: what a snapshot holds.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Applied<S> {
     /// The index of the last entry that was applied; 0 before the first.
-    fn applied(&self) -> u64;
+    pub(crate) index: u64,
+    pub(crate) state: S,
+}
 
-    /// Encodes the state.
-    fn snapshot(&self) -> Bytes;
-
-    /// Decodes what [`snapshot`](Self::snapshot) has encoded.
+impl<S: StateMachine> Applied<S> {
+    /// Applies the command at `index`.
     ///
     /// # Panics
-    /// If the bytes are not those of a state: then the Raft has not returned what it was given.
-    fn restore(snapshot: &[u8]) -> Self;
+    /// If the index is not above all before: then the Raft has repeated an entry.
+    pub(crate) fn apply(&mut self, index: u64, command: S::Command) -> S::Answer {
+        let applied = self.index;
+        assert!(index > applied, "the Raft handed up index {index} after index {applied}");
+        self.index = index;
+        self.state.apply(index, command)
+    }
+
+    /// Encodes it as a snapshot.
+    pub(crate) fn snapshot(&self) -> Bytes {
+        labrpc::encode(self).expect("a state can be encoded").into()
+    }
+
+    /// Decodes a snapshot.
+    ///
+    /// # Panics
+    /// If the bytes are not one of this service: then the Raft has not returned what it was given.
+    fn restore(snapshot: &[u8]) -> Applied<S> {
+        labrpc::decode(snapshot)
+            .unwrap_or_else(|error| panic!("the snapshot is not one of this service: {error}"))
+    }
 }
 
 /// Why a server has no answer to a command.
@@ -69,7 +89,7 @@ pub struct Replica<S: StateMachine> {
     rt: Runtime,
     /// The size of the saved Raft state, in bytes, at which to take a snapshot; `None` to take none.
     max_raft_state: Option<usize>,
-    machine: RefCell<S>,
+    machine: RefCell<Applied<S>>,
     /// The handlers that wait, by the index that they wait for.
     waiting: RefCell<BTreeMap<u64, Waiter<S::Answer>>>,
 }
@@ -92,7 +112,10 @@ impl<S: StateMachine> Replica<S> {
         let NewServer { raft, applied, persister, server } = new;
         let rt = server.runtime().clone();
         let snapshot = persister.read_snapshot();
-        let machine = if snapshot.is_empty() { empty } else { S::restore(&snapshot) };
+        let machine = match snapshot.is_empty() {
+            true => Applied { index: 0, state: empty },
+            false => Applied::restore(&snapshot),
+        };
         let replica = Rc::new(Replica {
             raft,
             persister,
@@ -107,7 +130,12 @@ impl<S: StateMachine> Replica<S> {
 
     /// The state, as far as this server has applied the log. It must not be held over an await.
     pub fn state(&self) -> Ref<'_, S> {
-        self.machine.borrow()
+        Ref::map(self.machine.borrow(), |machine| &machine.state)
+    }
+
+    /// The index of the last entry that this server has applied; 0 before the first.
+    pub fn applied(&self) -> u64 {
+        self.machine.borrow().index
     }
 
     /// The Raft's term, if this server believes that it leads.
@@ -187,15 +215,15 @@ impl<S: StateMachine> Replica<S> {
     /// Replaces the state by that of a snapshot. For the indexes that it covers there are no
     /// answers any more, so the handlers that wait for them are told to give up.
     fn install(&self, index: u64, snapshot: &Bytes) {
-        let state = S::restore(snapshot);
-        let covered = state.applied();
-        let applied = self.machine.borrow().applied();
+        let restored = Applied::restore(snapshot);
+        let covered = restored.index;
+        let applied = self.applied();
         assert!(
             covered == index && index > applied,
             "the Raft handed up a snapshot for index {index} that covers all up to {covered}; \
              {applied} were applied before"
         );
-        self.machine.replace(state);
+        self.machine.replace(restored);
         self.give_up_before(index + 1);
     }
 

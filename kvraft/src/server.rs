@@ -58,7 +58,7 @@ mod tests {
 
     use super::*;
     use crate::message::{Action, Answer, OperationId, Refusal};
-    use crate::replica::{CHECK_INTERVAL, MAX_CHECKS, StateMachine};
+    use crate::replica::{Applied, CHECK_INTERVAL, MAX_CHECKS, StateMachine};
 
     /// A Raft that always leads, and leaves committing to the test.
     struct Puppet {
@@ -184,7 +184,7 @@ mod tests {
             let mut store = Store::default();
             store.apply(1, open()).unwrap();
             store.apply(2, append(1)).unwrap();
-            let snapshot = store.snapshot();
+            let snapshot = Applied { index: 2, state: store.clone() }.snapshot();
             stage.apply.send(ApplyMsg::Snapshot { index: 2, term: 1, snapshot }).await;
             assert_eq!(call.await, Some(Err(Refusal::Unsure)));
             // Tried again, it is known to be done.
@@ -196,5 +196,14 @@ mod tests {
             store.apply(3, append(1)).unwrap();
             assert_eq!(*stage.kv.replica.state(), store);
         });
+    }
+
+    #[test]
+    #[should_panic(expected = "handed up index 1 after index 1")]
+    fn an_entry_that_is_handed_up_again_is_not_taken() {
+        let mut applied = Applied { index: 0, state: Store::default() };
+        for _ in 0..2 {
+            applied.apply(1, open()).unwrap();
+        }
     }
 }

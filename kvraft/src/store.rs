@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::message::{Action, Answer, Operation, Refusal, Reply};
@@ -18,8 +17,6 @@ pub const MAX_SESSIONS: usize = 1000;
 /// snapshots or not.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Store {
-    /// The index of the last entry that was applied; 0 before the first.
-    applied: u64,
     data: BTreeMap<String, String>,
     /// By number. That is the index at which a session was opened, so no number is used twice.
     sessions: BTreeMap<u64, Session>,
@@ -54,9 +51,6 @@ impl StateMachine for Store {
     type Answer = Reply;
 
     fn apply(&mut self, index: u64, operation: Operation) -> Reply {
-        let applied = self.applied;
-        assert!(index > applied, "the Raft handed up index {index} after index {applied}");
-        self.applied = index;
         let Operation { id, session, action } = operation;
         let mut session = self.sessions.get_mut(&session);
         if let Some(session) = &mut session {
@@ -82,19 +76,6 @@ impl StateMachine for Store {
         }
         Ok(Answer::Written)
     }
-
-    fn applied(&self) -> u64 {
-        self.applied
-    }
-
-    fn snapshot(&self) -> Bytes {
-        labrpc::encode(self).expect("maps of numbers and strings can be encoded").into()
-    }
-
-    fn restore(snapshot: &[u8]) -> Store {
-        labrpc::decode(snapshot)
-            .unwrap_or_else(|error| panic!("the snapshot is not one of this service: {error}"))
-    }
 }
 
 #[cfg(test)]
@@ -104,12 +85,16 @@ mod tests {
 
     /// A store, and the entries that were applied to it one after the other.
     #[derive(Default)]
-    struct Log(Store);
+    struct Log {
+        store: Store,
+        last_index: u64,
+    }
 
     impl Log {
         fn apply(&mut self, session: u64, number: u64, action: Action) -> Reply {
             let id = OperationId { clerk: session, number };
-            self.0.apply(self.0.applied() + 1, Operation { id, session, action })
+            self.last_index += 1;
+            self.store.apply(self.last_index, Operation { id, session, action })
         }
 
         fn open(&mut self) -> u64 {
@@ -159,8 +144,9 @@ mod tests {
         let mut log = Log::default();
         let session = log.open();
         log.append(session, 1, "a").unwrap();
-        let mut restored = Log(Store::restore(&log.0.snapshot()));
-        assert_eq!(restored.0, log.0);
+        let bytes = labrpc::encode(&log.store).unwrap();
+        let mut restored = Log { store: labrpc::decode(&bytes).unwrap(), ..log };
+        assert_eq!(restored.store, log.store);
         restored.append(session, 1, "a").unwrap();
         assert_eq!(restored.value(), "a");
     }
@@ -176,7 +162,7 @@ mod tests {
             log.apply(used, number, Action::Get { key: "k".into() }).unwrap();
             log.open();
         }
-        assert_eq!(log.0.sessions.len(), MAX_SESSIONS);
+        assert_eq!(log.store.sessions.len(), MAX_SESSIONS);
         // Late copies of everything that the clerk of the dropped session ever sent.
         log.apply(0, 1, Action::Open).unwrap();
         log.apply(dropped, 2, Action::Get { key: "k".into() }).unwrap();
@@ -185,14 +171,5 @@ mod tests {
         }
         assert_eq!(log.append(used, 2000, "b"), Ok(Answer::Written));
         assert_eq!(log.value(), "ab");
-    }
-
-    #[test]
-    #[should_panic(expected = "handed up index 1 after index 1")]
-    fn an_entry_that_is_handed_up_again_is_not_taken() {
-        let mut log = Log::default();
-        let session = log.open();
-        let id = OperationId { clerk: 1, number: 1 };
-        _ = log.0.apply(1, Operation { id, session, action: Action::Open });
     }
 }

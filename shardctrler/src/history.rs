@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
 use kvraft::StateMachine;
 use serde::{Deserialize, Serialize};
 
@@ -13,8 +12,6 @@ use crate::message::{Action, Answer, Operation};
 /// All configurations up to some index of the log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct History {
-    /// The index of the last entry that was applied; 0 before the first.
-    applied: u64,
     /// By number.
     configs: Vec<Config>,
     /// For each clerk the number of the last change that it made.
@@ -24,7 +21,7 @@ pub struct History {
 impl Default for History {
     fn default() -> History {
         let configs = vec![Config::default()];
-        History { applied: 0, configs, last_changes: BTreeMap::new() }
+        History { configs, last_changes: BTreeMap::new() }
     }
 }
 
@@ -56,10 +53,7 @@ impl StateMachine for History {
     type Command = Operation;
     type Answer = Answer;
 
-    fn apply(&mut self, index: u64, Operation { id, action }: Operation) -> Answer {
-        let applied = self.applied;
-        assert!(index > applied, "the Raft handed up index {index} after index {applied}");
-        self.applied = index;
+    fn apply(&mut self, _: u64, Operation { id, action }: Operation) -> Answer {
         if let Action::Query { num } = action {
             let asked = num.and_then(|num| self.get(num));
             return Answer::Config(asked.unwrap_or(self.latest()).clone());
@@ -72,19 +66,6 @@ impl StateMachine for History {
         }
         Answer::Changed
     }
-
-    fn applied(&self) -> u64 {
-        self.applied
-    }
-
-    fn snapshot(&self) -> Bytes {
-        labrpc::encode(self).expect("configurations can be encoded").into()
-    }
-
-    fn restore(snapshot: &[u8]) -> History {
-        labrpc::decode(snapshot)
-            .unwrap_or_else(|error| panic!("the snapshot is not one of this service: {error}"))
-    }
 }
 
 #[cfg(test)]
@@ -95,7 +76,7 @@ mod tests {
 
     fn apply(history: &mut History, clerk: u64, number: u64, action: Action) -> Answer {
         let operation = Operation { id: OperationId { clerk, number }, action };
-        history.apply(history.applied + 1, operation)
+        history.apply(1, operation)
     }
 
     fn join(gid: u64) -> Action {
@@ -117,8 +98,6 @@ mod tests {
         }
         apply(&mut history, 8, 1, join(3));
         assert_eq!(history.latest().num, 3);
-        let restored = History::restore(&history.snapshot());
-        assert_eq!(restored, history);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::rc::Rc;
 
-use kvraft::{Replica, StateMachine};
+use kvraft::Replica;
 use labraft::{NamedEnds, NewServer, ShardProbe};
 use labrpc::sync::Notify;
 use labrpc::{ClientEnd, Runtime, Service};
@@ -82,7 +82,7 @@ impl ShardServer {
         let state = self.state();
         let parcels = state.parcels().iter();
         Some(ShardProbe {
-            applied: state.applied(),
+            applied: self.replica.applied(),
             config: state.config().num,
             served: state.shards().keys().copied().collect(),
             kept: parcels.flat_map(|(id, of)| of.keys().map(|&shard| (id.num, shard))).collect(),

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
 use kvraft::StateMachine;
 use serde::{Deserialize, Serialize};
 use shardctrler::{Config, N_SHARDS};
@@ -20,8 +19,6 @@ use crate::shard::{Parcel, Shard, key_to_shard};
 pub struct Store {
     /// The number of this group.
     gid: u64,
-    /// The index of the last entry that was applied; 0 before the first.
-    applied: u64,
     config: Config,
     /// The shards that are served.
     shards: BTreeMap<usize, Shard>,
@@ -47,7 +44,6 @@ impl Store {
     pub fn new(gid: u64) -> Store {
         Store {
             gid,
-            applied: 0,
             config: Config::default(),
             shards: BTreeMap::new(),
             awaited: BTreeMap::new(),
@@ -170,10 +166,7 @@ impl StateMachine for Store {
     type Command = Command;
     type Answer = Reply;
 
-    fn apply(&mut self, index: u64, command: Command) -> Reply {
-        let applied = self.applied;
-        assert!(index > applied, "the Raft handed up index {index} after index {applied}");
-        self.applied = index;
+    fn apply(&mut self, _: u64, command: Command) -> Reply {
         match command {
             Command::Operate(operation) => return self.operate(operation),
             Command::Configure(config) => self.configure(config),
@@ -183,19 +176,6 @@ impl StateMachine for Store {
             Command::Begin => {}
         }
         Ok(Answer::Done)
-    }
-
-    fn applied(&self) -> u64 {
-        self.applied
-    }
-
-    fn snapshot(&self) -> Bytes {
-        labrpc::encode(self).expect("a store can be encoded").into()
-    }
-
-    fn restore(snapshot: &[u8]) -> Store {
-        labrpc::decode(snapshot)
-            .unwrap_or_else(|error| panic!("the snapshot is not one of this service: {error}"))
     }
 }
 
@@ -215,7 +195,7 @@ mod tests {
         }
 
         fn apply(&mut self, command: Command) -> Reply {
-            self.0.apply(self.0.applied + 1, command)
+            self.0.apply(1, command)
         }
 
         fn append(&mut self, number: u64, value: &str) -> Reply {
@@ -326,12 +306,5 @@ mod tests {
     fn a_server_that_has_not_come_so_far_says_so() {
         let [one, _] = handed_over();
         assert_eq!(one.0.pull(ParcelId { num: 3, ..HANDED }), Pulled::NotYet);
-    }
-
-    #[test]
-    fn a_snapshot_is_the_whole_state() {
-        for group in handed_over() {
-            assert_eq!(Store::restore(&group.0.snapshot()), group.0);
-        }
     }
 }
