@@ -6,6 +6,7 @@ mod raft;
 
 use labraft::{Part, Test};
 
+use crate::kv::kv_servers;
 use crate::{beyond, parts, scenarios};
 use raft::servers;
 
@@ -120,6 +121,30 @@ const MORE: &[Test] = &[
         points: 0,
         cost: 1,
         run: |lab| servers(3).snapshot().run(lab, scenarios::short_restarts),
+    },
+    Test {
+        name: "ShortConflicts",
+        part: Part::Search,
+        title: "logs that differ by several entries of several terms",
+        points: 0,
+        cost: 1,
+        run: |lab| servers(3).run(lab, scenarios::short_conflicts),
+    },
+    Test {
+        name: "ShortSnapshots",
+        part: Part::Search,
+        title: "two snapshots in one reign, and one in place of other entries",
+        points: 0,
+        cost: 1,
+        run: |lab| servers(3).snapshot().run(lab, scenarios::short_snapshots),
+    },
+    Test {
+        name: "ShortService",
+        part: Part::Search,
+        title: "clients of a leader that is cut off, and of servers that restart",
+        points: 0,
+        cost: 1,
+        run: |lab| kv_servers(3).snapshots().run(lab, scenarios::short_service),
     },
     Test {
         name: "ShortVotes",

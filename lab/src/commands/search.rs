@@ -75,30 +75,58 @@ impl SearchArgs {
         );
         let mut journal = self.journal(&header)?;
         let pool = Pool::new(session.settings(&self.common.out, false), &INTERRUPT);
-        let mut worst = Verdict::Passed;
-        for test in tests {
-            let search = Search {
-                pool: &pool,
-                test,
-                seed: self.seed,
-                most_faults: self.faults.into(),
-                share,
-                jobs: self.jobs.unwrap_or_else(default_jobs),
-                fail_fast: self.fail_fast,
-            };
-            let mut display = Display::new(&search);
-            let found = search.search(&mut journal, &mut |news| display.tell(news));
-            display.end();
-            let found = found.map_err(|error| self.cannot_go_on(&error))?;
-            worst = worst.max(self.report(&search, &session, &found)?);
-            if INTERRUPT.load(Ordering::Relaxed) {
-                return Ok(Outcome::Interrupted);
-            }
+        let search = |test| Search {
+            pool: &pool,
+            test,
+            seed: self.seed,
+            most_faults: self.faults.into(),
+            share,
+            jobs: self.jobs.unwrap_or_else(default_jobs),
+            fail_fast: self.fail_fast,
+        };
+        let worst = self.search_all(tests.into_iter().map(search), &session, &mut journal)?;
+        if INTERRUPT.load(Ordering::Relaxed) {
+            return Ok(Outcome::Interrupted);
         }
         if let Some(what) = pool.disturbances() {
             eprintln!("lab: {what}");
         }
         Ok(Outcome::Judged(worst))
+    }
+
+    /// Searches all tests with no fault, then with one, and so on, because what one fault shows should not have to
+    /// wait for all pairs of faults of another test. Reports on each test when its search is over.
+    fn search_all<'a>(
+        &self,
+        searches: impl Iterator<Item = Search<'a>>,
+        session: &Session<'_>,
+        journal: &mut Journal,
+    ) -> Result<Verdict, CommandError> {
+        let mut worst = Verdict::Passed;
+        let mut under_way = Vec::new();
+        for search in searches {
+            let mut display = Display::new(&search);
+            let progress = search.begin(&mut |news| display.tell(news));
+            under_way.push((progress.map_err(|error| self.cannot_go_on(&error))?, display, search));
+        }
+        while !under_way.is_empty() && !INTERRUPT.load(Ordering::Relaxed) {
+            let mut left = Vec::new();
+            for (mut progress, mut display, search) in under_way {
+                if search.has_more(&progress) {
+                    let went_on =
+                        search.go_on(&mut progress, journal, &mut |news| display.tell(news));
+                    display.end();
+                    went_on.map_err(|error| self.cannot_go_on(&error))?;
+                }
+                if search.has_more(&progress) {
+                    left.push((progress, display, search));
+                } else {
+                    worst = worst.max(self.report(&search, session, &progress.found)?);
+                }
+            }
+            under_way = left;
+        }
+        Ok(worst)
     }
 
     fn tests(&self, program: &Program<'_>) -> Result<Vec<&'static Test>, CommandError> {
@@ -257,7 +285,7 @@ fn sentence(search: &Search<'_>, found: &Found) -> String {
         0 => String::new(),
         count => format!(", except for {} without a verdict", grouped(count)),
     };
-    if !found.is_complete && search.most_faults > 0 {
+    if !found.is_complete {
         return format!(
             "{name}: interrupted; the {total} runs{share} that were made pass{unknown}"
         );

@@ -106,6 +106,14 @@ pub struct FailingSet {
     pub has_passed: bool,
 }
 
+/// A search under way.
+pub(crate) struct Progress {
+    /// What it has found so far.
+    pub(crate) found: Found,
+    /// The runs with one fault more than those that were made.
+    units: Vec<Unit>,
+}
+
 /// Runs that have one fault more than some other run.
 struct Unit {
     faults: Vec<Fault>,
@@ -130,56 +138,66 @@ impl<'a> Search<'a> {
     /// # Errors
     /// If a worker cannot be started, a run has no result, or the journal cannot be written.
     pub fn search(&self, journal: &mut Journal, tell: &mut dyn FnMut(News)) -> io::Result<Found> {
-        let mut found = Found::default();
-        let Some(faults) = self.without_faults(&mut found, tell)? else { return Ok(found) };
-        let mut units = self.first_units(faults.len());
-        for level in 1..=self.most_faults {
-            let looks_ahead = level < self.most_faults;
-            for unit in &mut units {
-                unit.plan = Explore { looks_ahead, stops_at_failure: self.fail_fast, ..unit.plan };
-            }
-            let runs = units.iter().map(|unit| unit.runs).sum();
-            tell(News::Level { faults: level, runs });
-            let mut explored = self.explore_all(&units, journal, tell)?;
-            if self.fail_fast {
-                drop_after_failure(&mut explored);
-            }
-            let made = explored.iter().flatten();
-            found.runs.push(made.clone().map(|explored| explored.runs).sum());
-            found.unknown += made.map(|explored| explored.unknown).sum::<u64>();
-            found.is_complete = explored.iter().all(Option::is_some);
-            found.failures = failing_sets(&units, &explored);
-            if !found.failures.is_empty() || !found.is_complete {
-                break;
-            }
-            units = next_units(&units, explored);
+        let mut progress = self.begin(tell)?;
+        while self.has_more(&progress) {
+            self.go_on(&mut progress, journal, tell)?;
         }
-        Ok(found)
+        Ok(progress.found)
     }
 
-    /// Makes the run without faults. Returns the faults that can be put into it; `None` if it fails, or was
-    /// interrupted.
-    fn without_faults(
-        &self,
-        found: &mut Found,
-        tell: &mut dyn FnMut(News),
-    ) -> io::Result<Option<Vec<Fault>>> {
+    /// Makes the run without faults, which tells where a fault can be put.
+    pub(crate) fn begin(&self, tell: &mut dyn FnMut(News)) -> io::Result<Progress> {
+        let mut found = Found::default();
         let spec = run_with(self.seed, &[]);
         let answer = self.pool.runs().run(self.test, spec.clone(), Keep::AllDecisions)?;
-        let Some(answer) = answer else { return Ok(None) };
+        let Some(answer) = answer else { return Ok(Progress { found, units: Vec::new() }) };
         let record = answer.record;
         found.without_faults = Some(record.clone());
         found.runs.push(1);
         found.unknown += u64::from(record.verdict == Verdict::Unknown);
+        found.is_complete = true;
         if record.verdict >= Verdict::Failed {
             let faults = Vec::new();
             found.failures.push(FailingSet { faults, record, count: 1, has_passed: false });
-            found.is_complete = true;
-            return Ok(None);
+            return Ok(Progress { found, units: Vec::new() });
         }
         let faults = faults_to_add(&answer.decisions, &spec.overrides).unwrap_or_default();
         tell(News::Begun { faults: faults.len() as u64, cpu_ms: record.cpu_ms });
-        Ok(Some(faults))
+        Ok(Progress { found, units: self.first_units(faults.len()) })
+    }
+
+    /// Whether there are runs left to make, with one fault more than the last.
+    pub(crate) fn has_more(&self, progress: &Progress) -> bool {
+        let found = &progress.found;
+        found.is_complete && found.failures.is_empty() && found.runs.len() <= self.most_faults
+    }
+
+    /// Makes the runs with one fault more.
+    pub(crate) fn go_on(
+        &self,
+        progress: &mut Progress,
+        journal: &mut Journal,
+        tell: &mut dyn FnMut(News),
+    ) -> io::Result<()> {
+        let Progress { found, units } = progress;
+        let faults = found.runs.len();
+        let looks_ahead = faults < self.most_faults;
+        for unit in &mut *units {
+            unit.plan = Explore { looks_ahead, stops_at_failure: self.fail_fast, ..unit.plan };
+        }
+        let runs = units.iter().map(|unit| unit.runs).sum();
+        tell(News::Level { faults, runs });
+        let mut explored = self.explore_all(units, journal, tell)?;
+        if self.fail_fast {
+            drop_after_failure(&mut explored);
+        }
+        let made = explored.iter().flatten();
+        found.runs.push(made.clone().map(|explored| explored.runs).sum());
+        found.unknown += made.map(|explored| explored.unknown).sum::<u64>();
+        found.is_complete = explored.iter().all(Option::is_some);
+        found.failures = failing_sets(units, &explored);
+        *units = next_units(units, explored);
+        Ok(())
     }
 
     /// The runs of this share that have one fault.

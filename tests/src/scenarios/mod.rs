@@ -38,7 +38,10 @@ pub(crate) use restarts::{restarted_followers, restarted_voters};
 #[cfg(feature = "lab4")]
 pub(crate) use work::{Work, read_and_write};
 // END SOLUTION
-pub(crate) use short::{short_elections, short_replication, short_restarts, short_votes};
+pub(crate) use short::{
+    short_conflicts, short_elections, short_replication, short_restarts, short_service,
+    short_snapshots, short_votes,
+};
 
 /// Ends the network's faults: from here on it is the course's network, and reliable.
 pub(crate) fn heal_network(cluster: &Cluster) {

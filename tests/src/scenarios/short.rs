@@ -10,7 +10,9 @@ use labraft::{Checked, Config, Reason};
 
 use super::agree;
 use super::fault_target::FaultTarget;
-use crate::steps::{random, restart};
+use crate::kv::{Client, KvConfig};
+use crate::kv_generic::appended;
+use crate::steps::{random, restart, spawn_client};
 
 /// How often to look for a leader.
 const LOOK_EVERY: Duration = Duration::from_millis(25);
@@ -23,6 +25,10 @@ const HEARTBEAT: Duration = Duration::from_millis(150);
 const ROUND_TRIP: Duration = Duration::from_millis(30);
 /// How long two of three servers do not hear of each other: two or three elections.
 const CHAIN: Duration = Duration::from_millis(1000);
+/// How often each client of the service writes: to the end of the scenario, and to a few snapshots.
+const WRITES: u64 = 12;
+/// How long it pauses after that.
+const BETWEEN_WRITES: Duration = Duration::from_millis(200);
 
 /// Three servers elect a leader. Then it and one follower can reach only the third server, which hears
 /// of two candidates, or of a leader and a candidate, in one election after the other. Last the leader
@@ -98,6 +104,85 @@ pub(crate) async fn short_restarts(cfg: &Config) -> Checked<()> {
     agree_all(cfg).await
 }
 
+/// Figure 7 with three servers: two leaders in turn are cut off with several entries that only they have. The
+/// first comes back and is elected again. Then the second one comes back in its place, with entries of a term
+/// that nobody else has, and restarts as soon as they are replaced.
+pub(crate) async fn short_conflicts(cfg: &Config) -> Checked<()> {
+    let first = leader(cfg).await?;
+    start_many(cfg, first, 2);
+    cfg.sleep(ROUND_TRIP).await;
+    cfg.disconnect(first);
+    start_many(cfg, first, 3);
+    let second = leader(cfg).await?;
+    cfg.disconnect(second);
+    start_many(cfg, second, 4);
+
+    cfg.connect(first);
+    let third = leader(cfg).await?;
+    start_many(cfg, third, 2);
+    cfg.sleep(HEARTBEAT).await;
+    cfg.disconnect(third);
+    cfg.connect(second);
+    let fourth = leader(cfg).await?;
+    start_many(cfg, fourth, 1);
+    cfg.sleep(ROUND_TRIP).await;
+    restart(cfg, second);
+
+    cfg.reconnect_all();
+    agree_all(cfg).await
+}
+
+/// One follower needs a snapshot twice in one reign, and restarts after the second one. Then the leader is cut
+/// off with entries of its own, until it needs a snapshot that replaces them.
+pub(crate) async fn short_snapshots(cfg: &Config) -> Checked<()> {
+    let first = leader(cfg).await?;
+    let lagging = (first + 1) % cfg.n();
+    for _ in 0..2 {
+        cfg.disconnect(lagging);
+        start_many(cfg, first, 12);
+        cfg.sleep(ROUND_TRIP).await;
+        cfg.connect(lagging);
+        cfg.sleep(HEARTBEAT).await;
+    }
+    restart(cfg, lagging);
+    cfg.sleep(HEARTBEAT).await;
+
+    cfg.disconnect(first);
+    start_many(cfg, first, 14);
+    let second = leader(cfg).await?;
+    start_many(cfg, second, 12);
+    cfg.sleep(ROUND_TRIP).await;
+    cfg.connect(first);
+    start_many(cfg, second, 1);
+    cfg.sleep(HEARTBEAT).await;
+    restart(cfg, first);
+    agree_all(cfg).await
+}
+
+/// Two clients of the key/value service append to one key and read it. Meanwhile the leader is cut off from
+/// the other servers, but not from the clients. Then it is back, and all servers restart from what they have
+/// saved.
+pub(crate) async fn short_service(cfg: &KvConfig) -> Checked<()> {
+    let clients = [(); 2].map(|()| {
+        let client = cfg.make_client_of_all();
+        spawn_client(cfg, "client", append_and_read(cfg.clone(), client))
+    });
+    cfg.sleep(LONGEST_ELECTION / 4).await;
+    let leader = (0..cfg.n()).find(|&i| cfg.claims_to_lead(i)).unwrap_or(0);
+    cfg.cut_off(leader);
+    cfg.sleep(CHAIN).await;
+    cfg.connect_all();
+    cfg.sleep(2 * HEARTBEAT).await;
+    for i in 0..cfg.n() {
+        cfg.start(i);
+    }
+    cfg.connect_all();
+    for client in clients {
+        client.await;
+    }
+    cfg.check_linearizable()
+}
+
 /// Five servers, of which two and two can reach only each other and the fifth. Whoever wins an election has
 /// the vote of the fifth, which can give only one in each term.
 pub(crate) async fn short_votes(cfg: &Config) -> Checked<()> {
@@ -116,6 +201,17 @@ fn start_many(cfg: &Config, server: usize, count: usize) {
     for _ in 0..count {
         cfg.start(server, random(cfg));
     }
+}
+
+/// Has a client append to a key and read it, again and again.
+async fn append_and_read(cfg: KvConfig, mut client: Client) -> Checked<()> {
+    for count in 0..WRITES {
+        let value = appended(client.number, count);
+        cfg.append(&mut client, "k", &value).await;
+        cfg.get(&mut client, "k").await;
+        cfg.sleep(BETWEEN_WRITES).await;
+    }
+    Ok(())
 }
 
 /// The leader of the highest term among the connected servers, as soon as there is one.
