@@ -6,7 +6,6 @@ mod raft;
 
 use labraft::{Part, Test};
 
-use crate::kv::kv_servers;
 use crate::{beyond, parts, scenarios};
 use raft::servers;
 
@@ -139,20 +138,20 @@ const MORE: &[Test] = &[
         run: |lab| servers(3).snapshot().run(lab, scenarios::short_snapshots),
     },
     Test {
-        name: "ShortService",
-        part: Part::Search,
-        title: "clients of a leader that is cut off, and of servers that restart",
-        points: 0,
-        cost: 1,
-        run: |lab| kv_servers(3).snapshots().run(lab, scenarios::short_service),
-    },
-    Test {
         name: "ShortVotes",
         part: Part::Search,
         title: "two sides that need the same vote",
         points: 0,
         cost: 1,
         run: |lab| servers(5).run(lab, scenarios::short_votes),
+    },
+    Test {
+        name: "ShortService",
+        part: Part::Search,
+        title: "clients of a leader that is cut off, and of servers that restart",
+        points: 0,
+        cost: 1,
+        run: scenarios::short_service,
     },
 ];
 

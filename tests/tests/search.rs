@@ -187,6 +187,14 @@ fn the_reference_passes_with_one_fault() -> Result<(), Failed> {
     check(output.status.code() == Some(0) && pass.count() == scenarios.count(), &output)
 }
 
+/// Where no tests are named, all that are not made for a search run without faults.
+fn each_test_is_run_without_faults() -> Result<(), Failed> {
+    let output = search(&empty("without-faults"), &["search", "--faults", "0"]);
+    let others = tests::SUITE.iter().filter(|test| test.part != Part::Search).count();
+    let sentence = format!("{others} tests of other parts pass without faults (seed 0)");
+    check(output.status.code() == Some(0) && stdout(&output).contains(&sentence), &output)
+}
+
 /// Without a look at its inside, a Raft is found by what it does.
 fn is_found(name: &str, test: &str, what: &str) -> Result<(), Failed> {
     let out = empty(name);
@@ -249,6 +257,7 @@ fn main() -> ExitCode {
         Trial::test("shares have all runs between them", shares_have_all_runs_between_them),
         Trial::test("a killed search goes on", a_killed_search_goes_on),
         Trial::test("the reference passes with one fault", the_reference_passes_with_one_fault),
+        Trial::test("each test is run without faults", each_test_is_run_without_faults),
         Trial::test("a forgotten vote is found", || {
             is_found("forgets-vote", "ShortElections", "Election Safety")
         }),

@@ -30,7 +30,8 @@ const CAUSES_SHOWN: usize = 5;
 #[derive(Args)]
 pub(crate) struct SearchArgs {
     /// Which tests: a part (search, 2A), a name (ShortElections) or part of a name [default: the scenarios
-    /// made for it, the part search]. The number of runs grows with the length of a test.
+    /// made for it, the part search, after one run without faults of each other test]. The number of runs grows
+    /// with the length of a test.
     patterns: Vec<String>,
     /// The most faults that a run may have.
     #[arg(long, value_name = "D", default_value_t = 2, value_parser = clap::value_parser!(u8).range(0..=3))]
@@ -75,16 +76,22 @@ impl SearchArgs {
         );
         let mut journal = self.journal(&header)?;
         let pool = Pool::new(session.settings(&self.common.out, false), &INTERRUPT);
-        let search = |test| Search {
+        let search = |test, most_faults| Search {
             pool: &pool,
             test,
             seed: self.seed,
-            most_faults: self.faults.into(),
+            most_faults,
             share,
             jobs: self.jobs.unwrap_or_else(default_jobs),
             fail_fast: self.fail_fast,
         };
-        let worst = self.search_all(tests.into_iter().map(search), &session, &mut journal)?;
+        let mut worst = Verdict::Passed;
+        if self.patterns.is_empty() {
+            let others = program.suite.iter().filter(|test| test.part != Part::Search);
+            worst = self.without_faults(others.map(|test| search(test, 0)), &session)?;
+        }
+        let searches = tests.into_iter().map(|test| search(test, self.faults.into()));
+        worst = worst.max(self.search_all(searches, &session, &mut journal)?);
         if INTERRUPT.load(Ordering::Relaxed) {
             return Ok(Outcome::Interrupted);
         }
@@ -92,6 +99,30 @@ impl SearchArgs {
             eprintln!("lab: {what}");
         }
         Ok(Outcome::Judged(worst))
+    }
+
+    /// Makes the run without faults of each test, and reports on those that do not pass: nobody has to search for
+    /// what needs no fault.
+    fn without_faults<'a>(
+        &self,
+        searches: impl Iterator<Item = Search<'a>>,
+        session: &Session<'_>,
+    ) -> Result<Verdict, CommandError> {
+        let mut worst = Verdict::Passed;
+        let mut passed = 0;
+        for search in searches.take_while(|_| !INTERRUPT.load(Ordering::Relaxed)) {
+            let progress = search.begin(&mut |_| ());
+            let found = progress.map_err(|error| self.cannot_go_on(&error))?.found;
+            let has_passed = found.is_complete && found.unknown == 0 && found.failures.is_empty();
+            if has_passed {
+                passed += 1;
+            } else {
+                worst = worst.max(self.report(&search, session, &found)?);
+            }
+        }
+        let seed = self.seed;
+        writeln!(io::stdout(), "{passed} tests of other parts pass without faults (seed {seed})")?;
+        Ok(worst)
     }
 
     /// Searches all tests with no fault, then with one, and so on, because what one fault shows should not have to
@@ -296,6 +327,10 @@ fn sentence(search: &Search<'_>, found: &Found) -> String {
         .collect();
     let levels = levels.join(", ");
     let most = search.most_faults;
+    if most == 0 {
+        let verdict = if found.unknown == 0 { "passes" } else { "has no verdict" };
+        return format!("{name}: the run without faults {verdict} (seed {seed})");
+    }
     let faults = if most == 1 { "fault" } else { "faults" };
     format!(
         "{name}: all {total} runs{share} with at most {most} {faults} pass{unknown} ({levels}; seed {seed})"

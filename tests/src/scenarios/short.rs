@@ -6,11 +6,11 @@
 
 use std::time::Duration;
 
-use labraft::{Checked, Config, Reason};
+use labraft::{Checked, Config, Lab, Reason, Steps};
 
 use super::agree;
 use super::fault_target::FaultTarget;
-use crate::kv::{Client, KvConfig};
+use crate::kv::{Client, KvConfig, KvSetup};
 use crate::kv_generic::appended;
 use crate::steps::{random, restart, spawn_client};
 
@@ -25,10 +25,13 @@ const HEARTBEAT: Duration = Duration::from_millis(150);
 const ROUND_TRIP: Duration = Duration::from_millis(30);
 /// How long two of three servers do not hear of each other: two or three elections.
 const CHAIN: Duration = Duration::from_millis(1000);
-/// How often each client of the service writes: to the end of the scenario, and to a few snapshots.
-const WRITES: u64 = 12;
-/// How long it pauses after that.
-const BETWEEN_WRITES: Duration = Duration::from_millis(200);
+/// The size of the saved state, in bytes, at which servers of the service take a snapshot: a few operations.
+const SMALL_STATE: usize = 200;
+/// How often each client of the service writes: before, while and after the leader is cut off.
+const WRITES: u64 = 3;
+/// How long it pauses after that: longer than an election, because a client that looks for a leader makes many
+/// calls.
+const BETWEEN_WRITES: Duration = Duration::from_millis(500);
 
 /// Three servers elect a leader. Then it and one follower can reach only the third server, which hears
 /// of two candidates, or of a leader and a candidate, in one election after the other. Last the leader
@@ -159,20 +162,28 @@ pub(crate) async fn short_snapshots(cfg: &Config) -> Checked<()> {
     agree_all(cfg).await
 }
 
-/// Two clients of the key/value service append to one key and read it. Meanwhile the leader is cut off from
+/// Two clients of the key/value service append to one key. Meanwhile the leader is cut off from
 /// the other servers, but not from the clients. Then it is back, and all servers restart from what they have
 /// saved.
-pub(crate) async fn short_service(cfg: &KvConfig) -> Checked<()> {
+pub(crate) fn short_service(lab: Lab) -> Steps {
+    let setup = KvSetup { servers: 3, unreliable: false, max_raft_state: Some(SMALL_STATE) };
+    setup.run(lab, async |cfg| serve(cfg).await)
+}
+
+async fn serve(cfg: &KvConfig) -> Checked<()> {
+    let leads = || (0..cfg.n()).find(|&i| cfg.claims_to_lead(i));
+    while leads().is_none() {
+        cfg.sleep(LOOK_EVERY).await;
+    }
     let clients = [(); 2].map(|()| {
         let client = cfg.make_client_of_all();
         spawn_client(cfg, "client", append_and_read(cfg.clone(), client))
     });
-    cfg.sleep(LONGEST_ELECTION / 4).await;
-    let leader = (0..cfg.n()).find(|&i| cfg.claims_to_lead(i)).unwrap_or(0);
-    cfg.cut_off(leader);
-    cfg.sleep(CHAIN).await;
+    cfg.sleep(BETWEEN_WRITES).await;
+    cfg.cut_off(leads().unwrap_or(0));
+    cfg.sleep(CHAIN / 2).await;
     cfg.connect_all();
-    cfg.sleep(2 * HEARTBEAT).await;
+    cfg.sleep(HEARTBEAT).await;
     for i in 0..cfg.n() {
         cfg.start(i);
     }
@@ -203,14 +214,14 @@ fn start_many(cfg: &Config, server: usize, count: usize) {
     }
 }
 
-/// Has a client append to a key and read it, again and again.
+/// Has a client append to a key again and again, and read it in the end.
 async fn append_and_read(cfg: KvConfig, mut client: Client) -> Checked<()> {
     for count in 0..WRITES {
         let value = appended(client.number, count);
         cfg.append(&mut client, "k", &value).await;
-        cfg.get(&mut client, "k").await;
         cfg.sleep(BETWEEN_WRITES).await;
     }
+    cfg.get(&mut client, "k").await;
     Ok(())
 }
 
