@@ -1,4 +1,3 @@
-// SOLUTION FILE
 //! Servers by their names: how a server of one cluster reaches those of another.
 
 use std::cell::RefCell;

@@ -11,10 +11,10 @@
 //! | `persister` | storage for a server's state that survives crashes |
 //! | `cluster` | a group of servers that tests start, crash and disconnect, with message and byte counts |
 //! | `config` | the Raft tests' cluster: connect, start1, crash1, one, check_one_leader, ... |
-// BEGIN SOLUTION 4B
+// BEGIN LAB 4
 //! | `directory` | servers by their names: how those of one cluster reach those of another |
 //! | `shard_probe` | what a server of the sharded service shows of itself |
-// END SOLUTION
+// END LAB 4
 //! | `lab` | the environment of one test run: its world, its implementation and its results |
 //! | `event_kind` | the event kinds that recordings, filters and views share |
 //! | `harness_event` | machine-readable events that the harness records during a run |
@@ -43,13 +43,13 @@
 //! assert_eq!(Command::from_bytes(&Command::from(17).to_bytes()), Some(Command::Int(17)));
 //! ```
 
-// BEGIN SOLUTION 4B
+// BEGIN LAB 4
 mod directory;
 mod shard_probe;
 
 pub use directory::{Directory, NamedEnds};
 pub use shard_probe::{ShardProbe, ShardSet};
-// END SOLUTION
+// END LAB 4
 
 mod audit;
 mod cause;

@@ -47,10 +47,6 @@ impl Part {
         Part::Shard4C,
     ];
 
-    /// The parts whose code students are handed a skeleton of, and hand in. Lab 4 has no skeletons yet.
-    pub const HANDED_OUT: [Part; 6] =
-        [Part::Raft2A, Part::Raft2B, Part::Raft2C, Part::Raft2D, Part::Kv3A, Part::Kv3B];
-
     /// The part's name on the command line and in files, such as `2A`.
     pub const fn name(self) -> &'static str {
         match self {

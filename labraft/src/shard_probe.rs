@@ -1,4 +1,3 @@
-// SOLUTION FILE
 //! What a server of the sharded service of lab 4 shows of itself, for checks after every event.
 
 /// The state of a group, as far as one of its servers has applied the log.

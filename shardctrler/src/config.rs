@@ -1,7 +1,10 @@
-// SOLUTION FILE
+// BEGIN SOLUTION 4A
+//stub: //! One configuration: who has which shard. Begin here.
+//stub:
 //! A configuration: which group has which shard. And how the next one follows from it.
 
 use std::cmp::Reverse;
+// END SOLUTION
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -20,6 +23,9 @@ pub struct Config {
     pub groups: BTreeMap<u64, Vec<String>>,
 }
 
+// BEGIN SOLUTION 4A
+//stub: // 4A: the configuration that follows from this one by a Join, a Leave or a Move. All servers must make the
+//stub: // same one.
 impl Config {
     /// The next configuration, with these groups added, and the shards divided evenly. A group that is there
     /// already gets the new servers.
@@ -134,3 +140,4 @@ mod tests {
         assert_eq!((moved.with_moved(0, 9), moved.with_moved(N_SHARDS, 1)), (None, None));
     }
 }
+// END SOLUTION

@@ -15,7 +15,7 @@ use crate::message::{Action, Answer, GET, Operation, PUT_APPEND, Refusal, Reply}
 use crate::shard::key_to_shard;
 
 /// How long a clerk pauses before it asks the controller who has a shard, as in the course.
-const PAUSE: Duration = Duration::from_millis(100);
+const QUERY_PAUSE: Duration = Duration::from_millis(100);
 
 /// Asks the service on behalf of one client, one operation at a time.
 ///
@@ -81,7 +81,7 @@ impl Clerk {
             if let Some(answer) = self.ask_group(gid, method, &operation).await {
                 return answer;
             }
-            self.rt.sleep(PAUSE).await;
+            self.rt.sleep(QUERY_PAUSE).await;
             self.config = self.controller.query(None).await;
         }
     }

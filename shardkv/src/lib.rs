@@ -14,6 +14,7 @@
 //! | [`message`] | what clerks and servers send to one another, and the commands in a group's log |
 //! | [`shard`] | one shard: its keys, and which writes have taken effect in it |
 //! | [`store`] | the state of a group: a value, without time, tasks or network |
+//! | `setup` | what a server is started with |
 //! | `server` | one server: a [`kvraft::Replica`] of the store, and its handlers |
 //! | `mover` | what a leader does so that its group follows the controller |
 //! | `clerk` | finds the group and its leader, and tries until an operation is done |
@@ -57,9 +58,11 @@ mod clerk;
 pub mod message;
 mod mover;
 mod server;
+mod setup;
 pub mod shard;
 pub mod store;
 
 pub use clerk::Clerk;
-pub use server::{GroupSetup, ShardServer};
+pub use server::ShardServer;
+pub use setup::GroupSetup;
 pub use shard::key_to_shard;

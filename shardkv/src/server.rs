@@ -9,26 +9,14 @@ use std::rc::Rc;
 use kvraft::Replica;
 use labraft::{NamedEnds, NewServer, ShardProbe};
 use labrpc::sync::Notify;
-use labrpc::{ClientEnd, Runtime, Service};
+use labrpc::{Runtime, Service};
 use shardctrler::Config;
 
 use crate::message::{
     Answer, Command, GET, Operation, PULL, PUT_APPEND, ParcelId, Pulled, RELEASE, Refusal, Reply,
 };
+use crate::setup::GroupSetup;
 use crate::store::Store;
-
-/// What a server of a group is given besides its Raft.
-#[derive(Debug)]
-pub struct GroupSetup {
-    /// The number of its group.
-    pub gid: u64,
-    /// An end to each controller.
-    pub controllers: Vec<ClientEnd>,
-    /// Ends to the servers of other groups, by their names.
-    pub ends: NamedEnds,
-    /// The course's `maxraftstate`, in bytes; `None` where the course has -1.
-    pub max_raft_state: Option<usize>,
-}
 
 /// A server of the sharded key/value service. Its tasks and handlers keep it alive until its server
 /// crashes.

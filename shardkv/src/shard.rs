@@ -1,10 +1,13 @@
-// SOLUTION FILE
+// BEGIN SOLUTION 4B
+//stub: //! A shard: a tenth of all keys.
+//stub:
 //! One shard: its keys, which writes have taken effect in it, and what can be done to it.
 
 use std::collections::BTreeMap;
 
 use kvraft::message::OperationId;
 use serde::{Deserialize, Serialize};
+// END SOLUTION
 use shardctrler::N_SHARDS;
 
 /// The shard of a key, as in the course: the first byte decides.
@@ -12,6 +15,8 @@ pub fn key_to_shard(key: &str) -> usize {
     usize::from(key.bytes().next().unwrap_or(0)) % N_SHARDS
 }
 
+// BEGIN SOLUTION 4B
+//stub: // 4B: what is in a shard, and moves with it.
 /// What an operation does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Action {
@@ -88,3 +93,4 @@ impl Shard {
 
 /// Shards that one group hands to another in one configuration, by their numbers.
 pub type Parcel = BTreeMap<usize, Shard>;
+// END SOLUTION

@@ -33,7 +33,7 @@ impl KvClerk for kvraft::Clerk {
     }
 }
 
-// BEGIN SOLUTION 4A
+// BEGIN LAB 4
 #[cfg(feature = "lab4")]
 impl KvClerk for shardkv::Clerk {
     async fn get(&mut self, key: &str) -> String {
@@ -49,7 +49,7 @@ impl KvClerk for shardkv::Clerk {
     }
 }
 
-// END SOLUTION
+// END LAB 4
 /// A client of the test: a clerk whose operations are counted and added to the history.
 pub(crate) struct Client<C> {
     pub(crate) number: usize,

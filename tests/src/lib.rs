@@ -20,9 +20,9 @@
 //! | `service` | a cluster with a service and its clients, for labs 3 and 4 |
 //! | `clients` | clients of a key/value service, and the history of what they did |
 //! | `kv` | the cluster of the key/value tests, and its partitions |
-// BEGIN SOLUTION 4A
+// BEGIN LAB 4
 //! | `shards` | lab 4: the tests of the shard controller and of the sharded service |
-// END SOLUTION
+// END LAB 4
 //! | `beyond` | tests of election time-outs, of bytes sent, and of speed after snapshots |
 //! | `scenarios` | `ChaosRaft`, `ChaosKv`, `RestartedVoters` and `RestartedFollowers`: faults and workloads drawn from the seed; and short scenarios for searches |
 //! | `kept` | runs that were kept in files, as tests |
@@ -48,10 +48,10 @@ mod raft_2c;
 mod raft_2d;
 mod scenarios;
 mod service;
-// BEGIN SOLUTION 4A
+// BEGIN LAB 4
 #[cfg(feature = "lab4")]
 mod shards;
-// END SOLUTION
+// END LAB 4
 mod steps;
 mod suite;
 

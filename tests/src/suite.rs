@@ -26,7 +26,7 @@ static ALL: &[Test] =
         MORE,
     ]);
 
-// BEGIN SOLUTION 4A
+// BEGIN LAB 4
 //stub: /// The tests of lab 4, which this lab does not have.
 //stub: const SHARDED: &[Test] = &[];
 #[cfg(feature = "lab4")]
@@ -35,7 +35,7 @@ use crate::shards::TESTS as SHARDED;
 /// The tests of lab 4, which this lab does not have.
 #[cfg(not(feature = "lab4"))]
 const SHARDED: &[Test] = &[];
-// END SOLUTION
+// END LAB 4
 
 /// The tests that the course does not have.
 const MORE: &[Test] = &[
@@ -232,14 +232,14 @@ mod tests {
             (Part::Raft2D, 20),
             (Part::Kv3A, 60),
             (Part::Kv3B, 40),
-            // BEGIN SOLUTION 4A
+            // BEGIN LAB 4
             #[cfg(feature = "lab4")]
             (Part::Shard4A, 30),
             #[cfg(feature = "lab4")]
             (Part::Shard4B, 50),
             #[cfg(feature = "lab4")]
             (Part::Shard4C, 20),
-            // END SOLUTION
+            // END LAB 4
             (Part::Beyond, 0),
             (Part::Search, 0),
         ];

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use labraft::{Part, Test};
 use serde::Deserialize;
 
+use crate::handout::scope::Parts;
 use ::tests::SUITE;
 use graded::sandbox::Layer;
 
@@ -178,7 +179,7 @@ impl Course {
     }
 
     fn default_parts() -> Vec<String> {
-        Part::HANDED_OUT.iter().map(|part| part.name().to_string()).collect()
+        Parts::default().course().map(|part| part.name().to_string()).collect()
     }
 
     /// Reads the configuration file of a course.
@@ -223,7 +224,7 @@ impl Course {
     }
 
     fn check_parts_and_points(&self) -> Result<(), String> {
-        let known = Part::HANDED_OUT.into_iter().chain([Part::Search]);
+        let known = Part::COURSE.into_iter().chain([Part::Search]);
         let known: Vec<&str> = known.map(Part::name).collect();
         if let Some(part) = self.parts.iter().find(|part| !known.contains(&part.as_str())) {
             return Err(format!(

@@ -13,7 +13,8 @@ use labraft::Part;
 use super::grader::{Depth, Grader};
 use super::points::{Points, SubmissionGrade};
 use super::{KV, RAFT};
-use crate::handout::contents::{Handout, Parts};
+use crate::handout::contents::Handout;
+use crate::handout::scope::{Parts, Scope};
 use crate::mutants;
 use lab::outcome::CommandError;
 use lab::submit::tree::Tree;
@@ -41,7 +42,7 @@ pub(super) fn run(grader: &Grader<'_>, root: &Path, place: &Path) -> Result<bool
     let mistake = (!is_full).then(|| describe_mistake("all points", &solution));
     all_right &= report("solution", &solution, mistake)?;
 
-    let handout = Handout::of_sources(root, Parts::default())?;
+    let handout = Handout::of_sources(root, Scope::default())?;
     let nothing = grade(grader, &handout.tree, &place.join("handout"), None)?;
     let is_right = nothing.points() == Points(0) && nothing.status() == "graded";
     let mistake = (!is_right).then(|| describe_mistake("no points", &nothing));

@@ -8,7 +8,8 @@ use std::sync::atomic::Ordering;
 use clap::Args;
 use labraft::Verdict;
 
-use super::contents::{Handout, Parts};
+use super::contents::Handout;
+use super::scope::{Parts, Scope};
 use super::{gradescope, proof};
 use lab::outcome::{CommandError, INTERRUPT, Outcome};
 use lab::submit::manifest::Manifest;
@@ -19,9 +20,13 @@ pub(crate) struct HandoutArgs {
     /// The directory to write to; it must be empty or not exist yet.
     #[arg(value_name = "DIR", required_unless_present = "check")]
     directory: Option<PathBuf>,
-    /// The first and the last part to hand out.
+    /// The first and the last part to hand out: 4A..4C for lab 4, 2A..4C for the whole course.
     #[arg(long, value_name = "2A..3B")]
     parts: Option<Parts>,
+    /// Hand out the reference, solved, for the labs before the first part. Otherwise students put in
+    /// their own.
+    #[arg(long, requires = "parts", conflicts_with = "gradescope")]
+    on_reference: bool,
     /// Only check the markers in the sources, and that no line of the solution would be handed out.
     #[arg(long, conflicts_with_all = ["directory", "gradescope"])]
     check: bool,
@@ -52,7 +57,7 @@ impl HandoutArgs {
             return Ok(Outcome::Judged(Verdict::Passed));
         }
 
-        let handout = Handout::of_sources(&root, self.parts.unwrap_or_default())?;
+        let handout = Handout::of_sources(&root, self.scope()?)?;
         let Some(directory) = &self.directory else {
             writeln!(out, "{}", summary(&handout)?)?;
             return Ok(Outcome::Judged(Verdict::Passed));
@@ -74,7 +79,7 @@ impl HandoutArgs {
         handout.tree.write(directory).map_err(|error| {
             CommandError::Usage(format!("cannot write {}: {error}", directory.display()))
         })?;
-        let Parts { first, last } = handout.parts;
+        let Parts { first, last } = handout.scope.parts;
         let message = format!("Raft lab, parts {first} to {last}");
         let commit = repository::commit_all(directory, &message).map_err(CommandError::Usage)?;
         writeln!(out, "{}\n{}: commit {commit}", summary(&handout)?, directory.display())?;
@@ -82,17 +87,30 @@ impl HandoutArgs {
     }
 }
 
+impl HandoutArgs {
+    fn scope(&self) -> Result<Scope, CommandError> {
+        let parts = self.parts.unwrap_or_default();
+        let scope = Scope { parts, on_reference: self.on_reference };
+        if self.on_reference && scope.solved().next().is_none() {
+            let first = parts.first;
+            return Err(CommandError::Usage(format!(
+                "--on-reference: no lab is finished before part {first}, so nothing can be handed out solved"
+            )));
+        }
+        Ok(scope)
+    }
+}
+
 /// Sums up the contents of a handout in one line.
 fn summary(handout: &Handout) -> Result<String, CommandError> {
-    let Handout { tree, parts, removed } = handout;
+    let Handout { tree, scope, removed } = handout;
+    let Parts { first, last } = scope.parts;
     let text = tree.get(manifest::FILE).unwrap_or_default();
     let manifest = Manifest::parse(text).map_err(CommandError::Internal)?;
     let editable = tree.files().filter(|(path, _)| manifest.may_edit(path)).count();
     Ok(format!(
-        "parts {} to {}: {} files, {} of them frozen and {editable} for students to edit; {removed} \
+        "parts {first} to {last}: {} files, {} of them frozen and {editable} for students to edit; {removed} \
          different lines of the solution are left out",
-        parts.first,
-        parts.last,
         tree.files().count(),
         manifest.frozen.len(),
     ))

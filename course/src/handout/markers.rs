@@ -1,4 +1,4 @@
-//! Markers in the reference around what is not handed out; the words are those of nbgrader.
+//! Markers in the sources around what is not handed out; the words are those of nbgrader.
 //!
 //! A region is left out, and a stub may take its place:
 //!
@@ -15,16 +15,43 @@
 //!
 //! `// SOLUTION FILE` as the first line leaves out the whole file. In the place of
 //! `raft/src/peer.rs`, for instance, `raft/skeleton/src/peer.rs` is handed out, if it exists.
+//!
+//! `// BEGIN LAB 4` and `// END LAB 4` enclose what a handout without lab 4 does not need. It is no
+//! secret, and a handout with lab 4 has it instead of its stub.
 
 use std::collections::BTreeSet;
 
 use labraft::Part;
 
 /// The words of markers, which must not appear anywhere else in a marked file.
-const WORDS: [&str; 4] = ["BEGIN SOLUTION", "END SOLUTION", "SOLUTION FILE", "stub:"];
+const WORDS: [&str; 6] =
+    ["BEGIN SOLUTION", "END SOLUTION", "SOLUTION FILE", "BEGIN LAB 4", "END LAB 4", "stub:"];
 /// The length in bytes from which on a line counts as a sign of copying. A shorter line may well be
 /// the same in an independent solution.
 const MIN_DISTINCTIVE_LENGTH: usize = 24;
+
+/// What a region holds.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+enum Region {
+    Solution,
+    Lab4,
+}
+
+/// The regions of a file that are handed out, without their markers and stubs.
+#[derive(Copy, Clone, Debug, Default)]
+pub(super) struct Kept {
+    pub(super) solution: bool,
+    pub(super) lab_4: bool,
+}
+
+impl Kept {
+    fn has(self, region: Region) -> bool {
+        match region {
+            Region::Solution => self.solution,
+            Region::Lab4 => self.lab_4,
+        }
+    }
+}
 
 /// What is left of a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,8 +72,8 @@ pub(super) struct MarkerError {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Line<'a> {
-    Begin,
-    End,
+    Begin(Region),
+    End(Region),
     WholeFile,
     /// The text of the stub with its line end.
     Stub(&'a str),
@@ -54,18 +81,18 @@ enum Line<'a> {
     Other,
 }
 
-/// Removes everything that is marked from a file's text.
+/// Removes everything that is marked from a file's text, but what is `kept`.
 ///
 /// # Errors
 /// If markers are nested, unclosed, or misspelt.
-pub(super) fn strip(path: &str, text: &str) -> Result<Stripped, MarkerError> {
+pub(super) fn strip(path: &str, text: &str, kept: Kept) -> Result<Stripped, MarkerError> {
     let comment = if path.ends_with(".rs") { "//" } else { "#" };
     if let Some(first) = text.split_inclusive('\n').next()
         && kind(first, comment) == Ok(Line::WholeFile)
     {
-        return strip_all(text, comment);
+        return strip_all(text, first.len(), comment, kept);
     }
-    let mut stripper = Stripper::default();
+    let mut stripper = Stripper { kept, ..Stripper::default() };
     for (i, line) in text.split_inclusive('\n').enumerate() {
         let number = i + 1;
         kind(line, comment)
@@ -78,10 +105,11 @@ pub(super) fn strip(path: &str, text: &str) -> Result<Stripped, MarkerError> {
 /// The state while a file is stripped line by line.
 #[derive(Default)]
 struct Stripper {
-    kept: String,
+    kept: Kept,
+    text: String,
     removed: BTreeSet<String>,
-    /// The number of the line in which the current region began.
-    begun: Option<usize>,
+    /// The current region, and the number of the line in which it began.
+    begun: Option<(Region, usize)>,
     /// Whether a stub may follow: only after the beginning of a region, or another stub.
     may_stub: bool,
 }
@@ -92,35 +120,39 @@ impl Stripper {
             (Line::WholeFile, _) => {
                 return Err("SOLUTION FILE must be the first line of the file".into());
             }
-            (Line::Begin, None) => self.begun = Some(number),
-            (Line::Begin, Some(first)) => {
+            (Line::Begin(region), None) => self.begun = Some((region, number)),
+            (Line::Begin(_), Some((_, first))) => {
                 return Err(format!("a region begins within the one that begins in line {first}"));
             }
-            (Line::End, Some(_)) => self.begun = None,
-            (Line::End, None) => return Err("this region has no beginning".into()),
-            (Line::Stub(stub), Some(_)) if self.may_stub => {
-                let indent = &line[..line.len() - line.trim_start().len()];
-                self.kept += if stub.trim().is_empty() { "" } else { indent };
-                self.kept += stub;
+            (Line::End(region), Some((begun, _))) if region == begun => self.begun = None,
+            (Line::End(_), _) => return Err("this region has no beginning".into()),
+            (Line::Stub(stub), Some((region, _))) if self.may_stub => {
+                if !self.kept.has(region) {
+                    let indent = &line[..line.len() - line.trim_start().len()];
+                    self.text += if stub.trim().is_empty() { "" } else { indent };
+                    self.text += stub;
+                }
             }
             (Line::Stub(_), _) => {
                 return Err("a stub must be at the beginning of a region".into());
             }
-            (Line::Other, Some(_)) => _ = self.removed.insert(line.trim().to_string()),
-            (Line::Other, None) => self.kept += line,
+            (Line::Other, Some((region, _))) if !self.kept.has(region) => {
+                _ = self.removed.insert(line.trim().to_string());
+            }
+            (Line::Other, _) => self.text += line,
         }
-        self.may_stub = matches!(kind, Line::Begin | Line::Stub(_));
+        self.may_stub = matches!(kind, Line::Begin(_) | Line::Stub(_));
         Ok(())
     }
 
     fn finish(self) -> Result<Stripped, MarkerError> {
-        if let Some(line) = self.begun {
+        if let Some((_, line)) = self.begun {
             return Err(MarkerError {
                 line,
                 what: "the region that begins here has no end".into(),
             });
         }
-        let text = if self.removed.is_empty() { self.kept } else { without_gaps(&self.kept) };
+        let text = if self.removed.is_empty() { self.text } else { without_gaps(&self.text) };
         Ok(Stripped { text: Some(text), removed: self.removed })
     }
 }
@@ -142,8 +174,14 @@ fn without_gaps(text: &str) -> String {
     kept.concat()
 }
 
-/// Strips a file that is left out as a whole. It may have no other markers.
-fn strip_all(text: &str, comment: &str) -> Result<Stripped, MarkerError> {
+/// Strips a file that is left out as a whole, unless solutions are kept. It may have no other markers
+/// than its first line, which is `first` bytes long.
+fn strip_all(
+    text: &str,
+    first: usize,
+    comment: &str,
+    kept: Kept,
+) -> Result<Stripped, MarkerError> {
     let mut removed = BTreeSet::new();
     for (i, line) in text.lines().enumerate().skip(1) {
         match kind(line, comment) {
@@ -155,7 +193,10 @@ fn strip_all(text: &str, comment: &str) -> Result<Stripped, MarkerError> {
             Err(what) => return Err(MarkerError { line: i + 1, what }),
         }
     }
-    Ok(Stripped { text: None, removed })
+    match kept.solution {
+        true => Ok(Stripped { text: Some(text[first..].into()), removed: BTreeSet::new() }),
+        false => Ok(Stripped { text: None, removed }),
+    }
 }
 
 /// Which marker a line is, if any. A line that only looks like a marker is an error.
@@ -168,13 +209,17 @@ fn kind<'a>(line: &'a str, comment: &str) -> Result<Line<'a>, String> {
     let marked = rest.strip_prefix(' ').unwrap_or_default();
     let is_part = |name: &str| Part::COURSE.iter().any(|part| part.name() == name);
     match marked.strip_prefix("BEGIN SOLUTION") {
-        Some("") => return Ok(Line::Begin),
-        Some(part) if part.strip_prefix(' ').is_some_and(is_part) => return Ok(Line::Begin),
+        Some("") => return Ok(Line::Begin(Region::Solution)),
+        Some(part) if part.strip_prefix(' ').is_some_and(is_part) => {
+            return Ok(Line::Begin(Region::Solution));
+        }
         Some(part) => return Err(format!("there is no part {:?} in the course", part.trim())),
         None => {}
     }
     match marked {
-        "END SOLUTION" => return Ok(Line::End),
+        "END SOLUTION" => return Ok(Line::End(Region::Solution)),
+        "BEGIN LAB 4" => return Ok(Line::Begin(Region::Lab4)),
+        "END LAB 4" => return Ok(Line::End(Region::Lab4)),
         "SOLUTION FILE" => return Ok(Line::WholeFile),
         _ => {}
     }
@@ -189,17 +234,18 @@ fn kind<'a>(line: &'a str, comment: &str) -> Result<Line<'a>, String> {
     ))
 }
 
-/// Whether the file may have markers: the files of the two crates that a student writes, those that
+/// Whether the file may have markers: the files of the crates that a student writes, those that
 /// name crates that are not handed out, and those of the lab that are about lab 4.
 pub(super) fn may_be_marked(path: &str) -> bool {
     may_hold_solution(path)
         || ["labraft/src/", "tests/src/"].iter().any(|place| path.starts_with(place))
 }
 
-/// Whether what is marked in the file is a piece of the solution. What is left out of the lab's own files is
-/// no secret.
+/// Whether the file may have a piece of the solution in it.
 pub(super) fn may_hold_solution(path: &str) -> bool {
-    ["raft/", "kvraft/", ".cargo/"].iter().any(|place| path.starts_with(place))
+    ["raft/", "kvraft/", "shardctrler/", "shardkv/", ".cargo/"]
+        .iter()
+        .any(|place| path.starts_with(place))
         || path.ends_with("Cargo.toml")
 }
 
@@ -209,10 +255,11 @@ pub(super) fn is_marked(text: &str) -> bool {
 }
 
 /// Whether a line shows that it was copied from a solution. Lines such as `}`, imports, and the
-/// first lines of public functions are the same in any solution.
+/// first lines of public functions and types are the same in any solution.
 pub(super) fn is_distinctive(line: &str) -> bool {
     let begins = |words: &[&str]| words.iter().any(|word| line.starts_with(word));
-    let is_head = line.ends_with('{') && begins(&["pub fn ", "pub async fn ", "pub(crate) fn "]);
+    let heads = ["pub fn ", "pub async fn ", "pub(crate) fn ", "pub struct ", "pub enum "];
+    let is_head = line.ends_with('{') && begins(&heads);
     let is_named = begins(&["use ", "pub use ", "#[", "#!["]);
     line.len() >= MIN_DISTINCTIVE_LENGTH && !is_named && !is_head
 }
@@ -222,7 +269,7 @@ mod tests {
     use super::*;
 
     fn stripped(text: &str) -> String {
-        strip("raft/src/a.rs", text).unwrap().text.unwrap()
+        strip("raft/src/a.rs", text, Kept::default()).unwrap().text.unwrap()
     }
 
     #[test]
@@ -233,7 +280,7 @@ mod tests {
     }
 
     fn wrong(text: &str) -> (usize, String) {
-        let error = strip("raft/src/a.rs", text).unwrap_err();
+        let error = strip("raft/src/a.rs", text, Kept::default()).unwrap_err();
         (error.line, error.what)
     }
 
@@ -243,7 +290,7 @@ mod tests {
                     //stub:     0\n    let a = 1;\n    a + 1\n    // END SOLUTION\n}\n\
                     // BEGIN SOLUTION\nfn g() {}\n// END SOLUTION\n";
         assert_eq!(stripped(text), "fn f() -> u8 {\n    // Yours.\n\n        0\n}\n");
-        let removed = strip("raft/src/a.rs", text).unwrap().removed;
+        let removed = strip("raft/src/a.rs", text, Kept::default()).unwrap().removed;
         assert_eq!(removed.iter().collect::<Vec<_>>(), ["a + 1", "fn g() {}", "let a = 1;"]);
     }
 
@@ -258,7 +305,7 @@ mod tests {
     fn windows_line_ends_are_kept() {
         let text = "a\r\n// BEGIN SOLUTION 3B\r\n//stub: b\r\nc\r\n// END SOLUTION\r\nd\r\n";
         assert_eq!(stripped(text), "a\r\nb\r\nd\r\n");
-        let removed = strip("raft/src/a.rs", text).unwrap().removed;
+        let removed = strip("raft/src/a.rs", text, Kept::default()).unwrap().removed;
         assert!(removed.contains("c"), "{removed:?}");
     }
 
@@ -270,15 +317,33 @@ mod tests {
     #[test]
     fn a_whole_file_is_left_out() {
         let text = "// SOLUTION FILE\n//! What it is.\n\nfn f() {}\n";
-        let Stripped { text, removed } = strip("raft/src/a.rs", text).unwrap();
+        let Stripped { text, removed } = strip("raft/src/a.rs", text, Kept::default()).unwrap();
         assert_eq!(text, None);
         assert!(removed.contains("fn f() {}") && removed.contains("//! What it is."));
     }
 
     #[test]
+    fn what_is_kept_stays_without_its_markers_and_stubs() {
+        let text = "a\n// BEGIN LAB 4\n//stub: b\nc\n// END LAB 4\n// BEGIN SOLUTION 2A\nd\n\
+                    // END SOLUTION\n";
+        let with = |solution, lab_4| {
+            let kept = Kept { solution, lab_4 };
+            let Stripped { text, removed } = strip("tests/src/a.rs", text, kept).unwrap();
+            (text.unwrap(), removed.into_iter().collect::<Vec<_>>().concat())
+        };
+        assert_eq!(with(false, false), ("a\nb\n".into(), "cd".into()));
+        assert_eq!(with(false, true), ("a\nc\n".into(), "d".into()));
+        assert_eq!(with(true, true), ("a\nc\nd\n".into(), String::new()));
+        let whole = "// SOLUTION FILE\n//! What it is.\n";
+        let kept = Kept { solution: true, lab_4: false };
+        let Stripped { text, removed } = strip("raft/src/a.rs", whole, kept).unwrap();
+        assert_eq!((text.unwrap().as_str(), removed.len()), ("//! What it is.\n", 0));
+    }
+
+    #[test]
     fn other_files_have_other_comments() {
         let text = "a\n# BEGIN SOLUTION\n#stub: b\nc\n# END SOLUTION\n";
-        assert_eq!(strip("raft/Cargo.toml", text).unwrap().text.unwrap(), "a\nb\n");
+        assert_eq!(strip("raft/Cargo.toml", text, Kept::default()).unwrap().text.unwrap(), "a\nb\n");
     }
 
     #[test]
@@ -289,6 +354,8 @@ mod tests {
             ("a\n// BEGIN SOLUTION 2A\nb\n", 2, "no end"),
             ("a\n// END SOLUTION\n", 2, "has no beginning"),
             ("// BEGIN SOLUTION\n// END SOLUTION\n// END SOLUTION\n", 3, "has no beginning"),
+            ("// BEGIN LAB 4\na\n// END SOLUTION\n", 3, "has no beginning"),
+            ("// BEGIN LAB 4A\n", 1, "\"// BEGIN LAB 4\""),
             ("// BEGIN SOLUTION 5A\n", 1, "no part \"5A\""),
             ("// BEGIN SOLUTION2A\n", 1, "no part \"2A\""),
             ("//BEGIN SOLUTION\n", 1, "\"// BEGIN SOLUTION\""),
@@ -313,6 +380,7 @@ mod tests {
             "use std::cell::{Cell, RefCell};",
             "#[derive(Clone, Debug, Default)]",
             "pub async fn get(&mut self, key: &str) -> String {",
+            "pub struct ServerOfSomething {",
         ] {
             assert!(!is_distinctive(line), "{line}");
         }

@@ -3,7 +3,9 @@
 //! | module | subject |
 //! |---|---|
 //! | `command` | the command |
+//! | `scope` | which parts are handed out, and which crates solved |
 //! | `contents` | which files are handed out |
+//! | `readme` | the handout's `README.md` |
 //! | `markers` | markers in the reference around what is not handed out |
 //! | `leaks` | the check that no line of the solution is in the handout |
 //! | `lock` | the handout's `Cargo.lock` |
@@ -19,3 +21,5 @@ mod links;
 mod lock;
 mod markers;
 mod proof;
+mod readme;
+pub(crate) mod scope;

@@ -7,6 +7,7 @@ use lab::records::{self, RunRecord};
 use labraft::{CauseKind, MissingPiece, Part, Verdict};
 
 use super::contents::Handout;
+use super::scope::CRATES;
 use ::tests::SUITE;
 use lab::outcome::CommandError;
 use lab::submit::scratch::Scratch;
@@ -20,7 +21,9 @@ pub(super) fn problem(handout: &Handout, root: &Path) -> Result<Option<String>, 
     let scratch = Scratch::new(root, "handout");
     scratch.put(&handout.tree)?;
     // The tests of the other crates do not depend on what students write.
-    let what = ["--package=raft", "--package=kvraft", "--package=tests", "--all-targets"];
+    let crates = CRATES.iter().map(|each| each.name).filter(|name| handout.tree.has(name));
+    let packages = crates.chain(["tests"]).flat_map(|name| ["--package", name]);
+    let what: Vec<&str> = packages.chain(["--all-targets"]).collect();
     let built = scratch.build(&what)?;
     if !built.diagnostics.is_empty() || !built.succeeded {
         return Ok(Some(format!(
@@ -28,42 +31,61 @@ pub(super) fn problem(handout: &Handout, root: &Path) -> Result<Option<String>, 
             built.diagnostics.join("\n")
         )));
     }
-    for part in handout.parts.course() {
+    for part in handout.scope.parts.course() {
         // Without a Raft, the first piece that is missing may belong to an earlier part.
         if let Some(problem) = check_failures(&scratch, part, None)? {
             return Ok(Some(problem));
         }
     }
-    let kv_parts: Vec<Part> = handout.parts.course().filter(|part| part.is_kv()).collect();
-    if kv_parts.is_empty() {
-        return Ok(None);
-    }
-    // On a Raft that works, the tests of the service must fail because of the service.
-    scratch.put(&with_reference(handout, root)?)?;
-    let built = scratch.build(&["--package", "tests", "--bin", "lab"])?;
-    if !built.succeeded {
-        let errors = built.diagnostics.join("\n");
-        return Ok(Some(format!("the service does not build on the reference:\n{errors}")));
-    }
-    for part in kv_parts {
-        if let Some(problem) = check_failures(&scratch, part, Some(Part::Kv3A))? {
+    let sources = Tree::of_sources(root)
+        .map_err(|error| CommandError::Usage(format!("{}: {error}", root.display())))?;
+    for place in 1..CRATES.len() {
+        if let Some(problem) = stage_problem(&scratch, handout, &sources, place)? {
             return Ok(Some(problem));
         }
     }
     Ok(None)
 }
 
-/// The handout with the reference in place of its Raft.
-fn with_reference(handout: &Handout, root: &Path) -> Result<Tree, CommandError> {
-    let sources = Tree::of_sources(root)
-        .map_err(|error| CommandError::Usage(format!("{}: {error}", root.display())))?;
-    let is_raft = |path: &str| path.starts_with("raft/src/");
+/// What is wrong with a handout in which the crates before this place are complete: the tests of the crate
+/// at this place must fail because of that crate.
+fn stage_problem(
+    scratch: &Scratch,
+    handout: &Handout,
+    sources: &Tree,
+    place: usize,
+) -> Result<Option<String>, CommandError> {
+    let complete: Vec<&str> = CRATES[..place].iter().map(|each| each.name).collect();
+    let parts: Vec<Part> =
+        CRATES[place].parts().filter(|&part| handout.scope.parts.contain(part)).collect();
+    if parts.is_empty() {
+        return Ok(None);
+    }
+    scratch.put(&with_reference(handout, sources, &complete))?;
+    let built = scratch.build(&["--package", "tests", "--bin", "lab"])?;
+    if !built.succeeded {
+        let errors = built.diagnostics.join("\n");
+        let names = complete.join(", ");
+        return Ok(Some(format!("it does not build on the reference's {names}:\n{errors}")));
+    }
+    for part in parts {
+        let problem = check_failures(scratch, part, Some(CRATES[place].begins()))?;
+        if problem.is_some() {
+            return Ok(problem);
+        }
+    }
+    Ok(None)
+}
+
+/// The handout with the reference in place of these crates.
+fn with_reference(handout: &Handout, sources: &Tree, complete: &[&str]) -> Tree {
+    let is_complete = |path: &str| complete.iter().any(|name| path.starts_with(&format!("{name}/src/")));
     let mut tree = handout.tree.clone();
-    tree.retain(|path| !is_raft(path));
-    for (path, file) in sources.files().filter(|(path, _)| is_raft(path)) {
+    tree.retain(|path| !is_complete(path));
+    for (path, file) in sources.files().filter(|(path, _)| is_complete(path)) {
         tree.insert(path, file.content.clone());
     }
-    Ok(tree)
+    tree
 }
 
 /// Checks that every test of a part fails and names a piece that is not written yet, one of the

@@ -13,7 +13,7 @@
 //! either frozen or editable. Paths have `/` as the separator on every system.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -45,7 +45,7 @@ pub struct Manifest {
 
 impl Manifest {
     /// The manifest of a handout with these files. Those below `directories` may be edited.
-    pub fn new(tree: &Tree, parts: [&str; 2], directories: &[&str]) -> Manifest {
+    pub fn new(tree: &Tree, parts: [&str; 2], directories: &[impl Display]) -> Manifest {
         let mut manifest = Manifest {
             format: FORMAT,
             parts: parts.map(String::from),

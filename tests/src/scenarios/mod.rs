@@ -34,14 +34,14 @@ mod work;
 pub(crate) use chaos_kv::chaos_kv;
 pub(crate) use chaos_raft::chaos_raft;
 pub(crate) use restarts::{restarted_followers, restarted_voters};
-// BEGIN SOLUTION 4B
-#[cfg(feature = "lab4")]
-pub(crate) use work::{Work, read_and_write};
-// END SOLUTION
 pub(crate) use short::{
     short_conflicts, short_elections, short_replication, short_restarts, short_service,
     short_snapshots, short_votes,
 };
+// BEGIN LAB 4
+#[cfg(feature = "lab4")]
+pub(crate) use work::{Work, read_and_write};
+// END LAB 4
 
 /// Ends the network's faults: from here on it is the course's network, and reliable.
 pub(crate) fn heal_network(cluster: &Cluster) {

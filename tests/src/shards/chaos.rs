@@ -1,4 +1,3 @@
-// SOLUTION FILE
 //! `ChaosShards`: groups join, leave and get single shards while servers and whole groups crash, links within
 //! and between clusters are cut, and clients read and write.
 //!

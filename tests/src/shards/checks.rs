@@ -1,4 +1,3 @@
-// SOLUTION FILE
 //! The properties of the sharded service, checked after each poll of a server's tasks, for any that answers
 //! `ShardServer::probe`.
 //!

@@ -1,4 +1,3 @@
-// SOLUTION FILE
 //! What must hold for the configurations of a shard controller, wherever they are seen.
 
 use std::collections::BTreeMap;

@@ -1,4 +1,3 @@
-// SOLUTION FILE
 //! The course's `config` of the shard controller's tests: three controllers and their clerks.
 
 use std::cell::RefCell;

@@ -1,4 +1,3 @@
-// SOLUTION FILE
 //! The course's `config` of the sharded service's tests: three controllers, and three groups of three servers.
 
 use std::cell::{Cell, RefCell};

@@ -1,4 +1,3 @@
-// SOLUTION FILE
 //! Lab 4: the tests of the shard controller and of the sharded key/value service, with several clusters in a
 //! run.
 //!

@@ -1,4 +1,3 @@
-// SOLUTION FILE
 //! Part 4A: the shard controller.
 //!
 //! In Go, the checks of minimal transfers look at groups that are not there, so they check nothing. Here

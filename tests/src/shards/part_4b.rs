@@ -1,4 +1,3 @@
-// SOLUTION FILE
 //! Part 4B: the sharded key/value service.
 
 use std::cell::Cell;

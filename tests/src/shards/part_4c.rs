@@ -1,4 +1,3 @@
-// SOLUTION FILE
 //! Part 4C: the course's challenges. What was handed over is deleted, and a change of the configuration does
 //! not stop what it does not concern.
 

@@ -1,4 +1,3 @@
-// SOLUTION FILE
 //! Has controllers and groups looked at after each poll of their tasks.
 
 use std::cell::RefCell;

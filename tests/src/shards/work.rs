@@ -1,4 +1,3 @@
-// SOLUTION FILE
 //! What the tests of the sharded service have in common: keys with values that are written and checked, and
 //! clients that work beside the test.
 
