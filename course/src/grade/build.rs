@@ -1,7 +1,7 @@
 //! Builds the lab with a submission in it.
 //!
 //! ```text
-//! PLACE/tree        the lab's sources; raft/src and kvraft/src are there only during a build
+//! PLACE/tree        the lab's sources; what students write is there only during a build
 //! PLACE/pristine    a target directory with the crates that all submissions share, built once
 //! PLACE/target      a copy of it, in which one submission is built; removed afterwards
 //! PLACE/programs    the programs that were built
@@ -14,8 +14,13 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use labraft::Part;
+
 use super::build_sandbox::BuildSandbox;
 use super::config::Limits;
+use super::{CONTROLLER, KV, RAFT, SHARDS};
+use crate::handout::contents;
+use crate::handout::scope::{Parts, Scope};
 use crate::place;
 use crate::processes::{Ended, run_logged};
 use lab::outcome::CommandError;
@@ -24,7 +29,7 @@ use lab::submit::submission::DIRECTORIES;
 use lab::submit::tree::Tree;
 
 /// The packages that depend on a submission's sources.
-const DEPENDENT: [&str; 4] = ["raft", "kvraft", "tests", "graded"];
+const DEPENDENT: [&str; 6] = ["raft", "kvraft", "shardctrler", "shardkv", "tests", "graded"];
 /// How much of a build's output is kept, from its beginning.
 const MAX_LOG_BYTES: u64 = 64 << 10;
 /// How long building the crates that all submissions share may take, in real time.
@@ -52,8 +57,10 @@ pub(super) struct Builder {
     sandbox: BuildSandbox,
     limits: Limits,
     jobs: usize,
-    /// The lab's own sources of raft and kvraft.
+    /// The lab's own sources of what students write.
     lab_sources: Sources,
+    /// What students begin lab 4 with, which stands for what is not to be graded.
+    skeletons: Sources,
     /// Keeps other graders out of the place until it is closed.
     _lock: File,
 }
@@ -72,16 +79,17 @@ impl Builder {
         let lock = place::lock(work, ADVICE)?;
         let sandbox = BuildSandbox::new(work.canonicalize().map_err(cannot_use)?)?;
         let mut tree = Tree::of_sources(root).map_err(|error| cannot_use_sources(root, &error))?;
+        let skeletons = skeletons(&tree)?;
         tree.retain(|path| !path.starts_with("course/mutants/") && !path.starts_with(".cargo/"));
         let mut lab_sources = Sources::new();
         for (path, file) in tree.files().filter(|(path, _)| is_submitted(path)) {
             lab_sources.insert(path.to_string(), file.content.clone());
         }
         tree.retain(|path| !is_submitted(path) && !path.contains("/skeleton/"));
-        for package in ["raft", "kvraft"] {
-            forbid_unsafe(&mut tree, package)?;
+        for directory in DIRECTORIES {
+            forbid_unsafe(&mut tree, directory.trim_end_matches("/src"))?;
         }
-        let builder = Builder { sandbox, limits, jobs, lab_sources, _lock: lock };
+        let builder = Builder { sandbox, limits, jobs, lab_sources, skeletons, _lock: lock };
         let lines = tree.files().map(|(path, file)| format!("{path} {}\n", sha256(&file.content)));
         let version = builder.sandbox.compiler_version()?;
         let key = sha256((lines.collect::<String>() + &version + FORMAT).as_bytes());
@@ -89,10 +97,23 @@ impl Builder {
         Ok(builder)
     }
 
-    /// The lab's own sources in one of the directories that submissions contain.
-    pub(super) fn lab_sources(&self, directory: &str) -> Sources {
-        let files = self.lab_sources.iter().filter(|(path, _)| path.starts_with(directory));
-        files.map(|(path, bytes)| (path.clone(), bytes.clone())).collect()
+    /// A submission's files, with the lab's own in the directories that it does not have. Lab 4 is the
+    /// lab's only as far as the submission is built on it: otherwise it is what students begin with.
+    pub(super) fn completed(&self, mut files: Sources) -> Sources {
+        let has = |files: &Sources, place: &str| files.keys().any(|path| path.starts_with(place));
+        let is_controller_needed = has(&files, SHARDS);
+        for directory in [RAFT, KV, CONTROLLER, SHARDS] {
+            let from = match directory {
+                CONTROLLER if !is_controller_needed => &self.skeletons,
+                SHARDS => &self.skeletons,
+                _ => &self.lab_sources,
+            };
+            if !has(&files, directory) {
+                let lab_s = from.iter().filter(|(path, _)| path.starts_with(directory));
+                files.extend(lab_s.map(|(path, bytes)| (path.clone(), bytes.clone())));
+            }
+        }
+        files
     }
 
     /// The path of the program with this name.
@@ -125,7 +146,7 @@ impl Builder {
         tree.write_exactly(&self.sandbox.tree()).map_err(cannot_use)?;
         eprintln!("lab: building the crates that all submissions share (only once)");
         let limits = Limits { build_seconds: PRISTINE_SECONDS, ..self.limits };
-        match self.build_in_target(&self.lab_sources, &limits)? {
+        match self.build_in_target(&self.lab_sources, true, &limits)? {
             Ok(_) => {}
             Err(BuildFailure::TimedOut) => {
                 return Err(CommandError::Internal("the lab itself does not build in time".into()));
@@ -156,16 +177,18 @@ impl Builder {
         Ok(())
     }
 
-    /// Builds the lab with these sources, and puts the program at `program`.
+    /// Builds the lab with these sources, and puts the program at `program`. It has the tests of lab 4 if
+    /// `has_lab_4`.
     pub(super) fn build(
         &self,
         sources: &Sources,
+        has_lab_4: bool,
         program: &Path,
     ) -> Result<Result<(), BuildFailure>, CommandError> {
         let cannot_use = |error: io::Error| self.cannot_use(&error);
         self.clear()?;
         copy_with_times(&self.sandbox.pristine(), &self.sandbox.target()).map_err(cannot_use)?;
-        let built = self.build_in_target(sources, &self.limits)?;
+        let built = self.build_in_target(sources, has_lab_4, &self.limits)?;
         if let Ok(built) = &built {
             fs::create_dir_all(program.parent().unwrap_or(program)).map_err(cannot_use)?;
             fs::copy(built, program).map_err(cannot_use)?;
@@ -178,6 +201,7 @@ impl Builder {
     fn build_in_target(
         &self,
         sources: &Sources,
+        has_lab_4: bool,
         limits: &Limits,
     ) -> Result<Result<PathBuf, BuildFailure>, CommandError> {
         let cannot_use = |error: io::Error| self.cannot_use(&error);
@@ -198,6 +222,9 @@ impl Builder {
             "--jobs",
             &self.jobs.to_string(),
         ]);
+        if has_lab_4 {
+            command.arg("--features=lab4");
+        }
         let log = self.sandbox.place().join("build.log");
         let limit = Duration::from_secs(limits.build_seconds);
         let status = match run_logged(command, &log, Some(limit)).map_err(cannot_use)? {
@@ -226,6 +253,15 @@ fn is_submitted(path: &str) -> bool {
     DIRECTORIES
         .iter()
         .any(|directory| path.strip_prefix(directory).is_some_and(|rest| rest.starts_with('/')))
+}
+
+/// What students begin lab 4 with.
+fn skeletons(sources: &Tree) -> Result<Sources, CommandError> {
+    let parts = Parts { first: Part::Shard4A, last: Part::Shard4C };
+    let scope = Scope { parts, on_reference: false };
+    let (handout, _) = contents::files(sources, scope).map_err(CommandError::Usage)?;
+    let files = handout.files().filter(|(path, _)| is_submitted(path));
+    Ok(files.map(|(path, file)| (path.to_string(), file.content.clone())).collect())
 }
 
 /// Makes a package's manifest forbid `unsafe`: the workspace's only denies it, and sources can

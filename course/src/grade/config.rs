@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use labraft::{Part, Test};
 use serde::Deserialize;
 
+use super::{CONTROLLER, KV, RAFT, directory};
 use crate::handout::scope::Parts;
 use ::tests::SUITE;
 use graded::sandbox::Layer;
@@ -273,14 +274,24 @@ impl Course {
         SUITE.iter().filter(is_graded).map(move |test| (test, points(test)))
     }
 
-    /// Whether the key/value service is graded.
-    pub(super) fn has_kv(&self) -> bool {
-        self.tests().any(|(test, _)| test.part.is_kv())
+    /// Whether a part about the files in this directory is graded.
+    pub(super) fn grades(&self, of: &str) -> bool {
+        self.tests().any(|(test, _)| directory(test.part) == of)
     }
 
-    /// Whether Raft itself is graded.
-    pub(super) fn has_raft(&self) -> bool {
-        self.tests().any(|(test, _)| !test.part.is_kv())
+    /// Whether lab 4 is graded.
+    pub(super) fn has_lab_4(&self) -> bool {
+        self.tests().any(|(test, _)| test.part.is_sharded())
+    }
+
+    /// Whether the files in this directory have to do with what is graded: they are, or it is built on them.
+    pub(super) fn uses(&self, of: &str) -> bool {
+        match of {
+            RAFT => true,
+            KV => self.grades(KV) || self.has_lab_4(),
+            CONTROLLER => self.has_lab_4(),
+            _ => self.grades(of),
+        }
     }
 
     /// Reads the key of the hidden seeds.
@@ -304,6 +315,7 @@ impl Course {
 
 #[cfg(test)]
 mod tests {
+    use super::super::SHARDS;
     use super::*;
 
     fn parse(text: &str) -> Result<Course, String> {
@@ -327,7 +339,19 @@ mod tests {
         let course = parse("parts = [\"2A\"]\n[points]\nInitialElection2A = 50\n").unwrap();
         let tests: Vec<_> = course.tests().map(|(test, points)| (test.name, points)).collect();
         assert_eq!(tests[0], ("InitialElection2A", 50));
-        assert!(tests.len() == 3 && course.has_raft() && !course.has_kv());
+        assert!(tests.len() == 3 && course.grades(RAFT) && !course.grades(KV));
+        assert!(course.uses(RAFT) && !course.uses(KV) && !course.uses(CONTROLLER));
+    }
+
+    #[test]
+    fn lab_4_is_graded_where_it_is_wanted() {
+        let course = parse("parts = [\"4A\", \"4B\"]\n[points]\nBasic4A = 20\n").unwrap();
+        let (count, points) = (course.tests().count(), course.tests().map(|(_, points)| points));
+        assert_eq!((count, points.sum::<u32>()), (13, 82));
+        assert!(course.has_lab_4() && course.grades(SHARDS) && !course.grades(KV));
+        assert!([RAFT, KV, CONTROLLER, SHARDS].iter().all(|each| course.uses(each)));
+        let only = parse("parts = [\"4A\"]").unwrap();
+        assert!(only.uses(KV) && only.uses(CONTROLLER) && !only.uses(SHARDS));
     }
 
     #[test]
@@ -350,6 +374,7 @@ mod tests {
             ("[limits]\nrun_seconds = 0", "run_seconds is 0"),
             ("probe = \"optional\"", "expected `required` or `ignored`"),
             ("parts = [\"2E\"]", "no part \"2E\""),
+            ("parts = [\"3A\"]\n[points]\nBasic4A = 3", "not in a part that is graded"),
             ("parts = []", "at least one part"),
             ("[search]\nfaults = 3", "faults is 3"),
             ("[points]\nInitialElection2B = 3", "no test \"InitialElection2B\""),

@@ -1,15 +1,15 @@
 //! Grades one submission: reads it, checks its words, builds it, runs the tests, and counts points.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use labraft::{Part, Test};
 
 use super::build::Builder;
 use super::config::Course;
 use super::points::{SubmissionGrade, TestGrade};
-use super::programs::Programs;
+use super::programs::{Program, Programs, lacking};
 use super::runs::{self, Plan, ResultsByTest};
-use super::{KV, RAFT, searches, seeds};
+use super::{CONTROLLER, SHARDS, searches, seeds};
 use lab::outcome::CommandError;
 use lab::submit::forbidden_words;
 use lab::submit::submission::{BOUNDS, Submission};
@@ -38,17 +38,16 @@ pub(super) enum Depth {
     Run,
 }
 
-/// The results of each program; `None` where the program was not built or there is nothing to run.
+/// The results of each program; `None` where the program was not built.
 struct Results {
-    raft: Option<ResultsByTest>,
-    kv_on_own_raft: Option<ResultsByTest>,
-    kv_on_lab_raft: Option<ResultsByTest>,
+    own_raft: Option<ResultsByTest>,
+    lab_raft: Option<ResultsByTest>,
 }
 
 impl Results {
     /// What the audits of all programs found, one finding per line.
     fn unexplained(&self) -> Vec<String> {
-        let programs = [&self.raft, &self.kv_on_own_raft, &self.kv_on_lab_raft];
+        let programs = [&self.own_raft, &self.lab_raft];
         let results = programs.into_iter().flatten().flat_map(ResultsByTest::values).flatten();
         let mut lines = Vec::new();
         for record in results.filter_map(|result| result.record.as_ref()) {
@@ -72,7 +71,7 @@ impl Grader<'_> {
     ) -> Result<SubmissionGrade, CommandError> {
         let mut grade = SubmissionGrade::new(name, self.isolation.clone());
         let submission = match Submission::read(path, BOUNDS) {
-            Ok(submission) => submission,
+            Ok(submission) => self.without_unused(submission),
             Err(why) => {
                 grade.refused.push(why);
                 return Ok(self.without_runs(grade, "it was refused"));
@@ -99,6 +98,17 @@ impl Grader<'_> {
         Ok(grade)
     }
 
+    /// The submission without the files of lab 4, if that is not graded: then it is graded like one that has
+    /// none.
+    fn without_unused(&self, mut submission: Submission) -> Submission {
+        let is_unused = |path: &str| {
+            let of_lab_4 = [CONTROLLER, SHARDS].iter().any(|each| path.starts_with(each));
+            of_lab_4 && !self.course.has_lab_4()
+        };
+        submission.files.retain(|path, _| !is_unused(path));
+        submission
+    }
+
     /// The grade of a submission that the grader could not grade, for the reason `why`.
     pub(super) fn broken(&self, name: &str, why: String) -> SubmissionGrade {
         let grade = SubmissionGrade::new(name, self.isolation.clone());
@@ -113,19 +123,13 @@ impl Grader<'_> {
     }
 
     fn run(&self, programs: &Programs) -> Result<Results, CommandError> {
-        let raft_plan = self.plan(|part| !part.is_kv() && part != Part::Search);
-        let kv_plan = self.plan(Part::is_kv);
         let own = programs.with_own_raft.as_ref();
-        let own_with_kv = own.filter(|_| programs.has_own_kv);
-        let mut raft = self.run_program(own, &raft_plan)?;
-        if let Some(own) = own {
-            raft.get_or_insert_default().extend(self.search(own)?);
+        let mut own_raft = self.run_program(own, |_| true)?;
+        if let (Some(results), Some(own)) = (&mut own_raft, own) {
+            results.extend(self.search(&own.path)?);
         }
-        Ok(Results {
-            raft,
-            kv_on_own_raft: self.run_program(own_with_kv, &kv_plan)?,
-            kv_on_lab_raft: self.run_program(programs.on_lab_raft.as_ref(), &kv_plan)?,
-        })
+        let lab_raft = self.run_program(programs.on_lab_raft.as_ref(), Part::is_service)?;
+        Ok(Results { own_raft, lab_raft })
     }
 
     /// Searches the scenarios of the part `search`, if it is graded.
@@ -136,25 +140,32 @@ impl Grader<'_> {
     }
 
     /// The tests of some parts, each with its seeds.
-    fn plan(&self, is_wanted: fn(Part) -> bool) -> Plan {
+    fn plan(&self, is_wanted: impl Fn(Part) -> bool) -> Plan {
         let tests = self.course.tests().filter(|(test, _)| is_wanted(test.part));
         tests.map(|(test, _)| (test, seeds::seeds(self.secret, test, self.course.seeds))).collect()
     }
 
+    /// Runs the tests of the parts that are wanted, and whose subject is the student's. Each lab has the time
+    /// that the course's limits give.
     fn run_program(
         &self,
-        program: Option<&PathBuf>,
-        plan: &Plan,
+        program: Option<&Program>,
+        is_wanted: fn(Part) -> bool,
     ) -> Result<Option<ResultsByTest>, CommandError> {
-        match program {
-            Some(program) if !plan.is_empty() => {
-                runs::run(program, plan, self.course, self.jobs).map(Some)
+        let Some(program) = program else { return Ok(None) };
+        let mut results = ResultsByTest::new();
+        let labs: [fn(Part) -> bool; 3] = [|part| !part.is_service(), Part::is_kv, Part::is_sharded];
+        for is_of_lab in labs {
+            let is_run = |part| is_of_lab(part) && is_wanted(part) && program.has(part);
+            let plan = self.plan(|part| is_run(part) && part != Part::Search);
+            if !plan.is_empty() {
+                results.extend(runs::run(&program.path, &plan, self.course, self.jobs)?);
             }
-            _ => Ok(None),
         }
+        Ok(Some(results))
     }
 
-    /// Grades a test. For the key/value service the better of the two programs counts.
+    /// Grades a test. For that of a service the better of the two programs counts.
     fn grade_test(
         &self,
         submission: &Submission,
@@ -162,11 +173,11 @@ impl Grader<'_> {
         test: &'static Test,
         most: u32,
     ) -> TestGrade {
-        if !test.part.is_kv() {
-            return self.grade_results(submission, results.raft.as_ref(), test, most);
+        let own = self.grade_results(submission, results.own_raft.as_ref(), test, most);
+        if !test.part.is_service() {
+            return own;
         }
-        let own = self.grade_results(submission, results.kv_on_own_raft.as_ref(), test, most);
-        let lab = self.grade_results(submission, results.kv_on_lab_raft.as_ref(), test, most);
+        let lab = self.grade_results(submission, results.lab_raft.as_ref(), test, most);
         TestGrade::better(own, lab)
     }
 
@@ -178,13 +189,15 @@ impl Grader<'_> {
         test: &'static Test,
         most: u32,
     ) -> TestGrade {
-        let directory = if test.part.is_kv() { KV } else { RAFT };
         match results.and_then(|results| results.get(test.name)) {
             Some(results) => TestGrade::of(self.course, test, most, results.clone()),
-            None if submission.has(directory) => {
-                TestGrade::missing(test, most, "it does not build".into())
+            None => {
+                let why = match lacking(test.part, submission) {
+                    Some(directory) => format!("the submission has no {directory}"),
+                    None => "it does not build".into(),
+                };
+                TestGrade::missing(test, most, why)
             }
-            None => TestGrade::missing(test, most, format!("the submission has no {directory}")),
         }
     }
 }

@@ -45,3 +45,16 @@ pub(crate) use command::GradeArgs;
 /// The directories of a submission, as prefixes of its paths.
 const RAFT: &str = "raft/src/";
 const KV: &str = "kvraft/src/";
+const CONTROLLER: &str = "shardctrler/src/";
+const SHARDS: &str = "shardkv/src/";
+
+/// The directory with what a part is about.
+fn directory(part: labraft::Part) -> &'static str {
+    use labraft::Part;
+    match part {
+        Part::Kv3A | Part::Kv3B => KV,
+        Part::Shard4A => CONTROLLER,
+        Part::Shard4B | Part::Shard4C => SHARDS,
+        _ => RAFT,
+    }
+}

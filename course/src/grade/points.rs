@@ -42,7 +42,7 @@ impl fmt::Display for Points {
     }
 }
 
-/// Whose Raft a test of the key/value service ran on.
+/// Whose Raft a test of a service ran on.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(super) enum RaftOf {
     Student,
@@ -57,7 +57,7 @@ pub(super) struct TestGrade {
     pub(super) most: Points,
     pub(super) points: Points,
     pub(super) results: Vec<SeedResult>,
-    /// For a test of the key/value service: whose Raft gave the better result.
+    /// For a test of a service: whose Raft gave the better result, or the only one.
     pub(super) on: Option<RaftOf>,
     /// Why the test was not run at all.
     pub(super) missing: Option<String>,

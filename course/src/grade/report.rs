@@ -184,7 +184,7 @@ fn failures(test: &TestGrade, reader: Reader) -> Vec<String> {
         }
     }
     if !lines.is_empty() && test.on == Some(RaftOf::Lab) {
-        lines.insert(0, "on the lab's own Raft, which gave the better result:".into());
+        lines.insert(0, "on the lab's own Raft, whose result counts:".into());
     }
     lines
 }

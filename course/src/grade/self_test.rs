@@ -12,11 +12,11 @@ use labraft::Part;
 
 use super::grader::{Depth, Grader};
 use super::points::{Points, SubmissionGrade};
-use super::{KV, RAFT};
 use crate::handout::contents::Handout;
 use crate::handout::scope::{Parts, Scope};
 use crate::mutants;
 use lab::outcome::CommandError;
+use lab::submit::submission::DIRECTORIES;
 use lab::submit::tree::Tree;
 
 /// The number of seeds of each kind, which is enough to find the bugs.
@@ -42,7 +42,9 @@ pub(super) fn run(grader: &Grader<'_>, root: &Path, place: &Path) -> Result<bool
     let mistake = (!is_full).then(|| describe_mistake("all points", &solution));
     all_right &= report("solution", &solution, mistake)?;
 
-    let handout = Handout::of_sources(root, Scope::default())?;
+    let last = if grader.course.has_lab_4() { Part::Shard4C } else { Part::Kv3B };
+    let parts = Parts { first: Part::Raft2A, last };
+    let handout = Handout::of_sources(root, Scope { parts, on_reference: false })?;
     let nothing = grade(grader, &handout.tree, &place.join("handout"), None)?;
     let is_right = nothing.points() == Points(0) && nothing.status() == "graded";
     let mistake = (!is_right).then(|| describe_mistake("no points", &nothing));
@@ -112,7 +114,8 @@ fn grade(
     patch: Option<&Path>,
 ) -> Result<SubmissionGrade, CommandError> {
     let mut tree = sources.clone();
-    tree.retain(|path| path.starts_with(RAFT) || path.starts_with(KV));
+    let is_handed_in = |path: &str| DIRECTORIES.iter().any(|each| path.starts_with(each));
+    tree.retain(is_handed_in);
     if place.exists() {
         fs::remove_dir_all(place).map_err(|error| cannot_use(place, &error))?;
     }

@@ -95,7 +95,7 @@ impl Handout {
 
 /// The files of the handout, without the lock file and the manifest, and the number of distinct
 /// lines of the solution that are left out.
-fn files(sources: &Tree, scope: Scope) -> Result<(Tree, usize), String> {
+pub(crate) fn files(sources: &Tree, scope: Scope) -> Result<(Tree, usize), String> {
     let mut tree = sources.clone();
     tree.retain(|path| is_handed_out(path, scope.parts));
     let removed = strip_all(&mut tree, sources, scope)?;

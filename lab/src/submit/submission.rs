@@ -15,8 +15,8 @@ use zip::ZipArchive;
 
 use super::manifest::{is_plain, sha256};
 
-/// The directories with the files that a student may edit.
-pub const DIRECTORIES: [&str; 2] = ["raft/src", "kvraft/src"];
+/// The directories with the files that a student may edit. What is in one is built on those before it.
+pub const DIRECTORIES: [&str; 4] = ["raft/src", "kvraft/src", "shardctrler/src", "shardkv/src"];
 /// The limits for real submissions.
 pub const BOUNDS: Bounds = Bounds {
     entries: 20_000,
@@ -323,7 +323,7 @@ impl Reader {
         let roots: BTreeSet<String> = self.files.keys().map(|path| root(path).into()).collect();
         let root = match roots.first() {
             None => {
-                return Err("it contains neither raft/src/*.rs nor kvraft/src/*.rs".into());
+                return Err(format!("it contains no *.rs below any of {}", DIRECTORIES.join(", ")));
             }
             Some(first) if roots.len() > 1 => {
                 let last = roots.last().unwrap_or(first);
@@ -388,23 +388,25 @@ fn quoted(name: &[u8]) -> String {
     format!("{name:?}")
 }
 
-/// The part of the path in front of `raft/` or `kvraft/`: a folder with its slash, or nothing.
+/// The part of a source file's path in front of its directory: a folder with its slash, or nothing.
 fn root(path: &str) -> &str {
-    let place = DIRECTORIES.iter().filter_map(|each| path.find(&format!("{each}/"))).min();
-    let kv = path.find("kvraft/src/");
-    &path[..kv.or(place).unwrap_or(0)]
+    match path.find('/') {
+        Some(slash) if !is_source_here(path) => &path[..=slash],
+        _ => "",
+    }
 }
 
 /// Whether the path is that of a source file that a student may edit, perhaps in one more folder.
 fn is_editable_source(path: &str) -> bool {
-    let is_here = |path: &str| {
-        let below = DIRECTORIES.iter().any(|each| {
-            path.strip_prefix(each)
-                .is_some_and(|rest| rest.starts_with('/') && rest.ends_with(".rs"))
-        });
-        below && is_plain(path)
-    };
-    is_here(path) || path.split_once('/').is_some_and(|(_, rest)| is_here(rest))
+    is_source_here(path) || path.split_once('/').is_some_and(|(_, rest)| is_source_here(rest))
+}
+
+/// Whether the path is that of a source file that a student may edit.
+fn is_source_here(path: &str) -> bool {
+    let below = DIRECTORIES.iter().any(|each| {
+        path.strip_prefix(each).is_some_and(|rest| rest.starts_with('/') && rest.ends_with(".rs"))
+    });
+    below && is_plain(path)
 }
 
 /// Whether a file at this path could change how the lab is built or run, if it were used.
