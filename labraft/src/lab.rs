@@ -229,8 +229,8 @@ impl Lab {
         self.audited(|audit| audit.read(client, key, value));
     }
 
-    /// Notes that a server did not answer when it was asked for a probe.
-    pub(crate) fn note_missing_probe(&self) {
+    /// Notes that a server did not answer when it was asked to show its inside.
+    pub fn note_missing_probe(&self) {
         self.results().is_probe_missing = true;
     }
 

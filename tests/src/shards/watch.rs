@@ -50,7 +50,12 @@ pub(crate) fn watch_controllers(
     // The number of the next configuration of each server. After a restart a server makes them again.
     let next = RefCell::new(BTreeMap::<usize, (usize, u64)>::new());
     cluster.lab().world().after_each_poll(cluster.servers(), move |server| {
-        let Some(controller) = running.get(server) else { return };
+        // Asked for even if runs are judged without, to know whether controllers show them.
+        let shown = running.get(server).filter(|controller| controller.config(0).is_some());
+        let Some(controller) = shown else { return lab.note_missing_probe() };
+        if !lab.without().has_probes() {
+            return;
+        }
         let instance = Rc::as_ptr(&controller) as usize;
         let mut next = next.borrow_mut();
         let (known, num) = next.entry(server).or_default();
@@ -74,14 +79,25 @@ pub(crate) fn watch_group(
 ) {
     let lab = cluster.lab().clone();
     cluster.lab().world().after_each_poll(cluster.servers(), move |server| {
-        let Some(service) = running.get(server) else { return };
-        let Some(probe) = service.probe() else { return };
-        let config = || service.config();
-        let digest = |shard| service.digest(shard);
+        let shown = running.get(server).and_then(|service| Some((service.probe()?, service)));
+        let Some((probe, service)) = shown else { return lab.note_missing_probe() };
+        if !lab.without().has_probes() {
+            return;
+        }
+        let config = || noted(&lab, service.config());
+        let digest = |shard| noted(&lab, service.digest(shard));
         let seen = Seen { gid, probe, config: &config, digest: &digest };
         let checked = checks.borrow_mut().look(seen);
         report(&lab, server, checked);
     });
+}
+
+/// What a server shows of its inside. If it is nothing, that is noted.
+fn noted<T>(lab: &Lab, shown: Option<T>) -> Option<T> {
+    if shown.is_none() {
+        lab.note_missing_probe();
+    }
+    shown
 }
 
 /// Ends the run if a property is broken, unless it is run without this property.
@@ -90,5 +106,53 @@ fn report(lab: &Lab, server: usize, checked: Result<(), Violation>) {
         && lab.without().includes(violation.property)
     {
         lab.fail(Some(server), Reason::Violation(Box::new(violation)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use labraft::{Part, Run, RunReport, Test, Verdict};
+    use labrpc::RunSpec;
+
+    use super::*;
+    use crate::service::ServiceCluster;
+
+    /// Controllers that do not show their configurations.
+    static UNSEEN: Test = Test {
+        name: "Unseen",
+        part: Part::Shard4A,
+        title: "controllers that show nothing",
+        points: 0,
+        cost: 1,
+        run: |lab| {
+            Box::pin(async move {
+                let cluster = Cluster::new(lab, 3);
+                watch_controllers(&cluster, Running::default(), Rc::default());
+                let service = ServiceCluster::new(cluster, shardctrler::message::show, |new| {
+                    Controller::start(new);
+                });
+                service.begin("a second");
+                service.sleep(Duration::from_secs(1)).await;
+                service.end()?;
+                service.cleanup()
+            })
+        },
+    };
+
+    fn report(test: &'static Test) -> RunReport {
+        let report = Run::new(test, raft::REFERENCE, RunSpec::seed(0)).run();
+        assert_eq!(report.verdict(), Verdict::Passed);
+        report
+    }
+
+    #[test]
+    fn services_that_do_not_show_their_inside_are_noticed() {
+        assert!(report(&UNSEEN).is_probe_missing);
+        for name in ["Basic4A", "JoinLeave4B"] {
+            let test = crate::SUITE.iter().find(|test| test.name == name).unwrap();
+            assert!(!report(test).is_probe_missing, "{name}");
+        }
     }
 }
