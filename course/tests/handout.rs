@@ -142,6 +142,63 @@ fn a_student_gets_what_is_needed_and_nothing_of_the_solution() {
     assert!(code == Some(2) && text.contains("is a handout"), "{code:?} {text}");
 }
 
+/// The paths in a handout of these parts, with `/` as the separator.
+fn paths(directory: &Path, arguments: &[&str]) -> Vec<String> {
+    let output = handout(directory, arguments).output().unwrap();
+    assert_eq!(printed(&output).0, Some(0), "{output:?}");
+    let files = all_files(directory);
+    files.keys().map(|path| path.to_string_lossy().replace('\\', "/")).collect()
+}
+
+#[test]
+fn a_handout_without_lab_4_has_nothing_of_it() {
+    let directory = fresh("labs-2-and-3");
+    let paths = paths(&directory, &[]);
+    let of_lab_4 = |path: &&String| path.contains("shard") || path.starts_with("docs/course/4");
+    assert_eq!(paths.iter().filter(of_lab_4).collect::<Vec<_>>(), [""; 0]);
+    for path in ["Cargo.toml", "tests/Cargo.toml", "docs/course/README.md", "tests/src/suite.rs"] {
+        let text = fs::read_to_string(directory.join(path)).unwrap();
+        assert!(!text.contains("shard") && !text.contains("lab4"), "{path}: {text}");
+    }
+}
+
+#[test]
+fn lab_4_is_handed_out_with_skeletons_on_skeletons_or_on_the_reference() {
+    let own = fresh("lab-4");
+    let paths_of_own = paths(&own, &["--parts", "4A..4C"]);
+    let given = fresh("lab-4-on-reference");
+    let paths_of_given = paths(&given, &["--parts", "4A..4C", "--on-reference"]);
+    for paths in [&paths_of_own, &paths_of_given] {
+        for (path, is_there) in [
+            ("docs/course/4b.md", true),
+            ("docs/course/3b.md", false),
+            ("docs/shards.md", true),
+            ("labraft/src/directory.rs", true),
+            ("shardctrler/src/config.rs", true),
+            ("shardctrler/src/history.rs", false),
+            ("shardctrler/skeleton/src/lib.rs", false),
+            ("shardkv/src/setup.rs", true),
+            ("shardkv/src/store.rs", false),
+            ("tests/src/shards/mod.rs", true),
+        ] {
+            assert_eq!(paths.iter().any(|each| each == path), is_there, "{path}");
+        }
+    }
+    let has_reference = |paths: &[String]| paths.iter().any(|path| path == "kvraft/src/replica.rs");
+    assert!(!has_reference(&paths_of_own) && has_reference(&paths_of_given));
+    let editable = |directory: &Path| {
+        let manifest = fs::read_to_string(directory.join("handout.json")).unwrap();
+        ["raft", "kvraft", "shardctrler", "shardkv"]
+            .map(|name| manifest.contains(&format!("\"{name}/src/**/*.rs\"")))
+    };
+    assert_eq!(editable(&own), [true; 4]);
+    assert_eq!(editable(&given), [false, false, true, true]);
+    for (path, content) in all_files(&given) {
+        let text = String::from_utf8_lossy(&content).into_owned();
+        assert!(!text.contains("// END LAB 4") && !text.contains("// END SOLUTION"), "{path:?}");
+    }
+}
+
 #[test]
 fn parts_that_are_not_handed_out_have_no_tests_and_no_pages() {
     let directory = fresh("parts");
@@ -166,6 +223,12 @@ fn errors_say_what_is_wrong() {
         (&["handout", "--check"][..], outside.as_path(), "not within a lab"),
         (&["handout", "x", "--parts", "2B..2A"], Path::new(&root), "2B comes after 2A"),
         (&["handout", "x", "--parts", "2E"], Path::new(&root), "no part \"2E\""),
+        (&["handout", "x", "--on-reference"], Path::new(&root), "--parts"),
+        (
+            &["handout", "x", "--parts", "2B..3B", "--on-reference"],
+            Path::new(&root),
+            "no lab is finished before part 2B",
+        ),
         (&["handout"], Path::new(&root), "DIR"),
     ] {
         let output = course(arguments).current_dir(place).output().unwrap();

@@ -154,7 +154,8 @@ impl Grader<'_> {
     ) -> Result<Option<ResultsByTest>, CommandError> {
         let Some(program) = program else { return Ok(None) };
         let mut results = ResultsByTest::new();
-        let labs: [fn(Part) -> bool; 3] = [|part| !part.is_service(), Part::is_kv, Part::is_sharded];
+        let labs: [fn(Part) -> bool; 3] =
+            [|part| !part.is_service(), Part::is_kv, Part::is_sharded];
         for is_of_lab in labs {
             let is_run = |part| is_of_lab(part) && is_wanted(part) && program.has(part);
             let plan = self.plan(|part| is_run(part) && part != Part::Search);

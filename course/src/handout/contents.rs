@@ -188,7 +188,8 @@ fn page<'a>(sources: &'a Tree, path: &str) -> Result<&'a str, String> {
 /// The overview of the course without the rows of parts that are not handed out.
 fn overview(page: &str, parts: Parts) -> String {
     let is_row_of = |line: &str, part: Part| line.starts_with(&format!("| [{part}]("));
-    let is_kept = |line: &&str| Part::COURSE.iter().all(|&p| parts.contain(p) || !is_row_of(line, p));
+    let is_kept =
+        |line: &&str| Part::COURSE.iter().all(|&p| parts.contain(p) || !is_row_of(line, p));
     page.split_inclusive('\n').filter(is_kept).collect()
 }
 

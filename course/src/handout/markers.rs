@@ -176,12 +176,7 @@ fn without_gaps(text: &str) -> String {
 
 /// Strips a file that is left out as a whole, unless solutions are kept. It may have no other markers
 /// than its first line, which is `first` bytes long.
-fn strip_all(
-    text: &str,
-    first: usize,
-    comment: &str,
-    kept: Kept,
-) -> Result<Stripped, MarkerError> {
+fn strip_all(text: &str, first: usize, comment: &str, kept: Kept) -> Result<Stripped, MarkerError> {
     let mut removed = BTreeSet::new();
     for (i, line) in text.lines().enumerate().skip(1) {
         match kind(line, comment) {
@@ -343,7 +338,10 @@ mod tests {
     #[test]
     fn other_files_have_other_comments() {
         let text = "a\n# BEGIN SOLUTION\n#stub: b\nc\n# END SOLUTION\n";
-        assert_eq!(strip("raft/Cargo.toml", text, Kept::default()).unwrap().text.unwrap(), "a\nb\n");
+        assert_eq!(
+            strip("raft/Cargo.toml", text, Kept::default()).unwrap().text.unwrap(),
+            "a\nb\n"
+        );
     }
 
     #[test]

@@ -79,7 +79,8 @@ fn stage_problem(
 
 /// The handout with the reference in place of these crates.
 fn with_reference(handout: &Handout, sources: &Tree, complete: &[&str]) -> Tree {
-    let is_complete = |path: &str| complete.iter().any(|name| path.starts_with(&format!("{name}/src/")));
+    let is_complete =
+        |path: &str| complete.iter().any(|name| path.starts_with(&format!("{name}/src/")));
     let mut tree = handout.tree.clone();
     tree.retain(|path| !is_complete(path));
     for (path, file) in sources.files().filter(|(path, _)| is_complete(path)) {

@@ -114,9 +114,7 @@ impl FromStr for Parts {
 
 /// Whether only lab 4 needs the file at this path.
 fn is_of_lab_4(path: &str) -> bool {
-    OF_LAB_4
-        .iter()
-        .any(|place| path == *place || (place.ends_with('/') && path.starts_with(place)))
+    OF_LAB_4.iter().any(|place| path == *place || (place.ends_with('/') && path.starts_with(place)))
 }
 
 /// The parts that are handed out, and what they are built on.

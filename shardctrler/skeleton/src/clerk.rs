@@ -9,9 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::config::Config;
-use crate::message::{
-    JOIN, JoinArgs, LEAVE, LeaveArgs, MOVE, MoveArgs, QUERY, QueryArgs, Refusal,
-};
+use crate::message::{JOIN, JoinArgs, LEAVE, LeaveArgs, MOVE, MoveArgs, QUERY, QueryArgs, Refusal};
 
 /// How long this clerk waits after it has asked each server once.
 const PAUSE: Duration = Duration::from_millis(100);

@@ -109,7 +109,8 @@ impl ShardServer {
                 debug!("configuration {} gives {gained} shards to this group", latest.num);
                 // 4B: whoever had them before can be reached by name.
                 let names = latest.groups.values().flatten();
-                debug!("{} servers are known", names.filter_map(|name| self.ends.end(name)).count());
+                let known = names.filter_map(|name| self.ends.end(name)).count();
+                debug!("{known} servers have a name");
             }
         }
     }
