@@ -8,13 +8,14 @@ use lab::submit::submission::DIRECTORIES;
 
 /// What stands in place of an error about a file that is not the submission's.
 const HIDDEN: &str =
-    "error: the compiler was told to read a file that is not part of the submission";
+    "error: here the compiler shows or reads a file that is not part of the submission";
 /// What the compiler says about files that it cannot read, and what the system says about why.
 const UNREADABLE: [&str; 3] = ["couldn't read", "wasn't a utf-8 file", "(os error "];
 
-/// Replaces each of the compiler's messages that is about a file outside the submission.
-pub(super) fn without_other_files(output: &str) -> String {
-    let messages = output.split("\n\n").map(|message| match is_about_other_file(message) {
+/// Replaces each of the compiler's messages that is about a file outside the submission, whose directories
+/// are `own`, or that shows one of those that the lab has put in the place of the student's.
+pub(super) fn without_other_files(output: &str, own: &[&str]) -> String {
+    let messages = output.split("\n\n").map(|message| match is_about_other_file(message, own) {
         true => HIDDEN,
         false => message,
     });
@@ -22,23 +23,39 @@ pub(super) fn without_other_files(output: &str) -> String {
 }
 
 /// Whether a message says that a file cannot be read, or has its place in a file of somebody else.
-fn is_about_other_file(message: &str) -> bool {
+fn is_about_other_file(message: &str, own: &[&str]) -> bool {
+    let places: Vec<&str> = message.lines().filter_map(place).collect();
     // The first place is that of the mistake; others may be in the lab's own files, as when a trait's
     // definition is shown.
-    let mut places = message.lines().filter_map(|line| line.trim_start().strip_prefix("--> "));
-    let is_elsewhere = places.next().is_some_and(|place| !is_submitted(place));
-    is_elsewhere || UNREADABLE.iter().any(|words| message.contains(words))
+    let is_elsewhere = places.first().is_some_and(|place| !is_in(own, place));
+    let is_solution = |place: &&str| is_in(&DIRECTORIES, place) && !is_in(own, place);
+    is_elsewhere
+        || places.iter().any(is_solution)
+        || UNREADABLE.iter().any(|words| message.contains(words))
 }
 
-fn is_submitted(place: &str) -> bool {
-    let is_below =
-        |directory: &str| place.strip_prefix(directory).is_some_and(|rest| rest.starts_with('/'));
-    DIRECTORIES.iter().any(|directory| is_below(directory)) && !place.contains("..")
+/// The place that a line of a message names, if it does.
+fn place(line: &str) -> Option<&str> {
+    let line = line.trim_start();
+    line.strip_prefix("--> ").or_else(|| line.strip_prefix("::: "))
+}
+
+/// Whether a place is in one of these directories.
+fn is_in(directories: &[&str], place: &str) -> bool {
+    let is_below = |directory: &&str| {
+        let rest = place.strip_prefix(directory.trim_end_matches('/'));
+        rest.is_some_and(|rest| rest.starts_with('/'))
+    };
+    directories.iter().any(is_below) && !place.contains("..")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn without_other_files(output: &str) -> String {
+        super::without_other_files(output, &["raft/src/"])
+    }
 
     /// What rustc says about `include_str!` of a file.
     fn unreadable(why: &str) -> String {
@@ -80,5 +97,13 @@ mod tests {
                       raft/src/peer.rs:9:1\n   |\n9  | impl Raft for Peer {\n   | ^ missing `kill`\n   \
                       |\n  ::: labraft/src/raft.rs:80:5\n\nerror: linking with `cc` failed";
         assert_eq!(without_other_files(output), output);
+    }
+    #[test]
+    fn what_the_lab_has_put_in_the_place_of_the_student_s_is_not_shown() {
+        let output = "error[E0624]: method `x` is private\n  --> raft/src/peer.rs:9:1\n   |\n9  | a.x()\n   \
+                      |\n  ::: kvraft/src/store.rs:80:5\n   |\n80 |     fn x(&self) {";
+        assert_eq!(without_other_files(output), HIDDEN);
+        let own = &["raft/src/", "kvraft/src/"];
+        assert_eq!(super::without_other_files(output, own), output);
     }
 }

@@ -125,7 +125,9 @@ impl Building<'_> {
         let has_lab_4 = own.contains(&CONTROLLER) || own.contains(&SHARDS);
         let reason = match self.builder.build(&self.builder.completed(files), has_lab_4, &path)? {
             Ok(()) => return Ok(Ok(Program { path, own: own.to_vec() })),
-            Err(BuildFailure::Compiler(output)) => compiler_output::without_other_files(&output),
+            Err(BuildFailure::Compiler(output)) => {
+                compiler_output::without_other_files(&output, own)
+            }
             Err(BuildFailure::TimedOut) => {
                 format!("it does not build within {} s", self.course.limits.build_seconds)
             }
