@@ -25,6 +25,9 @@ pub struct FailureRecord {
     pub at: Option<f64>,
     /// The server at which the failure was found, if it was found at one.
     pub server: Option<usize>,
+    /// The name of that server, if it has one besides its number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_name: Option<String>,
     /// The evidence and the state of the servers, in lines of text.
     pub details: Vec<String>,
     /// What the implementation reported as not written yet.
@@ -40,6 +43,7 @@ impl FailureRecord {
             cause: Cause::new(kind, Vec::new()),
             at: None,
             server: None,
+            server_name: None,
             details: Vec::new(),
             missing: Vec::new(),
         }
@@ -78,6 +82,12 @@ impl FailureRecord {
         }
     }
 
+    /// The server at which the failure was found, as people call it: `101/2`, or `server 2` if it has only a number.
+    pub fn place(&self) -> Option<String> {
+        let number = || self.server.map(|server| format!("server {server}"));
+        self.server_name.clone().or_else(number)
+    }
+
     /// In a few words: the property, the place of a panic, or else the sentence.
     pub fn headline(&self) -> String {
         match &self.cause.kind {
@@ -100,6 +110,7 @@ impl From<&Failure> for FailureRecord {
             cause: failure.cause(),
             at: Some(failure.at.as_secs_f64()),
             server: failure.server,
+            server_name: failure.server_name(),
             details: failure.details(),
             missing: failure.missing.to_vec(),
         };

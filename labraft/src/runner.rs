@@ -165,7 +165,10 @@ impl Run {
         let result = match (found.failure, outcome.result) {
             (Some(failure), _) => Err(failure),
             (None, Ok(result)) => result,
-            (None, Err(trouble)) => Err(from_trouble(trouble, outcome.elapsed)),
+            (None, Err(trouble)) => {
+                let failure = from_trouble(trouble, outcome.elapsed);
+                Err(Failure { names: found.names, ..failure })
+            }
         };
         let result = with_slips(result, found.slips, profile);
         let missing = missing.earliest();

@@ -14,6 +14,7 @@ use labraft::{Property, ShardProbe, ShardSet, Violation};
 use shardctrler::Config;
 
 use super::configurations::{Configurations, violation};
+use super::states;
 
 /// What has been seen of the groups and the controllers of a run.
 #[derive(Default)]
@@ -64,6 +65,17 @@ impl ShardChecks {
         }
         self.note_leaving(&seen);
         checked
+    }
+
+    /// What each group does with its shards, a line each.
+    pub(crate) fn situation(&self) -> Vec<String> {
+        let configurations = self.configurations.borrow();
+        let line = |(gid, front): (&u64, &Front)| {
+            states::describe(*gid, &front.probe, |shard| {
+                configurations.owner(front.probe.config, shard)
+            })
+        };
+        self.fronts.iter().map(line).collect()
     }
 
     fn front(&mut self, gid: u64) -> &mut Front {
