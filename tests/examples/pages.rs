@@ -65,7 +65,8 @@ fn main() {
     let kv = with_unordered(answer("OnePartition3A", 0, raft::REFERENCE));
     let long = answer("PersistPartitionUnreliableLinearizable3A", 0, raft::REFERENCE);
     assert!(long.events.len() > 100_000, "the long run has {} events", long.events.len());
-    for (name, answer) in [("failed", failed), ("kv", kv), ("long", long)] {
+    let shards = answer("Concurrent14B", 0, raft::REFERENCE);
+    for (name, answer) in [("failed", failed), ("kv", kv), ("long", long), ("shards", shards)] {
         let replay =
             format!("cargo lab replay {} --seed {}", answer.record.test, answer.record.seed);
         let page = view::page(&answer, &replay, &[]);
