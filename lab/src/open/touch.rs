@@ -269,6 +269,8 @@ pub(crate) fn words_of(act: &Act, names: &ServerNames) -> String {
 
 #[cfg(test)]
 mod tests {
+    use labraft::HarnessEvent;
+
     use super::*;
 
     fn timed(node: Node, event: Event) -> Timed {
@@ -338,6 +340,26 @@ mod tests {
         assert_eq!(
             (spec.acts, &*words),
             (acts(&["2s crash 1"]), "without: cut S0 to S1 at 1.000000 s")
+        );
+    }
+
+    #[test]
+    fn servers_that_have_names_are_called_by_them() {
+        let cluster = HarnessEvent::Cluster {
+            servers: 3,
+            first: 0,
+            name: "group 101".into(),
+            short: "101".into(),
+        };
+        let events = [timed(Node::TESTER, cluster.event()), sent(0, 1, 2)];
+        let names = HarnessEvent::names_in(&events);
+        let told = |touch: Touch| touch.apply(&RunSpec::seed(3), &events, 3, &names).unwrap().words;
+        let lost = told(Touch::Message { event: 1, fate: Fate::Drop });
+        assert_eq!(lost, "lose RequestVote 101/1 to 101/2 at 0.005000 s");
+        let acts = ["1s crash 2", "1s partition 0 | 1 2"].map(|text| text.parse().unwrap());
+        assert_eq!(
+            told(Touch::Acts(acts.into())),
+            "crash 101/2 at 1.000000 s, partition 101/0 | 101/1 101/2 at 1.000000 s"
         );
     }
 

@@ -20,6 +20,8 @@ mod page;
 mod perfetto;
 #[cfg(test)]
 mod samples;
+#[cfg(test)]
+mod several_clusters;
 mod shiviz;
 mod words;
 

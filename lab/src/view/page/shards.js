@@ -104,17 +104,17 @@ class Shards extends Rows {
     c.fillStyle = colours.text;
     c.font = "bold 12px system-ui, sans-serif";
     c.fillText(`group ${row.group.gid}`, 8, y + 10, GUTTER - 12);
-    c.font = "10px system-ui, sans-serif";
+    // The numbers of the first and the last lane.
+    c.font = "8px system-ui, sans-serif";
     c.fillStyle = colours.faint;
+    const last = row.group.lanes.length - 1;
+    for (const shard of [0, last]) c.fillText(shard, GUTTER - 8, this.laneY(row, shard) + LANE / 2);
+    c.font = "10px system-ui, sans-serif";
     if (change) {
-      const serving = change.now.map((state, shard) => (state === "serving" ? shard : -1)).filter((shard) => shard >= 0);
-      c.fillText(`config ${change.config}`, 8, y + 24, GUTTER - 10);
-      c.fillText(serving.length ? `serves ${serving.join(" ")}` : "serves none", 8, y + 36, GUTTER - 10);
-      const others = { waiting: "waits for", handing_over: "hands over" };
-      Object.entries(others).forEach(([state, words], i) => {
-        const shards = change.now.map((each, shard) => (each === state ? shard : -1)).filter((shard) => shard >= 0);
-        if (shards.length) c.fillText(`${words} ${shards.join(" ")}`, 8, y + 47 + 10 * i, GUTTER - 10);
-      });
+      const those = (wanted) => change.now.map((state, shard) => (state === wanted ? shard : -1)).filter((shard) => shard >= 0).join(" ");
+      const lines = [`config ${change.config}`, `serves ${those("serving") || "none"}`];
+      for (const [state, words] of [["waiting", "waits for"], ["handing_over", "hands over"]]) if (those(state)) lines.push(`${words} ${those(state)}`);
+      lines.forEach((line, i) => c.fillText(line, 8, y + 24 + 11.5 * i, GUTTER - 20));
     }
     c.font = "11px system-ui, sans-serif";
   }
