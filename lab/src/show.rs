@@ -31,7 +31,7 @@ pub(crate) struct Show {
     log: bool,
     #[arg(long, value_name = "KINDS", value_delimiter = ',', requires = "events", help = help_of_only())]
     only: Vec<EventKind>,
-    /// Only events of these servers, by number or by name (101/2), and the test's steps.
+    /// Only events of these servers, and the test's steps. In lab 4 also by name (101/2), or all of a group (101).
     #[arg(long, value_name = "SERVERS", value_delimiter = ',', requires = "events")]
     servers: Vec<String>,
     /// Only events from this virtual time on, such as 3.2s or 3200ms.
@@ -164,12 +164,14 @@ impl Show {
     /// The numbers of the servers that were asked for.
     fn servers_in(&self, answer: &Answer) -> Result<BTreeSet<usize>, CommandError> {
         let names = HarnessEvent::names_in(&answer.events);
-        let number = |name: &String| {
-            names.number(name).ok_or_else(|| {
-                CommandError::Usage(format!("--servers: the run has no server {name:?}"))
-            })
-        };
-        self.servers.iter().map(number).collect()
+        let mut servers = BTreeSet::new();
+        for text in &self.servers {
+            let named = names.numbers(text).ok_or_else(|| {
+                CommandError::Usage(format!("--servers: the run has no server {text:?}"))
+            })?;
+            servers.extend(named);
+        }
+        Ok(servers)
     }
 }
 

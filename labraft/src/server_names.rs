@@ -63,15 +63,22 @@ impl ServerNames {
         node.as_server().map_or_else(|| node.to_string(), |server| self.name(before, server))
     }
 
-    /// The number of the server with a name. A number is understood as well.
-    pub fn number(&self, name: &str) -> Option<usize> {
-        if let Ok(number) = name.parse() {
-            return Some(number);
+    /// The numbers of the servers that a text names: one server by its name or its number, or a whole cluster. `None`
+    /// if it names none.
+    pub fn numbers(&self, text: &str) -> Option<Range<usize>> {
+        let cluster = |name: &str| self.0.iter().find(|cluster| cluster.name == name);
+        if let Some(cluster) = cluster(text) {
+            return Some(cluster.servers.clone());
         }
-        let (name, place) = name.split_once('/')?;
-        let servers = &self.0.iter().find(|cluster| cluster.name == name)?.servers;
-        let number = servers.start.checked_add(place.parse().ok()?)?;
-        servers.contains(&number).then_some(number)
+        let number = match text.split_once('/') {
+            None => text.parse().ok()?,
+            Some((name, place)) => {
+                let NamedCluster { servers, .. } = cluster(name)?;
+                let number = servers.start.checked_add(place.parse().ok()?)?;
+                servers.contains(&number).then_some(number)?
+            }
+        };
+        Some(number..number.checked_add(1)?)
     }
 }
 
@@ -89,11 +96,11 @@ mod tests {
         assert_eq!(names.node(Node::server(3)), "101/0");
         assert_eq!(names.node(Node::client(4)), "client 4");
         assert_eq!(names.name("S", 6), "S6", "no cluster has it");
-        for (name, number) in [("101/2", Some(5)), ("5", Some(5)), ("ctrl/0", Some(0))] {
-            assert_eq!(names.number(name), number);
+        for (text, numbers) in [("101/2", 5..6), ("5", 5..6), ("ctrl/0", 0..1), ("101", 3..6)] {
+            assert_eq!(names.numbers(text), Some(numbers));
         }
-        for name in ["101/3", "102/0", "101", "101/x", ""] {
-            assert_eq!(names.number(name), None, "{name}");
+        for text in ["101/3", "102/0", "102/", "101/x", "ctrl2", ""] {
+            assert_eq!(names.numbers(text), None, "{text}");
         }
     }
 
@@ -105,6 +112,6 @@ mod tests {
         assert_eq!(names.name("S", 4), "S4");
         assert_eq!(names.name("", 4), "4");
         assert_eq!(names.node(Node::server(4)), "server 4");
-        assert_eq!(names.number("4"), Some(4));
+        assert_eq!(names.numbers("4"), Some(4..5));
     }
 }

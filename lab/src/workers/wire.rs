@@ -124,7 +124,13 @@ mod tests {
         let content = "Args { text: \"a\nb\" }".to_string();
         let held = Duration::from_nanos(u64::MAX);
         let events = [
-            Event::Sent { call: 1, to: other, method: method.clone(), bytes: 2, content: content.clone() },
+            Event::Sent {
+                call: 1,
+                to: other,
+                method: method.clone(),
+                bytes: 2,
+                content: content.clone(),
+            },
             Event::Delivered { call: 1, from: other, method: method.clone() },
             Event::Lost { call: 1, to: other, method: method.clone(), why: Lost::Closed },
             Event::Replied { call: 1, to: other, method: method.clone(), bytes: 3, content, held },
