@@ -18,8 +18,6 @@ pub struct Failure {
     pub at: Duration,
     /// The server at which the failure was found, if there is one.
     pub server: Option<usize>,
-    /// The names of the servers of the run, if they have any.
-    pub names: ServerNames,
     /// The state of the servers and their progress at that moment, as lines of text.
     pub situation: Box<[String]>,
     /// The missing pieces that the implementation reported with [`not_yet`](crate::not_yet).
@@ -33,14 +31,7 @@ pub type Checked<T> = Result<T, Failure>;
 impl Failure {
     /// Creates a failure without a situation or missing pieces.
     pub(crate) fn new(reason: Reason, at: Duration, server: Option<usize>) -> Failure {
-        let names = ServerNames::default();
-        Failure { reason, at, server, names, situation: Box::default(), missing: Box::default() }
-    }
-
-    /// The name of the server at which the failure was found, if there is one and it has a name.
-    pub fn server_name(&self) -> Option<String> {
-        let server = self.server.filter(|server| self.names.cluster_of(*server).is_some());
-        server.map(|server| self.names.name("", server))
+        Failure { reason, at, server, situation: Box::default(), missing: Box::default() }
     }
 
     /// The cause of the failure. Its servers are those that the reason names and the one at which
@@ -60,21 +51,29 @@ impl Failure {
         }
     }
 
+    /// The reason in a sentence, in which servers have these names.
+    pub fn sentence_among(&self, names: &ServerNames) -> String {
+        match &self.reason {
+            Reason::Trouble(trouble) => trouble.sentence_among(&|node| names.node(node)),
+            reason => reason.to_string(),
+        }
+    }
+
     /// The lines that explain the failure: the evidence, the missing pieces, then the situation.
     pub fn details(&self) -> Vec<String> {
+        self.details_among(&ServerNames::default())
+    }
+
+    /// The same lines, in which servers have these names.
+    pub fn details_among(&self, names: &ServerNames) -> Vec<String> {
         let missing: Vec<String> = self.missing.iter().map(MissingPiece::to_string).collect();
-        [self.reason.details(&self.names), missing, self.situation.to_vec()].concat()
+        [self.reason.details(names), missing, self.situation.to_vec()].concat()
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.reason {
-            Reason::Trouble(trouble) => {
-                f.write_str(&trouble.sentence_among(&|node| self.names.node(node)))
-            }
-            reason => reason.fmt(f),
-        }
+        self.reason.fmt(f)
     }
 }
 

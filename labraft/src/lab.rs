@@ -174,8 +174,7 @@ impl Lab {
     /// Creates a failure at the current virtual time. `server` is the server at which it was found,
     /// if any.
     pub fn failure(&self, server: Option<usize>, reason: Reason) -> Failure {
-        let failure = Failure::new(reason, self.world.tester().now(), server);
-        Failure { names: self.names(), ..failure }
+        Failure::new(reason, self.world.tester().now(), server)
     }
 
     /// Ends the run with a failure. Any task may call this; only the first failure is kept.
