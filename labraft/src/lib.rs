@@ -105,7 +105,7 @@ pub use raft::{
 pub use reason::{Accepted, Expectation, Reason};
 pub use runner::{Run, RunReport, run_test};
 pub use server_names::{NamedCluster, ServerNames};
-pub use shard_state::{GroupChange, ShardState, shard_row};
+pub use shard_state::{GroupChange, ShardState, shard_list, shard_row};
 pub use state_recorder::ShowCommand;
 pub use suite::{NoSuchTest, Steps, Test, select, test_limits};
 pub use verdict::{Profile, Verdict};

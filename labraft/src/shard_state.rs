@@ -61,21 +61,38 @@ impl GroupChange {
     }
 }
 
+/// Lists shards, as in `shard 3` or `shards 0-4, 7, 8`.
+pub fn shard_list(shards: &[usize]) -> String {
+    let mut runs: Vec<(usize, usize)> = Vec::new();
+    for &shard in shards {
+        match runs.last_mut() {
+            Some((_, last)) if *last + 1 == shard => *last = shard,
+            _ => runs.push((shard, shard)),
+        }
+    }
+    let told = runs.into_iter().map(|(first, last)| match last - first {
+        0 => first.to_string(),
+        1 => format!("{first}, {last}"),
+        _ => format!("{first}-{last}"),
+    });
+    let plural = if shards.len() > 1 { "s" } else { "" };
+    format!("shard{plural} {}", told.collect::<Vec<_>>().join(", "))
+}
+
 /// As in `config 5 [01w...h.8.] shard 2: absent -> waiting; shards 6, 7: serving -> handing over`.
 impl fmt::Display for GroupChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "config {} {}", self.config, shard_row(&self.now))?;
-        let mut told: Vec<(ShardState, ShardState, Vec<String>)> = Vec::new();
+        let mut told: Vec<(ShardState, ShardState, Vec<usize>)> = Vec::new();
         for (shard, before, now) in self.changes() {
             match told.iter_mut().find(|(a, b, _)| (*a, *b) == (before, now)) {
-                Some((_, _, shards)) => shards.push(shard.to_string()),
-                None => told.push((before, now, vec![shard.to_string()])),
+                Some((_, _, shards)) => shards.push(shard),
+                None => told.push((before, now, vec![shard])),
             }
         }
         for (place, (before, now, shards)) in told.iter().enumerate() {
             let pause = if place == 0 { " " } else { "; " };
-            let plural = if shards.len() > 1 { "s" } else { "" };
-            write!(f, "{pause}shard{plural} {}: {before} -> {now}", shards.join(", "))?;
+            write!(f, "{pause}{}: {before} -> {now}", shard_list(shards))?;
         }
         Ok(())
     }
@@ -109,6 +126,8 @@ mod tests {
             change.to_string(),
             "config 5 [0whh.] shard 1: absent -> waiting; shards 2, 3: serving -> handing over"
         );
+        assert_eq!(shard_list(&[0, 1, 2, 4, 5, 8]), "shards 0-2, 4, 5, 8");
+        assert_eq!(shard_list(&[7]), "shard 7");
         let same = GroupChange { config: 6, before: change.now.clone(), ..change };
         assert_eq!(same.to_string(), "config 6 [0whh.]");
     }

@@ -128,10 +128,10 @@ fn servers_of_lab_4_are_touched_by_number_and_told_by_name() {
     for told in ["what if: crash 102/2", "crash 102/2", "cut 102/0->102/1"] {
         assert!(texts.contains(&json!(told)), "{told}");
     }
-    let sent = event(&data, 0, "101/0", "101/1");
+    let sent = event(&data, 0, "101/1", "101/0");
     let (lost, _) = open.touch(1, json!({ "message": { "event": sent, "fate": "drop" } }));
     let words = lost["words"].as_str().unwrap();
-    assert!(words.starts_with("lose ") && words.contains(" 101/0 to 101/1 at "), "{words}");
+    assert!(words.starts_with("lose ") && words.contains(" 101/1 to 101/0 at "), "{words}");
 }
 
 #[test]

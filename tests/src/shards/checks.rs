@@ -289,6 +289,22 @@ mod tests {
     }
 
     #[test]
+    fn a_report_says_what_each_group_does_with_its_shards() {
+        let mut stage = Stage::new();
+        stage.first_serves();
+        stage.first_hands_over().unwrap();
+        stage.step(2, 7, |probe| probe.config = 1).unwrap();
+        stage.step(2, 7, |probe| probe.config = 2).unwrap();
+        assert_eq!(
+            stage.checks.situation(),
+            [
+                "group 1: config 2 [hhhhh56789]: serves shards 5-9; hands over shards 0-4",
+                "group 2: config 2 [wwwww.....]: waits for shards 0-4",
+            ]
+        );
+    }
+
+    #[test]
     fn a_group_that_serves_before_the_old_owner_has_stopped_is_found() {
         let mut stage = Stage::new();
         stage.first_serves();

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use labraft::{GroupChange, ShardProbe, ShardState, shard_row};
+use labraft::{GroupChange, ShardProbe, ShardState, shard_list, shard_row};
 use shardctrler::{Config, N_SHARDS};
 
 /// The groups of a run, as they were recorded last.
@@ -75,9 +75,8 @@ pub(crate) fn describe(
     let states = states(gid, probe, owner);
     let those = |what: &str, state: ShardState| {
         let shards = states.iter().enumerate().filter(|(_, each)| **each == state);
-        let shards: Vec<String> = shards.map(|(shard, _)| shard.to_string()).collect();
-        let plural = if shards.len() > 1 { "s" } else { "" };
-        (!shards.is_empty()).then(|| format!("{what} shard{plural} {}", shards.join(", ")))
+        let shards: Vec<usize> = shards.map(|(shard, _)| shard).collect();
+        (!shards.is_empty()).then(|| format!("{what} {}", shard_list(&shards)))
     };
     let parts = [
         those("serves", ShardState::Serving),

@@ -111,13 +111,20 @@ class Shards extends Rows {
     for (const shard of [0, last]) c.fillText(shard, GUTTER - 8, this.laneY(row, shard) + LANE / 2);
     c.font = "10px system-ui, sans-serif";
     if (change) {
-      const those = (wanted) => change.now.map((state, shard) => (state === wanted ? shard : -1)).filter((shard) => shard >= 0).join(" ");
+      const those = (wanted) => inRuns(range(0, change.now.length).filter((shard) => change.now[shard] === wanted));
       const lines = [`config ${change.config}`, `serves ${those("serving") || "none"}`];
       for (const [state, words] of [["waiting", "waits for"], ["handing_over", "hands over"]]) if (those(state)) lines.push(`${words} ${those(state)}`);
       lines.forEach((line, i) => c.fillText(line, 8, y + 24 + 11.5 * i, GUTTER - 20));
     }
     c.font = "11px system-ui, sans-serif";
   }
+}
+
+// A list of numbers in which three and more in a row are a run, such as "0–4 7 8".
+function inRuns(numbers) {
+  const runs = [];
+  for (const number of numbers) if (runs.at(-1)?.at(-1) === number - 1) runs.at(-1).push(number); else runs.push([number]);
+  return runs.map((run) => (run.length > 2 ? `${run[0]}–${run.at(-1)}` : run.join(" "))).join(" ");
 }
 
 // The groups of a run, from the changes that they told, with the periods of each shard's state and the moves of shards
