@@ -1,6 +1,6 @@
 //! Why a run did not pass, as results, repro files and reports keep it.
 
-use labraft::{Cause, CauseKind, Failure, MissingPiece};
+use labraft::{Cause, CauseKind, Failure, MissingPiece, ServerNames};
 use serde::{Deserialize, Serialize};
 
 use crate::shorten::{shorten, shorten_lines};
@@ -25,6 +25,9 @@ pub struct FailureRecord {
     pub at: Option<f64>,
     /// The server at which the failure was found, if it was found at one.
     pub server: Option<usize>,
+    /// The name of that server, if it has one besides its number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_name: Option<String>,
     /// The evidence and the state of the servers, in lines of text.
     pub details: Vec<String>,
     /// What the implementation reported as not written yet.
@@ -40,9 +43,25 @@ impl FailureRecord {
             cause: Cause::new(kind, Vec::new()),
             at: None,
             server: None,
+            server_name: None,
             details: Vec::new(),
             missing: Vec::new(),
         }
+    }
+
+    /// The record of a failure in a run whose servers have these names. It is [bounded](FailureRecord::bounded).
+    pub fn of(failure: &Failure, names: &ServerNames) -> FailureRecord {
+        let named = failure.server.filter(|server| names.cluster_of(*server).is_some());
+        let record = FailureRecord {
+            reason: failure.sentence_among(names),
+            cause: failure.cause(),
+            at: Some(failure.at.as_secs_f64()),
+            server: failure.server,
+            server_name: named.map(|server| names.name("", server)),
+            details: failure.details_among(names),
+            missing: failure.missing.to_vec(),
+        };
+        record.bounded()
     }
 
     /// The same failure with texts of a bounded length: some of them come from the code under test,
@@ -78,6 +97,12 @@ impl FailureRecord {
         }
     }
 
+    /// The server at which the failure was found, as people call it: `101/2`, or `server 2` if it has only a number.
+    pub fn place(&self) -> Option<String> {
+        let number = || self.server.map(|server| format!("server {server}"));
+        self.server_name.clone().or_else(number)
+    }
+
     /// In a few words: the property, the place of a panic, or else the sentence.
     pub fn headline(&self) -> String {
         match &self.cause.kind {
@@ -92,26 +117,46 @@ impl FailureRecord {
     }
 }
 
-impl From<&Failure> for FailureRecord {
-    /// The record is [bounded](FailureRecord::bounded).
-    fn from(failure: &Failure) -> FailureRecord {
-        let record = FailureRecord {
-            reason: failure.to_string(),
-            cause: failure.cause(),
-            at: Some(failure.at.as_secs_f64()),
-            server: failure.server,
-            details: failure.details(),
-            missing: failure.missing.to_vec(),
-        };
-        record.bounded()
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use labraft::Part;
+    use std::time::Duration;
+
+    use labraft::{HarnessEvent, Part, Reason};
+    use labrpc::{Node, Timed, Trouble};
 
     use super::*;
+
+    #[test]
+    fn a_server_that_has_a_name_is_called_by_it() {
+        let trouble = Trouble::UnknownMethod {
+            server: Node::server(4),
+            method: "ShardKV.Pull",
+            known: Vec::new(),
+        };
+        let failure = Failure {
+            reason: Reason::Trouble(Box::new(trouble)),
+            at: Duration::ZERO,
+            server: Some(4),
+            situation: Box::default(),
+            missing: Box::default(),
+        };
+        let alone = FailureRecord::of(&failure, &ServerNames::default());
+        assert_eq!(alone.place().as_deref(), Some("server 4"));
+        assert!(alone.reason.starts_with("server 4 has no method"), "{}", alone.reason);
+        let text = serde_json::to_string(&alone).unwrap();
+        assert!(!text.contains("server_name"), "results of labs 2 and 3 are as before: {text}");
+        let cluster = HarnessEvent::Cluster {
+            servers: 6,
+            first: 3,
+            name: "group 101".into(),
+            short: "101".into(),
+        };
+        let timed = Timed { at: Duration::ZERO, node: Node::TESTER, event: cluster.event() };
+        let record = FailureRecord::of(&failure, &HarnessEvent::names_in(&[timed]));
+        assert_eq!(record.place().as_deref(), Some("101/1"));
+        assert!(record.reason.starts_with("101/1 has no method"), "{}", record.reason);
+        assert_eq!(record.cause, alone.cause, "a cause is for programs");
+    }
 
     #[test]
     fn a_failure_is_short_whatever_the_code_under_test_has_said() {

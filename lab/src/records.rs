@@ -99,7 +99,7 @@ impl RunRecord {
             verdict: report.verdict(),
             findings: report.findings.clone(),
             failure: report.result.as_ref().err().map(|failure| {
-                let mut failure = FailureRecord::from(failure);
+                let mut failure = FailureRecord::of(failure, &report.names);
                 let chaos = report.chaos.iter().map(|chaos| format!("faults: {chaos}"));
                 failure.details.splice(0..0, chaos);
                 failure

@@ -10,6 +10,7 @@ use crate::recording;
 use crate::records::{self, RunRecord};
 use crate::report::event_line;
 use crate::workers::Pool;
+use labraft::HarnessEvent;
 use labraft::Test;
 
 use crate::seeds::Seeds;
@@ -124,7 +125,9 @@ impl<'a> OtherProcess<'a> {
         let file = self.directory.join(format!("{earlier_runs}.run"));
         let mut command = self.command(&["replay", test, "--seed", &seed])?;
         command.args(["--earlier-runs", &earlier_runs, "--save"]).arg(&file).output()?;
-        Ok(recording::load(&file)?.events.iter().map(event_line).collect())
+        let events = recording::load(&file)?.events;
+        let names = HarnessEvent::names_in(&events);
+        Ok(events.iter().map(|event| event_line(event, &names)).collect())
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::view::{self, Columns, Filter};
 use crate::workers::{Answer, Keep};
 use clap::{ArgGroup, Args, ValueEnum};
-use labraft::EventKind;
+use labraft::{EventKind, HarnessEvent};
 use regex::Regex;
 
 use crate::outcome::CommandError;
@@ -31,9 +31,9 @@ pub(crate) struct Show {
     log: bool,
     #[arg(long, value_name = "KINDS", value_delimiter = ',', requires = "events", help = help_of_only())]
     only: Vec<EventKind>,
-    /// Only events of these servers, and the test's steps.
+    /// Only events of these servers, and the test's steps. In lab 4 also by name (101/2), or all of a group (101).
     #[arg(long, value_name = "SERVERS", value_delimiter = ',', requires = "events")]
-    servers: Vec<usize>,
+    servers: Vec<String>,
     /// Only events from this virtual time on, such as 3.2s or 3200ms.
     #[arg(long, value_name = "TIME", value_parser = parse_time, requires = "events")]
     from: Option<Duration>,
@@ -142,7 +142,7 @@ impl Show {
             filter.kinds = self.only.iter().copied().collect();
         }
         if !self.servers.is_empty() {
-            filter.servers = Some(self.servers.iter().copied().collect::<BTreeSet<_>>());
+            filter.servers = Some(self.servers_in(answer)?);
         }
         filter.from = self.from.unwrap_or(filter.from);
         filter.to = self.to.unwrap_or(filter.to);
@@ -159,6 +159,19 @@ impl Show {
         filter.from = middle.saturating_sub(self.window);
         filter.to = middle.saturating_add(self.window);
         Ok(filter)
+    }
+
+    /// The numbers of the servers that were asked for.
+    fn servers_in(&self, answer: &Answer) -> Result<BTreeSet<usize>, CommandError> {
+        let names = HarnessEvent::names_in(&answer.events);
+        let mut servers = BTreeSet::new();
+        for text in &self.servers {
+            let named = names.numbers(text).ok_or_else(|| {
+                CommandError::Usage(format!("--servers: the run has no server {text:?}"))
+            })?;
+            servers.extend(named);
+        }
+        Ok(servers)
     }
 }
 

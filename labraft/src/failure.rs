@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::cause::Cause;
 use crate::missing::MissingPiece;
 use crate::reason::Reason;
+use crate::server_names::ServerNames;
 use crate::verdict::{Profile, Verdict};
 
 /// The first failure found in a run, with the circumstances.
@@ -50,10 +51,23 @@ impl Failure {
         }
     }
 
+    /// The reason in a sentence, in which servers have these names.
+    pub fn sentence_among(&self, names: &ServerNames) -> String {
+        match &self.reason {
+            Reason::Trouble(trouble) => trouble.sentence_among(&|node| names.node(node)),
+            reason => reason.to_string(),
+        }
+    }
+
     /// The lines that explain the failure: the evidence, the missing pieces, then the situation.
     pub fn details(&self) -> Vec<String> {
+        self.details_among(&ServerNames::default())
+    }
+
+    /// The same lines, in which servers have these names.
+    pub fn details_among(&self, names: &ServerNames) -> Vec<String> {
         let missing: Vec<String> = self.missing.iter().map(MissingPiece::to_string).collect();
-        [self.reason.details(), missing, self.situation.to_vec()].concat()
+        [self.reason.details(names), missing, self.situation.to_vec()].concat()
     }
 }
 

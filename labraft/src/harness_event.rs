@@ -7,6 +7,8 @@ use serde_json::Value;
 
 use crate::event_kind::EventKind;
 use crate::role::Role;
+use crate::server_names::ServerNames;
+use crate::shard_state::GroupChange;
 
 /// The maximum length of a recorded command or value, in characters.
 const SHOWN_CHARACTERS: usize = 48;
@@ -25,6 +27,10 @@ pub enum HarnessEvent {
         /// The cluster's name; empty if it is the only one.
         #[serde(default, skip_serializing_if = "String::is_empty")]
         name: String,
+        /// The first part of the names of its servers; empty if they have only numbers. See
+        /// [`ServerNames`].
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        short: String,
     },
     /// A server was started.
     Started {
@@ -43,6 +49,9 @@ pub enum HarnessEvent {
     },
     /// The state of the server that recorded the event has changed.
     State(ServerState),
+    /// A group of lab 4 went to another configuration, or began or ceased to do something with a shard. It is
+    /// recorded by the first of its servers that has applied this.
+    Shards(GroupChange),
     /// The server that recorded the event applied a command.
     Applied {
         /// The command's index in the log.
@@ -126,10 +135,11 @@ pub struct ServerState {
 
 impl ServerState {
     /// Describes the state in one line, without the entries.
-    pub fn text(&self) -> String {
+    pub fn text(&self, names: &ServerNames) -> String {
         let ServerState { term, role, first_index, last_index, commit_index, last_applied, .. } =
             self;
-        let vote = self.voted_for.map(|server| format!(", vote {server}")).unwrap_or_default();
+        let vote = self.voted_for.map(|server| format!(", vote {}", names.name("", server)));
+        let vote = vote.unwrap_or_default();
         format!(
             "{role} of term {term}{vote}, log {first_index}..{last_index}, committed {commit_index}, \
              applied {last_applied}"
@@ -151,6 +161,7 @@ impl HarnessEvent {
         match self {
             HarnessEvent::Links { .. } => EventKind::Net,
             HarnessEvent::State(_) => EventKind::State,
+            HarnessEvent::Shards(_) => EventKind::Shard,
             HarnessEvent::Applied { .. } | HarnessEvent::Restored { .. } => EventKind::Apply,
             HarnessEvent::Saved { .. } => EventKind::Persist,
             HarnessEvent::Cluster { .. }
@@ -162,9 +173,14 @@ impl HarnessEvent {
         }
     }
 
-    /// Converts it to an event for the recording, with the default text.
+    /// Converts it to an event for the recording, with the default text. Servers have numbers.
     pub fn event(&self) -> Event {
-        self.event_with(self.text())
+        self.event_among(&ServerNames::default())
+    }
+
+    /// Converts it to an event for the recording, with a text in which servers have these names.
+    pub fn event_among(&self, names: &ServerNames) -> Event {
+        self.event_with(self.text(names))
     }
 
     /// Converts it to an event for the recording, with the given text.
@@ -182,6 +198,26 @@ impl HarnessEvent {
         }
     }
 
+    /// The names of the servers in a recorded run.
+    pub fn names_in(events: &[Timed]) -> ServerNames {
+        let mut names = ServerNames::default();
+        events.iter().for_each(|timed| HarnessEvent::learn_names(timed, &mut names));
+        names
+    }
+
+    /// Adds the names that a recorded event tells, if it is about a cluster.
+    pub fn learn_names(timed: &Timed, names: &mut ServerNames) {
+        // Reading an event is slow, and few are about a cluster.
+        let is_cluster = matches!(&timed.event, Event::Custom { kind, data, .. }
+            if **kind == *EventKind::Test.name() && data["fact"] == "cluster");
+        if is_cluster
+            && let Some(HarnessEvent::Cluster { servers, first, short, .. }) =
+                HarnessEvent::of(timed)
+        {
+            names.add(&short, first..servers);
+        }
+    }
+
     /// How many servers there must at least be, as far as a recorded event tells.
     pub fn servers_in(timed: &Timed) -> usize {
         let at = timed.node.as_server().map_or(0, |i| i + 1);
@@ -194,19 +230,23 @@ impl HarnessEvent {
         })
     }
 
-    fn text(&self) -> String {
+    fn text(&self, names: &ServerNames) -> String {
+        let server_name = |server: &usize| names.name("server ", *server);
         match self {
             HarnessEvent::Cluster { servers, name, .. } if name.is_empty() => {
                 format!("{servers} servers")
             }
-            HarnessEvent::Cluster { servers, first, name } => {
+            HarnessEvent::Cluster { servers, first, name, short } => {
+                let mut names = ServerNames::default();
+                names.add(short, *first..*servers);
                 let last = servers.saturating_sub(1);
-                format!("{name}: servers {first} to {last}")
+                format!("{name}: {} to {}", names.name("server ", *first), names.name("", last))
             }
-            HarnessEvent::Started { server } => format!("start server {server}"),
-            HarnessEvent::Stopped { server } => format!("crash server {server}"),
-            HarnessEvent::Links { changed } => links_text(changed),
-            HarnessEvent::State(state) => state.text(),
+            HarnessEvent::Started { server } => format!("start {}", server_name(server)),
+            HarnessEvent::Stopped { server } => format!("crash {}", server_name(server)),
+            HarnessEvent::Links { changed } => links_text(changed, names),
+            HarnessEvent::State(state) => state.text(names),
+            HarnessEvent::Shards(change) => change.to_string(),
             HarnessEvent::Applied { index, command } => {
                 format!("applied {command} at index {index}")
             }
@@ -226,29 +266,30 @@ impl HarnessEvent {
 }
 
 /// Describes changed links, as in `cut 0-1, 0-2; open 1->2`. `0-1` stands for both directions.
-fn links_text(changed: &[(usize, usize, bool)]) -> String {
+fn links_text(changed: &[(usize, usize, bool)], names: &ServerNames) -> String {
     let mut parts = Vec::new();
     for (what, is_open) in [("cut", false), ("open", true)] {
         let of_kind = changed.iter().filter(|(_, _, open)| *open == is_open);
         let links: Vec<(usize, usize)> = of_kind.map(|(from, to, _)| (*from, *to)).collect();
         if !links.is_empty() {
-            parts.push(format!("{what} {}", link_names(&links).join(", ")));
+            parts.push(format!("{what} {}", link_names(&links, names).join(", ")));
         }
     }
     parts.join("; ")
 }
 
-fn link_names(links: &[(usize, usize)]) -> Vec<String> {
-    let mut names = Vec::new();
+fn link_names(links: &[(usize, usize)], names: &ServerNames) -> Vec<String> {
+    let mut told = Vec::new();
     for &(from, to) in links {
         let is_both_ways = links.contains(&(to, from));
+        let between = |sign: &str| format!("{}{sign}{}", names.name("", from), names.name("", to));
         if !is_both_ways {
-            names.push(format!("{from}->{to}"));
+            told.push(between("->"));
         } else if from < to {
-            names.push(format!("{from}-{to}"));
+            told.push(between("-"));
         }
     }
-    names
+    told
 }
 
 #[cfg(test)]
@@ -272,6 +313,28 @@ mod tests {
     #[test]
     fn both_directions_of_a_link_are_named_once() {
         let changed = vec![(0, 1, false), (1, 0, false), (2, 0, false), (1, 2, true)];
-        assert_eq!(HarnessEvent::Links { changed }.text(), "cut 0-1, 2->0; open 1->2");
+        let links = HarnessEvent::Links { changed };
+        let mut names = ServerNames::default();
+        assert_eq!(links.text(&names), "cut 0-1, 2->0; open 1->2");
+        names.add("101", 0..3);
+        assert_eq!(links.text(&names), "cut 101/0-101/1, 101/2->101/0; open 101/1->101/2");
+    }
+
+    #[test]
+    fn the_servers_of_a_named_cluster_are_called_by_their_names() {
+        let cluster = HarnessEvent::Cluster {
+            servers: 6,
+            first: 3,
+            name: "group 101".into(),
+            short: "101".into(),
+        };
+        let started = HarnessEvent::Started { server: 4 };
+        let timed = |event: Event| Timed { at: Duration::ZERO, node: Node::TESTER, event };
+        let before = [timed(Event::custom("test", "words")), timed(started.event())];
+        let names = HarnessEvent::names_in(&before);
+        assert_eq!(cluster.text(&names), "group 101: 101/0 to 101/2");
+        assert_eq!(started.text(&names), "start server 4");
+        let names = HarnessEvent::names_in(&[timed(cluster.event()), timed(started.event())]);
+        assert_eq!(started.text(&names), "start 101/1");
     }
 }

@@ -15,6 +15,7 @@ use crate::failure::Failure;
 use crate::property::Violation;
 use crate::raft::Implementation;
 use crate::reason::Reason;
+use crate::server_names::ServerNames;
 use crate::suite::Test;
 use crate::waypoint::Reached;
 use crate::without::Without;
@@ -58,6 +59,8 @@ pub struct Lab {
 /// What a run reports in addition to the result that its steps return.
 #[derive(Debug, Default)]
 pub(crate) struct Results {
+    /// The names of the servers, if they have any.
+    pub(crate) names: ServerNames,
     /// A description of the chaos profile's faults, if there are any.
     pub(crate) chaos: Option<String>,
     /// The title of the part that began last.
@@ -102,15 +105,22 @@ impl Lab {
         }
     }
 
-    /// Numbers the servers of a new cluster: they follow those of the clusters before it.
-    pub(crate) fn add_servers(&self, count: usize) -> Range<usize> {
+    /// Numbers the servers of a new cluster: they follow those of the clusters before it. `name` is the first
+    /// part of their names; empty if they have only numbers.
+    pub(crate) fn add_servers(&self, name: &str, count: usize) -> Range<usize> {
         let first = self.servers.get();
         self.servers.set(first + count);
+        self.results().names.add(name, first..first + count);
         self.audited(|audit| {
             audit.begin(first..first + count);
             None
         });
         first..first + count
+    }
+
+    /// The names of the servers in all clusters.
+    pub fn names(&self) -> ServerNames {
+        self.results().names.clone()
     }
 
     /// The number of servers in all clusters.

@@ -18,6 +18,8 @@
 //! | `lab` | the environment of one test run: its world, its implementation and its results |
 //! | `event_kind` | the event kinds that recordings, filters and views share |
 //! | `harness_event` | machine-readable events that the harness records during a run |
+//! | `server_names` | the names by which people know the servers of a run with several clusters |
+//! | `shard_state` | what a group of lab 4 does with its shards, as recordings have it |
 //! | `state_recorder` | detects changes in a server's Raft state and records them |
 //! | `property` | the names of the Raft properties that the harness checks |
 //! | `invariants` | checks of these properties after every step of a run |
@@ -72,6 +74,8 @@ mod raft;
 mod reason;
 mod role;
 mod runner;
+mod server_names;
+mod shard_state;
 mod situation;
 mod state_recorder;
 mod suite;
@@ -100,6 +104,8 @@ pub use raft::{
 };
 pub use reason::{Accepted, Expectation, Reason};
 pub use runner::{Run, RunReport, run_test};
+pub use server_names::{NamedCluster, ServerNames};
+pub use shard_state::{GroupChange, ShardState, shard_list, shard_row};
 pub use state_recorder::ShowCommand;
 pub use suite::{NoSuchTest, Steps, Test, select, test_limits};
 pub use verdict::{Profile, Verdict};

@@ -8,6 +8,7 @@ use labrpc::Trouble;
 use crate::cause::{CauseKind, Limit};
 use crate::linearizability::Counterexample;
 use crate::property::{Property, Violation};
+use crate::server_names::ServerNames;
 
 /// A server whose [`start`](crate::Raft::start) accepted a command.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -236,9 +237,9 @@ impl Reason {
     }
 
     /// The evidence for the reason, as lines of text.
-    pub(crate) fn details(&self) -> Vec<String> {
+    pub(crate) fn details(&self, names: &ServerNames) -> Vec<String> {
         match self {
-            Reason::Trouble(trouble) => trouble.details(),
+            Reason::Trouble(trouble) => trouble.details_among(&|node| names.node(node)),
             Reason::NotLinearizable(counterexample) => counterexample.lines(),
             _ => Vec::new(),
         }

@@ -12,6 +12,7 @@ use crate::lab::{Lab, Passed, Results};
 use crate::missing::Missing;
 use crate::raft::Implementation;
 use crate::reason::Reason;
+use crate::server_names::ServerNames;
 use crate::suite::{Test, test_limits};
 use crate::verdict::{Profile, Verdict};
 use crate::waypoint::{Reached, Waypoints};
@@ -30,6 +31,8 @@ pub struct RunReport {
     pub without: Without,
     /// `Ok` if the run passed, otherwise the first failure that was found.
     pub result: Result<(), Failure>,
+    /// The names of the servers, if they have any.
+    pub names: ServerNames,
     /// A description of the chaos profile's faults, if there were any.
     pub chaos: Option<String>,
     /// The title of the part that began last.
@@ -176,6 +179,7 @@ impl Run {
             profile,
             without,
             result,
+            names: found.names,
             chaos: found.chaos,
             begun: found.begun,
             passed: found.passed,

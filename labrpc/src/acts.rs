@@ -103,28 +103,36 @@ fn parse_seconds(text: &str) -> Option<Duration> {
     (span <= LONGEST).then_some(span)
 }
 
+impl Deed {
+    /// The deed as [`Display`](fmt::Display) writes it, with names for servers.
+    pub fn told(&self, name_of: &dyn Fn(usize) -> String) -> String {
+        let name = |server: &usize| name_of(*server);
+        let way = |from: &usize, to: &usize| format!("{}->{}", name(from), name(to));
+        match self {
+            Deed::Crash(server) => format!("crash {}", name(server)),
+            Deed::Restart(server) => format!("restart {}", name(server)),
+            Deed::Pause(server, span) => format!("pause {} {}", name(server), seconds(*span)),
+            Deed::Leap(server, span) => format!("leap {} {}", name(server), seconds(*span)),
+            Deed::Stand(server, span) => format!("stand {} {}", name(server), seconds(*span)),
+            Deed::Rate(server, rate) => format!("rate {} {rate}", name(server)),
+            Deed::Cut(from, to) => format!("cut {}", way(from, to)),
+            Deed::Heal(from, to) => format!("heal {}", way(from, to)),
+            Deed::Partition(groups) => {
+                let words =
+                    |group: &Vec<usize>| group.iter().map(name).collect::<Vec<_>>().join(" ");
+                let groups: Vec<String> = groups.iter().map(words).collect();
+                format!("partition {}", groups.join(" | "))
+            }
+            Deed::Luck(seed) => format!("luck {seed}"),
+            Deed::Command(server, command) => format!("command {} {command}", name(server)),
+            Deed::Wait => "wait".into(),
+        }
+    }
+}
+
 impl fmt::Display for Deed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Deed::Crash(server) => write!(f, "crash {server}"),
-            Deed::Restart(server) => write!(f, "restart {server}"),
-            Deed::Pause(server, span) => write!(f, "pause {server} {}", seconds(*span)),
-            Deed::Leap(server, span) => write!(f, "leap {server} {}", seconds(*span)),
-            Deed::Stand(server, span) => write!(f, "stand {server} {}", seconds(*span)),
-            Deed::Rate(server, rate) => write!(f, "rate {server} {rate}"),
-            Deed::Cut(from, to) => write!(f, "cut {from}->{to}"),
-            Deed::Heal(from, to) => write!(f, "heal {from}->{to}"),
-            Deed::Partition(groups) => {
-                let words = |group: &Vec<usize>| {
-                    group.iter().map(usize::to_string).collect::<Vec<_>>().join(" ")
-                };
-                let groups: Vec<String> = groups.iter().map(words).collect();
-                write!(f, "partition {}", groups.join(" | "))
-            }
-            Deed::Luck(seed) => write!(f, "luck {seed}"),
-            Deed::Command(server, command) => write!(f, "command {server} {command}"),
-            Deed::Wait => f.write_str("wait"),
-        }
+        f.write_str(&self.told(&|server| server.to_string()))
     }
 }
 

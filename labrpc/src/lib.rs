@@ -87,4 +87,4 @@ pub use runtime::{Dice, JoinHandle, Runtime, Sleep};
 pub use simulation::{Outcome, Simulation, World};
 pub use spec::{Address, Kind, RunSpec, Taken};
 pub use task::TaskInfo;
-pub use trouble::Trouble;
+pub use trouble::{NameOf, Trouble};

@@ -69,9 +69,16 @@ pub struct TaskInfo {
     pub waiting: String,
 }
 
+impl TaskInfo {
+    /// The task in a sentence, with this name for its node.
+    pub fn told(&self, node: &str) -> String {
+        let TaskInfo { name, spawned_at, waiting, .. } = self;
+        format!("{node}: task \"{name}\" (spawned at {spawned_at}) {waiting}")
+    }
+}
+
 impl fmt::Display for TaskInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let TaskInfo { node, name, spawned_at, waiting } = self;
-        write!(f, "{node}: task \"{name}\" (spawned at {spawned_at}) {waiting}")
+        f.write_str(&self.told(&self.node.to_string()))
     }
 }

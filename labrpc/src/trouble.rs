@@ -7,6 +7,9 @@ use crate::guard::Offence;
 use crate::node::Node;
 use crate::task::TaskInfo;
 
+/// Gives the name by which people know a node.
+pub type NameOf<'a> = &'a dyn Fn(Node) -> String;
+
 /// Why a simulation ended before its main task did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trouble {
@@ -96,9 +99,15 @@ impl Trouble {
 
     /// The lines that follow the sentence of [`Display`](fmt::Display): the tasks concerned.
     pub fn details(&self) -> Vec<String> {
-        let list = |tasks: &[TaskInfo]| tasks.iter().map(TaskInfo::to_string).collect();
+        self.details_among(&|node| node.to_string())
+    }
+
+    /// The same lines, with names for nodes.
+    pub fn details_among(&self, name_of: NameOf<'_>) -> Vec<String> {
+        let told = |task: &TaskInfo| task.told(&name_of(task.node));
+        let list = |tasks: &[TaskInfo]| tasks.iter().map(told).collect();
         let happened_in = |task: &Option<Box<TaskInfo>>| -> Vec<String> {
-            task.iter().map(|task| format!("this happened in {task}")).collect()
+            task.iter().map(|task| format!("this happened in {}", told(task))).collect()
         };
         match self {
             Trouble::Panicked { task, suspects, .. } if suspects.is_empty() => happened_in(task),
@@ -108,21 +117,26 @@ impl Trouble {
                 lines.push(
                     "one of these tasks holds the borrow or the lock across an await:".into(),
                 );
-                lines.extend(suspects.iter().map(|task| format!("  {task}")));
+                lines.extend(suspects.iter().map(|task| format!("  {}", told(task))));
                 lines
             }
             Trouble::Stuck { waiting } => list(waiting),
             Trouble::Spinning { tasks, .. } => list(tasks),
             Trouble::TimeLimit { main: task, .. }
             | Trouble::EventLimit { last: task, .. }
-            | Trouble::NeverWaits { task, .. } => task.iter().map(TaskInfo::to_string).collect(),
+            | Trouble::NeverWaits { task, .. } => task.iter().map(told).collect(),
             Trouble::Stopped | Trouble::UnknownMethod { .. } => Vec::new(),
         }
     }
-}
 
-impl fmt::Display for Trouble {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// The sentence of [`Display`](fmt::Display), with names for nodes.
+    pub fn sentence_among(&self, name_of: NameOf<'_>) -> String {
+        let mut sentence = String::new();
+        self.tell(&mut sentence, name_of).expect("a text takes whatever is written to it");
+        sentence
+    }
+
+    fn tell(&self, f: &mut impl fmt::Write, name_of: NameOf<'_>) -> fmt::Result {
         match self {
             Trouble::Stopped => f.write_str("the run was stopped"),
             Trouble::Panicked { message, at: Some(at), .. } => {
@@ -156,10 +170,17 @@ impl fmt::Display for Trouble {
             Trouble::Forbidden { offence, .. } => write!(f, "the code under test {offence}"),
             Trouble::UnknownMethod { server, method, known } => write!(
                 f,
-                "{server} has no method {method:?}; it has {}",
+                "{} has no method {method:?}; it has {}",
+                name_of(*server),
                 if known.is_empty() { "no methods".into() } else { known.join(", ") }
             ),
         }
+    }
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.tell(f, &|node| node.to_string())
     }
 }
 

@@ -48,7 +48,7 @@ const tests = {
     assert.equal((await look(page, "drawn")).rows, 5);
     const failure = await look(page, "failure");
     assert.ok(failure.isInView);
-    assert.match(await page.locator("#reason").innerText(), /leader/i);
+    assert.match(await page.locator("#reason").innerText(), /says that it leads/);
     assert.match(await page.locator("#where").innerText(), /at [0-9.]+ s, .*Backup2B, seed 0/);
     assert.equal(await page.locator("#replay").innerText(), "cargo lab replay Backup2B --seed 0");
     assert.ok((await look(page, "drawn")).arrows > 5, "messages are drawn as arrows");
@@ -154,6 +154,51 @@ const tests = {
     await drawn(page);
     assert.ok((await look(page, "lanes")) > 1 && lanes > 1);
     await shoot(page, "kv-by-key");
+    return page;
+  },
+  async "a migration of shards can be followed with the eye"() {
+    const page = await open("shards");
+    assert.deepEqual((await look(page, "names")).slice(0, 7), ["ctrl/0", "ctrl/1", "ctrl/2", "100/0", "100/1", "100/2", "101/0"]);
+    const groups = await look(page, "groups");
+    assert.deepEqual(groups.map((group) => group.gid), [100, 101, 102]);
+    for (const { gid, lanes } of groups) assert.equal(lanes.length, 10, `group ${gid}`);
+    assert.deepEqual((await look(page, "groupRows")).map((row) => row.gid), [100, 101, 102]);
+    // A shard is handed over by one group and waited for by another, which then serves it.
+    const [move] = await look(page, "migrations");
+    const states = (gid) => groups.find((group) => group.gid === gid).lanes[move.shard];
+    assert.ok(states(move.source).includes("handing_over") && states(move.target).includes("waiting"));
+    await page.evaluate(({ from, to }) => window.lab.show(from - 2e8, to + 2e8), move);
+    await drawn(page);
+    assert.ok((await look(page, "drawn")).migrations > 0, "its way is drawn");
+    await shoot(page, "shards");
+    // The pointer on the lane of the shard says what it shows.
+    const box = await page.locator("#time").boundingBox();
+    const lane = async (gid, at) => ({ x: await page.evaluate((at) => window.lab.xOf(at), at), y: (await look(page, "groupRows")).find((row) => row.gid === gid).y + 5 * move.shard + 2 });
+    const there = await lane(move.target, move.to + 1e8);
+    await page.mouse.move(box.x + there.x, box.y + there.y);
+    const tip = await page.locator("#tip").innerText();
+    assert.match(tip, new RegExp(`group ${move.target} serves shard ${move.shard}, from .* \\(config [0-9]+\\)`));
+    await page.mouse.click(box.x + there.x, box.y + there.y);
+    await drawn(page);
+    assert.match(await page.locator("#panel").innerText(), new RegExp(`Shards of group ${move.target}, config`));
+    assert.match(await page.locator("#panel").innerText(), /waiting → serving/);
+    await shoot(page, "shards-selected");
+    // The logs are those of the cluster in which it happened, and none of them differs.
+    const heads = await page.locator("#log-heads .log-head b").allInnerTexts();
+    assert.deepEqual(heads.map((name) => name.trim()), [0, 1, 2].map((i) => `${move.target}/${i}`));
+    assert.equal(await page.locator(".log-entry.differs").count(), 0);
+    await page.locator("#kinds [data-kind=shard]").click();
+    await drawn(page);
+    assert.deepEqual(await look(page, "groupRows"), [], "its button hides the lanes");
+    return page;
+  },
+  async "runs of one cluster show no shards, and their servers have numbers"() {
+    const page = await open("kv");
+    assert.deepEqual((await look(page, "names")).slice(0, 3), ["S0", "S1", "S2"]);
+    assert.deepEqual(await look(page, "groupRows"), []);
+    assert.equal(await page.locator("#kinds [data-kind=shard]").isVisible(), false);
+    await press(page, "?");
+    assert.doesNotMatch(await page.locator("#help").innerText(), /shard/);
     return page;
   },
   async "a long run can be used"() {

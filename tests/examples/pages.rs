@@ -1,6 +1,6 @@
 //! Writes the pages of three runs into a directory, for `scripts/test-page` to open: a run that
-//! fails, a run of the key/value service with operations marked as not linearizable, and a long
-//! run.
+//! fails, a run of the key/value service with operations marked as not linearizable, a run in which
+//! shards move from group to group, and a long run.
 
 use std::path::Path;
 use std::rc::Rc;
@@ -65,7 +65,8 @@ fn main() {
     let kv = with_unordered(answer("OnePartition3A", 0, raft::REFERENCE));
     let long = answer("PersistPartitionUnreliableLinearizable3A", 0, raft::REFERENCE);
     assert!(long.events.len() > 100_000, "the long run has {} events", long.events.len());
-    for (name, answer) in [("failed", failed), ("kv", kv), ("long", long)] {
+    let shards = answer("JoinLeave4B", 0, raft::REFERENCE);
+    for (name, answer) in [("failed", failed), ("kv", kv), ("long", long), ("shards", shards)] {
         let replay =
             format!("cargo lab replay {} --seed {}", answer.record.test, answer.record.seed);
         let page = view::page(&answer, &replay, &[]);

@@ -107,6 +107,34 @@ fn a_touch_makes_another_run_and_a_kept_one_is_replayed_bit_for_bit() {
 }
 
 #[test]
+fn servers_of_lab_4_are_touched_by_number_and_told_by_name() {
+    let open = Open::start(lab(), "shards", &["JoinLeave4B", "--seed", "0"]);
+    let (before, data) = open.run(0);
+    assert_eq!(before["verdict"], "passed");
+    assert_eq!(data["names"][11], "102/2");
+    let crashed = |data: &Value| {
+        let facts = data["facts"].as_array().unwrap();
+        let is_it = |fact: &&Value| fact[1]["fact"] == "stopped" && fact[1]["server"] == 11;
+        facts.iter().filter(is_it).count()
+    };
+    assert_eq!(crashed(&data), 0);
+    let (known, _) = open.touch(0, json!({ "acts": ["0.4s crash 11", "0.5s cut 9->10"] }));
+    assert_eq!(known["words"], "crash 102/2 at 0.400000 s, cut 102/0 to 102/1 at 0.500000 s");
+    assert_eq!(known["verdict"], "passed", "two of three servers are enough");
+    assert_ne!(known["fingerprint"], before["fingerprint"]);
+    let (_, data) = open.run(1);
+    assert_eq!(crashed(&data), 1);
+    let texts = data["texts"].as_array().unwrap();
+    for told in ["what if: crash 102/2", "crash 102/2", "cut 102/0->102/1"] {
+        assert!(texts.contains(&json!(told)), "{told}");
+    }
+    let sent = event(&data, 0, "101/1", "101/0");
+    let (lost, _) = open.touch(1, json!({ "message": { "event": sent, "fate": "drop" } }));
+    let words = lost["words"].as_str().unwrap();
+    assert!(words.starts_with("lose ") && words.contains(" 101/1 to 101/0 at "), "{words}");
+}
+
+#[test]
 fn a_passing_run_is_kept_and_a_story_walks_through_both() {
     let open = Open::start(lab(), "story", &["--servers", "3"]);
     assert_eq!(open.state()["world"], true);

@@ -17,6 +17,9 @@ use crate::selector::{Selection, Selector};
 use crate::session::{Common, Session};
 use crate::show::{failed_at, usual_width};
 
+/// How many changes of shards are shown.
+const SHARD_CHANGES_SHOWN: usize = 12;
+
 /// The arguments of `lab explain`.
 #[derive(Args)]
 pub(crate) struct Explain {
@@ -58,6 +61,7 @@ impl Explain {
         )?;
         let Some(found) = found else { return Ok(Outcome::Interrupted) };
         tell(&found, &answer)?;
+        tell_shards(&answer, failed_at)?;
         Ok(Outcome::Judged(Verdict::Passed))
     }
 }
@@ -94,6 +98,28 @@ fn tell(found: &Explained, answer: &Answer) -> Result<(), CommandError> {
     }
     writeln!(out, "\nthe servers at {:.6} s:", seconds(after))?;
     for line in view::servers_at(&answer.events, after) {
+        writeln!(out, "  {}", plain::line(&line))?;
+    }
+    Ok(())
+}
+
+/// What groups did with their shards before the failure; nothing in a run without groups.
+fn tell_shards(answer: &Answer, failed_at: Duration) -> Result<(), CommandError> {
+    let events = &answer.events;
+    let last = view::last_shard_changes(events, failed_at, SHARD_CHANGES_SHOWN);
+    if last.is_empty() {
+        return Ok(());
+    }
+    let mut out = io::stdout().lock();
+    writeln!(out, "\nthe last changes of shards before the failure:")?;
+    for line in last {
+        writeln!(out, "{}", plain::line(&line))?;
+    }
+    writeln!(
+        out,
+        "\nthe shards at the failure (a number: served; w: waited for; h: handed over):"
+    )?;
+    for line in view::shards_at(events, failed_at) {
         writeln!(out, "  {}", plain::line(&line))?;
     }
     Ok(())

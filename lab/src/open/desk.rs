@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::kept::{self, Keeping};
 use super::runner::Runner;
 use super::story::{Step, Story};
-use super::touch::{Touch, Touched};
+use super::touch::{Touch, Touched, words_of};
 use crate::conditions::Conditions;
 use crate::session::file_command;
 use crate::view;
@@ -168,6 +168,7 @@ impl Desk {
         }
         // Nothing is locked while the run is made, so the page is alive meanwhile.
         let (answer, same) = self.run_after(&spec, known)?;
+        let names = HarnessEvent::names_in(&answer.events);
         let mut inner = self.inner();
         if inner.tries.len() >= MOST_TRIES {
             return Err(format!("there are {MOST_TRIES} runs already; open the page again"));
@@ -180,7 +181,7 @@ impl Desk {
             words,
             end: End::of(&answer, build),
             kept: None,
-            acts: spec.acts.iter().map(super::touch::words_of).collect(),
+            acts: spec.acts.iter().map(|act| words_of(act, &names)).collect(),
             commands: spec.acts.iter().filter(|act| act.deed.is_command()).count(),
             forced: spec.forced.len(),
             spec,
@@ -232,7 +233,8 @@ impl Desk {
         let answer = self.answer(on)?;
         let spec = self.inner().a_try(on)?.spec.clone();
         let servers = servers_in(&answer.events);
-        let Touched { spec, words, same } = touch.apply(&spec, &answer.events, servers)?;
+        let names = HarnessEvent::names_in(&answer.events);
+        let Touched { spec, words, same } = touch.apply(&spec, &answer.events, servers, &names)?;
         self.make(Some(on), spec, words, Some((&*answer, same)))
     }
 

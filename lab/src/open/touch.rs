@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use labraft::ServerNames;
 use labrpc::{Act, Address, Deed, Event, Kind, Node, RunSpec, Timed};
 use serde::Deserialize;
 
@@ -70,7 +71,7 @@ pub(crate) struct Touched {
 }
 
 impl Touch {
-    /// What this makes of the run of `spec`, which has these events and this many servers.
+    /// What this makes of the run of `spec`, which has these events and this many servers with these names.
     ///
     /// # Errors
     /// When it cannot be done, with a sentence that says why.
@@ -79,6 +80,7 @@ impl Touch {
         spec: &RunSpec,
         events: &[Timed],
         servers: usize,
+        names: &ServerNames,
     ) -> Result<Touched, String> {
         let mut spec = spec.clone();
         let same = |acts: &[Act]| {
@@ -89,9 +91,9 @@ impl Touch {
             Touch::Message { event, fate } => {
                 let message = message(events, *event)?;
                 decide(&mut spec, &message, *fate)?;
-                (told(&message, *fate), message.leaves)
+                (told(&message, *fate, names), message.leaves)
             }
-            Touch::Acts(acts) => (add(&mut spec, acts, servers)?, same(acts)),
+            Touch::Acts(acts) => (add(&mut spec, acts, servers, names)?, same(acts)),
             Touch::Undo(places) => {
                 let gone: Vec<Act> =
                     places.iter().filter_map(|i| spec.acts.get(*i)).cloned().collect();
@@ -100,7 +102,7 @@ impl Touch {
                 }
                 let mut place = 0..;
                 spec.acts.retain(|_| place.next().is_none_or(|i| !places.contains(&i)));
-                let words: Vec<String> = gone.iter().map(words_of).collect();
+                let words: Vec<String> = gone.iter().map(|act| words_of(act, names)).collect();
                 (format!("without: {}", words.join(", ")), same(&gone))
             }
         };
@@ -109,7 +111,12 @@ impl Touch {
 }
 
 /// Adds acts, and says what they do.
-fn add(spec: &mut RunSpec, acts: &[Act], servers: usize) -> Result<String, String> {
+fn add(
+    spec: &mut RunSpec,
+    acts: &[Act],
+    servers: usize,
+    names: &ServerNames,
+) -> Result<String, String> {
     for act in acts {
         if let Some(server) = act.servers().into_iter().find(|server| *server >= servers) {
             return Err(format!("there is no server {server}: the run has {servers} servers"));
@@ -120,7 +127,7 @@ fn add(spec: &mut RunSpec, acts: &[Act], servers: usize) -> Result<String, Strin
     }
     spec.acts.extend_from_slice(acts);
     spec.acts.sort_by_key(|act| act.at);
-    Ok(acts.iter().map(words_of).collect::<Vec<_>>().join(", "))
+    Ok(acts.iter().map(|act| words_of(act, names)).collect::<Vec<_>>().join(", "))
 }
 
 /// The message that leaves or arrives with an event.
@@ -207,10 +214,10 @@ fn decide(spec: &mut RunSpec, message: &Message<'_>, fate: Fate) -> Result<(), S
     Ok(())
 }
 
-fn told(message: &Message<'_>, fate: Fate) -> String {
+fn told(message: &Message<'_>, fate: Fate, names: &ServerNames) -> String {
     let Message { from, to, is_reply, method, at, .. } = *message;
-    let from = name(from);
-    let to = name(to);
+    let from = names.node_after("S", from);
+    let to = names.node_after("S", to);
     let what = match is_reply {
         false => format!("{method} {from} to {to} at {at:.6} s"),
         true => format!("the reply of {to} to {from}'s {method} at {at:.6} s"),
@@ -224,45 +231,46 @@ fn told(message: &Message<'_>, fate: Fate) -> String {
     }
 }
 
-fn name(node: Node) -> String {
-    node.as_server().map_or_else(|| node.to_string(), |i| format!("S{i}"))
-}
-
 /// An act in words.
-pub(crate) fn words_of(act: &Act) -> String {
+pub(crate) fn words_of(act: &Act, names: &ServerNames) -> String {
+    let name = |server: &usize| names.name("S", *server);
     let at = act.at.as_secs_f64();
     let ms = |span: Duration| format!("{:.0} ms", span.as_secs_f64() * 1000.0);
     match &act.deed {
-        Deed::Crash(server) => format!("crash S{server} at {at:.6} s"),
-        Deed::Restart(server) => format!("restart S{server} at {at:.6} s"),
-        Deed::Pause(server, span) => format!("pause S{server} at {at:.6} s for {}", ms(*span)),
+        Deed::Crash(server) => format!("crash {} at {at:.6} s", name(server)),
+        Deed::Restart(server) => format!("restart {} at {at:.6} s", name(server)),
+        Deed::Pause(server, span) => {
+            format!("pause {} at {at:.6} s for {}", name(server), ms(*span))
+        }
         Deed::Leap(server, span) => {
-            format!("timers of S{server} fire {} earlier from {at:.6} s on", ms(*span))
+            format!("timers of {} fire {} earlier from {at:.6} s on", name(server), ms(*span))
         }
         Deed::Stand(server, span) => {
-            format!("timers of S{server} fire {} later from {at:.6} s on", ms(*span))
+            format!("timers of {} fire {} later from {at:.6} s on", name(server), ms(*span))
         }
         Deed::Rate(server, rate) => {
             let times = f64::from(*rate) / 1000.0;
-            format!("the clock of S{server} runs {times} times as fast from {at:.6} s on")
+            format!("the clock of {} runs {times} times as fast from {at:.6} s on", name(server))
         }
-        Deed::Cut(from, to) => format!("cut S{from} to S{to} at {at:.6} s"),
-        Deed::Heal(from, to) => format!("heal S{from} to S{to} at {at:.6} s"),
+        Deed::Cut(from, to) => format!("cut {} to {} at {at:.6} s", name(from), name(to)),
+        Deed::Heal(from, to) => format!("heal {} to {} at {at:.6} s", name(from), name(to)),
         Deed::Partition(groups) => {
-            let words = |group: &Vec<usize>| {
-                group.iter().map(|server| format!("S{server}")).collect::<Vec<_>>().join(" ")
-            };
+            let words = |group: &Vec<usize>| group.iter().map(name).collect::<Vec<_>>().join(" ");
             let groups: Vec<String> = groups.iter().map(words).collect();
             format!("partition {} at {at:.6} s", groups.join(" | "))
         }
         Deed::Luck(seed) => format!("other luck ({seed}) from {at:.6} s on"),
-        Deed::Command(server, command) => format!("command {command} to S{server} at {at:.6} s"),
+        Deed::Command(server, command) => {
+            format!("command {command} to {} at {at:.6} s", name(server))
+        }
         Deed::Wait => format!("wait until {at:.3} s"),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use labraft::HarnessEvent;
+
     use super::*;
 
     fn timed(node: Node, event: Event) -> Timed {
@@ -288,7 +296,7 @@ mod tests {
 
     fn touched(touch: &Touch) -> Result<Touched, String> {
         let events = [sent(0, 1, 2), sent(1, 1, 0), sent(2, 1, 2), replied(2, 2, 1), sent(3, 2, 1)];
-        touch.apply(&RunSpec::seed(3), &events, 3)
+        touch.apply(&RunSpec::seed(3), &events, 3, &ServerNames::default())
     }
 
     #[test]
@@ -310,10 +318,11 @@ mod tests {
     #[test]
     fn what_the_seed_decides_can_be_restored() {
         let events = [sent(0, 1, 2)];
+        let names = ServerNames::default();
         let later = Touch::Message { event: 0, fate: Fate::Later(7) };
-        let Touched { spec, .. } = later.apply(&RunSpec::seed(3), &events, 3).unwrap();
+        let Touched { spec, .. } = later.apply(&RunSpec::seed(3), &events, 3, &names).unwrap();
         let usual = Touch::Message { event: 0, fate: Fate::Usual };
-        assert_eq!(usual.apply(&spec, &events, 3).unwrap().spec, RunSpec::seed(3));
+        assert_eq!(usual.apply(&spec, &events, 3, &names).unwrap().spec, RunSpec::seed(3));
     }
 
     #[test]
@@ -325,10 +334,32 @@ mod tests {
             touched(&Touch::Acts(acts(&["2s crash 1", "1s cut 0->1"]))).unwrap();
         assert_eq!(spec.acts, acts(&["1s cut 0->1", "2s crash 1"]));
         assert_eq!(words, "crash S1 at 2.000000 s, cut S0 to S1 at 1.000000 s");
-        let Touched { spec, words, .. } = Touch::Undo(vec![0]).apply(&spec, &[], 3).unwrap();
+        let undo = Touch::Undo(vec![0]);
+        let Touched { spec, words, .. } =
+            undo.apply(&spec, &[], 3, &ServerNames::default()).unwrap();
         assert_eq!(
             (spec.acts, &*words),
             (acts(&["2s crash 1"]), "without: cut S0 to S1 at 1.000000 s")
+        );
+    }
+
+    #[test]
+    fn servers_that_have_names_are_called_by_them() {
+        let cluster = HarnessEvent::Cluster {
+            servers: 3,
+            first: 0,
+            name: "group 101".into(),
+            short: "101".into(),
+        };
+        let events = [timed(Node::TESTER, cluster.event()), sent(0, 1, 2)];
+        let names = HarnessEvent::names_in(&events);
+        let told = |touch: Touch| touch.apply(&RunSpec::seed(3), &events, 3, &names).unwrap().words;
+        let lost = told(Touch::Message { event: 1, fate: Fate::Drop });
+        assert_eq!(lost, "lose RequestVote 101/1 to 101/2 at 0.005000 s");
+        let acts = ["1s crash 2", "1s partition 0 | 1 2"].map(|text| text.parse().unwrap());
+        assert_eq!(
+            told(Touch::Acts(acts.into())),
+            "crash 101/2 at 1.000000 s, partition 101/0 | 101/1 101/2 at 1.000000 s"
         );
     }
 

@@ -10,7 +10,7 @@ mod coverage;
 mod formats;
 mod summary;
 
-use labrpc::{Event, Timed};
+use labrpc::{Event, Node, Timed};
 
 pub use coverage::Coverage;
 pub use formats::{github_annotations, github_summary, json_lines, junit};
@@ -20,6 +20,7 @@ use crate::plain;
 use crate::records::RunRecord;
 use crate::workers::Answer;
 use labraft::Passed;
+use labraft::ServerNames;
 use labraft::Verdict;
 use labraft::Without;
 use labraft::{Part, Test};
@@ -81,7 +82,7 @@ pub fn failed(record: &RunRecord, replay: &str) -> String {
     let Some(failure) = &record.failure else { return String::new() };
     let verdict = record.verdict.name().to_uppercase();
     let at = failure.at.map(|at| format!("at {at:.6} s, ")).unwrap_or_default();
-    let server = failure.server.map(|i| format!("server {i}, ")).unwrap_or_default();
+    let server = failure.place().map(|place| format!("{place}, ")).unwrap_or_default();
     let (test, replay) = (plain::line(&record.test), plain::line(replay));
     let (seed, reason) = (record.seed, plain::block(&failure.reason, DETAIL));
     let mut text = format!(
@@ -104,28 +105,33 @@ pub fn name_width<'a>(names: impl IntoIterator<Item = &'a str>) -> usize {
 }
 
 /// An event on one line: virtual time in seconds, the node, and what happened there.
-pub fn event_line(timed: &Timed) -> String {
+pub fn event_line(timed: &Timed, names: &ServerNames) -> String {
+    let name = |node: &Node| names.node(*node);
     let what = match &timed.event {
         Event::Sent { call, to, method, bytes, content } => {
-            format!("#{call} {method} -> {to}, {bytes} bytes: {content}")
+            format!("#{call} {method} -> {}, {bytes} bytes: {content}", name(to))
         }
-        Event::Delivered { call, from, method } => format!("#{call} {method} from {from} arrives"),
+        Event::Delivered { call, from, method } => {
+            format!("#{call} {method} from {} arrives", name(from))
+        }
         Event::Lost { call, to, method, why } => {
-            format!("#{call} {method} -> {to} gets no reply: {why}")
+            format!("#{call} {method} -> {} gets no reply: {why}", name(to))
         }
         Event::Replied { call, to, content, bytes, held, .. } => {
             let held = match held.as_millis() {
                 0 => String::new(),
                 milliseconds => format!(", held back {milliseconds} ms"),
             };
-            format!("#{call} reply -> {to}, {bytes} bytes{held}: {content}")
+            format!("#{call} reply -> {}, {bytes} bytes{held}: {content}", name(to))
         }
-        Event::Answered { call, from, .. } => format!("#{call} reply from {from} arrives"),
+        Event::Answered { call, from, .. } => {
+            format!("#{call} reply from {} arrives", name(from))
+        }
         Event::Woke { task } => format!("timer of {task:?}"),
         Event::Crashed { tasks } => format!("stops (tasks ended: {tasks})"),
         Event::Note { text: line } => format!("| {line}"),
         Event::Custom { kind, text, .. } => format!("{kind}: {text}"),
     };
     let what = plain::line(&what);
-    format!("{:12.6}  {:<9}  {what}", timed.at.as_secs_f64(), timed.node.to_string())
+    format!("{:12.6}  {:<9}  {what}", timed.at.as_secs_f64(), name(&timed.node))
 }

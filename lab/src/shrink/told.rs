@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use labraft::{HarnessEvent, ServerNames};
 use labrpc::{Event, Kind, Node, Taken, Timed};
 
 use super::found::is_call;
@@ -9,7 +10,8 @@ use super::found::is_call;
 /// Describes each of these decisions in a sentence. `events` are the events of the run.
 pub fn tell(needed: &[Taken], events: &[Timed]) -> Vec<String> {
     let calls = calls(events);
-    needed.iter().map(|taken| sentence(taken, &calls, events)).collect()
+    let names = HarnessEvent::names_in(events);
+    needed.iter().map(|taken| sentence(taken, &calls, &names, events)).collect()
 }
 
 /// A call, with the virtual time in seconds at which it was made.
@@ -33,11 +35,11 @@ fn calls(events: &[Timed]) -> Calls<'_> {
     calls
 }
 
-fn sentence(taken: &Taken, calls: &Calls<'_>, events: &[Timed]) -> String {
+fn sentence(taken: &Taken, calls: &Calls<'_>, names: &ServerNames, events: &[Timed]) -> String {
     let Taken { address, value, .. } = *taken;
     let at = taken.at.as_secs_f64();
     let nodes = (Node::from_raw(address.from), Node::from_raw(address.to));
-    let (from, to) = (name(nodes.0), name(nodes.1));
+    let (from, to) = (names.node_after("S", nodes.0), names.node_after("S", nodes.1));
     let of_call = || match calls.get(&nodes).and_then(|calls| calls.get(address.n as usize)) {
         Some(Call { at, method }) => format!("{method} {from}->{to} at {at:.6} s"),
         None => format!("call {} {from}->{to}", address.n),
@@ -105,8 +107,4 @@ fn sentence(taken: &Taken, calls: &Calls<'_>, events: &[Timed]) -> String {
         }
         Kind::Dice | Kind::Workload | Kind::Entropy => format!("{address} is {value}"),
     }
-}
-
-fn name(node: Node) -> String {
-    node.as_server().map_or_else(|| node.to_string(), |i| format!("S{i}"))
 }

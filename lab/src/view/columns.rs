@@ -4,6 +4,9 @@
 //! 5, `f4` follows in term 4, `--` is not running, `?` is not known yet. The text of an event
 //! starts in its server's column and covers the columns to the right. Events of other nodes, such
 //! as the steps of the test, start in the first column.
+//!
+//! If the run has several clusters, a line has the name of its server, then the columns of the server's own
+//! cluster, then the text.
 
 use std::io::{self, Write};
 use std::ops::Range;
@@ -20,6 +23,8 @@ use labraft::{EventKind, HarnessEvent, Role};
 
 /// The width of a server's column, in characters.
 const COLUMN: usize = 6;
+/// The width of the column with the server's name, if servers have names.
+const NAME: usize = 8;
 
 /// Options for printing the events of a run.
 #[derive(Clone, Debug, Default)]
@@ -100,8 +105,15 @@ struct Printer<'a> {
 
 impl Printer<'_> {
     fn head(&self, out: &mut impl Write) -> io::Result<()> {
-        let names = (0..self.lanes.len()).map(|i| format!("{:<COLUMN$}", format!("S{i}")));
-        writeln!(out, "{:>11}  {}", "time", names.collect::<String>().trim_end())
+        let clusters = self.words.names().clusters();
+        let widest = clusters.iter().map(|cluster| cluster.servers.len()).max();
+        let (first, before, columns) = match widest {
+            None => (String::new(), 'S', self.lanes.len()),
+            Some(widest) => (format!("{:<NAME$}", "server"), '/', widest),
+        };
+        let columns = (0..columns).map(|i| format!("{:<COLUMN$}", format!("{before}{i}")));
+        let line = first + &columns.collect::<String>();
+        writeln!(out, "{:>11}  {}", "time", line.trim_end())
     }
 
     fn event(&mut self, timed: &Timed, out: &mut impl Write) -> io::Result<()> {
@@ -115,10 +127,7 @@ impl Printer<'_> {
             return Ok(());
         }
         let line = match timed.node.as_server() {
-            Some(i) => {
-                let before: String = (0..i).map(|j| self.lane(j)).collect();
-                format!("{}  {before}{}{words}", seconds(timed.at), self.lane(i))
-            }
+            Some(i) => format!("{}  {}{words}", seconds(timed.at), self.lanes_of(i)),
             None if timed.node == Node::TESTER => {
                 format!("{}  == {words}", seconds(timed.at))
             }
@@ -134,6 +143,16 @@ impl Printer<'_> {
     fn failure(&mut self, reason: &str, out: &mut impl Write) -> io::Result<()> {
         let style = AnsiColor::BrightRed.on_default().bold();
         self.print(&format!("{:>11}  ## {reason}", "FAILURE"), style, out)
+    }
+
+    /// What stands before an event of a server.
+    fn lanes_of(&self, server: usize) -> String {
+        let names = self.words.names();
+        let Some(cluster) = names.cluster_of(server) else {
+            return (0..=server).map(|i| self.lane(i)).collect();
+        };
+        let lanes: String = cluster.servers.clone().map(|i| self.lane(i)).collect();
+        format!("{:<NAME$}{lanes}", names.name("S", server))
     }
 
     /// A server's column in the line of another event: its role and term.
@@ -179,6 +198,7 @@ fn style(event: &Event) -> Style {
         EventKind::Apply => AnsiColor::Green,
         EventKind::Net => AnsiColor::Red,
         EventKind::State => AnsiColor::Yellow,
+        EventKind::Shard => AnsiColor::BrightGreen,
         EventKind::Test => return Style::new().bold(),
         EventKind::Persist | EventKind::Timer => return Style::new().dimmed(),
         EventKind::Kv | EventKind::Rpc | EventKind::Note => return Style::new(),

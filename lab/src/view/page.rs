@@ -15,16 +15,17 @@ use serde::Serialize;
 
 use crate::records::RunRecord;
 use crate::workers::Answer;
-use labraft::{EventKind, HarnessEvent};
+use labraft::{EventKind, HarnessEvent, ServerNames};
 
 /// The parts from which [`page`] builds the page.
 const FRAME: &str = include_str!("page/page.html");
 const STYLE: &str = include_str!("page/page.css");
-const SCRIPTS: [&str; 9] = [
+const SCRIPTS: [&str; 10] = [
     include_str!("page/model.js"),
     include_str!("page/logs.js"),
     include_str!("page/time.js"),
     include_str!("page/rows.js"),
+    include_str!("page/shards.js"),
     include_str!("page/messages.js"),
     include_str!("page/draw.js"),
     include_str!("page/panel.js"),
@@ -44,7 +45,7 @@ const LIVE_SCRIPTS: [&str; 6] = [
 ];
 
 /// The version of the data format, which the page's scripts check.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// Builds the page of a run.
 ///
@@ -130,6 +131,8 @@ struct Data<'a> {
     nodes: Vec<String>,
     /// For each node, its number as a server, or -1 if it is not a server.
     servers: Vec<i64>,
+    /// The names of all servers by number, if they have any.
+    names: Vec<String>,
     /// The names of all kinds of events.
     kinds: Vec<&'static str>,
     /// How many events and texts are left out.
@@ -192,6 +195,7 @@ impl<'a> Data<'a> {
             story,
             nodes: Vec::new(),
             servers: Vec::new(),
+            names: Vec::new(),
             kinds: EventKind::all().map(EventKind::name).collect(),
             known: (known, 0),
             texts: Vec::new(),
@@ -199,7 +203,10 @@ impl<'a> Data<'a> {
             facts: Vec::new(),
             held: Vec::new(),
         };
-        let mut places = Places::default();
+        let names = HarnessEvent::names_in(&answer.events);
+        let servers = names.clusters().iter().map(|cluster| cluster.servers.end).max();
+        data.names = (0..servers.unwrap_or(0)).map(|server| names.name("S", server)).collect();
+        let mut places = Places { names, ..Places::default() };
         let mut last = 0;
         for (number, timed) in answer.events.iter().enumerate() {
             let at = nanoseconds(timed.at);
@@ -323,6 +330,8 @@ const fn why_lost(why: Lost) -> &'static str {
 /// The indexes of nodes and texts in their tables.
 #[derive(Default)]
 struct Places<'a> {
+    /// The names of the servers.
+    names: ServerNames,
     nodes: BTreeMap<Node, i64>,
     /// By their lengths first: many are long and begin alike, which makes comparing them slow.
     texts: BTreeMap<(usize, &'a str), i64>,
@@ -331,7 +340,7 @@ struct Places<'a> {
 impl<'a> Places<'a> {
     fn node(&mut self, node: Node, table: &mut Vec<String>) -> i64 {
         *self.nodes.entry(node).or_insert_with(|| {
-            table.push(node.to_string());
+            table.push(self.names.node(node));
             table.len() as i64 - 1
         })
     }

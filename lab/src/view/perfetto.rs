@@ -11,7 +11,7 @@ use labrpc::{Event, Node, Timed};
 use serde_json::{Value, json};
 
 use crate::workers::Answer;
-use labraft::{HarnessEvent, ServerState};
+use labraft::{HarnessEvent, ServerNames, ServerState};
 
 /// The processes of the other nodes.
 const TESTER: u64 = 900;
@@ -25,6 +25,7 @@ const DISK: u64 = 4;
 const APPLY: u64 = 5;
 const TIMERS: u64 = 6;
 const LOG: u64 = 7;
+const SHARDS: u64 = 8;
 
 /// The length of a message's slice in nanoseconds. The message itself takes no time at its sender
 /// or receiver, but a slice without length would be invisible.
@@ -49,6 +50,7 @@ type Message = (u64, bool);
 
 #[derive(Default)]
 struct Trace {
+    names: ServerNames,
     lines: Vec<Value>,
     /// The messages that are going to arrive later in the run.
     arriving: BTreeSet<Message>,
@@ -89,7 +91,8 @@ fn microseconds(ns: u64) -> f64 {
 
 impl Trace {
     fn new(events: &[Timed]) -> Trace {
-        let mut trace = Trace::default();
+        let names = HarnessEvent::names_in(events);
+        let mut trace = Trace { names, ..Trace::default() };
         for timed in events {
             let message = match timed.event {
                 Event::Delivered { call, .. } => Some((call, false)),
@@ -111,7 +114,7 @@ impl Trace {
         match &timed.event {
             Event::Sent { call, to, method, content, .. } => {
                 let is_tied = self.begin_flow((*call, false));
-                let name = format!("{method} to {to}");
+                let name = format!("{method} to {}", self.names.node(*to));
                 self.message(
                     pid,
                     at,
@@ -124,21 +127,22 @@ impl Trace {
             Event::Delivered { call, from, method } => {
                 // If a copy of the request arrives later, it has no flow.
                 let is_tied = self.arriving.remove(&(*call, false));
-                let name = format!("{method} from {from}");
+                let name = format!("{method} from {}", self.names.node(*from));
                 self.message(pid, at, &name, (*call, false), is_tied.then_some("flow_in"), "");
             }
             Event::Replied { call, to, method, content, .. } => {
                 let is_tied = self.begin_flow((*call, true));
-                let name = format!("reply to {to}: {method}");
+                let name = format!("reply to {}: {method}", self.names.node(*to));
                 self.message(pid, at, &name, (*call, true), is_tied.then_some("flow_out"), content);
             }
             Event::Answered { call, from, method } => {
                 let is_tied = self.arriving.remove(&(*call, true));
-                let name = format!("reply from {from}: {method}");
+                let name = format!("reply from {}: {method}", self.names.node(*from));
                 self.message(pid, at, &name, (*call, true), is_tied.then_some("flow_in"), "");
             }
             Event::Lost { method, to, why, .. } => {
-                self.moment(pid, MESSAGES, at, &format!("{method} to {to} lost: {why}"));
+                let name = format!("{method} to {} lost: {why}", self.names.node(*to));
+                self.moment(pid, MESSAGES, at, &name);
             }
             Event::Woke { task } => self.moment(pid, TIMERS, at, task),
             Event::Crashed { .. } => {
@@ -166,8 +170,11 @@ impl Trace {
             HarnessEvent::Applied { .. } | HarnessEvent::Restored { .. } => {
                 return self.moment(pid, APPLY, at, text);
             }
-            HarnessEvent::Cluster { servers, .. } => {
-                let all = (0..*servers).flat_map(|i| (0..*servers).map(move |j| (i, j, i == j)));
+            HarnessEvent::Shards(_) => return self.moment(pid, SHARDS, at, text),
+            HarnessEvent::Cluster { servers, first, .. } => {
+                let servers = *first..*servers;
+                let links_of = |i| servers.clone().map(move |j| (i, j, i == j));
+                let all = servers.clone().flat_map(links_of);
                 self.links(at, all);
             }
             HarnessEvent::Links { changed } => return self.links(at, changed.iter().copied()),
@@ -233,7 +240,8 @@ impl Trace {
 
     fn cut_span(&mut self, phase: &str, at: u64, (from, to): (usize, usize)) {
         let id = (from * 1000 + to) as u64;
-        self.span(phase, at, "cut", &format!("cut {from} to {to}"), id, TESTER);
+        let name = format!("cut {} to {}", self.names.name("", from), self.names.name("", to));
+        self.span(phase, at, "cut", &name, id, TESTER);
     }
 
     fn span(&mut self, phase: &str, at: u64, cat: &str, name: &str, id: u64, pid: u64) {
@@ -280,7 +288,7 @@ impl Trace {
             let name = match pid {
                 TESTER => "tester and network".into(),
                 CLIENTS => "clients".into(),
-                server => format!("server {}", server - 1),
+                server => self.names.name("server ", server as usize - 1),
             };
             self.lines.push(json!({"ph": "M", "pid": pid, "tid": 0, "name": "process_name",
                 "args": {"name": name}}));
@@ -293,6 +301,7 @@ impl Trace {
                 DISK => "saved",
                 APPLY => "applied",
                 TIMERS => "timers",
+                SHARDS => "shards",
                 _ => "log",
             };
             self.lines.push(json!({"ph": "M", "pid": pid, "tid": tid, "name": "thread_name",

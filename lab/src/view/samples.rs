@@ -54,7 +54,17 @@ pub(super) fn answer() -> Answer {
     let called =
         HarnessEvent::Called { call: 0, client: 3, key: HOSTILE.into(), operation: "Get".into() };
     let rows = [
-        (0, tester, HarnessEvent::Cluster { servers: 2, first: 0, name: String::new() }.event()),
+        (
+            0,
+            tester,
+            HarnessEvent::Cluster {
+                servers: 2,
+                first: 0,
+                name: String::new(),
+                short: String::new(),
+            }
+            .event(),
+        ),
         (0, tester, HarnessEvent::Started { server: 0 }.event()),
         (0, tester, HarnessEvent::Started { server: 1 }.event()),
         (1, tester, links(true)),

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use labraft::{HarnessEvent, ServerNames};
 use labrpc::{Event, Node};
 
 use crate::view::filter::Filter;
@@ -28,6 +29,7 @@ pub fn shiviz(answer: &Answer, filter: &Filter, most: usize) -> String {
         is_shown.then(|| (timed, line.replace(['\n', '\r'], " ")))
     });
     let mut shown: Vec<_> = shown.collect();
+    let names = HarnessEvent::names_in(&answer.events);
     shown.drain(..shown.len().saturating_sub(most));
 
     // The second line would hold a delimiter between several runs. It is empty for a single one.
@@ -41,26 +43,27 @@ pub fn shiviz(answer: &Answer, filter: &Filter, most: usize) -> String {
             Event::Answered { call, .. } => sent.get(&(call, true)),
             _ => None,
         };
-        for (host, known) in came.into_iter().flatten() {
-            let own = clock.entry(host.clone()).or_default();
+        for (other, known) in came.into_iter().flatten() {
+            let own = clock.entry(other.clone()).or_default();
             *own = (*own).max(*known);
         }
-        *clock.entry(host(timed.node)).or_default() += 1;
+        let host = host(&names, timed.node);
+        *clock.entry(host.clone()).or_default() += 1;
         match timed.event {
             Event::Sent { call, .. } => _ = sent.insert((call, false), clock.clone()),
             Event::Replied { call, .. } => _ = sent.insert((call, true), clock.clone()),
             _ => {}
         }
         let clock = serde_json::to_string(clock).expect("a clock can be written as JSON");
-        let (at, host) = (timed.at.as_secs_f64(), host(timed.node));
+        let at = timed.at.as_secs_f64();
         _ = writeln!(text, "{at:.6} {line}\n{host} {clock}");
     }
     text
 }
 
 /// A node's name without spaces, as ShiViz requires.
-fn host(node: Node) -> String {
-    node.to_string().replace(' ', "")
+fn host(names: &ServerNames, node: Node) -> String {
+    names.node(node).replace(' ', "")
 }
 
 #[cfg(test)]

@@ -3,15 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use labrpc::{Event, Name, Timed};
+use labrpc::{Event, Name, Node, Timed};
 
-use labraft::{HarnessEvent, ServerState};
+use labraft::{HarnessEvent, ServerNames, ServerState};
 
 /// Describes the events of a run, one after the other.
 ///
 /// It remembers earlier events, so an arriving message can be shown with its contents, and a state
 /// as what has changed in it.
 pub(super) struct Words {
+    names: ServerNames,
     /// Whether each applied command is an event of its own.
     tells_applied: bool,
     /// The methods whose messages are of several types, for requests and for replies. Only there does
@@ -28,12 +29,18 @@ impl Words {
         let is_applied =
             |timed| matches!(HarnessEvent::of(timed), Some(HarnessEvent::Applied { .. }));
         Words {
+            names: HarnessEvent::names_in(events),
             tells_applied: events.iter().any(is_applied),
             of_several_types: [Leg::Request, Leg::Reply].map(|leg| of_several_types(events, leg)),
             requests: BTreeMap::new(),
             replies: BTreeMap::new(),
             states: BTreeMap::new(),
         }
+    }
+
+    /// The names of the servers.
+    pub(super) fn names(&self) -> &ServerNames {
+        &self.names
     }
 
     /// The last state that a running server has reported.
@@ -47,14 +54,18 @@ impl Words {
             Event::Sent { call, to, method, content, .. } => {
                 let words =
                     format!("{} {}", plain(method), self.message(Leg::Request, method, content));
-                let told = format!("-> {}: {words}", party(*to));
+                let told = format!("-> {}: {words}", self.party(*to));
                 self.requests.insert(*call, words);
                 told
             }
             Event::Delivered { call, from, method } => {
                 // Kept, because a copy of the request may arrive later.
                 let words = self.requests.get(call).cloned();
-                format!("<- {}: {}", party(*from), words.unwrap_or_else(|| plain(method).into()))
+                format!(
+                    "<- {}: {}",
+                    self.party(*from),
+                    words.unwrap_or_else(|| plain(method).into())
+                )
             }
             Event::Replied { call, to, method, content, held, .. } => {
                 let message = self.message(Leg::Reply, method, content);
@@ -63,17 +74,17 @@ impl Words {
                     0 => String::new(),
                     milliseconds => format!(" (held back {milliseconds} ms)"),
                 };
-                let told = format!("-> {}: {words}{held}", party(*to));
+                let told = format!("-> {}: {words}{held}", self.party(*to));
                 self.replies.insert(*call, words);
                 told
             }
             Event::Answered { call, from, method } => {
                 let words = self.replies.remove(call).unwrap_or_else(|| plain(method).into());
-                format!("<- {}: {words}", party(*from))
+                format!("<- {}: {words}", self.party(*from))
             }
             Event::Lost { call, to, method, why } => {
                 let leg = if self.replies.contains_key(call) { "reply" } else { "request" };
-                format!("no answer from {}: {} ({leg}): {why}", party(*to), plain(method))
+                format!("no answer from {}: {} ({leg}): {why}", self.party(*to), plain(method))
             }
             Event::Woke { task } => format!("timer of {task:?}"),
             Event::Crashed { tasks } => format!("stops (tasks ended: {tasks})"),
@@ -87,6 +98,11 @@ impl Words {
                 _ => text.clone(),
             },
         })
+    }
+
+    /// The name of a node at the other end of a message; if it is a server that has only a number, just the number.
+    fn party(&self, node: Node) -> String {
+        self.names.node_after("", node)
     }
 
     /// Shortens a message's `Debug` text: without the outermost braces, and with fields as
@@ -112,7 +128,7 @@ impl Words {
         if let Some(vote) = state.voted_for
             && (before.voted_for, before.term) != (state.voted_for, state.term)
         {
-            parts.push(format!("vote for {vote}"));
+            parts.push(format!("vote for {}", self.names.name("", vote)));
         }
         let written: Vec<String> = state
             .written
@@ -210,11 +226,6 @@ fn bare(fields: &str) -> String {
     text
 }
 
-/// A server's number, or the full name of any other node.
-fn party(node: labrpc::Node) -> String {
-    node.as_server().map_or_else(|| node.to_string(), |i| i.to_string())
-}
-
 /// A virtual time in seconds, to the microsecond, padded to 11 characters.
 pub(super) fn seconds(at: Duration) -> String {
     format!("{:11.6}", at.as_secs_f64())
@@ -222,8 +233,6 @@ pub(super) fn seconds(at: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
-    use labrpc::Node;
-
     use super::*;
 
     fn sent(content: &str) -> Event {

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use labraft::{HarnessEvent, ServerNames};
 use labrpc::{TaskInfo, Timed, Watch};
 
 use crate::report::event_line;
@@ -24,6 +25,8 @@ pub(super) struct Traces {
     log: File,
     written: usize,
     task: File,
+    /// The names of the servers.
+    names: ServerNames,
 }
 
 impl Traces {
@@ -36,6 +39,7 @@ impl Traces {
             log: File::create(path)?,
             written: 0,
             task: File::create(task_path(path))?,
+            names: ServerNames::default(),
         })
     }
 }
@@ -43,6 +47,7 @@ impl Traces {
 impl Watch for Traces {
     // Errors are ignored: if the disk is full, there are simply fewer traces.
     fn event(&mut self, event: &Timed) {
+        HarnessEvent::learn_names(event, &mut self.names);
         if self.written > MAX_LOG_BYTES {
             _ = std::fs::rename(&self.path, earlier(&self.path));
             self.written = 0;
@@ -57,7 +62,7 @@ impl Watch for Traces {
     }
 
     fn poll(&mut self, task: &TaskInfo) {
-        let mut text = task.to_string().into_bytes();
+        let mut text = task.told(&self.names.node(task.node)).into_bytes();
         text.resize(TASK_BYTES, b' ');
         _ = self.task.write_all_at(&text, 0);
     }
@@ -116,7 +121,8 @@ pub(super) fn tell(path: &Path) -> (Vec<String>, Option<f64>) {
     let last = &events[events.len().saturating_sub(SHOWN)..];
     if !last.is_empty() {
         lines.push(format!("the last events (more in {}):", path.display()));
-        lines.extend(last.iter().map(|event| format!("  {}", event_line(event))));
+        let names = HarnessEvent::names_in(&events);
+        lines.extend(last.iter().map(|event| format!("  {}", event_line(event, &names))));
     }
     (lines, events.last().map(|event| event.at.as_secs_f64()))
 }

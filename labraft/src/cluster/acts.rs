@@ -65,7 +65,9 @@ impl Cluster {
             Some(server) => {
                 format!("what if: nothing happens, because there is no server {server}")
             }
-            None => format!("what if: {}", act.deed),
+            None => {
+                format!("what if: {}", act.deed.told(&|server| self.lab().names().name("", server)))
+            }
         });
     }
 

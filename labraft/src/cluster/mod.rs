@@ -76,13 +76,13 @@ const DOWN_IN_SEARCH: Duration = Duration::from_millis(20);
 impl Cluster {
     /// Creates a cluster with the given number of servers, none of them started.
     pub fn new(lab: Lab, servers: usize) -> Cluster {
-        Cluster::named(lab, "", servers)
+        Cluster::named(lab, "", "", servers)
     }
 
-    /// Creates one of several clusters of a run, with a name such as `group 101`. The numbers of its servers
-    /// follow those of the clusters before it.
-    pub fn named(lab: Lab, name: &str, servers: usize) -> Cluster {
-        let numbers = lab.add_servers(servers);
+    /// Creates one of several clusters of a run, with a name such as `group 101`, and a short one such as `101`, after
+    /// which its servers are called `101/0` and so on. Their numbers follow those of the clusters before it.
+    pub fn named(lab: Lab, name: &str, short: &str, servers: usize) -> Cluster {
+        let numbers = lab.add_servers(short, servers);
         let persistence = match lab.test().part {
             Part::Raft2A | Part::Raft2B => Persistence::NotYet,
             _ => Persistence::Required,
@@ -111,6 +111,7 @@ impl Cluster {
             servers: numbers.end,
             first: numbers.start,
             name: name.into(),
+            short: short.into(),
         });
         let weak = cluster.downgrade();
         cluster.lab().world().after_each_poll(numbers.clone(), move |server| {
@@ -173,7 +174,7 @@ impl Cluster {
             let state = recorder.change(&**raft, invariants.last_probe(i), self.0.show.get());
             if let Some(mut state) = state {
                 state.voted_for = state.voted_for.map(|candidate| self.number(candidate));
-                server.runtime().record(|| HarnessEvent::State(state).event());
+                self.record_at(i, || HarnessEvent::State(state));
             }
         }
         self.report(i, checked);
@@ -207,7 +208,7 @@ impl Cluster {
     /// Cleans up after an injected crash and schedules a restart.
     fn crashed_by_chaos(&self, i: usize) {
         self.0.invariants.borrow_mut().stopped_in_save();
-        self.step(|| format!("server {} crashed", self.number(i)));
+        self.step(|| format!("{} crashed", self.server_name(i)));
         self.crash_keeping_links(i);
         let Some(restart) = self.0.restart.borrow().clone() else { return };
         let cluster = self.clone();
@@ -296,7 +297,7 @@ impl Cluster {
 
     /// Records a machine-readable event. `event` is called only if the run is being recorded.
     pub fn record(&self, event: impl FnOnce() -> HarnessEvent) {
-        self.tester().record(|| event().event());
+        self.tester().record(|| self.named_event(&event()));
     }
 
     /// Sets how recordings format commands; by default, as [`Command`](crate::Command)s.

@@ -1,10 +1,12 @@
-//! A cluster among others: its name, and the numbers of its servers in the run.
+//! A cluster among others: its name, and the numbers and names of its servers in the run.
 
 use std::ops::Range;
 
-use labrpc::Node;
+use labrpc::{Event, Node};
 
 use super::Cluster;
+use super::slot::Instance;
+use crate::harness_event::HarnessEvent;
 use crate::property::Violation;
 
 impl Cluster {
@@ -21,6 +23,23 @@ impl Cluster {
     /// The number in the run of the server at a place in the cluster.
     pub fn number(&self, i: usize) -> usize {
         self.0.first + i
+    }
+
+    /// The name of the server at a place in the cluster, such as `101/2`; `server 2` in the only cluster of a run.
+    pub fn server_name(&self, i: usize) -> String {
+        self.lab().names().name("server ", self.number(i))
+    }
+
+    /// An event of the harness with a text in which servers have their names.
+    pub(super) fn named_event(&self, event: &HarnessEvent) -> Event {
+        event.event_among(&self.lab().names())
+    }
+
+    /// Records an event of a server, if it is running. `event` is called only if the run is being recorded.
+    pub fn record_at(&self, i: usize, event: impl FnOnce() -> HarnessEvent) {
+        if let Some(Instance { server, .. }) = &self.slots()[i].instance {
+            server.runtime().record(|| self.named_event(&event()));
+        }
     }
 
     /// The node of the server at a place in the cluster.

@@ -13,6 +13,7 @@ use labraft::{Property, ShardProbe, ShardSet, Violation};
 use shardctrler::Config;
 
 use super::configurations::{Configurations, violation};
+use super::states;
 
 /// What has been seen of the groups and the controllers of a run.
 #[derive(Default)]
@@ -63,6 +64,17 @@ impl ShardChecks {
         }
         self.note_leaving(&seen);
         checked
+    }
+
+    /// What each group does with its shards, a line each.
+    pub(crate) fn situation(&self) -> Vec<String> {
+        let configurations = self.configurations.borrow();
+        let line = |(gid, front): (&u64, &Front)| {
+            states::describe(*gid, &front.probe, |shard| {
+                configurations.owner(front.probe.config, shard)
+            })
+        };
+        self.fronts.iter().map(line).collect()
     }
 
     fn front(&mut self, gid: u64) -> &mut Front {
@@ -273,6 +285,22 @@ mod tests {
         let probe = ShardProbe { applied: 1, config: 1, ..ShardProbe::default() };
         let late = Seen { gid: 1, probe, config: &|| None, digest: &|_| None };
         assert_eq!(stage.checks.look(late), Ok(()));
+    }
+
+    #[test]
+    fn a_report_says_what_each_group_does_with_its_shards() {
+        let mut stage = Stage::new();
+        stage.first_serves();
+        stage.first_hands_over().unwrap();
+        stage.step(2, 7, |probe| probe.config = 1).unwrap();
+        stage.step(2, 7, |probe| probe.config = 2).unwrap();
+        assert_eq!(
+            stage.checks.situation(),
+            [
+                "group 1: config 2 [hhhhh56789]: serves shards 5-9; hands over shards 0-4",
+                "group 2: config 2 [wwwww.....]: waits for shards 0-4",
+            ]
+        );
     }
 
     #[test]

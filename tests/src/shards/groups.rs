@@ -14,16 +14,14 @@ use shardkv::{Clerk, GroupSetup, ShardServer};
 
 use super::checks::ShardChecks;
 use super::configurations::Configurations;
-use super::watch::{Running, watch_controllers, watch_group};
+use super::states::GroupRecorder;
+use super::watch::{Running, record_group, watch_controllers, watch_group};
 use crate::clients::{self, Operations};
 use crate::service::ServiceCluster;
 use crate::steps::{check, check_threshold};
 
 /// The number of controllers, and of the servers of a group.
 const SERVERS: usize = 3;
-/// The name of the controllers, and of those that the groups do not know.
-const CONTROLLERS: &str = "controllers";
-const OTHER_CONTROLLERS: &str = "other controllers";
 /// The number of the first group; the others follow.
 const FIRST_GID: u64 = 100;
 /// The number of groups.
@@ -56,6 +54,7 @@ pub(crate) struct Groups {
     operations: Operations,
     groups: Rc<Vec<ServiceCluster>>,
     directory: Directory,
+    checks: Rc<RefCell<ShardChecks>>,
     max_raft_state: Option<usize>,
     /// The number of clients so far.
     clients: Rc<Cell<usize>>,
@@ -117,19 +116,23 @@ impl Groups {
         let directory = Directory::new(lab.world().network().clone());
         let configurations = Rc::<RefCell<Configurations>>::default();
         let checks = Rc::new(RefCell::new(ShardChecks::new(configurations.clone())));
-        let controllers = start_controllers(&lab, CONTROLLERS, &directory, configurations);
+        let controllers =
+            start_controllers(&lab, ["controllers", "ctrl"], &directory, configurations);
+        let names_of_controllers = server_names(&controllers);
+        let recorder = Rc::<RefCell<GroupRecorder>>::default();
         let groups = (0..GROUPS).map(|group| {
             let gid = gid(group);
             let of_group = directory.clone();
-            let cluster = Cluster::named(lab.clone(), &format!("group {gid}"), SERVERS);
-            for (i, name) in server_names(gid).iter().enumerate() {
-                directory.add(name, cluster.node(i));
-            }
+            let controllers = names_of_controllers.clone();
+            let name = format!("group {gid}");
+            let cluster = Cluster::named(lab.clone(), &name, &gid.to_string(), SERVERS);
+            list_servers(&directory, &cluster);
             let running = Running::default();
+            record_group(&cluster, gid, running.clone(), recorder.clone());
             watch_group(&cluster, gid, running.clone(), checks.clone());
             ServiceCluster::new(cluster, shardkv::message::show, move |new| {
                 let ends = of_group.ends_of(new.server.runtime().node());
-                let controllers = controller_ends(CONTROLLERS, &ends);
+                let controllers = ends_to(&controllers, &ends);
                 let setup = GroupSetup { gid, controllers, ends, max_raft_state };
                 running.start(new, |new| ShardServer::start(new, setup));
             })
@@ -140,6 +143,7 @@ impl Groups {
             operations: Operations::new(controllers),
             groups,
             directory,
+            checks,
             max_raft_state,
             clients: Rc::default(),
         }
@@ -147,13 +151,15 @@ impl Groups {
 
     /// Starts a second controller service, which the groups do not know.
     pub(crate) fn start_other_controllers(&self) -> ServiceCluster {
-        start_controllers(self.lab(), OTHER_CONTROLLERS, &self.directory, Rc::default())
+        let names = ["other controllers", "ctrl2"];
+        start_controllers(self.lab(), names, &self.directory, Rc::default())
     }
 
-    /// A failure with the state of all clusters.
+    /// A failure with the state of all clusters, after what the groups do with their shards.
     fn with_situation(&self, failure: Failure) -> Failure {
-        let of_groups = self.groups.iter().flat_map(|group| group.situation());
-        let situation = self.situation().into_iter().chain(of_groups).collect();
+        let of_shards = self.checks.borrow().situation();
+        let of_clusters = self.clusters().into_iter().flat_map(|cluster| cluster.situation());
+        let situation = of_shards.into_iter().chain(of_clusters).collect();
         Failure { situation, ..failure }
     }
 
@@ -206,27 +212,28 @@ impl Groups {
 
     /// A client that can reach all controllers and all servers.
     pub(crate) fn make_client(&self) -> Client {
-        self.make_client_of(CONTROLLERS)
+        self.make_client_of(self)
     }
 
     /// A client that asks these controllers who has a shard.
-    pub(crate) fn make_client_of(&self, controllers: &str) -> Client {
+    pub(crate) fn make_client_of(&self, controllers: &Cluster) -> Client {
         let number = self.make_node();
         let ends = self.directory.ends_of(Node::client(number));
-        let controllers = controller_ends(controllers, &ends);
+        let controllers = ends_to(&server_names(controllers), &ends);
         let rt = self.lab().world().client(number);
         Client { number, clerk: Clerk::new(controllers, ends, rt) }
     }
 
     /// A clerk of the controllers.
     pub(crate) fn make_admin(&self) -> Admin {
-        self.make_admin_of(CONTROLLERS)
+        self.make_admin_of(self)
     }
 
     /// A clerk of these controllers.
-    pub(crate) fn make_admin_of(&self, controllers: &str) -> Admin {
+    pub(crate) fn make_admin_of(&self, controllers: &Cluster) -> Admin {
         let number = self.make_node();
-        let ends = controller_ends(controllers, &self.directory.ends_of(Node::client(number)));
+        let ends = self.directory.ends_of(Node::client(number));
+        let ends = ends_to(&server_names(controllers), &ends);
         let rt = self.lab().world().client(number);
         Admin { number, clerk: shardctrler::Clerk::new(ends, rt) }
     }
@@ -236,7 +243,7 @@ impl Groups {
     /// Adds groups, and waits for the controllers' answer.
     pub(crate) async fn join(&self, admin: &mut Admin, groups: &[usize]) {
         self.step(|| format!("join {:?}", gids(groups)));
-        let joined = groups.iter().map(|&group| (gid(group), server_names(gid(group))));
+        let joined = groups.iter().map(|&group| (gid(group), server_names(&self.groups[group])));
         let joined: BTreeMap<u64, Vec<String>> = joined.collect();
         let Admin { number, clerk } = admin;
         self.replied(*number, clerk.join(joined)).await;
@@ -300,22 +307,26 @@ fn gids(groups: &[usize]) -> Vec<u64> {
     groups.iter().map(|&group| gid(group)).collect()
 }
 
-/// The names of a group's servers.
-fn server_names(gid: u64) -> Vec<String> {
-    (0..SERVERS).map(|i| format!("{gid}/{i}")).collect()
+/// The names of the servers of a cluster.
+fn server_names(cluster: &Cluster) -> Vec<String> {
+    (0..cluster.n()).map(|i| cluster.server_name(i)).collect()
 }
 
-/// Starts a controller service of this name. What it decides is added to what has been `seen`.
+/// Lists the servers of a cluster by their names.
+fn list_servers(directory: &Directory, cluster: &Cluster) {
+    (0..cluster.n()).for_each(|i| directory.add(&cluster.server_name(i), cluster.node(i)));
+}
+
+/// Starts a controller service. Its name comes first, then the first part of the names of its servers. What it
+/// decides is added to what has been `seen`.
 fn start_controllers(
     lab: &Lab,
-    name: &str,
+    [name, short]: [&str; 2],
     directory: &Directory,
     seen: Rc<RefCell<Configurations>>,
 ) -> ServiceCluster {
-    let cluster = Cluster::named(lab.clone(), name, SERVERS);
-    for i in 0..SERVERS {
-        directory.add(&format!("{name}/{i}"), cluster.node(i));
-    }
+    let cluster = Cluster::named(lab.clone(), name, short, SERVERS);
+    list_servers(directory, &cluster);
     let running = Running::default();
     watch_controllers(&cluster, running.clone(), seen);
     ServiceCluster::new(cluster, shardctrler::message::show, move |new| {
@@ -323,8 +334,7 @@ fn start_controllers(
     })
 }
 
-/// Ends to the controllers of the service of this name.
-fn controller_ends(name: &str, ends: &NamedEnds) -> Vec<ClientEnd> {
-    let end = |i| ends.end(&format!("{name}/{i}")).expect("every controller has a name");
-    (0..SERVERS).map(end).collect()
+/// Ends to the servers with these names.
+fn ends_to(names: &[String], ends: &NamedEnds) -> Vec<ClientEnd> {
+    names.iter().map(|name| ends.end(name).expect("every controller is listed")).collect()
 }

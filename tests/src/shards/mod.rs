@@ -11,7 +11,8 @@
 //! | `chaos` | `ChaosShards`, a generated scenario |
 //! | `configurations` | what must hold for the configurations of a controller |
 //! | `checks` | the properties of the sharded service |
-//! | `watch` | has controllers and groups checked after each poll of their tasks |
+//! | `states` | what groups do with their shards, for recordings and reports |
+//! | `watch` | has controllers and groups checked, and groups recorded, after each poll of their tasks |
 
 mod chaos;
 mod checks;
@@ -21,6 +22,7 @@ mod groups;
 mod part_4a;
 mod part_4b;
 mod part_4c;
+mod states;
 mod watch;
 mod work;
 

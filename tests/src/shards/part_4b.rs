@@ -45,9 +45,9 @@ pub(crate) async fn rejection(cfg: &Groups, admin: &mut Admin, ck: &mut Client) 
     let values = Values::put(cfg, ck, KEYS, 20).await;
     values.check(cfg, ck).await?;
     let others = cfg.start_other_controllers();
-    let mut other_admin = cfg.make_admin_of(others.name());
+    let mut other_admin = cfg.make_admin_of(&others);
     cfg.join(&mut other_admin, &[0]).await;
-    let clients = (0..KEYS).map(|_| cfg.make_client_of(others.name())).collect();
+    let clients = (0..KEYS).map(|_| cfg.make_client_of(&others)).collect();
     check_half_answered(cfg, count_answers(cfg, clients, &values).await)
 }
 

@@ -4,12 +4,13 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
 
-use labraft::{Cluster, Lab, NewServer, Reason, Violation};
+use labraft::{Cluster, HarnessEvent, Lab, NewServer, Reason, Violation};
 use shardctrler::Controller;
 use shardkv::ShardServer;
 
 use super::checks::{Seen, ShardChecks};
 use super::configurations::Configurations;
+use super::states::GroupRecorder;
 
 /// The services that are running, by the numbers of their servers.
 pub(crate) struct Running<T>(Rc<RefCell<BTreeMap<usize, Weak<T>>>>);
@@ -64,8 +65,31 @@ pub(crate) fn watch_controllers(
         }
         while let Some(config) = controller.config(*num) {
             *num += 1;
-            let checked = seen.borrow_mut().add(&format!("controller {server}"), &config);
+            let checked = seen.borrow_mut().add(&lab.names().name("controller ", server), &config);
             report(&lab, server, checked);
+        }
+    });
+}
+
+/// Has every change in what a group does with its shards recorded, if the run is.
+pub(crate) fn record_group(
+    cluster: &Cluster,
+    gid: u64,
+    running: Running<ShardServer>,
+    recorder: Rc<RefCell<GroupRecorder>>,
+) {
+    if !cluster.tester().is_recording() {
+        return;
+    }
+    let weak = cluster.downgrade();
+    let first = cluster.servers().start;
+    cluster.lab().world().after_each_poll(cluster.servers(), move |server| {
+        let Some(cluster) = weak.upgrade() else { return };
+        let Some(service) = running.get(server) else { return };
+        let Some(probe) = service.probe() else { return };
+        let change = recorder.borrow_mut().change(gid, &probe, || service.config());
+        if let Some(change) = change {
+            cluster.record_at(server - first, || HarnessEvent::Shards(change));
         }
     });
 }

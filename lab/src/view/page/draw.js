@@ -26,6 +26,7 @@ class Drawing extends Messages {
     c.rect(GUTTER, this.fixed, this.width - GUTTER, this.height - this.fixed);
     c.clip();
     for (const row of this.serverRows) this.serverRow(row);
+    this.groups();
     this.clients();
     for (const row of this.rows) if (row.type === "lane" && !row.isFixed) this.lane(row);
     this.messages();

@@ -77,14 +77,14 @@ function makeFilters(app) {
     const button = element("button", { title: `Show or hide ${counts[i].toLocaleString("en")} events` }, kind);
     button.dataset.kind = kind;
     button.setAttribute("aria-pressed", "true");
-    button.style.setProperty("--colour", `var(--${["vote", "append", "snapshot", "kv", "rpc", "apply", "persist"].includes(kind) ? kind : "faint"})`);
+    button.style.setProperty("--colour", `var(--${["vote", "append", "snapshot", "kv", "rpc", "apply", "persist"].includes(kind) ? kind : kind === "shard" ? "serving" : "faint"})`);
     button.onclick = () => toggle(app.without, i, button);
     button.hidden = counts[i] === 0;
     return button;
   });
   byId("kinds").replaceChildren(...made);
   const servers = Array.from({ length: run.servers }, (_, server) => {
-    const button = element("button", { title: `Show or hide server ${server}` }, `S${server}`);
+    const button = element("button", { title: `Show or hide ${run.fullName(server)}` }, run.serverName(server));
     button.dataset.server = server;
     button.setAttribute("aria-pressed", "true");
     button.onclick = () => toggle(app.hidden, server, button);
@@ -123,7 +123,7 @@ const LIVE_KEYS = [
   ["b", "give this run a name"], ["k", "keep this run in a file, as a test or as a story"],
 ];
 
-function showHelp() {
+function showHelp(run) {
   const sign = (style, text) => { const s = element("span", { className: "sign" }); s.style.cssText = style; return [s, text]; };
   const rows = (list) => element("table", {}, ...list.map(([a, b]) => element("tr", {}, element("td", {}, a), element("td", {}, b))));
   const line = (name, style = "solid") => `height:0;border-top:2px ${style} var(--${name})`;
@@ -138,6 +138,13 @@ function showHelp() {
     sign("width:9px;height:9px;border-radius:50%;background:var(--apply)", "applied"), sign("width:2px;background:var(--faint)", "a timer, or a line of the implementation's log"),
     sign(line("path"), "what led to the selected event"),
   ];
+  const ofShards = [
+    sign("height:5px;background:var(--serving)", "the group serves the shard (one lane for each shard)"),
+    sign("height:5px;background:repeating-linear-gradient(90deg,var(--waiting) 0 2px,transparent 2px 4px)", "its configuration gives it the shard, which it waits for"),
+    sign(line("handing_over"), "it keeps the shard for its new owner; between groups: the shard moves"),
+    sign("width:8px;height:8px;transform:rotate(45deg);background:var(--serving)", "the server was the first to apply a change of its group's shards"),
+  ];
+  if (run.groups.length) signs.push(...ofShards);
   const close = element("button", { onclick: () => byId("help").close() }, "Close (Esc)");
   byId("help").replaceChildren(element("div", { className: "columns" },
     element("div", {}, element("h2", {}, "Keyboard shortcuts"), rows((typeof Live === "undefined" ? KEYS : [...LIVE_KEYS, ...KEYS]).map(([keys, what]) => [element("kbd", {}, keys), what]))),
@@ -151,7 +158,7 @@ function listenToKeys(app) {
     ArrowLeft: (event) => app.pan(event.shiftKey ? -0.8 : -0.2), ArrowRight: (event) => app.pan(event.shiftKey ? 0.8 : 0.2),
     ArrowUp: () => app.chooseServer(-1), ArrowDown: () => app.chooseServer(1), PageUp: () => app.scrollRows(-0.6), PageDown: () => app.scrollRows(0.6), Home: () => app.goTo(0), End: () => app.goTo(1),
     n: () => app.step(1), p: () => app.step(-1), x: () => app.toggleScale(), t: () => app.toggleTheme(), l: () => app.toggleLogs(),
-    c: () => app.showPast(app.selected >= 0 ? app.selected : app.run.failure?.e ?? -1), "/": () => byId("search").focus(), "?": showHelp, Escape: () => app.escape(),
+    c: () => app.showPast(app.selected >= 0 ? app.selected : app.run.failure?.e ?? -1), "/": () => byId("search").focus(), "?": () => showHelp(app.run), Escape: () => app.escape(),
   };
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || byId("help").open) return;

@@ -1,5 +1,5 @@
 // The logs of all servers at the chosen moment, with one row per server and one cell per entry, as in the
-// paper's figures.
+// paper's figures. If the run has several clusters: of the cluster that the chosen server belongs to.
 
 // The width of a cell in pixels: wide enough for most commands, within limits.
 let CELL = 66;
@@ -14,10 +14,16 @@ class Logs {
     this.moment = -2;
   }
 
+  // Shows the logs of another cluster if the chosen server belongs to one.
+  follow(server) {
+    if (this.moment > -2 && this.app.run.clusterOf(server) !== this.cluster) this.show(this.moment);
+  }
+
   show(e) {
     const { run } = this.app;
     this.moment = e;
-    const servers = [...Array(run.servers).keys()].map((server) => {
+    this.cluster = run.clusterOf(this.app.chosenServer);
+    const servers = this.cluster.servers.map((server) => {
       const { state, runs } = run.stateAt(server, e);
       return { server, state, runs };
     });
@@ -26,7 +32,7 @@ class Logs {
     this.first = Math.min(...known.map((s) => s.state.first_index), Infinity);
     this.last = Math.max(...known.map((s) => s.state.last_index), 0);
     byId("log-title").textContent = e < 0 ? "Logs before the run" :
-      `Logs at ${seconds(run.at[e])} s`;
+      `Logs${this.cluster.name && ` of ${this.cluster.name}`} at ${seconds(run.at[e])} s`;
     byId("log-heads").replaceChildren(element("div", { className: "log-head axis" }),
       ...servers.map((s) => this.head(s)));
     const count = Math.max(0, this.last - this.first + 1);
@@ -53,10 +59,10 @@ class Logs {
       `${state.role} T${state.term}`;
     const rest = state ? `commit ${state.commit_index} · applied ${state.last_applied}` : "";
     const head = element("div", { className: `log-head ${runs ? state?.role ?? "" : "down"}` },
-      element("b", {}, `S${server} `), short, element("small", {}, rest));
+      element("b", {}, `${this.app.run.serverName(server)} `), short, element("small", {}, rest));
     const vote = state?.voted_for;
     head.title = state ? `log ${state.first_index}..${state.last_index}` +
-      (vote === null || vote === undefined ? ", no vote" : `, voted for ${vote}`) : "";
+      (vote === null || vote === undefined ? ", no vote" : `, voted for ${this.app.run.bareName(vote)}`) : "";
     if (state) head.style.setProperty("--term", this.app.termColour(state.term));
     return head;
   }
@@ -131,7 +137,7 @@ class Logs {
     cell.style.setProperty("--term", this.app.termColour(entry.term));
     cell.title = `index ${index}, term ${entry.term}: ${entry.command}\n` +
       `${committed ? "committed" : "not known to be committed"}, ${applied ? "applied" : "not applied"} ` +
-      `at server ${server}${differs ? "; other servers have a different entry here" : ""}`;
+      `at ${this.app.run.fullName(server)}${differs ? "; other servers have a different entry here" : ""}`;
     cell.addEventListener("click", () => this.app.select(entry.e));
     return cell;
   }

@@ -1,6 +1,6 @@
 // The messages and marks of the time line. Messages are arrows, or columns if there are too many.
 
-class Messages extends Rows {
+class Messages extends Shards {
   // The messages that are at least partly in view and that the filters let through.
   messagesInView() {
     const { run } = this.app;
@@ -225,6 +225,7 @@ class Messages extends Rows {
     if (kind === "note") return { lane: 2, draw: (x, y) => this.words(e, x, y) };
     // Messages have arrows, links have shades, and steps of the test have a row.
     if (kind === "net" || kind === "test" || run.kind[e] < MESSAGE_KINDS) return null;
+    if (kind === "shard") return { lane: 2, draw: fill(colours.serving, (x, y) => { c.moveTo(x - 4, y); c.lineTo(x, y - 4); c.lineTo(x + 4, y); c.lineTo(x, y + 4); }) };
     if (kind !== "state") return { lane: 2, draw: fill(colours.faint, (x, y) => c.arc(x, y, 2.5, 0, 7)) };
     const fact = run.facts.get(e);
     const found = lastUpTo(run.states[run.serverOf[run.node[e]]], e, (s) => s.e);

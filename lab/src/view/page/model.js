@@ -2,7 +2,7 @@
 
 const WHAT = ["sent", "delivered", "lost", "replied", "answered", "woke", "crashed", "note", "custom"];
 const [SENT, DELIVERED, LOST, REPLIED, ANSWERED, WOKE, CRASHED, NOTE, CUSTOM] = WHAT.keys();
-const VERSION = 2;
+const VERSION = 3;
 // The first kinds are those of messages.
 const MESSAGE_KINDS = 5;
 // A message that takes longer than this, in nanoseconds, counts as held.
@@ -64,10 +64,33 @@ class Run {
       if (fact.fact === "cluster") servers = Math.max(servers, fact.servers);
     }
     this.servers = servers;
+    this.readClusters();
     this.tester = this.data.nodes.indexOf("tester");
     // Who carries out acts from outside.
     this.outside = this.data.nodes.indexOf("outside");
   }
+
+  // Finds the clusters: each with its name (empty if it is the only one) and its servers.
+  readClusters() {
+    this.clusters = [];
+    for (const fact of this.facts.values()) {
+      if (fact.fact !== "cluster" || !fact.short) continue;
+      this.clusters.push({ name: fact.short, servers: range(fact.first ?? 0, fact.servers) });
+    }
+    if (!this.clusters.length) this.clusters = [{ name: "", servers: range(0, this.servers) }];
+  }
+
+  clusterOf(server) { return this.clusters.find((cluster) => cluster.servers.includes(server)) ?? this.clusters[0]; }
+
+  // The servers that a server shares its cluster with.
+  othersOf(server) { return this.clusterOf(server).servers.filter((other) => other !== server); }
+
+  // A server's name. One that has only a number is called `before`, followed by the number.
+  serverName(server, before = "S") { return this.data.names[server] ?? `${before}${server}`; }
+
+  fullName(server) { return this.serverName(server, "server "); }
+
+  bareName(server) { return this.serverName(server, ""); }
 
   // Finds the previous and the next event at the same node.
   readOrder() {
@@ -167,6 +190,7 @@ class Run {
     this.maxTerm = 0;
     const open = each(() => new Uint8Array(count));
     const running = new Map();
+    const changes = [];
     for (const [e, fact] of this.data.facts) {
       const server = this.serverOf[this.node[e]], at = this.at[e];
       switch (fact.fact) {
@@ -179,6 +203,7 @@ class Run {
           break;
         }
         case "state": this.addState(server, e, fact); break;
+        case "shards": changes.push({ e, change: fact }); break;
         case "applied": this.applies[server]?.push({ e, index: fact.index, command: fact.command }); break;
         case "links": {
           for (const [from, to, isOpen] of fact.changed) if (open[from] && to < count) open[from][to] = isOpen;
@@ -201,6 +226,7 @@ class Run {
         case "unordered": fact.calls.forEach((call) => this.unordered.add(call)); break;
       }
     }
+    Object.assign(this, readGroups(this, changes));
     this.findCut();
     for (const operation of this.operations) operation.bad = this.unordered.has(operation.call);
     this.cuts = each((_, server) => this.cutsOf(server));
@@ -216,7 +242,7 @@ class Run {
       if (message.last >= 0 || message.unanswered || to < 0) continue;
       if (!this.stateAt(to, message.first).runs) message.cut = "down";
       const network = lastUpTo(this.networks, message.first, (n) => n.e);
-      if (from >= 0 && network && !network.open[from][to]) message.cut = "cut";
+      if (this.othersOf(to).includes(from) && network && !network.open[from][to]) message.cut = "cut";
     }
   }
 
@@ -240,7 +266,7 @@ class Run {
     const cuts = [];
     let key = null;
     this.networks.forEach(({ at, e, open }) => {
-      const others = [...open.keys()].filter((other) => other !== server);
+      const others = this.othersOf(server);
       const out = others.filter((other) => !open[server][other]);
       const inward = others.filter((other) => !open[other][server]);
       const now = `${out}/${inward}`;
@@ -253,29 +279,35 @@ class Run {
     return cuts.filter((cut) => cut.out.length + cut.inward.length > 0);
   }
 
-  // The periods in which the network is partitioned, with the groups of servers that are connected in both
-  // directions, directly or through others.
+  // The periods in which the network is partitioned.
   partsOfNetwork() {
     const parts = [];
     for (const { at, e, open } of this.networks) {
-      const group = open.map((_, i) => i);
-      const root = (i) => (group[i] === i ? i : root(group[i]));
-      let oneWay = false;
-      open.forEach((row, i) => row.forEach((isOpen, j) => {
-        if (i === j) return;
-        if (isOpen && open[j][i]) group[root(j)] = root(i);
-        else if (isOpen) oneWay = true;
-      }));
-      const groups = new Map();
-      group.forEach((_, i) => groups.set(root(i), [...(groups.get(root(i)) ?? []), i]));
-      const whole = groups.size === 1 && open.every((row, i) => row.every((o, j) => o || i === j));
-      const text = whole ? "" : [...groups.values()].map((g) => g.join(" ")).join(" | ");
-      const words = groups.size === 1 && !whole ? "some links cut" : text + (oneWay ? " (some links one way)" : "");
+      const words = this.clusters.map((cluster) => this.partsOfCluster(cluster, open)).filter(Boolean).join("; ");
       if (parts.length && parts.at(-1).text === words) continue;
       if (parts.length) parts.at(-1).to = at;
       parts.push({ from: at, to: Infinity, e, text: words });
     }
     return parts.filter((part) => part.text);
+  }
+
+  // The servers of a cluster in groups that are connected in both directions, directly or through others. Empty if all
+  // links are open.
+  partsOfCluster({ name, servers }, open) {
+    const group = new Map(servers.map((i) => [i, i]));
+    const root = (i) => (group.get(i) === i ? i : root(group.get(i)));
+    let oneWay = false, whole = true;
+    for (const i of servers) for (const j of servers) {
+      if (i === j) continue;
+      if (!open[i][j]) whole = false;
+      else if (open[j][i]) group.set(root(j), root(i));
+      else oneWay = true;
+    }
+    if (whole) return "";
+    const groups = new Map();
+    for (const i of servers) groups.set(root(i), [...(groups.get(root(i)) ?? []), i]);
+    if (groups.size === 1) return `${name && `${name}: `}some links cut`;
+    return [...groups.values()].map((g) => g.map((i) => this.bareName(i)).join(" ")).join(" | ") + (oneWay ? " (some links one way)" : "");
   }
 
   // The periods in which a server has the same role and term.
@@ -399,7 +431,7 @@ class Run {
     const words = [];
     if (last.term !== fact.term) words.push(`term ${last.term} to ${fact.term}`);
     if (last.role !== fact.role) words.push(`${last.role} to ${fact.role}`);
-    if (last.voted_for !== fact.voted_for) words.push(fact.voted_for === null ? "no vote" : `votes for ${fact.voted_for}`);
+    if (last.voted_for !== fact.voted_for) words.push(fact.voted_for === null ? "no vote" : `votes for ${this.bareName(fact.voted_for)}`);
     if (last.first_index !== fact.first_index) words.push(`log begins at ${fact.first_index}`);
     const written = fact.written ?? [];
     if (fact.last_index < last.last_index) words.push(`log cut back, ${last.last_index} to ${fact.last_index}`);
@@ -432,6 +464,8 @@ class Run {
     return text || (this.facts.get(e)?.fact === "state" ? this.stateWords(e) : name);
   }
 }
+
+const range = (from, to) => Array.from({ length: to - from }, (_, i) => from + i);
 
 const plural = (count, one, many = `${one}s`) => `${count} ${count === 1 ? one : many}`;
 

@@ -74,7 +74,7 @@ class App {
     byId("scale").onclick = () => this.toggleScale();
     byId("theme").onclick = () => this.toggleTheme();
     byId("logs-button").onclick = () => this.toggleLogs();
-    byId("help-button").onclick = showHelp;
+    byId("help-button").onclick = () => showHelp(this.run);
     // Redraw before the next frame, so that the canvas never appears stretched.
     new ResizeObserver(() => this.drawNow()).observe(byId("time-box"));
     this.logs.show(this.moment);
@@ -97,7 +97,7 @@ class App {
     verdict.classList.toggle("bad", !!failure);
     byId("reason").textContent = failure ? failure.reason : data.begun ?? record.test;
     const at = failure?.known ? `at ${seconds(failure.at)} s, ` : "";
-    const server = failure && failure.server !== null ? `server ${failure.server}, ` : "";
+    const server = failure && failure.server !== null ? `${this.run.fullName(failure.server)}, ` : "";
     const found = failure?.found !== undefined && failure.found !== failure.at ? ` (found at ${seconds(failure.found)} s)` : "";
     byId("where").textContent = `${at}${server}${record.test}, seed ${record.seed}${found}`;
     byId("replay").textContent = data.replay;
@@ -117,7 +117,7 @@ class App {
     const of = (name) => style.getPropertyValue(`--${name}`).trim();
     const names = { ground: 0, "row-odd": 0, "row-chosen": 0, panel: 0, line: 0, text: 0, faint: 0, bad: 0, "bad-text": 0, "on-bad": 0,
       "bad-shade": 0, select: 0, window: 0, path: 0, hit: 0, cut: 0, "cut-all": 0, "on-cut-all": 0, "cut-shade": 0, down: 0,
-      persist: 0, apply: 0, commit: 0, read: 0, write: 0, "on-bar": 0 };
+      persist: 0, apply: 0, commit: 0, serving: 0, waiting: 0, handing_over: 0, read: 0, write: 0, "on-bar": 0 };
     this.colours = { kinds: ["vote", "append", "snapshot", "kv", "rpc"].map(of) };
     for (const name of Object.keys(names)) this.colours[name.replace(/-(.)/g, (_, c) => c.toUpperCase())] = of(name);
     if (this.logs.moment > -2) this.logs.show(this.moment);
@@ -135,7 +135,7 @@ class App {
 
   kindColour(kind) {
     const name = this.run.kinds[kind];
-    return this.colours.kinds[kind] ?? { apply: this.colours.apply, persist: this.colours.persist, test: this.colours.text, state: this.colours.select }[name] ?? this.colours.faint;
+    return this.colours.kinds[kind] ?? { apply: this.colours.apply, persist: this.colours.persist, test: this.colours.text, state: this.colours.select, shard: this.colours.serving }[name] ?? this.colours.faint;
   }
 
   // Whether the filters let an event through.
@@ -168,6 +168,7 @@ class App {
   drawNow() {
     this.drawing.draw();
     this.followView();
+    this.logs.follow(this.chosenServer);
     this.drawing.overview(byId("overview"));
     byId("scale").textContent = this.scale.folded ? "Time folded" : "Time to scale";
     this.drawnOnce = true;
@@ -258,7 +259,7 @@ class App {
 
   step(by) {
     const { run } = this;
-    const node = run.data.nodes.indexOf(`server ${this.chosenServer}`);
+    const node = run.serverOf.indexOf(this.chosenServer);
     if (node < 0) return;
     const events = run.ofNode[node];
     let i = lowerBound(events, this.selected >= 0 ? this.selected : this.moment);
@@ -375,8 +376,12 @@ function watched(app, firstDraw) {
     get lanes() { return app.operations.lanes().length; },
     get bad() { return app.run.operations.filter((o) => o.bad).length; },
     // The places on the canvas that can be clicked.
-    get targets() { return drawing.hits.map((h) => ({ e: h.e, at: h.point ?? (h.line ? [(h.line[0] + h.line[2]) / 2, (h.line[1] + h.line[3]) / 2] : [h.box[0], h.box[1]]), isArrow: !!h.line, first: h.message?.first ?? -1,
+    get targets() { return drawing.hits.map((h) => ({ e: h.e, at: h.point ?? (h.line ? [(h.line[0] + h.line[2]) / 2, (h.line[1] + h.line[3]) / 2] : [h.box[0], h.box[1]]), isArrow: !!h.message, first: h.message?.first ?? -1,
       what: WHAT[app.run.what[h.e]], isReply: !!h.message?.isReply, from: h.message ? app.run.data.nodes[h.message.from] : null, to: h.message ? app.run.data.nodes[h.message.to] : null, line: h.line, arrives: (h.message?.last ?? -1) >= 0 && !h.message.lost, name: app.run.name[h.e] < 0 ? "" : app.run.texts[app.run.name[h.e]] })); },
+    get names() { return Array.from({ length: app.run.servers }, (_, i) => app.run.serverName(i)); },
+    get groups() { return app.run.groups.map((group) => ({ gid: group.gid, configs: group.changes.length, lanes: group.lanes.map((spans) => spans.map((span) => span.state)) })); },
+    get migrations() { return app.run.migrations; },
+    get groupRows() { return drawing.rows.filter((row) => row.type === "group").map((row) => ({ gid: row.group.gid, y: drawing.laneY(row, 0) })); },
     // The middle of each server's row.
     get rows() { return drawing.serverRows.map((row) => ({ server: row.server, y: drawing.middle(row) + 30, height: row.h })); },
     // The place of a time, in nanoseconds; the message at a place; the server that leads at a time, or -1.

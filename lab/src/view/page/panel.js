@@ -18,7 +18,7 @@ class Panel {
   line(e) {
     const { run } = this.app;
     const server = run.serverOf[run.node[e]], node = run.data.nodes[run.node[e]];
-    const who = server >= 0 ? `S${server}` : node === "tester" ? "test" : node.replace("client ", "C");
+    const who = server >= 0 ? run.serverName(server) : node === "tester" ? "test" : node.replace("client ", "C");
     const line = element("button", { className: "event", onclick: () => this.app.select(e) },
       element("b", {}, who), element("small", {}, (run.at[e] / 1e9).toFixed(5)),
       element("span", {}, run.label(e).slice(0, 160)));
@@ -39,7 +39,7 @@ class Panel {
     if (failure) {
       children.push(element("h2", { className: "bad" }, failure.reason));
       const story = data.story.map((line) => element("p", {}, line));
-      if (failure.known) children.push(element("p", {}, `at ${seconds(failure.at)} s` + (failure.server === null ? "" : `, server ${failure.server}`)));
+      if (failure.known) children.push(element("p", {}, `at ${seconds(failure.at)} s` + (failure.server === null ? "" : `, ${run.fullName(failure.server)}`)));
       children.push(...story);
       if (failure.details.length) children.push(element("pre", {}, failure.details.join("\n")));
       if (failure.e >= 0) {
@@ -50,7 +50,7 @@ class Panel {
         children.push(...this.list("What led to the failure, latest step first", chain.slice(0, 14)));
         if (failure.server !== null) {
           const own = run.ofNode[run.node[failure.e]].filter((e) => e <= failure.last && run.kind[e] !== run.kinds.indexOf("timer"));
-          children.push(...this.list(`Last events at server ${failure.server}`, own.slice(-8).reverse()));
+          children.push(...this.list(`Last events at ${run.fullName(failure.server)}`, own.slice(-8).reverse()));
         }
       }
     } else children.push(element("h2", {}, "The run passed"));
@@ -82,7 +82,7 @@ class Panel {
     const text = run.text[e] >= 0 ? run.texts[run.text[e]] : "";
     const message = run.messageOf.get(e);
     const fact = run.facts.get(e);
-    const title = fact?.fact === "state" ? run.stateWords(e) : run.what[e] === NOTE ? text : run.label(e).split(": ")[0];
+    const title = fact?.fact === "state" ? run.stateWords(e) : fact?.fact === "shards" ? `Shards of group ${fact.group}, config ${fact.config}` : run.what[e] === NOTE ? text : run.label(e).split(": ")[0];
     const rows = [["what", run.what[e] === CUSTOM ? name : `${WHAT[run.what[e]]} ${name}`], ["at", `${node}, ${seconds(run.at[e])} s`], ["event", `${e} of ${run.n}`]];
     if (run.what[e] <= ANSWERED) rows.push(["call", `#${run.call[e]}`]);
     if (run.bytes[e] >= 0) rows.push(["bytes", run.bytes[e]]);
@@ -100,7 +100,8 @@ class Panel {
       element("h2", {}, title), this.table(rows)];
     if (content) children.push(element("pre", {}, pretty(content)));
     else if (run.what[e] === CUSTOM && text && text !== title) children.push(element("pre", {}, text));
-    if (fact?.fact === "state") children.push(this.state(fact));
+    if (fact?.fact === "state") children.push(this.state(fact, run.serverOf[run.node[e]]));
+    if (fact?.fact === "shards") children.push(this.shards(fact));
     const trigger = run.trigger(e);
     const causes = [sent, trigger !== e ? trigger : -1, run.before[e]].filter((i, at, all) => i >= 0 && all.indexOf(i) === at);
     children.push(...this.list("Causes", causes));
@@ -115,10 +116,17 @@ class Panel {
     byId("said").textContent = `${node}, ${seconds(run.at[e])} seconds: ${run.label(e).slice(0, 200)}`;
   }
 
-  state(fact) {
-    const rows = [["role", fact.role], ["term", fact.term], ["vote", fact.voted_for ?? "none"], ["log", `${fact.first_index}..${fact.last_index}`],
+  // What a group does with each shard, and did before if that has changed.
+  shards({ before, now }) {
+    const words = (state) => state.replace("_", " ");
+    return this.table(now.map((state, shard) => [`shard ${shard}`, state === before[shard] ? words(state) : `${words(before[shard])} → ${words(state)}`]));
+  }
+
+  state(fact, server) {
+    const rows = [["role", fact.role], ["term", fact.term], ["vote", fact.voted_for === null ? "none" : this.app.run.bareName(fact.voted_for)], ["log", `${fact.first_index}..${fact.last_index}`],
       ["committed", fact.commit_index], ["applied", fact.last_applied]];
-    (fact.followers ?? []).forEach(([next, match], i) => rows.push([`server ${i}`, `nextIndex ${next}, matchIndex ${match}`]));
+    const { servers } = this.app.run.clusterOf(server);
+    (fact.followers ?? []).forEach(([next, match], i) => rows.push([this.app.run.fullName(servers[i]), `nextIndex ${next}, matchIndex ${match}`]));
     (fact.written ?? []).slice(0, 40).forEach(([index, term, command]) => rows.push([`entry ${index}`, `term ${term}: ${command}`]));
     return this.table(rows);
   }

@@ -29,6 +29,7 @@ class Rows {
     const lanes = operations.lanes();
     // The operations that fit no order are at the top and do not scroll.
     for (const lane of lanes.filter((l) => l.isFirst)) add({ type: "lane", lane, h: 17, isFixed: true });
+    for (const row of this.groupRows()) add(row);
     const rest = this.height - rows.at(-1).y - rows.at(-1).h - hidden.size * 16 - (hasClients ? 22 : 0);
     const others = lanes.filter((l) => !l.isFirst);
     const each = Math.min(170, Math.max(50, (rest - Math.min(others.length * 15, rest * 0.3)) / Math.max(shown, 1)));
@@ -39,7 +40,7 @@ class Rows {
     for (const lane of others) add({ type: "lane", lane, h: lane.title ? 16 : 14 });
     this.rows = rows;
     this.content = rows.at(-1).y + rows.at(-1).h + 4;
-    this.fixed = rows.find((row) => row.type === "server")?.y ?? 65;
+    this.fixed = rows.find((row) => this.moves(row))?.y ?? 65;
     this.scroll = Math.max(0, Math.min(this.scroll, this.content - this.height));
     this.serverRows = rows.filter((row) => row.type === "server");
     this.clientRow = rows.find((row) => row.type === "clients");
@@ -60,7 +61,7 @@ class Rows {
   }
 
   moves(row) {
-    return row.type === "server" || row.type === "clients" || (row.type === "lane" && !row.isFixed);
+    return ["server", "group", "clients"].includes(row.type) || (row.type === "lane" && !row.isFixed);
   }
 
   rowOfNode(node) {
@@ -168,15 +169,16 @@ class Rows {
       c.fillStyle = isAlone ? colours.cutAll : colours.cut;
       c.fillRect(x0, y + row.h - 12, wide, 11);
       const out = cut.out.filter((i) => !cut.both.includes(i)), inward = cut.inward.filter((i) => !cut.both.includes(i));
-      const words = isAlone ? "cut off" : [cut.both.length && `✂ ${cut.both.join(" ")}`, out.length && `cannot reach ${out.join(" ")}`,
-        inward.length && `cannot hear ${inward.join(" ")}`].filter(Boolean).join("; ");
+      const names = (list) => list.map((i) => this.app.run.bareName(i)).join(" ");
+      const words = isAlone ? "cut off" : [cut.both.length && `✂ ${names(cut.both)}`, out.length && `cannot reach ${names(out)}`,
+        inward.length && `cannot hear ${names(inward)}`].filter(Boolean).join("; ");
       c.font = "10px system-ui, sans-serif";
       if (c.measureText(words).width < wide - 6) {
         c.fillStyle = isAlone ? colours.onCutAll : colours.text;
         c.fillText(words, x0 + 4, y + row.h - 6);
       }
       c.font = "11px system-ui, sans-serif";
-      this.hits.push({ box: [x0, y + row.h - 12, x1, y + row.h], e: cut.e, text: `server ${row.server}: ${isAlone ? "cut off from all" : words}` });
+      this.hits.push({ box: [x0, y + row.h - 12, x1, y + row.h], e: cut.e, text: `${this.app.run.fullName(row.server)}: ${isAlone ? "cut off from all" : words}` });
     }
   }
 
@@ -328,6 +330,7 @@ class Rows {
       if (text) c.fillText(text, 8, y + Math.min(row.h / 2, 16));
       if (row.type === "lane") { c.fillStyle = row.lane.bad ? colours.badText : colours.faint; c.fillText(row.lane.title ?? "", 8, y + row.h / 2, GUTTER - 12); }
       if (row.type === "server") this.serverName(row, y);
+      if (row.type === "group") this.groupName(row, y);
     }
     if (app.run.n === 0) c.fillText("The events of this run were not kept.", GUTTER + 20, this.height / 2);
   }
@@ -338,10 +341,12 @@ class Rows {
     if (row.server === app.chosenServer) { c.fillStyle = colours.select; c.fillRect(0, y + 1, 3, row.h - 2); }
     c.fillStyle = row.hidden ? colours.faint : colours.text;
     c.font = "bold 12px system-ui, sans-serif";
-    c.fillText(`S${row.server}`, 8, row.hidden ? y + 8 : y + 13);
+    const name = app.run.serverName(row.server);
+    c.fillText(name, 8, row.hidden ? y + 8 : y + 13);
+    const left = Math.max(30, 14 + c.measureText(name).width);
     c.font = "10px system-ui, sans-serif";
     if (row.hidden || !state) { c.font = "11px system-ui, sans-serif"; return; }
-    c.fillText(runs ? `${state.role} ${state.term}` : "down", 30, y + 13.5, GUTTER - 34);
+    c.fillText(runs ? `${state.role} ${state.term}` : "down", left, y + 13.5, GUTTER - left - 4);
     c.fillStyle = colours.faint;
     const log = `log ${state.last_index < state.first_index ? "empty" : `${state.first_index}..${state.last_index}`}`;
     const lines = row.h > 60 ? [log, `commit ${state.commit_index}`, `applied ${state.last_applied}`] : [log, `c ${state.commit_index}, a ${state.last_applied}`];

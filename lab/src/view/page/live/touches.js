@@ -30,7 +30,7 @@ class Touches {
   ofMessage(message, x, y) {
     const { run } = this.app;
     const send = (event, fate) => this.live.touch({ message: { event, fate } });
-    const name = (node) => run.data.nodes[node].replace("server ", "S");
+    const name = (node) => (run.serverOf[node] >= 0 ? run.serverName(run.serverOf[node]) : run.data.nodes[node]);
     const method = run.texts[run.name[message.first]].replace(/^.*\./, "");
     const at = run.at[message.first];
     const title = message.isReply ? `reply of ${name(message.from)} to ${name(message.to)}'s ${method}` : `${method} ${name(message.from)} to ${name(message.to)}`;
@@ -47,7 +47,7 @@ class Touches {
     items.push(["As the seed decides", () => send(message.first, "usual")], ...this.luck(at + 1));
     const ends = [[message.from, at], [message.to, message.last >= 0 ? run.at[message.last] : at]];
     const servers = ends.map(([node, when]) => [run.serverOf[node], when + 1]).filter(([server]) => server >= 0);
-    items.push(this.chips("Something else, with", servers.map(([server, when]) => [`S${server} right after it`, () => this.ofServer(server, when, x, y)])));
+    items.push(this.chips("Something else, with", servers.map(([server, when]) => [`${run.serverName(server)} right after it`, () => this.ofServer(server, when, x, y)])));
     this.open(title, `sent at ${seconds(at)} s`, items, x, y);
   }
 
@@ -64,7 +64,7 @@ class Touches {
   ofServer(server, at, x, y) {
     const { run } = this.app;
     const runs = run.stateAt(server, run.eventUpTo(at)).runs;
-    const others = Array.from({ length: run.servers }, (_, i) => i).filter((i) => i !== server);
+    const others = run.othersOf(server);
     const time = actTime(at);
     const act = (text) => this.live.touch({ acts: [`${time} ${text}`] });
     const acts = (texts) => this.live.touch({ acts: texts.map((text) => `${time} ${text}`) });
@@ -80,21 +80,32 @@ class Touches {
     } else items.push(["Start it", () => act(`restart ${server}`)]);
     if (others.length) {
       items.push(["Cut it off", () => both("cut", others)], ["Heal all its links", () => both("heal", others)]);
-      items.push(this.chips("Cut the link with", others.map((i) => [`S${i}`, () => both("cut", [i])])));
-      items.push(this.chips("Cut one way", others.flatMap((i) => [[`to S${i}`, () => act(`cut ${server}->${i}`)], [`from S${i}`, () => act(`cut ${i}->${server}`)]])));
-      items.push(this.chips("Heal the link with", others.map((i) => [`S${i}`, () => both("heal", [i])])));
-      items.push(this.words("Partition", this.halves(server), (text) => act(`partition ${text}`)));
+      items.push(this.chips("Cut the link with", others.map((i) => [run.serverName(i), () => both("cut", [i])])));
+      items.push(this.chips("Cut one way", others.flatMap((i) => [[`to ${run.serverName(i)}`, () => act(`cut ${server}->${i}`)], [`from ${run.serverName(i)}`, () => act(`cut ${i}->${server}`)]])));
+      items.push(this.chips("Heal the link with", others.map((i) => [run.serverName(i), () => both("heal", [i])])));
+      items.push(this.words("Partition", this.halves(server), (text) => act(`partition ${this.groups(server, text)}`)));
     }
     items.push(...this.luck(at));
     if (this.live.state.world) items.push(this.amount("Let the world go on until", Math.ceil(run.end / 1e9) + 1, "s", (s) => this.live.touch({ acts: [`${s}s wait`] })));
-    this.open(`S${server}`, `at ${seconds(at)} s`, items, x, y);
+    this.open(run.serverName(server), `at ${seconds(at)} s`, items, x, y);
   }
 
   // A partition that leaves a server in the minority.
   halves(server) {
-    const all = Array.from({ length: this.app.run.servers }, (_, i) => i);
-    const few = [server, ...all.filter((i) => i !== server)].slice(0, Math.max(1, Math.ceil(all.length / 2) - 1)).sort();
-    return `${few.join(" ")} | ${all.filter((i) => !few.includes(i)).join(" ")}`;
+    const { run } = this.app;
+    const all = run.clusterOf(server).servers;
+    const few = [server, ...run.othersOf(server)].slice(0, Math.max(1, Math.ceil(all.length / 2) - 1)).sort();
+    const names = (list) => list.map((i) => run.bareName(i)).join(" ");
+    return `${names(few)} | ${names(all.filter((i) => !few.includes(i)))}`;
+  }
+
+  // A partition in the numbers of the servers. Those of other clusters stay together.
+  groups(server, text) {
+    const { run } = this.app;
+    const numbers = new Map(range(0, run.servers).map((i) => [run.bareName(i), i]));
+    const inNumbers = text.split(" ").map((word) => numbers.get(word) ?? word).join(" ");
+    const others = range(0, run.servers).filter((i) => run.clusterOf(i) !== run.clusterOf(server));
+    return others.length ? `${inNumbers} ${others.join(" ")}` : inNumbers;
   }
 
   // A row of the menu with a number to choose.
