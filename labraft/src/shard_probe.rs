@@ -10,7 +10,8 @@ pub struct ShardProbe {
     /// The shards whose operations are executed.
     pub served: ShardSet,
     /// Shards that are kept for their new owners, each with the number of the configuration by which the
-    /// group lost it. Empty for a service that never deletes what it has lost.
+    /// group lost it. What is not here, and has not arrived, counts as deleted; a service that never deletes
+    /// what it has lost shows all of it.
     pub kept: Vec<(u64, usize)>,
 }
 
