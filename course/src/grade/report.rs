@@ -106,7 +106,7 @@ fn notes(grade: &SubmissionGrade, reader: Reader) -> Vec<Note> {
                     the simulation",
             lines: grade.suspicious.clone(),
         });
-        notes.push(Note { title: "Whether its Raft shows its inside", lines: probes(grade) });
+        notes.push(Note { title: "Whether its servers show their inside", lines: probes(grade) });
         notes.push(Note {
             title: "Please look at these runs, in which a server or a client knew more than it was told",
             lines: grade.unexplained.clone(),
