@@ -7,10 +7,11 @@ pub struct ShardProbe {
     pub applied: u64,
     /// The number of the configuration that the group is in.
     pub config: u64,
-    /// The shards whose operations are executed.
+    /// The shards that are the group's and have arrived, so that operations on them can be executed. They stay
+    /// here until the group goes to a configuration that takes them away.
     pub served: ShardSet,
     /// Shards that are kept for their new owners, each with the number of the configuration by which the
-    /// group lost it. Empty for a service that never deletes what it has lost.
+    /// group lost it. A service that never deletes what it has lost lists all of it.
     pub kept: Vec<(u64, usize)>,
 }
 
