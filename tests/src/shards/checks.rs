@@ -12,6 +12,7 @@ use std::rc::Rc;
 use labraft::{Property, ShardProbe, ShardSet, Violation};
 use shardctrler::Config;
 
+use super::agreement::Agreement;
 use super::configurations::{Configurations, violation};
 use super::states;
 
@@ -25,6 +26,20 @@ pub(crate) struct ShardChecks {
     left: BTreeMap<(u64, usize), u64>,
     /// The shards that have arrived, with the number of the configuration by which they were gained.
     arrived: BTreeSet<(u64, usize)>,
+    /// How far each group has come.
+    progress: BTreeMap<u64, Progress>,
+    agreement: Agreement,
+}
+
+/// How far a group has come, for scenarios that have something happen at a step of a migration.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Progress {
+    /// The number of its configuration.
+    pub(crate) config: u64,
+    /// How often it began to serve shards.
+    pub(crate) arrivals: u64,
+    /// How often it deleted what it had kept for others.
+    pub(crate) deletions: u64,
 }
 
 /// A group, as far as any of its servers has applied the log.
@@ -38,6 +53,7 @@ struct Front {
 /// A server at one moment: its group, what it shows, and the digests of the shards that it serves.
 pub(crate) struct Seen<'a> {
     pub(crate) gid: u64,
+    pub(crate) server: usize,
     pub(crate) probe: ShardProbe,
     pub(crate) config: &'a dyn Fn() -> Option<Config>,
     pub(crate) digest: &'a dyn Fn(usize) -> Option<u64>,
@@ -54,6 +70,7 @@ impl ShardChecks {
     /// # Errors
     /// If what it shows breaks a property.
     pub(crate) fn look(&mut self, seen: Seen<'_>) -> Result<(), Violation> {
+        self.agreement.check(seen.gid, seen.server, &seen.probe)?;
         let applied = self.front(seen.gid).probe.applied;
         if seen.probe.applied < applied {
             return Ok(());
@@ -77,12 +94,36 @@ impl ShardChecks {
         self.fronts.iter().map(line).collect()
     }
 
+    /// How far a group has come.
+    pub(crate) fn progress(&self, gid: u64) -> Progress {
+        self.progress.get(&gid).copied().unwrap_or_default()
+    }
+
+    /// What keeps a group from having done all that a configuration asks of it; `None` if nothing does, or
+    /// if the group shows nothing of itself. Not every service deletes what it has handed over.
+    pub(crate) fn unfinished(&self, gid: u64, config: u64) -> Option<String> {
+        let ShardProbe { config: present, ref kept, .. } = self.fronts.get(&gid)?.probe;
+        if present < config {
+            return Some(format!(
+                "group {gid} is in configuration {present}, and there is a configuration {config}"
+            ));
+        }
+        let deletes = self.progress.values().any(|progress| progress.deletions > 0);
+        (deletes && !kept.is_empty()).then(|| {
+            let shards: Vec<usize> = kept.iter().map(|&(_, shard)| shard).collect();
+            format!("group {gid} keeps shards {shards:?} for others, which have them")
+        })
+    }
+
     fn front(&mut self, gid: u64) -> &mut Front {
         self.fronts.entry(gid).or_default()
     }
 
     /// A group has applied one more entry.
-    fn advance(&mut self, Seen { gid, probe, config, digest }: &Seen<'_>) -> Result<(), Violation> {
+    fn advance(
+        &mut self,
+        Seen { gid, probe, config, digest, .. }: &Seen<'_>,
+    ) -> Result<(), Violation> {
         let gid = *gid;
         let before = std::mem::take(self.front(gid));
         let is_new_config = probe.config != before.probe.config;
@@ -94,6 +135,12 @@ impl ShardChecks {
         }
         let lost = before.probe.served.without(probe.served);
         let gained = probe.served.without(before.probe.served);
+        let progress = self.progress.entry(gid).or_default();
+        progress.config = probe.config;
+        progress.arrivals += u64::from(gained != ShardSet::default());
+        let is_deleted = |place: &(u64, usize)| !probe.kept.contains(place);
+        progress.deletions += u64::from(before.probe.kept.iter().any(is_deleted));
+        self.check_lost(gid, lost, probe.config)?;
         for shard in lost.iter() {
             if let Some(&digest) = before.leaving.get(&shard) {
                 self.left.insert((probe.config, shard), digest);
@@ -106,6 +153,21 @@ impl ShardChecks {
         self.check_kept(gid, &before.probe, probe, lost)?;
         *self.front(gid) = Front { probe: probe.clone(), leaving: BTreeMap::new() };
         Ok(())
+    }
+
+    /// A group stops serving shards: the configuration must have taken them away.
+    fn check_lost(&self, gid: u64, lost: ShardSet, config: u64) -> Result<(), Violation> {
+        let configurations = self.configurations.borrow();
+        let is_own = |shard: &usize| configurations.owner(config, *shard) == Some(gid);
+        match lost.iter().find(is_own) {
+            None => Ok(()),
+            Some(shard) => {
+                let what = format!(
+                    "group {gid} no longer has shard {shard}, which configuration {config} gives to it"
+                );
+                Err(violation(Property::ShardDeletion, what))
+            }
+        }
     }
 
     /// A group begins to serve a shard: the configuration must give it the shard, and nobody else may serve
@@ -223,6 +285,7 @@ mod tests {
                 [(0, [0; N_SHARDS], &[][..]), (1, [1; N_SHARDS], &[1]), (2, two, &[1, 2])]
             {
                 let config = Config { num, shards, groups: groups(gids) };
+                stage.checks.configurations.borrow_mut().ask_for_change();
                 stage.checks.configurations.borrow_mut().add("a test", &config).unwrap();
             }
             stage
@@ -238,7 +301,19 @@ mod tests {
             probe.applied += 1;
             change(probe);
             let probe = probe.clone();
-            self.checks.look(Seen { gid, probe, config: &|| None, digest: &|_| Some(digest) })
+            self.look(gid, gid as usize, probe, digest)
+        }
+
+        /// A server of a group is seen.
+        fn look(
+            &mut self,
+            gid: u64,
+            server: usize,
+            probe: ShardProbe,
+            digest: u64,
+        ) -> Result<(), Violation> {
+            let digest = |_| Some(digest);
+            self.checks.look(Seen { gid, server, probe, config: &|| None, digest: &digest })
         }
 
         /// Group 1 serves everything, whose digest is 7.
@@ -282,9 +357,9 @@ mod tests {
         assert_eq!(stage.second_serves(7), Ok(()));
         assert_eq!(stage.step(1, 8, |probe| probe.kept.clear()), Ok(()));
         // A server that lags behind is not judged.
-        let probe = ShardProbe { applied: 1, config: 1, ..ShardProbe::default() };
-        let late = Seen { gid: 1, probe, config: &|| None, digest: &|_| None };
-        assert_eq!(stage.checks.look(late), Ok(()));
+        let served = (0..N_SHARDS).collect();
+        let late = ShardProbe { applied: 1, config: 1, served, kept: Vec::new() };
+        assert_eq!(stage.look(1, 9, late, 0), Ok(()));
     }
 
     #[test]
@@ -355,5 +430,32 @@ mod tests {
             probe.served = (N_SHARDS / 2..N_SHARDS).collect();
         });
         assert_broken(at_once, Property::ShardDeletion, "deletes shard 0");
+    }
+
+    #[test]
+    fn a_shard_that_is_lost_without_a_configuration_is_found() {
+        let mut stage = Stage::new();
+        stage.first_serves();
+        let lost = stage.step(1, 8, |probe| probe.served = (1..N_SHARDS).collect());
+        assert_broken(lost, Property::ShardDeletion, "no longer has shard 0");
+    }
+
+    #[test]
+    fn how_far_groups_have_come_is_known() {
+        let mut stage = Stage::new();
+        assert_eq!(stage.checks.unfinished(1, 2), None, "it shows nothing");
+        stage.first_serves();
+        stage.first_hands_over().unwrap();
+        stage.second_serves(7).unwrap();
+        assert_eq!(stage.checks.unfinished(1, 2), None, "nobody has deleted anything yet");
+        assert_eq!(stage.checks.progress(2), Progress { config: 2, arrivals: 1, deletions: 0 });
+        stage.step(1, 8, |probe| _ = probe.kept.pop()).unwrap();
+        assert_eq!(stage.checks.progress(1).deletions, 1);
+        let keeps = stage.checks.unfinished(1, 2).unwrap();
+        assert!(keeps.contains("group 1 keeps shards [0, 1, 2, 3]"), "{keeps}");
+        let behind = stage.checks.unfinished(2, 3).unwrap();
+        assert!(behind.contains("group 2 is in configuration 2"), "{behind}");
+        stage.step(1, 8, |probe| probe.kept.clear()).unwrap();
+        assert_eq!(stage.checks.unfinished(1, 2), None);
     }
 }

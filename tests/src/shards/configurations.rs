@@ -5,17 +5,74 @@ use std::collections::BTreeMap;
 use labraft::{Property, Violation};
 use shardctrler::{Config, N_SHARDS};
 
-/// The configurations that anybody has seen in a run, by number.
+/// What has been seen in a run of the configurations of one controller service.
 #[derive(Default)]
-pub(crate) struct Configurations(BTreeMap<u64, Config>);
+pub(crate) struct Configurations {
+    /// The configurations that anybody has seen, by number.
+    seen: BTreeMap<u64, Config>,
+    /// How many changes clients have asked for: Joins, Leaves and Moves.
+    changes: u64,
+}
+
+/// A question for a configuration.
+#[derive(Copy, Clone)]
+pub(crate) struct Question {
+    /// The number that was asked for; `None` for the latest.
+    pub(crate) num: Option<u64>,
+    /// The number of the latest configuration that anybody had seen when the question was put.
+    pub(crate) latest: u64,
+}
 
 impl Configurations {
+    /// A client is about to ask for a Join, a Leave or a Move.
+    pub(crate) fn ask_for_change(&mut self) {
+        self.changes += 1;
+    }
+
+    /// A client is about to ask for the configuration of this number, or for the latest.
+    pub(crate) fn ask(&self, num: Option<u64>) -> Question {
+        Question { num, latest: self.latest() }
+    }
+
+    /// The number of the latest configuration that anybody has seen.
+    pub(crate) fn latest(&self) -> u64 {
+        self.seen.last_key_value().map_or(0, |(&num, _)| num)
+    }
+
+    /// Adds a configuration that the client `who` was told.
+    ///
+    /// # Errors
+    /// If it is not what was asked for, or if it cannot be, as in [`add`](Self::add).
+    pub(crate) fn add_answer(
+        &mut self,
+        who: &str,
+        Question { num, latest }: Question,
+        config: &Config,
+    ) -> Result<(), Violation> {
+        let told = config.num;
+        // A number that there is not yet stands for the latest.
+        let wrong = match num {
+            Some(num) if num <= latest => {
+                (told != num).then(|| format!("{who} asked for configuration {num} and was told {told}"))
+            }
+            _ => (told < latest).then(|| {
+                format!(
+                    "{who} asked for the latest configuration and was told {told}, although there was \
+                     a configuration {latest} before it asked"
+                )
+            }),
+        };
+        wrong.map_or(Ok(()), |what| Err(violation(Property::Linearizability, what)))?;
+        self.add(who, config)
+    }
+
     /// Adds a configuration that `who` has seen.
     ///
     /// # Errors
-    /// If another one with its number was seen before, or if it does not follow from the one before it.
+    /// If another one with its number was seen before, if it does not follow from the one before it, or if
+    /// there are more than changes that were asked for.
     pub(crate) fn add(&mut self, who: &str, config: &Config) -> Result<(), Violation> {
-        if let Some(known) = self.0.get(&config.num) {
+        if let Some(known) = self.seen.get(&config.num) {
             if known == config {
                 return Ok(());
             }
@@ -23,10 +80,21 @@ impl Configurations {
             let what = format!("{who} has configuration {num} as {config:?}, which was {known:?}");
             return Err(violation(Property::ConfigurationSame, what));
         }
-        self.0.insert(config.num, config.clone());
+        let Config { num, .. } = *config;
+        if num > self.changes {
+            let what = format!(
+                "{who} has configuration {num}, and clients have asked for no more changes than {}: one \
+                 of them was made more than once",
+                self.changes
+            );
+            return Err(violation(Property::Linearizability, what));
+        }
+        self.seen.insert(num, config.clone());
         let neighbours = [config.num.checked_sub(1), Some(config.num)];
         for first in neighbours.into_iter().flatten() {
-            if let (Some(before), Some(after)) = (self.0.get(&first), self.0.get(&(first + 1))) {
+            if let (Some(before), Some(after)) =
+                (self.seen.get(&first), self.seen.get(&(first + 1)))
+            {
                 check_step(before, after)
                     .map_err(|what| violation(Property::MinimalMoves, what))?;
             }
@@ -36,7 +104,7 @@ impl Configurations {
 
     /// The configuration of this number, if it has been seen.
     pub(crate) fn get(&self, num: u64) -> Option<&Config> {
-        self.0.get(&num)
+        self.seen.get(&num)
     }
 
     /// The group that a configuration gives a shard to, if it has been seen.
@@ -111,8 +179,13 @@ mod tests {
         Config { num, shards, groups }
     }
 
+    /// Nothing has been seen, and clients have asked for many changes.
+    fn unseen() -> Configurations {
+        Configurations { changes: 100, ..Configurations::default() }
+    }
+
     fn broken(steps: [Config; 2]) -> (Property, String) {
-        let mut seen = Configurations::default();
+        let mut seen = unseen();
         let checked = steps.iter().try_for_each(|config| seen.add("somebody", config));
         let violation = checked.expect_err("the second does not follow from the first");
         (violation.property, violation.evidence)
@@ -133,7 +206,7 @@ mod tests {
             config(7, &[3], [3; 10]),
             config(8, &[], [0; 10]),
         ];
-        let mut seen = Configurations::default();
+        let mut seen = unseen();
         // In any order, and seen again.
         for config in steps.iter().rev().chain(&steps) {
             assert_eq!(seen.add("somebody", config), Ok(()), "{config:?}");
@@ -172,5 +245,42 @@ mod tests {
         let (property, evidence) = broken([one, other]);
         assert_eq!(property, Property::ConfigurationSame);
         assert!(evidence.contains("somebody has configuration 7"), "{evidence}");
+    }
+
+    #[test]
+    fn a_change_that_is_made_twice_is_found() {
+        let mut seen = Configurations::default();
+        seen.ask_for_change();
+        assert_eq!(seen.add("a controller", &config(1, &[1], [1; 10])), Ok(()));
+        let again = seen.add("a controller", &config(2, &[1], [1; 10])).unwrap_err();
+        assert_eq!(again.property, Property::Linearizability);
+        assert!(again.evidence.contains("no more changes than 1:"), "{again}");
+    }
+
+    #[test]
+    fn an_answer_that_is_out_of_date_or_not_to_the_question_is_found() {
+        let mut seen = unseen();
+        let configs =
+            [config(1, &[1], [1; 10]), config(2, &[1], [1; 10]), config(3, &[1], [1; 10])];
+        let mut answer = |question: Question, config: &Config| {
+            seen.add_answer("client 7", question, config).map_err(|broken| broken.evidence)
+        };
+        for (num, latest, told) in [
+            (None, 0, 0),
+            (None, 1, 2),
+            (Some(1), 2, 0),
+            // There was none of this number when it was asked for: either it has come, or it stands for the latest.
+            (Some(3), 2, 1),
+            (Some(3), 2, 2),
+        ] {
+            let told = &configs[told];
+            assert_eq!(answer(Question { num, latest }, told), Ok(()), "{num:?} {latest} {told:?}");
+        }
+        let stale = answer(Question { num: None, latest: 3 }, &configs[1]).unwrap_err();
+        assert!(stale.contains("was told 2, although there was a configuration 3"), "{stale}");
+        let stale = answer(Question { num: Some(4), latest: 3 }, &configs[0]).unwrap_err();
+        assert!(stale.contains("was told 1"), "{stale}");
+        let other = answer(Question { num: Some(1), latest: 3 }, &configs[2]).unwrap_err();
+        assert!(other.contains("asked for configuration 1 and was told 3"), "{other}");
     }
 }

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::rc::Rc;
 
-use labraft::{Checked, Cluster, Lab, Reason, Steps, Violation};
+use labraft::{Checked, Cluster, Lab, Steps};
 use shardctrler::{Clerk, Config, Controller};
 
 use super::configurations::Configurations;
-use super::watch::{Running, watch_controllers};
+use super::watch::{Running, judge, watch_controllers};
 use crate::service::{ClientEnds, ServiceCluster};
 
 /// A group as a test names it: its number, and the names of its servers.
@@ -87,6 +87,7 @@ impl Controllers {
             .map(|(gid, servers)| (*gid, servers.iter().map(ToString::to_string).collect()))
             .collect();
         let gids: Vec<u64> = groups.keys().copied().collect();
+        self.seen.borrow_mut().ask_for_change();
         self.operation(admin, &format!("Join({gids:?})"), async |clerk| clerk.join(groups).await)
             .await;
     }
@@ -94,6 +95,7 @@ impl Controllers {
     /// Removes these groups.
     pub(crate) async fn leave(&self, admin: &mut Admin, gids: &[u64]) {
         let gids = gids.to_vec();
+        self.seen.borrow_mut().ask_for_change();
         self.operation(admin, &format!("Leave({gids:?})"), async |clerk| clerk.leave(gids).await)
             .await;
     }
@@ -101,6 +103,7 @@ impl Controllers {
     /// Gives a shard to a group.
     pub(crate) async fn move_shard(&self, admin: &mut Admin, shard: usize, gid: u64) {
         let what = format!("Move({shard}, {gid})");
+        self.seen.borrow_mut().ask_for_change();
         self.operation(admin, &what, async |clerk| clerk.move_shard(shard, gid).await).await;
     }
 
@@ -108,26 +111,21 @@ impl Controllers {
     /// answered before.
     pub(crate) async fn query(&self, admin: &mut Admin, num: Option<u64>) -> Checked<Config> {
         let what = num.map_or("Query(latest)".into(), |num| format!("Query({num})"));
+        let question = self.seen.borrow().ask(num);
         let config = self.operation(admin, &what, async |clerk| clerk.query(num).await).await;
         let Config { num, shards, .. } = &config;
         self.step(|| format!("client {}: configuration {num} is {shards:?}", admin.number));
-        let checked = self.seen.borrow_mut().add(&format!("client {}", admin.number), &config);
-        checked.or_else(|violation| self.violated(violation))?;
+        let who = format!("client {}", admin.number);
+        let checked = self.seen.borrow_mut().add_answer(&who, question, &config);
+        judge(self, checked)?;
         Ok(config)
     }
 
-    /// Fails the test, unless it is run without this property.
-    fn violated(&self, violation: Violation) -> Checked<()> {
-        match self.lab().without().includes(violation.property) {
-            true => Err(self.failure(None, Reason::Violation(Box::new(violation)))),
-            false => Ok(()),
-        }
-    }
-
-    /// Asks for every configuration that there has been, each of which must follow from the one before.
+    /// Asks for every configuration that there has been, each of which must follow from the one before, and for
+    /// one that there is not yet, which stands for the latest.
     async fn check_all(&self, admin: &mut Admin) -> Checked<()> {
         let latest = self.query(admin, None).await?.num;
-        for num in 0..latest {
+        for num in (0..latest).chain([latest + 1]) {
             self.query(admin, Some(num)).await?;
         }
         Ok(())

@@ -12,16 +12,19 @@ use labrpc::{ClientEnd, Node};
 use shardctrler::{Config, Controller};
 use shardkv::{Clerk, GroupSetup, ShardServer};
 
-use super::checks::ShardChecks;
+use super::checks::{Progress, ShardChecks};
 use super::configurations::Configurations;
 use super::states::GroupRecorder;
-use super::watch::{Running, record_group, watch_controllers, watch_group};
+use super::watch::{Running, judge, record_group, watch_controllers, watch_group};
 use crate::clients::{self, Operations};
 use crate::service::ServiceCluster;
 use crate::steps::{check, check_threshold};
 
-/// The number of controllers, and of the servers of a group.
+/// The number of controllers, and of the servers of a group in the course's tests.
 const SERVERS: usize = 3;
+/// The names, long and short, of the controllers, and of those that the groups do not know.
+const CONTROLLERS: [&str; 2] = ["controllers", "ctrl"];
+const OTHER_CONTROLLERS: [&str; 2] = ["other controllers", "ctrl2"];
 /// The number of the first group; the others follow.
 const FIRST_GID: u64 = 100;
 /// The number of groups.
@@ -33,6 +36,8 @@ const LOG_SIZE_FACTOR: usize = 8;
 #[derive(Copy, Clone)]
 pub(crate) struct GroupsSetup {
     unreliable: bool,
+    /// The number of servers of each group.
+    sizes: [usize; GROUPS],
     /// The size of the saved state, in bytes, at which servers take a snapshot. `None` means no
     /// snapshots, like -1 in the course.
     max_raft_state: Option<usize>,
@@ -40,7 +45,7 @@ pub(crate) struct GroupsSetup {
 
 /// Groups on a reliable network, without snapshots.
 pub(crate) fn groups() -> GroupsSetup {
-    GroupsSetup { unreliable: false, max_raft_state: None }
+    GroupsSetup { unreliable: false, sizes: [SERVERS; GROUPS], max_raft_state: None }
 }
 
 /// A client of the test.
@@ -53,8 +58,11 @@ pub(crate) type Client = clients::Client<Clerk>;
 pub(crate) struct Groups {
     operations: Operations,
     groups: Rc<Vec<ServiceCluster>>,
-    directory: Directory,
     checks: Rc<RefCell<ShardChecks>>,
+    /// What has been seen of the configurations that the groups follow, and of the others.
+    configurations: Rc<RefCell<Configurations>>,
+    other_configurations: Rc<RefCell<Configurations>>,
+    directory: Directory,
     max_raft_state: Option<usize>,
     /// The number of clients so far.
     clients: Rc<Cell<usize>>,
@@ -64,6 +72,8 @@ pub(crate) struct Groups {
 pub(crate) struct Admin {
     number: usize,
     clerk: shardctrler::Clerk,
+    /// What has been seen of its controllers' configurations.
+    configurations: Rc<RefCell<Configurations>>,
 }
 
 impl Deref for Groups {
@@ -78,6 +88,12 @@ impl GroupsSetup {
     /// Makes the network lose and delay messages.
     pub(crate) fn unreliable(self) -> GroupsSetup {
         GroupsSetup { unreliable: true, ..self }
+    }
+
+    /// Gives a group another number of servers.
+    pub(crate) fn size(mut self, group: usize, servers: usize) -> GroupsSetup {
+        self.sizes[group] = servers;
+        self
     }
 
     /// Makes servers take a snapshot when their saved state reaches this size in bytes.
@@ -112,20 +128,19 @@ impl GroupsSetup {
 impl Groups {
     /// Starts controllers and groups. They idle until groups join.
     fn new(lab: Lab, setup: GroupsSetup) -> Groups {
-        let GroupsSetup { unreliable, max_raft_state } = setup;
+        let GroupsSetup { unreliable, sizes, max_raft_state } = setup;
         let directory = Directory::new(lab.world().network().clone());
         let configurations = Rc::<RefCell<Configurations>>::default();
         let checks = Rc::new(RefCell::new(ShardChecks::new(configurations.clone())));
-        let controllers =
-            start_controllers(&lab, ["controllers", "ctrl"], &directory, configurations);
+        let controllers = start_controllers(&lab, CONTROLLERS, &directory, configurations.clone());
         let names_of_controllers = server_names(&controllers);
         let recorder = Rc::<RefCell<GroupRecorder>>::default();
-        let groups = (0..GROUPS).map(|group| {
+        let groups = sizes.into_iter().enumerate().map(|(group, size)| {
             let gid = gid(group);
             let of_group = directory.clone();
             let controllers = names_of_controllers.clone();
             let name = format!("group {gid}");
-            let cluster = Cluster::named(lab.clone(), &name, &gid.to_string(), SERVERS);
+            let cluster = Cluster::named(lab.clone(), &name, &gid.to_string(), size);
             list_servers(&directory, &cluster);
             let running = Running::default();
             record_group(&cluster, gid, running.clone(), recorder.clone());
@@ -142,8 +157,10 @@ impl Groups {
         Groups {
             operations: Operations::new(controllers),
             groups,
-            directory,
             checks,
+            configurations,
+            other_configurations: Rc::default(),
+            directory,
             max_raft_state,
             clients: Rc::default(),
         }
@@ -151,8 +168,8 @@ impl Groups {
 
     /// Starts a second controller service, which the groups do not know.
     pub(crate) fn start_other_controllers(&self) -> ServiceCluster {
-        let names = ["other controllers", "ctrl2"];
-        start_controllers(self.lab(), names, &self.directory, Rc::default())
+        let seen = self.other_configurations.clone();
+        start_controllers(self.lab(), OTHER_CONTROLLERS, &self.directory, seen)
     }
 
     /// A failure with the state of all clusters, after what the groups do with their shards.
@@ -189,17 +206,17 @@ impl Groups {
     /// Starts a server of a group and connects it: the course's `StartServer`.
     pub(crate) fn start_server(&self, group: usize, i: usize) {
         self.groups[group].start(i);
-        self.groups[group].link(i, 0..SERVERS, true);
+        self.groups[group].link(i, 0..self.groups[group].n(), true);
     }
 
     /// Stops all servers of a group: the course's `ShutdownGroup`.
     pub(crate) fn shutdown_group(&self, group: usize) {
-        (0..SERVERS).for_each(|i| self.shutdown_server(group, i));
+        (0..self.groups[group].n()).for_each(|i| self.shutdown_server(group, i));
     }
 
     /// Starts all servers of a group: the course's `StartGroup`.
     pub(crate) fn start_group(&self, group: usize) {
-        (0..SERVERS).for_each(|i| self.start_server(group, i));
+        (0..self.groups[group].n()).for_each(|i| self.start_server(group, i));
     }
 
     // Clients.
@@ -235,7 +252,12 @@ impl Groups {
         let ends = self.directory.ends_of(Node::client(number));
         let ends = ends_to(&server_names(controllers), &ends);
         let rt = self.lab().world().client(number);
-        Admin { number, clerk: shardctrler::Clerk::new(ends, rt) }
+        let [others, _] = OTHER_CONTROLLERS;
+        let configurations = match controllers.name() == others {
+            true => self.other_configurations.clone(),
+            false => self.configurations.clone(),
+        };
+        Admin { number, clerk: shardctrler::Clerk::new(ends, rt), configurations }
     }
 
     // Configurations.
@@ -245,30 +267,50 @@ impl Groups {
         self.step(|| format!("join {:?}", gids(groups)));
         let joined = groups.iter().map(|&group| (gid(group), server_names(&self.groups[group])));
         let joined: BTreeMap<u64, Vec<String>> = joined.collect();
-        let Admin { number, clerk } = admin;
+        let Admin { number, clerk, configurations } = admin;
+        configurations.borrow_mut().ask_for_change();
         self.replied(*number, clerk.join(joined)).await;
     }
 
     /// Removes groups, and waits for the controllers' answer.
     pub(crate) async fn leave(&self, admin: &mut Admin, groups: &[usize]) {
         self.step(|| format!("leave {:?}", gids(groups)));
-        let Admin { number, clerk } = admin;
+        let Admin { number, clerk, configurations } = admin;
+        configurations.borrow_mut().ask_for_change();
         self.replied(*number, clerk.leave(gids(groups))).await;
     }
 
     /// Gives a shard to a group, and waits for the controllers' answer.
     pub(crate) async fn move_shard(&self, admin: &mut Admin, shard: usize, gid: u64) {
         self.step(|| format!("move shard {shard} to {gid}"));
-        let Admin { number, clerk } = admin;
+        let Admin { number, clerk, configurations } = admin;
+        configurations.borrow_mut().ask_for_change();
         self.replied(*number, clerk.move_shard(shard, gid)).await;
     }
 
-    /// The latest configuration.
-    pub(crate) async fn query(&self, admin: &mut Admin) -> Config {
-        let Admin { number, clerk } = admin;
+    /// The latest configuration. Fails if it cannot be that, from all that was seen before.
+    pub(crate) async fn query(&self, admin: &mut Admin) -> Checked<Config> {
+        let Admin { number, clerk, configurations } = admin;
+        let question = configurations.borrow().ask(None);
         let config = self.replied(*number, clerk.query(None)).await;
         self.step(|| format!("configuration {} is {:?}", config.num, config.shards));
-        config
+        let who = format!("client {number}");
+        let checked = configurations.borrow_mut().add_answer(&who, question, &config);
+        judge(self, checked)?;
+        Ok(config)
+    }
+
+    /// How far a group has come.
+    pub(crate) fn progress(&self, group: usize) -> Progress {
+        self.checks.borrow().progress(gid(group))
+    }
+
+    /// What keeps the groups from having done all that the latest configuration asks of them, as far as
+    /// they show it; `None` if nothing does.
+    pub(crate) fn unfinished(&self) -> Option<String> {
+        let latest = self.configurations.borrow().latest();
+        let checks = self.checks.borrow();
+        (0..GROUPS).find_map(|group| checks.unfinished(gid(group), latest))
     }
 
     // Checks.
@@ -303,7 +345,7 @@ pub(crate) fn gid(group: usize) -> u64 {
     FIRST_GID + group as u64
 }
 
-fn gids(groups: &[usize]) -> Vec<u64> {
+pub(crate) fn gids(groups: &[usize]) -> Vec<u64> {
     groups.iter().map(|&group| gid(group)).collect()
 }
 

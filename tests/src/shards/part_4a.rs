@@ -89,7 +89,7 @@ async fn join_and_leave(cfg: &Controllers, admin: &mut Admin) -> Checked<Vec<Con
     Ok(configs)
 }
 
-/// Moves half of the shards to one group, and half to another.
+/// Moves half of the shards to one group, and half to another, and then one of each half to the other group.
 async fn moves(cfg: &Controllers, admin: &mut Admin) -> Checked<()> {
     let wanted = |shard: usize| if shard < N_SHARDS / 2 { 503 } else { 504 };
     cfg.join(admin, &[(503, ["3a", "3b", "3c"])]).await;
@@ -110,6 +110,18 @@ async fn moves(cfg: &Controllers, admin: &mut Admin) -> Checked<()> {
         let wanted = wanted(shard);
         check(cfg, owner == wanted, || {
             expectation!("expected shard {shard} on group {wanted}, it is on group {owner}")
+        })?;
+    }
+    // Where a Join has divided the shards in this way already, nothing has moved so far, in Go either.
+    for (shard, gid) in [(0, 504), (N_SHARDS - 1, 503)] {
+        let before = cfg.query(admin, None).await?;
+        cfg.move_shard(admin, shard, gid).await;
+        let after = cfg.query(admin, None).await?;
+        let mut wanted = before.shards;
+        wanted[shard] = gid;
+        let shards = after.shards;
+        check(cfg, shards == wanted, || {
+            expectation!("expected the shards on {wanted:?}, they are on {shards:?}")
         })?;
     }
     cfg.leave(admin, &[503]).await;

@@ -61,7 +61,7 @@ pub(crate) async fn unaffected(cfg: &Groups, admin: &mut Admin, ck: &mut Client)
     cfg.join(admin, &[0]).await;
     let mut values = put_everywhere(cfg, ck, "100").await;
     cfg.join(admin, &[1]).await;
-    let config = cfg.query(admin).await;
+    let config = cfg.query(admin).await?;
     cfg.sleep(SECOND).await;
     for key in keys_of(&config, gid(1)) {
         values.0[key] = "101".into();
@@ -78,7 +78,7 @@ pub(crate) async fn partial(cfg: &Groups, admin: &mut Admin, ck: &mut Client) ->
     cfg.join(admin, &[0, 1, 2]).await;
     cfg.sleep(SECOND).await;
     let values = put_everywhere(cfg, ck, "100").await;
-    let config = cfg.query(admin).await;
+    let config = cfg.query(admin).await?;
     cfg.shutdown_group(0);
     cfg.leave(admin, &[0, 2]).await;
     cfg.sleep(SECOND).await;
