@@ -47,8 +47,10 @@ event_kinds! {
     Persist: "persist",
     /// A change in the state of a server's Raft.
     State: "state",
+    // BEGIN LAB 4
     /// A change in what a group of lab 4 does with its shards.
     Shard: "shard",
+    // END LAB 4
     /// A step of the test, such as stopping a server, or an event of no other kind.
     Test: "test",
     /// A line that the implementation logged.

@@ -8,7 +8,10 @@ use serde_json::Value;
 use crate::event_kind::EventKind;
 use crate::role::Role;
 use crate::server_names::ServerNames;
+
+// BEGIN LAB 4
 use crate::shard_state::GroupChange;
+// END LAB 4
 
 /// The maximum length of a recorded command or value, in characters.
 const SHOWN_CHARACTERS: usize = 48;
@@ -49,9 +52,11 @@ pub enum HarnessEvent {
     },
     /// The state of the server that recorded the event has changed.
     State(ServerState),
+    // BEGIN LAB 4
     /// A group of lab 4 went to another configuration, or began or ceased to do something with a shard. It is
     /// recorded by the first of its servers that has applied this.
     Shards(GroupChange),
+    // END LAB 4
     /// The server that recorded the event applied a command.
     Applied {
         /// The command's index in the log.
@@ -161,7 +166,9 @@ impl HarnessEvent {
         match self {
             HarnessEvent::Links { .. } => EventKind::Net,
             HarnessEvent::State(_) => EventKind::State,
+            // BEGIN LAB 4
             HarnessEvent::Shards(_) => EventKind::Shard,
+            // END LAB 4
             HarnessEvent::Applied { .. } | HarnessEvent::Restored { .. } => EventKind::Apply,
             HarnessEvent::Saved { .. } => EventKind::Persist,
             HarnessEvent::Cluster { .. }
@@ -246,7 +253,9 @@ impl HarnessEvent {
             HarnessEvent::Stopped { server } => format!("crash {}", server_name(server)),
             HarnessEvent::Links { changed } => links_text(changed, names),
             HarnessEvent::State(state) => state.text(names),
+            // BEGIN LAB 4
             HarnessEvent::Shards(change) => change.to_string(),
+            // END LAB 4
             HarnessEvent::Applied { index, command } => {
                 format!("applied {command} at index {index}")
             }

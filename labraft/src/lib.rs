@@ -14,12 +14,12 @@
 // BEGIN LAB 4
 //! | `directory` | servers by their names: how those of one cluster reach those of another |
 //! | `shard_probe` | what a server of the sharded service shows of itself |
+//! | `shard_state` | what a group of lab 4 does with its shards, as recordings have it |
 // END LAB 4
 //! | `lab` | the environment of one test run: its world, its implementation and its results |
 //! | `event_kind` | the event kinds that recordings, filters and views share |
 //! | `harness_event` | machine-readable events that the harness records during a run |
 //! | `server_names` | the names by which people know the servers of a run with several clusters |
-//! | `shard_state` | what a group of lab 4 does with its shards, as recordings have it |
 //! | `state_recorder` | detects changes in a server's Raft state and records them |
 //! | `property` | the names of the Raft properties that the harness checks |
 //! | `invariants` | checks of these properties after every step of a run |
@@ -48,9 +48,11 @@
 // BEGIN LAB 4
 mod directory;
 mod shard_probe;
+mod shard_state;
 
 pub use directory::{Directory, NamedEnds};
 pub use shard_probe::{ShardProbe, ShardSet};
+pub use shard_state::{GroupChange, ShardState, shard_list, shard_row};
 // END LAB 4
 
 mod audit;
@@ -75,7 +77,6 @@ mod reason;
 mod role;
 mod runner;
 mod server_names;
-mod shard_state;
 mod situation;
 mod state_recorder;
 mod suite;
@@ -105,7 +106,6 @@ pub use raft::{
 pub use reason::{Accepted, Expectation, Reason};
 pub use runner::{Run, RunReport, run_test};
 pub use server_names::{NamedCluster, ServerNames};
-pub use shard_state::{GroupChange, ShardState, shard_list, shard_row};
 pub use state_recorder::ShowCommand;
 pub use suite::{NoSuchTest, Steps, Test, select, test_limits};
 pub use verdict::{Profile, Verdict};

@@ -82,6 +82,37 @@ impl ServerNames {
     }
 }
 
+/// The servers of one cluster by their places in it, for sentences about that cluster.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Places {
+    /// The first part of their names; empty if they have only numbers.
+    pub(crate) cluster: String,
+}
+
+impl Places {
+    /// One server: `server 2`, or `101/2`.
+    pub(crate) fn one(&self, place: usize) -> String {
+        match &*self.cluster {
+            "" => format!("server {place}"),
+            cluster => format!("{cluster}/{place}"),
+        }
+    }
+
+    /// Several servers: `servers [0, 2]`, or `101/0 101/2`.
+    pub(crate) fn several(&self, places: &[usize]) -> String {
+        let servers = if self.cluster.is_empty() { "servers " } else { "" };
+        format!("{servers}{}", self.list(places))
+    }
+
+    /// Several servers where it is clear that they are servers: `[0, 2]`, or `101/0 101/2`.
+    pub(crate) fn list(&self, places: &[usize]) -> String {
+        match &*self.cluster {
+            "" => format!("{places:?}"),
+            _ => places.iter().map(|place| self.one(*place)).collect::<Vec<_>>().join(" "),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,6 +133,17 @@ mod tests {
         for text in ["101/3", "102/0", "102/", "101/x", "ctrl2", ""] {
             assert_eq!(names.numbers(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn servers_are_named_in_sentences_about_their_cluster() {
+        let named = Places { cluster: "101".into() };
+        assert_eq!(named.one(2), "101/2");
+        assert_eq!(named.several(&[0, 2]), "101/0 101/2");
+        let only = Places::default();
+        assert_eq!(only.one(2), "server 2");
+        assert_eq!(only.several(&[0, 2]), "servers [0, 2]");
+        assert_eq!(only.list(&[0, 2]), "[0, 2]");
     }
 
     #[test]

@@ -25,11 +25,10 @@ const ROOT_FILES: [&str; 8] = [
     "rustfmt.toml",
 ];
 /// Pages for students besides those in `docs/course`.
-const PAGES: [&str; 6] = [
+const PAGES: [&str; 5] = [
     "docs/checks.md",
     "docs/reading-a-run.md",
     "docs/shards.md",
-    "docs/shards.png",
     "docs/sweeps.md",
     "docs/what-if.md",
 ];

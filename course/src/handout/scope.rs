@@ -37,11 +37,15 @@ pub(super) const CRATES: [Crate; 4] = [
     Crate::new("shardkv", Part::Shard4B, Part::Shard4C),
 ];
 /// The files of the lab that only lab 4 needs: those with these names, and all in these directories.
-const OF_LAB_4: [&str; 7] = [
+const OF_LAB_4: [&str; 11] = [
     "docs/shards.md",
-    "docs/shards.png",
+    "docs/stories/shards.png",
+    "lab/src/view/page/shards.js",
+    "lab/src/view/several_clusters.rs",
+    "lab/src/view/shards.rs",
     "labraft/src/directory.rs",
     "labraft/src/shard_probe.rs",
+    "labraft/src/shard_state.rs",
     "shardctrler/",
     "shardkv/",
     "tests/src/shards/",
@@ -187,6 +191,7 @@ mod tests {
             ("shardkv/src/lib.rs", true, false),
             ("tests/src/shards/mod.rs", true, false),
             ("docs/shards.md", true, false),
+            ("docs/stories/shards.png", true, false),
             ("docs/course/4a.md", true, false),
             ("docs/course/2a.md", false, true),
             ("tests/src/suite.rs", true, true),

@@ -17,8 +17,10 @@ use crate::selector::{Selection, Selector};
 use crate::session::{Common, Session};
 use crate::show::{failed_at, usual_width};
 
+// BEGIN LAB 4
 /// How many changes of shards are shown.
 const SHARD_CHANGES_SHOWN: usize = 12;
+// END LAB 4
 
 /// The arguments of `lab explain`.
 #[derive(Args)]
@@ -61,7 +63,9 @@ impl Explain {
         )?;
         let Some(found) = found else { return Ok(Outcome::Interrupted) };
         tell(&found, &answer)?;
+        // BEGIN LAB 4
         tell_shards(&answer, failed_at)?;
+        // END LAB 4
         Ok(Outcome::Judged(Verdict::Passed))
     }
 }
@@ -103,6 +107,7 @@ fn tell(found: &Explained, answer: &Answer) -> Result<(), CommandError> {
     Ok(())
 }
 
+// BEGIN LAB 4
 /// What groups did with their shards before the failure; nothing in a run without groups.
 fn tell_shards(answer: &Answer, failed_at: Duration) -> Result<(), CommandError> {
     let events = &answer.events;
@@ -124,3 +129,4 @@ fn tell_shards(answer: &Answer, failed_at: Duration) -> Result<(), CommandError>
     }
     Ok(())
 }
+// END LAB 4

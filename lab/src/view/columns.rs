@@ -198,7 +198,9 @@ fn style(event: &Event) -> Style {
         EventKind::Apply => AnsiColor::Green,
         EventKind::Net => AnsiColor::Red,
         EventKind::State => AnsiColor::Yellow,
+        // BEGIN LAB 4
         EventKind::Shard => AnsiColor::BrightGreen,
+        // END LAB 4
         EventKind::Test => return Style::new().bold(),
         EventKind::Persist | EventKind::Timer => return Style::new().dimmed(),
         EventKind::Kv | EventKind::Rpc | EventKind::Note => return Style::new(),

@@ -20,12 +20,14 @@ use labraft::{EventKind, HarnessEvent, ServerNames};
 /// The parts from which [`page`] builds the page.
 const FRAME: &str = include_str!("page/page.html");
 const STYLE: &str = include_str!("page/page.css");
-const SCRIPTS: [&str; 10] = [
+const SCRIPTS: &[&str] = &[
     include_str!("page/model.js"),
     include_str!("page/logs.js"),
     include_str!("page/time.js"),
     include_str!("page/rows.js"),
+    // BEGIN LAB 4
     include_str!("page/shards.js"),
+    // END LAB 4
     include_str!("page/messages.js"),
     include_str!("page/draw.js"),
     include_str!("page/panel.js"),

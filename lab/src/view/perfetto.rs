@@ -25,7 +25,9 @@ const DISK: u64 = 4;
 const APPLY: u64 = 5;
 const TIMERS: u64 = 6;
 const LOG: u64 = 7;
+// BEGIN LAB 4
 const SHARDS: u64 = 8;
+// END LAB 4
 
 /// The length of a message's slice in nanoseconds. The message itself takes no time at its sender
 /// or receiver, but a slice without length would be invisible.
@@ -170,7 +172,9 @@ impl Trace {
             HarnessEvent::Applied { .. } | HarnessEvent::Restored { .. } => {
                 return self.moment(pid, APPLY, at, text);
             }
+            // BEGIN LAB 4
             HarnessEvent::Shards(_) => return self.moment(pid, SHARDS, at, text),
+            // END LAB 4
             HarnessEvent::Cluster { servers, first, .. } => {
                 let servers = *first..*servers;
                 let links_of = |i| servers.clone().map(move |j| (i, j, i == j));
@@ -301,7 +305,9 @@ impl Trace {
                 DISK => "saved",
                 APPLY => "applied",
                 TIMERS => "timers",
+                // BEGIN LAB 4
                 SHARDS => "shards",
+                // END LAB 4
                 _ => "log",
             };
             self.lines.push(json!({"ph": "M", "pid": pid, "tid": tid, "name": "thread_name",

@@ -8,6 +8,7 @@ use super::Cluster;
 use super::slot::Instance;
 use crate::harness_event::HarnessEvent;
 use crate::property::Violation;
+use crate::server_names::Places;
 
 impl Cluster {
     /// The cluster's name; empty if it is the only one of the run.
@@ -72,7 +73,10 @@ impl Cluster {
         let enabled = self.0.enabled.borrow();
         let invariants = self.0.invariants.borrow();
         let now = self.tester().now();
-        self.lines(invariants.situation(now, &|from, to| enabled[from][to]))
+        let names = self.lab().names();
+        let cluster = names.cluster_of(self.0.first).map(|cluster| cluster.name.clone());
+        let places = Places { cluster: cluster.unwrap_or_default() };
+        self.lines(invariants.situation(now, &|from, to| enabled[from][to], &places))
     }
 
     /// Lines about this cluster, with its name if there are others.

@@ -63,6 +63,7 @@ use labrpc::Delivery;
 
 use crate::property::Holds;
 use crate::raft::{ApplyMsg, HandedUp, Probe, Raft, RaftState, Started};
+use crate::server_names::Places;
 use crate::situation::{Situation, View};
 use crate::waypoint::Reached;
 use crate::without::Without;
@@ -400,11 +401,13 @@ impl Invariants {
     }
 
     /// The state of the servers and what they have been doing, a line each, for the report of a run that
-    /// made no progress. `reaches` says whether messages of one server get to another.
+    /// made no progress. `reaches` says whether messages of one server get to another, and `places` what servers are
+    /// called.
     pub(crate) fn situation(
         &self,
         now: Duration,
         reaches: &dyn Fn(usize, usize) -> bool,
+        places: &Places,
     ) -> Vec<String> {
         let views = self.history.servers.iter().map(|server| View {
             is_running: server.is_running,
@@ -412,7 +415,7 @@ impl Invariants {
             last_term: server.log.term_at(server.log.last_index),
         });
         let views: Vec<View<'_>> = views.collect();
-        self.situation.lines(now, &views, reaches)
+        self.situation.lines(now, &views, reaches, places)
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use crate::raft::Role;
+use crate::server_names::Places;
 
 /// The number of candidacies and elections that are remembered.
 const REMEMBERED: usize = 512;
@@ -54,7 +55,7 @@ impl Elections {
     }
 
     /// A report of the time from `since` to `now`, in lines of text.
-    pub(super) fn lines(&self, since: Duration, now: Duration) -> Vec<String> {
+    pub(super) fn lines(&self, since: Duration, now: Duration, places: &Places) -> Vec<String> {
         let span = now.saturating_sub(since).as_secs_f64();
         let terms = self.by_term(since);
         let (Some(first), Some(last)) = (terms.keys().next(), terms.keys().next_back()) else {
@@ -67,18 +68,18 @@ impl Elections {
         let mut lines = vec![format!(
             "in the last {span:.1} s, terms {first} to {last}: {}; elections: {won} won, {split} split \
              between several candidates, {alone} lost by a single candidate",
-            candidacies(&terms)
+            candidacies(&terms, places)
         )];
         let last_won = terms.iter().rev().find_map(|(term, each)| Some((term, each.leader?)));
         if let Some((term, leader)) = last_won {
-            lines.push(format!("the last to win was server {leader}, in term {term}"));
+            lines.push(format!("the last to win was {}, in term {term}", places.one(leader)));
         }
         lines
     }
 }
 
 /// `3 candidacies (server 0: 2, server 1: 1)`.
-fn candidacies(terms: &BTreeMap<u64, Election>) -> String {
+fn candidacies(terms: &BTreeMap<u64, Election>, places: &Places) -> String {
     let mut by_server: BTreeMap<usize, u64> = BTreeMap::new();
     for candidate in terms.values().flat_map(|term| &term.candidates) {
         *by_server.entry(*candidate).or_default() += 1;
@@ -87,6 +88,7 @@ fn candidacies(terms: &BTreeMap<u64, Election>) -> String {
     if total == 0 {
         return "0 candidacies".into();
     }
-    let parts: Vec<String> = by_server.iter().map(|(i, n)| format!("server {i}: {n}")).collect();
+    let parts = by_server.iter().map(|(i, n)| format!("{}: {n}", places.one(*i)));
+    let parts: Vec<String> = parts.collect();
     format!("{total} candidacies ({})", parts.join(", "))
 }

@@ -24,6 +24,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::raft::{Probe, Role};
+use crate::server_names::Places;
 use elections::Elections;
 use search::Searches;
 pub(crate) use view::View;
@@ -89,16 +90,18 @@ impl Situation {
         now: Duration,
         views: &[View<'_>],
         reaches: Reaches<'_>,
+        places: &Places,
     ) -> Vec<String> {
+        let servers = views.iter().enumerate();
         let mut lines: Vec<String> =
-            views.iter().enumerate().filter_map(|(i, view)| server_line(i, view)).collect();
+            servers.filter_map(|(i, view)| server_line(i, view, places)).collect();
         let has_probes = !lines.is_empty();
-        lines.push(self.connections_line(now, views, reaches));
+        lines.push(self.connections_line(now, views, reaches, places));
         if has_probes {
             lines.extend(self.standstill_line(now));
-            lines.extend(self.elections.lines(self.look_back_to(now), now));
-            lines.extend(electable_line(views, reaches));
-            lines.extend(self.searches.lines(views));
+            lines.extend(self.elections.lines(self.look_back_to(now), now, places));
+            lines.extend(electable_line(views, reaches, places));
+            lines.extend(self.searches.lines(views, places));
         }
         lines
     }
@@ -127,22 +130,28 @@ impl Situation {
         Some(format!("no commit for {:.1} s: {last}", without.as_secs_f64()))
     }
 
-    fn connections_line(&self, now: Duration, views: &[View<'_>], reaches: Reaches<'_>) -> String {
+    fn connections_line(
+        &self,
+        now: Duration,
+        views: &[View<'_>],
+        reaches: Reaches<'_>,
+        places: &Places,
+    ) -> String {
         let mut parts = Vec::new();
         for group in groups(views, reaches) {
             let is_majority = 2 * group.len() > views.len();
             let majority = if is_majority { " (a majority)" } else { "" };
             parts.push(match group.as_slice() {
-                [alone] => format!("server {alone} is cut off"),
+                [alone] => format!("{} is cut off", places.one(*alone)),
                 _ if is_fully_connected(&group, reaches) => {
-                    format!("servers {group:?}{majority} reach one another")
+                    format!("{}{majority} reach one another", places.several(&group))
                 }
-                _ => format!("servers {group:?}{majority} are partly connected"),
+                _ => format!("{}{majority} are partly connected", places.several(&group)),
             });
         }
         let down: Vec<usize> = (0..views.len()).filter(|&i| !views[i].is_running).collect();
         if !down.is_empty() {
-            parts.push(format!("down: {down:?}"));
+            parts.push(format!("down: {}", places.list(&down)));
         }
         let since = now.saturating_sub(self.links_changed).as_secs_f64();
         format!("{}; unchanged for {since:.1} s", parts.join("; "))
@@ -150,18 +159,19 @@ impl Situation {
 }
 
 /// The state of one server; `None` when its Raft has no probe.
-fn server_line(i: usize, view: &View<'_>) -> Option<String> {
+fn server_line(i: usize, view: &View<'_>, places: &Places) -> Option<String> {
+    let server = places.one(i);
     let Probe { role, term, last_index, commit_index, last_applied, voted_for, .. } = view.probe?;
     if !view.is_running {
-        return Some(format!("server {i}: down, was in term {term}, log up to {last_index}"));
+        return Some(format!("{server}: down, was in term {term}, log up to {last_index}"));
     }
     let of_term = view.last_term.map_or_else(String::new, |term| format!(" (of term {term})"));
     let vote = match voted_for {
-        Some(candidate) if *candidate != i => format!(", voted for server {candidate}"),
+        Some(candidate) if *candidate != i => format!(", voted for {}", places.one(*candidate)),
         _ => String::new(),
     };
     Some(format!(
-        "server {i}: {role} in term {term}{vote}, log up to {last_index}{of_term}, commitIndex \
+        "{server}: {role} in term {term}{vote}, log up to {last_index}{of_term}, commitIndex \
          {commit_index}, lastApplied {last_applied}"
     ))
 }
@@ -194,7 +204,7 @@ fn groups(views: &[View<'_>], reaches: Reaches<'_>) -> Vec<Vec<usize>> {
 
 /// Of a connected majority: whose logs are up-to-date enough to get its votes (section 5.4.1). `None` when
 /// all of them can win.
-fn electable_line(views: &[View<'_>], reaches: Reaches<'_>) -> Option<String> {
+fn electable_line(views: &[View<'_>], reaches: Reaches<'_>, places: &Places) -> Option<String> {
     let groups = groups(views, reaches);
     let group = groups.first().filter(|group| 2 * group.len() > views.len())?;
     let can_win = |i: usize| {
@@ -208,7 +218,10 @@ fn electable_line(views: &[View<'_>], reaches: Reaches<'_>) -> Option<String> {
     let ahead = group.iter().max_by_key(|&&i| views[i].last_entry())?;
     let (term, index) = views[*ahead].last_entry()?;
     Some(format!(
-        "server {ahead} has the most up-to-date log, up to entry {index} of term {term}; servers {can:?} \
-         can win the votes of a majority, servers {cannot:?} cannot"
+        "{} has the most up-to-date log, up to entry {index} of term {term}; {} can win the votes of a \
+         majority, {} cannot",
+        places.one(*ahead),
+        places.several(&can),
+        places.several(&cannot)
     ))
 }

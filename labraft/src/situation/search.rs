@@ -3,6 +3,7 @@
 
 use super::view::View;
 use crate::raft::{FollowerProbe, Probe, Role};
+use crate::server_names::Places;
 
 /// A search with at least this many changes of direction counts as fruitless.
 const BACK_AND_FORTH: u64 = 2;
@@ -39,7 +40,7 @@ impl Searches {
     }
 
     /// A report of the present leaders, in lines of text.
-    pub(super) fn lines(&self, views: &[View<'_>]) -> Vec<String> {
+    pub(super) fn lines(&self, views: &[View<'_>], places: &Places) -> Vec<String> {
         let mut lines = Vec::new();
         for (leader, searches) in self.0.iter().enumerate() {
             let View { is_running, probe: Some(probe), .. } = views[leader] else { continue };
@@ -52,8 +53,9 @@ impl Searches {
                 };
                 let matched = probe.followers.get(follower).map_or(0, |probe| probe.match_index);
                 lines.push(format!(
-                    "server {leader} leads, and its nextIndex for server {follower} {moves}; its \
-                     matchIndex stays {matched}"
+                    "{} leads, and its nextIndex for {} {moves}; its matchIndex stays {matched}",
+                    places.one(leader),
+                    places.one(follower)
                 ));
             }
         }

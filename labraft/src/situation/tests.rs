@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::raft::FollowerProbe;
+use crate::server_names::Places;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -51,7 +52,7 @@ fn elections_since_the_last_commit_are_told_by_what_came_of_them() {
     situation.server_changed(4 * SECOND, 1, Some(&committed), &committed);
     let probes: Vec<Probe> = (0..3).map(|_| probe(Role::Follower, 4, 9)).collect();
     let views: Vec<View<'_>> = probes.iter().map(|probe| view(Some(probe), 1)).collect();
-    let lines = situation.lines(12 * SECOND, &views, &all);
+    let lines = situation.lines(12 * SECOND, &views, &all, &Places::default());
     says(&lines, "no commit for 10.0 s: the last one was of entry 7, at 2.000 s");
     says(
         &lines,
@@ -60,7 +61,7 @@ fn elections_since_the_last_commit_are_told_by_what_came_of_them() {
     says(&lines, "1 won, 1 split between several candidates, 1 lost by a single candidate");
     says(&lines, "the last to win was server 2, in term 4");
     says(&lines, "servers [0, 1, 2] (a majority) reach one another");
-    let quiet = Situation::new(3).lines(12 * SECOND, &views, &all);
+    let quiet = Situation::new(3).lines(12 * SECOND, &views, &all, &Places::default());
     says(&quiet, "no commit for 12.0 s: nothing was ever committed");
     says(&quiet, "no server became a candidate");
 }
@@ -74,12 +75,12 @@ fn who_reaches_whom_is_told_by_groups_and_since_when() {
     views[4].is_running = false;
     // 0 and 1 and 2 in a row; what 3 sends gets through, and nothing gets to it.
     let reaches = |from: usize, to: usize| from.abs_diff(to) <= 1 && to != 3;
-    let lines = situation.lines(5 * SECOND, &views, &reaches);
+    let lines = situation.lines(5 * SECOND, &views, &reaches, &Places::default());
     says(&lines, "servers [0, 1, 2] (a majority) are partly connected; server 3 is cut off");
     says(&lines, "down: [4]; unchanged for 3.0 s");
     says(&lines, "server 4: down, was in term 4");
     let closed: Vec<View<'_>> = (0..2).map(|_| view(None, 0)).collect();
-    let lines = situation.lines(5 * SECOND, &closed, &all);
+    let lines = situation.lines(5 * SECOND, &closed, &all, &Places::default());
     assert_eq!(lines, ["servers [0, 1] (a majority) reach one another; unchanged for 3.0 s"]);
 }
 
@@ -91,8 +92,14 @@ fn it_is_told_whose_log_is_good_enough_to_be_elected_with() {
         probes.iter().map(|&(last, term)| (probe(Role::Candidate, 8, last), term)).collect();
     let views: Vec<View<'_>> = probes.iter().map(|(p, term)| view(Some(p), *term)).collect();
     // Servers 0 and 2 vote for one another: all can win. Without server 2 only server 1 can.
-    assert!(!situation.lines(SECOND, &views, &all).iter().any(|line| line.contains("up-to-date")));
-    let lines = situation.lines(SECOND, &views, &|from, to| from != 2 && to != 2);
+    assert!(
+        !situation
+            .lines(SECOND, &views, &all, &Places::default())
+            .iter()
+            .any(|line| line.contains("up-to-date"))
+    );
+    let lines =
+        situation.lines(SECOND, &views, &|from, to| from != 2 && to != 2, &Places::default());
     says(
         &lines,
         "server 1 has the most up-to-date log, up to entry 4 of term 3; servers [1] can win",
@@ -121,13 +128,16 @@ fn a_leader_that_looks_for_a_log_back_and_forth_is_told_of() {
     let views = [view(Some(&leader), 5), view(Some(&follower), 4)];
     let words = "nextIndex for server 1 has gone down 3 times and up 3 times, between 4 and 9; its \
                  matchIndex stays 2";
-    says(&situation.lines(SECOND, &views, &all), words);
+    says(&situation.lines(SECOND, &views, &all, &Places::default()), words);
     // That it has found something makes it begin anew; and so does another term.
     moves(&mut situation, at(9, 2), at(9, 8));
-    let lines = situation.lines(SECOND, &views, &all);
+    let lines = situation.lines(SECOND, &views, &all, &Places::default());
     assert!(!lines.iter().any(|line| line.contains("nextIndex")), "{lines:#?}");
     for next in (10..20).rev() {
         moves(&mut situation, at(next, 8), at(next - 1, 8));
     }
-    says(&situation.lines(SECOND, &views, &all), "has gone down 10 times, from 19 to 9");
+    says(
+        &situation.lines(SECOND, &views, &all, &Places::default()),
+        "has gone down 10 times, from 19 to 9",
+    );
 }

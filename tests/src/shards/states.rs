@@ -1,4 +1,3 @@
-// SOLUTION FILE
 //! What groups do with their shards, for recordings and reports.
 //!
 //! As for the checks, a group is known by the server that has applied most, of all that there have been.

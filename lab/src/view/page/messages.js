@@ -1,6 +1,6 @@
 // The messages and marks of the time line. Messages are arrows, or columns if there are too many.
 
-class Messages extends Shards {
+class Messages extends Rows {
   // The messages that are at least partly in view and that the filters let through.
   messagesInView() {
     const { run } = this.app;

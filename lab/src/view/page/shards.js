@@ -5,24 +5,24 @@ const LANE = 5;
 const SHARD_HEAD = 13;
 const SHARD_WORDS = { absent: "has nothing to do with", waiting: "waits for", serving: "serves", handing_over: "hands over" };
 
-class Shards extends Rows {
+const ShardRows = {
   // The rows of all groups, unless they are hidden.
   groupRows() {
     const { run } = this.app;
     if (this.app.without.has(run.kinds.indexOf("shard"))) return [];
     return run.groups.map((group) => ({ type: "group", group, h: SHARD_HEAD + LANE * group.lanes.length + 4 }));
-  }
+  },
 
   // The top of a shard's lane.
   laneY(row, shard) {
     return this.rowY(row) + SHARD_HEAD + LANE * shard;
-  }
+  },
 
   groups() {
     const rows = this.rows.filter((row) => row.type === "group");
     for (const row of rows) this.groupRow(row);
     this.migrations(rows);
-  }
+  },
 
   groupRow(row) {
     const { context: c, colours } = this, { group } = row;
@@ -36,7 +36,7 @@ class Shards extends Rows {
       c.fillRect(GUTTER, top + LANE - 1, this.width, 0.5);
       for (const span of spans) if (span.to >= this.fromTime && span.from <= this.toTime) this.span(group, shard, span, top);
     });
-  }
+  },
 
   // Draws the numbers of the configurations, with what changes if there is room.
   configs(group, y) {
@@ -58,7 +58,7 @@ class Shards extends Rows {
       if (isNew) free = x + width + 8;
     }
     c.font = "11px system-ui, sans-serif";
-  }
+  },
 
   // Draws what a group does with one shard for a while.
   span(group, shard, span, top) {
@@ -72,7 +72,7 @@ class Shards extends Rows {
     const until = span.to === Infinity ? "the end" : `${seconds(span.to)} s`;
     this.hits.push({ box: [x0, top, x0 + wide, top + LANE], e: span.e,
       text: `group ${group.gid} ${SHARD_WORDS[span.state]} shard ${shard}, from ${seconds(span.from)} s to ${until} (config ${span.config})` });
-  }
+  },
 
   // Draws a line for each shard that moves: from where its old owner stops serving it to where its new owner begins.
   migrations(rows) {
@@ -96,7 +96,7 @@ class Shards extends Rows {
       this.hits.push({ line: [x0, y0, x1, y1], e: move.e, last: move.last,
         text: `shard ${move.shard} moves from group ${move.source} to group ${move.target}; nobody serves it for ${span(move.to - move.from)}` });
     }
-  }
+  },
 
   groupName(row, y) {
     const { app, context: c, colours } = this;
@@ -118,7 +118,9 @@ class Shards extends Rows {
     }
     c.font = "11px system-ui, sans-serif";
   }
-}
+};
+
+Object.assign(Rows.prototype, ShardRows);
 
 // A list of numbers in which three and more in a row are a run, such as "0–4 7 8".
 function inRuns(numbers) {
