@@ -24,6 +24,7 @@
 //! | `repetitions` | repeating one run of each test during a sweep |
 //! | `failures` | repro files and pages for the failures of a sweep |
 //! | `format` | the versions of repro files and recordings |
+//! | `offered` | which tests are for the Raft under test |
 //! | [`recording`] | saving a recorded run to a file |
 //! | [`repro`] | the repro file of a failing run |
 //! | [`shrink`] | the fewest decisions with which a run still fails |
@@ -44,6 +45,7 @@ pub mod explain;
 pub mod failure_record;
 mod failures;
 mod format;
+mod offered;
 mod open;
 pub mod outcome;
 mod outputs;

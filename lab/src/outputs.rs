@@ -28,9 +28,10 @@ pub(crate) struct OutputArgs {
 
 impl OutputArgs {
     /// What these options ask for: which formats to write, and where.
-    pub(crate) fn outputs(self, suite: &'static [Test]) -> Outputs {
+    /// `left_out` is a line about tests that are not run, or empty.
+    pub(crate) fn outputs(self, suite: &'static [Test], left_out: String) -> Outputs {
         let OutputArgs { format, junit, coverage } = self;
-        Outputs { suite, json: format == Format::Json, junit, coverage }
+        Outputs { suite, json: format == Format::Json, junit, coverage, left_out }
     }
 }
 
@@ -53,6 +54,8 @@ pub(crate) struct Outputs {
     pub(crate) junit: Option<PathBuf>,
     /// Whether to list how many runs came to each waypoint.
     coverage: bool,
+    /// A line about tests that are not run, because the Raft does not offer what they test; or empty.
+    left_out: String,
 }
 
 impl Outputs {
@@ -83,6 +86,7 @@ impl Outputs {
         } else if with_table && summary.worst() <= Verdict::Missed {
             self.say(&summary.never_reached(self.suite))?;
         }
+        self.say(&self.left_out)?;
         if let Some(path) = &self.junit {
             std::fs::write(path, report::junit(summary, self.suite, &replay)).map_err(|error| {
                 CommandError::Usage(format!("{} cannot be written: {error}", path.display()))

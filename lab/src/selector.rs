@@ -13,6 +13,7 @@ use clap::Args;
 use labraft::{Test, Verdict, select, world_named};
 use labrpc::RunSpec;
 
+use crate::offered;
 use crate::outcome::CommandError;
 use crate::session::Session;
 
@@ -201,7 +202,10 @@ fn the_test(pattern: &str, session: &Session<'_>) -> Result<&'static Test, Comma
         return Ok(world);
     }
     match select(session.suite(), pattern)?[..] {
-        [test] => Ok(test),
+        [test] => {
+            offered::check(session.program, test, &session.implementation)?;
+            Ok(test)
+        }
         ref several => {
             let names: Vec<&str> = several.iter().map(|test| test.name).collect();
             Err(CommandError::Usage(format!(

@@ -14,7 +14,7 @@ pub type Describe = fn(Content<'_>) -> Option<RaftMessage>;
 /// leader is the sender.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RaftMessage {
-    /// A candidate asks for a vote. A pre-candidate's question is [`Other`](RaftMessage::Other).
+    /// A candidate asks for a vote. A pre-candidate's question is [`PreVote`](RaftMessage::PreVote).
     RequestVote {
         /// The candidate's term.
         term: u64,
@@ -30,6 +30,26 @@ pub enum RaftMessage {
         /// The voter's current term.
         term: u64,
         /// Whether the candidate has the vote.
+        vote_granted: bool,
+    },
+    /// A pre-candidate asks whether it would get a vote (part 2E; Ongaro's thesis, section 9.6). A Raft that
+    /// does not offer part 2E may call it [`Other`](RaftMessage::Other), with term 0.
+    PreVote {
+        /// The term in which it would stand, which is the one after its own. Nobody moves to it.
+        next_term: u64,
+        /// The index of its last entry; 0 if it has never had one.
+        last_log_index: u64,
+        /// The term of its last entry; 0 if it has never had one.
+        last_log_term: u64,
+    },
+    /// The answer to a `PreVote`.
+    PreVoteReply {
+        /// The current term of the server that answers; 0 if the answer does not say it.
+        term: u64,
+        /// The `next_term` that it answers. A reply in a call answers its own request, so there it can be
+        /// `None`. A one-way message must say it.
+        next_term: Option<u64>,
+        /// Whether the server would vote for the pre-candidate.
         vote_granted: bool,
     },
     /// A leader replicates entries. Without entries it is a heartbeat.
@@ -87,7 +107,7 @@ pub enum RaftMessage {
         /// The entry's term.
         entry_term: u64,
     },
-    /// Any other message between servers, such as the answer to a `Heartbeat` or a pre-vote.
+    /// Any other message between servers, such as the answer to a `Heartbeat`.
     Other {
         /// The term that the receiver may take over from it; 0 if there is none.
         term: u64,
@@ -111,6 +131,7 @@ impl RaftMessage {
         matches!(
             self,
             RaftMessage::RequestVoteReply { .. }
+                | RaftMessage::PreVoteReply { .. }
                 | RaftMessage::AppendEntriesReply { .. }
                 | RaftMessage::InstallSnapshotReply { .. }
         )
@@ -123,9 +144,10 @@ impl RaftMessage {
             RaftMessage::Several(ref parts) => {
                 parts.iter().map(RaftMessage::term).max().unwrap_or(0)
             }
-            RaftMessage::Committed { .. } => 0,
+            RaftMessage::Committed { .. } | RaftMessage::PreVote { .. } => 0,
             RaftMessage::RequestVote { term, .. }
             | RaftMessage::RequestVoteReply { term, .. }
+            | RaftMessage::PreVoteReply { term, .. }
             | RaftMessage::AppendEntries { term, .. }
             | RaftMessage::Heartbeat { term, .. }
             | RaftMessage::AppendEntriesReply { term, .. }
@@ -148,6 +170,16 @@ impl fmt::Display for RaftMessage {
             }
             RaftMessage::RequestVoteReply { term, vote_granted } => {
                 write!(f, "RequestVote results {{ term {term}, voteGranted {vote_granted} }}")
+            }
+            RaftMessage::PreVote { next_term, last_log_index, last_log_term } => {
+                write!(
+                    f,
+                    "pre-vote {{ for term {next_term}, lastLogIndex {last_log_index}, lastLogTerm \
+                     {last_log_term} }}"
+                )
+            }
+            RaftMessage::PreVoteReply { term, vote_granted, .. } => {
+                write!(f, "pre-vote results {{ term {term}, voteGranted {vote_granted} }}")
             }
             RaftMessage::AppendEntries {
                 term,

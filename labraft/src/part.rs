@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A part of the course's labs. `Beyond` holds the tests that the course does not have, and `Search` the
+/// A part of the course's labs. `Raft2E` is optional: it is for Rafts that [offer](crate::Offer) it. `Beyond` holds the tests that the course does not have, and `Search` the
 /// scenarios that are short enough for a search of all runs with few faults.
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the course's own names")]
@@ -17,6 +17,8 @@ pub enum Part {
     Raft2C,
     #[serde(rename = "2D")]
     Raft2D,
+    #[serde(rename = "2E")]
+    Raft2E,
     #[serde(rename = "3A")]
     Kv3A,
     #[serde(rename = "3B")]
@@ -35,11 +37,12 @@ pub enum Part {
 
 impl Part {
     /// The parts of the course's labs, in the order of the course.
-    pub const COURSE: [Part; 9] = [
+    pub const COURSE: [Part; 10] = [
         Part::Raft2A,
         Part::Raft2B,
         Part::Raft2C,
         Part::Raft2D,
+        Part::Raft2E,
         Part::Kv3A,
         Part::Kv3B,
         Part::Shard4A,
@@ -54,6 +57,7 @@ impl Part {
             Part::Raft2B => "2B",
             Part::Raft2C => "2C",
             Part::Raft2D => "2D",
+            Part::Raft2E => "2E",
             Part::Kv3A => "3A",
             Part::Kv3B => "3B",
             Part::Shard4A => "4A",
@@ -62,6 +66,11 @@ impl Part {
             Part::Beyond => "beyond",
             Part::Search => "search",
         }
+    }
+
+    /// Whether the part goes beyond the course, and is only for Rafts that [offer](crate::Offer) it.
+    pub const fn is_optional(self) -> bool {
+        matches!(self, Part::Raft2E)
     }
 
     /// Whether the part belongs to lab 3, which tests the key/value service.

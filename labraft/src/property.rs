@@ -91,7 +91,12 @@ properties! {
     /// A group that has lost a shard keeps it until it has arrived (lab 4C).
     ShardDeletion: Promise, "shard-deletion", "a shard is deleted when it has arrived", "lab 4C";
 
-    // Rules of figures 2 and 13, each about a step. They come last; other properties go above them.
+    /// A leader that hears from no majority for two election time-outs leads no longer (part 2E).
+    CheckQuorum: Slip, "check-quorum", "who hears from no majority leads no longer", "thesis, section 6.2";
+    /// A server that hears from no majority begins no election (part 2E).
+    TermStability: Slip, "term-stability", "who hears from no majority keeps its term", "thesis, section 9.6";
+
+    // Rules of figures 2 and 13, and those of part 2E, each about a step. They come last; other properties go above them.
     /// What is committed is given to the service (figure 2, rules for servers, all servers 1).
     AllServers1: Slip, "all-servers-1", "all servers 1: what is committed is applied", "paper, figure 2";
     /// A server that reads a higher term moves to it, and to no other (all servers 2).
@@ -157,6 +162,17 @@ properties! {
     InstallSnapshotArgs: Promise, "install-snapshot-args", "InstallSnapshot, arguments", "paper, figure 13";
     /// Entries behind a snapshot that fits the log are kept (InstallSnapshot RPC, receiver 6).
     InstallSnapshot6: Promise, "install-snapshot-6", "InstallSnapshot, receiver 6: entries behind the snapshot stay", "paper, figure 13";
+    /// What a pre-candidate says of itself is so (part 2E).
+    PreVoteArgs: Slip, "pre-vote-args", "pre-vote, arguments", "thesis, section 9.6";
+    /// A pre-vote is granted to a log that is as up to date, by a server that does not hear from a leader
+    /// (part 2E).
+    PreVoteGranted: Slip, "pre-vote-granted", "pre-vote: who may have one", "thesis, section 9.6";
+    /// A pre-vote that can be granted is (part 2E).
+    PreVoteRefused: Slip, "pre-vote-refused", "pre-vote: nothing else is refused", "thesis, section 9.6";
+    /// A server begins an election with the pre-votes of a majority, given for this election (part 2E).
+    PreVoteMajority: Slip, "pre-vote-majority", "pre-vote: an election begins with the pre-votes of a majority", "thesis, section 9.6";
+    /// A server that hears from its leader leaves its term alone when a candidate asks (part 2E).
+    VotersLease: Slip, "voters-lease", "a voter that hears its leader disregards candidates", "thesis, section 4.2.3";
 }
 
 /// What a broken property means.
@@ -217,7 +233,7 @@ impl Property {
         self.row().severity
     }
 
-    /// Whether it is a rule of figure 2 or 13, which is about a step.
+    /// Whether it is a rule of figure 2 or 13, or of part 2E, which is about a step.
     pub fn is_rule(self) -> bool {
         self >= Property::AllServers1
     }
@@ -300,6 +316,8 @@ mod tests {
             "request-vote-",
             "append-entries-",
             "install-snapshot-",
+            "pre-vote-",
+            "voters-",
         ];
         for property in Property::all() {
             let is_named_so = parts.iter().any(|part| property.name().starts_with(part));

@@ -10,6 +10,7 @@ use labrpc::sync::{RendezvousReceiver, RendezvousSender, rendezvous};
 use labrpc::{ClientEnd, Runtime, Server};
 
 use crate::message::Describe;
+use crate::offer::{Offer, Offers};
 use crate::persister::Persister;
 pub use crate::role::Role;
 
@@ -41,6 +42,8 @@ pub struct Implementation {
     pub has_one_way_messages: bool,
     /// See [`with_messages`](Self::with_messages).
     pub describe: Option<Describe>,
+    /// See [`offering`](Self::offering).
+    pub offers: Offers,
 }
 
 impl Implementation {
@@ -53,6 +56,7 @@ impl Implementation {
             has_internal_entries: false,
             has_one_way_messages: false,
             describe: None,
+            offers: Offers { stable_leader: None },
         }
     }
 
@@ -83,6 +87,12 @@ impl Implementation {
     /// term, a vote or an entry that comes from nowhere breaks the rules.
     pub const fn with_messages(self, describe: Describe) -> Implementation {
         Implementation { describe: Some(describe), ..self }
+    }
+
+    /// Declares that the Raft has what an optional part of the labs is about. It is then tested and judged by
+    /// that part too. What nobody declares, nobody asks for.
+    pub const fn offering(self, offer: Offer) -> Implementation {
+        Implementation { offers: self.offers.with(offer), ..self }
     }
 }
 

@@ -8,12 +8,16 @@
 #[cfg(debug_assertions)]
 mod invariants;
 mod output;
+mod pre_vote;
 mod probe;
+mod quorum;
+mod stable_leader;
 
 use bytes::Bytes;
 use labraft::{ApplyMsg, Pieces, Role, Started};
 
 pub use self::output::{Message, Output, SentEntries, SentSnapshot};
+use self::stable_leader::StableLeader;
 use crate::log::{Log, PersistentState, encode_state};
 use crate::message::{
     AppendEntriesArgs, AppendEntriesReply, AppendOutcome, Entry, InstallSnapshotArgs,
@@ -54,6 +58,8 @@ struct Follower {
 pub struct Core {
     me: usize,
     servers: usize,
+    /// What part 2E adds; `None` in the course's Raft, which has none of it.
+    stable_leader: Option<StableLeader>,
 
     // Persistent: saved before any message leaves.
     current_term: u64,
@@ -96,6 +102,7 @@ impl Core {
             followers: Vec::new(),
             lowest_written: None,
             output: Output { reset_election_timer: true, ..Output::default() },
+            stable_leader: None,
             #[cfg(debug_assertions)]
             last_checked: None,
         }
@@ -149,6 +156,9 @@ impl Core {
         if self.role == Role::Leader {
             return;
         }
+        if self.asks_before_it_stands() {
+            return;
+        }
         self.role = Role::Candidate;
         self.current_term += 1;
         self.voted_for = Some(self.me);
@@ -184,6 +194,9 @@ impl Core {
     /// candidate's log is at least as up to date (section 5.4.1).
     pub fn request_vote(&mut self, args: &RequestVoteArgs) -> RequestVoteReply {
         self.check_invariants();
+        if self.disregards_candidates(args.term) {
+            return RequestVoteReply { term: self.current_term, vote_granted: false };
+        }
         self.observe_term(args.term);
         let ours = (self.log.last_term(), self.log.last_index());
         let is_up_to_date = (args.last_log_term, args.last_log_index) >= ours;
@@ -235,6 +248,7 @@ impl Core {
 
     fn become_leader(&mut self) {
         self.role = Role::Leader;
+        self.begin_quorum_check();
         let next_index = self.log.last_index() + 1;
         self.followers = vec![Follower { next_index, match_index: 0, in_flight: 0 }; self.servers];
         self.output.start_heartbeats = true;
@@ -291,6 +305,7 @@ impl Core {
             Role::Candidate => self.ask_for_votes(),
             Role::Follower => {}
         }
+        self.ask_for_pre_votes();
     }
 
     fn send_append(&mut self, to: usize) {
@@ -315,6 +330,7 @@ impl Core {
     /// follows it, even if it was a candidate; an earlier term's leader is turned away: `false`.
     fn accept_leader(&mut self, term: u64) -> bool {
         self.observe_term(term);
+        self.begin_lease(term);
         if term < self.current_term {
             return false;
         }
@@ -403,6 +419,7 @@ impl Core {
         if self.role != Role::Leader || sent.term != self.current_term {
             return;
         }
+        self.note_answer(from, reply.is_some());
         let follower = &mut self.followers[from];
         follower.in_flight -= 1;
         // A lost request is replaced at once. For a server that cannot be reached, too many
@@ -590,6 +607,7 @@ impl Core {
         if self.role != Role::Leader || sent.term != self.current_term {
             return;
         }
+        self.note_answer(from, reply.is_some());
         let follower = &mut self.followers[from];
         follower.in_flight -= 1;
         if reply.is_some() {

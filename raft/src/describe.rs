@@ -4,7 +4,9 @@
 use labraft::RaftMessage;
 use labrpc::Content;
 
-use crate::message::{APPEND_ENTRIES, AppendOutcome, INSTALL_SNAPSHOT, REQUEST_VOTE};
+use crate::message::{
+    APPEND_ENTRIES, AppendOutcome, INSTALL_SNAPSHOT, PRE_VOTE, PreVoteReply, REQUEST_VOTE,
+};
 
 /// Describes a request or a reply in the paper's terms; `None` if it is not a Raft's.
 pub(crate) fn describe(content: Content<'_>) -> Option<RaftMessage> {
@@ -29,6 +31,13 @@ fn describe_request(content: Content<'_>) -> Option<RaftMessage> {
             last_log_term: args.last_log_term,
         });
     }
+    if let Some(args) = content.request(PRE_VOTE) {
+        return Some(RaftMessage::PreVote {
+            next_term: args.next_term,
+            last_log_index: args.last_log_index,
+            last_log_term: args.last_log_term,
+        });
+    }
     content.request(INSTALL_SNAPSHOT).map(|args| RaftMessage::InstallSnapshot {
         term: args.term,
         last_included_index: args.last_included_index,
@@ -48,6 +57,10 @@ fn describe_reply(content: Content<'_>) -> Option<RaftMessage> {
     if let Some(reply) = content.reply(REQUEST_VOTE) {
         let &crate::message::RequestVoteReply { term, vote_granted } = reply;
         return Some(RaftMessage::RequestVoteReply { term, vote_granted });
+    }
+    if let Some(reply) = content.reply(PRE_VOTE) {
+        let &PreVoteReply { term, vote_granted } = reply;
+        return Some(RaftMessage::PreVoteReply { term, next_term: None, vote_granted });
     }
     let reply = content.reply(INSTALL_SNAPSHOT)?;
     Some(RaftMessage::InstallSnapshotReply { term: reply.term })

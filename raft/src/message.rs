@@ -29,6 +29,34 @@ pub struct Entry {
 }
 // END SOLUTION
 
+// BEGIN SOLUTION 2E
+/// A pre-candidate asks whether it would get a vote (Ongaro's thesis, section 9.6).
+pub const PRE_VOTE: Method<PreVoteArgs, PreVoteReply> = Method::new("Raft.PreVote");
+
+/// Asks whether a server would vote for the sender if it stood for election. The sender's term and
+/// vote are what they were.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PreVoteArgs {
+    /// The term in which it would stand: the one after its own. Nobody adopts it.
+    pub next_term: u64,
+    /// The sender.
+    pub candidate_id: usize,
+    /// The index of its last entry; 0 when its log is empty.
+    pub last_log_index: u64,
+    /// The term of its last entry; 0 when its log is empty.
+    pub last_log_term: u64,
+}
+
+/// The answer to a [`PreVoteArgs`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PreVoteReply {
+    /// The term of the server that answers, for a sender that is behind.
+    pub term: u64,
+    /// Whether it would vote for the sender.
+    pub vote_granted: bool,
+}
+// END SOLUTION
+
 /// Asks for a vote.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestVoteArgs {

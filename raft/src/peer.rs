@@ -5,6 +5,8 @@
 //! whatever a message says was true, and saved, when it left. Nothing is borrowed while a task
 //! waits.
 
+mod stable_leader;
+
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 use std::time::Duration;
@@ -25,7 +27,7 @@ const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(110);
 const ASK_AGAIN_INTERVAL: Duration = Duration::from_millis(220);
 /// The shortest election time-out: longer than two heartbeat intervals, so that one lost heartbeat
 /// does not start an election.
-const ELECTION_TIMEOUT_MIN: Duration = Duration::from_millis(300);
+pub(crate) const ELECTION_TIMEOUT_MIN: Duration = Duration::from_millis(300);
 /// The end of the range from which election time-outs are drawn; itself not in it.
 const ELECTION_TIMEOUT_MAX: Duration = Duration::from_millis(600);
 
@@ -48,10 +50,23 @@ struct Peer {
     committed: Notify,
     /// Set by [`Raft::kill`], after which no commands are taken.
     is_killed: Cell<bool>,
+    /// When the lease timer of part 2E runs out, in virtual time.
+    lease_deadline: Cell<Duration>,
 }
 
 /// Makes and starts an instance: the reference's [`labraft::Implementation::make`].
 pub(crate) fn make(env: Env) -> Rc<dyn Raft> {
+    start(env, |core| core)
+}
+
+/// The same with what part 2E adds.
+pub(crate) fn make_extended(env: Env) -> Rc<dyn Raft> {
+    let peer = start(env, Core::with_stable_leader);
+    peer.rt.spawn_detached("lease timer", peer.clone().watch_lease());
+    peer
+}
+
+fn start(env: Env, extend: fn(Core) -> Core) -> Rc<Peer> {
     let Env { me, peers, persister, apply, server, rt } = env;
     let state = persister.read_state();
     let saved = if state.is_empty() {
@@ -62,7 +77,7 @@ pub(crate) fn make(env: Env) -> Rc<dyn Raft> {
     let core = Core::new(me, peers.len(), saved, persister.read_snapshot());
     let peer = Rc::new_cyclic(|this| Peer {
         this: this.clone(),
-        core: RefCell::new(core),
+        core: RefCell::new(extend(core)),
         peers,
         persister,
         dice: rt.dice(),
@@ -72,8 +87,9 @@ pub(crate) fn make(env: Env) -> Rc<dyn Raft> {
         heartbeats: Notify::new(),
         committed: Notify::new(),
         is_killed: Cell::new(false),
+        lease_deadline: Cell::default(),
     });
-    server.add_service(service(&peer));
+    server.add_service(peer.clone().add_pre_votes(service(&peer)));
     peer.with_core(|_| ());
     rt.spawn_detached("election timer", peer.clone().watch_for_leader());
     rt.spawn_detached("heartbeat timer", peer.clone().send_heartbeats());
@@ -126,6 +142,9 @@ impl Peer {
 
     /// Does the rest of what the core asks for, now that the state is saved.
     fn carry_out(&self, output: Output) {
+        if output.restart_lease {
+            self.lease_deadline.set(self.rt.now() + ELECTION_TIMEOUT_MIN);
+        }
         if output.reset_election_timer {
             let timeout = self.dice.span(ELECTION_TIMEOUT_MIN, ELECTION_TIMEOUT_MAX);
             self.election_deadline.set(self.rt.now() + timeout);
@@ -159,6 +178,7 @@ impl Peer {
                     peer.with_core(|core| core.append_entries_reply(to, sent, reply.as_ref()));
                 });
             }
+            Message::PreVote(args) => peer.ask_for_pre_vote(to, &args),
             Message::InstallSnapshot(args) => {
                 let call = end.call(INSTALL_SNAPSHOT, &args);
                 let sent = SentSnapshot::from(&args);
@@ -193,6 +213,7 @@ impl Peer {
             let interval = match role {
                 Role::Leader => HEARTBEAT_INTERVAL,
                 Role::Candidate => ASK_AGAIN_INTERVAL,
+                Role::Follower if self.core.borrow().is_pre_candidate() => ASK_AGAIN_INTERVAL,
                 Role::Follower => {
                     self.heartbeats.notified().await;
                     continue;

@@ -11,20 +11,19 @@ use raft::servers;
 
 /// Every test of the parts that this lab has.
 ///
-/// Lab 2 is worth 100 points: 20 for 2A, 30 each for 2B and 2C, 20 for 2D. Lab 3 is worth 100 as
+/// Lab 2 is worth 100 points: 20 for 2A, 30 each for 2B and 2C, 20 for 2D. Part 2E is optional, and worth 20 more. Lab 3 is worth 100 as
 /// well: 60 for 3A and 40 for 3B. Lab 4 is worth 100, too: 30 for 4A, 50 for 4B and 20 for 4C. Within a
 /// part, tests that take more understanding are worth more.
 /// Costs were measured with the reference Raft in a release build.
 pub static SUITE: &[Test] = between(ALL, parts::FIRST, parts::LAST);
 
 /// The tests of all parts, in the order of the parts.
-static ALL: &[Test] =
-    &joined::<{ raft::TESTS.len() + kv::TESTS.len() + SHARDED.len() + MORE.len() }>([
-        raft::TESTS,
-        kv::TESTS,
-        SHARDED,
-        MORE,
-    ]);
+static ALL: &[Test] = &joined::<
+    { raft::TESTS.len() + OPTIONAL.len() + kv::TESTS.len() + SHARDED.len() + MORE.len() },
+>([raft::TESTS, OPTIONAL, kv::TESTS, SHARDED, MORE]);
+
+/// The tests of optional parts, if this lab has any.
+const OPTIONAL: &[Test] = if parts::HAS_OPTIONAL { raft::OPTIONAL_TESTS } else { &[] };
 
 // BEGIN LAB 4
 //stub: /// The tests of lab 4, which this lab does not have.
@@ -156,7 +155,7 @@ const MORE: &[Test] = &[
 ];
 
 /// These lists one after the other. All of them together have this many tests.
-const fn joined<const COUNT: usize>(mut lists: [&[Test]; 4]) -> [Test; COUNT] {
+const fn joined<const COUNT: usize>(mut lists: [&[Test]; 5]) -> [Test; COUNT] {
     let mut all = [MORE[0]; COUNT];
     let mut count = 0;
     let mut list = 0;
@@ -230,6 +229,7 @@ mod tests {
             (Part::Raft2B, 30),
             (Part::Raft2C, 30),
             (Part::Raft2D, 20),
+            (Part::Raft2E, 20),
             (Part::Kv3A, 60),
             (Part::Kv3B, 40),
             // BEGIN LAB 4

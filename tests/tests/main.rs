@@ -8,6 +8,7 @@ mod common;
 mod damaged_files;
 mod determinism;
 mod documents;
+mod extended;
 mod internal_entries;
 mod kv_restarts;
 mod leaks;

@@ -11,7 +11,7 @@ const OTHERS: [&str; 3] = ["SnapshotUnreliableRecover3B", "Concurrent14B", "Chao
 
 fn main() {
     let is_chosen = |test: &Test| {
-        let is_of_raft = test.part != Part::Beyond && !test.part.is_service();
+        let is_of_raft = test.part < Part::Kv3A && !test.part.is_optional();
         is_of_raft || OTHERS.contains(&test.name)
     };
     let tests: Vec<&'static Test> = tests::SUITE.iter().filter(|test| is_chosen(test)).collect();

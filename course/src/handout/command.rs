@@ -20,7 +20,8 @@ pub(crate) struct HandoutArgs {
     /// The directory to write to; it must be empty or not exist yet.
     #[arg(value_name = "DIR", required_unless_present = "check")]
     directory: Option<PathBuf>,
-    /// The first and the last part to hand out: 4A..4C for lab 4, 2A..4C for the whole course.
+    /// The first and the last part to hand out: 4A..4C for lab 4, 2A..4C for the whole course. `+2E` adds the
+    /// optional part, as in 2A..3B+2E.
     #[arg(long, value_name = "2A..3B")]
     parts: Option<Parts>,
     /// Hand out the reference, solved, for the labs before the first part. Otherwise students put in
@@ -79,7 +80,7 @@ impl HandoutArgs {
         handout.tree.write(directory).map_err(|error| {
             CommandError::Usage(format!("cannot write {}: {error}", directory.display()))
         })?;
-        let Parts { first, last } = handout.scope.parts;
+        let Parts { first, last, .. } = handout.scope.parts;
         let message = format!("Raft lab, parts {first} to {last}");
         let commit = repository::commit_all(directory, &message).map_err(CommandError::Usage)?;
         writeln!(out, "{}\n{}: commit {commit}", summary(&handout)?, directory.display())?;
@@ -104,7 +105,7 @@ impl HandoutArgs {
 /// Sums up the contents of a handout in one line.
 fn summary(handout: &Handout) -> Result<String, CommandError> {
     let Handout { tree, scope, removed } = handout;
-    let Parts { first, last } = scope.parts;
+    let Parts { first, last, .. } = scope.parts;
     let text = tree.get(manifest::FILE).unwrap_or_default();
     let manifest = Manifest::parse(text).map_err(CommandError::Internal)?;
     let editable = tree.files().filter(|(path, _)| manifest.may_edit(path)).count();

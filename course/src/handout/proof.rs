@@ -31,7 +31,8 @@ pub(super) fn problem(handout: &Handout, root: &Path) -> Result<Option<String>, 
             built.diagnostics.join("\n")
         )));
     }
-    for part in handout.scope.parts.course() {
+    // An optional part is an extension of what students have written: it has no skeleton.
+    for part in handout.scope.parts.course().filter(|part| !part.is_optional()) {
         // Without a Raft, the first piece that is missing may belong to an earlier part.
         if let Some(problem) = check_failures(&scratch, part, None)? {
             return Ok(Some(problem));

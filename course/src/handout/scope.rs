@@ -56,6 +56,8 @@ const OF_LAB_4: [&str; 11] = [
 pub(crate) struct Parts {
     pub(crate) first: Part,
     pub(crate) last: Part,
+    /// Whether the optional part is handed out as well: only where it is asked for.
+    pub(crate) has_optional: bool,
 }
 
 impl Parts {
@@ -66,6 +68,7 @@ impl Parts {
             Part::Beyond | Part::Search => {
                 self.first == Part::Raft2A && matches!(self.last, Part::Kv3B | Part::Shard4C)
             }
+            part if part.is_optional() => self.has_optional,
             part => (self.first..=self.last).contains(&part),
         }
     }
@@ -92,7 +95,7 @@ impl Parts {
 /// Labs 2 and 3.
 impl Default for Parts {
     fn default() -> Parts {
-        Parts { first: Part::Raft2A, last: Part::Kv3B }
+        Parts { first: Part::Raft2A, last: Part::Kv3B, has_optional: false }
     }
 }
 
@@ -108,8 +111,17 @@ impl FromStr for Parts {
                 format!("there is no part {name:?}; the parts are {known}")
             })
         };
-        let (first, last) = text.split_once("..").unwrap_or((text, text));
-        let parts = Parts { first: part(first)?, last: part(last)? };
+        let (range, added) = match text.split_once('+') {
+            Some((range, name)) => (range, Some(part(name)?)),
+            None => (text, None),
+        };
+        if let Some(other) = added.filter(|part| !part.is_optional()) {
+            return Err(format!("{other} is not optional: only 2E can be added"));
+        }
+        let (first, last) = range.split_once("..").unwrap_or((range, range));
+        let last_part = part(last)?;
+        let has_optional = added.is_some() || last_part.is_optional();
+        let parts = Parts { first: part(first)?, last: last_part, has_optional };
         if parts.first > parts.last {
             return Err(format!("{first} comes after {last}: give the first part first"));
         }

@@ -155,10 +155,14 @@ fn try_one(
     table: &mut Table,
 ) -> Result<Option<String>, CommandError> {
     let Some(program) = builder.program(&patch.id, Some(&patch.path))? else { return Ok(None) };
+    let implementation = patch.subject.implementation();
+    let program = program.testing(implementation);
     let Some(tried) = trial::try_out(&program, plan, table.profile())? else { return Ok(None) };
     let mut reach = None;
     if tried.finding == Finding::Survived {
-        let Some(reference) = builder.program(REFERENCE, None)? else { return Ok(None) };
+        let name = implementation.unwrap_or(REFERENCE);
+        let Some(reference) = builder.program(name, None)? else { return Ok(None) };
+        let reference = reference.testing(implementation);
         let Some(measured) = Reach::measure(&tried.records, &reference, plan.jobs)? else {
             return Ok(None);
         };

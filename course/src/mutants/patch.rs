@@ -1,4 +1,5 @@
-//! The patches in `course/mutants`, and the four header lines that describe each.
+//! The patches in `course/mutants`, and the header lines that describe each: four, and a fifth for a bug in what
+//! goes beyond the course.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -52,10 +53,22 @@ impl Breaks {
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(super) enum Subject {
     Raft,
+    /// Raft with the optional parts: the header names the implementation `extended`.
+    Extended,
     /// The key/value service of lab 3.
     Kv,
     /// The controller or the sharded service of lab 4.
     Shards,
+}
+
+impl Subject {
+    /// The implementation to test, if it is not the program's first.
+    pub(super) const fn implementation(self) -> Option<&'static str> {
+        match self {
+            Subject::Extended => Some("extended"),
+            Subject::Raft | Subject::Kv | Subject::Shards => None,
+        }
+    }
 }
 
 /// A known bug, as a patch to the reference.
@@ -82,6 +95,7 @@ impl Patch {
         };
         let (id, _what, _source) = (field("id")?, field("what")?, field("source")?);
         let property = field("property")?;
+        let is_extended = field("implementation").is_ok_and(|name| name == "extended");
         if path.file_stem().is_none_or(|stem| stem != id.as_str()) {
             return Err(wrong(format!("its id is {id:?}, which is not the name of its file")));
         }
@@ -105,6 +119,8 @@ impl Patch {
         let (subject, _) = subject.ok_or_else(|| {
             wrong(format!("it must change only raft, only kvraft or only lab 4, not {changed:?}"))
         })?;
+        let subject =
+            if is_extended && subject == Subject::Raft { Subject::Extended } else { subject };
         Ok(Patch { id, breaks, subject, path: path.into() })
     }
 }
@@ -174,6 +190,9 @@ mod tests {
         let of_both = "+++ b/kvraft/src/replica.rs\n+++ b/shardkv/src/store.rs\n";
         let of_both = parse(&GOOD.replace("+++ b/raft/src/core.rs\n", of_both)).unwrap();
         assert_eq!(of_both.subject, Subject::Shards);
+        let extended = "election-safety\nimplementation: extended\n";
+        let of_extended = parse(&GOOD.replace("election-safety\n", extended)).unwrap();
+        assert_eq!(of_extended.subject, Subject::Extended);
     }
 
     #[test]

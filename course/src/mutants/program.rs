@@ -43,6 +43,8 @@ pub(super) struct Builder {
 pub(super) struct Program {
     /// An absolute path.
     place: PathBuf,
+    /// The implementation to test, if it is not the first.
+    implementation: Option<&'static str>,
 }
 
 impl Builder {
@@ -110,7 +112,16 @@ impl Builder {
 impl Program {
     /// The program that is in this directory, an absolute path.
     pub(super) fn at(place: PathBuf) -> Program {
-        Program { place }
+        Program { place, implementation: None }
+    }
+
+    /// The same, to test another implementation than the first.
+    pub(super) fn testing(self, implementation: Option<&'static str>) -> Program {
+        Program { implementation, ..self }
+    }
+
+    pub(super) fn implementation(&self) -> Option<&'static str> {
+        self.implementation
     }
 
     pub(super) fn path(&self) -> PathBuf {

@@ -44,6 +44,7 @@ pub(super) fn stages(subject: Subject, chosen: &[&'static Test]) -> Vec<Vec<&'st
     // The tests of Raft cannot find a bug in the service. Those of lab 4 look for bugs of their own.
     let wanted: &[Subject] = match subject {
         Subject::Shards => &[Subject::Shards],
+        Subject::Extended => &[Subject::Extended, Subject::Raft],
         Subject::Kv if chosen.is_empty() => &[Subject::Kv],
         Subject::Kv | Subject::Raft => &[Subject::Raft, Subject::Kv],
     };
@@ -59,6 +60,7 @@ fn subject_of(test: &Test) -> Subject {
     match test.name {
         "ChaosKv" => Subject::Kv,
         "ChaosShards" => Subject::Shards,
+        _ if test.part.is_optional() => Subject::Extended,
         _ if test.part.is_kv() => Subject::Kv,
         _ if test.part.is_sharded() => Subject::Shards,
         _ => Subject::Raft,
@@ -191,6 +193,9 @@ pub(super) fn run(
     command.args(["--shard", "1/1"]).arg("--out").arg(program.results(profile));
     command.arg("--wall-limit").arg(WALL_LIMIT_SECONDS.to_string());
     command.arg("--profile").arg(profile.name());
+    if let Some(name) = program.implementation() {
+        command.arg("--implementation").arg(name);
+    }
     if let Some(most) = max_failures {
         command.arg("--max-failures").arg(most.to_string());
     }
@@ -251,8 +256,12 @@ mod tests {
             panic!("not two stages")
         };
         assert!(raft + service < SUITE.len(), "lab 4 has tests of its own");
+        let [extended, of_raft] = names(&stages(Subject::Extended, &[]))[..] else {
+            panic!("not two stages")
+        };
+        assert_eq!(of_raft, raft);
         assert_eq!(names(&stages(Subject::Kv, &[])), [service]);
-        assert_eq!(names(&stages(Subject::Shards, &[])), [SUITE.len() - raft - service]);
+        assert_eq!(names(&stages(Subject::Shards, &[])), [SUITE.len() - raft - service - extended]);
         let chosen = labraft::select(SUITE, "Backup2B").unwrap();
         assert_eq!(names(&stages(Subject::Raft, &chosen)), [1]);
         // Whoever names tests gets them.

@@ -55,9 +55,19 @@ fn describe_message(message: &Message) -> RaftMessage {
                 last_included_term: snapshot.term,
             }
         }
-        // A pre-vote is asked for in the next term, and granted in it: nobody is in that term yet.
-        MessageType::MsgRequestPreVote => RaftMessage::Other { term: 0 },
-        MessageType::MsgRequestPreVoteResponse if !message.reject => RaftMessage::Other { term: 0 },
+        // A pre-vote is asked for in the next term, and granted in it: nobody is in that term yet. A
+        // refusal has the term of the server that refuses.
+        MessageType::MsgRequestPreVote => RaftMessage::PreVote {
+            next_term: term,
+            last_log_index: message.index,
+            last_log_term: message.log_term,
+        },
+        MessageType::MsgRequestPreVoteResponse if message.reject => {
+            RaftMessage::PreVoteReply { term, next_term: None, vote_granted: false }
+        }
+        MessageType::MsgRequestPreVoteResponse => {
+            RaftMessage::PreVoteReply { term: 0, next_term: Some(term), vote_granted: true }
+        }
         _ => RaftMessage::Other { term },
     }
 }

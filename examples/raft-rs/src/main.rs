@@ -20,7 +20,7 @@
 
 use std::process::ExitCode;
 
-use labraft::Implementation;
+use labraft::{Implementation, Offer};
 
 mod describe;
 mod logging;
@@ -32,19 +32,25 @@ mod probe;
 mod storage;
 mod wire;
 
+/// raft-rs has pre-vote, check-quorum and the voters' lease, and `node` turns them on.
+const STABLE_LEADER: Offer = Offer::StableLeader { election_timeout: node::ELECTION_TIMEOUT };
+
 /// The first is the default; `--implementation` names another.
 const ALL: [Implementation; 3] = [
     Implementation::new("raft-rs", paired::make)
         .with_internal_entries()
-        .with_messages(describe::describe),
+        .with_messages(describe::describe)
+        .offering(STABLE_LEADER),
     Implementation::new("raft-rs-one-way", one_way::make)
         .with_internal_entries()
         .with_one_way_messages()
-        .with_messages(describe::describe),
+        .with_messages(describe::describe)
+        .offering(STABLE_LEADER),
     Implementation::new("raft-rs-batch-append", one_way::make_batching)
         .with_internal_entries()
         .with_one_way_messages()
-        .with_messages(describe::describe),
+        .with_messages(describe::describe)
+        .offering(STABLE_LEADER),
 ];
 
 fn main() -> ExitCode {

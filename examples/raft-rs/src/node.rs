@@ -6,6 +6,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use bytes::Bytes;
 use labraft::{ApplyMsg, Started};
@@ -15,8 +16,12 @@ use raft::{Config, RawNode, SnapshotStatus, StateRole};
 use crate::logging::logger;
 use crate::storage::{Disk, id_of};
 
+/// How often raft-rs is told that time passes: it counts time in ticks.
+pub(crate) const TICK: Duration = Duration::from_millis(10);
 /// Ticks of an election time-out; raft-rs draws between this and twice as many.
 const ELECTION_TICKS: usize = 30;
+/// The shortest election time-out: so many ticks.
+pub(crate) const ELECTION_TIMEOUT: Duration = TICK.saturating_mul(ELECTION_TICKS as u32);
 /// Ticks between heartbeats. The course allows ten heartbeats a second, and a tick is 10 ms.
 const HEARTBEAT_TICKS: usize = 10;
 /// The most entries in a message, in bytes. The default is one entry.

@@ -11,11 +11,8 @@ use labrpc::{ClientEnd, Runtime, Service};
 use raft::StateRole;
 use raft::eraftpb::Message;
 
-use crate::node::{HandUp, Node};
+use crate::node::{HandUp, Node, TICK};
 use crate::storage::{Disk, server_of};
-
-/// raft-rs counts time in ticks.
-const TICK: Duration = Duration::from_millis(10);
 
 /// A way to carry messages.
 pub struct Carrier {

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use clap::Args;
 use labraft::{Test, Verdict};
 
+use crate::offered;
 use crate::outcome::{CommandError, Outcome};
 use crate::report;
 use crate::session::Program;
@@ -24,8 +25,12 @@ impl List {
         let part_width = tests.iter().map(|test| test.part.name().len()).max().unwrap_or(0);
         for test in tests {
             let Test { name, part, points, title, .. } = test;
+            let remark = offered::remark(*part);
             let part = part.name();
-            writeln!(out, "{name:<width$}  {part:<part_width$}  {points:3} points  {title}")?;
+            writeln!(
+                out,
+                "{name:<width$}  {part:<part_width$}  {points:3} points  {title}{remark}"
+            )?;
         }
         Ok(Outcome::Judged(Verdict::Passed))
     }

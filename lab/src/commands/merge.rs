@@ -47,7 +47,7 @@ impl MergeArgs {
             seeds: self.seeds,
             tests,
             out: self.out,
-            outputs: self.output.outputs(program.suite),
+            outputs: self.output.outputs(program.suite, String::new()),
         };
         merge.run(program)
     }

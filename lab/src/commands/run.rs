@@ -13,7 +13,6 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use labraft::{Test, Verdict};
 
-use crate::failures;
 use crate::outcome::{CommandError, INTERRUPT, Outcome};
 use crate::outputs::OutputArgs;
 use crate::outputs::Outputs;
@@ -21,6 +20,7 @@ use crate::repetitions::{Repetitions, Taken};
 use crate::seeds::{Seeds, Shard, pairs, parse_span};
 use crate::self_check::{self, OtherProcess, cannot_compare};
 use crate::session::{Common, Program, Session, default_jobs, parse_jobs};
+use crate::{failures, offered};
 
 /// The interval between progress lines when standard error is not a terminal.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
@@ -101,12 +101,14 @@ impl RunArgs {
                  --check-determinism cannot be divided into shares; unset them, or give --seeds"
             )));
         }
+        let session = Session::new(common.clone(), program)?;
+        let (tests, left_out) = offered::chosen(program, &self.patterns, &session.implementation)?;
         Sweep {
-            tests: program.chosen(&self.patterns)?,
+            tests,
             seeds,
             shard: shard.unwrap_or(Shard::WHOLE),
-            out: common.out.clone(),
-            session: Session::new(common, program)?,
+            out: common.out,
+            session,
             jobs: self.jobs.unwrap_or_else(default_jobs),
             resume: self.resume,
             failed_first: self.failed_first,
@@ -116,7 +118,7 @@ impl RunArgs {
             audit: self.audit,
             last_seed_first: self.last_seed_first,
             no_shrink: self.no_shrink,
-            outputs: output.outputs(program.suite),
+            outputs: output.outputs(program.suite, left_out),
         }
         .run()
     }

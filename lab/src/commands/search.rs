@@ -11,6 +11,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use labraft::{Part, Test, Verdict};
 
+use crate::offered;
 use crate::outcome::{CommandError, INTERRUPT, Outcome};
 use crate::repro::Repro;
 use crate::search::faults::run_with;
@@ -65,8 +66,8 @@ impl SearchArgs {
                 .map_err(CommandError::Usage)?,
         };
         let share = share.unwrap_or(Shard::WHOLE);
-        let tests = self.tests(program)?;
         let session = Session::new(self.common.clone(), program)?;
+        let tests = self.tests(program, &session)?;
         let header = Header::new(
             session.implementation.name,
             session.conditions(),
@@ -160,9 +161,14 @@ impl SearchArgs {
         Ok(worst)
     }
 
-    fn tests(&self, program: &Program<'_>) -> Result<Vec<&'static Test>, CommandError> {
+    fn tests(
+        &self,
+        program: &Program<'_>,
+        session: &Session<'_>,
+    ) -> Result<Vec<&'static Test>, CommandError> {
         if !self.patterns.is_empty() {
-            return program.chosen(&self.patterns);
+            let chosen = offered::chosen(program, &self.patterns, &session.implementation);
+            return chosen.map(|(tests, _)| tests);
         }
         let made_for_it = program.suite.iter().filter(|test| test.part == Part::Search);
         match made_for_it.collect::<Vec<_>>() {

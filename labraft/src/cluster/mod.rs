@@ -54,6 +54,7 @@ struct Inner {
     slots: RefCell<Vec<Slot>>,
     /// Which links the test has enabled, indexed by sender, then receiver.
     enabled: RefCell<Vec<Vec<bool>>>,
+    mute: links::MuteWays,
     /// Restarts a server that fault injection has crashed.
     restart: RefCell<Option<Restart>>,
     /// Proposes a command to a server, if the test lets acts do that.
@@ -90,6 +91,7 @@ impl Cluster {
         let contract = Contract {
             persistence,
             has_internal_entries: lab.implementation().has_internal_entries,
+            election_timeout: lab.implementation().offers.stable_leader,
             without: lab.without(),
         };
         let inner = Rc::new(Inner {
@@ -99,6 +101,7 @@ impl Cluster {
             first: numbers.start,
             slots: RefCell::new((0..servers).map(|_| Slot::default()).collect()),
             enabled: RefCell::new(vec![vec![false; servers]; servers]),
+            mute: RefCell::default(),
             restart: RefCell::default(),
             propose: RefCell::default(),
             invariants: RefCell::new(Invariants::new(servers, contract)),
@@ -127,7 +130,6 @@ impl Cluster {
             cluster.network().count_calls();
         }
         cluster.judge_steps();
-        cluster.0.invariants.borrow_mut().judge_starts();
         cluster.0.invariants.borrow_mut().note_waypoints(cluster.lab().reached().clone());
         cluster.watch_messages();
         cluster.expect_acts();

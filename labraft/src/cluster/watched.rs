@@ -8,8 +8,10 @@ use crate::invariants::SharedMessages;
 use crate::raft::{ApplyMsg, HandedUp, Raft, RaftState, Started};
 
 impl Cluster {
-    /// Has every step judged by figure 2, if the implementation tells what its messages say.
+    /// Has the answers to commands judged, and every step by figure 2, if the implementation tells what its
+    /// messages say.
     pub(super) fn judge_steps(&self) {
+        self.0.invariants.borrow_mut().judge_starts();
         let Some(describe) = self.lab().implementation().describe else { return };
         if self.lab().without().has_probes() {
             let messages = SharedMessages::new(self.servers(), describe);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::change::{LogChange, Written};
+use super::contacts::Contacts;
 use crate::raft::{Probe, Raft};
 
 /// The history of a run.
@@ -23,6 +24,8 @@ pub(super) struct History {
     pub(super) applied: Vec<Option<(Option<Bytes>, usize)>>,
     /// By index: the snapshots that services made of everything up to it.
     pub(super) snapshots: BTreeMap<u64, Vec<Bytes>>,
+    /// When servers last heard from one another.
+    pub(super) contacts: Contacts,
 }
 
 /// The history of one server.
@@ -90,8 +93,14 @@ impl Awake {
     /// The server does something.
     #[inline]
     pub(super) fn note(&mut self, at: Duration) {
-        self.total += (at - self.last).min(Awake::LONGEST_REST);
+        self.total = self.by(at);
         self.last = at;
+    }
+
+    /// How long it has been awake by this time, if it is awake.
+    #[inline]
+    pub(super) fn by(&self, at: Duration) -> Duration {
+        self.total + (at - self.last).min(Awake::LONGEST_REST)
     }
 
     /// Whether the server did something at this time.
@@ -292,7 +301,8 @@ impl LogCopy {
 
 impl History {
     /// An empty history of this many servers, none of which is running.
-    pub(super) fn new(servers: usize) -> History {
+    /// `election_timeout` is what the Raft declares, if it offers part 2E.
+    pub(super) fn new(servers: usize, election_timeout: Option<Duration>) -> History {
         History {
             servers: (0..servers).map(|_| ServerHistory::default()).collect(),
             leaders: BTreeMap::new(),
@@ -300,6 +310,7 @@ impl History {
             committed: Vec::new(),
             applied: Vec::new(),
             snapshots: BTreeMap::new(),
+            contacts: Contacts::new(servers, election_timeout),
         }
     }
 
@@ -313,6 +324,7 @@ impl History {
         history.timer_restart = None;
         history.applied = applied;
         history.own_snapshot = 0;
+        self.contacts.started(server);
     }
 
     /// The last index of the newest snapshot that a service has made.

@@ -24,6 +24,7 @@
 //! | saved before replying | figure 2 | `saved_first` |
 //! | the election timer | section 5.2 | `election_timer` |
 //! | what Start answers is so | the lab's contract | `started` |
+//! | who hears from no majority leads no longer, and keeps its term | part 2E | `check_quorum` |
 //! | each step is one that the figure allows | figures 2 and 13 | `figure2` |
 //!
 //! To add a property: a row in `property.rs`, a file here, a line in `check_change` below, and a row in the
@@ -33,8 +34,10 @@
 mod acknowledged;
 mod apply_order;
 mod change;
+mod check_quorum;
 mod commit_monotone;
 mod commit_rule;
+mod contacts;
 mod election_safety;
 mod election_timer;
 mod figure2;
@@ -54,6 +57,8 @@ mod stage;
 mod started;
 mod state_machine_safety;
 mod term_monotone;
+#[cfg(test)]
+mod tests;
 mod waypoints;
 
 use std::time::Duration;
@@ -97,6 +102,8 @@ pub(crate) struct Contract {
     pub(crate) persistence: Persistence,
     /// Whether the log may hold entries of the Raft's own.
     pub(crate) has_internal_entries: bool,
+    /// The election time-out that the Raft declares, if it offers part 2E.
+    pub(crate) election_timeout: Option<Duration>,
     /// The properties that are left out, and whether probes are.
     pub(crate) without: Without,
 }
@@ -116,7 +123,7 @@ impl Invariants {
         Invariants {
             contract,
             judge: Judge { without: contract.without, news: Vec::new() },
-            history: History::new(servers),
+            history: History::new(servers, contract.election_timeout),
             situation: Situation::new(servers),
             figure2: None,
             accepted: None,
@@ -133,7 +140,8 @@ impl Invariants {
         if servers > figure2::MOST_SERVERS {
             return;
         }
-        self.figure2 = Some(Figure2::new(servers, messages, must_save));
+        let election_timeout = self.contract.election_timeout;
+        self.figure2 = Some(Figure2::new(servers, messages, must_save, election_timeout));
     }
 
     /// Has the answers to commands judged: from now on [`accepted`](Self::accepted) is told of all of them. A
@@ -200,7 +208,16 @@ impl Invariants {
         message: &Delivery<'_>,
         at: Duration,
     ) {
+        self.heard(between, at);
         self.waypoints.delivered(&self.history, between, message, at);
+    }
+
+    /// A server hears from another.
+    fn heard(&mut self, between: (usize, usize), at: Duration) {
+        let History { servers, contacts, .. } = &mut self.history;
+        if contacts.election_timeout.is_some() {
+            contacts.note(between, at, servers[between.1].awake.by(at));
+        }
     }
 
     /// A server's Raft says that it has accepted a command, and is now in this state.
@@ -276,8 +293,12 @@ impl Invariants {
         if !self.contract.without.has_probes() {
             return self.check_from_outside(server, raft, at);
         }
+        if self.contract.election_timeout.is_some() {
+            let checked = check_quorum::check(&mut self.history, server, &now, at);
+            self.judge.rule_on(checked)?;
+        }
         // Nothing has changed in most polls: this is what the checks cost.
-        if history.last.as_ref() == Some(&now) {
+        if self.history.servers[server].last.as_ref() == Some(&now) {
             return self.check_step_without_change(server, &now, earlier, at);
         }
         if let Err(misshapen) = probe_form::check(server, self.history.servers.len(), &now) {
@@ -331,6 +352,7 @@ impl Invariants {
         if history.servers[change.server].keeps_time(change.at) {
             judge.rule_on(election_timer::check(history, change))?;
         }
+        judge.rule_on(check_quorum::check_candidacy(history, change))?;
         judge.rule_on(election_safety::check(history, change))?;
         judge.rule_on(leader_append_only::check(change))?;
         if let Some(accepted) = accepted {
@@ -416,77 +438,5 @@ impl Invariants {
         });
         let views: Vec<View<'_>> = views.collect();
         self.situation.lines(now, &views, reaches, places)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::stage::{CONTRACT, Stage, assert_broken};
-    use super::*;
-    use crate::property::Property;
-    use crate::raft::Role;
-
-    fn contract_without(name: &str) -> Contract {
-        Contract { without: Without::NOTHING.and(name).unwrap(), ..CONTRACT }
-    }
-
-    #[test]
-    fn a_slip_is_put_aside_and_the_checks_go_on() {
-        let mut stage = Stage::with_leader();
-        stage.slips(0, |raft| raft.followers[1].next_index = 0);
-        stage.breaks(Property::LeaderAppendOnly, "from entry 2 on", 0, |raft| raft.truncate(1));
-    }
-
-    #[test]
-    fn a_property_that_is_left_out_is_not_reported() {
-        let mut stage = Stage::with_contract(contract_without("leader-append-only"));
-        stage.holds(0, |raft| {
-            raft.term = 1;
-            raft.role = Some(Role::Leader);
-            raft.write(1, (1, "a"));
-        });
-        stage.holds(0, |raft| raft.truncate(0));
-        stage.breaks(Property::TermMonotone, "term 1", 0, |raft| raft.term = 0);
-    }
-
-    #[test]
-    fn a_probe_that_cannot_be_shows_nothing_if_that_is_not_to_be_reported() {
-        let mut stage = Stage::with_contract(contract_without("probe-form"));
-        stage.holds(0, |raft| raft.voted_for = Some(9));
-        stage.holds(0, |raft| raft.truncate(0));
-        stage.holds(0, |raft| raft.role = Some(Role::Leader));
-        stage.breaks(Property::ElectionSafety, "term 0", 1, |raft| {
-            raft.voted_for = Some(9);
-            raft.role = Some(Role::Leader);
-        });
-    }
-
-    #[test]
-    fn without_probes_a_raft_is_judged_as_if_it_had_none() {
-        let mut stage = Stage::with_contract(contract_without("probe"));
-        // A broken promise that only a probe shows.
-        stage.holds(0, |raft| raft.term = 5);
-        stage.holds(0, |raft| raft.term = 3);
-        // One that shows from outside.
-        stage.holds(0, |raft| raft.role = Some(Role::Leader));
-        stage.breaks(Property::ElectionSafety, "term 3", 1, |raft| {
-            raft.term = 3;
-            raft.role = Some(Role::Leader);
-        });
-    }
-
-    #[test]
-    fn internal_entries_have_their_turn_where_they_are_declared() {
-        let internal = |index| HandedUp::Internal { index };
-        let mut course = Invariants::new(2, CONTRACT);
-        let undeclared = course.applied(0, &internal(1));
-        assert_broken(undeclared, Property::ApplyOrder, "not declared to have internal entries");
-
-        let mut declared = Invariants::new(2, Contract { has_internal_entries: true, ..CONTRACT });
-        assert_eq!(declared.applied(0, &internal(1)), Ok(()));
-        assert_eq!(declared.applied(0, &stage::command(2, "a")), Ok(()));
-        assert_broken(declared.applied(0, &internal(4)), Property::ApplyOrder, "so 3 is due");
-        let other = declared.applied(1, &stage::command(1, "a"));
-        assert_broken(other, Property::StateMachineSafety, "server 0 applied an internal entry");
     }
 }

@@ -127,6 +127,7 @@ impl Raft for Puppet {
 pub(super) const CONTRACT: Contract = Contract {
     persistence: Persistence::Required,
     has_internal_entries: false,
+    election_timeout: None,
     without: Without::NOTHING,
 };
 
@@ -180,7 +181,12 @@ impl Stage {
 
     /// Three servers without entries, every step of which is judged by figure 2.
     pub(super) fn judged(persistence: Persistence) -> Stage {
-        let mut stage = Stage::with_contract(Contract { persistence, ..CONTRACT });
+        Stage::judged_by(Contract { persistence, ..CONTRACT })
+    }
+
+    /// The same with this contract.
+    pub(super) fn judged_by(contract: Contract) -> Stage {
+        let mut stage = Stage::with_contract(contract);
         stage.invariants.judge_steps(stage.messages.clone());
         stage
     }
@@ -216,6 +222,11 @@ impl Stage {
     pub(super) fn reads_answer(&self, to: usize, from: usize, request: u64, message: RaftMessage) {
         let mark = self.messages.keep(message);
         self.messages.deliver(from, to, Some(request), mark);
+    }
+
+    /// A message of a server reaches another.
+    pub(super) fn hears(&mut self, to: usize, from: usize) {
+        self.invariants.heard((from, to), self.now);
     }
 
     /// A server learns that no reply to a request of its own will come, in the step that is checked next.

@@ -68,6 +68,8 @@ pub(crate) struct Message {
     /// For a request: whether its end is enabled and connected to a server. For a reply: whether
     /// the end is still enabled and the server has not been deleted or replaced.
     pub(crate) has_way: bool,
+    /// For a reply: whether the tester has its end lose all replies.
+    pub(crate) is_cut: bool,
 }
 
 /// The state of one direction of a link at some moment.
@@ -145,7 +147,7 @@ fn follow<const N: usize>(rules: [Rule; N], message: Message, faults: &mut Fault
     let mut journey = Journey {
         message,
         faults,
-        link: LinkState::Open,
+        link: if message.is_cut { LinkState::Cut } else { LinkState::Open },
         transit: Duration::ZERO,
         short_delay: Duration::ZERO,
         held: Duration::ZERO,
@@ -235,6 +237,9 @@ fn dead_without_way(journey: &mut Journey<'_, '_>) -> ControlFlow<Fate> {
 
 /// Under chaos, decides whether the link is open, cut or clogged in this direction at the moment.
 fn look_at_link(journey: &mut Journey<'_, '_>) -> ControlFlow<Fate> {
+    if journey.message.is_cut {
+        return ControlFlow::Continue(());
+    }
     let faults = &mut *journey.faults;
     let Some(chaos) = faults.chaos else { return ControlFlow::Continue(()) };
     let cuts = u64::from(chaos.one_way_cuts.cases());
@@ -379,7 +384,8 @@ mod tests {
         (0..DRAWS)
             .map(|n| {
                 let call = Subject::new(0, 1, n);
-                decide(Message { direction, call, from, to, mode, has_way }, &mut faults)
+                let message = Message { direction, call, from, to, mode, has_way, is_cut: false };
+                decide(message, &mut faults)
             })
             .collect()
     }

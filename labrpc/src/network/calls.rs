@@ -21,6 +21,8 @@ pub(super) struct End {
     /// The index of the link from `from` to `to`.
     pub(super) link: usize,
     pub(super) is_enabled: bool,
+    /// Whether replies do not come back through it.
+    pub(super) loses_replies: bool,
 }
 
 /// The link from one node to another. All ends between the two nodes share it.

@@ -160,6 +160,7 @@ impl Shared {
             to: call.to,
             mode: call.mode,
             has_way: call.server.is_some(),
+            is_cut: false,
         };
         match message::decide(request, &mut self.executor.faults()) {
             Fate::Lost { why, after } => {
@@ -255,6 +256,8 @@ impl Shared {
             return; // The server crashed earlier in this poll.
         }
         let has_way = !tables.is_dead(id);
+        let end = tables.call(id).end;
+        let is_cut = tables.end(end).loses_replies;
         let call = tables.call(id);
         if let (Some(server), Some(_)) = (&call.server, call.from.as_server()) {
             server.answers.set(server.answers.get() + 1);
@@ -268,6 +271,7 @@ impl Shared {
             to: call.from,
             mode: call.mode,
             has_way,
+            is_cut,
         };
         self.executor.set_acted();
         let fate = message::decide(reply, &mut self.executor.faults());

@@ -98,7 +98,8 @@ impl Network {
         self.step(Part::End, u64::from(from.raw()), 2);
         let mut tables = self.tables();
         let link = tables.link(from, Node::TESTER);
-        tables.ends.push(End { from, to: Node::TESTER, link, is_enabled: false });
+        let end = End { from, to: Node::TESTER, link, is_enabled: false, loses_replies: false };
+        tables.ends.push(end);
         ClientEnd::new(&self.0, EndId(tables.ends.len() as u32 - 1))
     }
 
@@ -123,6 +124,13 @@ impl Network {
         if !yes {
             self.look_after_handlers(|call| call.end == end);
         }
+    }
+
+    /// Has an end lose all replies from now on, or none. Requests are not concerned: together with
+    /// [`enable`](Self::enable), this cuts a link in one direction.
+    pub fn lose_replies(&self, end: EndId, yes: bool) {
+        self.step(Part::End, u64::from(end.0), 4 | u64::from(yes));
+        self.tables().end(end).loses_replies = yes;
     }
 
     /// Adds a server to the network under the name of a node, replacing any server with that name.

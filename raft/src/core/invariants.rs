@@ -152,9 +152,10 @@ fn check_leader(core: &Core, before: &Moment, now: &Moment) {
     if !has_led {
         return;
     }
-    // A leader has no rival in its term, so it stays what it is.
+    // A leader has no rival in its term, so it stays what it is, unless it may find that a majority
+    // does not answer it.
     assert!(
-        now.role == Role::Leader,
+        now.role == Role::Leader || core.stable_leader.is_some(),
         "server {me} led term {}, but no longer does",
         now.current_term
     );

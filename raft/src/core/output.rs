@@ -1,7 +1,7 @@
 // SOLUTION FILE
 //! What a [`Core`](super::Core) asks its caller to do, and what the caller remembers of a request.
 
-use crate::message::{AppendEntriesArgs, InstallSnapshotArgs, RequestVoteArgs};
+use crate::message::{AppendEntriesArgs, InstallSnapshotArgs, PreVoteArgs, RequestVoteArgs};
 
 /// What the caller has to do after a call, in the order of the fields.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -10,8 +10,10 @@ pub struct Output {
     pub must_save: bool,
     /// Restart the election timer with a newly drawn time-out.
     pub reset_election_timer: bool,
-    /// This server has become a candidate or a leader: start the heartbeat timer.
+    /// This server has become a candidate, a pre-candidate or a leader: start the heartbeat timer.
     pub start_heartbeats: bool,
+    /// Restart the lease timer (part 2E).
+    pub restart_lease: bool,
     /// The requests to send, each with its receiver.
     pub messages: Vec<(usize, Message)>,
 }
@@ -21,6 +23,7 @@ pub struct Output {
 #[expect(missing_docs, reason = "the types say it")]
 pub enum Message {
     RequestVote(RequestVoteArgs),
+    PreVote(PreVoteArgs),
     AppendEntries(AppendEntriesArgs),
     InstallSnapshot(InstallSnapshotArgs),
 }

@@ -62,20 +62,27 @@ pub(crate) struct Cluster {
     in_flight: BTreeMap<u64, InFlight>,
     messages: u64,
     cut: BTreeSet<usize>,
+    /// Whether the servers have what part 2E is about.
+    is_extended: bool,
     dialogue: String,
 }
 
 impl Cluster {
-    pub(crate) fn new(servers: usize) -> Cluster {
-        let mut cluster = Cluster::default();
+    pub(crate) fn new(servers: usize, is_extended: bool) -> Cluster {
+        let mut cluster = Cluster { is_extended, ..Cluster::default() };
         for me in 0..servers {
-            let mut core = Core::new(me, servers, PersistentState::default(), Bytes::new());
+            let core = Core::new(me, servers, PersistentState::default(), Bytes::new());
+            let mut core = cluster.extend(core);
             // Every server starts its election timer: that goes without saying.
             core.take_output();
             let disk = (core.saved().0.to_vec(), Bytes::new());
             cluster.servers.push(Server { core, incarnation: 1, disk, applied: Vec::new() });
         }
         cluster
+    }
+
+    fn extend(&self, core: Core) -> Core {
+        if self.is_extended { core.with_stable_leader() } else { core }
     }
 
     /// What has been said since this was last called.
@@ -104,9 +111,9 @@ impl Cluster {
 
     fn boot(&mut self, me: usize, saved: PersistentState, snapshot: Bytes) {
         let applied = words::text(&snapshot).split_whitespace().map(String::from).collect();
-        let servers = self.servers.len();
+        let core = self.extend(Core::new(me, self.servers.len(), saved, snapshot));
         let server = &mut self.servers[me];
-        server.core = Core::new(me, servers, saved, snapshot);
+        server.core = core;
         server.incarnation += 1;
         server.applied = applied;
         let (state, snapshot) = server.core.saved();
@@ -119,6 +126,10 @@ impl Cluster {
     pub(crate) fn election_timeout(&mut self, me: usize) {
         self.call(me, Core::election_timeout);
         self.apply(me);
+    }
+
+    pub(crate) fn lease_timeout(&mut self, me: usize) {
+        self.call(me, Core::lease_timeout);
     }
 
     pub(crate) fn heartbeat_timeout(&mut self, me: usize) {
@@ -171,6 +182,9 @@ impl Cluster {
         }
         if output.start_heartbeats {
             self.say(format!("{me} starts its heartbeat timer"));
+        }
+        if output.restart_lease {
+            self.say(format!("{me} restarts its lease timer"));
         }
         for (to, message) in output.messages {
             self.send(Request { from: me, to, message, incarnation: Some(incarnation) }, "");
@@ -298,6 +312,7 @@ impl Cluster {
         self.say(format!("{to} receives #{number}, {} from {from}", words::procedure(&message)));
         let reply = self.call(to, |core| match message {
             Message::RequestVote(args) => Reply::RequestVote(core.request_vote(&args)),
+            Message::PreVote(args) => Reply::PreVote(core.pre_vote(&args)),
             Message::AppendEntries(args) => Reply::AppendEntries(core.append_entries(args)),
             Message::InstallSnapshot(args) => Reply::InstallSnapshot(core.install_snapshot(args)),
         });
@@ -325,7 +340,10 @@ impl Cluster {
             (Message::RequestVote(args), Some(Reply::RequestVote(reply))) => {
                 core.request_vote_reply(to, args.term, reply);
             }
-            (Message::RequestVote(_), None) => {}
+            (Message::PreVote(args), Some(Reply::PreVote(reply))) => {
+                core.pre_vote_reply(to, args.next_term, reply);
+            }
+            (Message::RequestVote(_) | Message::PreVote(_), None) => {}
             (Message::AppendEntries(args), Some(Reply::AppendEntries(reply))) => {
                 core.append_entries_reply(to, SentEntries::from(args), Some(reply));
             }

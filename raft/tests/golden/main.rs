@@ -38,6 +38,8 @@ const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/scripts");
 enum Line {
     /// `cluster 3`: starts a new cluster of three servers that have saved nothing.
     Cluster(usize),
+    /// `extended 3`: the same with what part 2E is about.
+    Extended(usize),
     /// `saved 0 term=2 vote=1 log="1:a 2:b"`: starts server 0 anew with this state on its disk.
     Saved {
         server: usize,
@@ -50,6 +52,8 @@ enum Line {
     },
     /// `timeout 0`: the election timer of server 0 runs out.
     Timeout(usize),
+    /// `lease 0`: the lease timer of server 0 runs out.
+    Lease(usize),
     /// `heartbeat 0`: the heartbeat timer of server 0 runs out.
     Heartbeat(usize),
     /// `start 0 x y`: clients give server 0 two commands at the same instant.
@@ -101,11 +105,13 @@ impl Runner for Script {
     fn run(&mut self, line: &Line, _: &Context) -> Result<String, Box<dyn Error>> {
         let cluster = &mut self.cluster;
         match line {
-            Line::Cluster(servers) => *cluster = Cluster::new(*servers),
+            Line::Cluster(servers) => *cluster = Cluster::new(*servers, false),
+            Line::Extended(servers) => *cluster = Cluster::new(*servers, true),
             Line::Saved { server, term, vote, log } => {
                 cluster.start_from(*server, *term, *vote, log.clone().unwrap_or_default());
             }
             Line::Timeout(server) => cluster.election_timeout(*server),
+            Line::Lease(server) => cluster.lease_timeout(*server),
             Line::Heartbeat(server) => cluster.heartbeat_timeout(*server),
             Line::Start { server, commands } => cluster.start(*server, commands),
             Line::Deliver { messages, from, to } => {
@@ -147,12 +153,15 @@ scripts! {
     backup_leader_has_the_term
     backup_too_short
     candidate_follows_leader
+    check_quorum
     cluster_of_one
     commit_figure_8
     commit_majority
     election
     election_split_vote
     leader_steps_down
+    pre_vote
+    pre_vote_cut_off
     replication_in_flight
     replication_lost
     restart

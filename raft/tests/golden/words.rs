@@ -9,7 +9,7 @@ use labraft::Role;
 use raft::core::{Core, Message};
 use raft::log::{Log, decode_state};
 use raft::message::{
-    AppendEntriesReply, AppendOutcome, Entry, InstallSnapshotReply, RequestVoteReply,
+    AppendEntriesReply, AppendOutcome, Entry, InstallSnapshotReply, PreVoteReply, RequestVoteReply,
 };
 
 /// Entries as a script writes them: `1:a 2:b`.
@@ -78,6 +78,7 @@ pub(crate) fn role(role: Role, term: u64) -> String {
 pub(crate) fn procedure(message: &Message) -> &'static str {
     match message {
         Message::RequestVote(_) => "RequestVote",
+        Message::PreVote(_) => "PreVote",
         Message::AppendEntries(_) => "AppendEntries",
         Message::InstallSnapshot(_) => "InstallSnapshot",
     }
@@ -90,6 +91,10 @@ pub(crate) fn request(message: &Message) -> String {
         Message::RequestVote(args) => format!(
             "{name}, term {}: last entry {} (term {})",
             args.term, args.last_log_index, args.last_log_term
+        ),
+        Message::PreVote(args) => format!(
+            "{name} for term {}: last entry {} (term {})",
+            args.next_term, args.last_log_index, args.last_log_term
         ),
         Message::AppendEntries(args) => format!(
             "{name}, term {}: after {} (term {}) {}, commit {}",
@@ -113,6 +118,7 @@ pub(crate) fn request(message: &Message) -> String {
 #[derive(Clone, Debug)]
 pub(crate) enum Reply {
     RequestVote(RequestVoteReply),
+    PreVote(PreVoteReply),
     AppendEntries(AppendEntriesReply),
     InstallSnapshot(InstallSnapshotReply),
 }
@@ -123,6 +129,10 @@ impl Display for Reply {
             Reply::RequestVote(reply) => {
                 let vote = if reply.vote_granted { "granted" } else { "refused" };
                 write!(f, "term {}: vote {vote}", reply.term)
+            }
+            Reply::PreVote(reply) => {
+                let vote = if reply.vote_granted { "granted" } else { "refused" };
+                write!(f, "term {}: pre-vote {vote}", reply.term)
             }
             Reply::AppendEntries(reply) => match reply.outcome {
                 AppendOutcome::Success => write!(f, "term {}: success", reply.term),

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use labraft::{Checked, Config, Lab, Steps};
+use labraft::{Checked, Config, Lab, Part, Steps};
 use labrpc::Dice;
 
 use super::fault_target::{FaultTarget, inject_faults, work_of_client};
@@ -91,5 +91,27 @@ fn heal_majority<'a>(cfg: &Config, dice: &Dice, order: &'a [usize]) -> &'a [usiz
     for &i in majority {
         cfg.connect(i);
     }
+    if cfg.lab().implementation().offers.include(Part::Raft2E) {
+        others.iter().for_each(|&i| disturb(cfg, dice, i));
+    }
     majority
+}
+
+/// Has a server that is cut off reach the others after all, in one direction only: it hears nothing, or
+/// is not heard. Neither may keep the majority from making progress.
+fn disturb(cfg: &Config, dice: &Dice, server: usize) {
+    let is_deaf = draw_bool(dice);
+    let how = if is_deaf { "hears nothing" } else { "is not heard" };
+    if draw_bool(dice) {
+        return;
+    }
+    cfg.step(|| format!("server {server} {how}"));
+    cfg.start_stopped([server]);
+    let all = 0..cfg.n();
+    cfg.link(server, all.clone(), true);
+    if is_deaf {
+        cfg.deafen(server, all);
+    } else {
+        cfg.mute(server, all);
+    }
 }

@@ -2,7 +2,7 @@
 
 use labraft::{Checked, Config, Lab, Part, Steps, Test};
 
-use crate::{raft_2a, raft_2b, raft_2c, raft_2d};
+use crate::{raft_2a, raft_2b, raft_2c, raft_2d, raft_2e};
 
 /// The tests of lab 2.
 pub(super) const TESTS: &[Test] = &[
@@ -233,6 +233,66 @@ pub(super) const TESTS: &[Test] = &[
         points: 2,
         cost: 1,
         run: |lab| servers(3).snapshot().run(lab, raft_2d::snapshot_init),
+    },
+];
+
+/// The tests of part 2E, for Rafts that offer it.
+pub(super) const OPTIONAL_TESTS: &[Test] = &[
+    Test {
+        name: "ReturningServer2E",
+        part: Part::Raft2E,
+        title: "returning servers depose nobody",
+        points: 3,
+        cost: 2,
+        run: |lab| servers(3).run(lab, raft_2e::returning_server),
+    },
+    Test {
+        name: "DeafServer2E",
+        part: Part::Raft2E,
+        title: "a server that sends and hears nothing",
+        points: 3,
+        cost: 2,
+        run: |lab| servers(5).run(lab, raft_2e::deaf_server),
+    },
+    Test {
+        name: "LostMajority2E",
+        part: Part::Raft2E,
+        title: "a leader that loses its majority steps down",
+        points: 4,
+        cost: 2,
+        run: |lab| servers(5).run(lab, raft_2e::lost_majority),
+    },
+    Test {
+        name: "DeafLeader2E",
+        part: Part::Raft2E,
+        title: "a leader that sends and hears nothing",
+        points: 4,
+        cost: 2,
+        run: |lab| servers(5).run(lab, raft_2e::deaf_leader),
+    },
+    Test {
+        name: "Bridge2E",
+        part: Part::Raft2E,
+        title: "servers that reach each other only through another",
+        points: 3,
+        cost: 2,
+        run: |lab| servers(5).run(lab, raft_2e::bridge),
+    },
+    Test {
+        name: "OldLog2E",
+        part: Part::Raft2E,
+        title: "no election for a log that is behind",
+        points: 2,
+        cost: 2,
+        run: |lab| servers(3).run(lab, raft_2e::old_log),
+    },
+    Test {
+        name: "Restarts2E",
+        part: Part::Raft2E,
+        title: "restarted servers depose nobody",
+        points: 1,
+        cost: 2,
+        run: |lab| servers(5).run(lab, raft_2e::restarts),
     },
 ];
 

@@ -11,6 +11,8 @@ use crate::property::{Holds, Violation};
 /// What a rule works on.
 pub(super) struct Case<'a> {
     pub(super) step: &'a Step<'a>,
+    /// The election time-out that the Raft declares, if it offers part 2E.
+    pub(super) election_timeout: Option<Duration>,
     pub(super) memory: &'a mut Memory,
     pub(super) debts: &'a mut Debts,
     pub(super) messages: &'a Messages,

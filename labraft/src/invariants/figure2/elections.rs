@@ -6,6 +6,7 @@ use super::super::election_timer::SHORTEST_TIMEOUT;
 use super::case::Case;
 use super::debts::{Debt, SILENT};
 use super::memory::{Candidacy, LastSent, Line, Reign, Servers};
+use super::pre_votes;
 use crate::message::RaftMessage;
 use crate::property::Property;
 use crate::raft::Role;
@@ -18,12 +19,16 @@ pub(super) fn check(case: &mut Case<'_>) {
             case.memory.passed.push((before.term + 1, now.term - 1));
         }
         check_term(case);
+        pre_votes::check_adopted_term(case);
     }
     if (before.role, before.term) != (now.role, now.term) || step.is_first {
         case.memory.timer_restarted = step.at;
         let is_majority_of_one = step.is_majority(1);
         match now.role {
-            Role::Candidate => begin_candidacy(case),
+            Role::Candidate => {
+                pre_votes::check_candidacy(case);
+                begin_candidacy(case);
+            }
             Role::Leader if is_majority_of_one => begin_reign(case),
             Role::Leader => {
                 check_majority(case);
@@ -128,7 +133,8 @@ fn check_resignation(case: &mut Case<'_>) {
     if !step.keeps_time {
         return;
     }
-    let recent = |at: &&Option<Duration>| at.is_some_and(|at| step.at < at + SHORTEST_TIMEOUT);
+    let window = case.election_timeout.map_or(SHORTEST_TIMEOUT, pre_votes::certain);
+    let recent = |at: &&Option<Duration>| at.is_some_and(|at| step.at < at + window);
     let others = reign.answered.iter().filter(recent).count();
     if step.servers == 1 || !step.is_majority(others + 1) {
         return;
@@ -137,7 +143,7 @@ fn check_resignation(case: &mut Case<'_>) {
         "stops leading term {term}, though it has read of no newer term, and {others} of the {} other servers \
          have answered it within {} ms",
         step.servers - 1,
-        SHORTEST_TIMEOUT.as_millis()
+        window.as_millis()
     );
     case.note(step.breaks(Property::LeadersStay, None, what));
 }

@@ -197,7 +197,9 @@ fn check_commit_index(case: &mut Case<'_>) {
 fn has_majority(case: &Case<'_>, index: u64) -> bool {
     let step = case.step;
     let Some(reign) = &case.memory.reign else { return false };
-    let is_counted = |at: u64| at >= index && step.log.term_at(at) == Some(reign.term);
+    // What followed may have been removed since: a leader's entries after one of its term are of its term.
+    let is_of_reign = |at: u64| step.log.term_at(at) == Some(reign.term);
+    let is_counted = |at: u64| at >= index && (is_of_reign(at) || is_of_reign(index));
     let others = reign
         .acknowledged
         .iter()

@@ -22,6 +22,12 @@ pub(super) struct Memory {
     pub(super) passed: Vec<(u64, u64)>,
     /// The highest term that it has read in any message.
     pub(super) highest_read: u64,
+    /// The highest term that it has read in any message but a request for a vote.
+    pub(super) highest_read_elsewhere: u64,
+    /// Its last question whether it would be elected, unless it has heard from a leader since.
+    pub(super) pre_candidacy: Option<PreCandidacy>,
+    /// The questions of others that it has read last.
+    pub(super) pre_votes_read: Vec<PreVoteRead>,
     /// Its last candidacy.
     pub(super) candidacy: Option<Candidacy>,
     /// Its last time as leader.
@@ -50,6 +56,8 @@ pub(super) struct Memory {
     pub(super) started: Duration,
     /// When it read a message of a leader of its own term last.
     pub(super) leader_heard: Option<Duration>,
+    /// The term of that leader.
+    pub(super) leader_heard_in: u64,
     /// The same, in the time that it was awake.
     pub(super) leader_heard_awake: Option<Duration>,
     /// When it answered a leader of its own term last: then its timer has certainly restarted.
@@ -73,6 +81,31 @@ pub(super) struct Candidacy {
     pub(super) since: Duration,
     /// When it became a follower in the term of this candidacy without a message of the term's leader.
     pub(super) given_up: Option<Duration>,
+}
+
+/// A server's question whether it would be elected (part 2E).
+#[derive(Copy, Clone)]
+pub(super) struct PreCandidacy {
+    /// The term in which it would stand.
+    pub(super) next_term: u64,
+    /// The servers that would vote for it, itself included.
+    pub(super) granted: Servers,
+}
+
+/// Another server's question whether it would be elected, and what the server that read it knew then.
+#[derive(Copy, Clone)]
+pub(super) struct PreVoteRead {
+    pub(super) mark: u64,
+    pub(super) from: usize,
+    pub(super) next_term: u64,
+    /// The term and the index of the asker's last entry.
+    pub(super) last_entry: (u64, u64),
+    pub(super) own_term: u64,
+    /// The term and the index of its own last entry.
+    pub(super) own_last_entry: (u64, u64),
+    /// Whether it must not grant its pre-vote, because of its leader; and whether it need not.
+    pub(super) is_in_lease: bool,
+    pub(super) may_be_in_lease: bool,
 }
 
 /// A server's time as leader of one term.

@@ -18,6 +18,7 @@
 //! | `leading` | what leaders append, send and count; the arguments of AppendEntries and InstallSnapshot |
 //! | `lines` | what leaders have under way to their followers |
 //! | `timers` | who stands for election when |
+//! | `pre_votes` | part 2E: pre-votes, and the voters' lease |
 //! | `debts` | what has to happen soon |
 //! | `reading` | what a server learns from a message |
 //! | `memory` | what is remembered of each server |
@@ -32,6 +33,7 @@ mod leading;
 mod lines;
 mod memory;
 mod messages;
+mod pre_votes;
 mod reading;
 mod step;
 #[cfg(test)]
@@ -56,6 +58,8 @@ pub(crate) struct Figure2 {
     servers: Vec<Judged>,
     /// Whether servers have to save before they send.
     must_save: bool,
+    /// The election time-out that the Raft declares, if it offers part 2E.
+    election_timeout: Option<Duration>,
     /// Kept to be used again.
     step: StepMessages,
 }
@@ -69,9 +73,15 @@ struct Judged {
 
 impl Figure2 {
     /// A judge of this many servers, none of which is running.
-    pub(crate) fn new(servers: usize, messages: SharedMessages, must_save: bool) -> Figure2 {
+    pub(crate) fn new(
+        servers: usize,
+        messages: SharedMessages,
+        must_save: bool,
+        election_timeout: Option<Duration>,
+    ) -> Figure2 {
         let servers = (0..servers).map(|_| Judged::default()).collect();
-        Figure2 { messages, servers, must_save, step: StepMessages::default() }
+        let step = StepMessages::default();
+        Figure2 { messages, servers, must_save, election_timeout, step }
     }
 
     /// A server was started, at this time.
@@ -99,7 +109,9 @@ impl Figure2 {
         self.messages.0.borrow_mut().swap_step(step.server, &mut self.step);
         let messages = self.messages.0.borrow();
         let Judged { memory, debts } = &mut self.servers[step.server];
-        let mut case = Case { step, memory, debts, messages: &messages, found: &mut found };
+        let election_timeout = self.election_timeout;
+        let mut case =
+            Case { step, election_timeout, memory, debts, messages: &messages, found: &mut found };
         for &(to, mark) in &self.step.failed {
             lines::came_to_an_end(&mut case, to, mark, false);
         }
@@ -163,8 +175,8 @@ fn check_own_term(case: &mut Case<'_>, message: &RaftMessage, to: usize) {
 fn check_request(case: &mut Case<'_>, message: &RaftMessage, sent: SentMessage, must_save: bool) {
     let step = case.step;
     let to = sent.to;
-    if matches!(message, RaftMessage::Other { .. }) {
-        // It may be a pre-vote: the server does something about having heard nothing.
+    if matches!(message, RaftMessage::Other { .. } | RaftMessage::PreVote { .. }) {
+        // It may be a pre-vote, or is one: the server does something about having heard nothing.
         case.memory.timer_restarted = step.at;
     }
     let is_new_candidate = matches!(message, RaftMessage::RequestVote { .. })
@@ -176,9 +188,11 @@ fn check_request(case: &mut Case<'_>, message: &RaftMessage, sent: SentMessage, 
     }
     elections::check_request(case, message, to);
     leading::check_request(case, message, sent);
+    pre_votes::check_question(case, message, to);
     // With one-way messages, answers are requests.
     elections::check_answer(case, message, None, to);
     following::check_answer(case, message, None, to);
+    pre_votes::check_answer(case, message, None, to);
 }
 
 /// "Results: term: currentTerm, for leader to update itself" (figure 2): whoever asks in a term that is out of
@@ -194,12 +208,19 @@ fn check_answered_term(case: &mut Case<'_>, message: &RaftMessage, mark: u64, to
     }
 }
 
+/// Whether this is the answer of a server that offers part 2E to a candidate that it disregards: the term of the
+/// request does not count then.
+fn disregards(case: &Case<'_>, answer: &RaftMessage) -> bool {
+    let is_refusal = matches!(answer, RaftMessage::RequestVoteReply { vote_granted: false, .. });
+    is_refusal && case.election_timeout.is_some() && reading::may_disregard(case)
+}
+
 /// Judges the reply to the request with this mark.
 fn check_reply(case: &mut Case<'_>, message: &RaftMessage, mark: u64, to: usize) {
     let step = case.step;
     let Some(request) = case.messages.get(mark) else { return };
     let is_other = matches!(message, RaftMessage::Other { .. });
-    if message.term() < request.term() && !is_other {
+    if message.term() < request.term() && !is_other && !disregards(case, message) {
         let what = format!(
             "answers a message of term {} in term {}, and should have moved to the higher term",
             request.term(),
@@ -210,4 +231,5 @@ fn check_reply(case: &mut Case<'_>, message: &RaftMessage, mark: u64, to: usize)
     elections::check_answer(case, message, Some((mark, request)), to);
     check_answered_term(case, message, mark, to);
     following::check_answer(case, message, Some((mark, request)), to);
+    pre_votes::check_answer(case, message, Some((mark, request)), to);
 }

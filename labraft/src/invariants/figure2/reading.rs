@@ -7,6 +7,7 @@ use super::case::Case;
 use super::debts::Debt;
 use super::memory::{AppendRead, Asked};
 use super::messages::ReadMessage;
+use super::pre_votes;
 use crate::message::RaftMessage;
 use crate::property::Property;
 use crate::raft::Role;
@@ -44,10 +45,14 @@ fn take_in_part(
         case.memory.waits_for.remove(read.from);
     }
     case.memory.highest_read = case.memory.highest_read.max(term);
-    if read.answers.is_none() && term < step.before.term {
+    let is_question = matches!(message, RaftMessage::PreVote { .. });
+    if read.answers.is_none() && term < step.before.term && !is_question {
         case.memory.outdated.insert(read.mark, step.before.term);
     }
     let is_request_for_vote = matches!(message, RaftMessage::RequestVote { .. });
+    if !is_request_for_vote {
+        case.memory.highest_read_elsewhere = case.memory.highest_read_elsewhere.max(term);
+    }
     if !(is_request_for_vote && may_disregard(case)) {
         case.owe(Debt::AdoptTerm(term));
     }
@@ -62,6 +67,10 @@ fn take_in_part(
             if vote_granted && term <= asked_in {
                 count_vote(case, read.from, asked_in);
             }
+        }
+        RaftMessage::PreVote { .. } => pre_votes::read_question(case, read, message),
+        RaftMessage::PreVoteReply { .. } => {
+            pre_votes::hear_answer(case, read.from, message, request);
         }
         RaftMessage::AppendEntries { .. }
         | RaftMessage::Heartbeat { .. }
@@ -82,10 +91,12 @@ fn take_in_part(
 
 /// Whether the server may leave a request for a vote unanswered, and its term alone: "servers disregard
 /// RequestVote RPCs when they believe a current leader exists" (section 6).
-fn may_disregard(case: &Case<'_>) -> bool {
+pub(super) fn may_disregard(case: &Case<'_>) -> bool {
     let step = case.step;
     let heard = case.memory.leader_heard_awake.is_some_and(|heard| step.awake < heard + BELIEF);
-    heard || step.before.role == Role::Leader
+    // Where timers may wait, so may the one that ends a lease.
+    let is_late = case.election_timeout.is_some() && step.timers_may_wait;
+    heard || step.before.role == Role::Leader || is_late
 }
 
 /// A server has granted this one its vote in a term.
@@ -117,6 +128,8 @@ fn hear_leader(case: &mut Case<'_>, read: ReadMessage, message: &RaftMessage) {
     let step = case.step;
     case.memory.timer_restarted = step.at;
     case.memory.leader_heard = Some(step.at);
+    case.memory.leader_heard_in = message.term();
+    case.memory.pre_candidacy = None;
     case.memory.leader_heard_awake = Some(step.awake);
     if step.before.role == Role::Candidate {
         case.owe(Debt::StepDown(message.term()));

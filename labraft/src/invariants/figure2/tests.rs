@@ -1,6 +1,7 @@
 //! Each rule, kept and broken.
 
 mod lines;
+mod pre_votes;
 mod staying;
 
 use std::time::Duration;
@@ -356,6 +357,25 @@ fn what_a_leader_has_committed_may_show_when_it_no_longer_leads() {
         stage.reads(0, 2, request_vote(2, 2, (1, 2)));
         stage.holds(0, |raft| raft.adopt_term(2));
         let checked = stage.change(0, |raft| raft.commit_index = 2);
+        assert_eq!(checked.is_ok(), is_answered, "{checked:?}");
+    }
+}
+
+#[test]
+fn what_a_leader_has_committed_may_show_when_later_entries_are_gone() {
+    for is_answered in [true, false] {
+        let mut stage = with_leader();
+        let request = stage.sends(0, 1, append(1, (0, 0), &[1, 1], 0));
+        stage.holds(0, nothing);
+        if is_answered {
+            stage.reads_answer(0, 1, request, appended(1, true));
+        }
+        stage.reads(0, 2, append(2, (1, 1), &[2], 0));
+        stage.holds(0, |raft| {
+            raft.adopt_term(2);
+            raft.write(2, (2, "c"));
+        });
+        let checked = stage.change(0, |raft| raft.commit_index = 1);
         assert_eq!(checked.is_ok(), is_answered, "{checked:?}");
     }
 }

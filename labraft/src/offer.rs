@@ -1,0 +1,76 @@
+//! What a Raft offers beyond the course, and says that it offers.
+//!
+//! Nobody has to offer anything. Tests, properties and rules of an optional part are for the Rafts that offer
+//! it; for others they do not exist.
+
+use std::time::Duration;
+
+use crate::part::Part;
+
+/// Something that a Raft has besides what the course asks for: one of the optional parts.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Offer {
+    /// Part 2E: pre-vote (Ongaro's thesis, section 9.6), and check-quorum with the voters' lease (sections
+    /// 6.2 and 4.2.3). Together they let a leader lead for as long as a majority hears it and answers it, and no
+    /// longer.
+    StableLeader {
+        /// The shortest election time-out: how long a server that has heard from its leader disregards
+        /// candidates, and after how much time at the latest a leader looks whether a majority has
+        /// answered.
+        election_timeout: Duration,
+    },
+}
+
+impl Offer {
+    /// The part of the labs that is about it.
+    pub const fn part(self) -> Part {
+        match self {
+            Offer::StableLeader { .. } => Part::Raft2E,
+        }
+    }
+}
+
+/// All that a Raft offers. By default it is nothing.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub struct Offers {
+    /// The `election_timeout` of [`Offer::StableLeader`], if that is offered.
+    pub stable_leader: Option<Duration>,
+}
+
+impl Offers {
+    /// The same with one more.
+    #[must_use]
+    pub const fn with(self, offer: Offer) -> Offers {
+        match offer {
+            Offer::StableLeader { election_timeout } => {
+                Offers { stable_leader: Some(election_timeout) }
+            }
+        }
+    }
+
+    /// Whether the tests of a part are for it. Those of the course are for every Raft.
+    pub const fn include(self, part: Part) -> bool {
+        match part {
+            Part::Raft2E => self.stable_leader.is_some(),
+            _ => true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_offered_is_asked_for() {
+        let nothing = Offers::default();
+        let election_timeout = Duration::from_millis(300);
+        let offer = Offer::StableLeader { election_timeout };
+        assert!(nothing.include(Part::Raft2A) && nothing.include(Part::Beyond));
+        assert!(!nothing.include(offer.part()));
+        assert!(nothing.with(offer).include(offer.part()));
+        for part in Part::COURSE {
+            assert_eq!(nothing.include(part), !part.is_optional(), "{part}");
+        }
+    }
+}

@@ -1,0 +1,89 @@
+// SOLUTION FILE
+//! Check-quorum, and the voters' lease (Ongaro's thesis, sections 6.2 and 4.2.3).
+//!
+//! A leader counts who has answered it since its lease timer ran out last. If that is no majority, it
+//! can commit nothing, and steps down. A server that has heard from its leader since *its* lease
+//! timer was restarted is in lease: it disregards candidates, so that nobody deposes a leader that a
+//! majority hears.
+//!
+//! The two belong together. With the lease alone, a leader that sends and does not receive would be
+//! kept for ever, though it commits nothing. With check-quorum alone, a server that sends and
+//! does not receive would depose one good leader after the other.
+//!
+//! ```text
+//!                leader's message           nothing for one shortest election time-out
+//! voter           |<------------ in lease ------------>|  may vote for another
+//!
+//!                begins to lead      timer           timer: no majority since the one before
+//! leader          |------------------|------------------|  follower
+//! ```
+
+use labraft::Role;
+
+use super::Core;
+use super::stable_leader::StableLeader;
+
+impl Core {
+    /// Adds pre-vote, check-quorum and the lease of part 2E to a server that has just been made.
+    #[must_use]
+    pub fn with_stable_leader(self) -> Core {
+        Core { stable_leader: Some(StableLeader::default()), ..self }
+    }
+
+    /// Whether this server leads, or has heard from the leader of its term within the lease.
+    pub(super) fn is_in_lease(&self) -> bool {
+        let has_heard = |stable_leader: &StableLeader| {
+            self.role == Role::Leader || stable_leader.heard_in == Some(self.current_term)
+        };
+        self.stable_leader.as_ref().is_some_and(has_heard)
+    }
+
+    /// Whether a candidate of `term` is to get no vote, and its term to be left alone.
+    pub(super) fn disregards_candidates(&self, term: u64) -> bool {
+        term > self.current_term && self.is_in_lease()
+    }
+
+    /// The leader of `term` has written. If that is the current term, its lease begins anew.
+    pub(super) fn begin_lease(&mut self, term: u64) {
+        let Some(stable_leader) = &mut self.stable_leader else { return };
+        if term < self.current_term {
+            return;
+        }
+        stable_leader.heard_in = Some(self.current_term);
+        stable_leader.pre_candidacy = None;
+        self.output.restart_lease = true;
+    }
+
+    /// This server has begun to lead.
+    pub(super) fn begin_quorum_check(&mut self) {
+        let Some(stable_leader) = &mut self.stable_leader else { return };
+        stable_leader.pre_candidacy = None;
+        stable_leader.answered = vec![false; self.servers];
+        self.output.restart_lease = true;
+    }
+
+    /// A follower has answered a request of this leader's present term, or no answer will come.
+    pub(super) fn note_answer(&mut self, from: usize, is_answered: bool) {
+        if let Some(stable_leader) = &mut self.stable_leader {
+            stable_leader.answered[from] |= is_answered;
+        }
+    }
+
+    /// The shortest election time-out has passed since the lease timer was restarted, or ran out
+    /// last. A follower's lease is over; a leader that too few servers have answered in this time
+    /// steps down, in the same term.
+    pub fn lease_timeout(&mut self) {
+        self.check_invariants();
+        let Some(stable_leader) = &mut self.stable_leader else { return };
+        stable_leader.forget_leader();
+        if self.role != Role::Leader {
+            return;
+        }
+        let nobody = vec![false; self.servers];
+        let answered = std::mem::replace(&mut stable_leader.answered, nobody);
+        let others = answered.iter().filter(|&&has_answered| has_answered).count();
+        if !self.is_majority(1 + others) {
+            self.become_follower();
+        }
+    }
+}
