@@ -88,7 +88,8 @@ impl SearchArgs {
         };
         let mut worst = Verdict::Passed;
         if self.patterns.is_empty() {
-            let others = program.suite.iter().filter(|test| test.part != Part::Search);
+            let (all, _) = offered::chosen(program, &[], &session.implementation)?;
+            let others = all.into_iter().filter(|test| test.part != Part::Search);
             worst = self.without_faults(others.map(|test| search(test, 0)), &session)?;
         }
         let searches = tests.into_iter().map(|test| search(test, self.faults.into()));
