@@ -141,6 +141,11 @@ fn strip_all(tree: &mut Tree, sources: &Tree, scope: Scope) -> Result<BTreeSet<S
         }
         let skeleton = path.split_once('/').map(|(first, rest)| format!("{first}/skeleton/{rest}"));
         let skeleton = skeleton.filter(|skeleton| skeletons.remove(skeleton.as_str()));
+        if text.is_none() && !markers::may_hold_solution(&path) {
+            return Err(format!(
+                "{path} is no file of a student's: what only lab 4 needs is listed in scope.rs"
+            ));
+        }
         match (text, skeleton) {
             (Some(text), None) => tree.insert(&path, text),
             (None, Some(skeleton)) => {
@@ -211,5 +216,22 @@ fn cut_links(tree: &mut Tree) {
         .collect();
     for (path, page) in cut {
         tree.insert(&path, page);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_the_lab_cannot_be_marked_as_the_solution() {
+        let mut tree = Tree::default();
+        tree.insert("tests/src/shards/mod.rs", "// SOLUTION FILE\nmod a;\n");
+        let error = strip_all(&mut tree.clone(), &tree, Scope::default()).unwrap_err();
+        assert!(error.contains("tests/src/shards/mod.rs is no file of a student's"), "{error}");
+        let mut solution = Tree::default();
+        solution.insert("raft/src/core.rs", "// SOLUTION FILE\nmod a;\n");
+        let removed = strip_all(&mut solution.clone(), &solution, Scope::default()).unwrap();
+        assert!(removed.contains("mod a;"));
     }
 }
