@@ -1,13 +1,7 @@
 //! The links between the servers of a cluster.
 
-use std::cell::RefCell;
-use std::collections::BTreeSet;
-
 use super::Cluster;
 use crate::harness_event::HarnessEvent;
-
-/// The ways, from a sender to a receiver, on which replies are lost as well as requests.
-pub(super) type MuteWays = RefCell<BTreeSet<(usize, usize)>>;
 
 impl Cluster {
     /// Enables or disables the links between server `i` and each of `others`, in both directions.

@@ -31,7 +31,7 @@ use crate::reason::{Expectation, Reason};
 use crate::state_recorder::ShowCommand;
 
 use overseen::Overseen;
-use slot::{Instance, Slot};
+use slot::{Instance, MuteWays, Slot};
 use test_part::TestPart;
 
 pub use slot::NewServer;
@@ -54,7 +54,7 @@ struct Inner {
     slots: RefCell<Vec<Slot>>,
     /// Which links the test has enabled, indexed by sender, then receiver.
     enabled: RefCell<Vec<Vec<bool>>>,
-    mute: links::MuteWays,
+    mute: MuteWays,
     /// Restarts a server that fault injection has crashed.
     restart: RefCell<Option<Restart>>,
     /// Proposes a command to a server, if the test lets acts do that.

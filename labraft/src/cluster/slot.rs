@@ -1,6 +1,7 @@
 //! One server of a cluster: its running instance, and the data that survives a crash.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::rc::Rc;
 
@@ -9,6 +10,9 @@ use labrpc::{ClientEnd, Server, World};
 use crate::persister::Persister;
 use crate::raft::{ApplyReceiver, Raft};
 use crate::state_recorder::StateRecorder;
+
+/// The ways, from a sender to a receiver, on which replies are lost as well as requests.
+pub(super) type MuteWays = RefCell<BTreeSet<(usize, usize)>>;
 
 /// The harness's data about one server, kept across crashes.
 #[derive(Default)]
