@@ -130,7 +130,6 @@ impl Cluster {
             cluster.network().count_calls();
         }
         cluster.judge_steps();
-        cluster.0.invariants.borrow_mut().note_waypoints(cluster.lab().reached().clone());
         cluster.watch_messages();
         cluster.expect_acts();
         cluster

@@ -22,6 +22,7 @@ impl Cluster {
 
     /// Shows every delivered message between servers of the cluster to the waypoints.
     pub(super) fn watch_messages(&self) {
+        self.0.invariants.borrow_mut().note_waypoints(self.lab().reached().clone());
         let weak = self.downgrade();
         self.network().on_delivery(move |delivery| {
             let Some(cluster) = weak.upgrade() else { return };
