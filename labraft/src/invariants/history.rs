@@ -26,6 +26,8 @@ pub(super) struct History {
     pub(super) snapshots: BTreeMap<u64, Vec<Bytes>>,
     /// When servers last heard from one another.
     pub(super) contacts: Contacts,
+    /// When timers could last be held up.
+    pub(super) timers_waited: Option<Duration>,
 }
 
 /// The history of one server.
@@ -311,6 +313,7 @@ impl History {
             applied: Vec::new(),
             snapshots: BTreeMap::new(),
             contacts: Contacts::new(servers, election_timeout),
+            timers_waited: None,
         }
     }
 

@@ -81,6 +81,9 @@ use judge::Judge;
 pub(crate) use judge::News;
 use started::Accepted;
 
+/// How long a pause may go on after the last moment at which one could begin.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
 /// The checks of a run, with the history that they compare against.
 pub(crate) struct Invariants {
     contract: Contract,
@@ -282,6 +285,13 @@ impl Invariants {
         traffic: Traffic,
         at: Duration,
     ) -> Holds {
+        let mut traffic = traffic;
+        if traffic.timers_may_wait {
+            self.history.timers_waited = Some(at);
+        }
+        // A pause may outlast the faults that it was one of.
+        traffic.timers_may_wait =
+            self.history.timers_waited.is_some_and(|waited| at < waited + LONGEST_PAUSE);
         let history = &mut self.history.servers[server];
         let earlier = std::mem::replace(&mut history.traffic, traffic);
         // Probes are asked for even if runs are judged without, to know whether there are any.
