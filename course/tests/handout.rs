@@ -226,7 +226,7 @@ fn errors_say_what_is_wrong() {
     for (arguments, place, hint) in [
         (&["handout", "--check"][..], outside.as_path(), "not within a lab"),
         (&["handout", "x", "--parts", "2B..2A"], Path::new(&root), "2B comes after 2A"),
-        (&["handout", "x", "--parts", "2E"], Path::new(&root), "no part \"2E\""),
+        (&["handout", "x", "--parts", "2X"], Path::new(&root), "no part \"2X\""),
         (&["handout", "x", "--on-reference"], Path::new(&root), "--parts"),
         (
             &["handout", "x", "--parts", "2B..3B", "--on-reference"],

@@ -118,8 +118,8 @@ mod tests {
     #[test]
     fn what_does_not_exist_is_said_and_what_does() {
         let (part, page) = PAGES[0];
-        let error = text("2E", 1).unwrap_err();
-        let right = format!("there are no hints for \"2E\"; the parts with hints are {part}");
+        let error = text("2X", 1).unwrap_err();
+        let right = format!("there are no hints for \"2X\"; the parts with hints are {part}");
         assert!(error.starts_with(&right), "{error}");
         let count = hints(page).len();
         for number in [0, count + 1, usize::MAX] {
