@@ -23,13 +23,16 @@ use lab::submit::tree::Tree;
 pub(super) const SEEDS: u64 = 10;
 
 /// Bugs of `course/mutants`, each with the first part in which it loses points.
-const BUGS: [(&str, Part); 6] = [
+const BUGS: [(&str, Part); 9] = [
     ("candidate-no-restart", Part::Raft2A),
     ("commit-median-wrong-below", Part::Raft2B),
     ("persist-forgot-follower-append", Part::Raft2C),
     ("snap-not-read-at-restart", Part::Raft2D),
     ("kv-append-missing-key", Part::Kv3A),
     ("kv-dup-not-in-snapshot", Part::Kv3B),
+    ("ctrl-shuffle", Part::Shard4A),
+    ("shard-duplicates-not-sent", Part::Shard4B),
+    ("shard-never-deleted", Part::Shard4C),
 ];
 
 /// Grades all of them, prints each result, and returns whether all are right.
