@@ -1,5 +1,7 @@
 //! What a server of the sharded service of lab 4 shows of itself, for checks after every event.
 
+use std::collections::BTreeSet;
+
 /// The state of a group, as far as one of its servers has applied the log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ShardProbe {
@@ -12,7 +14,7 @@ pub struct ShardProbe {
     pub served: ShardSet,
     /// Shards that are kept for their new owners, each with the number of the configuration by which the
     /// group lost it. A service that never deletes what it has lost lists all of it.
-    pub kept: Vec<(u64, usize)>,
+    pub kept: BTreeSet<(u64, usize)>,
 }
 
 /// A set of shards, whose numbers are below 64.

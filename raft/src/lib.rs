@@ -76,8 +76,8 @@
 //!
 //! Membership changes (section 6), read-only requests without the log (Ongaro's thesis, 6.4),
 //! leadership transfer (thesis, 3.10), pipelining (thesis, 10.2.1), and snapshots in chunks (figure
-//! 13). The labs expect commands to be numbered
-//! without gaps, so a new leader does not commit a no-op (section 8).
+//! 13). The labs expect commands to be numbered without gaps, so a new leader does not commit a
+//! no-op (section 8).
 
 pub mod core;
 mod describe;

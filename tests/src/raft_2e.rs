@@ -7,9 +7,9 @@
 
 use std::time::Duration;
 
-use labraft::{Checked, Config, Part, RAFT_ELECTION_TIMEOUT, RaftState, Reason, expectation};
+use labraft::{Checked, Config, Part, RAFT_ELECTION_TIMEOUT, RaftState, expectation};
 
-use crate::steps::{check, random, restart};
+use crate::steps::{LOOK_EVERY, check, find_leader, random, restart};
 
 /// How long a server is cut off or disturbs the others: several election time-outs of any Raft.
 const LONG: Duration = Duration::from_secs(3);
@@ -17,11 +17,6 @@ const LONG: Duration = Duration::from_secs(3);
 const AFTERWARDS: Duration = Duration::from_secs(2);
 /// How often commands are started while something is wrong.
 const ROUNDS: usize = 6;
-/// How much longer than two election time-outs a leader may take to step down: it looks when its
-/// timer fires, and has to be looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(25);
-/// How long the tests look for a new leader, as in 2A.
-const LONGEST_ELECTION: Duration = Duration::from_secs(5);
 
 /// A leader and its term.
 #[derive(Copy, Clone)]
@@ -143,7 +138,7 @@ pub(crate) async fn lost_majority(cfg: &Config) -> Checked<()> {
     cfg.sleep(LONG).await;
     check_terms(cfg, &[first.leader, second], first.term, "they lost the majority")?;
 
-    let next = find_leader(cfg, &majority, first.term).await?;
+    let next = next_reign(cfg, &majority, first.term).await?;
     for server in [first.leader, second] {
         cfg.connect(server);
     }
@@ -156,6 +151,7 @@ pub(crate) async fn lost_majority(cfg: &Config) -> Checked<()> {
 /// Checks that a leader that too few servers answer steps down in time: it looks once in each
 /// election time-out.
 async fn wait_until_it_steps_down(cfg: &Config, Reign { leader, .. }: Reign) -> Checked<()> {
+    // It looks when its timer fires, and has to be looked at.
     let limit = 2 * election_timeout(cfg) + 4 * LOOK_EVERY;
     let began = cfg.tester().now();
     while state(cfg, leader).is_leader {
@@ -173,18 +169,10 @@ async fn wait_until_it_steps_down(cfg: &Config, Reign { leader, .. }: Reign) -> 
 }
 
 /// Waits until one of these servers leads in a term after this one.
-async fn find_leader(cfg: &Config, servers: &[usize], term: u64) -> Checked<Reign> {
-    let end = cfg.tester().now() + LONGEST_ELECTION;
-    while cfg.tester().now() < end {
-        for &leader in servers {
-            let now = state(cfg, leader);
-            if now.is_leader && now.term > term {
-                return Ok(Reign { leader, term: now.term });
-            }
-        }
-        cfg.sleep(LOOK_EVERY).await;
-    }
-    Err(cfg.failure(None, Reason::NoLeader))
+async fn next_reign(cfg: &Config, servers: &[usize], term: u64) -> Checked<Reign> {
+    let is_wanted = |i: usize, state: RaftState| servers.contains(&i) && state.term > term;
+    let (leader, term) = find_leader(cfg, is_wanted).await?;
+    Ok(Reign { leader, term })
 }
 
 /// A leader can send and hears nothing, so its heartbeats keep the others quiet, and it commits
@@ -196,7 +184,7 @@ pub(crate) async fn deaf_leader(cfg: &Config) -> Checked<()> {
     cfg.step(|| format!("server {}, the leader, hears nothing", first.leader));
     cfg.deafen(first.leader, rest.iter().copied());
     wait_until_it_steps_down(cfg, first).await?;
-    let next = find_leader(cfg, &rest, first.term).await?;
+    let next = next_reign(cfg, &rest, first.term).await?;
     // It still sends: from here on it is a deaf server like any other.
     agree_under(cfg, next, cfg.n() - 1, "the old leader heard nothing").await?;
     cfg.connect(first.leader);
@@ -222,7 +210,7 @@ pub(crate) async fn bridge(cfg: &Config) -> Checked<()> {
     cfg.step(|| format!("server {} reaches only server {between}", first.leader));
     cfg.link(first.leader, far.iter().copied(), false);
     wait_until_it_steps_down(cfg, first).await?;
-    let next = find_leader(cfg, &rest, first.term).await?;
+    let next = next_reign(cfg, &rest, first.term).await?;
     agree_under(cfg, next, cfg.n() - 1, "the old leader reached one server").await
 }
 
@@ -239,7 +227,7 @@ pub(crate) async fn old_log(cfg: &Config) -> Checked<()> {
         cfg.disconnect(first.leader);
         cfg.connect(behind);
         let rest = others(cfg, first.leader);
-        let next = find_leader(cfg, &rest, first.term).await?;
+        let next = next_reign(cfg, &rest, first.term).await?;
         check(cfg, next.leader != behind, || {
             expectation!("server {behind} leads, and its log lacks what was committed")
         })?;

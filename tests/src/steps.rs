@@ -1,8 +1,9 @@
 //! Steps and checks that the tests of several parts share.
 
 use std::future::pending;
+use std::time::Duration;
 
-use labraft::{Checked, Cluster, Command, Config, Expectation, Threshold};
+use labraft::{Checked, Cluster, Command, Config, Expectation, RaftState, Reason, Threshold};
 use labrpc::JoinHandle;
 
 /// The number of values of Go's `rand.Int()`, which has 63 bits.
@@ -35,6 +36,29 @@ pub(crate) fn check_threshold(
     otherwise: impl FnOnce() -> Expectation,
 ) -> Checked<()> {
     check(cfg, holds || !cfg.lab().without().has_threshold(threshold), otherwise)
+}
+
+/// How often a test looks for a leader.
+pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(25);
+/// How long it looks for one: as long as the course's tests do.
+const LONGEST_ELECTION: Duration = Duration::from_secs(5);
+
+/// The leader of the highest term among the servers that `is_wanted` accepts, and that term, as soon as there is
+/// one.
+pub(crate) async fn find_leader(
+    cfg: &Config,
+    is_wanted: impl Fn(usize, RaftState) -> bool,
+) -> Checked<(usize, u64)> {
+    let end = cfg.tester().now() + LONGEST_ELECTION;
+    while cfg.tester().now() < end {
+        let states = (0..cfg.n()).filter_map(|i| Some((i, cfg.state(i)?)));
+        let leaders = states.filter(|&(i, state)| state.is_leader && is_wanted(i, state));
+        if let Some((leader, state)) = leaders.max_by_key(|(_, state)| state.term) {
+            return Ok((leader, state.term));
+        }
+        cfg.sleep(LOOK_EVERY).await;
+    }
+    Err(cfg.failure(None, Reason::NoLeader))
 }
 
 /// The index that the next command must get after one at `last`. The course expects exact indexes,

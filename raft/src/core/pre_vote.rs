@@ -23,17 +23,15 @@ impl Core {
     /// Whether an election time-out begins with a question, and not with an election. If so, this
     /// asks it, and forgets the answers to an earlier one.
     pub(super) fn asks_before_it_stands(&mut self) -> bool {
-        if self.stable_leader.is_none() || self.has_pre_votes() {
+        if self.has_pre_votes() {
             return false;
         }
+        let Some(stable_leader) = &mut self.stable_leader else { return false };
         let mut pre_votes = vec![false; self.servers];
         pre_votes[self.me] = true;
-        let next_term = self.current_term + 1;
-        if let Some(stable_leader) = &mut self.stable_leader {
-            stable_leader.forget_leader();
-            let voted_for = self.voted_for;
-            stable_leader.pre_candidacy = Some(PreCandidacy { next_term, voted_for, pre_votes });
-        }
+        let (next_term, voted_for) = (self.current_term + 1, self.voted_for);
+        stable_leader.heard_in = None;
+        stable_leader.pre_candidacy = Some(PreCandidacy { next_term, voted_for, pre_votes });
         if self.has_pre_votes() {
             // In a cluster of one.
             return false;

@@ -75,7 +75,7 @@ impl Core {
     pub fn lease_timeout(&mut self) {
         self.check_invariants();
         let Some(stable_leader) = &mut self.stable_leader else { return };
-        stable_leader.forget_leader();
+        stable_leader.heard_in = None;
         if self.role != Role::Leader {
             return;
         }

@@ -11,12 +11,6 @@ pub(super) struct StableLeader {
     pub(super) answered: Vec<bool>,
 }
 
-impl StableLeader {
-    pub(super) fn forget_leader(&mut self) {
-        self.heard_in = None;
-    }
-}
-
 /// The question of a server whether it would be elected.
 #[derive(Debug)]
 pub(super) struct PreCandidacy {

@@ -7,8 +7,9 @@
 //! progress is required too. One-way cuts, clogged links and paused servers are confined to the
 //! first phase, because they can rightly stop a Raft without pre-vote and check-quorum: a server
 //! that receives nothing keeps starting elections and disturbs the servers that do receive its
-//! messages. Of a Raft that offers part 2E they demand progress all the same: the servers outside of the
-//! majority of `ChaosRaft` may then be cut off in one direction only. The scenarios of restarts go through two such phases in each of their rounds.
+//! messages. A Raft that offers part 2E has to make progress all the same, so for such a Raft the servers outside
+//! the majority of `ChaosRaft` may be cut off in one direction only. The scenarios of restarts go through two such
+//! phases in each of their rounds.
 //!
 //! | file | what it holds |
 //! |---|---|

@@ -6,18 +6,14 @@
 
 use std::time::Duration;
 
-use labraft::{Checked, Config, Lab, Reason, Steps};
+use labraft::{Checked, Config, Lab, Steps};
 
 use super::agree;
 use super::fault_target::FaultTarget;
 use crate::kv::{Client, KvConfig, KvSetup};
 use crate::kv_generic::appended;
-use crate::steps::{random, restart, spawn_client};
+use crate::steps::{LOOK_EVERY, find_leader, random, restart, spawn_client};
 
-/// How often to look for a leader.
-const LOOK_EVERY: Duration = Duration::from_millis(25);
-/// How long to look for one: as long as the course's tests do.
-const LONGEST_ELECTION: Duration = Duration::from_secs(5);
 /// Longer than the time between two heartbeats, so that a server that is connected again learns the
 /// present term.
 const HEARTBEAT: Duration = Duration::from_millis(150);
@@ -167,7 +163,7 @@ pub(crate) async fn short_snapshots(cfg: &Config) -> Checked<()> {
 /// saved.
 pub(crate) fn short_service(lab: Lab) -> Steps {
     let setup = KvSetup { servers: 3, unreliable: false, max_raft_state: Some(SMALL_STATE) };
-    setup.run(lab, async |cfg| serve(cfg).await)
+    setup.run(lab, serve)
 }
 
 async fn serve(cfg: &KvConfig) -> Checked<()> {
@@ -227,17 +223,8 @@ async fn append_and_read(cfg: KvConfig, mut client: Client) -> Checked<()> {
 
 /// The leader of the highest term among the connected servers, as soon as there is one.
 async fn leader(cfg: &Config) -> Checked<usize> {
-    let end = cfg.tester().now() + LONGEST_ELECTION;
-    while cfg.tester().now() < end {
-        let connected = (0..cfg.n()).filter(|&i| cfg.is_connected(i));
-        let states = connected.filter_map(|i| Some((cfg.state(i)?, i)));
-        let leaders = states.filter(|(state, _)| state.is_leader);
-        if let Some((_, leader)) = leaders.max_by_key(|(state, _)| state.term) {
-            return Ok(leader);
-        }
-        cfg.sleep(LOOK_EVERY).await;
-    }
-    Err(cfg.failure(None, Reason::NoLeader))
+    let (leader, _) = find_leader(cfg, |i, _| cfg.is_connected(i)).await?;
+    Ok(leader)
 }
 
 /// Checks that all servers agree on one more command.

@@ -138,8 +138,7 @@ impl ShardChecks {
         let progress = self.progress.entry(gid).or_default();
         progress.config = probe.config;
         progress.arrivals += u64::from(gained != ShardSet::default());
-        let is_deleted = |place: &(u64, usize)| !probe.kept.contains(place);
-        progress.deletions += u64::from(before.probe.kept.iter().any(is_deleted));
+        progress.deletions += u64::from(!before.probe.kept.is_subset(&probe.kept));
         self.check_lost(gid, lost, probe.config)?;
         for shard in lost.iter() {
             if let Some(&digest) = before.leaving.get(&shard) {
@@ -358,7 +357,7 @@ mod tests {
         assert_eq!(stage.step(1, 8, |probe| probe.kept.clear()), Ok(()));
         // A server that lags behind is not judged.
         let served = (0..N_SHARDS).collect();
-        let late = ShardProbe { applied: 1, config: 1, served, kept: Vec::new() };
+        let late = ShardProbe { applied: 1, config: 1, served, kept: BTreeSet::new() };
         assert_eq!(stage.look(1, 9, late, 0), Ok(()));
     }
 
@@ -449,7 +448,7 @@ mod tests {
         stage.second_serves(7).unwrap();
         assert_eq!(stage.checks.unfinished(1, 2), None, "nobody has deleted anything yet");
         assert_eq!(stage.checks.progress(2), Progress { config: 2, arrivals: 1, deletions: 0 });
-        stage.step(1, 8, |probe| _ = probe.kept.pop()).unwrap();
+        stage.step(1, 8, |probe| _ = probe.kept.pop_last()).unwrap();
         assert_eq!(stage.checks.progress(1).deletions, 1);
         let keeps = stage.checks.unfinished(1, 2).unwrap();
         assert!(keeps.contains("group 1 keeps shards [0, 1, 2, 3]"), "{keeps}");

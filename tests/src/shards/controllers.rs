@@ -8,8 +8,9 @@ use std::rc::Rc;
 use labraft::{Checked, Cluster, Lab, Steps};
 use shardctrler::{Clerk, Config, Controller};
 
+use super::admin::Admin;
 use super::configurations::Configurations;
-use super::watch::{Running, judge, watch_controllers};
+use super::watch::{Running, watch_controllers};
 use crate::service::{ClientEnds, ServiceCluster};
 
 /// A group as a test names it: its number, and the names of its servers.
@@ -20,12 +21,6 @@ pub(crate) type Group<'a> = (u64, [&'a str; 3]);
 pub(crate) struct Controllers {
     service: ServiceCluster,
     seen: Rc<RefCell<Configurations>>,
-}
-
-/// A client of the test: a clerk whose operations are counted and recorded.
-pub(crate) struct Admin {
-    number: usize,
-    clerk: Clerk,
 }
 
 impl Deref for Controllers {
@@ -72,7 +67,7 @@ impl Controllers {
     /// A clerk that can reach all controllers.
     pub(crate) fn make_admin(&self) -> Admin {
         let ClientEnds { number, rt, ends } = self.make_ends(0..self.n());
-        Admin { number, clerk: Clerk::new(ends, rt) }
+        Admin::new(number, Clerk::new(ends, rt), &self.seen)
     }
 
     /// The first server that says that it leads; server 0 if none does.
@@ -87,38 +82,42 @@ impl Controllers {
             .map(|(gid, servers)| (*gid, servers.iter().map(ToString::to_string).collect()))
             .collect();
         let gids: Vec<u64> = groups.keys().copied().collect();
-        self.seen.borrow_mut().ask_for_change();
-        self.operation(admin, &format!("Join({gids:?})"), async |clerk| clerk.join(groups).await)
-            .await;
+        let what = format!("Join({gids:?})");
+        self.change(admin, &what, async |clerk| clerk.join(groups).await).await;
     }
 
     /// Removes these groups.
     pub(crate) async fn leave(&self, admin: &mut Admin, gids: &[u64]) {
-        let gids = gids.to_vec();
-        self.seen.borrow_mut().ask_for_change();
-        self.operation(admin, &format!("Leave({gids:?})"), async |clerk| clerk.leave(gids).await)
-            .await;
+        let what = format!("Leave({gids:?})");
+        self.change(admin, &what, async |clerk| clerk.leave(gids.to_vec()).await).await;
     }
 
     /// Gives a shard to a group.
     pub(crate) async fn move_shard(&self, admin: &mut Admin, shard: usize, gid: u64) {
         let what = format!("Move({shard}, {gid})");
-        self.seen.borrow_mut().ask_for_change();
-        self.operation(admin, &what, async |clerk| clerk.move_shard(shard, gid).await).await;
+        self.change(admin, &what, async |clerk| clerk.move_shard(shard, gid).await).await;
+    }
+
+    async fn change(&self, admin: &mut Admin, what: &str, operation: impl AsyncFnOnce(&mut Clerk)) {
+        self.step(|| format!("client {}: {what}", admin.number));
+        admin.change(self, operation).await;
+        self.count_operation();
     }
 
     /// The configuration of this number, or the latest. Fails if that cannot be so, from all that was
     /// answered before.
     pub(crate) async fn query(&self, admin: &mut Admin, num: Option<u64>) -> Checked<Config> {
-        let what = num.map_or("Query(latest)".into(), |num| format!("Query({num})"));
-        let question = self.seen.borrow().ask(num);
-        let config = self.operation(admin, &what, async |clerk| clerk.query(num).await).await;
-        let Config { num, shards, .. } = &config;
-        self.step(|| format!("client {}: configuration {num} is {shards:?}", admin.number));
-        let who = format!("client {}", admin.number);
-        let checked = self.seen.borrow_mut().add_answer(&who, question, &config);
-        judge(self, checked)?;
-        Ok(config)
+        let number = admin.number;
+        self.step(|| {
+            let what = num.map_or("latest".into(), |num| num.to_string());
+            format!("client {number}: Query({what})")
+        });
+        let told = |config: &Config| {
+            self.count_operation();
+            let Config { num, shards, .. } = config;
+            self.step(|| format!("client {number}: configuration {num} is {shards:?}"));
+        };
+        admin.query(self, num, told).await
     }
 
     /// Asks for every configuration that there has been, each of which must follow from the one before, and for
@@ -129,17 +128,5 @@ impl Controllers {
             self.query(admin, Some(num)).await?;
         }
         Ok(())
-    }
-
-    async fn operation<T>(
-        &self,
-        Admin { number, clerk }: &mut Admin,
-        what: &str,
-        operation: impl AsyncFnOnce(&mut Clerk) -> T,
-    ) -> T {
-        self.step(|| format!("client {number}: {what}"));
-        let answer = self.replied(*number, operation(clerk)).await;
-        self.count_operation();
-        answer
     }
 }

@@ -12,10 +12,11 @@ use labrpc::{ClientEnd, Node};
 use shardctrler::{Config, Controller};
 use shardkv::{Clerk, GroupSetup, ShardServer};
 
+use super::admin::Admin;
 use super::checks::{Progress, ShardChecks};
 use super::configurations::Configurations;
 use super::states::GroupRecorder;
-use super::watch::{Running, judge, record_group, watch_controllers, watch_group};
+use super::watch::{Running, record_group, watch_controllers, watch_group};
 use crate::clients::{self, Operations};
 use crate::service::ServiceCluster;
 use crate::steps::{check, check_threshold};
@@ -59,20 +60,17 @@ pub(crate) struct Groups {
     operations: Operations,
     groups: Rc<Vec<ServiceCluster>>,
     checks: Rc<RefCell<ShardChecks>>,
-    /// What has been seen of the configurations that the groups follow, and of the others.
+    /// What has been seen of the configurations that the groups follow.
     configurations: Rc<RefCell<Configurations>>,
-    other_configurations: Rc<RefCell<Configurations>>,
     directory: Directory,
     max_raft_state: Option<usize>,
     /// The number of clients so far.
     clients: Rc<Cell<usize>>,
 }
 
-/// The tester's own clerk of the controllers: the course's `mck`.
-pub(crate) struct Admin {
-    number: usize,
-    clerk: shardctrler::Clerk,
-    /// What has been seen of its controllers' configurations.
+/// A controller service that the groups do not know.
+pub(crate) struct OtherControllers {
+    service: ServiceCluster,
     configurations: Rc<RefCell<Configurations>>,
 }
 
@@ -159,7 +157,6 @@ impl Groups {
             groups,
             checks,
             configurations,
-            other_configurations: Rc::default(),
             directory,
             max_raft_state,
             clients: Rc::default(),
@@ -167,9 +164,11 @@ impl Groups {
     }
 
     /// Starts a second controller service, which the groups do not know.
-    pub(crate) fn start_other_controllers(&self) -> ServiceCluster {
-        let seen = self.other_configurations.clone();
-        start_controllers(self.lab(), OTHER_CONTROLLERS, &self.directory, seen)
+    pub(crate) fn start_other_controllers(&self) -> OtherControllers {
+        let configurations = Rc::<RefCell<Configurations>>::default();
+        let seen = configurations.clone();
+        let service = start_controllers(self.lab(), OTHER_CONTROLLERS, &self.directory, seen);
+        OtherControllers { service, configurations }
     }
 
     /// A failure with the state of all clusters, after what the groups do with their shards.
@@ -229,11 +228,15 @@ impl Groups {
 
     /// A client that can reach all controllers and all servers.
     pub(crate) fn make_client(&self) -> Client {
-        self.make_client_of(self)
+        self.client_of(self)
     }
 
     /// A client that asks these controllers who has a shard.
-    pub(crate) fn make_client_of(&self, controllers: &Cluster) -> Client {
+    pub(crate) fn make_client_of(&self, controllers: &OtherControllers) -> Client {
+        self.client_of(&controllers.service)
+    }
+
+    fn client_of(&self, controllers: &Cluster) -> Client {
         let number = self.make_node();
         let ends = self.directory.ends_of(Node::client(number));
         let controllers = ends_to(&server_names(controllers), &ends);
@@ -241,23 +244,22 @@ impl Groups {
         Client { number, clerk: Clerk::new(controllers, ends, rt) }
     }
 
-    /// A clerk of the controllers.
+    /// A clerk of the controllers: the course's `mck`.
     pub(crate) fn make_admin(&self) -> Admin {
-        self.make_admin_of(self)
+        self.admin_of(self, &self.configurations)
     }
 
     /// A clerk of these controllers.
-    pub(crate) fn make_admin_of(&self, controllers: &Cluster) -> Admin {
+    pub(crate) fn make_admin_of(&self, controllers: &OtherControllers) -> Admin {
+        self.admin_of(&controllers.service, &controllers.configurations)
+    }
+
+    fn admin_of(&self, controllers: &Cluster, seen: &Rc<RefCell<Configurations>>) -> Admin {
         let number = self.make_node();
         let ends = self.directory.ends_of(Node::client(number));
         let ends = ends_to(&server_names(controllers), &ends);
         let rt = self.lab().world().client(number);
-        let [others, _] = OTHER_CONTROLLERS;
-        let configurations = match controllers.name() == others {
-            true => self.other_configurations.clone(),
-            false => self.configurations.clone(),
-        };
-        Admin { number, clerk: shardctrler::Clerk::new(ends, rt), configurations }
+        Admin::new(number, shardctrler::Clerk::new(ends, rt), seen)
     }
 
     // Configurations.
@@ -267,37 +269,27 @@ impl Groups {
         self.step(|| format!("join {:?}", gids(groups)));
         let joined = groups.iter().map(|&group| (gid(group), server_names(&self.groups[group])));
         let joined: BTreeMap<u64, Vec<String>> = joined.collect();
-        let Admin { number, clerk, configurations } = admin;
-        configurations.borrow_mut().ask_for_change();
-        self.replied(*number, clerk.join(joined)).await;
+        admin.change(self, async |clerk| clerk.join(joined).await).await;
     }
 
     /// Removes groups, and waits for the controllers' answer.
     pub(crate) async fn leave(&self, admin: &mut Admin, groups: &[usize]) {
         self.step(|| format!("leave {:?}", gids(groups)));
-        let Admin { number, clerk, configurations } = admin;
-        configurations.borrow_mut().ask_for_change();
-        self.replied(*number, clerk.leave(gids(groups))).await;
+        admin.change(self, async |clerk| clerk.leave(gids(groups)).await).await;
     }
 
     /// Gives a shard to a group, and waits for the controllers' answer.
     pub(crate) async fn move_shard(&self, admin: &mut Admin, shard: usize, gid: u64) {
         self.step(|| format!("move shard {shard} to {gid}"));
-        let Admin { number, clerk, configurations } = admin;
-        configurations.borrow_mut().ask_for_change();
-        self.replied(*number, clerk.move_shard(shard, gid)).await;
+        admin.change(self, async |clerk| clerk.move_shard(shard, gid).await).await;
     }
 
     /// The latest configuration. Fails if it cannot be that, from all that was seen before.
     pub(crate) async fn query(&self, admin: &mut Admin) -> Checked<Config> {
-        let Admin { number, clerk, configurations } = admin;
-        let question = configurations.borrow().ask(None);
-        let config = self.replied(*number, clerk.query(None)).await;
-        self.step(|| format!("configuration {} is {:?}", config.num, config.shards));
-        let who = format!("client {number}");
-        let checked = configurations.borrow_mut().add_answer(&who, question, &config);
-        judge(self, checked)?;
-        Ok(config)
+        let told = |config: &Config| {
+            self.step(|| format!("configuration {} is {:?}", config.num, config.shards));
+        };
+        admin.query(self, None, told).await
     }
 
     /// How far a group has come.

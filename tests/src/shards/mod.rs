@@ -11,10 +11,12 @@
 //! | `chaos` | `ChaosShards`, a generated scenario |
 //! | `configurations` | what must hold for the configurations of a controller |
 //! | `checks` | the properties of the sharded service |
+//! | `admin` | a client of the controllers |
 //! | `agreement` | that the servers of a group agree |
 //! | `states` | what groups do with their shards, for recordings and reports |
 //! | `watch` | has controllers and groups checked, and groups recorded, after each poll of their tasks |
 
+mod admin;
 mod agreement;
 mod chaos;
 mod checks;

@@ -10,7 +10,8 @@ use labraft::{Checked, expectation};
 use labrpc::JoinHandle;
 use shardctrler::{Config, N_SHARDS};
 
-use super::controllers::{Admin, Controllers, Group};
+use super::admin::Admin;
+use super::controllers::{Controllers, Group};
 use crate::steps::{check, spawn_client};
 
 /// The number of clerks that work at the same time.

@@ -7,7 +7,8 @@ use std::time::Duration;
 use labraft::{Checked, expectation};
 use labrpc::JoinHandle;
 
-use super::groups::{Admin, Client, GROUPS, Groups};
+use super::admin::Admin;
+use super::groups::{Client, GROUPS, Groups};
 use super::work::{Appenders, CLIENTS, Pause, Values, count_answers, random_value};
 use crate::steps::{check, spawn_client};
 

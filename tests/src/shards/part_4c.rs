@@ -7,7 +7,8 @@ use labraft::{Checked, Threshold, expectation};
 use shardctrler::Config;
 use shardkv::key_to_shard;
 
-use super::groups::{Admin, Client, Groups, gid};
+use super::admin::Admin;
+use super::groups::{Client, Groups, gid};
 use super::work::Values;
 use crate::steps::check_threshold;
 

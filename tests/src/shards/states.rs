@@ -96,7 +96,7 @@ mod tests {
     /// A group that has applied so many entries and serves these shards.
     fn probe(applied: u64, config: u64, served: &[usize], kept: &[(u64, usize)]) -> ShardProbe {
         let served = served.iter().copied().collect();
-        ShardProbe { applied, config, served, kept: kept.into() }
+        ShardProbe { applied, config, served, kept: kept.iter().copied().collect() }
     }
 
     /// A configuration that gives these shards to group 7 and the others to group 8.

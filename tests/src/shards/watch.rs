@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
 
-use labraft::{Checked, Cluster, HarnessEvent, Lab, NewServer, Reason, Violation};
+use labraft::{Cluster, HarnessEvent, Lab, NewServer, Reason, Violation};
 use shardctrler::Controller;
 use shardkv::ShardServer;
 
@@ -122,16 +122,6 @@ fn noted<T>(lab: &Lab, shown: Option<T>) -> Option<T> {
         lab.note_missing_probe();
     }
     shown
-}
-
-/// Fails the test if what a client was told breaks a property, unless the run is made without this property.
-pub(crate) fn judge(cluster: &Cluster, checked: Result<(), Violation>) -> Checked<()> {
-    match checked {
-        Err(violation) if cluster.lab().without().includes(violation.property) => {
-            Err(cluster.failure(None, Reason::Violation(Box::new(violation))))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// Ends the run if a property is broken, unless it is run without this property.

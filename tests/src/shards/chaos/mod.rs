@@ -21,7 +21,8 @@ use labraft::{Checked, Lab, Steps, Threshold, expectation};
 use labrpc::{Dice, JoinHandle};
 use shardctrler::N_SHARDS;
 
-use super::groups::{Admin, Client, GROUPS, Groups, GroupsSetup, gid, gids, groups};
+use super::admin::Admin;
+use super::groups::{Client, GROUPS, Groups, GroupsSetup, gid, gids, groups};
 use crate::scenarios::{Work, heal_network, read_and_write, standstill};
 use crate::steps::{check, check_threshold, spawn_client};
 
