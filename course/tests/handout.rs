@@ -226,12 +226,12 @@ fn errors_say_what_is_wrong() {
     for (arguments, place, hint) in [
         (&["handout", "--check"][..], outside.as_path(), "not within a lab"),
         (&["handout", "x", "--parts", "2B..2A"], Path::new(&root), "2B comes after 2A"),
-        (&["handout", "x", "--parts", "2X"], Path::new(&root), "no part \"2X\""),
+        (&["handout", "x", "--parts", "2X"], Path::new(&root), "unknown part \"2X\""),
         (&["handout", "x", "--on-reference"], Path::new(&root), "--parts"),
         (
             &["handout", "x", "--parts", "2B..3B", "--on-reference"],
             Path::new(&root),
-            "no lab is finished before part 2B",
+            "no lab is complete before part 2B",
         ),
         (&["handout"], Path::new(&root), "DIR"),
     ] {

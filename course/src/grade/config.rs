@@ -229,7 +229,7 @@ impl Course {
         let known: Vec<&str> = known.map(Part::name).collect();
         if let Some(part) = self.parts.iter().find(|part| !known.contains(&part.as_str())) {
             return Err(format!(
-                "parts: there is no part {part:?}; the parts are {}",
+                "parts: unknown part {part:?}; the parts are {}",
                 known.join(", ")
             ));
         }
@@ -373,7 +373,7 @@ mod tests {
             ("[limits]\nrun_seconds = \"3\"", "line 3"),
             ("[limits]\nrun_seconds = 0", "run_seconds is 0"),
             ("probe = \"optional\"", "expected `required` or `ignored`"),
-            ("parts = [\"2F\"]", "no part \"2F\""),
+            ("parts = [\"2F\"]", "unknown part \"2F\""),
             ("parts = [\"3A\"]\n[points]\nBasic4A = 3", "not in a part that is graded"),
             ("parts = []", "at least one part"),
             ("[search]\nfaults = 3", "faults is 3"),

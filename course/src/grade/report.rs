@@ -106,7 +106,7 @@ fn notes(grade: &SubmissionGrade, reader: Reader) -> Vec<Note> {
                     the simulation",
             lines: grade.suspicious.clone(),
         });
-        notes.push(Note { title: "Whether its servers show their inside", lines: probes(grade) });
+        notes.push(Note { title: "Whether its servers show their state", lines: probes(grade) });
         notes.push(Note {
             title: "Please look at these runs, in which a server or a client knew more than it was told",
             lines: grade.unexplained.clone(),
@@ -130,7 +130,7 @@ fn broken(grade: &SubmissionGrade, reader: Reader) -> Vec<String> {
     lines
 }
 
-/// How many runs of the submission's own Raft could be looked into.
+/// How many runs of what the submission has of its own could be looked into.
 fn probes(grade: &SubmissionGrade) -> Vec<String> {
     let (answered, all) = grade.probed_runs();
     let line = match answered {

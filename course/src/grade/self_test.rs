@@ -37,6 +37,18 @@ const BUGS: [(&str, Part); 9] = [
 
 /// Grades all of them, prints each result, and returns whether all are right.
 pub(super) fn run(grader: &Grader<'_>, root: &Path, place: &Path) -> Result<bool, CommandError> {
+    let mut course = grader.course.clone();
+    let optional = |name: &str| Part::COURSE.iter().any(|it| it.is_optional() && it.name() == name);
+    course.parts.retain(|name| !optional(name));
+    if course.parts.len() < grader.course.parts.len() {
+        let what =
+            "optional parts are left out: the solution offers them as another implementation only";
+        writeln!(io::stdout(), "{what}")?;
+    }
+    if course.parts.is_empty() {
+        return Err(CommandError::Usage("parts: there is nothing else to test".into()));
+    }
+    let grader = &Grader { course: &course, isolation: grader.isolation.clone(), ..*grader };
     let sources = Tree::of_sources(root).map_err(|error| cannot_use(root, &error))?;
     let mut all_right = true;
 

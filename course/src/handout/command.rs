@@ -95,7 +95,7 @@ impl HandoutArgs {
         if self.on_reference && scope.solved().next().is_none() {
             let first = parts.first;
             return Err(CommandError::Usage(format!(
-                "--on-reference: no lab is finished before part {first}, so nothing can be handed out solved"
+                "--on-reference: no lab is complete before part {first}, so there is nothing to hand out solved"
             )));
         }
         Ok(scope)

@@ -143,7 +143,8 @@ fn strip_all(tree: &mut Tree, sources: &Tree, scope: Scope) -> Result<BTreeSet<S
         let skeleton = skeleton.filter(|skeleton| skeletons.remove(skeleton.as_str()));
         if text.is_none() && !markers::may_hold_solution(&path) {
             return Err(format!(
-                "{path} is no file of a student's: what only lab 4 needs is listed in scope.rs"
+                "{path} is not a file that students write, so it cannot be marked SOLUTION FILE; list files that only \
+                 lab 4 needs in scope.rs"
             ));
         }
         match (text, skeleton) {
@@ -228,7 +229,10 @@ mod tests {
         let mut tree = Tree::default();
         tree.insert("tests/src/shards/mod.rs", "// SOLUTION FILE\nmod a;\n");
         let error = strip_all(&mut tree.clone(), &tree, Scope::default()).unwrap_err();
-        assert!(error.contains("tests/src/shards/mod.rs is no file of a student's"), "{error}");
+        assert!(
+            error.contains("tests/src/shards/mod.rs is not a file that students write"),
+            "{error}"
+        );
         let mut solution = Tree::default();
         solution.insert("raft/src/core.rs", "// SOLUTION FILE\nmod a;\n");
         let removed = strip_all(&mut solution.clone(), &solution, Scope::default()).unwrap();

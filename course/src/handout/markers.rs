@@ -208,7 +208,7 @@ fn kind<'a>(line: &'a str, comment: &str) -> Result<Line<'a>, String> {
         Some(part) if part.strip_prefix(' ').is_some_and(is_part) => {
             return Ok(Line::Begin(Region::Solution));
         }
-        Some(part) => return Err(format!("there is no part {:?} in the course", part.trim())),
+        Some(part) => return Err(format!("unknown part {:?}", part.trim())),
         None => {}
     }
     match marked {
@@ -354,8 +354,8 @@ mod tests {
             ("// BEGIN SOLUTION\n// END SOLUTION\n// END SOLUTION\n", 3, "has no beginning"),
             ("// BEGIN LAB 4\na\n// END SOLUTION\n", 3, "has no beginning"),
             ("// BEGIN LAB 4A\n", 1, "\"// BEGIN LAB 4\""),
-            ("// BEGIN SOLUTION 5A\n", 1, "no part \"5A\""),
-            ("// BEGIN SOLUTION2A\n", 1, "no part \"2A\""),
+            ("// BEGIN SOLUTION 5A\n", 1, "unknown part \"5A\""),
+            ("// BEGIN SOLUTION2A\n", 1, "unknown part \"2A\""),
             ("//BEGIN SOLUTION\n", 1, "\"// BEGIN SOLUTION\""),
             ("f(); // END SOLUTION\n", 1, "\"// END SOLUTION\""),
             ("// stub: a\n", 1, "\"//stub: ...\""),

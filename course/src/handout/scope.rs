@@ -31,7 +31,7 @@ impl Crate {
 
 /// The crates that students write. Each is built on those before it.
 pub(super) const CRATES: [Crate; 4] = [
-    Crate::new("raft", Part::Raft2A, Part::Raft2D),
+    Crate::new("raft", Part::Raft2A, Part::Raft2E),
     Crate::new("kvraft", Part::Kv3A, Part::Kv3B),
     Crate::new("shardctrler", Part::Shard4A, Part::Shard4A),
     Crate::new("shardkv", Part::Shard4B, Part::Shard4C),
@@ -108,7 +108,7 @@ impl FromStr for Parts {
             let found = parts.find(|part| part.name().eq_ignore_ascii_case(name));
             found.ok_or_else(|| {
                 let known = Part::COURSE.map(Part::name).join(", ");
-                format!("there is no part {name:?}; the parts are {known}")
+                format!("unknown part {name:?}; the parts are {known}")
             })
         };
         let (range, added) = match text.split_once('+') {
@@ -124,6 +124,12 @@ impl FromStr for Parts {
         let parts = Parts { first: part(first)?, last: last_part, has_optional };
         if parts.first > parts.last {
             return Err(format!("{first} comes after {last}: give the first part first"));
+        }
+        // The tests that are handed out are a range, too.
+        if added.is_some() && !(parts.first <= Part::Raft2E && parts.last >= Part::Raft2D) {
+            return Err(format!(
+                "2E can be added only where Raft is handed out up to 2D, not to {range}"
+            ));
         }
         Ok(parts)
     }
@@ -146,7 +152,10 @@ pub(crate) struct Scope {
 impl Scope {
     /// The crates that are handed out solved.
     pub(crate) fn solved(self) -> impl Iterator<Item = &'static str> {
-        let is_before = move |each: &&Crate| self.on_reference && each.last < self.parts.first;
+        let is_before = move |each: &&Crate| {
+            let is_begun = each.first < self.parts.first;
+            self.on_reference && is_begun && each.parts().all(|part| !self.parts.contain(part))
+        };
         CRATES.iter().filter(is_before).map(|each| each.name)
     }
 
@@ -164,7 +173,8 @@ impl Scope {
 
     /// Whether a crate is of the parts before the first, so that students who write it have it already.
     pub(crate) fn is_of_earlier_part(self, name: &str) -> bool {
-        CRATES.iter().any(|each| each.name == name && each.last < self.parts.first)
+        let is_before = |part: Part| part.is_optional() || part < self.parts.first;
+        CRATES.iter().any(|each| each.name == name && each.parts().all(is_before))
     }
 }
 
@@ -187,6 +197,8 @@ mod tests {
             ("4A..4C", true, "raft kvraft", "shardctrler shardkv"),
             ("4B..4C", true, "raft kvraft shardctrler", "shardkv"),
             ("3B..4A", true, "raft", "kvraft shardctrler"),
+            ("2E", true, "", "raft"),
+            ("2A..3B+2E", true, "", "raft kvraft"),
         ] {
             let scope = scope(parts, on_reference);
             let joined = |names: Vec<&str>| names.join(" ");

@@ -95,7 +95,14 @@ impl Patch {
         };
         let (id, _what, _source) = (field("id")?, field("what")?, field("source")?);
         let property = field("property")?;
-        let is_extended = field("implementation").is_ok_and(|name| name == "extended");
+        let implementation = match lines.next() {
+            None | Some("") => None,
+            Some(line) => Some(line.strip_prefix("implementation: ").ok_or_else(|| {
+                wrong(format!(
+                    "expected \"implementation\" and a value, or an empty line, found {line:?}"
+                ))
+            })?),
+        };
         if path.file_stem().is_none_or(|stem| stem != id.as_str()) {
             return Err(wrong(format!("its id is {id:?}, which is not the name of its file")));
         }
@@ -117,10 +124,20 @@ impl Patch {
         };
         let subject = subjects.into_iter().find(|(_, places)| is_in(places));
         let (subject, _) = subject.ok_or_else(|| {
-            wrong(format!("it must change only raft, only kvraft or only lab 4, not {changed:?}"))
+            wrong(format!(
+                "it must change only raft, only kvraft, or only lab 4 with what it shares with kvraft, not \
+                 {changed:?}"
+            ))
         })?;
-        let subject =
-            if is_extended && subject == Subject::Raft { Subject::Extended } else { subject };
+        let subject = match (implementation, subject) {
+            (None, subject) => subject,
+            (Some("extended"), Subject::Raft) => Subject::Extended,
+            (Some(other), _) => {
+                return Err(wrong(format!(
+                    "its implementation is {other:?}; it may be \"extended\", for a patch of raft"
+                )));
+            }
+        };
         Ok(Patch { id, breaks, subject, path: path.into() })
     }
 }
@@ -211,8 +228,10 @@ mod tests {
             ("what: It forgets.", "what: ", "\"what\""),
             ("no-vote", "yes-vote", "its id is \"yes-vote\""),
             ("election-safety", "safety", "not one of: election-safety"),
-            ("raft/src/core.rs", "labraft/src/lab.rs", "only raft, only kvraft or only lab 4"),
-            ("+++ b/raft/src/core.rs\n", "", "only raft, only kvraft or only lab 4"),
+            ("raft/src/core.rs", "labraft/src/lab.rs", "only raft, only kvraft, or only lab 4"),
+            ("+++ b/raft/src/core.rs\n", "", "only raft, only kvraft, or only lab 4"),
+            ("-safety\n", "-safety\nimplementation: other\n", "implementation is \"other\""),
+            ("-safety\n", "-safety\nimplementing: extended\n", "found \"implementing: extended\""),
         ] {
             let error = parse(&GOOD.replace(from, to)).unwrap_err();
             assert!(error.contains("no-vote.patch") && error.contains(hint), "{error}");

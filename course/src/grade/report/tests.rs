@@ -169,7 +169,7 @@ fn the_length_of_a_report_does_not_depend_on_what_a_submission_says() {
 #[test]
 fn the_teacher_sees_whether_a_raft_shows_its_inside() {
     let mut grade = grade(Verdict::Failed, &failure("no"), true);
-    let title = "Whether its servers show their inside";
+    let title = "Whether its servers show their state";
     let shown = |grade: &SubmissionGrade| page(grade, "Raft", Reader::Teacher);
     assert!(!shown(&grade).contains(title), "no run has finished");
     for result in &mut grade.tests[0].results {
