@@ -249,7 +249,7 @@ pub(super) const OPTIONAL_TESTS: &[Test] = &[
     Test {
         name: "DeafServer2E",
         part: Part::Raft2E,
-        title: "a server that sends and hears nothing",
+        title: "a server that can send but hears nothing",
         points: 3,
         cost: 2,
         run: |lab| servers(5).run(lab, raft_2e::deaf_server),
@@ -265,7 +265,7 @@ pub(super) const OPTIONAL_TESTS: &[Test] = &[
     Test {
         name: "DeafLeader2E",
         part: Part::Raft2E,
-        title: "a leader that sends and hears nothing",
+        title: "a leader that can send but hears nothing",
         points: 4,
         cost: 2,
         run: |lab| servers(5).run(lab, raft_2e::deaf_leader),
