@@ -10,7 +10,7 @@ use crate::format;
 use crate::workers::Answer;
 use labraft::HarnessEvent;
 
-const FORMAT: &str = "lab run 2";
+const FORMAT: &str = "lab run 3";
 /// More servers than any run has. Each takes a column of the log, so that a damaged number must not
 /// be taken for a server's.
 const MOST_SERVERS: usize = 1000;
@@ -77,10 +77,10 @@ mod tests {
     #[test]
     fn a_recording_in_another_version_is_named_as_such() {
         let path = std::env::temp_dir().join(format!("lab-recording-{}.run", std::process::id()));
-        std::fs::write(&path, "{\"format\":\"lab run 1\",\"answer\":{}}\n").unwrap();
+        std::fs::write(&path, "{\"format\":\"lab run 2\",\"answer\":{}}\n").unwrap();
         let (is_one, error) = (is_one(&path), load(&path).unwrap_err().to_string());
         std::fs::remove_file(&path).unwrap();
-        assert!(is_one && error.contains("\"lab run 1\""), "{error}");
-        assert!(error.contains("\"lab run 2\""), "{error}");
+        assert!(is_one && error.contains("\"lab run 2\""), "{error}");
+        assert!(error.contains("\"lab run 3\""), "{error}");
     }
 }

@@ -43,7 +43,7 @@ impl fmt::Display for Lost {
 /// `call` is the number of the call in this run, counted from 0. `content` is the message in
 /// `Debug` format, and `bytes` its encoded size.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(tag = "what", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the fields that recur are described above")]
 pub enum Event {
     /// A request left for `to`.
@@ -95,8 +95,8 @@ pub struct Timed {
     pub at: Duration,
     /// The node where it happened.
     pub node: Node,
-    /// The event itself.
-    #[serde(flatten)]
+    /// The event itself. Not flattened: a run can have 150,000 events, and such a one could only be read as a whole,
+    /// to find out first what it is.
     pub event: Event,
 }
 
@@ -107,4 +107,38 @@ pub trait Watch: Send {
 
     /// Called when a task is about to be polled.
     fn poll(&mut self, task: &TaskInfo);
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn events_are_read_as_they_were_written() {
+        let other = Node::server(1);
+        let method: Name = "Raft.AppendEntries".into();
+        let content = "Args { text: \"a\nb\" }".to_string();
+        let held = Duration::from_nanos(u64::MAX);
+        let (call, to, from, bytes) = (1, other, other, 2);
+        let events = [
+            Event::Sent { call, to, method: method.clone(), bytes, content: content.clone() },
+            Event::Delivered { call, from, method: method.clone() },
+            Event::Lost { call, to, method: method.clone(), why: Lost::Closed },
+            Event::Replied { call, to, method: method.clone(), bytes, content, held },
+            Event::Answered { call, from, method },
+            Event::Woke { task: "timer".into() },
+            Event::Crashed { tasks: 4 },
+            Event::Note { text: "note".into() },
+            Event::custom("test", "step"),
+            Event::Custom { kind: "test".into(), text: "".into(), data: json!({ "a": [1, null] }) },
+        ];
+        for event in events {
+            let timed = Timed { at: Duration::from_nanos(7), node: Node::TESTER, event };
+            let line = serde_json::to_string(&timed).unwrap();
+            assert!(!line.contains('\n'), "{line}");
+            assert_eq!(serde_json::from_str::<Timed>(&line).unwrap(), timed);
+        }
+    }
 }

@@ -18,7 +18,6 @@
 //! | `progress` | how much a worker has worked, which decides whether its run hangs |
 //! | `proc_stat` | what the system says about processes and threads |
 //! | `watch` | the traces of a run under observation |
-//! | `wire` | the events of an answer on their way to the parent |
 
 mod explore;
 mod judge;
@@ -30,7 +29,6 @@ mod progress;
 mod settings;
 mod skipped;
 mod watch;
-mod wire;
 mod worker;
 
 use std::path::PathBuf;
@@ -132,7 +130,6 @@ pub struct Answer {
     /// Observations that are unusual but not failures, as sentences.
     pub warnings: Vec<String>,
     /// The events of the run, with [`Keep::Events`].
-    #[serde(with = "wire")]
     pub events: Vec<Timed>,
     /// The decisions with a value other than their neutral one, with [`Keep::Decisions`] or
     /// [`Keep::Events`]. Kinds of decisions that have no neutral value are not included. All decisions
