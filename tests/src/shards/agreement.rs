@@ -8,21 +8,21 @@ use labraft::{Property, ShardProbe, Violation};
 /// What the servers of all groups have shown.
 #[derive(Default)]
 pub(crate) struct Agreement {
-    /// What each server showed when it was last looked at.
+    /// What each server showed when it was last looked at, to look up the rest only when that has changed.
     shown: BTreeMap<usize, ShardProbe>,
     /// What a group shows when it has applied so much of its log, and the first server that has shown it.
     states: BTreeMap<(u64, u64), (usize, ShardProbe)>,
 }
 
 impl Agreement {
-    /// Looks at a server of a group.
+    /// Looks at a server of a group, given with the names of servers.
     ///
     /// # Errors
     /// If a server of its group, or the same one before, has applied as much and has shown something else.
     pub(crate) fn check(
         &mut self,
         gid: u64,
-        server: usize,
+        (server, name): (usize, &dyn Fn(usize) -> String),
         probe: &ShardProbe,
     ) -> Result<(), Violation> {
         if self.shown.get(&server) == Some(probe) {
@@ -35,10 +35,11 @@ impl Agreement {
             return Ok(());
         }
         let evidence = format!(
-            "servers of group {gid} disagree when they have applied the log up to {}: server {server} {}; \
-             server {other} {}",
+            "servers of group {gid} disagree when they have applied the log up to {}: {} {}; {} {}",
             probe.applied,
+            name(server),
             show(probe),
+            name(*other),
             show(known)
         );
         let servers = vec![*other, server];
@@ -58,29 +59,30 @@ mod tests {
     #[test]
     fn servers_that_differ_at_an_index_are_found() {
         let mut agreement = Agreement::default();
+        let name: &dyn Fn(usize) -> String = &|server| format!("1/{server}");
         let early = ShardProbe { applied: 1, ..ShardProbe::default() };
         let kept = [(2, 0), (2, 1)].into();
         let late = ShardProbe { applied: 9, config: 2, served: (3..5).collect(), kept };
-        assert_eq!(agreement.check(1, 7, &early), Ok(()));
-        assert_eq!(agreement.check(1, 7, &late), Ok(()));
+        assert_eq!(agreement.check(1, (7, name), &early), Ok(()));
+        assert_eq!(agreement.check(1, (7, name), &late), Ok(()));
         // One that lags behind and catches up, and one of another group.
-        assert_eq!(agreement.check(1, 8, &early), Ok(()));
-        assert_eq!(agreement.check(1, 8, &late), Ok(()));
+        assert_eq!(agreement.check(1, (8, name), &early), Ok(()));
+        assert_eq!(agreement.check(1, (8, name), &late), Ok(()));
         let other = ShardProbe { config: 1, ..late.clone() };
-        assert_eq!(agreement.check(2, 10, &other), Ok(()));
+        assert_eq!(agreement.check(2, (10, name), &other), Ok(()));
 
         let mut broken = |server: usize, probe: ShardProbe| {
-            let violation = agreement.check(1, server, &probe).unwrap_err();
+            let violation = agreement.check(1, (server, name), &probe).unwrap_err();
             assert_eq!(violation.property, Property::StateMachineSafety);
             assert!(violation.servers.contains(&server), "{violation}");
             violation.evidence
         };
         let deleted = broken(8, ShardProbe { kept: [(2, 1)].into(), ..late.clone() });
-        assert!(deleted.contains("up to 9: server 8 is in configuration 2"), "{deleted}");
+        assert!(deleted.contains("up to 9: 1/8 is in configuration 2"), "{deleted}");
         // The same server without an entry, and one that lags behind.
         let changed = broken(7, ShardProbe { config: 3, ..late.clone() });
-        assert!(changed.contains("server 7 is in configuration 3"), "{changed}");
+        assert!(changed.contains("1/7 is in configuration 3"), "{changed}");
         let behind = broken(9, ShardProbe { config: 1, ..early });
-        assert!(behind.contains("up to 1: server 9"), "{behind}");
+        assert!(behind.contains("up to 1: 1/9"), "{behind}");
     }
 }

@@ -26,8 +26,6 @@ pub(crate) struct ShardChecks {
     left: BTreeMap<(u64, usize), u64>,
     /// The shards that have arrived, with the number of the configuration by which they were gained.
     arrived: BTreeSet<(u64, usize)>,
-    /// How far each group has come.
-    progress: BTreeMap<u64, Progress>,
     agreement: Agreement,
 }
 
@@ -48,12 +46,15 @@ struct Front {
     probe: ShardProbe,
     /// The digests of the shards that the next configuration takes away.
     leaving: BTreeMap<usize, u64>,
+    progress: Progress,
 }
 
 /// A server at one moment: its group, what it shows, and the digests of the shards that it serves.
 pub(crate) struct Seen<'a> {
     pub(crate) gid: u64,
     pub(crate) server: usize,
+    /// The names of servers.
+    pub(crate) name: &'a dyn Fn(usize) -> String,
     pub(crate) probe: ShardProbe,
     pub(crate) config: &'a dyn Fn() -> Option<Config>,
     pub(crate) digest: &'a dyn Fn(usize) -> Option<u64>,
@@ -65,22 +66,20 @@ impl ShardChecks {
         ShardChecks { configurations, ..ShardChecks::default() }
     }
 
-    /// Looks at a server after a poll of one of its tasks.
-    ///
-    /// # Errors
-    /// If what it shows breaks a property.
-    pub(crate) fn look(&mut self, seen: Seen<'_>) -> Result<(), Violation> {
-        self.agreement.check(seen.gid, seen.server, &seen.probe)?;
-        let applied = self.front(seen.gid).probe.applied;
-        if seen.probe.applied < applied {
-            return Ok(());
+    /// Looks at a server after a poll of one of its tasks. Returns every property that is broken by what it shows:
+    /// a run may be made without some of them, and goes on then.
+    pub(crate) fn look(&mut self, seen: Seen<'_>) -> Vec<Violation> {
+        let Seen { gid, server, ref probe, .. } = seen;
+        let mut broken = Vec::new();
+        broken.extend(self.agreement.check(gid, (server, seen.name), probe).err());
+        let applied = self.fronts.entry(gid).or_default().probe.applied;
+        if probe.applied > applied {
+            self.advance(&seen, &mut broken);
         }
-        let mut checked = Ok(());
-        if seen.probe.applied > applied {
-            checked = self.advance(&seen);
+        if probe.applied >= applied {
+            self.note_leaving(&seen);
         }
-        self.note_leaving(&seen);
-        checked
+        broken
     }
 
     /// What each group does with its shards, a line each.
@@ -96,7 +95,7 @@ impl ShardChecks {
 
     /// How far a group has come.
     pub(crate) fn progress(&self, gid: u64) -> Progress {
-        self.progress.get(&gid).copied().unwrap_or_default()
+        self.fronts.get(&gid).map(|front| front.progress).unwrap_or_default()
     }
 
     /// What keeps a group from having done all that a configuration asks of it; `None` if nothing does, or
@@ -108,50 +107,39 @@ impl ShardChecks {
                 "group {gid} is in configuration {present}, and there is a configuration {config}"
             ));
         }
-        let deletes = self.progress.values().any(|progress| progress.deletions > 0);
+        let deletes = self.fronts.values().any(|front| front.progress.deletions > 0);
         (deletes && !kept.is_empty()).then(|| {
             let shards: Vec<usize> = kept.iter().map(|&(_, shard)| shard).collect();
             format!("group {gid} keeps shards {shards:?} for others, which have them")
         })
     }
 
-    fn front(&mut self, gid: u64) -> &mut Front {
-        self.fronts.entry(gid).or_default()
-    }
-
     /// A group has applied one more entry.
-    fn advance(
-        &mut self,
-        Seen { gid, probe, config, digest, .. }: &Seen<'_>,
-    ) -> Result<(), Violation> {
-        let gid = *gid;
-        let before = std::mem::take(self.front(gid));
-        let is_new_config = probe.config != before.probe.config;
-        if is_new_config {
-            check_order(gid, before.probe.config, probe.config)?;
+    fn advance(&mut self, seen: &Seen<'_>, broken: &mut Vec<Violation>) {
+        let Seen { gid, ref probe, config, digest, .. } = *seen;
+        let front = self.fronts.entry(gid).or_default();
+        let before = std::mem::replace(&mut front.probe, probe.clone());
+        let left = std::mem::take(&mut front.leaving);
+        let lost = before.served.without(probe.served);
+        let gained = probe.served.without(before.served);
+        front.progress.config = probe.config;
+        front.progress.arrivals += u64::from(gained != ShardSet::default());
+        front.progress.deletions += u64::from(!before.kept.is_subset(&probe.kept));
+        if probe.config != before.config {
+            broken.extend(check_order(gid, before.config, probe.config).err());
             if let Some(config) = config() {
-                self.configurations.borrow_mut().add(&format!("group {gid}"), &config)?;
+                let mut configurations = self.configurations.borrow_mut();
+                broken.extend(configurations.add(&format!("group {gid}"), &config).err());
             }
         }
-        let lost = before.probe.served.without(probe.served);
-        let gained = probe.served.without(before.probe.served);
-        let progress = self.progress.entry(gid).or_default();
-        progress.config = probe.config;
-        progress.arrivals += u64::from(gained != ShardSet::default());
-        progress.deletions += u64::from(!before.probe.kept.is_subset(&probe.kept));
-        self.check_lost(gid, lost, probe.config)?;
-        for shard in lost.iter() {
-            if let Some(&digest) = before.leaving.get(&shard) {
-                self.left.insert((probe.config, shard), digest);
-            }
-        }
+        broken.extend(self.check_lost(gid, lost, probe.config).err());
+        let left = left.into_iter().filter(|(shard, _)| lost.contains(*shard));
+        self.left.extend(left.map(|(shard, digest)| ((probe.config, shard), digest)));
         for shard in gained.iter() {
-            self.check_owner(gid, shard, probe.config)?;
-            self.check_arrival(gid, shard, probe.config, digest(shard))?;
+            broken.extend(self.check_owner(gid, shard, probe.config).err());
+            broken.extend(self.check_arrival(gid, shard, probe.config, digest(shard)).err());
         }
-        self.check_kept(gid, &before.probe, probe, lost)?;
-        *self.front(gid) = Front { probe: probe.clone(), leaving: BTreeMap::new() };
-        Ok(())
+        broken.extend(self.check_kept(gid, &before, probe, lost).err());
     }
 
     /// A group stops serving shards: the configuration must have taken them away.
@@ -311,8 +299,10 @@ mod tests {
             probe: ShardProbe,
             digest: u64,
         ) -> Result<(), Violation> {
-            let digest = |_| Some(digest);
-            self.checks.look(Seen { gid, server, probe, config: &|| None, digest: &digest })
+            let (digest, name) = (|_| Some(digest), |server| format!("server {server}"));
+            let config = || None;
+            let seen = Seen { gid, server, name: &name, probe, config: &config, digest: &digest };
+            self.checks.look(seen).into_iter().next().map_or(Ok(()), Err)
         }
 
         /// Group 1 serves everything, whose digest is 7.
@@ -437,6 +427,16 @@ mod tests {
         stage.first_serves();
         let lost = stage.step(1, 8, |probe| probe.served = (1..N_SHARDS).collect());
         assert_broken(lost, Property::ShardDeletion, "no longer has shard 0");
+    }
+
+    #[test]
+    fn what_is_not_judged_spoils_nothing_that_comes_after() {
+        let mut stage = Stage::new();
+        stage.first_serves();
+        stage.first_hands_over().unwrap();
+        assert_broken(stage.second_serves(8), Property::ShardTransfer, "with other data");
+        assert_eq!(stage.step(2, 8, |_| ()), Ok(()));
+        assert_eq!(stage.step(1, 8, |probe| probe.kept.clear()), Ok(()));
     }
 
     #[test]

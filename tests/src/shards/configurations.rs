@@ -81,6 +81,7 @@ impl Configurations {
             return Err(violation(Property::ConfigurationSame, what));
         }
         let Config { num, .. } = *config;
+        self.seen.insert(num, config.clone());
         if num > self.changes {
             let what = format!(
                 "{who} has configuration {num}, and clients have asked for no more changes than {}: one \
@@ -89,7 +90,6 @@ impl Configurations {
             );
             return Err(violation(Property::Linearizability, what));
         }
-        self.seen.insert(num, config.clone());
         let neighbours = [config.num.checked_sub(1), Some(config.num)];
         for first in neighbours.into_iter().flatten() {
             if let (Some(before), Some(after)) =

@@ -16,7 +16,7 @@ use super::admin::Admin;
 use super::checks::{Progress, ShardChecks};
 use super::configurations::Configurations;
 use super::states::GroupRecorder;
-use super::watch::{Running, record_group, watch_controllers, watch_group};
+use super::watch::{Running, watch_controllers, watch_group};
 use crate::clients::{self, Operations};
 use crate::service::ServiceCluster;
 use crate::steps::{check, check_threshold};
@@ -141,8 +141,7 @@ impl Groups {
             let cluster = Cluster::named(lab.clone(), &name, &gid.to_string(), size);
             list_servers(&directory, &cluster);
             let running = Running::default();
-            record_group(&cluster, gid, running.clone(), recorder.clone());
-            watch_group(&cluster, gid, running.clone(), checks.clone());
+            watch_group(&cluster, gid, running.clone(), checks.clone(), recorder.clone());
             ServiceCluster::new(cluster, shardkv::message::show, move |new| {
                 let ends = of_group.ends_of(new.server.runtime().node());
                 let controllers = ends_to(&controllers, &ends);

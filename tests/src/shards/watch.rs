@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
 
-use labraft::{Cluster, HarnessEvent, Lab, NewServer, Reason, Violation};
+use labraft::{Cluster, Failure, HarnessEvent, Lab, NewServer, Reason, Violation};
 use shardctrler::Controller;
 use shardkv::ShardServer;
 
@@ -71,48 +71,42 @@ pub(crate) fn watch_controllers(
     });
 }
 
-/// Has every change in what a group does with its shards recorded, if the run is.
-pub(crate) fn record_group(
-    cluster: &Cluster,
-    gid: u64,
-    running: Running<ShardServer>,
-    recorder: Rc<RefCell<GroupRecorder>>,
-) {
-    if !cluster.tester().is_recording() {
-        return;
-    }
-    let weak = cluster.downgrade();
-    let first = cluster.servers().start;
-    cluster.lab().world().after_each_poll(cluster.servers(), move |server| {
-        let Some(cluster) = weak.upgrade() else { return };
-        let Some(service) = running.get(server) else { return };
-        let Some(probe) = service.probe() else { return };
-        let change = recorder.borrow_mut().change(gid, &probe, || service.config());
-        if let Some(change) = change {
-            cluster.record_at(server - first, || HarnessEvent::Shards(change));
-        }
-    });
-}
-
-/// Has what the servers of a group show checked after each poll.
+/// Has what the servers of a group show checked after each poll, and every change in what the group does with its
+/// shards recorded, if the run is.
 pub(crate) fn watch_group(
     cluster: &Cluster,
     gid: u64,
     running: Running<ShardServer>,
     checks: Rc<RefCell<ShardChecks>>,
+    recorder: Rc<RefCell<GroupRecorder>>,
 ) {
     let lab = cluster.lab().clone();
+    let weak = cluster.downgrade();
+    let first = cluster.servers().start;
+    let is_recording = cluster.tester().is_recording();
     cluster.lab().world().after_each_poll(cluster.servers(), move |server| {
         let shown = running.get(server).and_then(|service| Some((service.probe()?, service)));
         let Some((probe, service)) = shown else { return lab.note_missing_probe() };
+        if let Some(cluster) = weak.upgrade().filter(|_| is_recording) {
+            let change = recorder.borrow_mut().change(gid, &probe, || service.config());
+            if let Some(change) = change {
+                cluster.record_at(server - first, || HarnessEvent::Shards(change));
+            }
+        }
         if !lab.without().has_probes() {
             return;
         }
+        let name = |server| lab.names().name("server ", server);
         let config = || noted(&lab, service.config());
         let digest = |shard| noted(&lab, service.digest(shard));
-        let seen = Seen { gid, server, probe, config: &config, digest: &digest };
-        let checked = checks.borrow_mut().look(seen);
-        report(&lab, server, checked);
+        let seen = Seen { gid, server, name: &name, probe, config: &config, digest: &digest };
+        let broken = checks.borrow_mut().look(seen);
+        let is_judged = |violation: &Violation| lab.without().includes(violation.property);
+        if let Some(violation) = broken.into_iter().find(is_judged) {
+            let failure = lab.failure(Some(server), Reason::Violation(Box::new(violation)));
+            let situation = checks.borrow().situation().into();
+            lab.fail_with(Failure { situation, ..failure });
+        }
     });
 }
 
