@@ -32,6 +32,7 @@
 //! | `verdict` | fault profiles, and the verdict on a run |
 //! | `without` | the properties and thresholds by which a run is not judged |
 //! | `part` | the parts of the course's labs |
+//! | `offer` | what a Raft offers beyond the course |
 //! | `role` | a server's role: follower, candidate or leader |
 //! | `audit` | finds servers and clients that know more than they were told |
 //! | `suite` | test definitions, and patterns that select tests by name |

@@ -38,9 +38,7 @@ impl ShardState {
         match self {
             ShardState::Absent => '.',
             ShardState::Waiting => 'w',
-            ShardState::Serving => {
-                u32::try_from(shard % 10).ok().and_then(|n| char::from_digit(n, 10)).unwrap_or('#')
-            }
+            ShardState::Serving => char::from(b'0' + (shard % 10) as u8),
             ShardState::HandingOver => 'h',
         }
     }

@@ -1,4 +1,4 @@
-//! Writes the pages of three runs into a directory, for `scripts/test-page` to open: a run that
+//! Writes the pages of four runs into a directory, for `scripts/test-page` to open: a run that
 //! fails, a run of the key/value service with operations marked as not linearizable, a run in which
 //! shards move from group to group, and a long run.
 

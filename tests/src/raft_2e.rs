@@ -170,8 +170,7 @@ async fn wait_until_it_steps_down(cfg: &Config, Reign { leader, .. }: Reign) -> 
 
 /// Waits until one of these servers leads in a term after this one.
 async fn next_reign(cfg: &Config, servers: &[usize], term: u64) -> Checked<Reign> {
-    let is_wanted = |i: usize, state: RaftState| servers.contains(&i) && state.term > term;
-    let (leader, term) = find_leader(cfg, is_wanted).await?;
+    let (leader, term) = find_leader(cfg, |i| servers.contains(&i), term + 1).await?;
     Ok(Reign { leader, term })
 }
 

@@ -3,7 +3,7 @@
 use std::future::pending;
 use std::time::Duration;
 
-use labraft::{Checked, Cluster, Command, Config, Expectation, RaftState, Reason, Threshold};
+use labraft::{Checked, Cluster, Command, Config, Expectation, Reason, Threshold};
 use labrpc::JoinHandle;
 
 /// The number of values of Go's `rand.Int()`, which has 63 bits.
@@ -43,16 +43,18 @@ pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(25);
 /// How long it looks for one: as long as the course's tests do.
 const LONGEST_ELECTION: Duration = Duration::from_secs(5);
 
-/// The leader of the highest term among the servers that `is_wanted` accepts, and that term, as soon as there is
-/// one.
+/// The leader of the highest term among the servers that `is_asked` accepts, and that term, as soon as there is one
+/// in a term that is not below `first_term`.
 pub(crate) async fn find_leader(
     cfg: &Config,
-    is_wanted: impl Fn(usize, RaftState) -> bool,
+    is_asked: impl Fn(usize) -> bool,
+    first_term: u64,
 ) -> Checked<(usize, u64)> {
     let end = cfg.tester().now() + LONGEST_ELECTION;
     while cfg.tester().now() < end {
-        let states = (0..cfg.n()).filter_map(|i| Some((i, cfg.state(i)?)));
-        let leaders = states.filter(|&(i, state)| state.is_leader && is_wanted(i, state));
+        let asked = (0..cfg.n()).filter(|&i| is_asked(i));
+        let states = asked.filter_map(|i| Some((i, cfg.state(i)?)));
+        let leaders = states.filter(|(_, state)| state.is_leader && state.term >= first_term);
         if let Some((leader, state)) = leaders.max_by_key(|(_, state)| state.term) {
             return Ok((leader, state.term));
         }

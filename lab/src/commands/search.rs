@@ -24,6 +24,9 @@ use crate::{plain, report, shrink, view};
 
 /// The interval between progress lines when standard error is not a terminal.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
+/// Tests of the suite.
+type Tests = Vec<&'static Test>;
+
 /// The most causes that are shown.
 const CAUSES_SHOWN: usize = 5;
 
@@ -58,7 +61,7 @@ pub(crate) struct SearchArgs {
 }
 
 impl SearchArgs {
-    /// Searches the tests one after the other.
+    /// Searches the tests, with few faults before more.
     pub(crate) fn run(self, program: &Program<'_>) -> Result<Outcome, CommandError> {
         let share = match self.shard {
             Some(share) => Some(share),
@@ -67,7 +70,7 @@ impl SearchArgs {
         };
         let share = share.unwrap_or(Shard::WHOLE);
         let session = Session::new(self.common.clone(), program)?;
-        let tests = self.tests(program, &session)?;
+        let (tests, others) = self.tests(program, &session)?;
         let header = Header::new(
             session.implementation.name,
             session.conditions(),
@@ -86,13 +89,9 @@ impl SearchArgs {
             jobs: self.jobs.unwrap_or_else(default_jobs),
             fail_fast: self.fail_fast,
         };
-        let mut worst = Verdict::Passed;
-        if self.patterns.is_empty() {
-            let (all, _) = offered::chosen(program, &[], &session.implementation)?;
-            let others = all.into_iter().filter(|test| test.part != Part::Search);
-            worst = self.without_faults(others.map(|test| search(test, 0)), &session)?;
-        }
+        let others = others.into_iter().map(|test| search(test, 0));
         let searches = tests.into_iter().map(|test| search(test, self.faults.into()));
+        let mut worst = self.without_faults(others, &session)?;
         worst = worst.max(self.search_all(searches, &session, &mut journal)?);
         if INTERRUPT.load(Ordering::Relaxed) {
             return Ok(Outcome::Interrupted);
@@ -122,8 +121,11 @@ impl SearchArgs {
                 worst = worst.max(self.report(&search, session, &found)?);
             }
         }
-        let seed = self.seed;
-        writeln!(io::stdout(), "{passed} tests of other parts pass without faults (seed {seed})")?;
+        if self.patterns.is_empty() {
+            let seed = self.seed;
+            let what = format!("{passed} tests of other parts pass without faults (seed {seed})");
+            writeln!(io::stdout(), "{what}")?;
+        }
         Ok(worst)
     }
 
@@ -162,24 +164,23 @@ impl SearchArgs {
         Ok(worst)
     }
 
+    /// The tests to search, and those of which only the run without faults is made.
     fn tests(
         &self,
         program: &Program<'_>,
         session: &Session<'_>,
-    ) -> Result<Vec<&'static Test>, CommandError> {
-        if !self.patterns.is_empty() {
-            let chosen = offered::chosen(program, &self.patterns, &session.implementation);
-            return chosen.map(|(tests, _)| tests);
-        }
-        let made_for_it = program.suite.iter().filter(|test| test.part == Part::Search);
-        match made_for_it.collect::<Vec<_>>() {
-            none if none.is_empty() => Err(CommandError::Usage(
+    ) -> Result<(Tests, Tests), CommandError> {
+        let (chosen, _) = offered::chosen(program, &self.patterns, &session.implementation)?;
+        let is_searched = |test: &&Test| !self.patterns.is_empty() || test.part == Part::Search;
+        let (searched, others): (Tests, Tests) = chosen.into_iter().partition(is_searched);
+        if searched.is_empty() {
+            return Err(CommandError::Usage(
                 "this program has no scenarios that were made for a search; name a test, such as \
                  InitialElection2A"
                     .into(),
-            )),
-            tests => Ok(tests),
+            ));
         }
+        Ok((searched, others))
     }
 
     fn journal(&self, header: &Header) -> Result<Journal, CommandError> {

@@ -1,7 +1,7 @@
 //! A leader that hears from no majority steps down (part 2E; Ongaro's thesis, section 6.2).
 //!
-//! Every message that reaches a leader counts as a word of its sender. A leader looks once in each election
-//! time-out who has spoken since it looked last, so it may take two of them until it knows.
+//! Any message that reaches a leader counts as hearing from its sender. A leader looks once in each election time-out
+//! whom it has heard from since it last looked, so it may need two of them to find out.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::raft::{Probe, Role};
 
 /// How much longer than two time-outs it may take: clocks run a fifth faster or slower at most.
 const CLOCKS: (u32, u32) = (5, 4);
-/// And how much longer after a pause of the server, which counts as up to this long.
+/// And how much longer after a pause of the server, which counts as time awake for a moment.
 const WAKING_UP: Duration = Duration::from_millis(200);
 
 /// Checks a server that has done something, whether it has changed or not.

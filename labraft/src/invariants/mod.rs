@@ -289,7 +289,7 @@ impl Invariants {
         if traffic.timers_may_wait {
             self.history.timers_waited = Some(at);
         }
-        // A pause may outlast the faults that it was one of.
+        // A pause that has begun goes on when faults have ended.
         traffic.timers_may_wait =
             self.history.timers_waited.is_some_and(|waited| at < waited + LONGEST_PAUSE);
         let history = &mut self.history.servers[server];

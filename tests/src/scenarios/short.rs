@@ -223,7 +223,7 @@ async fn append_and_read(cfg: KvConfig, mut client: Client) -> Checked<()> {
 
 /// The leader of the highest term among the connected servers, as soon as there is one.
 async fn leader(cfg: &Config) -> Checked<usize> {
-    let (leader, _) = find_leader(cfg, |i, _| cfg.is_connected(i)).await?;
+    let (leader, _) = find_leader(cfg, |i| cfg.is_connected(i), 0).await?;
     Ok(leader)
 }
 

@@ -299,7 +299,8 @@ mod tests {
             probe: ShardProbe,
             digest: u64,
         ) -> Result<(), Violation> {
-            let (digest, name) = (|_| Some(digest), |server| format!("server {server}"));
+            let digest = |_| Some(digest);
+            let name = |server| format!("server {server}");
             let config = || None;
             let seen = Seen { gid, server, name: &name, probe, config: &config, digest: &digest };
             self.checks.look(seen).into_iter().next().map_or(Ok(()), Err)

@@ -70,7 +70,7 @@ impl Controllers {
         Admin::new(number, Clerk::new(ends, rt), &self.seen)
     }
 
-    /// The first server that says that it leads; server 0 if none does.
+    /// The first server that says that it leads, if any does.
     pub(crate) fn leader(&self) -> Option<usize> {
         (0..self.n()).find(|&i| self.claims_to_lead(i))
     }

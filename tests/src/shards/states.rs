@@ -65,7 +65,8 @@ fn states(gid: u64, probe: &ShardProbe, owner: impl Fn(usize) -> Option<u64>) ->
     (0..N_SHARDS).map(state).collect()
 }
 
-/// A group's shards in words, as in `group 101: config 5 [.1w...h...]: serves shard 1; waits for shard 2`.
+/// A group's shards in words, as in `group 101: config 5 [.1w...h...]: serves shard 1; waits for shard 2; hands over shard
+/// 6`.
 pub(crate) fn describe(
     gid: u64,
     probe: &ShardProbe,

@@ -135,7 +135,8 @@ impl Appenders {
     pub(crate) fn start(cfg: &Groups, values: &Values, length: usize, pause: Pause) -> Appenders {
         let is_over = Rc::<Cell<bool>>::default();
         let client = |key: usize| {
-            let (of_client, is_over) = (cfg.clone(), is_over.clone());
+            let of_client = cfg.clone();
+            let is_over = is_over.clone();
             let mut value = values.0[key].clone();
             spawn_client(cfg, "appender", async move {
                 let mut client = of_client.make_client();
@@ -175,8 +176,10 @@ pub(crate) async fn count_answers(cfg: &Groups, clients: Vec<Client>, values: &V
     let count = Rc::<Cell<usize>>::default();
     let progress = Notify::new();
     for (key, mut client) in clients.into_iter().enumerate() {
-        let (of_client, value) = (cfg.clone(), values.0[key].clone());
-        let (count, progress) = (count.clone(), progress.clone());
+        let of_client = cfg.clone();
+        let value = values.0[key].clone();
+        let count = count.clone();
+        let progress = progress.clone();
         drop(spawn_client(cfg, "reader", async move {
             of_client.check(&mut client, &key.to_string(), &value).await?;
             count.set(count.get() + 1);

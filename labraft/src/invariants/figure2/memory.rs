@@ -56,10 +56,10 @@ pub(super) struct Memory {
     pub(super) started: Duration,
     /// When it read a message of a leader of its own term last.
     pub(super) leader_heard: Option<Duration>,
-    /// The term of that leader.
-    pub(super) leader_heard_in: u64,
     /// The same, in the time that it was awake.
     pub(super) leader_heard_awake: Option<Duration>,
+    /// The term of that leader.
+    pub(super) leader_heard_in: u64,
     /// When it answered a leader of its own term last: then its timer has certainly restarted.
     pub(super) leader_answered: Option<(Duration, usize)>,
     /// The servers from which it has read no answer since it last sent them a request. A Raft may send its

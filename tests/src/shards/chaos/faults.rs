@@ -9,7 +9,7 @@ use super::super::groups::{GROUPS, Groups};
 
 /// The shortest and the longest time between two steps of the schedule of faults.
 const QUIET: [Duration; 2] = [Duration::from_millis(80), Duration::from_millis(600)];
-/// How often it is looked whether a group has come to a step of a migration.
+/// How often to look whether a group has come to a step of a migration.
 const LOOK_INTERVAL: Duration = Duration::from_millis(1);
 /// The longest time between such a step and the fault: messages take up to 27 ms in the course's network, but
 /// hardly any time if it is reliable.
@@ -99,7 +99,8 @@ pub(super) enum Fault {
     Heal,
 }
 
-/// How many kinds of faults there are in [`Fault::draw`], and how many of them strike servers.
+/// How many numbers stand for a kind of fault in [`Fault::draw`], and how many of them, the first, for faults of
+/// servers.
 const KINDS: u64 = 13;
 const SERVER_KINDS: u64 = 8;
 

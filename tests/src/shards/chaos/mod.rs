@@ -36,7 +36,7 @@ const ANSWERS: Duration = Duration::from_secs(30);
 const LONGEST_UNCHANGED: Duration = Duration::from_millis(900);
 /// The longest time that a fault of the third phase lasts.
 const LONGEST_FAULT: Duration = Duration::from_secs(1);
-/// How often it is looked whether all groups have come to the latest configuration.
+/// How often to look whether all groups have come to the latest configuration.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 /// The number of keys: one for each shard.
 const KEYS: u64 = 10;
