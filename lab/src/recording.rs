@@ -1,4 +1,4 @@
-//! Saves a recorded run to a file: the result in the first line, then one event per line.
+//! Saves a recorded run to a file: its specification and its result in the first line, then one event per line.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::format;
 use crate::workers::Answer;
 use labraft::HarnessEvent;
+use labrpc::RunSpec;
 
 const FORMAT: &str = "lab run 3";
 /// More servers than any run has. Each takes a column of the log, so that a damaged number must not
@@ -18,6 +19,8 @@ const MOST_SERVERS: usize = 1000;
 #[derive(Serialize, Deserialize)]
 struct Head {
     format: String,
+    /// What has to be run again for the same run.
+    spec: RunSpec,
     answer: Answer,
 }
 
@@ -25,10 +28,11 @@ struct Head {
 ///
 /// # Errors
 /// When the file cannot be written.
-pub fn save(answer: &Answer, path: &Path) -> io::Result<()> {
+pub fn save(spec: &RunSpec, answer: &Answer, path: &Path) -> io::Result<()> {
     let mut file = BufWriter::new(File::create(path)?);
     let head = Answer { events: Vec::new(), decisions: Vec::new(), ..answer.clone() };
-    serde_json::to_writer(&mut file, &Head { format: FORMAT.into(), answer: head })?;
+    let head = Head { format: FORMAT.into(), spec: spec.clone(), answer: head };
+    serde_json::to_writer(&mut file, &head)?;
     file.write_all(b"\n")?;
     for event in &answer.events {
         serde_json::to_writer(&mut file, event)?;
@@ -45,11 +49,11 @@ pub fn is_one(path: &Path) -> bool {
     read.is_ok() && start.starts_with("{\"format\":\"lab run ")
 }
 
-/// Reads a recorded run.
+/// Reads a recorded run, and what it was a run of.
 ///
 /// # Errors
 /// When the file cannot be read, or is not what [`save`] writes.
-pub fn load(path: &Path) -> io::Result<Answer> {
+pub fn load(path: &Path) -> io::Result<(RunSpec, Answer)> {
     let wrong = |line: usize, error: &dyn std::fmt::Display| {
         let path = path.display();
         let what = format!("line {line} of {path} does not belong to a recorded run: {error}");
@@ -59,7 +63,7 @@ pub fn load(path: &Path) -> io::Result<Answer> {
     let head = lines.next().transpose()?.unwrap_or_default();
     format::check(&head, FORMAT).map_err(|error| wrong(1, &error))?;
     let head: Head = serde_json::from_str(&head).map_err(|error| wrong(1, &error))?;
-    let mut answer = head.answer;
+    let Head { spec, mut answer, .. } = head;
     for (number, line) in (2..).zip(lines) {
         let event = serde_json::from_str(&line?).map_err(|error| wrong(number, &error))?;
         if HarnessEvent::servers_in(&event) > MOST_SERVERS {
@@ -67,7 +71,7 @@ pub fn load(path: &Path) -> io::Result<Answer> {
         }
         answer.events.push(event);
     }
-    Ok(answer)
+    Ok((spec, answer))
 }
 
 #[cfg(test)]

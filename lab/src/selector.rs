@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::conditions::Conditions;
 use crate::failure_record::FailureRecord;
+use crate::recording;
 use crate::records::{self, Build, RunRecord};
 use crate::repro::Repro;
 use crate::shrink::Effort;
@@ -20,8 +21,8 @@ use crate::session::Session;
 /// The arguments that select runs.
 #[derive(Args, Clone)]
 pub(crate) struct Selector {
-    /// A test's name, or enough of it to be unique; a repro file; a record of a run; or a file of
-    /// records, which selects those that did not pass.
+    /// A test's name, or enough of it to be unique; a repro file; a file written by `--save`; a record of
+    /// a run; or a file of records, which selects those that did not pass.
     test: String,
     /// The seed.
     #[arg(long)]
@@ -36,7 +37,7 @@ pub(crate) struct Selection {
     pub(crate) conditions: Conditions,
     /// The result of an earlier run of it, if one is known.
     pub(crate) known: Option<PreviousRun>,
-    /// The repro file that it comes from. It says whether the run is expected to fail.
+    /// The repro file or the recording that it comes from. It says whether the run is expected to fail.
     pub(crate) repro: Option<PathBuf>,
 }
 
@@ -81,6 +82,12 @@ impl Selector {
         if path.is_file() {
             let cannot_read =
                 |error| CommandError::Usage(format!("{} cannot be read: {error}", path.display()));
+            if recording::is_one(path) {
+                let (spec, answer) = recording::load(path)
+                    .map_err(|error| CommandError::Usage(error.to_string()))?;
+                let selection = of_record(answer.record, session)?;
+                return Ok(vec![Selection { spec, repro: Some(path.into()), ..selection }]);
+            }
             // A file of results may be long. It is read line by line.
             if Repro::is_one(&beginning(path).map_err(cannot_read)?) {
                 let text = std::fs::read_to_string(path).map_err(cannot_read)?;
@@ -154,10 +161,7 @@ impl Selector {
 ///
 /// # Errors
 /// If its test is not there, or it was made with another implementation.
-pub(crate) fn of_record(
-    record: RunRecord,
-    session: &Session<'_>,
-) -> Result<Selection, CommandError> {
+fn of_record(record: RunRecord, session: &Session<'_>) -> Result<Selection, CommandError> {
     check_implementation(&record.implementation, session)?;
     let test = the_test(&record.test, session)?;
     let spec = RunSpec::seed(record.seed);

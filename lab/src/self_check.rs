@@ -125,7 +125,7 @@ impl<'a> OtherProcess<'a> {
         let file = self.directory.join(format!("{earlier_runs}.run"));
         let mut command = self.command(&["replay", test, "--seed", &seed])?;
         command.args(["--earlier-runs", &earlier_runs, "--save"]).arg(&file).output()?;
-        let events = recording::load(&file)?.events;
+        let events = recording::load(&file)?.1.events;
         let names = HarnessEvent::names_in(&events);
         Ok(events.iter().map(|event| event_line(event, &names)).collect())
     }

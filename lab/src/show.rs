@@ -8,6 +8,7 @@ use crate::view::{self, Columns, Filter};
 use crate::workers::{Answer, Keep};
 use clap::{ArgGroup, Args, ValueEnum};
 use labraft::{EventKind, HarnessEvent};
+use labrpc::RunSpec;
 use regex::Regex;
 
 use crate::outcome::CommandError;
@@ -109,11 +110,12 @@ impl Show {
     /// Writes the requested files, and prints their paths.
     pub(crate) fn write(
         &self,
+        spec: &RunSpec,
         answer: &Answer,
         replay: &str,
         story: &[String],
     ) -> Result<(), CommandError> {
-        self.views.write(answer, replay, story, || self.filter(answer))
+        self.views.write(spec, answer, replay, story, || self.filter(answer))
     }
 
     fn print(&self, answer: &Answer) -> Result<(), CommandError> {
@@ -164,11 +166,21 @@ impl Show {
     /// The numbers of the servers that were asked for.
     fn servers_in(&self, answer: &Answer) -> Result<BTreeSet<usize>, CommandError> {
         let names = HarnessEvent::names_in(&answer.events);
+        let count = answer.events.iter().map(HarnessEvent::servers_in).max().unwrap_or(0);
         let mut servers = BTreeSet::new();
         for text in &self.servers {
-            let named = names.numbers(text).ok_or_else(|| {
-                CommandError::Usage(format!("--servers: the run has no server {text:?}"))
-            })?;
+            let named =
+                names.numbers(text).filter(|named| named.end <= count).ok_or_else(|| {
+                    let all = match names.clusters() {
+                        [] => format!("0 to {}", count.saturating_sub(1)),
+                        clusters => {
+                            clusters.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+                        }
+                    };
+                    CommandError::Usage(format!(
+                        "--servers: the run has no server {text:?}; its servers are {all}"
+                    ))
+                })?;
             servers.extend(named);
         }
         Ok(servers)

@@ -7,6 +7,7 @@ use crate::recording;
 use crate::view::{self, Filter};
 use crate::workers::Answer;
 use clap::Args;
+use labrpc::RunSpec;
 
 use crate::outcome::CommandError;
 
@@ -16,7 +17,7 @@ pub(crate) struct Views {
     /// Write the whole run as a page for the browser, in one self-contained file.
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
-    /// Save the run with all its events to a file, for `lab diff`.
+    /// Save the run with all its events to a file, for `lab diff`, `lab open` and `lab replay`.
     #[arg(long, value_name = "FILE")]
     save: Option<PathBuf>,
     /// Write the run as a trace for Perfetto (ui.perfetto.dev) and similar viewers.
@@ -42,6 +43,7 @@ impl Views {
     /// further text about it.
     pub(crate) fn write(
         &self,
+        spec: &RunSpec,
         answer: &Answer,
         replay: &str,
         story: &[String],
@@ -52,7 +54,7 @@ impl Views {
             println!("page: {}", path.display());
         }
         if let Some(path) = &self.save {
-            recording::save(answer, path).map_err(|error| {
+            recording::save(spec, answer, path).map_err(|error| {
                 CommandError::Usage(format!("{} cannot be written: {error}", path.display()))
             })?;
             println!("run:  {}", path.display());

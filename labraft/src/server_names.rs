@@ -4,6 +4,7 @@
 //! cluster and its place there, such as `101/2`. [`HarnessEvent::names_in`](crate::HarnessEvent::names_in) reads
 //! the names from a recorded run.
 
+use std::fmt;
 use std::ops::Range;
 
 use labrpc::Node;
@@ -19,6 +20,14 @@ pub struct NamedCluster {
     pub name: String,
     /// The numbers of its servers.
     pub servers: Range<usize>,
+}
+
+impl fmt::Display for NamedCluster {
+    /// Writes the names of its first and its last server.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let NamedCluster { name, servers } = self;
+        write!(f, "{name}/0 to {name}/{}", servers.len().saturating_sub(1))
+    }
 }
 
 impl ServerNames {

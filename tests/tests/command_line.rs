@@ -162,6 +162,34 @@ fn a_run_that_passes_cannot_be_shrunk_and_two_runs_can_be_compared() {
 }
 
 #[test]
+fn a_saved_run_can_be_replayed() {
+    let file = |name: &str| out().join(name).to_str().unwrap().to_string();
+    let first = file("first.run");
+    let second = file("second.run");
+    run_lab(&["replay", "InitialElection2A", "--seed", "1", "--save", &first]);
+    let (code, printed, error) = run_lab(&["replay", &first, "--save", &second]);
+    assert_eq!(code, 0, "{error}");
+    assert!(printed.contains("the same run as recorded, bit for bit"), "{printed}");
+    let (code, same, _) = run_lab(&["diff", &first, &second]);
+    assert!(code == 0 && same.contains("the two runs are the same"), "{same}");
+}
+
+#[test]
+fn a_log_of_servers_that_there_are_not_is_refused() {
+    for (test, server, all) in [
+        ("InitialElection2A", "3", "its servers are 0 to 2\n"),
+        ("InitialElection2A", "101/1", "its servers are 0 to 2\n"),
+        ("StaticShards4B", "ctrl/3", "its servers are ctrl/0 to ctrl/2, 100/0 to 100/2, "),
+    ] {
+        let arguments = ["replay", test, "--seed", "1", "--log", "--servers", server];
+        let (code, _, error) = run_lab(&arguments);
+        assert_eq!(code, 2, "{error}");
+        let what = format!("--servers: the run has no server {server:?}; {all}");
+        assert!(error.contains(&what), "{error}");
+    }
+}
+
+#[test]
 fn a_pattern_selects_tests_by_part_by_name_or_by_a_piece_of_the_name() {
     for (pattern, count) in [
         ("2", 35),

@@ -99,13 +99,13 @@ fn recordings() {
     let record = record(&report);
     let mut answer = Answer::of(report, record, "");
     answer.events.truncate(60);
-    recording::save(&answer, &path).unwrap();
+    recording::save(&RunSpec::seed(5), &answer, &path).unwrap();
     let whole = fs::read(&path).unwrap();
     let mut taken = 0;
     for copy in damaged(&whole) {
         fs::write(&path, copy).unwrap();
         _ = recording::is_one(&path);
-        let Ok(answer) = recording::load(&path) else { continue };
+        let Ok((_, answer)) = recording::load(&path) else { continue };
         taken += 1;
         let (count, mut out) = (answer.events.len(), Vec::new());
         view::lines(&answer, 0..count + 8, 80, "+ ", &mut out).unwrap();

@@ -73,7 +73,7 @@ impl Diff {
         let path = Path::new(what);
         if recording::is_one(path) {
             return match recording::load(path) {
-                Ok(answer) => Ok(Some(answer)),
+                Ok((_, answer)) => Ok(Some(answer)),
                 Err(error) => Err(CommandError::Usage(error.to_string())),
             };
         }

@@ -14,9 +14,7 @@ use labrpc::RunSpec;
 use crate::conditions::Conditions;
 use crate::open::{Desk, Opened, Runner, Server, Story, pause, watch_program};
 use crate::outcome::{CommandError, INTERRUPT, Outcome};
-use crate::recording;
-use crate::records::RunRecord;
-use crate::selector::{self, Selection, Selector};
+use crate::selector::{Selection, Selector};
 use crate::session::{Common, Session};
 use crate::workers::Settings;
 
@@ -99,11 +97,7 @@ impl Open {
         if path.is_file() && Story::is_one(&path) {
             return self.of_story(&path, session, blank);
         }
-        let wanted = match path.is_file() && recording::is_one(&path) {
-            // The page makes the recorded run again.
-            true => selector::of_record(recorded(&path)?, session)?,
-            false => Selector::new(what, self.seed).one(session, &self.common.out)?,
-        };
+        let wanted = Selector::new(what, self.seed).one(session, &self.common.out)?;
         let Selection { test, spec, conditions, repro, .. } = wanted;
         let replay = match &repro {
             Some(path) => session.with_file("replay", path),
@@ -132,12 +126,6 @@ impl Open {
         let opened = blank(test, spec, conditions, story.title.clone(), String::new());
         Ok(Opened { story: Some(story), ..opened })
     }
-}
-
-/// The record of a recorded run.
-fn recorded(path: &Path) -> Result<RunRecord, CommandError> {
-    let answer = recording::load(path).map_err(|error| CommandError::Usage(error.to_string()))?;
-    Ok(answer.record)
 }
 
 /// Opens an address in the browser, if there is one and somebody can see it.

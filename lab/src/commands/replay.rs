@@ -72,11 +72,11 @@ impl Replay {
         write!(out, "{}", report::course_words(test, &answer, &replay))?;
         writeln!(out, "{}", compare(&answer.record, wanted, &self.common.out))?;
         drop(out);
-        let story = match &wanted.repro {
-            Some(_) => shrink::tell(&answer.decisions, &answer.events),
-            None => Vec::new(),
+        let story = match *spec == RunSpec::seed(spec.seed) {
+            true => Vec::new(),
+            false => shrink::tell(&answer.decisions, &answer.events),
         };
-        self.show.write(&answer, &replay, &story)?;
+        self.show.write(spec, &answer, &replay, &story)?;
         Ok(Some(answer.record.verdict))
     }
 }

@@ -85,7 +85,7 @@ impl Shrink {
         }
         drop(out);
         let replay = session.with_file("replay", &simplest.path);
-        self.show.write(simplest.answer, &replay, simplest.story)?;
+        self.show.write(simplest.spec, simplest.answer, &replay, simplest.story)?;
         Ok(match report.shrunk.end {
             End::Interrupted => Outcome::Interrupted,
             End::Smallest | End::Budget => Outcome::Judged(Verdict::Passed),
@@ -128,6 +128,7 @@ impl SimplerRun {
 /// The simplest run of a report, and its repro file.
 pub(crate) struct Simplest<'a> {
     pub(crate) path: PathBuf,
+    pub(crate) spec: &'a RunSpec,
     pub(crate) answer: &'a Answer,
     pub(crate) story: &'a [String],
 }
@@ -322,10 +323,14 @@ impl ShrinkReport {
     /// The simplest run that fails in this way.
     pub(crate) fn simplest(&self, path: &Path) -> Simplest<'_> {
         match &self.simpler {
-            Some(SimplerRun { run, story, .. }) => {
-                Simplest { path: path_of_simpler(path), answer: &run.answer, story }
+            Some(SimplerRun { run, story, repro }) => {
+                let spec = &repro.spec;
+                Simplest { path: path_of_simpler(path), spec, answer: &run.answer, story }
             }
-            None => Simplest { path: path.into(), answer: &self.answer, story: &self.story },
+            None => {
+                let ShrinkReport { repro: Repro { spec, .. }, answer, story, .. } = self;
+                Simplest { path: path.into(), spec, answer, story }
+            }
         }
     }
 
