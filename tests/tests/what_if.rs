@@ -49,6 +49,43 @@ fn applied(report: &RunReport) -> Vec<usize> {
     applied
 }
 
+/// A link that is cut in one direction carries nothing in it, neither requests nor replies; also if it was cut while
+/// one of the servers was down.
+#[test]
+fn nothing_passes_a_cut_in_its_direction() {
+    let (leader, ..) = leaders(&world(3, &[]))[0];
+    let other = (leader + 1) % 3;
+    let cut = format!("{other}->{leader}");
+    let while_down = [
+        format!("2s crash {other}"),
+        format!("2.1s cut {cut}"),
+        format!("2.2s restart {other}"),
+        "4s wait".into(),
+    ];
+    for acts in [&[format!("2.2s cut {cut}"), "4s wait".into()][..], &while_down] {
+        let acts: Vec<&str> = acts.iter().map(String::as_str).collect();
+        let report = world(3, &acts);
+        let answers = |from: f64, to: f64| {
+            let is_one = |timed: &&labrpc::Timed| {
+                let from_other = matches!(timed.event, Event::Answered { from, .. }
+                    if from == Node::server(other));
+                from_other
+                    && timed.node == Node::server(leader)
+                    && (from..to).contains(&timed.at.as_secs_f64())
+            };
+            report.events.iter().filter(is_one).count()
+        };
+        assert!(answers(1.0, 2.0) > 5, "{acts:?}");
+        assert_eq!(answers(2.2, 4.0), 0, "{acts:?}");
+        let heard = |timed: &&labrpc::Timed| {
+            timed.node == Node::server(other)
+                && timed.at.as_secs_f64() > 2.3
+                && matches!(timed.event, Event::Delivered { from, .. } if from == Node::server(leader))
+        };
+        assert!(report.events.iter().filter(heard).count() > 5, "{acts:?}");
+    }
+}
+
 #[test]
 fn a_world_elects_a_leader_and_another_one_when_it_crashes() {
     let first = world(3, &[]);

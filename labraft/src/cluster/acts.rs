@@ -46,7 +46,7 @@ impl Cluster {
         match (&act.deed, &places[..]) {
             (Deed::Crash(_), &[i]) if self.is_running(i) => self.crash_keeping_links(i),
             (Deed::Restart(_), &[i]) => self.restart_from_outside(i),
-            (Deed::Cut(..), &[from, to]) => self.set_way_from_outside(from, to, false),
+            (Deed::Cut(..), &[from, to]) => self.cut_from_outside(from, to),
             (Deed::Heal(..), &[from, to]) => self.set_way_from_outside(from, to, true),
             (Deed::Partition(groups), _) => self.part(groups),
             (Deed::Command(_, command), &[i]) => self.propose_from_outside(i, command),
@@ -87,6 +87,15 @@ impl Cluster {
             true => self.set_ways(vec![(from, to, enabled)]),
             false => self.0.enabled.borrow_mut()[from][to] = enabled,
         }
+    }
+
+    /// Cuts a link in one direction, for requests and for the replies that are under way.
+    fn cut_from_outside(&self, from: usize, to: usize) {
+        if self.is_running(from) && self.is_running(to) {
+            return self.mute(from, [to]);
+        }
+        self.0.mute.borrow_mut().insert((from, to));
+        self.0.enabled.borrow_mut()[from][to] = false;
     }
 
     fn part(&self, groups: &[Vec<usize>]) {
