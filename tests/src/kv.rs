@@ -104,7 +104,7 @@ impl KvConfig {
     /// in the course, the leader is the first server that claims to lead, even if it has been
     /// replaced; if none does, it is server 0.
     pub(crate) fn make_partition(&self) -> [Vec<usize>; 2] {
-        let leader = (0..self.n()).find(|&i| self.claims_to_lead(i)).unwrap_or(0);
+        let leader = self.leader().unwrap_or(0);
         let mut majority: Vec<usize> = (0..self.n()).filter(|&i| i != leader).collect();
         let mut minority = majority.split_off(self.n() / 2 + 1);
         minority.push(leader);

@@ -5,8 +5,7 @@
 use labraft::{Checked, Threshold, expectation};
 
 use crate::kv::KvConfig;
-use crate::kv_generic::check_sizes;
-use crate::steps::check_threshold;
+use crate::steps::{check_sizes, check_threshold};
 
 /// A server in a minority misses entries that the others have already discarded from their logs.
 /// Catches a leader that does not send snapshots, and one that keeps its log for servers that do
@@ -24,7 +23,7 @@ pub(crate) async fn snapshot_rpc(cfg: &KvConfig) -> Checked<()> {
     }
     cfg.sleep_election_timeout().await;
     cfg.put(&mut client, "b", "B").await;
-    check_sizes(cfg)?;
+    check_sizes(cfg, cfg.max_raft_state())?;
 
     // Now a majority needs server 2, which has to catch up by a snapshot.
     cfg.partition([&[0, 2], &[1]]);
@@ -53,7 +52,7 @@ pub(crate) async fn snapshot_size(cfg: &KvConfig) -> Checked<()> {
             cfg.check(&mut client, "x", value).await?;
         }
     }
-    check_sizes(cfg)?;
+    check_sizes(cfg, cfg.max_raft_state())?;
     let size = cfg.snapshot_size();
     check_threshold(cfg, Threshold::SavedSize, size <= MAX_SNAPSHOT_BYTES, || {
         expectation!("snapshot too large ({size} > {MAX_SNAPSHOT_BYTES})")

@@ -6,12 +6,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use labraft::linearizability::{self, shortened};
-use labraft::{Checked, Expectation, Lab, Steps, Threshold, expectation};
+use labraft::{Checked, Expectation, Lab, Steps, expectation};
 use labrpc::JoinHandle;
 use labrpc::sync::Notify;
 
 use crate::kv::{Client, KvConfig, KvSetup, kv_servers};
-use crate::steps::{check, check_threshold, spawn_client};
+use crate::steps::{check_sizes, spawn_client};
 
 /// The number of rounds. In each, clients are started, work, and are stopped again.
 const ITERATIONS: u32 = 3;
@@ -31,8 +31,6 @@ const BEFORE_CRASH: Duration = Duration::from_micros(150);
 const APPENDS: u64 = 500;
 /// In tests with random keys, the number of Puts per 1,000 operations other than Appends.
 const PUTS: u64 = 100;
-/// The saved state may be this many times as large as the snapshot threshold.
-const LOG_SIZE_FACTOR: usize = 8;
 
 /// A test of the service: the parameters of the course's function, and the clients' pause.
 #[derive(Copy, Clone)]
@@ -160,7 +158,7 @@ impl GenericTest {
                 check_appends(cfg, i, &value, count)?;
             }
         }
-        check_sizes(cfg)
+        check_sizes(cfg, cfg.max_raft_state())
     }
 
     /// Runs a client until it is told to stop, and then for one more operation: in Go, too, an
@@ -230,23 +228,6 @@ impl Stop {
     fn set(&self) {
         self.is_set.set(true);
         self.clients.iter().for_each(Notify::notify);
-    }
-}
-
-/// Checks that snapshots have kept the saved state small, or, in a test without snapshots, that
-/// there is no snapshot.
-pub(crate) fn check_sizes(cfg: &KvConfig) -> Checked<()> {
-    let log = cfg.log_size();
-    let snapshot = cfg.snapshot_size();
-    match cfg.max_raft_state() {
-        Some(max) => {
-            check_threshold(cfg, Threshold::SavedSize, log <= LOG_SIZE_FACTOR * max, || {
-                expectation!("logs were not trimmed ({log} > {LOG_SIZE_FACTOR}*{max})")
-            })
-        }
-        None => check(cfg, snapshot == 0, || {
-            expectation!("snapshot too large ({snapshot}), should not be used")
-        }),
     }
 }
 

@@ -102,6 +102,11 @@ impl ServiceCluster {
         self.state(i).is_some_and(|state| state.is_leader)
     }
 
+    /// The first server that says that it leads, even if it has been replaced.
+    pub(crate) fn leader(&self) -> Option<usize> {
+        (0..self.n()).find(|&i| self.claims_to_lead(i))
+    }
+
     // Clients.
 
     /// Creates a client with an end to each server. Only the ends to the given servers are enabled.

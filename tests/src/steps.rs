@@ -3,7 +3,7 @@
 use std::future::pending;
 use std::time::Duration;
 
-use labraft::{Checked, Cluster, Command, Config, Expectation, Reason, Threshold};
+use labraft::{Checked, Cluster, Command, Config, Expectation, Reason, Threshold, expectation};
 use labrpc::JoinHandle;
 
 /// The number of values of Go's `rand.Int()`, which has 63 bits.
@@ -36,6 +36,27 @@ pub(crate) fn check_threshold(
     otherwise: impl FnOnce() -> Expectation,
 ) -> Checked<()> {
     check(cfg, holds || !cfg.lab().without().has_threshold(threshold), otherwise)
+}
+
+/// The saved state may be this many times as large as the snapshot threshold.
+const LOG_SIZE_FACTOR: usize = 8;
+
+/// Checks that snapshots have kept the saved state small, or, in a test without snapshots, that
+/// there is no snapshot: the course's `checklogs`.
+pub(crate) fn check_sizes(cluster: &Cluster, max_raft_state: Option<usize>) -> Checked<()> {
+    let log = cluster.log_size();
+    let snapshot = cluster.snapshot_size();
+    match max_raft_state {
+        Some(max) => {
+            let is_small = log <= LOG_SIZE_FACTOR * max;
+            check_threshold(cluster, Threshold::SavedSize, is_small, || {
+                expectation!("logs were not trimmed ({log} > {LOG_SIZE_FACTOR}*{max})")
+            })
+        }
+        None => check(cluster, snapshot == 0, || {
+            expectation!("snapshot too large ({snapshot}), should not be used")
+        }),
+    }
 }
 
 /// How often a test looks for a leader.

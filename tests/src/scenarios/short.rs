@@ -167,8 +167,7 @@ pub(crate) fn short_service(lab: Lab) -> Steps {
 }
 
 async fn serve(cfg: &KvConfig) -> Checked<()> {
-    let leads = || (0..cfg.n()).find(|&i| cfg.claims_to_lead(i));
-    while leads().is_none() {
+    while cfg.leader().is_none() {
         cfg.sleep(LOOK_EVERY).await;
     }
     let clients = [(); 2].map(|()| {
@@ -176,7 +175,7 @@ async fn serve(cfg: &KvConfig) -> Checked<()> {
         spawn_client(cfg, "client", append_and_read(cfg.clone(), client))
     });
     cfg.sleep(BETWEEN_WRITES).await;
-    cfg.cut_off(leads().unwrap_or(0));
+    cfg.cut_off(cfg.leader().unwrap_or(0));
     cfg.sleep(CHAIN / 2).await;
     cfg.connect_all();
     cfg.sleep(HEARTBEAT).await;

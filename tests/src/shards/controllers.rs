@@ -70,11 +70,6 @@ impl Controllers {
         Admin::new(number, Clerk::new(ends, rt), &self.seen)
     }
 
-    /// The first server that says that it leads, if any does.
-    pub(crate) fn leader(&self) -> Option<usize> {
-        (0..self.n()).find(|&i| self.claims_to_lead(i))
-    }
-
     /// Adds these groups.
     pub(crate) async fn join(&self, admin: &mut Admin, groups: &[Group<'_>]) {
         let groups: BTreeMap<u64, Vec<String>> = groups

@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::rc::Rc;
 
-use labraft::{
-    Checked, Cluster, Directory, Failure, Lab, NamedEnds, Steps, Threshold, expectation,
-};
+use labraft::{Checked, Cluster, Directory, Failure, Lab, NamedEnds, Steps};
 use labrpc::{ClientEnd, Node};
 use shardctrler::{Config, Controller};
 use shardkv::{Clerk, GroupSetup, ShardServer};
@@ -19,7 +17,7 @@ use super::states::GroupRecorder;
 use super::watch::{Running, watch_controllers, watch_group};
 use crate::clients::{self, Operations};
 use crate::service::ServiceCluster;
-use crate::steps::{check, check_threshold};
+use crate::steps::check_sizes;
 
 /// The number of controllers, and of the servers of a group in the course's tests.
 const SERVERS: usize = 3;
@@ -30,8 +28,6 @@ const OTHER_CONTROLLERS: [&str; 2] = ["other controllers", "ctrl2"];
 const FIRST_GID: u64 = 100;
 /// The number of groups.
 pub(crate) const GROUPS: usize = 3;
-/// The saved state may be this many times as large as the snapshot threshold.
-const LOG_SIZE_FACTOR: usize = 8;
 
 /// What a test runs on: the parameters of the course's `make_config`.
 #[derive(Copy, Clone)]
@@ -309,20 +305,7 @@ impl Groups {
     /// Checks that snapshots have kept the saved state small, or, in a test without snapshots, that
     /// there are none: the course's `checklogs`.
     pub(crate) fn check_sizes(&self) -> Checked<()> {
-        for group in &*self.groups {
-            let log = group.log_size();
-            let snapshot = group.snapshot_size();
-            let Some(max) = self.max_raft_state else {
-                let what = || expectation!("snapshot too large ({snapshot}), should not be used");
-                check(group, snapshot == 0, what)?;
-                continue;
-            };
-            let is_small = log <= LOG_SIZE_FACTOR * max;
-            check_threshold(group, Threshold::SavedSize, is_small, || {
-                expectation!("logs were not trimmed ({log} > {LOG_SIZE_FACTOR}*{max})")
-            })?;
-        }
-        Ok(())
+        self.groups.iter().try_for_each(|group| check_sizes(group, self.max_raft_state))
     }
 
     /// The number of bytes that all servers of all groups have saved.

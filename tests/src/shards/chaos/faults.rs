@@ -141,10 +141,7 @@ impl Fault {
 
     pub(super) fn carry_out(self, cfg: &Groups) {
         let clusters = cfg.clusters();
-        let leader = |cluster: usize| {
-            let cluster = clusters[cluster];
-            (0..cluster.n()).find(|&i| cluster.claims_to_lead(i))
-        };
+        let leader = |cluster: usize| clusters[cluster].leader();
         match self {
             Fault::Crash { cluster, server } => clusters[cluster].shutdown(server),
             Fault::CrashLeader { cluster } => {
