@@ -204,7 +204,7 @@ const tests = {
   async "a long run can be used"() {
     const page = await open("long", "dark");
     const events = await look(page, "events");
-    assert.ok(events > 100_000);
+    assert.ok(events > 150_000);
     const first = await look(page, "firstDraw");
     assert.ok((await look(page, "drawn")).density, "there are too many events for arrows");
     await shoot(page, "long-dark");

@@ -63,8 +63,8 @@ fn main() {
     let failed = answer("Backup2B", 0, BOASTER);
     assert!(failed.record.failure.is_some(), "the run fails");
     let kv = with_unordered(answer("OnePartition3A", 0, raft::REFERENCE));
-    let long = answer("PersistPartitionUnreliableLinearizable3A", 0, raft::REFERENCE);
-    assert!(long.events.len() > 100_000, "the long run has {} events", long.events.len());
+    let long = answer("SnapshotRecoverManyClients3B", 0, raft::REFERENCE);
+    assert!(long.events.len() > 150_000, "the long run has {} events", long.events.len());
     let shards = answer("JoinLeave4B", 0, raft::REFERENCE);
     for (name, answer) in [("failed", failed), ("kv", kv), ("long", long), ("shards", shards)] {
         let replay =
