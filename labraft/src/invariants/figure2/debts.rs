@@ -111,7 +111,11 @@ impl Debt {
                 !step.leads(term) || known.is_none_or(|known| known.match_index >= index)
             }
             Debt::BackUp { term, follower, prev, match_index, request } => {
-                let went_back = |reign: &Reign| reign.sent[follower].went_back > request;
+                // It has gone back since; or what it went back with, such as a snapshot, is still under way.
+                let went_back = |reign: &Reign| {
+                    let mark = reign.sent[follower].went_back;
+                    mark > request || reign.lines[follower].under_way.contains(&mark)
+                };
                 let has_moved = |known: &FollowerProbe| {
                     known.match_index != match_index || known.next_index <= prev
                 };

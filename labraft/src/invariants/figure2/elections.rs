@@ -266,7 +266,9 @@ pub(super) fn check_answer(
     };
     let is_up_to_date = (last_log_term, last_log_index) >= step.last_entry();
     let is_at_rest = !step.has_changed_log() && step.before.role == Role::Follower;
-    if asked_in != step.now.term || !is_up_to_date || !is_at_rest {
+    // Who has heard from the term's leader may keep its vote: the term has no use for another one.
+    let has_leader = case.memory.leader_heard.is_some() && case.memory.leader_heard_in == asked_in;
+    if asked_in != step.now.term || !is_up_to_date || !is_at_rest || has_leader {
         return;
     }
     match step.now.voted_for {

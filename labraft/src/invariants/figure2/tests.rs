@@ -279,6 +279,19 @@ fn a_vote_that_is_free_is_granted() {
     owes(&mut stage, 1, Property::RequestVote2Grants, "refused its vote to server 2");
 }
 
+/// The leader's first message overtakes its request for a vote, in which the term has no use for another one.
+#[test]
+fn who_has_heard_from_the_leader_of_a_term_need_not_vote_in_it() {
+    let (mut stage, _) = with_candidate();
+    let request = stage.reads(2, 0, append(1, (0, 0), &[], 0));
+    stage.answers(2, 0, request, appended(1, true));
+    stage.holds(2, |raft| raft.adopt_term(1));
+    let request = stage.reads(2, 0, request_vote(1, 0, (0, 0)));
+    stage.answers(2, 0, request, vote(1, false));
+    stage.holds(2, nothing);
+    owes_nothing(&mut stage, 2);
+}
+
 #[test]
 fn a_leader_of_a_lower_term_is_turned_away() {
     let mut stage = with_leader();

@@ -192,3 +192,26 @@ fn a_leader_that_is_only_asked_something_is_not_judged_by_time() {
     stage.now += Duration::from_millis(1);
     stage.breaks(Property::Leaders1Repeats, "for 3004 ms", 0, nothing);
 }
+
+/// The leader goes back with entries, counts on them, and asks behind them meanwhile. (So it may with a snapshot.)
+#[test]
+fn a_leader_need_not_go_back_again_while_what_it_went_back_with_is_under_way() {
+    let refused = |is_lost: bool| {
+        let mut stage = with_leader();
+        stage.sends(0, 1, append(1, (1, 2), &[], 0));
+        stage.holds(0, |raft| raft.followers[1] = follower(3, 0));
+        let entries = stage.sends(0, 1, append(1, (0, 0), &[1, 1], 0));
+        stage.holds(0, nothing);
+        if is_lost {
+            stage.fails(0, 1, entries);
+            stage.holds(0, nothing);
+        }
+        let request = stage.sends(0, 1, append(1, (1, 2), &[], 0));
+        stage.holds(0, nothing);
+        stage.reads_answer(0, 1, request, appended(1, false));
+        stage.holds(0, nothing);
+        stage
+    };
+    owes_nothing(&mut refused(false), 0);
+    owes(&mut refused(true), 0, Property::Leaders3Answers, "lacks entry 2");
+}
