@@ -65,6 +65,9 @@ pub(crate) struct Try {
     commands: usize,
     /// How many decisions are forced.
     forced: usize,
+    /// Whether it is another run with one touch more.
+    #[serde(skip)]
+    is_touch: bool,
     #[serde(skip)]
     spec: RunSpec,
 }
@@ -184,6 +187,7 @@ impl Desk {
             acts: spec.acts.iter().map(|act| words_of(act, &names)).collect(),
             commands: spec.acts.iter().filter(|act| act.deed.is_command()).count(),
             forced: spec.forced.len(),
+            is_touch: known.is_some(),
             spec,
         });
         inner.remember(id, Arc::new(answer));
@@ -247,7 +251,8 @@ impl Desk {
         let mut bytes = serde_json::to_vec(&known).map_err(|error| error.to_string())?;
         bytes.push(b'\n');
         let replay = self.replay_of(&known);
-        bytes.extend(view::page_data(&answer, &replay, &known.acts, known_events));
+        let done = self.inner().done_until(id);
+        bytes.extend(view::page_data(&answer, &replay, &done, known_events));
         Ok(bytes)
     }
 
@@ -298,12 +303,14 @@ impl Desk {
         let known = self.inner().a_try(id)?.clone();
         let answer = self.answer(id)?;
         let opened = &self.opened;
-        let path = kept::repro(&answer, &known.spec, keeping, &opened.kept)?;
+        let (path, is_there) = kept::repro(&answer, &known.spec, keeping, &opened.kept)?;
         let shown = path.display().to_string();
         self.inner().try_mut(id)?.kept = Some(shown.clone());
         let mut told = serde_json::json!({
             "path": shown,
+            "replaced": is_there,
             "replay": file_command("replay", &path, opened.named),
+            "open": file_command("open", &path, opened.named),
         });
         if keeping.is_test() {
             let (path, text) = kept::test(&answer, &path, keeping)?;
@@ -368,6 +375,17 @@ impl Inner {
 
     fn try_mut(&mut self, id: usize) -> Told<&mut Try> {
         self.tries.get_mut(id).ok_or_else(|| no_run(id))
+    }
+
+    /// What was done in a run, one text for each step: the acts that it was opened with, and each touch since.
+    fn done_until(&self, id: usize) -> Vec<String> {
+        let mut touches = Vec::new();
+        let mut at = id;
+        while let Try { parent: Some(parent), is_touch: true, words, .. } = &self.tries[at] {
+            touches.push(words.clone());
+            at = *parent;
+        }
+        self.tries[at].acts.iter().cloned().chain(touches.into_iter().rev()).collect()
     }
 
     fn remember(&mut self, id: usize, answer: Arc<Answer>) {

@@ -61,17 +61,18 @@ fn write(path: &Path, text: &str) -> Result<(), String> {
     fs::write(path, text).map_err(cannot)
 }
 
-/// Writes the repro file of a run, and returns its path.
+/// Writes the repro file of a run. Returns its path, and whether there was another file there.
 pub(super) fn repro(
     answer: &Answer,
     spec: &RunSpec,
     keeping: &Keeping,
     directory: &Path,
-) -> Result<PathBuf, String> {
+) -> Result<(PathBuf, bool), String> {
     let path = directory.join(format!("{}.json", file_name(&keeping.name)?));
+    let is_there = path.exists();
     let repro = Repro::of_any(&answer.record, spec.clone());
     repro.write(&path).map_err(|error| format!("{} cannot be written: {error}", path.display()))?;
-    Ok(path)
+    Ok((path, is_there))
 }
 
 /// Writes a test that runs a repro file beside it. Returns its path and its text.

@@ -3,6 +3,7 @@
 //! The page names an event. What is decided about its message has an address, which is the number of the call
 //! between the two nodes; a file has the address, not the event.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use labraft::ServerNames;
@@ -102,8 +103,7 @@ impl Touch {
                 }
                 let mut place = 0..;
                 spec.acts.retain(|_| place.next().is_none_or(|i| !places.contains(&i)));
-                let words: Vec<String> = gone.iter().map(|act| words_of(act, names)).collect();
-                (format!("without: {}", words.join(", ")), same(&gone))
+                (format!("without: {}", words_of_all(&gone, names)), same(&gone))
             }
         };
         Ok(Touched { spec, words, same })
@@ -127,7 +127,7 @@ fn add(
     }
     spec.acts.extend_from_slice(acts);
     spec.acts.sort_by_key(|act| act.at);
-    Ok(acts.iter().map(|act| words_of(act, names)).collect::<Vec<_>>().join(", "))
+    Ok(words_of_all(acts, names))
 }
 
 /// The message that leaves or arrives with an event.
@@ -229,6 +229,43 @@ fn told(message: &Message<'_>, fate: Fate, names: &ServerNames) -> String {
         Fate::Twice(milliseconds) => format!("deliver {what} twice, {milliseconds} ms apart"),
         Fate::Usual => format!("{what} as the seed decides"),
     }
+}
+
+/// Acts in words. Links that one server has with others, cut or healed at once in both directions, are told together.
+fn words_of_all(acts: &[Act], names: &ServerNames) -> String {
+    if let Some((verb, server, others)) = links_of_one(acts) {
+        let others: Vec<String> = others.iter().map(|other| names.name("S", *other)).collect();
+        let server = names.name("S", server);
+        let at = acts[0].at.as_secs_f64();
+        return format!("{verb} {server} and {} at {at:.6} s", others.join(", "));
+    }
+    acts.iter().map(|act| words_of(act, names)).collect::<Vec<_>>().join(", ")
+}
+
+/// The verb, the server and the other servers, if all acts cut links between them at one time, or all heal such
+/// links, each in both directions.
+fn links_of_one(acts: &[Act]) -> Option<(&'static str, usize, BTreeSet<usize>)> {
+    let first = acts.first()?;
+    let cuts = matches!(first.deed, Deed::Cut(..));
+    let mut ways = BTreeSet::new();
+    for act in acts {
+        match act.deed {
+            Deed::Cut(from, to) if cuts => ways.insert((from, to)),
+            Deed::Heal(from, to) if !cuts => ways.insert((from, to)),
+            _ => return None,
+        };
+    }
+    let &(Deed::Cut(server, _) | Deed::Heal(server, _)) = &first.deed else { return None };
+    let others: BTreeSet<usize> =
+        ways.iter().filter(|(from, _)| *from == server).map(|(_, to)| *to).collect();
+    let both: BTreeSet<(usize, usize)> =
+        others.iter().flat_map(|&other| [(server, other), (other, server)]).collect();
+    let is_told = both == ways && acts.iter().all(|act| act.at == first.at);
+    is_told.then_some((
+        if cuts { "cut the links between" } else { "heal the links between" },
+        server,
+        others,
+    ))
 }
 
 /// An act in words.
@@ -374,5 +411,29 @@ mod tests {
         assert!(error.contains("a reply comes once"), "{error}");
         let error = fails(Touch::Message { event: 0, fate: Fate::Later(5000) });
         assert!(error.contains("2199 ms"), "{error}");
+    }
+
+    #[test]
+    fn links_that_are_cut_or_healed_together_are_told_together() {
+        let told = |acts: &[&str]| {
+            let acts: Vec<Act> = acts.iter().map(|act| act.parse().unwrap()).collect();
+            words_of_all(&acts, &ServerNames::default())
+        };
+        let all = ["2s cut 1->0", "2s cut 0->1", "2s cut 1->2", "2s cut 2->1"];
+        assert_eq!(told(&all), "cut the links between S1 and S0, S2 at 2.000000 s");
+        assert_eq!(
+            told(&all[..3]),
+            "cut S1 to S0 at 2.000000 s, cut S0 to S1 at 2.000000 s, cut S1 to S2 at 2.000000 s"
+        );
+        let healed = "heal the links between S0 and S2 at 2.000000 s";
+        assert_eq!(told(&["2s heal 0->2", "2s heal 2->0"]), healed);
+        assert_eq!(
+            told(&["2s heal 0->2", "2s cut 2->0"]),
+            "heal S0 to S2 at 2.000000 s, cut S2 to S0 at 2.000000 s"
+        );
+        assert_eq!(
+            told(&["2s heal 0->2", "3s heal 2->0"]),
+            "heal S0 to S2 at 2.000000 s, heal S2 to S0 at 3.000000 s"
+        );
     }
 }

@@ -161,7 +161,7 @@ function listenToKeys(app) {
     c: () => app.showPast(app.selected >= 0 ? app.selected : app.run.failure?.e ?? -1), "/": () => byId("search").focus(), "?": () => showHelp(app.run), Escape: () => app.escape(),
   };
   document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || byId("help").open) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
     const target = event.target;
     if (target.matches("input, select")) { if (event.key === "Escape") { target.blur(); byId("time").focus(); } return; }
     if (target.id === "log-scroll" && event.key.startsWith("Arrow")) return;

@@ -84,7 +84,7 @@ class Messages extends Rows {
     c.strokeStyle = onPath ? colours.path : colour;
     c.lineWidth = selected || onPath ? 2.6 : message.isReply ? 1 : 1.5;
     const pending = message.last < 0 && !message.unanswered;
-    const isLost = message.lost || (pending && message.cut);
+    const isLost = app.run.isLost(message);
     if (isLost || pending) {
       // The arrow breaks off on the way. Its length does not show when the message was lost: the event only
       // says when the sender learned of it.

@@ -148,6 +148,9 @@ class Run {
     }
   }
 
+  // Whether a message did not arrive: somebody was told so, or it was sent over a link that was cut.
+  isLost(message) { return message.lost || (message.last < 0 && !message.unanswered && !!message.cut); }
+
   message(e, isReply) {
     const message = { first: e, last: -1, told: -1, from: this.node[e], to: this.peer[e], start: this.at[e],
       end: NaN, kind: this.kind[e], isReply, lost: false, why: "", held: false };
@@ -458,7 +461,7 @@ class Run {
       case LOST: return `${method} to ${peer} gets no reply: ${text}`;
       case REPLIED: return `reply to ${peer}'s ${method}: ${text}`;
       case ANSWERED: return `reply from ${peer} to ${method} arrives`;
-      case WOKE: return `timer of ${name}`;
+      case WOKE: return `timer fires: ${name}`;
       case CRASHED: return `stops, ending ${plural(this.call[e], "task")}`;
       case NOTE: return text;
     }

@@ -58,10 +58,10 @@ class Panel {
     const bad = run.operations.filter((operation) => operation.bad);
     if (bad.length) children.push(...this.list(`No order explains these ${bad.length} operations`, bad.map((o) => (o.answered >= 0 ? o.answered : o.e))));
     children.push(element("h3", {}, "The run"), this.table([
-      ["test", record.test], ["seed", record.seed], ["part", data.begun], ["Raft", record.implementation],
-      ["faults", record.profile + (data.chaos ? `: ${data.chaos}` : "")], ["virtual time", `${record.virtual_seconds} s`],
-      ["events", run.n.toLocaleString("en")], ["messages", run.messages.length.toLocaleString("en")],
-      ["lost", run.messages.filter((m) => m.lost).length.toLocaleString("en")],
+      ["test", record.test], ["seed", record.seed], ["part of the test", data.begun], ["Raft", record.implementation],
+      ["profile", record.profile + (data.chaos ? `: ${data.chaos}` : "")], ["virtual time", `${record.virtual_seconds} s`],
+      ["events", run.n.toLocaleString("en")], ["requests and replies", run.messages.length.toLocaleString("en")],
+      ["lost", run.messages.filter((m) => run.isLost(m)).length.toLocaleString("en")],
       ["fingerprint", record.fingerprint], ["commit", record.build?.commit],
     ]));
     for (const warning of data.warnings) children.push(element("p", {}, `warning: ${warning}`));

@@ -85,12 +85,12 @@ class Comparison {
   }
 
   // In one sentence, how the second run ended compared with the first. The headline has the whole reason.
-  verdict() {
+  verdict(isWorld) {
     const { before, after } = this;
     const was = before.record, is = after.record;
     const why = (is.reason ?? "").length > 90 ? `${is.reason.slice(0, 88)} …` : is.reason;
     if (this.at === null) return "It is the same run.";
-    if (is.reason === undefined) return was.reason === undefined ? "It passes, as before." : "Now it passes.";
+    if (is.reason === undefined) return was.reason !== undefined ? "Now it passes." : isWorld ? "No rule is broken, as before." : "It passes, as before.";
     if (was.reason === undefined) return `Now it ${{ failed: "fails", hung: "hangs", crashed: "dies" }[after.data.verdict] ?? `is ${after.data.verdict}`}: ${why}`;
     if (JSON.stringify(was.cause) === JSON.stringify(is.cause)) return "It still fails in the same way.";
     return `It fails differently: ${why}`;

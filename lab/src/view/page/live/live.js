@@ -31,6 +31,7 @@ class Live {
     this.keeping = new Keeping(this);
     this.banner = element("section", { id: "changes", hidden: true });
     this.banner.setAttribute("aria-live", "polite");
+    this.describe();
     byId("overview").before(this.banner);
     if (this.state.story) { this.story = new Story(this, this.state.story); this.story.go(0); }
     this.tree.show();
@@ -59,7 +60,7 @@ class Live {
     const begun = performance.now();
     const on = this.shown;
     const other = this.app.run;
-    await this.bring(() => this.talk.run("touch", { on, touch }, other), on);
+    await this.bring(() => this.talk.run("touch", { on, touch }, other), on, true);
     this.lastTook = performance.now() - begun;
   }
 
@@ -71,7 +72,7 @@ class Live {
   }
 
   // Asks for a run and shows it, unless something else was asked for meanwhile. A failure is said.
-  async bring(ask, base) {
+  async bring(ask, base, isNew = false) {
     const number = ++this.asked;
     const begun = Date.now();
     const waiting = setInterval(() => this.say(`The run is being made (${Math.round((Date.now() - begun) / 1000)} s) …`), 400);
@@ -81,7 +82,7 @@ class Live {
       this.learn(known);
       const run = this.models.get(known.id) ?? new Run(data);
       this.remember(known.id, run);
-      if (number === this.asked) this.show(known.id, run, base === known.id ? known.parent : base, same);
+      if (number === this.asked) this.show(known.id, run, base === known.id ? known.parent : base, same, isNew);
     } catch (error) {
       clearInterval(waiting);
       this.say(error.message, true);
@@ -98,8 +99,9 @@ class Live {
     for (const old of this.models.keys()) if (this.models.size > KEPT_MODELS && old !== this.shown && old !== this.base) this.models.delete(old);
   }
 
-  // Shows a run, compared with another one, with which it shares at least this many events.
-  show(id, run, base, same = 0) {
+  // Shows a run, compared with another one, with which it shares at least this many events. In a run that was just
+  // made, the moment is right after what was done.
+  show(id, run, base, same = 0, isNew = false) {
     const { scale } = this.app;
     this.views.set(this.shown, [scale.time(scale.from) / 1e9, scale.time(scale.to) / 1e9]);
     this.shown = id;
@@ -107,9 +109,11 @@ class Live {
     this.comparison = null;
     if (this.app.run !== run) this.app.show(run);
     this.tree.show();
+    this.describe();
     const other = this.models.get(base);
     if (other && other !== run) {
       this.comparison = new Comparison(other, run, same);
+      if (isNew) this.showParting();
       this.app.redraw();
       this.tellChanges();
     } else if (base === null || base === undefined) this.hint();
@@ -135,21 +139,49 @@ class Live {
     }
   }
 
+  // What the frame of the page says of the run that is shown.
+  describe() {
+    const { run } = this.app;
+    if (this.state.world && !run.failure) byId("verdict").textContent = "ran";
+    if (run.data.replay !== "") return;
+    byId("copy").hidden = false;
+    byId("copy").textContent = "keep it, to replay it (k)";
+    byId("copy").onclick = () => this.keeping.open();
+  }
+
+  // Shows the servers as they are once what was done has happened.
+  showParting() {
+    const { app, comparison } = this;
+    if (comparison.at === null || app.run.failure) return;
+    app.moment = Math.max(0, app.run.eventUpTo(comparison.at));
+    app.logs.show(app.moment);
+  }
+
+  // What the lab answers to what was done: that a server takes no command, or that there is no such server.
+  answers() {
+    const { run } = this.app, { at, same } = this.comparison;
+    const isAnswer = (e) => run.kinds[run.kind[e]] === "test" && run.serverOf[run.node[e]] < 0;
+    const events = [];
+    for (let e = same; e < run.n && run.at[e] <= at; e++) if (isAnswer(e)) events.push(e);
+    return events.map((e) => run.label(e)).filter((text) => !text.startsWith("what if: ") || /nothing happens/.test(text));
+  }
+
   // Says how the run differs from the one that it is compared with. The lists come when asked for.
   tellChanges() {
     const { comparison } = this;
     const one = this.state.tries[this.shown], other = this.state.tries[this.base];
     const isBad = this.app.run.failure !== null;
-    const parts = [element("b", { className: isBad ? "bad" : "good" }, comparison.verdict())];
+    const parts = [element("b", { className: isBad ? "bad" : "good" }, comparison.verdict(this.state.world))];
     if (comparison.at !== null) {
-      parts.push(element("span", {}, `It parts from “${(other.name || other.words).slice(0, 60)}” at ${seconds(comparison.at)} s.`),
+      parts.push(...this.answers().slice(0, 2).map((text) => element("span", {}, `${text[0].toUpperCase()}${text.slice(1)}.`)),
+        element("span", {}, `It parts from “${(other.name || other.words).slice(0, 60)}” at ${seconds(comparison.at)} s.`),
         element("button", { onclick: () => this.goToParting(), title: "Show where the runs part (g)" }, "Where they part"),
         element("button", { onclick: () => this.listChanges(), title: "List what is new and what is gone (w)" }, "What is new, what is gone"));
     }
     parts.push(element("button", { onclick: () => this.undo(), title: "Back to the run that this one was made from (u)" }, "Undo"));
     this.banner.replaceChildren(...parts);
     this.banner.hidden = false;
-    byId("said").textContent = `${one.words}. ${comparison.verdict()}`;
+    byId("said").textContent = `${one.words}. ${comparison.verdict(this.state.world)}`;
   }
 
   goToParting() {
@@ -171,9 +203,9 @@ class Live {
     const old = comparison.before;
     const goneLine = (e) => element("p", { className: "gone" }, `${(old.at[e] / 1e9).toFixed(5)} ${old.data.nodes[old.node[e]].replace("server ", "S")}: ${old.label(e).slice(0, 140)}`);
     panel.box.replaceChildren(element("h2", {}, "What changed"),
-      element("p", {}, `${plural(fresh.length, "event")} new, ${plural(gone.length, "event")} gone; those that say most:`),
+      element("p", {}, `${plural(fresh.length, "event")} new, ${plural(gone.length, "event")} gone; the most telling:`),
       ...panel.list("New", Comparison.telling(app.run, fresh)),
-      element("h3", {}, "Gone"), ...Comparison.telling(old, gone).map(goneLine),
+      ...(gone.length ? [element("h3", {}, "Gone"), ...Comparison.telling(old, gone).map(goneLine)] : []),
       element("div", { className: "bar" }, element("button", { onclick: () => app.select(-1) }, "Close (Esc)")));
     panel.box.scrollTop = 0;
   }

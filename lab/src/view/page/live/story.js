@@ -61,7 +61,7 @@ class Keeping {
     const keep = (test) => tell(async () => {
       const kept = await live.talk.json("keep", { run: live.shown, keep: { name: name.value, ...(test ? { test } : {}) } });
       await live.refresh();
-      const lines = [element("p", {}, "The run is kept in ", element("code", {}, kept.path), ". This command makes it again:"), element("pre", {}, kept.replay)];
+      const lines = [element("p", {}, "The run is kept in ", element("code", {}, kept.path), kept.replaced ? ", in place of what had that name" : "", ". These commands make it again, and open it here:"), element("pre", {}, `${kept.replay}\n${kept.open}`)];
       if (kept.test) lines.push(element("p", {}, "This test is in ", element("code", {}, kept.test.path), ":"), element("pre", {}, kept.test.text));
       return lines;
     });
@@ -73,9 +73,9 @@ class Keeping {
     });
     const must = one.reason === null ? "passes" : "fails";
     this.box.replaceChildren(element("h2", {}, "Keep this run"), element("p", {}, "under the name ", name),
-      element("div", { className: "bar" }, element("button", { onclick: () => keep(null), id: "keep-file" }, "as a file for lab replay"),
-        element("button", { onclick: () => keep("passes"), id: "keep-test" }, "as a test that it passes"),
-        ...(must === "fails" ? [element("button", { onclick: () => keep("fails") }, "as a test that it still fails like this")] : []),
+      element("div", { className: "bar" }, element("button", { onclick: () => keep(null), id: "keep-file" }, "as a file"),
+        element("button", { onclick: () => keep("passes"), id: "keep-test" }, "as a test that expects it to pass"),
+        ...(must === "fails" ? [element("button", { onclick: () => keep("fails") }, "as a test that expects this failure")] : []),
         element("button", { onclick: story, id: "keep-story" }, "as a story")),
       element("details", {}, element("summary", {}, "the sentences of the story, one for each run from the first to this one"), ...steps.map(({ say }) => say)),
       told, element("button", { onclick: () => this.box.close() }, "Close (Esc)"));

@@ -44,10 +44,10 @@ class Touches {
         items.push(this.amount("Deliver the reply", 300, "ms after it was sent", (ms) => send(reply.first, { later: ms })));
       }
     }
-    items.push(["As the seed decides", () => send(message.first, "usual")], ...this.luck(at + 1));
+    items.push(["Leave it to the seed", () => send(message.first, "usual")], ...this.luck(at + 1));
     const ends = [[message.from, at], [message.to, message.last >= 0 ? run.at[message.last] : at]];
     const servers = ends.map(([node, when]) => [run.serverOf[node], when + 1]).filter(([server]) => server >= 0);
-    items.push(this.chips("Something else, with", servers.map(([server, when]) => [`${run.serverName(server)} right after it`, () => this.ofServer(server, when, x, y)])));
+    items.push(this.chips("At a server instead:", servers.map(([server, when]) => [`${run.serverName(server)} right after it`, () => this.ofServer(server, when, x, y)])));
     this.open(title, `sent at ${seconds(at)} s`, items, x, y);
   }
 
@@ -57,7 +57,7 @@ class Touches {
   }
 
   luck(at) {
-    return [["Another luck from here on", () => this.live.touch({ acts: [`${actTime(at)} luck ${this.live.nextLuck()}`] })]];
+    return [["Other random choices from here on", () => this.live.touch({ acts: [`${actTime(at)} luck ${this.live.nextLuck()}`] })]];
   }
 
   // Opens the menu for a server at a time.
@@ -83,7 +83,9 @@ class Touches {
       items.push(this.chips("Cut the link with", others.map((i) => [run.serverName(i), () => both("cut", [i])])));
       items.push(this.chips("Cut one way", others.flatMap((i) => [[`to ${run.serverName(i)}`, () => act(`cut ${server}->${i}`)], [`from ${run.serverName(i)}`, () => act(`cut ${i}->${server}`)]])));
       items.push(this.chips("Heal the link with", others.map((i) => [run.serverName(i), () => both("heal", [i])])));
-      items.push(this.words("Partition", this.halves(server), (text) => act(`partition ${this.groups(server, text)}`)));
+      items.push(this.words("Partition", this.halves(server), (text) => {
+        try { act(`partition ${this.groups(server, text)}`); } catch (error) { this.live.say(error.message, true); }
+      }));
     }
     items.push(...this.luck(at));
     if (this.live.state.world) items.push(this.amount("Let the world go on until", Math.ceil(run.end / 1e9) + 1, "s", (s) => this.live.touch({ acts: [`${s}s wait`] })));
@@ -102,8 +104,11 @@ class Touches {
   // A partition in the numbers of the servers. Those of other clusters stay together.
   groups(server, text) {
     const { run } = this.app;
-    const numbers = new Map(range(0, run.servers).map((i) => [run.bareName(i), i]));
-    const inNumbers = text.split(" ").map((word) => numbers.get(word) ?? word).join(" ");
+    const numbers = new Map([["|", "|"], ...range(0, run.servers).map((i) => [run.bareName(i), i])]);
+    const words = text.split(/ +|(?=\|)|(?<=\|)/).filter(Boolean);
+    const wrong = words.find((word) => !numbers.has(word));
+    if (wrong !== undefined) throw new Error(`“${wrong}” is no server here: write a partition as in “${this.halves(server)}”`);
+    const inNumbers = words.map((word) => numbers.get(word)).join(" ");
     const others = range(0, run.servers).filter((i) => run.clusterOf(i) !== run.clusterOf(server));
     return others.length ? `${inNumbers} ${others.join(" ")}` : inNumbers;
   }
