@@ -183,14 +183,18 @@ fn pages_name_the_tests_of_their_parts_and_the_overview_has_their_points() {
     for (part, page) in course_pages() {
         let tests = tests::SUITE.iter().filter(|test| test.part.name() == part);
         let mut count = 0;
-        let mut points = 0;
+        let mut sum = 0;
         for test in tests {
+            let row = page.lines().find(|line| line.starts_with(&format!("| `{}` |", test.name)));
+            let points = format!("| {} |", test.points);
+            let is_right = row.is_none_or(|row| row.ends_with(&points));
+            assert!(is_right, "{part}: {} has {} points", test.name, test.points);
             assert!(page.contains(&format!("`{}`", test.name)), "{part}: {}", test.name);
             count += 1;
-            points += test.points;
+            sum += test.points;
         }
         let row = overview.lines().find(|line| line.starts_with(&format!("| [{part}]")));
-        let figures = format!("| {count} | {points} |");
+        let figures = format!("| {count} | {sum} |");
         assert!(row.is_some_and(|row| row.ends_with(&figures)), "{part}: {figures}");
     }
 }
