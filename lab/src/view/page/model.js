@@ -233,6 +233,7 @@ class Run {
     Object.assign(this, typeof readGroups === "undefined" ? { groups: [], migrations: [] } : readGroups(this, changes));
     this.findCut();
     for (const operation of this.operations) operation.bad = this.unordered.has(operation.call);
+    this.moments = this.networkMoments();
     this.cuts = each((_, server) => this.cutsOf(server));
     this.parts = this.partsOfNetwork();
     this.bands = each((_, server) => this.bandsOf(server));
@@ -265,12 +266,23 @@ class Run {
     }
   }
 
+  // The links at each time at which they change or a server starts or stops, and which servers run then: where a
+  // server is down, nothing is said of its links.
+  networkMoments() {
+    const bounds = this.lives.flat().flatMap(({ from, to, e, ended }) => [{ at: from, e }, { at: to, e: ended }]).filter(({ at }) => at < Infinity);
+    const last = new Map([...bounds, ...this.networks].map(({ at, e }) => [at, e]));
+    return [...last].sort(([a], [b]) => a - b).flatMap(([at, e]) => {
+      const network = lastUpTo(this.networks, at, (n) => n.at);
+      return network ? [{ at, e, open: network.open, runs: this.lives.map((lives) => lives.some(({ from, to }) => from <= at && at < to)) }] : [];
+    });
+  }
+
   // The periods in which a server cannot reach some others, or cannot be reached by them.
   cutsOf(server) {
     const cuts = [];
     let key = null;
-    this.networks.forEach(({ at, e, open }) => {
-      const others = this.othersOf(server);
+    this.moments.forEach(({ at, e, open, runs }) => {
+      const others = this.othersOf(server).filter((other) => runs[other] && runs[server]);
       const out = others.filter((other) => !open[server][other]);
       const inward = others.filter((other) => !open[other][server]);
       const now = `${out}/${inward}`;
@@ -286,8 +298,8 @@ class Run {
   // The periods in which the network is partitioned.
   partsOfNetwork() {
     const parts = [];
-    for (const { at, e, open } of this.networks) {
-      const words = this.clusters.map((cluster) => this.partsOfCluster(cluster, open)).filter(Boolean).join("; ");
+    for (const { at, e, open, runs } of this.moments) {
+      const words = this.clusters.map(({ name, servers }) => this.partsOfCluster({ name, servers: servers.filter((i) => runs[i]) }, open)).filter(Boolean).join("; ");
       if (parts.length && parts.at(-1).text === words) continue;
       if (parts.length) parts.at(-1).to = at;
       parts.push({ from: at, to: Infinity, e, text: words });
