@@ -354,6 +354,7 @@ impl Foreseen {
     }
 
     /// Whether no server is ever paused by an act.
+    #[inline]
     pub(crate) fn has_no_pauses(&self) -> bool {
         self.pauses.is_empty()
     }

@@ -5,6 +5,7 @@ pub(crate) const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// The output function of SplitMix64: a bijection in which each bit of the input affects every bit
 /// of the output.
+#[inline]
 pub(crate) fn mix(mut z: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -21,6 +22,7 @@ pub const fn derived_seed(seed: u64, n: u64) -> u64 {
 pub(crate) struct Fingerprint(u64);
 
 impl Default for Fingerprint {
+    #[inline]
     fn default() -> Fingerprint {
         Fingerprint(0x243f_6a88_85a3_08d3)
     }
@@ -35,6 +37,7 @@ impl Fingerprint {
         self.0 = (product as u64 ^ (product >> 64) as u64).wrapping_add(self.0.rotate_left(17));
     }
 
+    #[inline]
     pub(crate) fn value(&self) -> u64 {
         self.0
     }

@@ -42,12 +42,14 @@ impl Node {
     }
 
     /// The server's number, or `None` if this node is not a server.
+    #[inline]
     pub const fn as_server(self) -> Option<usize> {
         if self.0 < Node::FIRST_CLIENT { Some(self.0 as usize) } else { None }
     }
 
     /// The node's number in the addresses of decisions: `i` for server `i`, 2^24 + `i` for client
     /// `i`, `u32::MAX` for the tester, and the number before that for [`OUTSIDE`](Self::OUTSIDE).
+    #[inline]
     pub const fn raw(self) -> u32 {
         self.0
     }

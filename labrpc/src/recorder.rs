@@ -76,6 +76,7 @@ impl Recorder {
         }
     }
 
+    #[inline]
     pub(crate) fn is_on(&self) -> bool {
         self.events.is_some() || self.watch.is_some()
     }

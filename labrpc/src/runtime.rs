@@ -51,6 +51,7 @@ impl Runtime {
     }
 
     /// Virtual time since the start of the simulation, as this node's clock shows it.
+    #[inline]
     pub fn now(&self) -> Duration {
         let now = self.executor.now();
         let now = self.bent.as_ref().map_or(now, |clock| clock.shown(now));
@@ -181,16 +182,19 @@ impl Runtime {
 
     /// Adds two numbers to the run's fingerprint, so that runs in which they differ can be told
     /// apart.
+    #[inline]
     pub fn fingerprint(&self, a: u64, b: u64) {
         self.executor.recorder.mix(Part::Upper, a, b);
     }
 
     /// Records an event at this node. `event` is called only if the run is recorded.
+    #[inline]
     pub fn record(&self, event: impl FnOnce() -> Event) {
         self.executor.recorder.push(self.executor.now(), self.node, event);
     }
 
     /// Whether events are being recorded.
+    #[inline]
     pub fn is_recording(&self) -> bool {
         self.executor.recorder.is_on()
     }
@@ -217,6 +221,7 @@ impl Runtime {
     }
 
     /// Whether this group has not been ended by a crash.
+    #[inline]
     pub fn is_alive(&self) -> bool {
         self.executor.is_alive(self.group)
     }

@@ -36,11 +36,13 @@ pub struct World {
 
 impl World {
     /// The network that all servers and clients share.
+    #[inline]
     pub fn network(&self) -> &Network {
         &self.network
     }
 
     /// The runtime of the tester: tasks, time and dice for the test itself.
+    #[inline]
     pub fn tester(&self) -> &Runtime {
         &self.tester
     }
@@ -91,6 +93,7 @@ impl World {
 
     /// Whether a server's timers may wait at this time for longer than they were set: under chaos with pauses, by an
     /// act, in a search, or because the run's specification forces a decision.
+    #[inline]
     pub fn can_hold_timers(&self) -> bool {
         let executor = &self.executor;
         let has_pauses = executor.chaos.get().is_some_and(|chaos| !chaos.pauses.is_zero());

@@ -45,6 +45,7 @@ impl Notify {
     }
 
     /// Sets the signal, and wakes the task that waits for it, if there is one.
+    #[inline]
     pub fn notify(&self) {
         let waiter = {
             let mut state = self.0.borrow_mut();

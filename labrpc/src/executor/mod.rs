@@ -130,6 +130,7 @@ impl Executor {
     }
 
     /// Virtual time since the start of the run, in nanoseconds.
+    #[inline]
     pub(crate) fn now(&self) -> u64 {
         self.now.get()
     }
@@ -156,6 +157,7 @@ impl Executor {
         self.tasks.borrow_mut().new_group(node)
     }
 
+    #[inline]
     pub(crate) fn is_alive(&self, group: GroupId) -> bool {
         self.tasks.borrow().is_alive(group)
     }
@@ -459,6 +461,7 @@ impl Executor {
     }
 
     /// Whether the rest of this poll is void; see [`set_void`](Self::set_void).
+    #[inline]
     pub(crate) fn is_void(&self) -> bool {
         self.running.is_void()
     }

@@ -90,6 +90,7 @@ impl ClockSkew {
     }
 
     /// What the clock shows at a true time. Both are in nanoseconds since the start of the run.
+    #[inline]
     pub(crate) fn shown(self, time: u64) -> u64 {
         if self.0 == 0 {
             return time;

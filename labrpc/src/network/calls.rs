@@ -244,6 +244,7 @@ impl Tables {
     }
 
     /// Returns a call that must still be in the table.
+    #[inline]
     pub(super) fn call(&mut self, id: CallId) -> &mut Call {
         &mut self.calls[id.slot as usize]
     }

@@ -425,6 +425,7 @@ impl Shared {
 }
 
 /// Packs two nodes into one number, for the fingerprint.
+#[inline]
 fn both(from: Node, to: Node) -> u64 {
     u64::from(from.raw()) << 32 | u64::from(to.raw())
 }

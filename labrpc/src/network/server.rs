@@ -126,6 +126,7 @@ impl Server {
     }
 
     /// The runtime with which this server's tasks are spawned.
+    #[inline]
     pub fn runtime(&self) -> &Runtime {
         &self.0.runtime
     }
@@ -137,12 +138,14 @@ impl Server {
 
     /// The number of replies that this incarnation has sent to other servers, not counting those to
     /// clients.
+    #[inline]
     pub fn answers(&self) -> u64 {
         self.0.answers.get()
     }
 
     /// The number of calls that this incarnation has made to servers since it was added to the network.
     /// They are counted only after [`Network::count_calls`](crate::Network::count_calls).
+    #[inline]
     pub fn calls(&self) -> u64 {
         self.0.calls.get()
     }
