@@ -7,8 +7,7 @@
 use bincode::config::{Configuration, Fixint, LittleEndian};
 use bincode::enc::write::Writer;
 use bincode::error::EncodeError;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 const CONFIG: Configuration<LittleEndian, Fixint> =
     bincode::config::standard().with_fixed_int_encoding();
@@ -72,11 +71,11 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CodecError> {
     Ok(buffer)
 }
 
-/// Decodes a value, which must use all of the bytes.
+/// Decodes a value, which must use all of the bytes. It may borrow from them.
 ///
 /// # Errors
 /// Fails if the bytes are not an encoded `T`, or if some are left over.
-pub fn decode<T: DeserializeOwned>(mut bytes: &[u8]) -> Result<T, CodecError> {
+pub fn decode<'a, T: Deserialize<'a>>(mut bytes: &'a [u8]) -> Result<T, CodecError> {
     let value = decode_first(&mut bytes)?;
     if !bytes.is_empty() {
         return Err(CodecError(format!("{} bytes are left over", bytes.len())));
@@ -88,8 +87,8 @@ pub fn decode<T: DeserializeOwned>(mut bytes: &[u8]) -> Result<T, CodecError> {
 ///
 /// # Errors
 /// Fails if the bytes do not begin with an encoded `T`.
-pub fn decode_first<T: DeserializeOwned>(bytes: &mut &[u8]) -> Result<T, CodecError> {
-    let (value, used) = bincode::serde::decode_from_slice(bytes, CONFIG)
+pub fn decode_first<'a, T: Deserialize<'a>>(bytes: &mut &'a [u8]) -> Result<T, CodecError> {
+    let (value, used) = bincode::serde::borrow_decode_from_slice(bytes, CONFIG)
         .map_err(|error| CodecError(error.to_string()))?;
     *bytes = &bytes[used..];
     Ok(value)
@@ -98,8 +97,6 @@ pub fn decode_first<T: DeserializeOwned>(bytes: &mut &[u8]) -> Result<T, CodecEr
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
-
-    use serde::Deserialize;
 
     use super::*;
 

@@ -20,10 +20,13 @@ const SLOW_DICE: u32 = u32::MAX / 4;
 
 /// The contents of a snapshot: the last index that it covers, and all commands up to that index. Raft
 /// indexes start at 1, so `log[0]` is `None`, and so is each internal entry.
+///
+/// Snapshots hold the whole history, so their commands are not copied: they are those of the service's log when
+/// one is made, and parts of the snapshot's bytes when one is read.
 #[derive(Serialize, Deserialize)]
-struct Snapshot {
+struct Snapshot<Command> {
     last_included_index: u64,
-    log: Vec<Option<Bytes>>,
+    log: Vec<Option<Command>>,
 }
 
 impl Config {
@@ -150,14 +153,17 @@ impl Config {
     /// accepts snapshots that are older than the log.
     fn install(&self, i: usize, index: Option<u64>, snapshot: &Bytes) -> Result<(), Reason> {
         let bad = |what: String| Reason::BadSnapshot { index: index.unwrap_or(0), what };
-        let decoded: Snapshot = labrpc::decode(snapshot)
+        let decoded: Snapshot<&[u8]> = labrpc::decode(snapshot)
             .map_err(|error| bad(format!("was not made by the service: {error}")))?;
         let last = decoded.last_included_index;
         if index.is_some_and(|index| index != last) {
             return Err(bad(format!("covers everything up to {last}")));
         }
         let mut servers = self.servers_mut();
-        let applied = |command: Option<Bytes>| command.map_or(Applied::Internal, Applied::Command);
+        let applied = |command: Option<&[u8]>| match command {
+            Some(command) => Applied::Command(snapshot.slice_ref(command)),
+            None => Applied::Internal,
+        };
         servers[i].log = decoded.log.into_iter().map(applied).collect();
         servers[i].last_applied = last;
         Ok(())

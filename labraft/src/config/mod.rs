@@ -80,9 +80,9 @@ enum Applied {
 
 impl Applied {
     /// The command, if it is one.
-    fn command(&self) -> Option<Bytes> {
+    fn command(&self) -> Option<&Bytes> {
         match self {
-            Applied::Command(command) => Some(command.clone()),
+            Applied::Command(command) => Some(command),
             Applied::Nothing | Applied::Internal => None,
         }
     }

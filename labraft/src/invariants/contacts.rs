@@ -46,13 +46,13 @@ impl Contacts {
     /// Until when, in the time that it is awake, a leader can know of a majority.
     pub(super) fn majority_until(&self, server: usize, leads_since: Duration) -> Duration {
         let Heard { from, .. } = &self.servers[server];
-        let mut heard: Vec<Duration> =
-            from.iter().map(|known| known.map_or(Duration::ZERO, |(_, awake)| awake)).collect();
-        heard.swap_remove(server);
-        heard.sort_unstable_by(|a, b| b.cmp(a));
+        let heard = |other: usize| from[other].map_or(Duration::ZERO, |(_, awake)| awake);
+        let others = || (0..from.len()).filter(|&other| other != server);
         // With itself, this many others are a majority.
-        let needed = heard.len().div_ceil(2);
-        let last = needed.checked_sub(1).map_or(Duration::MAX, |place| heard[place]);
+        let needed = others().count().div_ceil(2);
+        let is_of_majority =
+            |&time: &Duration| others().filter(|&other| heard(other) >= time).count() >= needed;
+        let last = others().map(heard).filter(is_of_majority).max().unwrap_or(Duration::MAX);
         last.max(leads_since)
     }
 }

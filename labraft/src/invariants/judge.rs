@@ -31,6 +31,7 @@ impl Judge {
     }
 
     /// Rules on several violations, up to the first that ends the run.
+    #[inline]
     pub(super) fn rule_on_all(&mut self, found: Vec<Violation>) -> Holds {
         found.into_iter().try_for_each(|violation| self.sentence(violation))
     }

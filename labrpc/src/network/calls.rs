@@ -12,6 +12,8 @@ use crate::task::Parked;
 
 /// The largest capacity, in bytes, with which a buffer is kept for later calls.
 const KEPT_BUFFER_BYTES: usize = 64 * 1024;
+/// The capacity, in bytes, with which a buffer begins: enough for most messages.
+const FIRST_BUFFER_BYTES: usize = 256;
 
 /// The state of a client end.
 pub(super) struct End {
@@ -227,7 +229,8 @@ impl Tables {
     /// Puts a call into a free slot, and gives it the buffer that is kept there.
     fn insert(&mut self, call: Call) -> CallId {
         let Some(slot) = self.free.pop() else {
-            self.calls.push(call);
+            let buffer = Vec::with_capacity(FIRST_BUFFER_BYTES);
+            self.calls.push(Call { buffer, ..call });
             return CallId { slot: self.calls.len() as u32 - 1, generation: 0 };
         };
         let place = &mut self.calls[slot as usize];

@@ -6,7 +6,7 @@ use super::debts::Debt;
 use super::lines;
 use super::memory::LastSent;
 use super::messages::SentMessage;
-use super::step::{MOST_SERVERS, Step};
+use super::step::Step;
 use crate::message::RaftMessage;
 use crate::property::{Holds, Property};
 
@@ -54,12 +54,11 @@ fn check_match_indexes(case: &mut Case<'_>) {
     };
     for (follower, probe) in step.now.followers.iter().enumerate() {
         let known = reign.acknowledged[follower];
-        let before = if step.still_leads() {
-            step.before.followers.get(follower).map_or(0, |before| before.match_index)
-        } else {
-            0
-        };
-        if follower == step.server || probe.match_index <= known.max(before) {
+        if follower == step.server || probe.match_index <= known {
+            continue;
+        }
+        let before = step.before.followers.get(follower).filter(|_| step.still_leads());
+        if before.is_some_and(|before| probe.match_index <= before.match_index) {
             continue;
         }
         let what = format!(
@@ -78,15 +77,16 @@ fn owe_commit(case: &mut Case<'_>) {
     if now.followers.len() != step.servers {
         return;
     }
-    let mut matches = [0; MOST_SERVERS];
-    let matches = &mut matches[..step.servers];
-    for (known, follower) in matches.iter_mut().zip(&now.followers) {
-        *known = follower.match_index;
-    }
-    matches[step.server] = now.last_index;
-    matches.sort_unstable();
-    let index = matches[(matches.len() - 1) / 2];
-    if index > now.commit_index && step.log.term_at(index) == Some(now.term) {
+    let match_index = |server: usize| match server == step.server {
+        true => now.last_index,
+        false => now.followers[server].match_index,
+    };
+    let has_majority = |index: u64| {
+        step.is_majority((0..step.servers).filter(|&server| match_index(server) >= index).count())
+    };
+    let beyond = (0..step.servers).map(match_index).filter(|&index| index > now.commit_index);
+    let Some(index) = beyond.filter(|&index| has_majority(index)).max() else { return };
+    if step.log.term_at(index) == Some(now.term) {
         case.owe(Debt::Commit { term: now.term, index });
     }
 }
