@@ -5,14 +5,24 @@ use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use crate::executor::current;
-use crate::task::Waiting;
+use crate::task::{Parked, Waiting};
 
-fn note_waiting(what: &'static str, at: &'static Location<'static>) {
-    if let Some(executor) = current() {
-        executor.note_waiting(Waiting { what, detail: "", at });
+/// Notes what the running task waits for, and returns with what to wake it.
+fn park(context: &Context<'_>, what: &'static str, at: &'static Location<'static>) -> Parked {
+    match current() {
+        Some(executor) => executor.park(context, Waiting { what, detail: "", at }),
+        None => Parked::Foreign(context.waker().clone()),
+    }
+}
+
+fn wake(parked: Parked) {
+    match (parked, current()) {
+        (Parked::Foreign(waker), _) => waker.wake(),
+        (parked, Some(executor)) => executor.unpark(parked),
+        (Parked::Task(_), None) => {}
     }
 }
 
@@ -35,7 +45,7 @@ pub struct Notify(Rc<RefCell<NotifyState>>);
 #[derive(Default)]
 struct NotifyState {
     is_set: bool,
-    waiter: Option<Waker>,
+    waiter: Option<Parked>,
 }
 
 impl Notify {
@@ -53,7 +63,7 @@ impl Notify {
             state.waiter.take()
         };
         if let Some(waiter) = waiter {
-            waiter.wake();
+            wake(waiter);
         }
     }
 
@@ -85,8 +95,7 @@ impl Future for Notified {
             state.is_set = false;
             return Poll::Ready(());
         }
-        state.waiter = Some(context.waker().clone());
-        note_waiting(NOTIFICATION, self.at);
+        state.waiter = Some(park(context, NOTIFICATION, self.at));
         Poll::Pending
     }
 }
@@ -108,15 +117,15 @@ struct Rendezvous<T> {
     offered: Option<T>,
     /// Whether the receiver has taken the last value offered.
     was_taken: bool,
-    sender: Option<Waker>,
-    receiver: Option<Waker>,
+    sender: Option<Parked>,
+    receiver: Option<Parked>,
     is_closed: bool,
 }
 
 impl<T> Rendezvous<T> {
     /// Closes the channel because one side was dropped. Returns the wakers to wake and the value to
     /// drop once the channel is no longer borrowed.
-    fn close(&mut self) -> (Option<Waker>, Option<Waker>, Option<T>) {
+    fn close(&mut self) -> (Option<Parked>, Option<Parked>, Option<T>) {
         self.is_closed = true;
         (self.sender.take(), self.receiver.take(), self.offered.take())
     }
@@ -125,7 +134,7 @@ impl<T> Rendezvous<T> {
 fn close<T>(shared: &Rc<RefCell<Rendezvous<T>>>) {
     let (sender, receiver, offered) = shared.borrow_mut().close();
     drop(offered);
-    sender.into_iter().chain(receiver).for_each(Waker::wake);
+    sender.into_iter().chain(receiver).for_each(wake);
 }
 
 /// The sending side of a [`rendezvous`] channel.
@@ -175,13 +184,12 @@ impl<T> Future for Offer<'_, T> {
             shared.was_taken = false;
             this.is_offered = true;
         }
-        shared.sender = Some(context.waker().clone());
+        shared.sender = Some(park(context, VALUE_TAKEN, this.at));
         let receiver = shared.receiver.take();
         drop(shared);
         if let Some(receiver) = receiver {
-            receiver.wake();
+            wake(receiver);
         }
-        note_waiting(VALUE_TAKEN, this.at);
         Poll::Pending
     }
 }
@@ -234,16 +242,14 @@ impl<T> Future for Receive<'_, T> {
             let sender = shared.sender.take();
             drop(shared);
             if let Some(sender) = sender {
-                sender.wake();
+                wake(sender);
             }
             return Poll::Ready(Some(value));
         }
         if shared.is_closed {
             return if goes_on(VALUE, self.at) { Poll::Ready(None) } else { Poll::Pending };
         }
-        shared.receiver = Some(context.waker().clone());
-        drop(shared);
-        note_waiting(VALUE, self.at);
+        shared.receiver = Some(park(context, VALUE, self.at));
         Poll::Pending
     }
 }

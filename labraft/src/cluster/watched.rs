@@ -34,7 +34,7 @@ impl Cluster {
         });
     }
 
-    #[inline]
+    /// Has the audit look at the state of server `i`.
     pub(super) fn audit_state(&self, i: usize, raft: &dyn Raft) {
         self.0.lab.audited(|audit| {
             let RaftState { term, is_leader } = raft.state();

@@ -33,6 +33,11 @@ impl Judge {
     /// Rules on several violations, up to the first that ends the run.
     #[inline]
     pub(super) fn rule_on_all(&mut self, found: Vec<Violation>) -> Holds {
+        if found.is_empty() { Ok(()) } else { self.sentence_all(found) }
+    }
+
+    #[cold]
+    fn sentence_all(&mut self, found: Vec<Violation>) -> Holds {
         found.into_iter().try_for_each(|violation| self.sentence(violation))
     }
 

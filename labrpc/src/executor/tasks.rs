@@ -107,6 +107,7 @@ impl Tasks {
         (i < self.groups.len()).then_some(GroupId(i as u32))
     }
 
+    #[inline]
     pub(super) fn is_alive(&self, group: GroupId) -> bool {
         self.groups[group.0 as usize].is_alive
     }
