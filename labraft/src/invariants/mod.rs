@@ -285,33 +285,35 @@ impl Invariants {
         traffic: Traffic,
         at: Duration,
     ) -> Holds {
-        let mut traffic = traffic;
         if traffic.timers_may_wait {
             self.history.timers_waited = Some(at);
         }
         // A pause that has begun goes on when faults have ended.
-        traffic.timers_may_wait =
+        let timers_may_wait =
             self.history.timers_waited.is_some_and(|waited| at < waited + LONGEST_PAUSE);
         let history = &mut self.history.servers[server];
-        let earlier = std::mem::replace(&mut history.traffic, traffic);
+        let earlier = history.traffic;
+        history.traffic = Traffic { timers_may_wait, ..traffic };
         // Probes are asked for even if runs are judged without, to know whether there are any.
         let probe = raft.probe();
         if probe.is_none() && !std::mem::replace(&mut self.is_probe_missing, true) {
             self.judge.news.push(News::NoProbe);
         }
-        let Some(now) = probe else { return self.check_from_outside(server, raft, at) };
+        // The probe stays where the Raft has written it: to read in large pieces what was just written in small ones
+        // takes longer than all that is done with it if nothing has changed.
+        let Some(now) = &probe else { return self.check_from_outside(server, raft, at) };
         if !self.contract.without.has_probes() {
             return self.check_from_outside(server, raft, at);
         }
         if self.contract.election_timeout.is_some() {
-            let checked = check_quorum::check(&mut self.history, server, &now, at);
+            let checked = check_quorum::check(&mut self.history, server, now, at);
             self.judge.rule_on(checked)?;
         }
         // Nothing has changed in most polls: this is what the checks cost.
-        if self.history.servers[server].last.as_ref() == Some(&now) {
-            return self.check_step_without_change(server, &now, earlier, at);
+        if self.history.servers[server].last.as_ref() == Some(now) {
+            return self.check_step_without_change(server, now, earlier, at);
         }
-        if let Err(misshapen) = probe_form::check(server, self.history.servers.len(), &now) {
+        if let Err(misshapen) = probe_form::check(server, self.history.servers.len(), now) {
             // Without this property, there is nothing to be seen in the probe.
             self.judge.rule_on(Err(misshapen))?;
             return self.check_from_outside(server, raft, at);
@@ -321,17 +323,17 @@ impl Invariants {
         let change = Change {
             server,
             before: before.as_ref(),
-            now: &now,
+            now,
             raft,
             at,
-            log: history.log.update(raft, before.as_ref(), &now),
+            log: history.log.update(raft, before.as_ref(), now),
             saved: traffic.saves != earlier.saves,
             answered: traffic.answers != earlier.answers,
         };
         let checked = self.check_step(&change).and_then(|()| self.check_change(&change));
         self.waypoints.changed(&self.history, &change);
-        self.situation.server_changed(at, server, before.as_ref(), &now);
-        self.history.servers[server].last = Some(now);
+        self.situation.server_changed(at, server, before.as_ref(), now);
+        self.history.servers[server].last = probe;
         checked
     }
 
