@@ -224,6 +224,13 @@ impl LogCopy {
         }
     }
 
+    /// All entries behind an index; none if the first of them is not in the log, or covered by a snapshot.
+    pub(super) fn entries_after(&self, index: u64) -> &[Entry] {
+        let is_there = index.checked_add(1).is_some_and(|from| self.entry(from).is_some());
+        let range = index as usize + 1..=self.last_index as usize;
+        if is_there { self.entries.get(range).unwrap_or_default() } else { &[] }
+    }
+
     /// The entries that a change wrote, with their indexes.
     pub(super) fn written(&self, written: Written) -> impl Iterator<Item = (u64, Entry)> {
         (written.from..=written.to).map(|index| (index, self.entries[index as usize]))

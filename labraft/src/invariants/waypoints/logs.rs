@@ -28,17 +28,14 @@ pub(super) fn look(observer: &Observer, history: &History, change: &Change<'_>) 
 
 /// Whether a running server has an entry of another term where an entry was just committed.
 fn conflicts(history: &History, before: &Probe, now: &Probe) -> bool {
-    let committed = (before.commit_index + 1..=now.commit_index).filter_map(|index| {
-        let place = history.committed.get(index as usize)?.as_ref()?;
-        Some((index, place.term))
-    });
+    let term_at = |index: u64| Some(history.committed.get(index as usize)?.as_ref()?.term);
     let mut running = history.servers.iter().filter(|server| server.is_running);
-    let committed: Vec<(u64, u64)> = committed.collect();
     running.any(|server| {
-        let differs = |&(index, term): &(u64, u64)| {
-            server.log.entry(index).is_some_and(|entry| entry.term != term)
-        };
-        committed.iter().any(differs)
+        let mut committed = before.commit_index + 1..=now.commit_index;
+        committed.any(|index| {
+            let ours = server.log.entry(index).map(|entry| entry.term);
+            ours.is_some_and(|ours| term_at(index).is_some_and(|term| term != ours))
+        })
     })
 }
 
