@@ -237,8 +237,7 @@ impl Cluster {
         self.0.enabled.replace(enabled);
     }
 
-    /// Gives a server that was crashed and started again the links that it is to have: the crash disabled all
-    /// of them.
+    /// Gives a server that was crashed and started again the links that it is to have: the crash disabled all.
     fn restore_links(&self, i: usize) {
         let wanted = self.0.enabled.borrow().clone();
         let mut ways = Vec::new();
@@ -333,8 +332,7 @@ impl Cluster {
         self.0.slots.borrow_mut()
     }
 
-    /// Starts a stopped server from its saved state, with new client ends to all servers. Its links are
-    /// still disabled.
+    /// Starts a stopped server from its saved state, with new client ends to all servers; its links stay disabled.
     ///
     /// # Panics
     /// If the server is already running.

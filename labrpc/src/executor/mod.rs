@@ -414,8 +414,7 @@ impl Executor {
         }
     }
 
-    /// Puts a task back into its slot after a poll. Returns the future if it will not be polled
-    /// again.
+    /// Puts a task back into its slot after a poll. Returns the future if it will not be polled again.
     #[inline]
     fn put_back(
         &self,
@@ -454,14 +453,12 @@ impl Executor {
         self.running.set_acted();
     }
 
-    /// Marks the rest of this poll as void, because the server has crashed at a save: it cannot
-    /// send anything any more.
+    /// Marks the rest of this poll as void: the server has crashed at a save, and cannot send anything any more.
     pub(crate) fn set_void(&self) {
         self.running.set_void();
     }
 
     /// Whether the rest of this poll is void; see [`set_void`](Self::set_void).
-    #[inline]
     pub(crate) fn is_void(&self) -> bool {
         self.running.is_void()
     }
