@@ -25,7 +25,19 @@ pub enum RaftMessage {
         /// The term of the candidate's last entry; 0 if it has never had one.
         last_log_term: u64,
     },
-    /// The answer to a `RequestVote`.
+    /// A `RequestVote` with the mark of a candidate whose leader has told it to stand (part 2F; Ongaro's
+    /// thesis, section 3.10): a voter answers it although it hears from that leader.
+    TransferVote {
+        /// The candidate's term.
+        term: u64,
+        /// The candidate.
+        candidate_id: usize,
+        /// The index of the candidate's last entry; 0 if it has never had one.
+        last_log_index: u64,
+        /// The term of the candidate's last entry; 0 if it has never had one.
+        last_log_term: u64,
+    },
+    /// The answer to a `RequestVote` or a `TransferVote`.
     RequestVoteReply {
         /// The voter's current term.
         term: u64,
@@ -99,6 +111,12 @@ pub enum RaftMessage {
         /// The follower's current term.
         term: u64,
     },
+    /// A leader tells the server to which it hands over to stand for election at once (part 2F). The answer,
+    /// if there is one, is [`Other`](RaftMessage::Other).
+    TimeoutNow {
+        /// The leader's term.
+        term: u64,
+    },
     /// Word that an entry is committed, which a Raft may add to its messages: who has the entry may commit
     /// up to it. In the paper only a leader's messages tell this.
     Committed {
@@ -117,12 +135,38 @@ pub enum RaftMessage {
     Several(Vec<RaftMessage>),
 }
 
+/// A candidate's request for a vote, with or without the mark of part 2F.
+#[derive(Copy, Clone)]
+pub(crate) struct VoteRequest {
+    pub(crate) term: u64,
+    pub(crate) candidate_id: usize,
+    /// The term and the index of the candidate's last entry.
+    pub(crate) last_entry: (u64, u64),
+    /// Whether it is a `TransferVote`.
+    pub(crate) is_marked: bool,
+}
+
 impl RaftMessage {
     /// The messages that it consists of.
     pub(crate) fn parts(&self) -> &[RaftMessage] {
         match self {
             RaftMessage::Several(parts) => parts,
             single => std::slice::from_ref(single),
+        }
+    }
+
+    /// What a candidate says, if it is a request for a vote.
+    pub(crate) const fn vote_request(&self) -> Option<VoteRequest> {
+        match *self {
+            RaftMessage::RequestVote { term, candidate_id, last_log_index, last_log_term } => {
+                let last_entry = (last_log_term, last_log_index);
+                Some(VoteRequest { term, candidate_id, last_entry, is_marked: false })
+            }
+            RaftMessage::TransferVote { term, candidate_id, last_log_index, last_log_term } => {
+                let last_entry = (last_log_term, last_log_index);
+                Some(VoteRequest { term, candidate_id, last_entry, is_marked: true })
+            }
+            _ => None,
         }
     }
 
@@ -146,6 +190,8 @@ impl RaftMessage {
             }
             RaftMessage::Committed { .. } | RaftMessage::PreVote { .. } => 0,
             RaftMessage::RequestVote { term, .. }
+            | RaftMessage::TransferVote { term, .. }
+            | RaftMessage::TimeoutNow { term }
             | RaftMessage::RequestVoteReply { term, .. }
             | RaftMessage::PreVoteReply { term, .. }
             | RaftMessage::AppendEntries { term, .. }
@@ -161,7 +207,10 @@ impl RaftMessage {
 impl fmt::Display for RaftMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            RaftMessage::RequestVote { term, candidate_id, last_log_index, last_log_term } => {
+            RaftMessage::RequestVote { term, candidate_id, last_log_index, last_log_term }
+            | RaftMessage::TransferVote { term, candidate_id, last_log_index, last_log_term } => {
+                let is_marked = matches!(self, RaftMessage::TransferVote { .. });
+                f.write_str(if is_marked { "marked " } else { "" })?;
                 write!(
                     f,
                     "RequestVote {{ term {term}, candidateId {candidate_id}, lastLogIndex {last_log_index}, \
@@ -219,6 +268,7 @@ impl fmt::Display for RaftMessage {
             RaftMessage::Committed { index, entry_term } => {
                 write!(f, "word that entry {index} of term {entry_term} is committed")
             }
+            RaftMessage::TimeoutNow { term } => write!(f, "TimeoutNow {{ term {term} }}"),
             RaftMessage::Other { term } => write!(f, "another message {{ term {term} }}"),
             RaftMessage::Several(parts) => {
                 for (place, part) in parts.iter().enumerate() {

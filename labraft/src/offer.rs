@@ -19,6 +19,13 @@ pub enum Offer {
         /// answered.
         election_timeout: Duration,
     },
+    /// Part 2F: a leader can hand leadership to another server (Ongaro's thesis, section 3.10), by
+    /// [`Raft::transfer_leadership`](crate::Raft::transfer_leadership).
+    LeaderTransfer {
+        /// After how much time a leader at the latest gives up a transfer that has not succeeded, and takes
+        /// commands again. It is measured by the server's own clock.
+        longest: Duration,
+    },
 }
 
 /// All that a Raft offers. By default it is nothing.
@@ -26,16 +33,22 @@ pub enum Offer {
 pub struct Offers {
     /// The `election_timeout` of [`Offer::StableLeader`], if that is offered.
     pub stable_leader: Option<Duration>,
+    /// The `longest` of [`Offer::LeaderTransfer`], if that is offered.
+    pub leader_transfer: Option<Duration>,
 }
 
 impl Offers {
+    /// What the course asks for, and nothing else.
+    pub const NOTHING: Offers = Offers { stable_leader: None, leader_transfer: None };
+
     /// The same with one more.
     #[must_use]
     pub const fn with(self, offer: Offer) -> Offers {
         match offer {
             Offer::StableLeader { election_timeout } => {
-                Offers { stable_leader: Some(election_timeout) }
+                Offers { stable_leader: Some(election_timeout), ..self }
             }
+            Offer::LeaderTransfer { longest } => Offers { leader_transfer: Some(longest), ..self },
         }
     }
 
@@ -43,6 +56,7 @@ impl Offers {
     pub const fn include(self, part: Part) -> bool {
         match part {
             Part::Raft2E => self.stable_leader.is_some(),
+            Part::Raft2F => self.leader_transfer.is_some(),
             _ => true,
         }
     }
@@ -57,9 +71,13 @@ mod tests {
         let nothing = Offers::default();
         let election_timeout = Duration::from_millis(300);
         let offer = Offer::StableLeader { election_timeout };
+        let other = Offer::LeaderTransfer { longest: election_timeout };
         assert!(nothing.include(Part::Raft2A) && nothing.include(Part::Beyond));
         assert!(!nothing.include(Part::Raft2E));
         assert!(nothing.with(offer).include(Part::Raft2E));
+        assert!(!nothing.with(offer).include(Part::Raft2F));
+        let both = nothing.with(offer).with(other);
+        assert!(both.include(Part::Raft2E) && both.include(Part::Raft2F));
         for part in Part::COURSE {
             assert_eq!(nothing.include(part), !part.is_optional(), "{part}");
         }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A part of the course's labs. `Raft2E` is optional: it is for Rafts that [offer](crate::Offer) it. `Beyond` holds
+/// A part of the course's labs. `Raft2E` and `Raft2F` are optional: they are for Rafts that [offer](crate::Offer) them. `Beyond` holds
 /// the tests that the course does not have, and `Search` the scenarios that are short enough for a search of all runs
 /// with few faults.
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -20,6 +20,8 @@ pub enum Part {
     Raft2D,
     #[serde(rename = "2E")]
     Raft2E,
+    #[serde(rename = "2F")]
+    Raft2F,
     #[serde(rename = "3A")]
     Kv3A,
     #[serde(rename = "3B")]
@@ -38,12 +40,13 @@ pub enum Part {
 
 impl Part {
     /// The parts of the course's labs, in the order of the course.
-    pub const COURSE: [Part; 10] = [
+    pub const COURSE: [Part; 11] = [
         Part::Raft2A,
         Part::Raft2B,
         Part::Raft2C,
         Part::Raft2D,
         Part::Raft2E,
+        Part::Raft2F,
         Part::Kv3A,
         Part::Kv3B,
         Part::Shard4A,
@@ -59,6 +62,7 @@ impl Part {
             Part::Raft2C => "2C",
             Part::Raft2D => "2D",
             Part::Raft2E => "2E",
+            Part::Raft2F => "2F",
             Part::Kv3A => "3A",
             Part::Kv3B => "3B",
             Part::Shard4A => "4A",
@@ -71,7 +75,7 @@ impl Part {
 
     /// Whether the part goes beyond the course, and is only for Rafts that [offer](crate::Offer) it.
     pub const fn is_optional(self) -> bool {
-        matches!(self, Part::Raft2E)
+        matches!(self, Part::Raft2E | Part::Raft2F)
     }
 
     /// Whether the part belongs to lab 3, which tests the key/value service.

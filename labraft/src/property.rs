@@ -96,7 +96,14 @@ properties! {
     /// A server that hears from no majority begins no election (part 2E).
     TermStability: Slip, "term-stability", "who hears from no majority keeps its term", "thesis, section 9.6";
 
-    // Rules of figures 2 and 13, and those of part 2E, each about a step. They come last; other properties go above them.
+    /// A leader takes no commands while it hands over leadership (part 2F).
+    TransferNoCommands: Slip, "transfer-no-commands", "who hands over leadership takes no commands", "thesis, section 3.10";
+    /// A leader gives up a transfer after the time that its Raft declares (part 2F).
+    TransferEnds: Slip, "transfer-ends", "a transfer succeeds or is given up", "thesis, section 3.10";
+    /// A leader hands over to another server, and in the term in which it began to (part 2F).
+    TransferBegins: Slip, "transfer-begins", "who hands over leadership leads, and hands it to another", "thesis, section 3.10";
+
+    // Rules of figures 2 and 13, and those of parts 2E and 2F, each about a step. They come last; other properties go above them.
     /// What is committed is given to the service (figure 2, rules for servers, all servers 1).
     AllServers1: Slip, "all-servers-1", "all servers 1: what is committed is applied", "paper, figure 2";
     /// A server that reads a higher term moves to it, and to no other (all servers 2).
@@ -173,6 +180,15 @@ properties! {
     PreVoteMajority: Slip, "pre-vote-majority", "pre-vote: an election begins with the pre-votes of a majority", "thesis, section 9.6";
     /// A server that hears from its leader leaves its term alone when a candidate asks (part 2E).
     VotersLease: Slip, "voters-lease", "a voter that hears its leader disregards candidates", "thesis, section 4.2.3";
+    /// A leader tells the server to which it hands over to stand for election, when it has the whole log (part
+    /// 2F).
+    TimeoutNowArgs: Slip, "timeout-now-args", "TimeoutNow: who may be told to stand", "thesis, section 3.10";
+    /// A server whose leader tells it to stand for election does, at once (part 2F).
+    TimeoutNowStands: Slip, "timeout-now-stands", "TimeoutNow: who is told to stand does", "thesis, section 3.10";
+    /// A request for a vote is marked if the candidate's leader has told it to stand, and only then (part 2F).
+    RequestVoteMark: Slip, "request-vote-mark", "RequestVote: the mark is of a candidate that was told to stand", "thesis, section 4.2.3";
+    /// A server that hears from its leader answers a candidate that this leader has told to stand (part 2F).
+    VotersLeaseSetAside: Slip, "voters-lease-set-aside", "a voter that hears its leader answers the candidate of its choice", "thesis, section 4.2.3";
 }
 
 /// What a broken property means.
@@ -233,7 +249,7 @@ impl Property {
         self.row().severity
     }
 
-    /// Whether it is a rule of figure 2 or 13, or of part 2E, which is about a step.
+    /// Whether it is a rule of figure 2 or 13, or of part 2E or 2F, which is about a step.
     pub fn is_rule(self) -> bool {
         self >= Property::AllServers1
     }
@@ -318,6 +334,7 @@ mod tests {
             "install-snapshot-",
             "pre-vote-",
             "voters-",
+            "timeout-now-",
         ];
         for property in Property::all() {
             let is_named_so = parts.iter().any(|part| property.name().starts_with(part));

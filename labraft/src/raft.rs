@@ -56,7 +56,7 @@ impl Implementation {
             has_internal_entries: false,
             has_one_way_messages: false,
             describe: None,
-            offers: Offers { stable_leader: None },
+            offers: Offers::NOTHING,
         }
     }
 
@@ -161,6 +161,28 @@ pub trait Raft {
     ///
     /// Optional. It must take constant time.
     fn snapshot_term(&self) -> Option<u64> {
+        None
+    }
+
+    /// Begins to hand leadership to another server (part 2F; Ongaro's thesis, section 3.10), and returns
+    /// whether it has begun. A transfer to the same server that is under way goes on, and does not last longer for it: that
+    /// counts as begun. One to another server is given up. A server that does not lead returns false, as does
+    /// one that is asked to hand over to itself or to a server that does not exist; then nothing changes.
+    ///
+    /// While a transfer is under way, [`start`](Self::start) returns `None`. It ends when this server leads no
+    /// longer, and after the time that [`Offer::LeaderTransfer`](crate::Offer::LeaderTransfer) declares at
+    /// the latest.
+    ///
+    /// Optional.
+    fn transfer_leadership(&self, _to: usize) -> bool {
+        false
+    }
+
+    /// Returns the server to which this leader is handing over leadership; `None` if it is not, or does not
+    /// lead. For checks.
+    ///
+    /// Needed by a Raft that offers part 2F. It must take constant time.
+    fn transferee(&self) -> Option<usize> {
         None
     }
 }

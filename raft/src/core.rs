@@ -5,6 +5,7 @@
 //! [`Output`], which the caller takes after each call and carries out in this order: save, then
 //! send. So whatever a message says was saved before the message left.
 
+mod follower;
 #[cfg(debug_assertions)]
 mod invariants;
 mod output;
@@ -12,12 +13,15 @@ mod pre_vote;
 mod probe;
 mod quorum;
 mod stable_leader;
+mod transfer;
 
 use bytes::Bytes;
 use labraft::{ApplyMsg, Pieces, Role, Started};
 
+use self::follower::Follower;
 pub use self::output::{Message, Output, SentEntries, SentSnapshot};
 use self::stable_leader::StableLeader;
+use self::transfer::Handover;
 use crate::log::{Log, PersistentState, encode_state};
 use crate::message::{
     AppendEntriesArgs, AppendEntriesReply, AppendOutcome, Entry, InstallSnapshotArgs,
@@ -27,17 +31,6 @@ use crate::message::{
 /// While a follower has this many requests to answer, new entries wait for one of its answers or
 /// for the next heartbeat, and then travel together.
 const MAX_IN_FLIGHT: usize = 4;
-
-/// What a leader knows about another server's log.
-#[derive(Clone, Copy, Debug)]
-struct Follower {
-    /// The next index to send. A guess until the first request succeeds.
-    next_index: u64,
-    /// Up to this index the log is known to be the same as the leader's.
-    match_index: u64,
-    /// How many requests of this term it has not answered yet.
-    in_flight: usize,
-}
 
 /// One server's Raft.
 ///
@@ -60,6 +53,8 @@ pub struct Core {
     servers: usize,
     /// What part 2E adds; `None` in the course's Raft, which has none of it.
     stable_leader: Option<StableLeader>,
+    /// What part 2F adds; `None` likewise.
+    handover: Option<Handover>,
 
     // Persistent: saved before any message leaves.
     current_term: u64,
@@ -103,6 +98,7 @@ impl Core {
             lowest_written: None,
             output: Output { reset_election_timer: true, ..Output::default() },
             stable_leader: None,
+            handover: None,
             #[cfg(debug_assertions)]
             last_checked: None,
         }
@@ -185,7 +181,7 @@ impl Core {
         };
         for server in self.others() {
             if !self.votes[server] {
-                self.send(server, Message::RequestVote(args.clone()));
+                self.send(server, self.vote_request(args.clone()));
             }
         }
     }
@@ -242,6 +238,7 @@ impl Core {
         if self.role == Role::Leader {
             // While it led, its election timer ran out and was not restarted.
             self.output.reset_election_timer = true;
+            self.abort_transfer();
         }
         self.role = Role::Follower;
     }
@@ -257,12 +254,12 @@ impl Core {
 
     // Replication (section 5.3).
 
-    /// Appends a client's command to the log; `None` if this server does not lead. The entry is
-    /// saved and sent by the next [`replicate`](Self::replicate): until then no other server has
+    /// Appends a client's command to the log; `None` if this server does not lead, or hands over. The
+    /// entry is saved and sent by the next [`replicate`](Self::replicate): until then no other server has
     /// seen it, and this one does not count it towards a majority.
     pub fn start(&mut self, command: Bytes) -> Option<Started> {
         self.check_invariants();
-        if self.role != Role::Leader {
+        if self.role != Role::Leader || self.transferee().is_some() {
             return None;
         }
         let term = self.current_term;
@@ -290,6 +287,7 @@ impl Core {
     }
 
     fn send_new_entries(&mut self, to: usize) {
+        self.hand_over(to);
         let follower = &self.followers[to];
         if follower.in_flight < MAX_IN_FLIGHT && follower.next_index <= self.log.last_index() {
             self.send_append(to);
@@ -306,6 +304,7 @@ impl Core {
             Role::Follower => {}
         }
         self.ask_for_pre_votes();
+        self.hand_over_again();
     }
 
     fn send_append(&mut self, to: usize) {

@@ -6,6 +6,7 @@ use labrpc::Content;
 
 use crate::message::{
     APPEND_ENTRIES, AppendOutcome, INSTALL_SNAPSHOT, PRE_VOTE, PreVoteReply, REQUEST_VOTE,
+    TIMEOUT_NOW, TRANSFER_VOTE,
 };
 
 /// Describes a request or a reply in the paper's terms; `None` if it is not a Raft's.
@@ -38,6 +39,17 @@ fn describe_request(content: Content<'_>) -> Option<RaftMessage> {
             last_log_term: args.last_log_term,
         });
     }
+    if let Some(args) = content.request(TRANSFER_VOTE) {
+        return Some(RaftMessage::TransferVote {
+            term: args.term,
+            candidate_id: args.candidate_id,
+            last_log_index: args.last_log_index,
+            last_log_term: args.last_log_term,
+        });
+    }
+    if let Some(args) = content.request(TIMEOUT_NOW) {
+        return Some(RaftMessage::TimeoutNow { term: args.term });
+    }
     content.request(INSTALL_SNAPSHOT).map(|args| RaftMessage::InstallSnapshot {
         term: args.term,
         last_included_index: args.last_included_index,
@@ -54,13 +66,16 @@ fn describe_reply(content: Content<'_>) -> Option<RaftMessage> {
             match_index: None,
         });
     }
-    if let Some(reply) = content.reply(REQUEST_VOTE) {
+    if let Some(reply) = content.reply(REQUEST_VOTE).or_else(|| content.reply(TRANSFER_VOTE)) {
         let &crate::message::RequestVoteReply { term, vote_granted } = reply;
         return Some(RaftMessage::RequestVoteReply { term, vote_granted });
     }
     if let Some(reply) = content.reply(PRE_VOTE) {
         let &PreVoteReply { term, vote_granted } = reply;
         return Some(RaftMessage::PreVoteReply { term, next_term: None, vote_granted });
+    }
+    if let Some(reply) = content.reply(TIMEOUT_NOW) {
+        return Some(RaftMessage::Other { term: reply.term });
     }
     let reply = content.reply(INSTALL_SNAPSHOT)?;
     Some(RaftMessage::InstallSnapshotReply { term: reply.term })

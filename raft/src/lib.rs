@@ -11,7 +11,7 @@
 //! |---|---|
 //! | [`message`] | the remote procedures, field by field |
 //! | [`log`] | the log, its compaction, and how it is saved |
-//! | [`core`] | elections, replication, commitment, snapshots; and pre-vote and check-quorum |
+//! | [`core`] | elections, replication, commitment, snapshots; and parts 2E and 2F |
 //! | `peer` | tasks, timers and the network around the core |
 //!
 //! `raft/tests/scripts` shows the core at work: short scripts, each about one rule of the paper,
@@ -69,13 +69,14 @@
 //! # What is switched off
 //!
 //! The course's Raft has neither pre-vote nor check-quorum with the voters' lease (thesis, 9.6, 6.2
-//! and 4.2.3). Made as [`EXTENDED`], this one has: see `core/pre_vote.rs` and `core/quorum.rs`, which
-//! the rest of the core calls in a few places, and which do nothing there for [`REFERENCE`].
+//! and 4.2.3), nor leadership transfer (3.10). Made as [`EXTENDED`], this one has: see
+//! `core/pre_vote.rs`, `core/quorum.rs` and `core/transfer.rs`, which the rest of the core calls in a
+//! few places, and which do nothing there for [`REFERENCE`].
 //!
 //! # What is left out, and where it is described
 //!
 //! Membership changes (section 6), read-only requests without the log (Ongaro's thesis, 6.4),
-//! leadership transfer (thesis, 3.10), pipelining (thesis, 10.2.1), and snapshots in chunks (figure
+//! pipelining (thesis, 10.2.1), and snapshots in chunks (figure
 //! 13). The labs expect commands to be numbered without gaps, so a new leader does not commit a
 //! no-op (section 8).
 
@@ -91,7 +92,9 @@ use labraft::{Implementation, Offer};
 pub const REFERENCE: Implementation =
     Implementation::new("reference", peer::make).with_messages(describe::describe);
 
-/// This Raft with pre-vote, check-quorum and the voters' lease: part 2E.
+/// This Raft with pre-vote, check-quorum and the voters' lease (part 2E), and with leadership
+/// transfer (2F).
 pub const EXTENDED: Implementation = Implementation::new("extended", peer::make_extended)
     .with_messages(describe::describe)
-    .offering(Offer::StableLeader { election_timeout: peer::ELECTION_TIMEOUT_MIN });
+    .offering(Offer::StableLeader { election_timeout: peer::ELECTION_TIMEOUT_MIN })
+    .offering(Offer::LeaderTransfer { longest: peer::LONGEST_TRANSFER });

@@ -57,6 +57,32 @@ pub struct PreVoteReply {
 }
 // END SOLUTION
 
+// BEGIN SOLUTION 2F
+/// A leader tells the server to which it hands over to stand for election (Ongaro's thesis, section
+/// 3.10).
+pub const TIMEOUT_NOW: Method<TimeoutNowArgs, TimeoutNowReply> = Method::new("Raft.TimeoutNow");
+/// [`REQUEST_VOTE`] with the mark of a candidate whose leader has told it to stand: voters answer it
+/// although they hear from that leader.
+pub const TRANSFER_VOTE: Method<RequestVoteArgs, RequestVoteReply> =
+    Method::new("Raft.TransferVote");
+
+/// Tells a server to stand for election at once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimeoutNowArgs {
+    /// The term of the leader that hands over. The receiver stands in the term after it.
+    pub term: u64,
+    /// That leader.
+    pub leader_id: usize,
+}
+
+/// The answer to a [`TimeoutNowArgs`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimeoutNowReply {
+    /// The term of the server that answers: the next one if it stands for election.
+    pub term: u64,
+}
+// END SOLUTION
+
 /// Asks for a vote.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestVoteArgs {

@@ -6,6 +6,7 @@
 //! waits.
 
 mod stable_leader;
+mod transfer;
 
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
@@ -17,6 +18,7 @@ use labrpc::sync::Notify;
 use labrpc::{ClientEnd, Dice, Runtime, Service};
 use tracing::debug;
 
+pub(crate) use self::transfer::LONGEST_TRANSFER;
 use crate::core::{Core, Message, Output, SentEntries, SentSnapshot};
 use crate::log::{PersistentState, decode_state};
 use crate::message::{APPEND_ENTRIES, INSTALL_SNAPSHOT, REQUEST_VOTE};
@@ -52,6 +54,8 @@ struct Peer {
     is_killed: Cell<bool>,
     /// When the lease timer of part 2E runs out, in virtual time.
     lease_deadline: Cell<Duration>,
+    /// When the last transfer of part 2F is given up, in virtual time.
+    transfer_deadline: Cell<Duration>,
 }
 
 /// Makes and starts an instance: the reference's [`labraft::Implementation::make`].
@@ -59,9 +63,9 @@ pub(crate) fn make(env: Env) -> Rc<dyn Raft> {
     start(env, |core| core)
 }
 
-/// The same with what part 2E adds.
+/// The same with what parts 2E and 2F add.
 pub(crate) fn make_extended(env: Env) -> Rc<dyn Raft> {
-    let peer = start(env, Core::with_stable_leader);
+    let peer = start(env, |core| core.with_stable_leader().with_transfer());
     peer.rt.spawn_detached("lease timer", peer.clone().watch_lease());
     peer
 }
@@ -88,8 +92,10 @@ fn start(env: Env, extend: fn(Core) -> Core) -> Rc<Peer> {
         committed: Notify::new(),
         is_killed: Cell::new(false),
         lease_deadline: Cell::default(),
+        transfer_deadline: Cell::default(),
     });
-    server.add_service(peer.clone().add_pre_votes(service(&peer)));
+    let service = peer.clone().add_pre_votes(service(&peer));
+    server.add_service(peer.clone().add_transfers(service));
     peer.with_core(|_| ());
     rt.spawn_detached("election timer", peer.clone().watch_for_leader());
     rt.spawn_detached("heartbeat timer", peer.clone().send_heartbeats());
@@ -152,6 +158,11 @@ impl Peer {
         if output.start_heartbeats {
             self.heartbeats.notify();
         }
+        if output.start_transfer_timer
+            && let Some(peer) = self.this.upgrade()
+        {
+            peer.time_transfer();
+        }
         for (to, message) in output.messages {
             self.send(to, message);
         }
@@ -179,6 +190,8 @@ impl Peer {
                 });
             }
             Message::PreVote(args) => peer.ask_for_pre_vote(to, &args),
+            Message::TimeoutNow(args) => peer.tell_to_stand(to, &args),
+            Message::TransferVote(args) => peer.ask_for_transfer_vote(to, &args),
             Message::InstallSnapshot(args) => {
                 let call = end.call(INSTALL_SNAPSHOT, &args);
                 let sent = SentSnapshot::from(&args);
@@ -284,5 +297,15 @@ impl Raft for Peer {
 
     fn snapshot_term(&self) -> Option<u64> {
         self.core.borrow().snapshot_term()
+    }
+
+    fn transfer_leadership(&self, to: usize) -> bool {
+        let has_begun = self.core.borrow_mut().transfer_leadership(to);
+        self.started.notify();
+        has_begun
+    }
+
+    fn transferee(&self) -> Option<usize> {
+        self.core.borrow().transferee()
     }
 }

@@ -91,7 +91,7 @@ impl Cluster {
         let contract = Contract {
             persistence,
             has_internal_entries: lab.implementation().has_internal_entries,
-            election_timeout: lab.implementation().offers.stable_leader,
+            offers: lab.implementation().offers,
             without: lab.without(),
         };
         let inner = Rc::new(Inner {

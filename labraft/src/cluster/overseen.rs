@@ -57,4 +57,12 @@ impl Raft for Overseen {
     fn snapshot_term(&self) -> Option<u64> {
         self.raft.snapshot_term()
     }
+
+    fn transfer_leadership(&self, to: usize) -> bool {
+        self.raft.transfer_leadership(to)
+    }
+
+    fn transferee(&self) -> Option<usize> {
+        self.raft.transferee()
+    }
 }

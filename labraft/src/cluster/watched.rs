@@ -45,12 +45,21 @@ impl Cluster {
     /// Checks what the Raft of server `i` has said when it accepted a command, and notes it for the waypoints and
     /// the audit.
     pub(crate) fn note_accepted(&self, i: usize, command: &Bytes, started: Started) {
-        let state = self.slots()[i].instance.as_ref().map(|instance| instance.raft.state());
-        if let Some(state) = state {
-            let checked = self.0.invariants.borrow_mut().accepted(i, command, started, state);
+        let raft = self.slots()[i].instance.as_ref().map(|instance| instance.raft.clone());
+        if let Some(raft) = raft {
+            let checked = self.0.invariants.borrow_mut().accepted(i, command, started, &*raft);
             self.report(i, checked);
         }
         self.0.lab.audited(|audit| audit.given(self.number(i), command, Some(started.term)));
+    }
+
+    /// Checks what the Raft of server `i` has said when it began to hand over leadership.
+    pub(crate) fn note_transfer(&self, i: usize, to: usize) {
+        let raft = self.slots()[i].instance.as_ref().map(|instance| instance.raft.clone());
+        if let Some(raft) = raft {
+            let checked = self.0.invariants.borrow_mut().hands_over(i, to, &*raft);
+            self.report(i, checked);
+        }
     }
 
     /// Has the audit look at what server `i` hands up to its service.

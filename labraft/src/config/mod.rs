@@ -3,6 +3,7 @@
 
 mod applier;
 mod checks;
+mod transfer;
 
 use std::cell::{Cell, Ref, RefCell, RefMut};
 use std::fmt;

@@ -86,13 +86,15 @@ mod tests {
 
     use crate::invariants::Contract;
     use crate::invariants::stage::{CONTRACT, RaftFields, Stage};
+    use crate::offer::Offers;
     use crate::property::Property;
     use crate::raft::{FollowerProbe, Role};
 
     const TIMEOUT: Duration = Duration::from_millis(300);
 
     fn offering(election_timeout: Option<Duration>) -> Stage {
-        Stage::with_contract(Contract { election_timeout, ..CONTRACT })
+        let offers = Offers { stable_leader: election_timeout, ..Offers::NOTHING };
+        Stage::with_contract(Contract { offers, ..CONTRACT })
     }
 
     fn lead(raft: &mut RaftFields) {

@@ -25,6 +25,7 @@
 //! | the election timer | section 5.2 | `election_timer` |
 //! | what Start answers is so | the lab's contract | `started` |
 //! | who hears from no majority leads no longer, and keeps its term | part 2E | `check_quorum` |
+//! | who hands over leadership leads, takes no commands, and gives up in time | part 2F | `transfer` |
 //! | each step is one that the figure allows | figures 2 and 13 | `figure2` |
 //!
 //! To add a property: a row in `property.rs`, a file here, a line in `check_change` below, and a row in the
@@ -59,6 +60,7 @@ mod state_machine_safety;
 mod term_monotone;
 #[cfg(test)]
 mod tests;
+mod transfer;
 mod waypoints;
 
 use std::time::Duration;
@@ -66,8 +68,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use labrpc::Delivery;
 
+use crate::offer::Offers;
 use crate::property::Holds;
-use crate::raft::{ApplyMsg, HandedUp, Probe, Raft, RaftState, Started};
+use crate::raft::{ApplyMsg, HandedUp, Probe, Raft, Started};
 use crate::server_names::Places;
 use crate::situation::{Situation, View};
 use crate::waypoint::Reached;
@@ -80,6 +83,7 @@ pub(crate) use history::Traffic;
 use judge::Judge;
 pub(crate) use judge::News;
 use started::Accepted;
+use transfer::Transfers;
 
 /// How long a pause may go on after the last moment at which one could begin.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
@@ -94,6 +98,8 @@ pub(crate) struct Invariants {
     figure2: Option<Figure2>,
     /// What servers have accepted, if that is told.
     accepted: Option<Accepted>,
+    /// The transfers of leadership, if the Raft offers part 2F.
+    transfers: Option<Transfers>,
     waypoints: waypoints::Observer,
     /// Whether a server did not answer when it was asked for a probe.
     is_probe_missing: bool,
@@ -105,8 +111,8 @@ pub(crate) struct Contract {
     pub(crate) persistence: Persistence,
     /// Whether the log may hold entries of the Raft's own.
     pub(crate) has_internal_entries: bool,
-    /// The election time-out that the Raft declares, if it offers part 2E.
-    pub(crate) election_timeout: Option<Duration>,
+    /// What the Raft says that it offers.
+    pub(crate) offers: Offers,
     /// The properties that are left out, and whether probes are.
     pub(crate) without: Without,
 }
@@ -126,10 +132,14 @@ impl Invariants {
         Invariants {
             contract,
             judge: Judge { without: contract.without, news: Vec::new() },
-            history: History::new(servers, contract.election_timeout),
+            history: History::new(servers, contract.offers.stable_leader),
             situation: Situation::new(servers),
             figure2: None,
             accepted: None,
+            transfers: contract
+                .offers
+                .leader_transfer
+                .map(|longest| Transfers::new(servers, longest)),
             waypoints: waypoints::Observer::new(servers),
             is_probe_missing: false,
         }
@@ -143,8 +153,8 @@ impl Invariants {
         if servers > figure2::MOST_SERVERS {
             return;
         }
-        let election_timeout = self.contract.election_timeout;
-        self.figure2 = Some(Figure2::new(servers, messages, must_save, election_timeout));
+        let judged = Figure2::new(servers, messages, must_save, self.contract.offers);
+        self.figure2 = Some(judged);
     }
 
     /// Has the answers to commands judged: from now on [`accepted`](Self::accepted) is told of all of them. A
@@ -177,6 +187,9 @@ impl Invariants {
         }
         if let Some(accepted) = &mut self.accepted {
             accepted.started(server);
+        }
+        if let Some(transfers) = &mut self.transfers {
+            transfers.started(server);
         }
     }
 
@@ -223,17 +236,29 @@ impl Invariants {
         }
     }
 
-    /// A server's Raft says that it has accepted a command, and is now in this state.
+    /// A server's Raft says that it has accepted a command.
     pub(crate) fn accepted(
         &mut self,
         server: usize,
         command: &Bytes,
         started: Started,
-        state: RaftState,
+        raft: &dyn Raft,
     ) -> Holds {
+        let state = raft.state();
         self.waypoints.accepted(&self.history, server, command);
         self.accepted_at(server, state.term, started.index, command);
+        if self.transfers.is_some() {
+            self.judge.rule_on(transfer::check_accepted(server, raft))?;
+        }
         self.judge.rule_on(started::check_term(server, started.term, state))
+    }
+
+    /// A server's Raft says that it has begun to hand over leadership.
+    pub(crate) fn hands_over(&mut self, server: usize, to: usize, raft: &dyn Raft) -> Holds {
+        match self.transfers {
+            Some(_) => self.judge.rule_on(transfer::check_begun(server, to, raft)),
+            None => Ok(()),
+        }
     }
 
     /// A server in this term says that a command will appear at this index.
@@ -305,8 +330,13 @@ impl Invariants {
         if !self.contract.without.has_probes() {
             return self.check_from_outside(server, raft, at);
         }
-        if self.contract.election_timeout.is_some() {
+        if self.contract.offers.stable_leader.is_some() {
             let checked = check_quorum::check(&mut self.history, server, now, at);
+            self.judge.rule_on(checked)?;
+        }
+        if let Some(transfers) = &mut self.transfers {
+            let moment = (raft.transferee(), now);
+            let checked = transfers.check(&self.history, server, moment, at);
             self.judge.rule_on(checked)?;
         }
         // Nothing has changed in most polls: this is what the checks cost.
@@ -349,7 +379,8 @@ impl Invariants {
 
     /// All checks of a change. The order decides which property is reported when several are broken.
     fn check_change(&mut self, change: &Change<'_>) -> Holds {
-        let Invariants { contract, judge, history, accepted, .. } = self;
+        let Invariants { contract, judge, history, accepted, transfers, .. } = self;
+        let chosen = transfers.as_ref().is_some_and(|transfers| transfers.has_chosen(change));
         judge.rule_on(probe_form::check_told(change.server, change.raft.state(), change.now))?;
         judge.rule_on(term_monotone::check(history, change))?;
         judge.rule_on(one_vote::check(history, change))?;
@@ -361,10 +392,12 @@ impl Invariants {
         if contract.persistence == Persistence::Required {
             judge.rule_on(saved_first::check(change))?;
         }
-        if history.servers[change.server].keeps_time(change.at) {
+        if history.servers[change.server].keeps_time(change.at) && !chosen {
             judge.rule_on(election_timer::check(history, change))?;
         }
-        judge.rule_on(check_quorum::check_candidacy(history, change))?;
+        if !chosen {
+            judge.rule_on(check_quorum::check_candidacy(history, change))?;
+        }
         judge.rule_on(election_safety::check(history, change))?;
         judge.rule_on(leader_append_only::check(change))?;
         if let Some(accepted) = accepted {
@@ -379,7 +412,9 @@ impl Invariants {
 
     /// Judges a step that has changed a server.
     fn check_step(&mut self, change: &Change<'_>) -> Holds {
-        let Invariants { judge, history, figure2: Some(figure2), .. } = self else { return Ok(()) };
+        let Invariants { judge, history, figure2: Some(figure2), transfers, .. } = self else {
+            return Ok(());
+        };
         let known = &history.servers[change.server];
         let step = Step {
             server: change.server,
@@ -396,6 +431,7 @@ impl Invariants {
             awake: known.awake.total,
             is_active: known.awake.is_active(change.at),
             timers_may_wait: known.traffic.timers_may_wait,
+            transferees: transfers.as_ref().map_or([None; 2], |known| known.of(change.server)),
         };
         judge.rule_on_all(figure2.check(&step))
     }
@@ -410,7 +446,9 @@ impl Invariants {
         earlier: Traffic,
         at: Duration,
     ) -> Holds {
-        let Invariants { judge, history, figure2: Some(figure2), .. } = self else { return Ok(()) };
+        let Invariants { judge, history, figure2: Some(figure2), transfers, .. } = self else {
+            return Ok(());
+        };
         if !figure2.is_due(server, at) {
             return Ok(());
         }
@@ -430,6 +468,7 @@ impl Invariants {
             awake: known.awake.total,
             is_active: known.awake.is_active(at),
             timers_may_wait: known.traffic.timers_may_wait,
+            transferees: transfers.as_ref().map_or([None; 2], |known| known.of(server)),
         };
         judge.rule_on_all(figure2.check(&step))
     }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use super::{Contract, Invariants, News, Persistence, SharedMessages, Traffic};
 use crate::message::RaftMessage;
+use crate::offer::Offers;
 use crate::property::{Holds, Property, Severity};
 use crate::raft::{
     ApplyMsg, EntryProbe, FollowerProbe, HandedUp, Probe, Raft, RaftState, Role, Started,
@@ -127,7 +128,7 @@ impl Raft for Puppet {
 pub(super) const CONTRACT: Contract = Contract {
     persistence: Persistence::Required,
     has_internal_entries: false,
-    election_timeout: None,
+    offers: Offers::NOTHING,
     without: Without::NOTHING,
 };
 

@@ -1,7 +1,9 @@
 // SOLUTION FILE
 //! What a [`Core`](super::Core) asks its caller to do, and what the caller remembers of a request.
 
-use crate::message::{AppendEntriesArgs, InstallSnapshotArgs, PreVoteArgs, RequestVoteArgs};
+use crate::message::{
+    AppendEntriesArgs, InstallSnapshotArgs, PreVoteArgs, RequestVoteArgs, TimeoutNowArgs,
+};
 
 /// What the caller has to do after a call, in the order of the fields.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -14,6 +16,8 @@ pub struct Output {
     pub start_heartbeats: bool,
     /// Restart the lease timer (part 2E).
     pub restart_lease: bool,
+    /// A transfer has begun: start its timer (part 2F).
+    pub start_transfer_timer: bool,
     /// The requests to send, each with its receiver.
     pub messages: Vec<(usize, Message)>,
 }
@@ -23,9 +27,11 @@ pub struct Output {
 #[expect(missing_docs, reason = "the types say it")]
 pub enum Message {
     RequestVote(RequestVoteArgs),
+    TransferVote(RequestVoteArgs),
     PreVote(PreVoteArgs),
     AppendEntries(AppendEntriesArgs),
     InstallSnapshot(InstallSnapshotArgs),
+    TimeoutNow(TimeoutNowArgs),
 }
 
 /// What the caller remembers of an AppendEntries request until its answer arrives. An answer is

@@ -23,7 +23,7 @@ impl Core {
     /// Whether an election time-out begins with a question, and not with an election. If so, this
     /// asks it, and forgets the answers to an earlier one.
     pub(super) fn asks_before_it_stands(&mut self) -> bool {
-        if self.has_pre_votes() {
+        if self.has_pre_votes() || self.is_told_to_stand_in(self.current_term + 1) {
             return false;
         }
         let Some(stable_leader) = &mut self.stable_leader else { return false };

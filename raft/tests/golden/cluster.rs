@@ -62,7 +62,7 @@ pub(crate) struct Cluster {
     in_flight: BTreeMap<u64, InFlight>,
     messages: u64,
     cut: BTreeSet<usize>,
-    /// Whether the servers have what part 2E is about.
+    /// Whether the servers have what parts 2E and 2F are about.
     is_extended: bool,
     dialogue: String,
 }
@@ -82,7 +82,7 @@ impl Cluster {
     }
 
     fn extend(&self, core: Core) -> Core {
-        if self.is_extended { core.with_stable_leader() } else { core }
+        if self.is_extended { core.with_stable_leader().with_transfer() } else { core }
     }
 
     /// What has been said since this was last called.
@@ -145,11 +145,30 @@ impl Cluster {
                         started.term, started.index
                     ));
                 }
-                None => self.say(format!("{me} does not lead, and does not take {command}")),
+                None => self.say(self.refusal(me, command)),
             }
         }
         self.call(me, Core::replicate);
         self.apply(me);
+    }
+
+    fn refusal(&self, me: usize, command: &str) -> String {
+        let why = match self.servers[me].core.transferee() {
+            Some(to) => format!("hands over to {to}"),
+            None => "does not lead".into(),
+        };
+        format!("{me} {why}, and does not take {command}")
+    }
+
+    pub(crate) fn transfer(&mut self, me: usize, to: usize) {
+        let has_begun = self.servers[me].core.transfer_leadership(to);
+        let begins = if has_begun { "hands over" } else { "does not hand over" };
+        self.say(format!("{me} {begins} to {to}"));
+        self.call(me, Core::replicate);
+    }
+
+    pub(crate) fn transfer_timeout(&mut self, me: usize) {
+        self.call(me, Core::transfer_timeout);
     }
 
     pub(crate) fn take_snapshot(&mut self, me: usize, index: u64) {
@@ -185,6 +204,9 @@ impl Cluster {
         }
         if output.restart_lease {
             self.say(format!("{me} restarts its lease timer"));
+        }
+        if output.start_transfer_timer {
+            self.say(format!("{me} starts the timer of its transfer"));
         }
         for (to, message) in output.messages {
             self.send(Request { from: me, to, message, incarnation: Some(incarnation) }, "");
@@ -312,7 +334,9 @@ impl Cluster {
         self.say(format!("{to} receives #{number}, {} from {from}", words::procedure(&message)));
         let reply = self.call(to, |core| match message {
             Message::RequestVote(args) => Reply::RequestVote(core.request_vote(&args)),
+            Message::TransferVote(args) => Reply::RequestVote(core.transfer_vote(&args)),
             Message::PreVote(args) => Reply::PreVote(core.pre_vote(&args)),
+            Message::TimeoutNow(args) => Reply::TimeoutNow(core.timeout_now(&args)),
             Message::AppendEntries(args) => Reply::AppendEntries(core.append_entries(args)),
             Message::InstallSnapshot(args) => Reply::InstallSnapshot(core.install_snapshot(args)),
         });
@@ -337,13 +361,25 @@ impl Cluster {
             return;
         }
         self.call(from, |core| match (&message, &reply) {
-            (Message::RequestVote(args), Some(Reply::RequestVote(reply))) => {
+            (
+                Message::RequestVote(args) | Message::TransferVote(args),
+                Some(Reply::RequestVote(reply)),
+            ) => {
                 core.request_vote_reply(to, args.term, reply);
             }
             (Message::PreVote(args), Some(Reply::PreVote(reply))) => {
                 core.pre_vote_reply(to, args.next_term, reply);
             }
-            (Message::RequestVote(_) | Message::PreVote(_), None) => {}
+            (Message::TimeoutNow(_), Some(Reply::TimeoutNow(reply))) => {
+                core.timeout_now_reply(reply);
+            }
+            (
+                Message::RequestVote(_)
+                | Message::TransferVote(_)
+                | Message::PreVote(_)
+                | Message::TimeoutNow(_),
+                None,
+            ) => {}
             (Message::AppendEntries(args), Some(Reply::AppendEntries(reply))) => {
                 core.append_entries_reply(to, SentEntries::from(args), Some(reply));
             }

@@ -38,7 +38,7 @@ const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/scripts");
 enum Line {
     /// `cluster 3`: starts a new cluster of three servers that have saved nothing.
     Cluster(usize),
-    /// `extended 3`: the same with what part 2E is about.
+    /// `extended 3`: the same with what parts 2E and 2F are about.
     Extended(usize),
     /// `saved 0 term=2 vote=1 log="1:a 2:b"`: starts server 0 anew with this state on its disk.
     Saved {
@@ -68,6 +68,10 @@ enum Line {
         #[arg(key)]
         to: Option<usize>,
     },
+    /// `transfer 0 1`: server 0 is asked to hand leadership to server 1.
+    Transfer { server: usize, to: usize },
+    /// `give_up 0`: the timer of server 0's transfer runs out.
+    GiveUp(usize),
     /// Chosen as in `deliver`, but the messages are lost, and who waits for an answer is told.
     Lose {
         #[arg(optional)]
@@ -117,6 +121,8 @@ impl Runner for Script {
             Line::Deliver { messages, from, to } => {
                 cluster.deliver_all(&Filter { messages, from: *from, to: *to });
             }
+            Line::Transfer { server, to } => cluster.transfer(*server, *to),
+            Line::GiveUp(server) => cluster.transfer_timeout(*server),
             Line::Lose { messages, from, to } => {
                 cluster.lose_all(&Filter { messages, from: *from, to: *to });
             }
@@ -170,6 +176,9 @@ scripts! {
     snapshot_install_and_log
     snapshot_old
     stale_replies
+    transfer
+    transfer_given_up
+    transfer_to_slow_server
     vote_asked_again
     vote_for_up_to_date_log
     vote_once

@@ -10,6 +10,7 @@ use raft::core::{Core, Message};
 use raft::log::{Log, decode_state};
 use raft::message::{
     AppendEntriesReply, AppendOutcome, Entry, InstallSnapshotReply, PreVoteReply, RequestVoteReply,
+    TimeoutNowReply,
 };
 
 /// Entries as a script writes them: `1:a 2:b`.
@@ -78,7 +79,9 @@ pub(crate) fn role(role: Role, term: u64) -> String {
 pub(crate) fn procedure(message: &Message) -> &'static str {
     match message {
         Message::RequestVote(_) => "RequestVote",
+        Message::TransferVote(_) => "marked RequestVote",
         Message::PreVote(_) => "PreVote",
+        Message::TimeoutNow(_) => "TimeoutNow",
         Message::AppendEntries(_) => "AppendEntries",
         Message::InstallSnapshot(_) => "InstallSnapshot",
     }
@@ -88,7 +91,7 @@ pub(crate) fn procedure(message: &Message) -> &'static str {
 pub(crate) fn request(message: &Message) -> String {
     let name = procedure(message);
     match message {
-        Message::RequestVote(args) => format!(
+        Message::RequestVote(args) | Message::TransferVote(args) => format!(
             "{name}, term {}: last entry {} (term {})",
             args.term, args.last_log_index, args.last_log_term
         ),
@@ -96,6 +99,7 @@ pub(crate) fn request(message: &Message) -> String {
             "{name} for term {}: last entry {} (term {})",
             args.next_term, args.last_log_index, args.last_log_term
         ),
+        Message::TimeoutNow(args) => format!("{name}, term {}", args.term),
         Message::AppendEntries(args) => format!(
             "{name}, term {}: after {} (term {}) {}, commit {}",
             args.term,
@@ -121,6 +125,7 @@ pub(crate) enum Reply {
     PreVote(PreVoteReply),
     AppendEntries(AppendEntriesReply),
     InstallSnapshot(InstallSnapshotReply),
+    TimeoutNow(TimeoutNowReply),
 }
 
 impl Display for Reply {
@@ -145,6 +150,7 @@ impl Display for Reply {
                 }
             },
             Reply::InstallSnapshot(reply) => write!(f, "term {}: done", reply.term),
+            Reply::TimeoutNow(reply) => write!(f, "term {}", reply.term),
         }
     }
 }

@@ -13,6 +13,8 @@ pub(super) struct Case<'a> {
     pub(super) step: &'a Step<'a>,
     /// The election time-out that the Raft declares, if it offers part 2E.
     pub(super) election_timeout: Option<Duration>,
+    /// Whether the Raft offers part 2F.
+    pub(super) has_transfers: bool,
     pub(super) memory: &'a mut Memory,
     pub(super) debts: &'a mut Debts,
     pub(super) messages: &'a Messages,

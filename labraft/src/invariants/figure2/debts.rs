@@ -33,6 +33,10 @@ pub(super) const QUIET: Duration = Duration::from_secs(4);
 pub(super) enum Debt {
     /// It has read this term.
     AdoptTerm(u64),
+    /// It has read this term in the request of a candidate that its leader has told to stand (part 2F).
+    SetLeaseAside(u64),
+    /// Its leader has told it to stand in this term (part 2F).
+    StandAtOnce(u64),
     /// It was a candidate of this term, and has read a message of the term's leader.
     StepDown(u64),
     /// It has the votes of a majority in this term.
@@ -90,7 +94,9 @@ impl Debt {
     fn is_settled(self, step: &Step<'_>, memory: &Memory) -> bool {
         let now = step.now;
         match self {
-            Debt::AdoptTerm(term) => now.term >= term,
+            Debt::AdoptTerm(term) | Debt::SetLeaseAside(term) | Debt::StandAtOnce(term) => {
+                now.term >= term
+            }
             Debt::StepDown(term) | Debt::Lead(term) => !step.stands(term),
             Debt::Ask(term) => {
                 let asked = memory.candidacy.map(|candidacy| candidacy.asked).unwrap_or_default();
@@ -149,6 +155,8 @@ impl Debt {
     fn rule(self, step: &Step<'_>) -> Property {
         match self {
             Debt::AdoptTerm(_) => Property::AllServers2,
+            Debt::SetLeaseAside(_) => Property::VotersLeaseSetAside,
+            Debt::StandAtOnce(_) => Property::TimeoutNowStands,
             Debt::StepDown(_) => Property::Candidates3,
             Debt::Lead(_) => Property::Candidates2Leads,
             Debt::Ask(_) => Property::Candidates1Asks,
@@ -175,6 +183,15 @@ impl Debt {
                     step.now.term
                 )
             }
+            Debt::SetLeaseAside(term) => format!(
+                "read the request of a candidate of term {term} that was told to stand {late} ms ago, and is \
+                 still in term {}",
+                step.now.term
+            ),
+            Debt::StandAtOnce(term) => format!(
+                "was told {late} ms ago to stand for election in term {term}, and is still in term {}",
+                step.now.term
+            ),
             Debt::StepDown(term) => format!(
                 "is still a candidate {late} ms after a message of the leader of its term {term}"
             ),

@@ -7,7 +7,7 @@ use super::case::Case;
 use super::debts::{Debt, SILENT};
 use super::memory::{Candidacy, LastSent, Line, Reign, Servers};
 use super::pre_votes;
-use crate::message::RaftMessage;
+use crate::message::{RaftMessage, VoteRequest};
 use crate::property::Property;
 use crate::raft::Role;
 
@@ -196,7 +196,7 @@ fn check_vote(case: &mut Case<'_>) {
 /// A request for a vote leaves (figure 2, RequestVote RPC, arguments).
 pub(super) fn check_request(case: &mut Case<'_>, message: &RaftMessage, to: usize) {
     let step = case.step;
-    let &RaftMessage::RequestVote { term, candidate_id, last_log_index, last_log_term } = message
+    let Some(VoteRequest { term, candidate_id, last_entry: said, .. }) = message.vote_request()
     else {
         return;
     };
@@ -217,7 +217,7 @@ pub(super) fn check_request(case: &mut Case<'_>, message: &RaftMessage, to: usiz
     };
     candidacy.asked.insert(to);
     let last_entry = candidacy.last_entry;
-    if (last_log_term, last_log_index) != last_entry {
+    if said != last_entry {
         let (term, index) = last_entry;
         let what = format!(
             "asks for a vote with a last entry that is not its own, entry {index} of term {term}"
@@ -261,10 +261,8 @@ pub(super) fn check_answer(
         };
         return case.note(step.breaks(rule, about, what));
     }
-    let Some(&RaftMessage::RequestVote { last_log_index, last_log_term, .. }) = request else {
-        return;
-    };
-    let is_up_to_date = (last_log_term, last_log_index) >= step.last_entry();
+    let Some(asked) = request.and_then(RaftMessage::vote_request) else { return };
+    let is_up_to_date = asked.last_entry >= step.last_entry();
     let is_at_rest = !step.has_changed_log() && step.before.role == Role::Follower;
     // Who has heard from the term's leader may keep its vote: the term has no use for another one.
     let has_leader = case.memory.leader_heard.is_some() && case.memory.leader_heard_in == asked_in;

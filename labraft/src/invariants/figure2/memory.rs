@@ -28,6 +28,8 @@ pub(super) struct Memory {
     pub(super) pre_candidacy: Option<PreCandidacy>,
     /// The questions of others that it has read last.
     pub(super) pre_votes_read: Vec<PreVoteRead>,
+    /// The last term in which its leader has told it to stand for election (part 2F).
+    pub(super) told_to_stand_in: Option<u64>,
     /// Its last candidacy.
     pub(super) candidacy: Option<Candidacy>,
     /// Its last time as leader.
@@ -221,6 +223,11 @@ impl Memory {
         let votes = std::mem::take(&mut self.votes);
         let passed = std::mem::take(&mut self.passed);
         *self = Memory { votes, passed, timer_restarted: at, started: at, ..Memory::default() };
+    }
+
+    /// Whether its leader has told it to stand for election in this term.
+    pub(super) fn is_told_to_stand_in(&self, term: u64) -> bool {
+        self.told_to_stand_in == Some(term)
     }
 
     /// Whether it has passed through a term without showing it.

@@ -19,6 +19,7 @@
 //! | `lines` | what leaders have under way to their followers |
 //! | `timers` | who stands for election when |
 //! | `pre_votes` | part 2E: pre-votes, and the voters' lease |
+//! | `transfers` | part 2F: TimeoutNow, and the mark of the candidate that is told to stand |
 //! | `debts` | what has to happen soon |
 //! | `reading` | what a server learns from a message |
 //! | `memory` | what is remembered of each server |
@@ -39,6 +40,7 @@ mod step;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod transfers;
 
 use std::time::Duration;
 
@@ -50,6 +52,7 @@ use messages::{SentMessage, StepMessages};
 pub(crate) use step::{MOST_SERVERS, Step};
 
 use crate::message::RaftMessage;
+use crate::offer::Offers;
 use crate::property::{Property, Violation};
 
 /// The judge of the steps of all servers of a run.
@@ -60,6 +63,8 @@ pub(crate) struct Figure2 {
     must_save: bool,
     /// The election time-out that the Raft declares, if it offers part 2E.
     election_timeout: Option<Duration>,
+    /// Whether the Raft offers part 2F.
+    has_transfers: bool,
     /// Kept to be used again.
     step: StepMessages,
 }
@@ -77,11 +82,13 @@ impl Figure2 {
         servers: usize,
         messages: SharedMessages,
         must_save: bool,
-        election_timeout: Option<Duration>,
+        offers: Offers,
     ) -> Figure2 {
+        let election_timeout = offers.stable_leader;
+        let has_transfers = offers.leader_transfer.is_some();
         let servers = (0..servers).map(|_| Judged::default()).collect();
         let step = StepMessages::default();
-        Figure2 { messages, servers, must_save, election_timeout, step }
+        Figure2 { messages, servers, must_save, election_timeout, has_transfers, step }
     }
 
     /// A server was started, at this time.
@@ -109,9 +116,15 @@ impl Figure2 {
         self.messages.0.borrow_mut().swap_step(step.server, &mut self.step);
         let messages = self.messages.0.borrow();
         let Judged { memory, debts } = &mut self.servers[step.server];
-        let election_timeout = self.election_timeout;
-        let mut case =
-            Case { step, election_timeout, memory, debts, messages: &messages, found: &mut found };
+        let mut case = Case {
+            step,
+            election_timeout: self.election_timeout,
+            has_transfers: self.has_transfers,
+            memory,
+            debts,
+            messages: &messages,
+            found: &mut found,
+        };
         for &(to, mark) in &self.step.failed {
             lines::came_to_an_end(&mut case, to, mark, false);
         }
@@ -179,7 +192,7 @@ fn check_request(case: &mut Case<'_>, message: &RaftMessage, sent: SentMessage, 
         // It may be a pre-vote, or is one: the server does something about having heard nothing.
         case.memory.timer_restarted = step.at;
     }
-    let is_new_candidate = matches!(message, RaftMessage::RequestVote { .. })
+    let is_new_candidate = message.vote_request().is_some()
         && message.term() == step.now.term
         && step.now.term > step.before.term;
     if must_save && is_new_candidate && !step.has_saved {
@@ -189,6 +202,7 @@ fn check_request(case: &mut Case<'_>, message: &RaftMessage, sent: SentMessage, 
     elections::check_request(case, message, to);
     leading::check_request(case, message, sent);
     pre_votes::check_question(case, message, to);
+    transfers::check_request(case, message, to);
     // With one-way messages, answers are requests.
     elections::check_answer(case, message, None, to);
     following::check_answer(case, message, None, to);
@@ -220,7 +234,11 @@ fn check_reply(case: &mut Case<'_>, message: &RaftMessage, mark: u64, to: usize)
     let step = case.step;
     let Some(request) = case.messages.get(mark) else { return };
     let is_other = matches!(message, RaftMessage::Other { .. });
-    if message.term() < request.term() && !is_other && !disregards(case, message) {
+    let has_lower_term = message.term() < request.term() && !is_other;
+    if has_lower_term && transfers::disregards(case, request, message, to) {
+        return;
+    }
+    if has_lower_term && !disregards(case, message) {
         let what = format!(
             "answers a message of term {} in term {}, and should have moved to the higher term",
             request.term(),

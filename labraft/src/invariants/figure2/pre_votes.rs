@@ -199,7 +199,7 @@ pub(super) fn check_candidacy(case: &mut Case<'_>) {
     }
     let known = case.memory.pre_candidacy.filter(|known| known.next_term == term);
     let granted = known.map_or(Servers::only(step.server), |known| known.granted);
-    if step.is_majority(granted.len()) {
+    if step.is_majority(granted.len()) || case.memory.is_told_to_stand_in(term) {
         return;
     }
     let granted: Vec<usize> = granted.iter().collect();

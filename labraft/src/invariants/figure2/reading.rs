@@ -8,7 +8,8 @@ use super::debts::Debt;
 use super::memory::{AppendRead, Asked};
 use super::messages::ReadMessage;
 use super::pre_votes;
-use crate::message::RaftMessage;
+use super::transfers;
+use crate::message::{RaftMessage, VoteRequest};
 use crate::property::Property;
 use crate::raft::Role;
 
@@ -49,19 +50,22 @@ fn take_in_part(
     if read.answers.is_none() && term < step.before.term && !is_question {
         case.memory.outdated.insert(read.mark, step.before.term);
     }
-    let is_request_for_vote = matches!(message, RaftMessage::RequestVote { .. });
-    if !is_request_for_vote {
+    let vote_request = message.vote_request();
+    // Whoever has its leader's permission is no candidate that may be disregarded.
+    let is_permitted = case.has_transfers && vote_request.is_some_and(|asked| asked.is_marked);
+    if vote_request.is_none() || is_permitted {
         case.memory.highest_read_elsewhere = case.memory.highest_read_elsewhere.max(term);
     }
-    if !(is_request_for_vote && may_disregard(case)) {
+    if vote_request.is_none() || !may_disregard(case) {
         case.owe(Debt::AdoptTerm(term));
+    } else if is_permitted {
+        case.owe(Debt::SetLeaseAside(term));
+    }
+    if let Some(VoteRequest { term, candidate_id, last_entry, .. }) = vote_request {
+        let asked = Asked { term, candidate: candidate_id, last_entry };
+        case.memory.note_asked(asked, step.before.term);
     }
     match *message {
-        RaftMessage::RequestVote { term, candidate_id, last_log_index, last_log_term } => {
-            let last_entry = (last_log_term, last_log_index);
-            let asked = Asked { term, candidate: candidate_id, last_entry };
-            case.memory.note_asked(asked, step.before.term);
-        }
         RaftMessage::RequestVoteReply { term, vote_granted } => {
             let asked_in = request.map_or(term, RaftMessage::term);
             if vote_granted && term <= asked_in {
@@ -85,7 +89,11 @@ fn take_in_part(
         RaftMessage::Committed { index, entry_term } => {
             case.memory.push_committed(index, entry_term);
         }
-        RaftMessage::Other { .. } | RaftMessage::Several(_) => {}
+        RaftMessage::TimeoutNow { term } => transfers::read_timeout_now(case, term),
+        RaftMessage::RequestVote { .. }
+        | RaftMessage::TransferVote { .. }
+        | RaftMessage::Other { .. }
+        | RaftMessage::Several(_) => {}
     }
 }
 

@@ -34,6 +34,8 @@ pub(crate) struct Step<'a> {
     pub(crate) timers_may_wait: bool,
     /// Whether the server's clock is to be relied on, so that it can be judged by time.
     pub(crate) keeps_time: bool,
+    /// To whom it was handing over leadership after the step and before it, if it offers part 2F.
+    pub(crate) transferees: [Option<usize>; 2],
     /// Its log now.
     pub(crate) log: &'a LogCopy,
     /// What has changed in its log; `None` if nothing has.

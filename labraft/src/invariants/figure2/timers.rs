@@ -27,9 +27,11 @@ pub(super) fn check(case: &mut Case<'_>) {
     }
     let is_new_candidacy = now.role == Role::Candidate && now.term > step.before.term;
     let since_start = step.at - case.memory.started;
+    let is_told = case.memory.is_told_to_stand_in(now.term);
     if now.role == Role::Candidate
         && step.servers > 1
         && (is_new_candidacy || step.is_first)
+        && !is_told
         && since_start < SHORTEST_TIMEOUT
     {
         let what = format!(
@@ -45,7 +47,7 @@ pub(super) fn check(case: &mut Case<'_>) {
     }
     let Some((answered, leader)) = case.memory.leader_answered.take() else { return };
     let since = step.at - answered;
-    if since > AT_ONCE && since < SHORTEST_TIMEOUT {
+    if !is_told && since > AT_ONCE && since < SHORTEST_TIMEOUT {
         let what = format!(
             "becomes a candidate in term {}, {:.1} ms after it answered its leader, server {leader}: that \
              should have restarted its election timer",

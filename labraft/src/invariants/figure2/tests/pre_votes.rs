@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::invariants::Contract;
 use crate::invariants::stage::CONTRACT;
+use crate::offer::Offers;
 
 const TIMEOUT: Duration = Duration::from_millis(300);
 /// Within every lease, and after every lease.
@@ -22,8 +23,8 @@ fn answer(term: u64, vote_granted: bool) -> RaftMessage {
 
 /// Server 0 asks the others whether they would elect it in term 1. Returns its question to server 1.
 fn with_question() -> (Stage, u64) {
-    let contract =
-        Contract { persistence: Persistence::NotYet, election_timeout: Some(TIMEOUT), ..CONTRACT };
+    let offers = Offers { stable_leader: Some(TIMEOUT), ..Offers::NOTHING };
+    let contract = Contract { persistence: Persistence::NotYet, offers, ..CONTRACT };
     let mut stage = Stage::judged_by(contract);
     stage.now += AFTER;
     let asked = stage.sends(0, 1, question(1, (0, 0)));
