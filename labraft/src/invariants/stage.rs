@@ -36,6 +36,7 @@ pub(super) struct RaftFields {
     pub(super) commit_index: u64,
     pub(super) last_applied: u64,
     pub(super) followers: Vec<FollowerProbe>,
+    pub(super) transferee: Option<usize>,
 }
 
 impl RaftFields {
@@ -121,6 +122,10 @@ impl Raft for Puppet {
 
     fn snapshot_term(&self) -> Option<u64> {
         self.0.borrow().snapshot_term
+    }
+
+    fn transferee(&self) -> Option<usize> {
+        self.0.borrow().transferee
     }
 }
 
@@ -246,6 +251,22 @@ impl Stage {
     pub(super) fn ask(&mut self, server: usize) -> Holds {
         let raft = &self.rafts[server];
         self.invariants.check(server, &**raft, self.traffic, self.now)?;
+        self.news()
+    }
+
+    /// A server says that it has accepted a command. A slip is returned like a broken promise.
+    pub(super) fn accepts(&mut self, server: usize, command: &Bytes, started: Started) -> Holds {
+        self.invariants.accepted(server, command, started, &*self.rafts[server])?;
+        self.news()
+    }
+
+    /// A server says that it has begun to hand over leadership. A slip is returned like a broken promise.
+    pub(super) fn hands_over(&mut self, server: usize, to: usize) -> Holds {
+        self.invariants.hands_over(server, to, &*self.rafts[server])?;
+        self.news()
+    }
+
+    fn news(&mut self) -> Holds {
         match self.invariants.take_news().into_iter().next() {
             Some(News::Slip(slip)) => Err(slip),
             Some(News::NoProbe) | None => Ok(()),

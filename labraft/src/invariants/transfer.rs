@@ -181,3 +181,174 @@ pub(super) fn check_accepted(server: usize, raft: &dyn Raft) -> Holds {
         ),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use bytes::Bytes;
+
+    use crate::invariants::Contract;
+    use crate::invariants::stage::{CONTRACT, RaftFields, Stage, assert_broken};
+    use crate::offer::{Offer, Offers};
+    use crate::property::Property;
+    use crate::raft::{FollowerProbe, Role, Started};
+
+    const LONGEST: Duration = Duration::from_millis(600);
+    const ELECTION_TIMEOUT: Duration = Duration::from_millis(300);
+
+    fn offering(offers: Offers) -> Stage {
+        Stage::with_contract(Contract { offers, ..CONTRACT })
+    }
+
+    fn lead(term: u64) -> impl Fn(&mut RaftFields) {
+        move |raft| {
+            raft.adopt_term(term);
+            raft.voted_for = Some(0);
+            raft.role = Some(Role::Leader);
+            raft.followers = vec![FollowerProbe { next_index: 1, match_index: 0 }; 3];
+        }
+    }
+
+    /// Server 0 leads term 1, of a Raft that offers the part.
+    fn with_leader() -> Stage {
+        let mut stage = offering(Offers::NOTHING.with(Offer::LeaderTransfer { longest: LONGEST }));
+        stage.holds(0, lead(1));
+        stage
+    }
+
+    /// It hands over for so many tenths of a second, in which it does something.
+    fn hands_over_for(stage: &mut Stage, tenths: u32, to: impl Fn(u32) -> usize) {
+        for tenth in 0..tenths {
+            stage.holds(0, |raft| raft.transferee = Some(to(tenth)));
+            stage.now += Duration::from_millis(100);
+        }
+    }
+
+    #[test]
+    fn a_transfer_that_is_given_up_in_time_is_fine() {
+        let mut stage = with_leader();
+        for _ in 0..3 {
+            hands_over_for(&mut stage, 8, |_| 1);
+            stage.holds(0, |raft| raft.transferee = None);
+        }
+    }
+
+    #[test]
+    fn a_transfer_that_goes_on_is_reported_once() {
+        let mut stage = with_leader();
+        hands_over_for(&mut stage, 10, |_| 1);
+        let words = "handing over leadership to server 1 for 1000 ms; it says that it gives up after 600 ms";
+        stage.breaks(Property::TransferEnds, words, 0, |_| ());
+        hands_over_for(&mut stage, 10, |_| 1);
+    }
+
+    #[test]
+    fn a_transfer_to_another_server_begins_anew() {
+        let mut stage = with_leader();
+        hands_over_for(&mut stage, 16, |tenth| if tenth < 8 { 1 } else { 2 });
+    }
+
+    #[test]
+    fn a_paused_leader_is_given_the_time_in_which_it_is_awake() {
+        let mut stage = with_leader();
+        hands_over_for(&mut stage, 3, |_| 1);
+        stage.now += Duration::from_secs(60);
+        stage.holds(0, |_| ());
+        stage.holds(0, |raft| raft.transferee = None);
+    }
+
+    #[test]
+    fn only_a_leader_hands_over_and_to_another_server() {
+        let mut stage = with_leader();
+        let words = "server 1, and is a follower of term 0";
+        stage.breaks(Property::TransferBegins, words, 2, |raft| raft.transferee = Some(1));
+        for (to, words) in [(0, "over leadership to itself"), (3, "server 3, and there is none")] {
+            let mut stage = with_leader();
+            stage.breaks(Property::TransferBegins, words, 0, |raft| raft.transferee = Some(to));
+        }
+    }
+
+    #[test]
+    fn a_leader_does_not_go_on_with_the_transfer_of_an_earlier_term() {
+        let resigned = || {
+            let mut stage = with_leader();
+            stage.holds(0, |raft| raft.transferee = Some(1));
+            stage.holds(0, |raft| {
+                raft.adopt_term(2);
+                raft.followers.clear();
+                raft.transferee = None;
+            });
+            stage
+        };
+        let mut stage = resigned();
+        let words = "begins to lead term 3, and is handing over leadership to server 1 already";
+        stage.breaks(Property::TransferBegins, words, 0, |raft| {
+            lead(3)(raft);
+            raft.transferee = Some(1);
+        });
+        let mut stage = resigned();
+        stage.holds(0, lead(3));
+        stage.holds(0, |raft| raft.transferee = Some(1));
+    }
+
+    #[test]
+    fn no_command_is_accepted_while_leadership_is_handed_over() {
+        let mut stage = with_leader();
+        let command = Bytes::from_static(b"a");
+        let started = Started { index: 1, term: 1 };
+        assert_eq!(stage.accepts(0, &command, started), Ok(()));
+        stage.holds(0, |raft| raft.transferee = Some(1));
+        let accepted = stage.accepts(0, &command, started);
+        assert_broken(
+            accepted,
+            Property::TransferNoCommands,
+            "handing over leadership to server 1",
+        );
+    }
+
+    #[test]
+    fn a_transfer_that_is_said_to_have_begun_can_be_seen() {
+        let mut stage = with_leader();
+        let words = "leads term 1, and is handing over to nobody";
+        assert_broken(stage.hands_over(0, 1), Property::TransferBegins, words);
+        assert_broken(stage.hands_over(1, 2), Property::TransferBegins, "it does not lead term 0");
+        stage.holds(0, |raft| raft.transferee = Some(1));
+        assert_eq!(stage.hands_over(0, 1), Ok(()));
+    }
+
+    fn stand(raft: &mut RaftFields) {
+        raft.adopt_term(2);
+        raft.voted_for = Some(1);
+        raft.role = Some(Role::Candidate);
+    }
+
+    #[test]
+    fn the_chosen_server_may_stand_in_the_next_term_though_a_majority_told_it_nothing() {
+        let both = Offers::NOTHING
+            .with(Offer::StableLeader { election_timeout: ELECTION_TIMEOUT })
+            .with(Offer::LeaderTransfer { longest: LONGEST });
+        let with_follower = || {
+            let mut stage = offering(both);
+            stage.hears(0, 1);
+            stage.holds(0, lead(1));
+            stage.now += Duration::from_secs(10);
+            stage.holds(1, |raft| raft.adopt_term(1));
+            stage
+        };
+        let mut stage = with_follower();
+        stage.breaks(Property::TermStability, "server 1 begins an election", 1, stand);
+        let mut stage = with_follower();
+        stage.hears(0, 1);
+        stage.holds(0, |raft| raft.transferee = Some(1));
+        stage.holds(1, stand);
+    }
+
+    #[test]
+    fn where_it_is_not_offered_nobody_looks() {
+        let mut stage = offering(Offers::NOTHING);
+        stage.holds(0, lead(1));
+        hands_over_for(&mut stage, 30, |_| 0);
+        assert_eq!(stage.hands_over(1, 1), Ok(()));
+    }
+}

@@ -1,4 +1,5 @@
-//! `ChaosRaft`: a Raft on its own, whose clients start commands on every server they can reach.
+//! `ChaosRaft`: a Raft on its own, whose clients start commands on every server they can reach. If it offers part 2F, they
+//! also have leadership handed over.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -21,6 +22,12 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(60);
 /// The longest time that a slow service takes for a command or a snapshot.
 const SLOW_SERVICE: Duration = Duration::from_millis(8);
 
+/// The shortest pause between two rounds of transfers of leadership.
+const SHORTEST_REIGN: Duration = Duration::from_millis(10);
+/// The longest such pause is one of these, the same for the whole run.
+const LONGEST_REIGNS: [Duration; 3] =
+    [Duration::from_millis(300), Duration::from_secs(1), Duration::from_secs(4)];
+
 /// Raft under generated faults.
 pub(crate) fn chaos_raft(lab: Lab) -> Steps {
     Box::pin(async move {
@@ -31,6 +38,9 @@ pub(crate) fn chaos_raft(lab: Lab) -> Steps {
         let is_over = Rc::new(Cell::new(false));
         for client in 0..CLIENTS {
             spawn_client(&cfg, "client", start_commands(cfg.clone(), client, is_over.clone()));
+        }
+        if lab.implementation().offers.include(Part::Raft2F) {
+            spawn_client(&cfg, "transfers", hand_over(cfg.clone(), is_over.clone()));
         }
         inject_faults(&cfg, &dice).await;
         is_over.set(true);
@@ -71,6 +81,23 @@ async fn start_commands(cfg: Config, client: u32, is_over: Rc<Cell<bool>>) -> Ch
             }
         }
         cfg.sleep(dice.span(SHORTEST_PAUSE, LONGEST_PAUSE)).await;
+    }
+    Ok(())
+}
+
+/// Has all servers that lead, or believe it, hand over leadership to others, round after round.
+async fn hand_over(cfg: Config, is_over: Rc<Cell<bool>>) -> Checked<()> {
+    let dice = cfg.client_dice(CLIENTS);
+    let longest = LONGEST_REIGNS[dice.below(LONGEST_REIGNS.len() as u64) as usize];
+    while !is_over.get() {
+        cfg.sleep(dice.span(SHORTEST_REIGN, longest)).await;
+        // These, too, are drawn even if the round is skipped.
+        let targets: Vec<u64> = (0..cfg.n()).map(|_| dice.below(cfg.n() as u64)).collect();
+        if cfg.tester().happens(work_of_client(CLIENTS)) {
+            for (i, to) in targets.into_iter().enumerate() {
+                cfg.transfer_leadership(i, to as usize);
+            }
+        }
     }
     Ok(())
 }

@@ -8,7 +8,8 @@
 //! first phase, because they can rightly stop a Raft without pre-vote and check-quorum: a server
 //! that receives nothing keeps starting elections and disturbs the servers that do receive its
 //! messages. A Raft that offers part 2E has to make progress all the same, so for such a Raft the servers outside
-//! the majority of `ChaosRaft` may be cut off in one direction only. The scenarios of restarts go through two such
+//! the majority of `ChaosRaft` may be cut off in one direction only. One that offers part 2F is told to hand over
+//! leadership again and again in the first phase of `ChaosRaft`. The scenarios of restarts go through two such
 //! phases in each of their rounds.
 //!
 //! | file | what it holds |

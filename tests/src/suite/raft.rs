@@ -2,7 +2,7 @@
 
 use labraft::{Checked, Config, Lab, Part, Steps, Test};
 
-use crate::{raft_2a, raft_2b, raft_2c, raft_2d, raft_2e};
+use crate::{raft_2a, raft_2b, raft_2c, raft_2d, raft_2e, raft_2f};
 
 /// The tests of lab 2.
 pub(super) const TESTS: &[Test] = &[
@@ -236,8 +236,9 @@ pub(super) const TESTS: &[Test] = &[
     },
 ];
 
-/// The tests of part 2E, for Rafts that offer it.
+/// The tests of the optional parts, for Rafts that offer them.
 pub(super) const OPTIONAL_TESTS: &[Test] = &[
+    // Part 2E: a stable leader.
     Test {
         name: "ReturningServer2E",
         part: Part::Raft2E,
@@ -293,6 +294,63 @@ pub(super) const OPTIONAL_TESTS: &[Test] = &[
         points: 1,
         cost: 2,
         run: |lab| servers(5).run(lab, raft_2e::restarts),
+    },
+    // Part 2F: leadership transfer.
+    Test {
+        name: "HandOver2F",
+        part: Part::Raft2F,
+        title: "leadership is handed to a server of choice",
+        points: 4,
+        cost: 2,
+        run: |lab| servers(5).run(lab, raft_2f::hand_overs),
+    },
+    Test {
+        name: "SlowTarget2F",
+        part: Part::Raft2F,
+        title: "leadership is handed to a server that lacks entries",
+        points: 3,
+        cost: 2,
+        run: |lab| servers(5).run(lab, raft_2f::slow_target),
+    },
+    Test {
+        name: "SnapshotTarget2F",
+        part: Part::Raft2F,
+        title: "leadership is handed to a server that needs a snapshot",
+        points: 2,
+        cost: 2,
+        run: |lab| servers(3).snapshot().run(lab, raft_2f::snapshot_target),
+    },
+    Test {
+        name: "DeadTarget2F",
+        part: Part::Raft2F,
+        title: "leadership cannot be handed over",
+        points: 4,
+        cost: 2,
+        run: |lab| servers(5).run(lab, raft_2f::dead_target),
+    },
+    Test {
+        name: "BusyLeader2F",
+        part: Part::Raft2F,
+        title: "no command is lost when leadership is handed over",
+        points: 3,
+        cost: 2,
+        run: |lab| servers(5).run(lab, raft_2f::busy_leader),
+    },
+    Test {
+        name: "SecondTransfer2F",
+        part: Part::Raft2F,
+        title: "leadership is handed over while it is handed over",
+        points: 2,
+        cost: 2,
+        run: |lab| servers(5).run(lab, raft_2f::second_transfer),
+    },
+    Test {
+        name: "OldTransfer2F",
+        part: Part::Raft2F,
+        title: "a leader is replaced while it hands over",
+        points: 2,
+        cost: 2,
+        run: |lab| servers(5).run(lab, raft_2f::old_transfer),
     },
 ];
 
