@@ -97,4 +97,4 @@ pub const REFERENCE: Implementation =
 pub const EXTENDED: Implementation = Implementation::new("extended", peer::make_extended)
     .with_messages(describe::describe)
     .offering(Offer::StableLeader { election_timeout: peer::ELECTION_TIMEOUT_MIN })
-    .offering(Offer::LeaderTransfer { longest: peer::LONGEST_TRANSFER });
+    .offering(Offer::LeaderTransfer { longest: peer::transfer::LONGEST_TRANSFER });

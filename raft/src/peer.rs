@@ -6,7 +6,7 @@
 //! waits.
 
 mod stable_leader;
-mod transfer;
+pub(crate) mod transfer;
 
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
@@ -18,7 +18,6 @@ use labrpc::sync::Notify;
 use labrpc::{ClientEnd, Dice, Runtime, Service};
 use tracing::debug;
 
-pub(crate) use self::transfer::LONGEST_TRANSFER;
 use crate::core::{Core, Message, Output, SentEntries, SentSnapshot};
 use crate::log::{PersistentState, decode_state};
 use crate::message::{APPEND_ENTRIES, INSTALL_SNAPSHOT, REQUEST_VOTE};
@@ -151,17 +150,17 @@ impl Peer {
         if output.restart_lease {
             self.lease_deadline.set(self.rt.now() + ELECTION_TIMEOUT_MIN);
         }
+        if output.start_transfer_timer
+            && let Some(peer) = self.this.upgrade()
+        {
+            peer.time_transfer();
+        }
         if output.reset_election_timer {
             let timeout = self.dice.span(ELECTION_TIMEOUT_MIN, ELECTION_TIMEOUT_MAX);
             self.election_deadline.set(self.rt.now() + timeout);
         }
         if output.start_heartbeats {
             self.heartbeats.notify();
-        }
-        if output.start_transfer_timer
-            && let Some(peer) = self.this.upgrade()
-        {
-            peer.time_transfer();
         }
         for (to, message) in output.messages {
             self.send(to, message);
