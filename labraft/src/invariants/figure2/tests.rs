@@ -3,6 +3,7 @@
 mod lines;
 mod pre_votes;
 mod staying;
+mod transfers;
 
 use std::time::Duration;
 

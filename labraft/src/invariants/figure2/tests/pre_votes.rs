@@ -5,12 +5,15 @@ use std::time::Duration;
 use super::*;
 use crate::invariants::Contract;
 use crate::invariants::stage::CONTRACT;
-use crate::offer::Offers;
+use crate::offer::{Offer, Offers};
 
-const TIMEOUT: Duration = Duration::from_millis(300);
+pub(super) const TIMEOUT: Duration = Duration::from_millis(300);
 /// Within every lease, and after every lease.
-const WITHIN: Duration = Duration::from_millis(200);
-const AFTER: Duration = Duration::from_millis(700);
+pub(super) const WITHIN: Duration = Duration::from_millis(200);
+pub(super) const AFTER: Duration = Duration::from_millis(700);
+/// Part 2E.
+pub(super) const OFFERED: Offers =
+    Offers::NOTHING.with(Offer::StableLeader { election_timeout: TIMEOUT });
 
 fn question(next_term: u64, last: (u64, u64)) -> RaftMessage {
     let (last_log_term, last_log_index) = last;
@@ -23,7 +26,11 @@ fn answer(term: u64, vote_granted: bool) -> RaftMessage {
 
 /// Server 0 asks the others whether they would elect it in term 1. Returns its question to server 1.
 fn with_question() -> (Stage, u64) {
-    let offers = Offers { stable_leader: Some(TIMEOUT), ..Offers::NOTHING };
+    asks(OFFERED)
+}
+
+/// The same with a Raft that offers this.
+fn asks(offers: Offers) -> (Stage, u64) {
     let contract = Contract { persistence: Persistence::NotYet, offers, ..CONTRACT };
     let mut stage = Stage::judged_by(contract);
     stage.now += AFTER;
@@ -35,7 +42,12 @@ fn with_question() -> (Stage, u64) {
 
 /// Server 0 leads term 1 and has just written to all.
 fn with_stable_leader() -> Stage {
-    let (mut stage, asked) = with_question();
+    stable_leader(OFFERED)
+}
+
+/// The same with a Raft that offers this.
+pub(super) fn stable_leader(offers: Offers) -> Stage {
+    let (mut stage, asked) = asks(offers);
     let read = stage.reads(1, 0, question(1, (0, 0)));
     stage.answers(1, 0, read, answer(0, true));
     stage.holds(1, nothing);
