@@ -7,5 +7,5 @@ use labraft::Part;
 pub(crate) const FIRST: Part = Part::Raft2A;
 /// The last part whose tests are in the suite.
 pub(crate) const LAST: Part = Part::Search;
-/// Whether the optional parts between the two are in the suite.
-pub(crate) const HAS_OPTIONAL: bool = true;
+/// The last optional part whose tests are in the suite, if there are any.
+pub(crate) const LAST_OPTIONAL: Option<Part> = Some(Part::Raft2F);

@@ -257,7 +257,7 @@ fn is_submitted(path: &str) -> bool {
 
 /// What students begin lab 4 with.
 fn skeletons(sources: &Tree) -> Result<Sources, CommandError> {
-    let parts = Parts { first: Part::Shard4A, last: Part::Shard4C, has_optional: false };
+    let parts = Parts { first: Part::Shard4A, last: Part::Shard4C, last_optional: None };
     let scope = Scope { parts, on_reference: false };
     let (handout, _) = contents::files(sources, scope).map_err(CommandError::Usage)?;
     let files = handout.files().filter(|(path, _)| is_submitted(path));

@@ -58,7 +58,7 @@ pub(super) fn run(grader: &Grader<'_>, root: &Path, place: &Path) -> Result<bool
     all_right &= report("solution", &solution, mistake)?;
 
     let last = if grader.course.has_lab_4() { Part::Shard4C } else { Part::Kv3B };
-    let parts = Parts { first: Part::Raft2A, last, has_optional: false };
+    let parts = Parts { first: Part::Raft2A, last, last_optional: None };
     let handout = Handout::of_sources(root, Scope { parts, on_reference: false })?;
     let nothing = grade(grader, &handout.tree, &place.join("handout"), None)?;
     let is_right = nothing.points() == Points(0) && nothing.status() == "graded";

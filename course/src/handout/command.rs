@@ -20,8 +20,8 @@ pub(crate) struct HandoutArgs {
     /// The directory to write to; it must be empty or not exist yet.
     #[arg(value_name = "DIR", required_unless_present = "check")]
     directory: Option<PathBuf>,
-    /// The first and the last part to hand out: 4A..4C for lab 4, 2A..4C for the whole course. `+2E` adds the
-    /// optional part, as in 2A..3B+2E.
+    /// The first and the last part to hand out: 4A..4C for lab 4, 2A..4C for the whole course. `+2E` adds an
+    /// optional part, and those before it, as in 2A..3B+2F.
     #[arg(long, value_name = "2A..3B")]
     parts: Option<Parts>,
     /// Hand out the reference, solved, for the labs before the first part. Otherwise students put in

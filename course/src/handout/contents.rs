@@ -169,25 +169,25 @@ fn strip_all(tree: &mut Tree, sources: &Tree, scope: Scope) -> Result<BTreeSet<S
 /// The text of `PARTS_FILE`.
 fn parts_file(parts: Parts) -> String {
     let variant = |part: Part| match part {
-        Part::Raft2A | Part::Raft2B | Part::Raft2C | Part::Raft2D | Part::Raft2E => {
-            format!("Raft{part}")
-        }
+        Part::Raft2A | Part::Raft2B | Part::Raft2C | Part::Raft2D => format!("Raft{part}"),
+        Part::Raft2E | Part::Raft2F => format!("Raft{part}"),
         Part::Kv3A | Part::Kv3B => format!("Kv{part}"),
         Part::Shard4A | Part::Shard4B | Part::Shard4C => format!("Shard{part}"),
         Part::Beyond => "Beyond".into(),
         Part::Search => "Search".into(),
     };
     let last = if parts.contain(Part::Search) { Part::Search } else { parts.last };
-    let last = if parts.has_optional { last.max(Part::Raft2E) } else { last };
+    let last = parts.last_optional.map_or(last, |optional| last.max(optional));
+    let optional = parts.last_optional.map(|part| format!("Some(Part::{})", variant(part)));
     format!(
         "//! Which parts of the course are handed out.\n\nuse labraft::Part;\n\n\
          /// The first part.\npub(crate) const FIRST: Part = Part::{};\n\
          /// The last part.\npub(crate) const LAST: Part = Part::{};\n\
-         /// Whether the optional parts between the two are handed out.\n\
-         pub(crate) const HAS_OPTIONAL: bool = {};\n",
+         /// The last optional part, if any is handed out.\n\
+         pub(crate) const LAST_OPTIONAL: Option<Part> = {};\n",
         variant(parts.first),
         variant(last),
-        parts.has_optional
+        optional.as_deref().unwrap_or("None")
     )
 }
 

@@ -41,6 +41,7 @@ fn parts(scope: Scope) -> String {
         Part::Raft2C => "persistence, and a bad network",
         Part::Raft2D => "snapshots",
         Part::Raft2E => "a stable leader",
+        Part::Raft2F => "leadership transfer",
         Part::Kv3A => "a key/value service",
         Part::Kv3B => "its snapshots",
         Part::Shard4A => "a shard controller",

@@ -31,7 +31,7 @@ impl Crate {
 
 /// The crates that students write. Each is built on those before it.
 pub(super) const CRATES: [Crate; 4] = [
-    Crate::new("raft", Part::Raft2A, Part::Raft2E),
+    Crate::new("raft", Part::Raft2A, Part::Raft2F),
     Crate::new("kvraft", Part::Kv3A, Part::Kv3B),
     Crate::new("shardctrler", Part::Shard4A, Part::Shard4A),
     Crate::new("shardkv", Part::Shard4B, Part::Shard4C),
@@ -56,8 +56,8 @@ const OF_LAB_4: [&str; 11] = [
 pub(crate) struct Parts {
     pub(crate) first: Part,
     pub(crate) last: Part,
-    /// Whether the optional part is handed out as well: only where it is asked for.
-    pub(crate) has_optional: bool,
+    /// The last optional part that is handed out, after those before it: only where they are asked for.
+    pub(crate) last_optional: Option<Part>,
 }
 
 impl Parts {
@@ -68,7 +68,9 @@ impl Parts {
             Part::Beyond | Part::Search => {
                 self.first == Part::Raft2A && matches!(self.last, Part::Kv3B | Part::Shard4C)
             }
-            part if part.is_optional() => self.has_optional,
+            part if part.is_optional() => {
+                part >= self.first && self.last_optional.is_some_and(|last| part <= last)
+            }
             part => (self.first..=self.last).contains(&part),
         }
     }
@@ -95,7 +97,7 @@ impl Parts {
 /// Labs 2 and 3.
 impl Default for Parts {
     fn default() -> Parts {
-        Parts { first: Part::Raft2A, last: Part::Kv3B, has_optional: false }
+        Parts { first: Part::Raft2A, last: Part::Kv3B, last_optional: None }
     }
 }
 
@@ -116,19 +118,26 @@ impl FromStr for Parts {
             None => (text, None),
         };
         if let Some(other) = added.filter(|part| !part.is_optional()) {
-            return Err(format!("{other} is not optional: only 2E can be added"));
+            let optional = Part::COURSE.into_iter().filter(|part| part.is_optional());
+            let known: Vec<&str> = optional.map(Part::name).collect();
+            return Err(format!(
+                "{other} is not optional; what can be added is {}",
+                known.join(", ")
+            ));
         }
         let (first, last) = range.split_once("..").unwrap_or((range, range));
         let last_part = part(last)?;
-        let has_optional = added.is_some() || last_part.is_optional();
-        let parts = Parts { first: part(first)?, last: last_part, has_optional };
+        let last_optional = added.or(Some(last_part).filter(|part| part.is_optional()));
+        let parts = Parts { first: part(first)?, last: last_part, last_optional };
         if parts.first > parts.last {
             return Err(format!("{first} comes after {last}: give the first part first"));
         }
         // The tests that are handed out are a range, too.
-        if added.is_some() && !(parts.first <= Part::Raft2E && parts.last >= Part::Raft2D) {
+        if let Some(added) = added
+            && !(parts.first <= added && parts.last >= Part::Raft2D)
+        {
             return Err(format!(
-                "2E can be added only where Raft is handed out up to 2D, not to {range}"
+                "{added} can be added only where Raft is handed out up to 2D, not to {range}"
             ));
         }
         Ok(parts)
@@ -198,7 +207,9 @@ mod tests {
             ("4B..4C", true, "raft kvraft shardctrler", "shardkv"),
             ("3B..4A", true, "raft", "kvraft shardctrler"),
             ("2E", true, "", "raft"),
+            ("2F", true, "", "raft"),
             ("2A..3B+2E", true, "", "raft kvraft"),
+            ("2A..3B+2F", true, "", "raft kvraft"),
         ] {
             let scope = scope(parts, on_reference);
             let joined = |names: Vec<&str>| names.join(" ");
@@ -222,6 +233,30 @@ mod tests {
         ] {
             assert_eq!(scope("4A..4C", false).parts.have(path), in_lab_4, "{path}");
             assert_eq!(Parts::default().have(path), in_labs_2_and_3, "{path}");
+        }
+    }
+
+    #[test]
+    fn an_optional_part_comes_with_those_before_it() {
+        for (parts, optional) in [
+            ("2A..2D", ""),
+            ("2A..3B", ""),
+            ("2A..2E", "2E"),
+            ("2A..2F", "2E 2F"),
+            ("2F", "2F"),
+            ("2A..3B+2E", "2E"),
+            ("2A..4C+2F", "2E 2F"),
+        ] {
+            let parts = scope(parts, false).parts;
+            let found = parts.course().filter(|part| part.is_optional()).map(Part::name);
+            assert_eq!(found.collect::<Vec<_>>().join(" "), optional, "{parts:?}");
+        }
+        for (parts, hint) in [
+            ("2A..3B+2D", "what can be added is 2E, 2F"),
+            ("3A..3B+2F", "2F can be added only where Raft is handed out up to 2D, not to 3A..3B"),
+        ] {
+            let error = parts.parse::<Parts>().unwrap_err();
+            assert!(error.contains(hint), "{error}");
         }
     }
 
