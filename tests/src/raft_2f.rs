@@ -346,7 +346,7 @@ pub(crate) async fn second_transfer(cfg: &Config) -> Checked<()> {
 }
 
 /// A leader is cut off and replaced while it hands over, and leads again later. Catches one that then goes on with
-/// what it had begun, and a timer of an old transfer that ends a new one.
+/// what it had begun.
 pub(crate) async fn old_transfer(cfg: &Config) -> Checked<()> {
     for _ in 0..3 {
         let first = reign(cfg).await?;

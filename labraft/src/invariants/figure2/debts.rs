@@ -12,7 +12,7 @@ use crate::property::{Holds, Property};
 use crate::raft::{FollowerProbe, Role};
 
 /// How long a server may take over something for which it need not wait for anybody else.
-const SOON: Duration = Duration::from_millis(60);
+pub(super) const SOON: Duration = Duration::from_millis(60);
 /// How long a candidate's first requests and a refused vote may take.
 const LATER: Duration = Duration::from_millis(250);
 /// How long a new leader may take to write to all servers. Heartbeats are at least 100 ms apart in the

@@ -6,7 +6,7 @@ use super::super::election_timer::SHORTEST_TIMEOUT;
 use super::case::Case;
 use super::debts::{Debt, SILENT};
 use super::memory::{Candidacy, LastSent, Line, Reign, Servers};
-use super::pre_votes;
+use super::{pre_votes, transfers};
 use crate::message::{RaftMessage, VoteRequest};
 use crate::property::Property;
 use crate::raft::Role;
@@ -27,6 +27,7 @@ pub(super) fn check(case: &mut Case<'_>) {
         match now.role {
             Role::Candidate => {
                 pre_votes::check_candidacy(case);
+                transfers::check_candidacy(case);
                 begin_candidacy(case);
             }
             Role::Leader if is_majority_of_one => begin_reign(case),

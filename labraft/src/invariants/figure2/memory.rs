@@ -28,8 +28,8 @@ pub(super) struct Memory {
     pub(super) pre_candidacy: Option<PreCandidacy>,
     /// The questions of others that it has read last.
     pub(super) pre_votes_read: Vec<PreVoteRead>,
-    /// The last term in which its leader has told it to stand for election (part 2F).
-    pub(super) told_to_stand_in: Option<u64>,
+    /// That its leader has told it to stand for election, the last time (part 2F).
+    pub(super) told_to_stand: Option<ToldToStand>,
     /// Its last candidacy.
     pub(super) candidacy: Option<Candidacy>,
     /// Its last time as leader.
@@ -83,6 +83,15 @@ pub(super) struct Candidacy {
     pub(super) since: Duration,
     /// When it became a follower in the term of this candidacy without a message of the term's leader.
     pub(super) given_up: Option<Duration>,
+}
+
+/// A server's leader has told it to stand for election (part 2F).
+#[derive(Copy, Clone)]
+pub(super) struct ToldToStand {
+    /// The term in which it is to stand.
+    pub(super) term: u64,
+    /// Since when it has been told; `None` if it need not obey, because it was about to stand anyway.
+    pub(super) since: Option<Duration>,
 }
 
 /// A server's question whether it would be elected (part 2E).
@@ -227,7 +236,7 @@ impl Memory {
 
     /// Whether its leader has told it to stand for election in this term.
     pub(super) fn is_told_to_stand_in(&self, term: u64) -> bool {
-        self.told_to_stand_in == Some(term)
+        self.told_to_stand.is_some_and(|told| told.term == term)
     }
 
     /// Whether it has passed through a term without showing it.

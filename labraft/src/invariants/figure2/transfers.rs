@@ -3,7 +3,8 @@
 //! Raft that offers the part.
 
 use super::case::Case;
-use super::debts::Debt;
+use super::debts::{Debt, SOON};
+use super::memory::ToldToStand;
 use crate::message::RaftMessage;
 use crate::property::Property;
 use crate::raft::{Probe, Role};
@@ -15,13 +16,34 @@ pub(super) fn read_timeout_now(case: &mut Case<'_>, term: u64) {
         return;
     }
     let next_term = term + 1;
-    case.memory.told_to_stand_in = Some(next_term);
     // Who is about to stand may go on with that.
     let is_asking = case.memory.pre_candidacy.is_some_and(|known| known.next_term == next_term);
     let is_standing = before.role != Role::Follower || is_asking;
-    if term > before.term || !is_standing {
+    let has_to = term > before.term || !is_standing;
+    if has_to {
         case.owe(Debt::StandAtOnce(next_term));
     }
+    // It may be told again.
+    if !case.memory.is_told_to_stand_in(next_term) {
+        let since = has_to.then_some(case.step.at);
+        case.memory.told_to_stand = Some(ToldToStand { term: next_term, since });
+    }
+}
+
+/// A server begins an election. If it was told to, it has done so at once. The debt is not enough: a server that
+/// does nothing until it is told again is never looked at in between.
+pub(super) fn check_candidacy(case: &mut Case<'_>) {
+    let step = case.step;
+    let term = step.now.term;
+    let told = case.memory.told_to_stand.filter(|told| told.term == term);
+    let Some(since) = told.and_then(|told| told.since) else { return };
+    let late = step.at - since;
+    if late <= SOON || step.timers_may_wait || !step.keeps_time {
+        return;
+    }
+    let what =
+        format!("stands for election in term {term}, {} ms after it was told to", late.as_millis());
+    case.note(step.breaks(Property::TimeoutNowStands, None, what));
 }
 
 /// A request leaves: one to stand for election, or one for a vote.

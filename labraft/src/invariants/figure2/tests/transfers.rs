@@ -110,6 +110,17 @@ fn who_is_told_to_stand_does_at_once() {
 }
 
 #[test]
+fn who_stands_only_when_it_is_told_again_has_not_stood_at_once() {
+    let mut stage = with_target();
+    stage.holds(1, nothing);
+    stage.now += SOON;
+    stage.reads(1, 0, timeout_now(1));
+    stage.sends(1, 0, marked(2, 1, (0, 0)));
+    let words = "stands for election in term 2, 100 ms after it was told to";
+    stage.breaks(Property::TimeoutNowStands, words, 1, stand(2, 1));
+}
+
+#[test]
 fn who_is_told_late_need_not_stand_and_has_no_mark() {
     let mut stage = with_leader();
     stage.now += AFTER;
