@@ -264,8 +264,8 @@ pub(crate) async fn snapshot_target(cfg: &Config) -> Checked<()> {
     Ok(())
 }
 
-/// The chosen server is down, cut off, or not heard. Catches a leader that waits for it for ever, and one that
-/// takes commands meanwhile.
+/// The chosen server is down, cut off, or not heard; later it is back. Catches a leader that waits for it for ever, and
+/// one that takes commands meanwhile.
 pub(crate) async fn dead_target(cfg: &Config) -> Checked<()> {
     for round in 0..6 {
         let first = reign(cfg).await?;
@@ -283,6 +283,10 @@ pub(crate) async fn dead_target(cfg: &Config) -> Checked<()> {
         cfg.one(random(cfg), cfg.n() - 1, false).await?;
         restart(cfg, to);
         cfg.one(random(cfg), cfg.n(), true).await?;
+        let second = reign_of_any(cfg, first.leader).await?;
+        if second.leader != to {
+            hand_over(cfg, second, to).await?;
+        }
     }
     Ok(())
 }
@@ -302,10 +306,15 @@ pub(crate) async fn busy_leader(cfg: &Config) -> Checked<()> {
         begin(cfg, reign, to)?;
         let first = reign;
         let began = cfg.tester().now();
+        let mut pause = Duration::from_micros(30);
         while !leads_after(cfg, to, first.term) {
             // Whoever leads takes commands, and the one that hands over does not.
             commands.extend((0..cfg.n()).filter_map(|i| start(cfg, i)));
-            cfg.sleep(Duration::from_micros(30)).await;
+            cfg.sleep(pause).await;
+            // A transfer takes a few messages. If it takes longer, nothing is gained by so many commands.
+            if cfg.tester().now() > began + MILLISECOND {
+                pause = (2 * pause).min(LOOK_EVERY);
+            }
             let took = cfg.tester().now() - began;
             check(cfg, took <= longest(cfg), || {
                 expectation!(

@@ -373,7 +373,7 @@ mod tests {
             ("[limits]\nrun_seconds = \"3\"", "line 3"),
             ("[limits]\nrun_seconds = 0", "run_seconds is 0"),
             ("probe = \"optional\"", "expected `required` or `ignored`"),
-            ("parts = [\"2F\"]", "unknown part \"2F\""),
+            ("parts = [\"2X\"]", "unknown part \"2X\""),
             ("parts = [\"3A\"]\n[points]\nBasic4A = 3", "not in a part that is graded"),
             ("parts = []", "at least one part"),
             ("[search]\nfaults = 3", "faults is 3"),
