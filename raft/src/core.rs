@@ -6,6 +6,7 @@
 //! send. So whatever a message says was saved before the message left.
 
 mod follower;
+mod handover;
 #[cfg(debug_assertions)]
 mod invariants;
 mod output;
@@ -19,9 +20,9 @@ use bytes::Bytes;
 use labraft::{ApplyMsg, Pieces, Role, Started};
 
 use self::follower::Follower;
+use self::handover::Handover;
 pub use self::output::{Message, Output, SentEntries, SentSnapshot};
 use self::stable_leader::StableLeader;
-use self::transfer::Handover;
 use crate::log::{Log, PersistentState, encode_state};
 use crate::message::{
     AppendEntriesArgs, AppendEntriesReply, AppendOutcome, Entry, InstallSnapshotArgs,

@@ -19,26 +19,9 @@
 
 use labraft::Role;
 
+use super::handover::{Handover, Transfer};
 use super::{Core, Message};
 use crate::message::{RequestVoteArgs, RequestVoteReply, TimeoutNowArgs, TimeoutNowReply};
-
-/// What part 2F adds to a [`Core`].
-#[derive(Debug, Default)]
-pub(super) struct Handover {
-    /// A leader's: the transfer that is under way.
-    transfer: Option<Transfer>,
-    /// The last term in which this server was told to stand for election.
-    told_to_stand_in: Option<u64>,
-}
-
-/// A leader's attempt to hand over.
-#[derive(Clone, Copy, Debug)]
-struct Transfer {
-    /// The server that is to lead next.
-    to: usize,
-    /// Whether it has been sent a TimeoutNow since the last heartbeats.
-    is_told: bool,
-}
 
 impl Core {
     /// Adds leadership transfer, part 2F, to a server that has just been made.
