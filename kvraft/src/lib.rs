@@ -17,10 +17,15 @@
 //! # How it works
 //!
 //! **Every operation goes through the log**, even a Get: what a server has applied may be out of
-//! date, and a leader cannot know whether it still is the leader. The leader proposes the
+//! date, and a leader cannot know by itself whether it still is the leader. The leader proposes the
 //! operation, waits until its own Raft hands it up again, applies it, and answers with the result.
 //! So each operation takes effect at one moment between its call and its answer: the service is
 //! *linearizable*.
+//!
+//! **Gets without the log** (thesis, 6.4). A Raft may offer to confirm that it leads
+//! ([`labraft::Raft::read`]). Then a Get waits for that, and until everything that was committed before
+//! is applied here; it is answered from the state and leaves nothing in the log. With any other Raft it goes through the
+//! log like a write.
 //!
 //! **An operation has an identity**: its clerk, and a number that grows by one. When a server waits
 //! for an index, the identity tells it whether the operation that was committed there is its own.
@@ -44,8 +49,7 @@
 //!
 //! # What is left out, and where it is described
 //!
-//! Reads without the log, by leases or by confirming with a majority who leads (thesis, 6.4);
-//! sessions that clerks close (6.3).
+//! Reads by followers (thesis, 6.4), and sessions that clerks close (6.3).
 
 mod clerk;
 pub mod message;

@@ -1,6 +1,6 @@
 // SOLUTION FILE
 //! One server of any replicated service: puts commands through its Raft, applies what comes out to a
-//! state, and answers who waits.
+//! state, and answers who waits. A Raft that offers it also says when the state may be read as it is.
 
 use std::cell::{Ref, RefCell};
 use std::collections::BTreeMap;
@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::channel::oneshot;
-use labraft::{ApplyMsg, ApplyReceiver, NewServer, Persister, Raft, RaftState};
+use labraft::{
+    ApplyMsg, ApplyReceiver, HandedUp, NewServer, PendingRead, Persister, Raft, RaftState,
+};
 use labrpc::Runtime;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -41,7 +43,8 @@ pub trait StateMachine: Serialize + DeserializeOwned + 'static {
 /// A state, and how much of the log is in it: what a snapshot holds.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Applied<S> {
-    /// The index of the last entry that was applied; 0 before the first.
+    /// The index of the last entry that was applied, or passed over because it was the Raft's own; 0 before
+    /// the first.
     pub(crate) index: u64,
     pub(crate) state: S,
 }
@@ -92,6 +95,8 @@ pub struct Replica<S: StateMachine> {
     machine: RefCell<Applied<S>>,
     /// The handlers that wait, by the index that they wait for.
     waiting: RefCell<BTreeMap<u64, Waiter<S::Answer>>>,
+    /// The readers that wait until so much is applied.
+    readers: RefCell<BTreeMap<u64, Vec<oneshot::Sender<()>>>>,
 }
 
 /// A handler that waits for its command.
@@ -123,6 +128,7 @@ impl<S: StateMachine> Replica<S> {
             max_raft_state,
             machine: RefCell::new(machine),
             waiting: RefCell::default(),
+            readers: RefCell::default(),
         });
         rt.spawn_detached("service applier", replica.clone().apply_all(applied));
         replica
@@ -168,6 +174,30 @@ impl<S: StateMachine> Replica<S> {
         Err(NoAnswer::Unsure)
     }
 
+    /// Waits until the state may be read as it is, without a command in the log: until the Raft has confirmed
+    /// that it leads, and everything that was committed before the call is applied here. Then the caller must read
+    /// at once. `None` if the Raft does not offer that, or does not lead.
+    pub async fn ready_to_read(&self) -> Option<Result<(), NoAnswer>> {
+        let pending = self.raft.read()?;
+        let ready = self.rt.timeout(CHECK_INTERVAL * MAX_CHECKS, self.caught_up_with(pending));
+        Some(match ready.await {
+            Some(true) => Ok(()),
+            Some(false) => Err(NoAnswer::NotLeader),
+            None => Err(NoAnswer::Unsure),
+        })
+    }
+
+    /// Waits for a read to be confirmed, and for the state to be as new as that. Returns whether it was.
+    async fn caught_up_with(&self, pending: PendingRead) -> bool {
+        let Some(index) = pending.await else { return false };
+        if self.applied() < index {
+            let (reader, told) = oneshot::channel();
+            self.readers.borrow_mut().entry(index).or_default().push(reader);
+            return told.await.is_ok();
+        }
+        true
+    }
+
     /// The number of handlers that wait.
     #[cfg(test)]
     pub(crate) fn waiting(&self) -> usize {
@@ -184,10 +214,34 @@ impl<S: StateMachine> Replica<S> {
 
     /// Applies what the Raft hands up, until the server crashes.
     async fn apply_all(self: Rc<Replica<S>>, mut applied: ApplyReceiver) {
-        while let Some(message) = applied.receive().await {
-            match message {
-                ApplyMsg::Command { index, command } => self.apply(index, &command),
-                ApplyMsg::Snapshot { index, snapshot, .. } => self.install(index, &snapshot),
+        while let Some(entry) = applied.receive_entry().await {
+            match entry {
+                HandedUp::Message(ApplyMsg::Command { index, command }) => {
+                    self.apply(index, &command);
+                }
+                HandedUp::Message(ApplyMsg::Snapshot { index, snapshot, .. }) => {
+                    self.install(index, &snapshot);
+                }
+                HandedUp::Internal { index } => self.pass_over(index),
+            }
+            self.tell_readers();
+        }
+    }
+
+    /// Goes on behind an entry of the Raft's own, which may have taken the place that a handler waits for.
+    fn pass_over(&self, index: u64) {
+        self.machine.borrow_mut().index = index;
+        self.give_up_before(index + 1);
+    }
+
+    /// Tells the readers that wait for no more than what is applied now.
+    fn tell_readers(&self) {
+        let applied = self.applied();
+        let mut readers = self.readers.borrow_mut();
+        while let Some(first) = readers.first_entry().filter(|first| *first.key() <= applied) {
+            for reader in first.remove() {
+                // An error means that the reader has given up in the meantime.
+                let _ = reader.send(());
             }
         }
     }
@@ -198,8 +252,6 @@ impl<S: StateMachine> Replica<S> {
         let command: S::Command = labrpc::decode(bytes)
             .unwrap_or_else(|error| panic!("no server proposed what is at index {index}: {error}"));
         let answer = self.machine.borrow_mut().apply(index, command);
-        // An internal entry of the Raft may have taken the place that a handler waits for.
-        self.give_up_before(index);
         if let Some(waiter) = self.waiting.borrow_mut().remove(&index)
             && waiter.command == bytes
         {

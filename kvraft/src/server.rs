@@ -7,7 +7,7 @@ use std::rc::Rc;
 use labraft::NewServer;
 use labrpc::Service;
 
-use crate::message::{GET, OPEN, Operation, PUT_APPEND, Reply};
+use crate::message::{Action, Answer, GET, OPEN, Operation, PUT_APPEND, Reply};
 use crate::replica::Replica;
 use crate::store::Store;
 
@@ -30,10 +30,23 @@ impl KvServer {
         server.add_service(
             Service::new()
                 .method(OPEN, move |operation| opener.clone().execute(operation))
-                .method(GET, move |operation| getter.clone().execute(operation))
+                .method(GET, move |operation| getter.clone().get(operation))
                 .method(PUT_APPEND, move |operation| putter.clone().execute(operation)),
         );
         kv
+    }
+
+    /// Reads from this server's state, if its Raft makes sure that it is up to date; otherwise puts the Get through
+    /// the log, as any other operation.
+    async fn get(self: Rc<KvServer>, operation: Operation) -> Reply {
+        let Action::Get { key } = &operation.action else { return self.execute(operation).await };
+        match self.replica.ready_to_read().await {
+            Some(ready) => {
+                ready?;
+                Ok(Answer::Value(self.replica.state().value(key)))
+            }
+            None => self.execute(operation).await,
+        }
     }
 
     /// Puts an operation through the log, and answers when it has been applied here.
@@ -53,20 +66,28 @@ mod tests {
     use std::cell::Cell;
 
     use bytes::Bytes;
-    use labraft::{ApplyMsg, ApplySender, Persister, Raft, RaftState, Started, apply_channel};
+    use labraft::{
+        ApplyMsg, ApplySender, PendingRead, Persister, Raft, RaftState, Started, apply_channel,
+    };
     use labrpc::{ClientEnd, Node, RunSpec, Simulation, World};
 
     use super::*;
-    use crate::message::{Action, Answer, OperationId, Refusal};
+    use crate::message::{OperationId, Refusal};
     use crate::replica::{Applied, CHECK_INTERVAL, MAX_CHECKS, StateMachine};
 
     /// A Raft that always leads, and leaves committing to the test.
     struct Puppet {
         last_index: Cell<u64>,
         term: Cell<u64>,
+        /// Whether it confirms reads, at its last index.
+        reads: Cell<bool>,
     }
 
     impl Raft for Puppet {
+        fn read(&self) -> Option<PendingRead> {
+            self.reads.get().then(|| PendingRead::confirmed(self.last_index.get()))
+        }
+
         fn start(&self, _: Bytes) -> Option<Started> {
             self.last_index.set(self.last_index.get() + 1);
             Some(Started { index: self.last_index.get(), term: self.term.get() })
@@ -92,7 +113,11 @@ mod tests {
 
     fn on_stage(test: impl AsyncFnOnce(Stage) + Send + 'static) {
         let outcome = Simulation::new(RunSpec::seed(1)).run(|world| async move {
-            let puppet = Rc::new(Puppet { last_index: Cell::new(0), term: Cell::new(1) });
+            let puppet = Rc::new(Puppet {
+                last_index: Cell::new(0),
+                term: Cell::new(1),
+                reads: Cell::new(false),
+            });
             let (apply, applied) = apply_channel();
             let server = world.server(0);
             let persister = Persister::default();
@@ -162,6 +187,37 @@ mod tests {
             stage.apply.send(command(2, &open())).await;
             assert_eq!(mine.await, Some(Err(Refusal::Unsure)));
             assert!(stage.world.tester().now() < CHECK_INTERVAL, "it was told at once");
+        });
+    }
+
+    fn get() -> Operation {
+        operation(2, Action::Get { key: "k".into() })
+    }
+
+    #[test]
+    fn a_get_without_the_log_waits_until_everything_is_applied() {
+        on_stage(async |mut stage: Stage| {
+            stage.puppet.reads.set(true);
+            stage.puppet.last_index.set(3);
+            let call = stage.end.call(GET, &get());
+            stage.apply.send(command(1, &open())).await;
+            stage.apply.send(command(2, &append(1))).await;
+            stage.world.tester().sleep(CHECK_INTERVAL / 2).await;
+            assert!(stage.world.tester().now() < CHECK_INTERVAL);
+            // An entry of the Raft's own counts, too.
+            stage.apply.send_internal(3).await;
+            assert_eq!(call.await, Some(Ok(Answer::Value("a".into()))));
+            assert!(stage.world.tester().now() < CHECK_INTERVAL, "it was answered at once");
+            assert_eq!(stage.puppet.last_index.get(), 3, "nothing was proposed");
+        });
+    }
+
+    #[test]
+    fn a_get_that_cannot_be_caught_up_with_is_given_up() {
+        on_stage(async |stage: Stage| {
+            stage.puppet.reads.set(true);
+            stage.puppet.last_index.set(3);
+            assert_eq!(stage.end.call(GET, &get()).await, Some(Err(Refusal::Unsure)));
         });
     }
 

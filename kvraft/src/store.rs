@@ -32,6 +32,11 @@ struct Session {
 }
 
 impl Store {
+    /// The value of a key; empty for an absent key.
+    pub fn value(&self, key: &str) -> String {
+        self.data.get(key).cloned().unwrap_or_default()
+    }
+
     /// Opens the session of this number. If there are too many, the one that has been unused for
     /// longest is dropped.
     fn open(&mut self, index: u64) -> Answer {
@@ -58,9 +63,7 @@ impl StateMachine for Store {
         }
         let (key, value, is_append) = match action {
             Action::Open => return Ok(self.open(index)),
-            Action::Get { key } => {
-                return Ok(Answer::Value(self.data.get(&key).cloned().unwrap_or_default()));
-            }
+            Action::Get { key } => return Ok(Answer::Value(self.value(&key))),
             Action::Put { key, value } => (key, value, false),
             Action::Append { key, value } => (key, value, true),
         };

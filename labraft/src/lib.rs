@@ -75,6 +75,7 @@ mod part;
 mod persister;
 mod property;
 mod raft;
+mod read;
 mod reason;
 mod role;
 mod runner;
@@ -103,9 +104,10 @@ pub use part::Part;
 pub use persister::{Persister, Pieces};
 pub use property::{Property, Severity, Violation};
 pub use raft::{
-    ApplyMsg, ApplyReceiver, ApplySender, EntryProbe, Env, FollowerProbe, Implementation, Probe,
-    Raft, RaftState, Role, Started, apply_channel,
+    ApplyMsg, ApplyReceiver, ApplySender, EntryProbe, Env, FollowerProbe, HandedUp, Implementation,
+    Probe, Raft, RaftState, Role, Started, apply_channel,
 };
+pub use read::PendingRead;
 pub use reason::{Accepted, Expectation, Reason};
 pub use runner::{Run, RunReport, run_test};
 pub use server_names::{NamedCluster, ServerNames};

@@ -26,6 +26,16 @@ pub enum Offer {
         /// commands again. It is measured by the server's own clock.
         longest: Duration,
     },
+    /// Part 2G: [`Raft::read`](crate::Raft::read), which confirms reads without entries of the log (Ongaro's
+    /// thesis, section 6.4).
+    ReadIndex,
+    /// Part 2G: a leader answers [`Raft::read`](crate::Raft::read) at once while it holds a lease (section 6.4.1).
+    /// It needs [`Offer::ReadIndex`] and [`Offer::StableLeader`] as well.
+    LeaseReads {
+        /// How much faster one server's clock may run than another's, in percent, so that leases are safe.
+        /// Runs whose clocks differ by more are not judged by what reads see.
+        clock_drift_percent: u32,
+    },
 }
 
 /// All that a Raft offers. By default it is nothing.
@@ -35,11 +45,16 @@ pub struct Offers {
     pub stable_leader: Option<Duration>,
     /// The `longest` of [`Offer::LeaderTransfer`], if that is offered.
     pub leader_transfer: Option<Duration>,
+    /// Whether [`Offer::ReadIndex`] is offered.
+    pub read_index: bool,
+    /// The `clock_drift_percent` of [`Offer::LeaseReads`], if that is offered.
+    pub lease_reads: Option<u32>,
 }
 
 impl Offers {
     /// What the course asks for, and nothing else.
-    pub const NOTHING: Offers = Offers { stable_leader: None, leader_transfer: None };
+    pub const NOTHING: Offers =
+        Offers { stable_leader: None, leader_transfer: None, read_index: false, lease_reads: None };
 
     /// The same with one more.
     #[must_use]
@@ -47,6 +62,10 @@ impl Offers {
         match offer {
             Offer::StableLeader { election_timeout } => {
                 Offers { stable_leader: Some(election_timeout), ..self }
+            }
+            Offer::ReadIndex => Offers { read_index: true, ..self },
+            Offer::LeaseReads { clock_drift_percent } => {
+                Offers { lease_reads: Some(clock_drift_percent), ..self }
             }
             Offer::LeaderTransfer { longest } => Offers { leader_transfer: Some(longest), ..self },
         }
@@ -57,6 +76,7 @@ impl Offers {
         match part {
             Part::Raft2E => self.stable_leader.is_some(),
             Part::Raft2F => self.leader_transfer.is_some(),
+            Part::Raft2G => self.read_index,
             _ => true,
         }
     }
@@ -78,6 +98,8 @@ mod tests {
         assert!(!nothing.with(offer).include(Part::Raft2F));
         let both = nothing.with(offer).with(other);
         assert!(both.include(Part::Raft2E) && both.include(Part::Raft2F));
+        assert!(!both.include(Part::Raft2G));
+        assert!(both.with(Offer::ReadIndex).include(Part::Raft2G));
         for part in Part::COURSE {
             assert_eq!(nothing.include(part), !part.is_optional(), "{part}");
         }

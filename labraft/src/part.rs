@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A part of the course's labs. `Raft2E` and `Raft2F` are optional: they are for Rafts that [offer](crate::Offer) them. `Beyond` holds
+/// A part of the course's labs. `Raft2E` to `Raft2G` are optional: they are for Rafts that [offer](crate::Offer) them. `Beyond` holds
 /// the tests that the course does not have, and `Search` the scenarios that are short enough for a search of all runs
 /// with few faults.
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -22,6 +22,8 @@ pub enum Part {
     Raft2E,
     #[serde(rename = "2F")]
     Raft2F,
+    #[serde(rename = "2G")]
+    Raft2G,
     #[serde(rename = "3A")]
     Kv3A,
     #[serde(rename = "3B")]
@@ -40,13 +42,14 @@ pub enum Part {
 
 impl Part {
     /// The parts of the course's labs, in the order of the course.
-    pub const COURSE: [Part; 11] = [
+    pub const COURSE: [Part; 12] = [
         Part::Raft2A,
         Part::Raft2B,
         Part::Raft2C,
         Part::Raft2D,
         Part::Raft2E,
         Part::Raft2F,
+        Part::Raft2G,
         Part::Kv3A,
         Part::Kv3B,
         Part::Shard4A,
@@ -63,6 +66,7 @@ impl Part {
             Part::Raft2D => "2D",
             Part::Raft2E => "2E",
             Part::Raft2F => "2F",
+            Part::Raft2G => "2G",
             Part::Kv3A => "3A",
             Part::Kv3B => "3B",
             Part::Shard4A => "4A",
@@ -75,7 +79,7 @@ impl Part {
 
     /// Whether the part goes beyond the course, and is only for Rafts that [offer](crate::Offer) it.
     pub const fn is_optional(self) -> bool {
-        matches!(self, Part::Raft2E | Part::Raft2F)
+        matches!(self, Part::Raft2E | Part::Raft2F | Part::Raft2G)
     }
 
     /// Whether the part belongs to lab 3, which tests the key/value service.

@@ -95,6 +95,10 @@ properties! {
     CheckQuorum: Slip, "check-quorum", "who hears from no majority leads no longer", "thesis, section 6.2";
     /// A server that hears from no majority begins no election (part 2E).
     TermStability: Slip, "term-stability", "who hears from no majority keeps its term", "thesis, section 9.6";
+    /// A read is answered from a state with everything that was committed before it came (part 2G).
+    ReadIndex: Promise, "read-index", "a read sees what was committed before it", "thesis, section 6.4";
+    /// A server that has lost its leadership answers the reads that it has taken (part 2G).
+    ReadDropped: Slip, "read-dropped", "a read ends with the leadership", "thesis, section 6.4";
 
     /// A leader takes no commands while it hands over leadership (part 2F).
     TransferNoCommands: Slip, "transfer-no-commands", "who hands over leadership takes no commands", "thesis, section 3.10";

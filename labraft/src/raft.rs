@@ -12,6 +12,7 @@ use labrpc::{ClientEnd, Runtime, Server};
 use crate::message::Describe;
 use crate::offer::{Offer, Offers};
 use crate::persister::Persister;
+use crate::read::PendingRead;
 pub use crate::role::Role;
 
 /// A Raft implementation that the lab can run, as a value that can be chosen at run time.
@@ -134,6 +135,15 @@ pub trait Raft {
 
     /// Returns this server's current term, and whether it believes that it is the leader.
     fn state(&self) -> RaftState;
+
+    /// Begins a read without an entry of the log (Ongaro's thesis, section 6.4): the result tells up to where
+    /// the service has to have applied the log before it answers from its state. `None` if this server is not the
+    /// leader.
+    ///
+    /// Optional: a Raft that has it declares so with [`Offer::ReadIndex`].
+    fn read(&self) -> Option<PendingRead> {
+        None
+    }
 
     /// Tells the Raft that `snapshot` contains everything up to and including `index`, so the log
     /// may discard those entries. The service calls this between two applied messages.
@@ -279,11 +289,15 @@ pub enum ApplyMsg {
 }
 
 /// What a Raft hands up: a message for the service, or word of an entry of its own.
-pub(crate) enum HandedUp {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HandedUp {
     /// A message that the service receives.
     Message(ApplyMsg),
     /// The entry at `index` is committed and internal to the Raft.
-    Internal { index: u64 },
+    Internal {
+        /// The entry's index in the log.
+        index: u64,
+    },
 }
 
 /// Passes messages to the service, one at a time. It cannot be cloned, because two senders could
@@ -340,6 +354,14 @@ impl ApplyReceiver {
                 }
             }
         }
+    }
+
+    /// Waits for the next message or internal entry: for a service that has to know how far the log has been
+    /// handed up to it, entry by entry, as one does that answers [`Raft::read`]s. Returns `None` if the Raft no
+    /// longer exists.
+    #[track_caller]
+    pub fn receive_entry(&mut self) -> impl Future<Output = Option<HandedUp>> {
+        self.receive_at(Location::caller())
     }
 
     /// Waits for the next message or internal entry. `at` is the place in the code of the service.

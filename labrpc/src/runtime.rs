@@ -16,6 +16,7 @@ use crate::acts::BentClock;
 use crate::decisions::SequenceId;
 use crate::event::Event;
 use crate::executor::Executor;
+use crate::faults::chaos::Chaos;
 use crate::faults::server::{ClockSkew, after_pause, crashes_at_save};
 use crate::node::Node;
 use crate::recorder::Part;
@@ -56,6 +57,13 @@ impl Runtime {
         let now = self.executor.now();
         let now = self.bent.as_ref().map_or(now, |clock| clock.shown(now));
         Duration::from_nanos(self.skew.shown(now))
+    }
+
+    /// How much faster one server's clock may run than another's, in percent: the bound on clock drift on which
+    /// a leader's lease may rely (Ongaro's thesis, section 6.4.1). Between two moments, one clock counts at most
+    /// this much more than another.
+    pub fn clock_drift_percent(&self) -> u32 {
+        Chaos::LARGEST_CLOCK_DRIFT_PERCENT
     }
 
     /// The true time, in nanoseconds, at which this node's clock shows `shown`. If the node is

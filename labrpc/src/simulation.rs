@@ -85,6 +85,12 @@ impl World {
         self.executor.chaos.get()
     }
 
+    /// How much faster one server's clock may run than another's in this run, in percent. What acts do to clocks does
+    /// not count.
+    pub fn clock_drift_percent(&self) -> u32 {
+        self.chaos().map_or(0, |chaos| chaos.clock_drift_percent())
+    }
+
     /// Whether the run belongs to a search, which puts faults at places of its choice; see
     /// [`RunSpec::asks_all`].
     pub fn is_searched(&self) -> bool {

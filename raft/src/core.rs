@@ -5,6 +5,7 @@
 //! [`Output`], which the caller takes after each call and carries out in this order: save, then
 //! send. So whatever a message says was saved before the message left.
 
+mod applying;
 mod follower;
 mod handover;
 #[cfg(debug_assertions)]
@@ -13,15 +14,18 @@ mod output;
 mod pre_vote;
 mod probe;
 mod quorum;
+mod reads;
 mod stable_leader;
 mod transfer;
 
 use bytes::Bytes;
-use labraft::{ApplyMsg, Pieces, Role, Started};
+use labraft::{Pieces, Role, Started};
 
 use self::follower::Follower;
 use self::handover::Handover;
 pub use self::output::{Message, Output, SentEntries, SentSnapshot};
+pub use self::reads::Confirmed;
+use self::reads::Reads;
 use self::stable_leader::StableLeader;
 use crate::log::{Log, PersistentState, encode_state};
 use crate::message::{
@@ -56,6 +60,8 @@ pub struct Core {
     stable_leader: Option<StableLeader>,
     /// What part 2F adds; `None` likewise.
     handover: Option<Handover>,
+    /// What part 2G adds; `None` in the course's Raft.
+    reads: Option<Reads>,
 
     // Persistent: saved before any message leaves.
     current_term: u64,
@@ -100,6 +106,7 @@ impl Core {
             output: Output { reset_election_timer: true, ..Output::default() },
             stable_leader: None,
             handover: None,
+            reads: None,
             #[cfg(debug_assertions)]
             last_checked: None,
         }
@@ -113,6 +120,7 @@ impl Core {
 
     /// What the caller has to do now. What it has taken will not be returned again.
     pub fn take_output(&mut self) -> Output {
+        self.attend_to_reads();
         self.check_invariants();
         std::mem::take(&mut self.output)
     }
@@ -240,6 +248,7 @@ impl Core {
             // While it led, its election timer ran out and was not restarted.
             self.output.reset_election_timer = true;
             self.abort_transfer();
+            self.drop_reads();
         }
         self.role = Role::Follower;
     }
@@ -250,6 +259,7 @@ impl Core {
         let next_index = self.log.last_index() + 1;
         self.followers = vec![Follower { next_index, match_index: 0, in_flight: 0 }; self.servers];
         self.output.start_heartbeats = true;
+        self.begin_reads();
         self.heartbeat_timeout();
     }
 
@@ -300,7 +310,10 @@ impl Core {
     pub fn heartbeat_timeout(&mut self) {
         self.check_invariants();
         match self.role {
-            Role::Leader => self.others().for_each(|server| self.send_append(server)),
+            Role::Leader => {
+                self.begin_round();
+                self.others().for_each(|server| self.send_append(server));
+            }
             Role::Candidate => self.ask_for_votes(),
             Role::Follower => {}
         }
@@ -419,7 +432,7 @@ impl Core {
         if self.role != Role::Leader || sent.term != self.current_term {
             return;
         }
-        self.note_answer(from, reply.is_some());
+        self.note_answer(from, reply.map(|_| sent.round));
         let follower = &mut self.followers[from];
         follower.in_flight -= 1;
         // A lost request is replaced at once. For a server that cannot be reached, too many
@@ -607,7 +620,7 @@ impl Core {
         if self.role != Role::Leader || sent.term != self.current_term {
             return;
         }
-        self.note_answer(from, reply.is_some());
+        self.note_answer(from, reply.map(|_| sent.round));
         let follower = &mut self.followers[from];
         follower.in_flight -= 1;
         if reply.is_some() {
@@ -616,31 +629,5 @@ impl Core {
             self.advance_commit_index();
             self.send_new_entries(from);
         }
-    }
-
-    // Applying (section 5.3, and 7 for snapshots).
-
-    /// Whether something is committed that the service has not been given yet.
-    pub fn has_to_apply(&self) -> bool {
-        self.last_applied < self.commit_index
-    }
-
-    /// The next command or snapshot for the service, which counts as applied from now on; `None`
-    /// when the service has been given everything that is committed.
-    pub fn next_to_apply(&mut self) -> Option<ApplyMsg> {
-        self.check_invariants();
-        if !self.has_to_apply() {
-            return None;
-        }
-        let index = self.log.last_included_index();
-        if self.last_applied < index {
-            let term = self.log.last_included_term();
-            self.last_applied = index;
-            return Some(ApplyMsg::Snapshot { index, term, snapshot: self.snapshot.clone() });
-        }
-        self.last_applied += 1;
-        let index = self.last_applied;
-        let entry = self.log.entry(index).expect("what is committed is in the log");
-        Some(ApplyMsg::Command { index, command: entry.command.clone() })
     }
 }

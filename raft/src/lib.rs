@@ -11,7 +11,7 @@
 //! |---|---|
 //! | [`message`] | the remote procedures, field by field |
 //! | [`log`] | the log, its compaction, and how it is saved |
-//! | [`core`] | elections, replication, commitment, snapshots; and parts 2E and 2F |
+//! | [`core`] | elections, replication, commitment, snapshots; and parts 2E to 2G |
 //! | `peer` | tasks, timers and the network around the core |
 //!
 //! `raft/tests/scripts` shows the core at work: short scripts, each about one rule of the paper,
@@ -69,16 +69,18 @@
 //! # What is switched off
 //!
 //! The course's Raft has neither pre-vote nor check-quorum with the voters' lease (thesis, 9.6, 6.2
-//! and 4.2.3), nor leadership transfer (3.10). Made as [`EXTENDED`], this one has: see
-//! `core/pre_vote.rs`, `core/quorum.rs` and `core/transfer.rs`, which the rest of the core calls in a
-//! few places, and which do nothing there for [`REFERENCE`].
+//! and 4.2.3), nor leadership transfer (3.10), nor reads without log entries (6.4). Made as
+//! [`EXTENDED`], this one has: see `core/pre_vote.rs`, `core/quorum.rs`, `core/transfer.rs` and
+//! `core/reads.rs`, which the rest of the core calls in a few places, and which do nothing there for
+//! [`REFERENCE`]. Made as [`LEASES`], its leaders also hold leases (6.4.1), so most reads cost no message. That is a third
+//! Raft and not a part of the second, because under leases hardly any read would need a round.
 //!
 //! # What is left out, and where it is described
 //!
-//! Membership changes (section 6), read-only requests without the log (Ongaro's thesis, 6.4),
-//! pipelining (thesis, 10.2.1), and snapshots in chunks (figure
-//! 13). The labs expect commands to be numbered without gaps, so a new leader does not commit a
-//! no-op (section 8).
+//! Membership changes (section 6), pipelining (thesis, 10.2.1), and snapshots in chunks (figure 13). The
+//! labs expect commands to be numbered without gaps, so a new leader of the course's Raft does not
+//! commit a no-op (section 8). Reads are asked of the leader; a follower that asks it for an index
+//! (thesis, 6.4) is left out.
 
 pub mod core;
 mod describe;
@@ -92,9 +94,16 @@ use labraft::{Implementation, Offer};
 pub const REFERENCE: Implementation =
     Implementation::new("reference", peer::make).with_messages(describe::describe);
 
-/// This Raft with pre-vote, check-quorum and the voters' lease (part 2E), and with leadership
-/// transfer (2F).
+/// This Raft with pre-vote, check-quorum and the voters' lease (part 2E), with leadership transfer
+/// (2F), and with reads that a majority confirms (2G).
 pub const EXTENDED: Implementation = Implementation::new("extended", peer::make_extended)
     .with_messages(describe::describe)
+    .with_internal_entries()
     .offering(Offer::StableLeader { election_timeout: peer::ELECTION_TIMEOUT_MIN })
-    .offering(Offer::LeaderTransfer { longest: peer::transfer::LONGEST_TRANSFER });
+    .offering(Offer::LeaderTransfer { longest: peer::transfer::LONGEST_TRANSFER })
+    .offering(Offer::ReadIndex);
+
+/// The same with leases: a leader that a majority has answered lately confirms reads by itself (2G).
+pub const LEASES: Implementation =
+    Implementation { name: "leases", make: peer::make_with_leases, ..EXTENDED }
+        .offering(Offer::LeaseReads { clock_drift_percent: 50 });

@@ -5,6 +5,7 @@
 //! whatever a message says was true, and saved, when it left. Nothing is borrowed while a task
 //! waits.
 
+mod reads;
 mod stable_leader;
 pub(crate) mod transfer;
 
@@ -13,11 +14,15 @@ use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
-use labraft::{ApplySender, EntryProbe, Env, Persister, Probe, Raft, RaftState, Role, Started};
+use labraft::{
+    ApplySender, EntryProbe, Env, HandedUp, PendingRead, Persister, Probe, Raft, RaftState, Role,
+    Started,
+};
 use labrpc::sync::Notify;
 use labrpc::{ClientEnd, Dice, Runtime, Service};
 use tracing::debug;
 
+use self::reads::Reads;
 use crate::core::{Core, Message, Output, SentEntries, SentSnapshot};
 use crate::log::{PersistentState, decode_state};
 use crate::message::{APPEND_ENTRIES, INSTALL_SNAPSHOT, REQUEST_VOTE};
@@ -55,6 +60,8 @@ struct Peer {
     lease_deadline: Cell<Duration>,
     /// When the last transfer of part 2F is given up, in virtual time.
     transfer_deadline: Cell<Duration>,
+    /// The reads of part 2G that are not answered yet.
+    reads: Reads,
 }
 
 /// Makes and starts an instance: the reference's [`labraft::Implementation::make`].
@@ -62,9 +69,18 @@ pub(crate) fn make(env: Env) -> Rc<dyn Raft> {
     start(env, |core| core)
 }
 
-/// The same with what parts 2E and 2F add.
+/// The same with what parts 2E to 2G add.
 pub(crate) fn make_extended(env: Env) -> Rc<dyn Raft> {
-    let peer = start(env, |core| core.with_stable_leader().with_transfer());
+    start_extended(env, |core| core.with_stable_leader().with_transfer().with_reads())
+}
+
+/// The same with reads under leases.
+pub(crate) fn make_with_leases(env: Env) -> Rc<dyn Raft> {
+    start_extended(env, |core| core.with_stable_leader().with_transfer().with_lease_reads())
+}
+
+fn start_extended(env: Env, extend: fn(Core) -> Core) -> Rc<Peer> {
+    let peer = start(env, extend);
     peer.rt.spawn_detached("lease timer", peer.clone().watch_lease());
     peer
 }
@@ -92,6 +108,7 @@ fn start(env: Env, extend: fn(Core) -> Core) -> Rc<Peer> {
         is_killed: Cell::new(false),
         lease_deadline: Cell::default(),
         transfer_deadline: Cell::default(),
+        reads: Reads::default(),
     });
     let service = peer.clone().add_pre_votes(service(&peer));
     server.add_service(peer.clone().add_transfers(service));
@@ -162,13 +179,15 @@ impl Peer {
         if output.start_heartbeats {
             self.heartbeats.notify();
         }
+        self.note_round(output.round);
         for (to, message) in output.messages {
-            self.send(to, message);
+            self.send(to, message, output.round);
         }
+        self.answer_reads(output.reads);
     }
 
-    /// Sends a request at once, and spawns a task that waits for the answer.
-    fn send(&self, to: usize, message: Message) {
+    /// Sends a request of this round at once, and spawns a task that waits for the answer.
+    fn send(&self, to: usize, message: Message, round: u64) {
         let Some(peer) = self.this.upgrade() else { return };
         let end = &self.peers[to];
         match message {
@@ -182,7 +201,7 @@ impl Peer {
             }
             Message::AppendEntries(args) => {
                 let call = end.call(APPEND_ENTRIES, &args);
-                let sent = SentEntries::from(&args);
+                let sent = SentEntries::new(&args, round);
                 self.rt.spawn_detached("append entries", async move {
                     let reply = call.await;
                     peer.with_core(|core| core.append_entries_reply(to, sent, reply.as_ref()));
@@ -193,7 +212,7 @@ impl Peer {
             Message::TransferVote(args) => peer.ask_for_transfer_vote(to, &args),
             Message::InstallSnapshot(args) => {
                 let call = end.call(INSTALL_SNAPSHOT, &args);
-                let sent = SentSnapshot::from(&args);
+                let sent = SentSnapshot::new(&args, round);
                 self.rt.spawn_detached("install snapshot", async move {
                     let reply = call.await;
                     peer.with_core(|core| core.install_snapshot_reply(to, sent, reply.as_ref()));
@@ -252,8 +271,12 @@ impl Peer {
             self.committed.notified().await;
             loop {
                 let next = self.core.borrow_mut().next_to_apply();
-                let Some(message) = next else { break };
-                if !apply.send(message).await {
+                let Some(next) = next else { break };
+                let is_taken = match next {
+                    HandedUp::Message(message) => apply.send(message).await,
+                    HandedUp::Internal { index } => apply.send_internal(index).await,
+                };
+                if !is_taken {
                     return;
                 }
             }
@@ -269,6 +292,10 @@ impl Raft for Peer {
         let started = self.core.borrow_mut().start(command)?;
         self.started.notify();
         Some(started)
+    }
+
+    fn read(&self) -> Option<PendingRead> {
+        if self.is_killed.get() { None } else { self.begin_read() }
     }
 
     fn state(&self) -> RaftState {

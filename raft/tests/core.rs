@@ -109,7 +109,7 @@ fn a_fast_backup_needs_at_most_one_refusal_for_each_term_and_one_for_the_length(
         leader.replicate();
         let mut refusals = 0;
         while let Some(args) = take_request(&mut leader) {
-            let sent = SentEntries::from(&args);
+            let sent = SentEntries::new(&args, 0);
             let reply = follower.append_entries(args);
             follower.take_output();
             if reply.outcome != AppendOutcome::Success {
@@ -141,7 +141,7 @@ fn what_a_majority_has_is_committed_if_it_is_of_the_current_term() {
                 core.start(Bytes::new()).expect("it leads");
             }
             for (from, &last_index) in matches.iter().enumerate().skip(1) {
-                let sent = SentEntries { term: 9, prev_log_index: 0, last_index };
+                let sent = SentEntries { term: 9, prev_log_index: 0, last_index, round: 0 };
                 let reply = AppendEntriesReply { term: 9, outcome: AppendOutcome::Success };
                 core.append_entries_reply(from, sent, Some(&reply));
             }

@@ -15,7 +15,8 @@
 //! | `suite` | the registry: every test with its title, points and cluster |
 //! | `parts` | which parts of the registry this lab has; a handout has fewer |
 //! | `raft_2a` to `raft_2d` | the course's tests of lab 2, one file per part |
-//! | `raft_2e`, `raft_2f` | the tests of parts 2E and 2F, which are optional |
+//! | `raft_2e`, `raft_2f`, `raft_2g` | the tests of parts 2E to 2G, which are optional |
+//! | `reads` | reads that a test begins |
 //! | `kv_3a`, `kv_3b` | the tests of lab 3 with steps of their own |
 //! | `kv_generic` | the test with parameters from which all other tests of lab 3 are made |
 //! | `service` | a cluster with a service and its clients, for labs 3 and 4 |
@@ -49,6 +50,8 @@ mod raft_2c;
 mod raft_2d;
 mod raft_2e;
 mod raft_2f;
+mod raft_2g;
+mod reads;
 mod scenarios;
 mod service;
 // BEGIN LAB 4

@@ -5,6 +5,6 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     // BEGIN SOLUTION 2E
     //stub: tests::lab_main(&[raft::REFERENCE])
-    tests::lab_main(&[raft::REFERENCE, raft::EXTENDED])
+    tests::lab_main(&[raft::REFERENCE, raft::EXTENDED, raft::LEASES])
     // END SOLUTION
 }

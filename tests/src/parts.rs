@@ -8,4 +8,4 @@ pub(crate) const FIRST: Part = Part::Raft2A;
 /// The last part whose tests are in the suite.
 pub(crate) const LAST: Part = Part::Search;
 /// The last optional part whose tests are in the suite, if there are any.
-pub(crate) const LAST_OPTIONAL: Option<Part> = Some(Part::Raft2F);
+pub(crate) const LAST_OPTIONAL: Option<Part> = Some(Part::Raft2G);

@@ -11,7 +11,7 @@ use raft::servers;
 
 /// Every test of the parts that this lab has.
 ///
-/// Lab 2 is worth 100 points: 20 for 2A, 30 each for 2B and 2C, 20 for 2D. Parts 2E and 2F are optional, and worth 20 more each. Lab 3 is worth 100 as
+/// Lab 2 is worth 100 points: 20 for 2A, 30 each for 2B and 2C, 20 for 2D. Parts 2E to 2G are optional, and worth 20 more each. Lab 3 is worth 100 as
 /// well: 60 for 3A and 40 for 3B. Lab 4 is worth 100, too: 30 for 4A, 50 for 4B and 20 for 4C. Within a
 /// part, tests that take more understanding are worth more.
 /// Costs were measured with the reference Raft in a release build.

@@ -1,7 +1,7 @@
 //! The reference with what goes beyond the course: the tests that are for it, those of lab 2 and the
 //! scenarios, on a few seeds each; and that a Raft without it is not asked for it.
 
-use labraft::{Part, Test, run_test};
+use labraft::{Implementation, Part, Property, Reason, Run, Test, run_test};
 use labrpc::RunSpec;
 
 use crate::common::lab;
@@ -15,18 +15,43 @@ fn tests() -> impl Iterator<Item = &'static Test> {
 fn the_extended_reference_passes() {
     for test in tests() {
         for seed in 0..3 {
-            let report = run_test(test, raft::EXTENDED, RunSpec::seed(seed), false);
-            let details = report.result.as_ref().err().map(labraft::Failure::details);
-            assert_eq!(report.result, Ok(()), "{}, seed {seed}: {details:#?}", test.name);
+            for raft in [raft::EXTENDED, raft::LEASES] {
+                let report = run_test(test, raft, RunSpec::seed(seed), false);
+                let details = report.result.as_ref().err().map(labraft::Failure::details);
+                assert_eq!(report.result, Ok(()), "{}, {seed}: {details:#?}", test.name);
+            }
         }
     }
+}
+
+/// Reads that a leader confirms although another leads, among so many seeds of a test in which leaders are cut off.
+/// Server 0's clock runs at `rate` thousandths of the true rate, and may be the leader's.
+fn stale_reads(raft: Implementation, rate: u32) -> usize {
+    let test = tests::SUITE.iter().find(|test| test.name == "LostMajority2G").unwrap();
+    let is_stale = |seed: &u64| {
+        let acts = vec![format!("0s rate 0 {rate}").parse().unwrap()];
+        let spec = RunSpec { acts, ..RunSpec::seed(*seed) };
+        let failure = Run::new(test, raft, spec).run().result.err();
+        failure.is_some_and(|failure| match &failure.reason {
+            Reason::Violation(violation) => violation.property == Property::ReadIndex,
+            _ => false,
+        })
+    };
+    (0..30).filter(is_stale).count()
+}
+
+#[test]
+fn leases_are_safe_for_as_long_as_clocks_keep_within_the_bound() {
+    assert_eq!(stale_reads(raft::LEASES, 700), 0, "by less than a half");
+    assert!(stale_reads(raft::LEASES, 250) > 0, "four times as slow as the others");
+    assert_eq!(stale_reads(raft::EXTENDED, 250), 0, "a round of messages needs no clock");
 }
 
 #[test]
 fn the_tests_of_an_optional_part_fail_without_it() {
     for test in tests::SUITE.iter().filter(|test| test.part.is_optional()) {
-        let undeclared = labraft::Implementation { offers: <_>::default(), ..raft::EXTENDED };
-        let declared = labraft::Implementation { offers: raft::EXTENDED.offers, ..raft::REFERENCE };
+        let undeclared = Implementation { offers: <_>::default(), ..raft::EXTENDED };
+        let declared = Implementation { offers: raft::EXTENDED.offers, ..raft::REFERENCE };
         for raft in [undeclared, declared] {
             let report = run_test(test, raft, RunSpec::seed(0), false);
             assert!(report.result.is_err(), "{} passes", test.name);
@@ -60,7 +85,7 @@ fn who_asks_only_for_what_is_not_offered_is_told_who_offers_it() {
     ] {
         let (code, printed) = run_lab(arguments);
         assert_eq!(code, Some(2), "{printed}");
-        let hint = "which reference does not offer; give --implementation extended";
+        let hint = "which reference does not offer; give --implementation extended or leases";
         assert!(printed.contains(hint), "{printed}");
     }
     let (code, printed) = run_lab(&["run", "DeafServer2E", "--implementation", "extended"]);

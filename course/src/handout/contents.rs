@@ -170,7 +170,7 @@ fn strip_all(tree: &mut Tree, sources: &Tree, scope: Scope) -> Result<BTreeSet<S
 fn parts_file(parts: Parts) -> String {
     let variant = |part: Part| match part {
         Part::Raft2A | Part::Raft2B | Part::Raft2C | Part::Raft2D => format!("Raft{part}"),
-        Part::Raft2E | Part::Raft2F => format!("Raft{part}"),
+        Part::Raft2E | Part::Raft2F | Part::Raft2G => format!("Raft{part}"),
         Part::Kv3A | Part::Kv3B => format!("Kv{part}"),
         Part::Shard4A | Part::Shard4B | Part::Shard4C => format!("Shard{part}"),
         Part::Beyond => "Beyond".into(),

@@ -42,6 +42,7 @@ fn parts(scope: Scope) -> String {
         Part::Raft2D => "snapshots",
         Part::Raft2E => "a stable leader",
         Part::Raft2F => "leadership transfer",
+        Part::Raft2G => "reads without the log",
         Part::Kv3A => "a key/value service",
         Part::Kv3B => "its snapshots",
         Part::Shard4A => "a shard controller",

@@ -31,7 +31,7 @@ impl Crate {
 
 /// The crates that students write. Each is built on those before it.
 pub(super) const CRATES: [Crate; 4] = [
-    Crate::new("raft", Part::Raft2A, Part::Raft2F),
+    Crate::new("raft", Part::Raft2A, Part::Raft2G),
     Crate::new("kvraft", Part::Kv3A, Part::Kv3B),
     Crate::new("shardctrler", Part::Shard4A, Part::Shard4A),
     Crate::new("shardkv", Part::Shard4B, Part::Shard4C),
@@ -210,6 +210,7 @@ mod tests {
             ("2F", true, "", "raft"),
             ("2A..3B+2E", true, "", "raft kvraft"),
             ("2A..3B+2F", true, "", "raft kvraft"),
+            ("2A..3B+2G", true, "", "raft kvraft"),
         ] {
             let scope = scope(parts, on_reference);
             let joined = |names: Vec<&str>| names.join(" ");
@@ -246,13 +247,14 @@ mod tests {
             ("2F", "2F"),
             ("2A..3B+2E", "2E"),
             ("2A..4C+2F", "2E 2F"),
+            ("2A..3B+2G", "2E 2F 2G"),
         ] {
             let parts = scope(parts, false).parts;
             let found = parts.course().filter(|part| part.is_optional()).map(Part::name);
             assert_eq!(found.collect::<Vec<_>>().join(" "), optional, "{parts:?}");
         }
         for (parts, hint) in [
-            ("2A..3B+2D", "what can be added is 2E, 2F"),
+            ("2A..3B+2D", "what can be added is 2E, 2F, 2G"),
             ("3A..3B+2F", "2F can be added only where Raft is handed out up to 2D, not to 3A..3B"),
         ] {
             let error = parts.parse::<Parts>().unwrap_err();

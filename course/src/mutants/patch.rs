@@ -55,6 +55,8 @@ pub(super) enum Subject {
     Raft,
     /// Raft with the optional parts: the header names the implementation `extended`.
     Extended,
+    /// The same with reads under leases: the header names the implementation `leases`.
+    Leases,
     /// The key/value service of lab 3.
     Kv,
     /// The controller or the sharded service of lab 4.
@@ -66,6 +68,7 @@ impl Subject {
     pub(super) const fn implementation(self) -> Option<&'static str> {
         match self {
             Subject::Extended => Some("extended"),
+            Subject::Leases => Some("leases"),
             Subject::Raft | Subject::Kv | Subject::Shards => None,
         }
     }
@@ -132,9 +135,10 @@ impl Patch {
         let subject = match (implementation, subject) {
             (None, subject) => subject,
             (Some("extended"), Subject::Raft) => Subject::Extended,
+            (Some("leases"), Subject::Raft) => Subject::Leases,
             (Some(other), _) => {
                 return Err(wrong(format!(
-                    "its implementation is {other:?}; it may be \"extended\", for a patch of raft"
+                    "its implementation is {other:?}; it may be \"extended\" or \"leases\", for a patch of raft"
                 )));
             }
         };
@@ -210,6 +214,9 @@ mod tests {
         let extended = "election-safety\nimplementation: extended\n";
         let of_extended = parse(&GOOD.replace("election-safety\n", extended)).unwrap();
         assert_eq!(of_extended.subject, Subject::Extended);
+        let leases = "election-safety\nimplementation: leases\n";
+        let of_leases = parse(&GOOD.replace("election-safety\n", leases)).unwrap();
+        assert_eq!(of_leases.subject.implementation(), Some("leases"));
     }
 
     #[test]

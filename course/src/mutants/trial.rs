@@ -44,7 +44,7 @@ pub(super) fn stages(subject: Subject, chosen: &[&'static Test]) -> Vec<Vec<&'st
     // The tests of Raft cannot find a bug in the service. Those of lab 4 look for bugs of their own.
     let wanted: &[Subject] = match subject {
         Subject::Shards => &[Subject::Shards],
-        Subject::Extended => &[Subject::Extended, Subject::Raft],
+        Subject::Extended | Subject::Leases => &[Subject::Extended, Subject::Raft],
         Subject::Kv if chosen.is_empty() => &[Subject::Kv],
         Subject::Kv | Subject::Raft => &[Subject::Raft, Subject::Kv],
     };

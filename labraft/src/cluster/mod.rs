@@ -6,6 +6,7 @@ mod links;
 mod measures;
 mod numbers;
 mod overseen;
+mod reads;
 mod slot;
 mod test_part;
 mod watched;
@@ -15,7 +16,6 @@ use std::fmt;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-use bytes::Bytes;
 use labrpc::sync::{Notified, Notify};
 use labrpc::{ClientEnd, Dice, Event, Network, Runtime};
 
@@ -30,7 +30,6 @@ use crate::raft::{Env, Raft, RaftState, apply_channel};
 use crate::reason::{Expectation, Reason};
 use crate::state_recorder::ShowCommand;
 
-use overseen::Overseen;
 use slot::{Instance, MuteWays, Slot};
 use test_part::TestPart;
 
@@ -92,6 +91,7 @@ impl Cluster {
             persistence,
             has_internal_entries: lab.implementation().has_internal_entries,
             offers: lab.implementation().offers,
+            reads: Cluster::reads_to_judge(&lab),
             without: lab.without(),
         };
         let inner = Rc::new(Inner {
@@ -393,30 +393,6 @@ impl Cluster {
         });
         let raft = Rc::new(self.overseen(i, raft));
         NewServer { raft, applied, persister, server }
-    }
-
-    /// Wraps server `i`'s Raft with the checks that run when its service calls it.
-    fn overseen(&self, i: usize, raft: Rc<dyn Raft>) -> Overseen {
-        let cluster = self.downgrade();
-        let check_snapshot = Box::new(move |index, snapshot: &Bytes| {
-            let Some(cluster) = cluster.upgrade() else { return true };
-            let checked = cluster.0.invariants.borrow_mut().snapshot_made(i, index, snapshot);
-            cluster.0.lab.audited(|audit| audit.given(cluster.number(i), snapshot, None));
-            cluster.report(i, checked)
-        });
-        let cluster = self.downgrade();
-        let check_state = Box::new(move || {
-            if let Some(cluster) = cluster.upgrade() {
-                cluster.check_server(i);
-            }
-        });
-        let cluster = self.downgrade();
-        let note_accepted = Box::new(move |command: &Bytes, started| {
-            if let Some(cluster) = cluster.upgrade() {
-                cluster.note_accepted(i, command, started);
-            }
-        });
-        Overseen { raft, note_accepted, check_snapshot, check_state }
     }
 
     /// Stops a server immediately if it is running, and disables its links. Its saved state is kept, and

@@ -4,7 +4,12 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
+use super::Cluster;
 use crate::raft::{EntryProbe, Probe, Raft, RaftState, Started};
+use crate::read::PendingRead;
+
+/// Begins a read at a Raft, and watches what becomes of it.
+type BeginRead = Box<dyn Fn(&dyn Raft) -> Option<PendingRead>>;
 
 /// Checks a snapshot that the service made, given the last index it covers. Returns false if the check
 /// failed and ended the run.
@@ -15,13 +20,41 @@ type NoteAccepted = Box<dyn Fn(&Bytes, Started)>;
 
 /// A Raft that runs the harness's checks before it forwards certain calls from its service.
 pub(super) struct Overseen {
-    pub(super) raft: Rc<dyn Raft>,
-    pub(super) note_accepted: NoteAccepted,
+    raft: Rc<dyn Raft>,
+    note_accepted: NoteAccepted,
+    begin_read: BeginRead,
     /// Called before a snapshot is passed to the Raft.
-    pub(super) check_snapshot: CheckSnapshot,
+    check_snapshot: CheckSnapshot,
     /// Called before the service probes the Raft: some changes are reported by one probe only, and the
     /// checks must see them.
-    pub(super) check_state: Box<dyn Fn()>,
+    check_state: Box<dyn Fn()>,
+}
+
+impl Cluster {
+    /// Wraps server `i`'s Raft with the checks that run when its service calls it.
+    pub(super) fn overseen(&self, i: usize, raft: Rc<dyn Raft>) -> Overseen {
+        let cluster = self.downgrade();
+        let check_snapshot = Box::new(move |index, snapshot: &Bytes| {
+            let Some(cluster) = cluster.upgrade() else { return true };
+            let checked = cluster.0.invariants.borrow_mut().snapshot_made(i, index, snapshot);
+            cluster.0.lab.audited(|audit| audit.given(cluster.number(i), snapshot, None));
+            cluster.report(i, checked)
+        });
+        let cluster = self.downgrade();
+        let check_state = Box::new(move || {
+            if let Some(cluster) = cluster.upgrade() {
+                cluster.check_server(i);
+            }
+        });
+        let cluster = self.downgrade();
+        let note_accepted = Box::new(move |command: &Bytes, started| {
+            if let Some(cluster) = cluster.upgrade() {
+                cluster.note_accepted(i, command, started);
+            }
+        });
+        let begin_read = self.watching_reads(i);
+        Overseen { raft, note_accepted, begin_read, check_snapshot, check_state }
+    }
 }
 
 impl Raft for Overseen {
@@ -29,6 +62,10 @@ impl Raft for Overseen {
         let started = self.raft.start(command.clone())?;
         (self.note_accepted)(&command, started);
         Some(started)
+    }
+
+    fn read(&self) -> Option<PendingRead> {
+        (self.begin_read)(&*self.raft)
     }
 
     fn state(&self) -> RaftState {

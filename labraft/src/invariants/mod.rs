@@ -26,6 +26,7 @@
 //! | what Start answers is so | the lab's contract | `started` |
 //! | who hears from no majority leads no longer, and keeps its term | part 2E | `check_quorum` |
 //! | who hands over leadership leads, takes no commands, and gives up in time | part 2F | `transfer` |
+//! | a read sees what is committed, and ends | part 2G | `reads` |
 //! | each step is one that the figure allows | figures 2 and 13 | `figure2` |
 //!
 //! To add a property: a row in `property.rs`, a file here, a line in `check_change` below, and a row in the
@@ -51,6 +52,7 @@ mod match_index;
 mod next_index;
 mod one_vote;
 mod probe_form;
+mod reads;
 mod saved_first;
 mod snapshot;
 #[cfg(test)]
@@ -63,6 +65,7 @@ mod tests;
 mod transfer;
 mod waypoints;
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -82,6 +85,7 @@ use history::History;
 pub(crate) use history::Traffic;
 use judge::Judge;
 pub(crate) use judge::News;
+pub(crate) use reads::{ReadMark, ReadsJudged};
 use started::Accepted;
 use transfer::Transfers;
 
@@ -113,6 +117,8 @@ pub(crate) struct Contract {
     pub(crate) has_internal_entries: bool,
     /// What the Raft says that it offers.
     pub(crate) offers: Offers,
+    /// By what its reads are judged, if it offers part 2G.
+    pub(crate) reads: ReadsJudged,
     /// The properties that are left out, and whether probes are.
     pub(crate) without: Without,
 }
@@ -132,7 +138,7 @@ impl Invariants {
         Invariants {
             contract,
             judge: Judge { without: contract.without, news: Vec::new() },
-            history: History::new(servers, contract.offers.stable_leader),
+            history: History::new(servers, contract.offers.stable_leader, contract.reads),
             situation: Situation::new(servers),
             figure2: None,
             accepted: None,
@@ -268,6 +274,16 @@ impl Invariants {
         }
     }
 
+    /// A server is asked for a read in this term. For as long as somebody waits for the read, the mark is kept.
+    pub(crate) fn read_begins(&mut self, server: usize, term: u64) -> Rc<ReadMark> {
+        self.history.reads.begin(server, term)
+    }
+
+    /// A read is confirmed: its service may answer from the state that it has at this index.
+    pub(crate) fn read_confirmed(&mut self, read: &ReadMark, index: u64) -> Holds {
+        self.judge.rule_on(self.history.reads.check_confirmed(read, index))
+    }
+
     /// A server was started or stopped, or a link was opened or cut.
     pub(crate) fn links_changed(&mut self, at: Duration) {
         self.situation.links_changed(at);
@@ -339,6 +355,10 @@ impl Invariants {
             let checked = transfers.check(&self.history, server, moment, at);
             self.judge.rule_on(checked)?;
         }
+        if self.contract.reads != ReadsJudged::NotOffered {
+            let checked = reads::check(&mut self.history, server, &now, at);
+            self.judge.rule_on(checked)?;
+        }
         // Nothing has changed in most polls: this is what the checks cost.
         if self.history.servers[server].last.as_ref() == Some(now) {
             return self.check_step_without_change(server, now, earlier, at);
@@ -381,6 +401,7 @@ impl Invariants {
     fn check_change(&mut self, change: &Change<'_>) -> Holds {
         let Invariants { contract, judge, history, accepted, transfers, .. } = self;
         let chosen = transfers.as_ref().is_some_and(|transfers| transfers.has_chosen(change));
+        reads::note_commit(history, change);
         judge.rule_on(probe_form::check_told(change.server, change.raft.state(), change.now))?;
         judge.rule_on(term_monotone::check(history, change))?;
         judge.rule_on(one_vote::check(history, change))?;

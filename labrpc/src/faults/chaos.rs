@@ -42,6 +42,14 @@ impl Chaos {
     /// very often.
     const SAVES: u32 = 20_000;
 
+    /// How much faster one server's clock may run than another's in any run, in percent.
+    pub(crate) const LARGEST_CLOCK_DRIFT_PERCENT: u32 = drift_percent(Chaos::LARGEST_CLOCK_SKEW);
+
+    /// How much faster one server's clock may run than another's, in percent, rounded up.
+    pub const fn clock_drift_percent(&self) -> u32 {
+        drift_percent(self.clock_skew)
+    }
+
     /// Draws the rates of a run.
     pub(crate) fn draw(decisions: &mut Decisions) -> Chaos {
         let mut cases = |which: u32| draw_cases(decisions, which);
@@ -56,6 +64,11 @@ impl Chaos {
             crashes_at_save: Ratio::new(cases(6), Chaos::SAVES),
         }
     }
+}
+
+/// How much faster, in percent, the fastest clock runs than the slowest, if both are wrong by this share.
+const fn drift_percent(skew: Ratio) -> u32 {
+    (200 * skew.cases()).div_ceil(skew.of() - skew.cases())
 }
 
 /// A rate, and the words around it in a description.

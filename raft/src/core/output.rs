@@ -20,6 +20,11 @@ pub struct Output {
     pub start_transfer_timer: bool,
     /// The requests to send, each with its receiver.
     pub messages: Vec<(usize, Message)>,
+    /// A leader's: the round that `messages` belong to (part 2G).
+    pub round: u64,
+    /// The reads that have ended, each with the index at which it may be answered, or `None` if this server
+    /// leads no longer (part 2G).
+    pub reads: Vec<(u64, Option<u64>)>,
 }
 
 /// A request to another server.
@@ -44,11 +49,15 @@ pub struct SentEntries {
     pub prev_log_index: u64,
     /// The index of the last entry that was sent; `prev_log_index` for a heartbeat.
     pub last_index: u64,
+    /// The round in which it was sent (part 2G).
+    pub round: u64,
 }
 
-impl From<&AppendEntriesArgs> for SentEntries {
-    fn from(args: &AppendEntriesArgs) -> SentEntries {
+impl SentEntries {
+    /// What to remember of a request of this round.
+    pub fn new(args: &AppendEntriesArgs, round: u64) -> SentEntries {
         SentEntries {
+            round,
             term: args.term,
             prev_log_index: args.prev_log_index,
             last_index: args.last_index(),
@@ -63,10 +72,13 @@ pub struct SentSnapshot {
     pub term: u64,
     /// The last index that the snapshot covers.
     pub last_included_index: u64,
+    /// The round in which it was sent (part 2G).
+    pub round: u64,
 }
 
-impl From<&InstallSnapshotArgs> for SentSnapshot {
-    fn from(args: &InstallSnapshotArgs) -> SentSnapshot {
-        SentSnapshot { term: args.term, last_included_index: args.last_included_index }
+impl SentSnapshot {
+    /// What to remember of a request of this round.
+    pub fn new(args: &InstallSnapshotArgs, round: u64) -> SentSnapshot {
+        SentSnapshot { term: args.term, last_included_index: args.last_included_index, round }
     }
 }

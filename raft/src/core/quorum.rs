@@ -33,14 +33,18 @@ impl Core {
     /// Whether this server leads, or has heard from the leader of its term within the lease.
     pub(super) fn is_in_lease(&self) -> bool {
         let has_heard = |stable_leader: &StableLeader| {
-            self.role == Role::Leader || stable_leader.heard_in == Some(self.current_term)
+            let is_of_this_term = stable_leader.heard_in == Some(self.current_term);
+            // A lease of a leader counts on its voters, even those that have moved on to a newer term.
+            let is_kept = self.has_leases() && stable_leader.heard_in.is_some();
+            self.role == Role::Leader || is_of_this_term || is_kept
         };
         self.stable_leader.as_ref().is_some_and(has_heard)
     }
 
     /// Whether a candidate of `term` is to get no vote, and its term to be left alone.
     pub(super) fn disregards_candidates(&self, term: u64) -> bool {
-        term > self.current_term && self.is_in_lease()
+        let would_vote = self.has_leases() && term == self.current_term && self.voted_for.is_none();
+        (term > self.current_term || would_vote) && self.is_in_lease()
     }
 
     /// The leader of `term` has written. If that is the current term, its lease begins anew.
@@ -54,6 +58,15 @@ impl Core {
         self.output.restart_lease = true;
     }
 
+    /// The leader of an earlier term wants a candidate of `term` to lead, so its lease is no reason to refuse.
+    pub(super) fn set_aside_lease(&mut self, term: u64) {
+        if let Some(stable_leader) = &mut self.stable_leader
+            && stable_leader.heard_in.is_some_and(|heard_in| heard_in < term)
+        {
+            stable_leader.heard_in = None;
+        }
+    }
+
     /// This server has begun to lead.
     pub(super) fn begin_quorum_check(&mut self) {
         let Some(stable_leader) = &mut self.stable_leader else { return };
@@ -62,11 +75,14 @@ impl Core {
         self.output.restart_lease = true;
     }
 
-    /// A follower has answered a request of this leader's present term, or no answer will come.
-    pub(super) fn note_answer(&mut self, from: usize, is_answered: bool) {
+    /// A follower has answered a request of this leader's present term, which it sent in this round; `None` if
+    /// no answer will come.
+    pub(super) fn note_answer(&mut self, from: usize, round: Option<u64>) {
+        let Some(round) = round else { return };
         if let Some(stable_leader) = &mut self.stable_leader {
-            stable_leader.answered[from] |= is_answered;
+            stable_leader.answered[from] = true;
         }
+        self.note_round(from, round);
     }
 
     /// The shortest election time-out has passed since the lease timer was restarted, or ran out

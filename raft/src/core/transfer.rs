@@ -40,6 +40,7 @@ impl Core {
         if handover.transfer.is_none_or(|transfer| transfer.to != to) {
             handover.transfer = Some(Transfer { to, is_told: false });
             self.output.start_transfer_timer = true;
+            self.end_read_lease();
         }
         true
     }
@@ -126,6 +127,7 @@ impl Core {
     pub fn transfer_vote(&mut self, args: &RequestVoteArgs) -> RequestVoteReply {
         self.check_invariants();
         self.observe_term(args.term);
+        self.set_aside_lease(args.term);
         self.request_vote(args)
     }
 }

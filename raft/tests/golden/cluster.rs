@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 
 use bytes::Bytes;
-use labraft::ApplyMsg;
+use labraft::{ApplyMsg, HandedUp};
 use raft::core::{Core, Message, SentEntries, SentSnapshot};
 use raft::log::{Log, PersistentState, decode_state};
 
@@ -33,6 +33,8 @@ struct Request {
     message: Message,
     /// The sender's; `None` for a copy that the network has made.
     incarnation: Option<u32>,
+    /// The round that it belongs to (part 2G).
+    round: u64,
 }
 
 /// A message on its way.
@@ -53,6 +55,17 @@ pub(crate) struct Filter<'a> {
     pub(crate) to: Option<usize>,
 }
 
+/// What the servers have besides what the course asks for.
+#[derive(Clone, Copy, Default)]
+pub(crate) enum Extension {
+    #[default]
+    Nothing,
+    /// What parts 2E and 2F are about.
+    StableLeader,
+    /// What parts 2E to 2G are about.
+    Reads,
+}
+
 /// The servers of a script, and what has been said since the last line.
 #[derive(Default)]
 pub(crate) struct Cluster {
@@ -62,14 +75,13 @@ pub(crate) struct Cluster {
     in_flight: BTreeMap<u64, InFlight>,
     messages: u64,
     cut: BTreeSet<usize>,
-    /// Whether the servers have what parts 2E and 2F are about.
-    is_extended: bool,
+    extension: Extension,
     dialogue: String,
 }
 
 impl Cluster {
-    pub(crate) fn new(servers: usize, is_extended: bool) -> Cluster {
-        let mut cluster = Cluster { is_extended, ..Cluster::default() };
+    pub(crate) fn new(servers: usize, extension: Extension) -> Cluster {
+        let mut cluster = Cluster { extension, ..Cluster::default() };
         for me in 0..servers {
             let core = Core::new(me, servers, PersistentState::default(), Bytes::new());
             let mut core = cluster.extend(core);
@@ -82,7 +94,11 @@ impl Cluster {
     }
 
     fn extend(&self, core: Core) -> Core {
-        if self.is_extended { core.with_stable_leader().with_transfer() } else { core }
+        match self.extension {
+            Extension::Nothing => core,
+            Extension::StableLeader => core.with_stable_leader().with_transfer(),
+            Extension::Reads => core.with_stable_leader().with_transfer().with_reads(),
+        }
     }
 
     /// What has been said since this was last called.
@@ -171,6 +187,17 @@ impl Cluster {
         self.call(me, Core::transfer_timeout);
     }
 
+    /// Clients ask a server for so many reads at the same instant.
+    pub(crate) fn read(&mut self, me: usize, reads: usize) {
+        for _ in 0..reads {
+            match self.servers[me].core.read() {
+                Some(read) => self.say(format!("{me} takes read {read}")),
+                None => self.say(format!("{me} does not lead, and takes no read")),
+            }
+        }
+        self.call(me, Core::replicate);
+    }
+
     pub(crate) fn take_snapshot(&mut self, me: usize, index: u64) {
         let applied = &self.servers[me].applied;
         let covered = &applied[..applied.len().min(index as usize)];
@@ -208,8 +235,15 @@ impl Cluster {
         if output.start_transfer_timer {
             self.say(format!("{me} starts the timer of its transfer"));
         }
+        let round = output.round;
         for (to, message) in output.messages {
-            self.send(Request { from: me, to, message, incarnation: Some(incarnation) }, "");
+            self.send(Request { from: me, to, message, incarnation: Some(incarnation), round }, "");
+        }
+        for (read, answer) in output.reads {
+            match answer {
+                Some(index) => self.say(format!("{me} confirms read {read} at index {index}")),
+                None => self.say(format!("{me} cannot confirm read {read}")),
+            }
         }
         result
     }
@@ -218,12 +252,13 @@ impl Cluster {
     fn apply(&mut self, me: usize) {
         while let Some(message) = self.servers[me].core.next_to_apply() {
             match message {
-                ApplyMsg::Command { index, command } => {
+                HandedUp::Message(ApplyMsg::Command { index, command }) => {
                     let command = words::text(&command);
                     self.say(format!("{me} applies {index}: {command}"));
                     self.servers[me].applied.push(command);
                 }
-                ApplyMsg::Snapshot { index, snapshot, .. } => {
+                HandedUp::Internal { index } => self.say(format!("{me} applies {index}: a no-op")),
+                HandedUp::Message(ApplyMsg::Snapshot { index, snapshot, .. }) => {
                     let snapshot = words::text(&snapshot);
                     self.say(format!("{me} restores the snapshot up to {index}: \"{snapshot}\""));
                     self.servers[me].applied =
@@ -330,7 +365,7 @@ impl Cluster {
     }
 
     fn deliver_request(&mut self, number: u64, request: Request) {
-        let Request { from, to, message, incarnation } = request;
+        let Request { from, to, message, incarnation, .. } = request;
         self.say(format!("{to} receives #{number}, {} from {from}", words::procedure(&message)));
         let reply = self.call(to, |core| match message {
             Message::RequestVote(args) => Reply::RequestVote(core.request_vote(&args)),
@@ -352,7 +387,7 @@ impl Cluster {
 
     /// The answer to a request arrives, or it becomes clear that none will.
     fn deliver_reply(&mut self, number: u64, request: u64, reply: Option<Reply>) {
-        let Request { from, to, message, incarnation } = self.requests[&request].clone();
+        let Request { from, to, message, incarnation, round } = self.requests[&request].clone();
         if reply.is_some() {
             self.say(format!("{from} receives #{number}, the answer of {to} to #{request}"));
         }
@@ -381,16 +416,16 @@ impl Cluster {
                 None,
             ) => {}
             (Message::AppendEntries(args), Some(Reply::AppendEntries(reply))) => {
-                core.append_entries_reply(to, SentEntries::from(args), Some(reply));
+                core.append_entries_reply(to, SentEntries::new(args, round), Some(reply));
             }
             (Message::AppendEntries(args), None) => {
-                core.append_entries_reply(to, SentEntries::from(args), None);
+                core.append_entries_reply(to, SentEntries::new(args, round), None);
             }
             (Message::InstallSnapshot(args), Some(Reply::InstallSnapshot(reply))) => {
-                core.install_snapshot_reply(to, SentSnapshot::from(args), Some(reply));
+                core.install_snapshot_reply(to, SentSnapshot::new(args, round), Some(reply));
             }
             (Message::InstallSnapshot(args), None) => {
-                core.install_snapshot_reply(to, SentSnapshot::from(args), None);
+                core.install_snapshot_reply(to, SentSnapshot::new(args, round), None);
             }
             (_, Some(reply)) => panic!("#{request} was answered with {reply:?}"),
         });

@@ -27,7 +27,7 @@ use std::path::Path;
 
 use goldenscript::{Context, Runner};
 
-use crate::cluster::{Cluster, Filter};
+use crate::cluster::{Cluster, Extension, Filter};
 use crate::words::Entries;
 
 /// Where the scripts are.
@@ -40,6 +40,8 @@ enum Line {
     Cluster(usize),
     /// `extended 3`: the same with what parts 2E and 2F are about.
     Extended(usize),
+    /// `reading 3`: the same with what parts 2E and 2G are about.
+    Reading(usize),
     /// `saved 0 term=2 vote=1 log="1:a 2:b"`: starts server 0 anew with this state on its disk.
     Saved {
         server: usize,
@@ -58,6 +60,8 @@ enum Line {
     Heartbeat(usize),
     /// `start 0 x y`: clients give server 0 two commands at the same instant.
     Start { server: usize, commands: Vec<String> },
+    /// `read 0 2`: clients ask server 0 for two reads at the same instant.
+    Read { server: usize, reads: usize },
     /// `deliver 3 4`: messages #3 and #4 arrive. `deliver from=0 to=2`: so do all messages that are
     /// on this way now; `deliver`: all messages that are on any way now.
     Deliver {
@@ -109,8 +113,9 @@ impl Runner for Script {
     fn run(&mut self, line: &Line, _: &Context) -> Result<String, Box<dyn Error>> {
         let cluster = &mut self.cluster;
         match line {
-            Line::Cluster(servers) => *cluster = Cluster::new(*servers, false),
-            Line::Extended(servers) => *cluster = Cluster::new(*servers, true),
+            Line::Cluster(servers) => *cluster = Cluster::new(*servers, Extension::Nothing),
+            Line::Extended(servers) => *cluster = Cluster::new(*servers, Extension::StableLeader),
+            Line::Reading(servers) => *cluster = Cluster::new(*servers, Extension::Reads),
             Line::Saved { server, term, vote, log } => {
                 cluster.start_from(*server, *term, *vote, log.clone().unwrap_or_default());
             }
@@ -118,6 +123,7 @@ impl Runner for Script {
             Line::Lease(server) => cluster.lease_timeout(*server),
             Line::Heartbeat(server) => cluster.heartbeat_timeout(*server),
             Line::Start { server, commands } => cluster.start(*server, commands),
+            Line::Read { server, reads } => cluster.read(*server, *reads),
             Line::Deliver { messages, from, to } => {
                 cluster.deliver_all(&Filter { messages, from: *from, to: *to });
             }
@@ -168,6 +174,9 @@ scripts! {
     leader_steps_down
     pre_vote
     pre_vote_cut_off
+    reads
+    reads_lost
+    reads_new_leader
     replication_in_flight
     replication_lost
     restart

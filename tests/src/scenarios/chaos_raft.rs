@@ -10,7 +10,8 @@ use labrpc::Dice;
 
 use super::fault_target::{FaultTarget, inject_faults, work_of_client};
 use super::schedule::{draw_bool, draw_cluster_size, draw_order};
-use super::{agree, heal_network};
+use super::{agree, heal_network, standstill};
+use crate::reads::Read;
 use crate::steps::spawn_client;
 
 /// The number of clients that start commands.
@@ -21,6 +22,8 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(60);
 /// The longest time that a slow service takes for a command or a snapshot.
 const SLOW_SERVICE: Duration = Duration::from_millis(8);
+/// How long it may take until a read is confirmed, as long as to agree on a command.
+const READ_LIMIT: Duration = Duration::from_secs(10);
 
 /// The shortest pause between two rounds of transfers of leadership.
 const SHORTEST_REIGN: Duration = Duration::from_millis(10);
@@ -50,12 +53,32 @@ pub(crate) fn chaos_raft(lab: Lab) -> Steps {
         let order = draw_order(&dice, cfg.n());
         let majority = heal_majority(&cfg, &dice, &order);
         agree(&cfg, majority).await?;
+        confirm_a_read(&cfg, majority).await?;
         cfg.start_stopped(0..cfg.n());
         cfg.reconnect_all();
         agree(&cfg, &order).await?;
+        confirm_a_read(&cfg, &order).await?;
         cfg.end()?;
         cfg.cleanup()
     })
+}
+
+/// Checks that these servers confirm a read, where reads are offered.
+async fn confirm_a_read(cfg: &Config, servers: &[usize]) -> Checked<()> {
+    if !cfg.lab().implementation().offers.read_index {
+        return Ok(());
+    }
+    let end = cfg.tester().now() + READ_LIMIT;
+    while cfg.tester().now() < end {
+        for &server in servers {
+            let Some(pending) = cfg.read(server) else { continue };
+            if cfg.tester().timeout(READ_LIMIT / 5, pending).await.flatten().is_some() {
+                return Ok(());
+            }
+        }
+        cfg.sleep(LONGEST_PAUSE).await;
+    }
+    Err(standstill(cfg, servers, "no leader confirms a read"))
 }
 
 /// Creates a cluster with a random size, a random network and a service of random speed.
@@ -69,7 +92,8 @@ fn draw_cluster(lab: &Lab, dice: &Dice) -> Config {
     cfg
 }
 
-/// Starts a command on each server, round after round, whether the server leads or not.
+/// Starts a command on each server, round after round, whether the server leads or not. Where reads are offered, it
+/// begins some on each as well.
 async fn start_commands(cfg: Config, client: u32, is_over: Rc<Cell<bool>>) -> Checked<()> {
     let dice = cfg.client_dice(client);
     while !is_over.get() {
@@ -78,6 +102,10 @@ async fn start_commands(cfg: Config, client: u32, is_over: Rc<Cell<bool>>) -> Ch
         if cfg.tester().happens(work_of_client(client)) {
             for (i, command) in commands.into_iter().enumerate() {
                 cfg.start(i, command);
+            }
+            if cfg.lab().implementation().offers.read_index && draw_bool(&dice) {
+                // What a read sees is a property, and so is that it ends.
+                (0..cfg.n()).for_each(|i| drop(Read::begin(&cfg, i)));
             }
         }
         cfg.sleep(dice.span(SHORTEST_PAUSE, LONGEST_PAUSE)).await;

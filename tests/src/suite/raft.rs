@@ -2,7 +2,7 @@
 
 use labraft::{Checked, Config, Lab, Part, Steps, Test};
 
-use crate::{raft_2a, raft_2b, raft_2c, raft_2d, raft_2e, raft_2f};
+use crate::{raft_2a, raft_2b, raft_2c, raft_2d, raft_2e, raft_2f, raft_2g};
 
 /// The tests of lab 2.
 pub(super) const TESTS: &[Test] = &[
@@ -351,6 +351,71 @@ pub(super) const OPTIONAL_TESTS: &[Test] = &[
         points: 2,
         cost: 2,
         run: |lab| servers(5).run(lab, raft_2f::old_transfer),
+    },
+    // Part 2G: reads without the log.
+    Test {
+        name: "BasicReads2G",
+        part: Part::Raft2G,
+        title: "reads without log entries",
+        points: 3,
+        cost: 1,
+        run: |lab| servers(3).run(lab, raft_2g::basic_reads),
+    },
+    Test {
+        name: "SharedRounds2G",
+        part: Part::Raft2G,
+        title: "many reads share a round",
+        points: 2,
+        cost: 1,
+        run: |lab| servers(5).run(lab, raft_2g::shared_rounds),
+    },
+    Test {
+        name: "LostMajority2G",
+        part: Part::Raft2G,
+        title: "a leader without a majority confirms no reads",
+        points: 3,
+        cost: 2,
+        run: |lab| servers(5).run(lab, raft_2g::lost_majority),
+    },
+    Test {
+        name: "DeafLeader2G",
+        part: Part::Raft2G,
+        title: "a leader that hears nothing confirms no reads",
+        points: 2,
+        cost: 2,
+        run: |lab| servers(5).run(lab, raft_2g::deaf_leader),
+    },
+    Test {
+        name: "NewLeaders2G",
+        part: Part::Raft2G,
+        title: "new leaders know what is committed before they confirm",
+        points: 4,
+        cost: 2,
+        run: |lab| servers(5).run(lab, raft_2g::new_leaders),
+    },
+    Test {
+        name: "LateAnswers2G",
+        part: Part::Raft2G,
+        title: "answers that are lost, late or of another time",
+        points: 3,
+        cost: 2,
+        run: |lab| servers(3).unreliable().run(lab, raft_2g::late_answers),
+    },
+    Test {
+        name: "RestartedVoters2G",
+        part: Part::Raft2G,
+        title: "voters that restart while a leader confirms reads",
+        points: 2,
+        cost: 2,
+        run: |lab| servers(3).run(lab, raft_2g::restarted_voters),
+    },
+    Test {
+        name: "CostOfReads2G",
+        part: Part::Raft2G,
+        title: "reads cost a round, or nothing under a lease",
+        points: 1,
+        cost: 1,
+        run: |lab| servers(3).run(lab, raft_2g::cost_of_reads),
     },
 ];
 

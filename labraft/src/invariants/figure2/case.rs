@@ -15,6 +15,8 @@ pub(super) struct Case<'a> {
     pub(super) election_timeout: Option<Duration>,
     /// Whether the Raft offers part 2F.
     pub(super) has_transfers: bool,
+    /// Whether it offers reads under leases (part 2G).
+    pub(super) has_leases: bool,
     pub(super) memory: &'a mut Memory,
     pub(super) debts: &'a mut Debts,
     pub(super) messages: &'a Messages,

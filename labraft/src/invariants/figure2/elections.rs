@@ -6,7 +6,7 @@ use super::super::election_timer::SHORTEST_TIMEOUT;
 use super::case::Case;
 use super::debts::{Debt, SILENT};
 use super::memory::{Candidacy, LastSent, Line, Reign, Servers};
-use super::{pre_votes, transfers};
+use super::{pre_votes, reading, transfers};
 use crate::message::{RaftMessage, VoteRequest};
 use crate::property::Property;
 use crate::raft::Role;
@@ -175,6 +175,7 @@ fn check_vote(case: &mut Case<'_>) {
     if candidate == server || step.is_first {
         return;
     }
+    pre_votes::check_vote(case, candidate);
     let asked = case.memory.asked.iter();
     let asked = asked.filter(|asked| (asked.term, asked.candidate) == (now.term, candidate));
     let (own_term, own_index) = step.last_entry();
@@ -267,7 +268,10 @@ pub(super) fn check_answer(
     let is_at_rest = !step.has_changed_log() && step.before.role == Role::Follower;
     // Who has heard from the term's leader may keep its vote: the term has no use for another one.
     let has_leader = case.memory.leader_heard.is_some() && case.memory.leader_heard_in == asked_in;
-    if asked_in != step.now.term || !is_up_to_date || !is_at_rest || has_leader {
+    // A leader may hold a lease because this server has answered it, in whatever term.
+    let keeps_a_lease = case.has_leases && reading::may_disregard(case);
+    let may_keep_it = has_leader || keeps_a_lease;
+    if asked_in != step.now.term || !is_up_to_date || !is_at_rest || may_keep_it {
         return;
     }
     match step.now.voted_for {

@@ -181,6 +181,8 @@ pub(super) struct Asked {
     pub(super) candidate: usize,
     /// The term and the index of the candidate's last entry.
     pub(super) last_entry: (u64, u64),
+    /// Whether the candidate says that its leader has told it to stand (part 2F).
+    pub(super) is_marked: bool,
 }
 
 /// An AppendEntries request that a server has read.

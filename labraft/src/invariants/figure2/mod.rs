@@ -65,6 +65,8 @@ pub(crate) struct Figure2 {
     election_timeout: Option<Duration>,
     /// Whether the Raft offers part 2F.
     has_transfers: bool,
+    /// Whether it offers reads under leases (part 2G).
+    has_leases: bool,
     /// Kept to be used again.
     step: StepMessages,
 }
@@ -88,7 +90,8 @@ impl Figure2 {
         let has_transfers = offers.leader_transfer.is_some();
         let servers = (0..servers).map(|_| Judged::default()).collect();
         let step = StepMessages::default();
-        Figure2 { messages, servers, must_save, election_timeout, has_transfers, step }
+        let has_leases = offers.lease_reads.is_some();
+        Figure2 { messages, servers, must_save, election_timeout, has_transfers, has_leases, step }
     }
 
     /// A server was started, at this time.
@@ -116,10 +119,15 @@ impl Figure2 {
         self.messages.0.borrow_mut().swap_step(step.server, &mut self.step);
         let messages = self.messages.0.borrow();
         let Judged { memory, debts } = &mut self.servers[step.server];
+        if step.is_first && self.has_leases {
+            // It may have heard from a leader before it stopped, and counts as one that has.
+            memory.leader_heard_awake = Some(step.awake);
+        }
         let mut case = Case {
             step,
             election_timeout: self.election_timeout,
             has_transfers: self.has_transfers,
+            has_leases: self.has_leases,
             memory,
             debts,
             messages: &messages,

@@ -59,14 +59,39 @@ pub(super) fn read_question(case: &mut Case<'_>, read: ReadMessage, message: &Ra
 fn is_in_lease(case: &Case<'_>) -> bool {
     let step = case.step;
     let Some(election_timeout) = case.election_timeout else { return false };
-    let heard = case.memory.leader_heard.filter(|_| {
-        case.memory.leader_heard_in == step.before.term && step.keeps_time && !step.is_first
-    });
-    let is_recent = |heard: Duration| {
+    let is_of_this_term = case.memory.leader_heard_in == step.before.term;
+    step.before.role == Role::Leader || is_of_this_term && has_just_heard(case, election_timeout)
+}
+
+/// Whether it has certainly heard from a leader within the lease, in whatever term.
+fn has_just_heard(case: &Case<'_>, election_timeout: Duration) -> bool {
+    let step = case.step;
+    let heard = case.memory.leader_heard.filter(|_| step.keeps_time && !step.is_first);
+    heard.is_some_and(|heard| {
         let quiet = step.at - heard;
         quiet > AT_ONCE && quiet < certain(election_timeout)
-    };
-    step.before.role == Role::Leader || heard.is_some_and(is_recent)
+    })
+}
+
+/// A server has voted for another. Where leaders hold leases (part 2G), it must not have heard from the leader of an
+/// earlier term within the lease, for that leader counts on it (Ongaro's thesis, section 6.4.1).
+pub(super) fn check_vote(case: &mut Case<'_>, candidate: usize) {
+    let Some(election_timeout) = case.election_timeout.filter(|_| case.has_leases) else { return };
+    let heard_in = case.memory.leader_heard_in;
+    let term = case.step.now.term;
+    // A leader that hands over its leadership has ended its lease (part 2F).
+    let is_permitted = case
+        .memory
+        .asked
+        .iter()
+        .any(|asked| asked.is_marked && (asked.term, asked.candidate) == (term, candidate));
+    if heard_in < term && !is_permitted && has_just_heard(case, election_timeout) {
+        let what = format!(
+            "votes for server {candidate} in term {term}, and has just heard from the leader of term {heard_in}, \
+             which may hold a lease"
+        );
+        case.note(case.step.breaks(Property::VotersLease, None, what));
+    }
 }
 
 /// Whether it can still believe that there is a leader.

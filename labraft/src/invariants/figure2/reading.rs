@@ -61,8 +61,8 @@ fn take_in_part(
     } else if is_permitted {
         case.owe(Debt::SetLeaseAside(term));
     }
-    if let Some(VoteRequest { term, candidate_id, last_entry, .. }) = vote_request {
-        let asked = Asked { term, candidate: candidate_id, last_entry };
+    if let Some(VoteRequest { term, candidate_id, last_entry, is_marked }) = vote_request {
+        let asked = Asked { term, candidate: candidate_id, last_entry, is_marked };
         case.memory.note_asked(asked, step.before.term);
     }
     match *message {

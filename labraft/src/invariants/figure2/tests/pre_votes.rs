@@ -239,3 +239,45 @@ fn a_leader_that_a_majority_has_answered_lately_leads_on() {
     assert_broken(resigned_after(WITHIN), Property::LeadersStay, words);
     assert_eq!(resigned_after(TIMEOUT), Ok(()));
 }
+
+/// Part 2E, with leaders that hold leases or without.
+fn offering_leases(has_leases: bool) -> Offers {
+    let lease = Offer::LeaseReads { clock_drift_percent: 50 };
+    if has_leases { OFFERED.with(lease) } else { OFFERED }
+}
+
+/// A server that has heard from its leader so long ago learns of term 2 otherwise, and then votes in it.
+fn votes_in_a_later_term(has_leases: bool, quiet: Duration) -> crate::property::Holds {
+    let mut stage = stable_leader(offering_leases(has_leases));
+    stage.now += quiet;
+    stage.reads(1, 2, RaftMessage::Other { term: 2 });
+    stage.holds(1, |raft| raft.adopt_term(2));
+    stage.reads(1, 2, request_vote(2, 2, (0, 0)));
+    stage.change(1, vote_for(2, 2))
+}
+
+#[test]
+fn where_leaders_hold_leases_a_vote_waits_in_every_term() {
+    let words = "votes for server 2 in term 2, and has just heard from the leader of term 1";
+    assert_broken(votes_in_a_later_term(true, WITHIN), Property::VotersLease, words);
+    assert_eq!(votes_in_a_later_term(true, AFTER), Ok(()));
+    assert_eq!(votes_in_a_later_term(false, WITHIN), Ok(()));
+}
+
+/// A server that has started so long ago refuses a pre-vote, and has heard from nobody.
+fn refuses_after_a_start(has_leases: bool, quiet: Duration) -> crate::property::Holds {
+    let (mut stage, _) = asks(offering_leases(has_leases));
+    stage.restart(1, nothing)?;
+    stage.now += quiet;
+    let read = stage.reads(1, 0, question(1, (0, 0)));
+    stage.answers(1, 0, read, answer(0, false));
+    stage.change(1, nothing)
+}
+
+#[test]
+fn where_leaders_hold_leases_a_server_that_starts_may_keep_its_vote_for_a_while() {
+    assert_eq!(refuses_after_a_start(true, Duration::from_millis(100)), Ok(()));
+    let words = "hears from no leader";
+    let refused = refuses_after_a_start(false, Duration::from_millis(100));
+    assert_broken(refused, Property::PreVoteRefused, words);
+}

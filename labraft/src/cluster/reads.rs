@@ -1,0 +1,77 @@
+//! Reads without entries of the log (part 2G): every one that anybody begins is watched until it ends.
+
+use std::rc::Rc;
+
+use super::{Cluster, WeakCluster};
+use crate::invariants::{ReadMark, ReadsJudged};
+use crate::lab::Lab;
+use crate::raft::Raft;
+use crate::read::PendingRead;
+
+impl Cluster {
+    /// By what the reads of a run are judged.
+    pub(super) fn reads_to_judge(lab: &Lab) -> ReadsJudged {
+        let offers = lab.implementation().offers;
+        if !offers.read_index {
+            return ReadsJudged::NotOffered;
+        }
+        match offers.lease_reads {
+            Some(percent) if percent < lab.world().clock_drift_percent() => ReadsJudged::EndOnly,
+            _ => ReadsJudged::Wholly,
+        }
+    }
+
+    /// Begins a read on server `i`, as its service would: see [`Raft::read`]. `None` if the server is not the leader
+    /// or is not running.
+    pub fn read(&self, i: usize) -> Option<PendingRead> {
+        let begin = self.watching_reads(i);
+        self.ask(i, |raft| begin(raft))?
+    }
+
+    /// Begins reads on server `i` so that they are watched.
+    pub(super) fn watching_reads(&self, i: usize) -> Box<dyn Fn(&dyn Raft) -> Option<PendingRead>> {
+        let cluster = self.downgrade();
+        Box::new(move |raft| match cluster.upgrade() {
+            None => raft.read(),
+            Some(running) => {
+                // What is committed before the call, or while it lasts, ...
+                let mark = running.0.invariants.borrow_mut().read_begins(i, raft.state().term);
+                let watched = WatchedRead { cluster: cluster.clone(), server: i, mark };
+                // ... and nothing later.
+                let pending = raft.read();
+                pending.map(|pending| watched.until_it_ends(pending))
+            }
+        })
+    }
+}
+
+/// A read that has begun. If it is dropped, nobody waits for it any more.
+struct WatchedRead {
+    cluster: WeakCluster,
+    server: usize,
+    mark: Rc<ReadMark>,
+}
+
+impl WatchedRead {
+    fn until_it_ends(self, pending: PendingRead) -> PendingRead {
+        PendingRead::new(async move {
+            let confirmed = pending.await;
+            let Some(cluster) = self.cluster.upgrade() else { return confirmed };
+            let place = self.server;
+            cluster.tester().fingerprint(confirmed.unwrap_or(u64::MAX), place as u64);
+            cluster.step(|| match confirmed {
+                Some(index) => {
+                    format!("{} may answer a read at index {index}", cluster.server_name(place))
+                }
+                None => format!("{} cannot confirm a read", cluster.server_name(place)),
+            });
+            let Some(index) = confirmed else { return None };
+            let checked = cluster.0.invariants.borrow_mut().read_confirmed(&self.mark, index);
+            if !cluster.report(place, checked) {
+                // The run has failed and is about to end.
+                std::future::pending::<()>().await;
+            }
+            confirmed
+        })
+    }
+}
