@@ -9,7 +9,7 @@ use crate::raft::{EntryProbe, Probe, Raft, RaftState, Started};
 use crate::read::PendingRead;
 
 /// Begins a read at a Raft, and watches what becomes of it.
-type BeginRead = Box<dyn Fn(&dyn Raft) -> Option<PendingRead>>;
+pub(super) type BeginRead = Box<dyn Fn(&dyn Raft) -> Option<PendingRead>>;
 
 /// Checks a snapshot that the service made, given the last index it covers. Returns false if the check
 /// failed and ended the run.

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use super::overseen::BeginRead;
 use super::{Cluster, WeakCluster};
 use crate::invariants::{ReadMark, ReadsJudged};
 use crate::lab::Lab;
@@ -29,7 +30,7 @@ impl Cluster {
     }
 
     /// Begins reads on server `i` so that they are watched.
-    pub(super) fn watching_reads(&self, i: usize) -> Box<dyn Fn(&dyn Raft) -> Option<PendingRead>> {
+    pub(super) fn watching_reads(&self, i: usize) -> BeginRead {
         let cluster = self.downgrade();
         Box::new(move |raft| match cluster.upgrade() {
             None => raft.read(),
@@ -65,7 +66,7 @@ impl WatchedRead {
                 }
                 None => format!("{} cannot confirm a read", cluster.server_name(place)),
             });
-            let Some(index) = confirmed else { return None };
+            let index = confirmed?;
             let checked = cluster.0.invariants.borrow_mut().read_confirmed(&self.mark, index);
             if !cluster.report(place, checked) {
                 // The run has failed and is about to end.
