@@ -6,7 +6,6 @@ use super::overseen::BeginRead;
 use super::{Cluster, WeakCluster};
 use crate::invariants::{ReadMark, ReadsJudged};
 use crate::lab::Lab;
-use crate::raft::Raft;
 use crate::read::PendingRead;
 
 impl Cluster {
@@ -22,8 +21,8 @@ impl Cluster {
         }
     }
 
-    /// Begins a read on server `i`, as its service would: see [`Raft::read`]. `None` if the server is not the leader
-    /// or is not running.
+    /// Begins a read on server `i`, as its service would: see [`Raft::read`](crate::Raft::read). `None` if the
+    /// server is not the leader or is not running.
     pub fn read(&self, i: usize) -> Option<PendingRead> {
         let begin = self.watching_reads(i);
         self.ask(i, |raft| begin(raft))?
@@ -35,10 +34,9 @@ impl Cluster {
         Box::new(move |raft| match cluster.upgrade() {
             None => raft.read(),
             Some(running) => {
-                // What is committed before the call, or while it lasts, ...
+                // What is committed before the call has to be seen, and nothing later.
                 let mark = running.0.invariants.borrow_mut().read_begins(i, raft.state().term);
                 let watched = WatchedRead { cluster: cluster.clone(), server: i, mark };
-                // ... and nothing later.
                 let pending = raft.read();
                 pending.map(|pending| watched.until_it_ends(pending))
             }
