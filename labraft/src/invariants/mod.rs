@@ -40,6 +40,7 @@ mod check_quorum;
 mod commit_monotone;
 mod commit_rule;
 mod contacts;
+mod contract;
 mod election_safety;
 mod election_timer;
 mod figure2;
@@ -71,7 +72,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use labrpc::Delivery;
 
-use crate::offer::Offers;
 use crate::property::Holds;
 use crate::raft::{ApplyMsg, HandedUp, Probe, Raft, Started};
 use crate::server_names::Places;
@@ -79,6 +79,7 @@ use crate::situation::{Situation, View};
 use crate::waypoint::Reached;
 use crate::without::Without;
 use change::Change;
+pub(crate) use contract::{Contract, Persistence};
 pub(crate) use figure2::SharedMessages;
 use figure2::{Figure2, Step};
 use history::History;
@@ -107,29 +108,6 @@ pub(crate) struct Invariants {
     waypoints: waypoints::Observer,
     /// Whether a server did not answer when it was asked for a probe.
     is_probe_missing: bool,
-}
-
-/// What the servers of a run have to keep.
-#[derive(Copy, Clone)]
-pub(crate) struct Contract {
-    pub(crate) persistence: Persistence,
-    /// Whether the log may hold entries of the Raft's own.
-    pub(crate) has_internal_entries: bool,
-    /// What the Raft says that it offers.
-    pub(crate) offers: Offers,
-    /// By what its reads are judged, if it offers part 2G.
-    pub(crate) reads: ReadsJudged,
-    /// The properties that are left out, and whether probes are.
-    pub(crate) without: Without,
-}
-
-/// Whether servers must save before they answer.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Persistence {
-    /// Servers must save before they answer, from lab 2C on.
-    Required,
-    /// In labs 2A and 2B a Raft saves nothing yet.
-    NotYet,
 }
 
 impl Invariants {

@@ -43,6 +43,8 @@ pub(super) struct Memory {
     pub(super) appends: VecDeque<AppendRead>,
     /// Until when it may do things because of requests that are no longer in the list.
     forgotten_until: Duration,
+    /// The last term whose leader wanted another server to lead, so that a lease of that leader has ended (part 2F).
+    pub(super) lease_set_aside_of: Option<u64>,
     /// How far the leaders that it has heard have allowed it to commit.
     pub(super) may_commit: u64,
     /// The last entries of which it has read that they are committed: their indexes and terms. It may get
@@ -181,8 +183,6 @@ pub(super) struct Asked {
     pub(super) candidate: usize,
     /// The term and the index of the candidate's last entry.
     pub(super) last_entry: (u64, u64),
-    /// Whether the candidate says that its leader has told it to stand (part 2F).
-    pub(super) is_marked: bool,
 }
 
 /// An AppendEntries request that a server has read.

@@ -79,13 +79,9 @@ pub(super) fn check_vote(case: &mut Case<'_>, candidate: usize) {
     let Some(election_timeout) = case.election_timeout.filter(|_| case.has_leases) else { return };
     let heard_in = case.memory.leader_heard_in;
     let term = case.step.now.term;
-    // A leader that hands over its leadership has ended its lease (part 2F).
-    let is_permitted = case
-        .memory
-        .asked
-        .iter()
-        .any(|asked| asked.is_marked && (asked.term, asked.candidate) == (term, candidate));
-    if heard_in < term && !is_permitted && has_just_heard(case, election_timeout) {
+    // A leader that hands over its leadership has ended its lease (part 2F), also for later terms.
+    let is_over = case.memory.lease_set_aside_of == Some(heard_in);
+    if heard_in < term && !is_over && has_just_heard(case, election_timeout) {
         let what = format!(
             "votes for server {candidate} in term {term}, and has just heard from the leader of term {heard_in}, \
              which may hold a lease"

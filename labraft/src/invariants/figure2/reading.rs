@@ -53,6 +53,9 @@ fn take_in_part(
     let vote_request = message.vote_request();
     // Whoever has its leader's permission is no candidate that may be disregarded.
     let is_permitted = case.has_transfers && vote_request.is_some_and(|asked| asked.is_marked);
+    if is_permitted && term > case.memory.leader_heard_in {
+        case.memory.lease_set_aside_of = Some(case.memory.leader_heard_in);
+    }
     if vote_request.is_none() || is_permitted {
         case.memory.highest_read_elsewhere = case.memory.highest_read_elsewhere.max(term);
     }
@@ -61,8 +64,8 @@ fn take_in_part(
     } else if is_permitted {
         case.owe(Debt::SetLeaseAside(term));
     }
-    if let Some(VoteRequest { term, candidate_id, last_entry, is_marked }) = vote_request {
-        let asked = Asked { term, candidate: candidate_id, last_entry, is_marked };
+    if let Some(VoteRequest { term, candidate_id, last_entry, .. }) = vote_request {
+        let asked = Asked { term, candidate: candidate_id, last_entry };
         case.memory.note_asked(asked, step.before.term);
     }
     match *message {
