@@ -281,3 +281,19 @@ fn where_leaders_hold_leases_a_server_that_starts_may_keep_its_vote_for_a_while(
     let refused = refuses_after_a_start(false, Duration::from_millis(100));
     assert_broken(refused, Property::PreVoteRefused, words);
 }
+
+#[test]
+fn a_lease_is_over_for_good_when_its_leader_hands_over() {
+    let lease = Offer::LeaseReads { clock_drift_percent: 50 };
+    let transfers = Offer::LeaderTransfer { longest: TIMEOUT };
+    let mut stage = stable_leader(OFFERED.with(lease).with(transfers));
+    stage.now += WITHIN / 2;
+    let marked =
+        RaftMessage::TransferVote { term: 2, candidate_id: 2, last_log_index: 0, last_log_term: 0 };
+    stage.reads(1, 2, marked);
+    stage.holds(1, vote_for(2, 2));
+    // It did not win, and stands again.
+    stage.now += WITHIN / 2;
+    stage.reads(1, 2, request_vote(3, 2, (0, 0)));
+    stage.holds(1, vote_for(3, 2));
+}
