@@ -77,7 +77,6 @@ use crate::raft::{ApplyMsg, HandedUp, Probe, Raft, Started};
 use crate::server_names::Places;
 use crate::situation::{Situation, View};
 use crate::waypoint::Reached;
-use crate::without::Without;
 use change::Change;
 pub(crate) use contract::{Contract, Persistence};
 pub(crate) use figure2::SharedMessages;
@@ -334,7 +333,7 @@ impl Invariants {
             self.judge.rule_on(checked)?;
         }
         if self.contract.reads != ReadsJudged::NotOffered {
-            let checked = reads::check(&mut self.history, server, &now, at);
+            let checked = reads::check(&mut self.history, server, now, at);
             self.judge.rule_on(checked)?;
         }
         // Nothing has changed in most polls: this is what the checks cost.

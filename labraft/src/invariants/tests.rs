@@ -4,6 +4,7 @@ use super::stage::{CONTRACT, Stage, assert_broken};
 use super::*;
 use crate::property::Property;
 use crate::raft::Role;
+use crate::without::Without;
 
 fn contract_without(name: &str) -> Contract {
     Contract { without: Without::NOTHING.and(name).unwrap(), ..CONTRACT }
