@@ -8,7 +8,6 @@ use bytes::Bytes;
 
 use super::change::{LogChange, Written};
 use super::contacts::Contacts;
-use super::reads::{Reads, ReadsJudged};
 use crate::raft::{Probe, Raft};
 
 /// The history of a run.
@@ -27,8 +26,6 @@ pub(super) struct History {
     pub(super) snapshots: BTreeMap<u64, Vec<Bytes>>,
     /// When servers last heard from one another.
     pub(super) contacts: Contacts,
-    /// What is known of reads without entries of the log.
-    pub(super) reads: Reads,
     /// When timers could last be held up.
     pub(super) timers_waited: Option<Duration>,
 }
@@ -314,11 +311,7 @@ impl LogCopy {
 impl History {
     /// An empty history of this many servers, none of which is running.
     /// `election_timeout` is what the Raft declares, if it offers part 2E.
-    pub(super) fn new(
-        servers: usize,
-        election_timeout: Option<Duration>,
-        reads: ReadsJudged,
-    ) -> History {
+    pub(super) fn new(servers: usize, election_timeout: Option<Duration>) -> History {
         History {
             servers: (0..servers).map(|_| ServerHistory::default()).collect(),
             leaders: BTreeMap::new(),
@@ -327,7 +320,6 @@ impl History {
             applied: Vec::new(),
             snapshots: BTreeMap::new(),
             contacts: Contacts::new(servers, election_timeout),
-            reads: Reads::new(servers, reads),
             timers_waited: None,
         }
     }
@@ -343,7 +335,6 @@ impl History {
         history.applied = applied;
         history.own_snapshot = 0;
         self.contacts.started(server);
-        self.reads.started(server);
     }
 
     /// The last index of the newest snapshot that a service has made.

@@ -85,6 +85,7 @@ use history::History;
 pub(crate) use history::Traffic;
 use judge::Judge;
 pub(crate) use judge::News;
+use reads::Reads;
 pub(crate) use reads::{ReadMark, ReadsJudged};
 use started::Accepted;
 use transfer::Transfers;
@@ -104,6 +105,8 @@ pub(crate) struct Invariants {
     accepted: Option<Accepted>,
     /// The transfers of leadership, if the Raft offers part 2F.
     transfers: Option<Transfers>,
+    /// The reads without entries of the log.
+    reads: Reads,
     waypoints: waypoints::Observer,
     /// Whether a server did not answer when it was asked for a probe.
     is_probe_missing: bool,
@@ -115,7 +118,8 @@ impl Invariants {
         Invariants {
             contract,
             judge: Judge { without: contract.without, news: Vec::new() },
-            history: History::new(servers, contract.offers.stable_leader, contract.reads),
+            history: History::new(servers, contract.offers.stable_leader),
+            reads: Reads::new(servers, contract.reads),
             situation: Situation::new(servers),
             figure2: None,
             accepted: None,
@@ -174,6 +178,7 @@ impl Invariants {
         if let Some(transfers) = &mut self.transfers {
             transfers.started(server);
         }
+        self.reads.started(server);
     }
 
     /// A task of a server was polled. Before its check, which also follows a question of the tester's.
@@ -253,12 +258,12 @@ impl Invariants {
 
     /// A server is asked for a read in this term. For as long as somebody waits for the read, the mark is kept.
     pub(crate) fn read_begins(&mut self, server: usize, term: u64) -> Rc<ReadMark> {
-        self.history.reads.begin(server, term)
+        self.reads.begin(server, term)
     }
 
     /// A read is confirmed: its service may answer from the state that it has at this index.
     pub(crate) fn read_confirmed(&mut self, read: &ReadMark, index: u64) -> Holds {
-        self.judge.rule_on(self.history.reads.check_confirmed(read, index))
+        self.judge.rule_on(self.reads.check_confirmed(read, index))
     }
 
     /// A server was started or stopped, or a link was opened or cut.
@@ -333,7 +338,8 @@ impl Invariants {
             self.judge.rule_on(checked)?;
         }
         if self.contract.reads != ReadsJudged::NotOffered {
-            let checked = reads::check(&mut self.history, server, now, at);
+            let awake = self.history.servers[server].awake;
+            let checked = self.reads.check(server, now, awake, at);
             self.judge.rule_on(checked)?;
         }
         // Nothing has changed in most polls: this is what the checks cost.
@@ -376,9 +382,9 @@ impl Invariants {
 
     /// All checks of a change. The order decides which property is reported when several are broken.
     fn check_change(&mut self, change: &Change<'_>) -> Holds {
-        let Invariants { contract, judge, history, accepted, transfers, .. } = self;
+        let Invariants { contract, judge, history, accepted, transfers, reads, .. } = self;
         let chosen = transfers.as_ref().is_some_and(|transfers| transfers.has_chosen(change));
-        reads::note_commit(history, change);
+        reads.note_commit(change);
         judge.rule_on(probe_form::check_told(change.server, change.raft.state(), change.now))?;
         judge.rule_on(term_monotone::check(history, change))?;
         judge.rule_on(one_vote::check(history, change))?;

@@ -8,7 +8,7 @@ use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use super::change::Change;
-use super::history::History;
+use super::history::Awake;
 use crate::property::{Holds, Property, violated};
 use crate::raft::{Probe, Role};
 
@@ -100,50 +100,55 @@ impl Reads {
     }
 }
 
-/// Notes how far a server has committed.
-pub(super) fn note_commit(history: &mut History, change: &Change<'_>) {
-    let reads = &mut history.reads;
-    if change.now.commit_index > reads.committed {
-        reads.committed = change.now.commit_index;
-        reads.known_to = change.server;
+impl Reads {
+    /// Notes how far a server has committed.
+    pub(super) fn note_commit(&mut self, change: &Change<'_>) {
+        if change.now.commit_index > self.committed {
+            self.committed = change.now.commit_index;
+            self.known_to = change.server;
+        }
     }
-}
 
-/// Checks a server that has done something, whether it has changed or not: if it no longer leads the term in which it
-/// has taken a read, whoever waits for that read is told.
-pub(super) fn check(history: &mut History, server: usize, now: &Probe, at: Duration) -> Holds {
-    history.reads.now = at;
-    if history.reads.pending[server].is_empty() {
-        return Ok(());
+    /// Checks a server that has done something, whether it has changed or not: if it no longer leads the term in
+    /// which it has taken a read, whoever waits for that read is told.
+    pub(super) fn check(
+        &mut self,
+        server: usize,
+        now: &Probe,
+        awake: Awake,
+        at: Duration,
+    ) -> Holds {
+        self.now = at;
+        let pending = &mut self.pending[server];
+        if pending.is_empty() {
+            return Ok(());
+        }
+        pending.retain(|read| read.strong_count() > 0);
+        let leads = |term| now.role == Role::Leader && now.term == term;
+        let lost = pending.iter().filter_map(Weak::upgrade).find(|read| !leads(read.term));
+        let Some(lost) = lost else {
+            self.lost_since[server] = None;
+            return Ok(());
+        };
+        let since = *self.lost_since[server].get_or_insert(awake.total);
+        let waits = awake.total.saturating_sub(since);
+        if !awake.is_active(at) || waits <= PATIENCE {
+            return Ok(());
+        }
+        // Once is enough.
+        pending.clear();
+        violated(
+            Property::ReadDropped,
+            vec![server],
+            format!(
+                "server {server} has taken a read in term {} at {:.6} s, and has left it without an answer, though \
+                 it no longer leads that term for {} ms",
+                lost.term,
+                lost.began.as_secs_f64(),
+                waits.as_millis()
+            ),
+        )
     }
-    let awake = history.servers[server].awake;
-    let reads = &mut history.reads;
-    let pending = &mut reads.pending[server];
-    pending.retain(|read| read.strong_count() > 0);
-    let leads = |term| now.role == Role::Leader && now.term == term;
-    let lost = pending.iter().filter_map(Weak::upgrade).find(|read| !leads(read.term));
-    let Some(lost) = lost else {
-        reads.lost_since[server] = None;
-        return Ok(());
-    };
-    let since = *reads.lost_since[server].get_or_insert(awake.total);
-    let waits = awake.total.saturating_sub(since);
-    if !awake.is_active(at) || waits <= PATIENCE {
-        return Ok(());
-    }
-    // Once is enough.
-    pending.clear();
-    violated(
-        Property::ReadDropped,
-        vec![server],
-        format!(
-            "server {server} has taken a read in term {} at {:.6} s, and has left it without an answer, though it no \
-             longer leads that term for {} ms",
-            lost.term,
-            lost.began.as_secs_f64(),
-            waits.as_millis()
-        ),
-    )
 }
 
 #[cfg(test)]
