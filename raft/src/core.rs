@@ -15,6 +15,7 @@ mod pre_vote;
 mod probe;
 mod quorum;
 mod reads;
+mod rounds;
 mod stable_leader;
 mod transfer;
 
@@ -24,8 +25,8 @@ use labraft::{Pieces, Role, Started};
 use self::follower::Follower;
 use self::handover::Handover;
 pub use self::output::{Message, Output, SentEntries, SentSnapshot};
-pub use self::reads::Confirmed;
-use self::reads::Reads;
+pub use self::rounds::Confirmed;
+use self::rounds::Reads;
 use self::stable_leader::StableLeader;
 use crate::log::{Log, PersistentState, encode_state};
 use crate::message::{

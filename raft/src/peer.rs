@@ -8,6 +8,7 @@
 mod reads;
 mod stable_leader;
 pub(crate) mod transfer;
+mod waiting;
 
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
@@ -22,7 +23,7 @@ use labrpc::sync::Notify;
 use labrpc::{ClientEnd, Dice, Runtime, Service};
 use tracing::debug;
 
-use self::reads::Reads;
+use self::waiting::Reads;
 use crate::core::{Core, Message, Output, SentEntries, SentSnapshot};
 use crate::log::{PersistentState, decode_state};
 use crate::message::{APPEND_ENTRIES, INSTALL_SNAPSHOT, REQUEST_VOTE};

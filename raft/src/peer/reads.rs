@@ -1,23 +1,10 @@
 // SOLUTION FILE
 //! What the driver adds for part 2G: who waits for a read, and the leader's lease.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, VecDeque};
-use std::time::Duration;
-
 use futures::channel::oneshot;
 use labraft::PendingRead;
 
 use super::{ELECTION_TIMEOUT_MIN, Peer};
-
-/// The reads of one instance that are not answered yet, and the rounds that confirm them.
-#[derive(Default)]
-pub(super) struct Reads {
-    /// Who waits for a read, by its number. Dropping it tells the one who waits that there will be no answer.
-    waiting: RefCell<BTreeMap<u64, oneshot::Sender<Option<u64>>>>,
-    /// With leases: when rounds began, from the last one on that a majority has answered.
-    rounds: RefCell<VecDeque<(u64, Duration)>>,
-}
 
 impl Peer {
     /// Begins a read; under a lease it ends at once. `None` if this server does not lead.
