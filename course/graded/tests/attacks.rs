@@ -195,7 +195,9 @@ const ATTACKS: [(&str, Make, Gain); 26] = [
         "secret-in-the-environment",
         |env| {
             reference(env, || {
-                let all: Vec<_> = std::env::vars_os().collect();
+                // How much memory glibc keeps is the lab's own setting, and no secret.
+                let all = std::env::vars_os().filter(|(name, _)| name != "GLIBC_TUNABLES");
+                let all: Vec<_> = all.collect();
                 assert!(all.is_empty(), "{BREACH}: {all:?}");
                 let arguments: Vec<String> = std::env::args().collect();
                 assert!(!arguments.concat().contains(SECRET), "{BREACH}: {arguments:?}");
