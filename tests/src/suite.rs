@@ -234,6 +234,7 @@ mod tests {
             (Part::Raft2D, 20),
             (Part::Raft2E, 20),
             (Part::Raft2F, 20),
+            (Part::Raft2G, 20),
             (Part::Kv3A, 60),
             (Part::Kv3B, 40),
             // BEGIN LAB 4
