@@ -7,7 +7,7 @@ use crate::outcome::CommandError;
 use crate::session::Program;
 
 /// The tests that match any of the patterns, or all, in the suite's order: those that are for this Raft. For the
-/// others there is a line that lists them, which may be empty.
+/// others there is a line that lists their parts, which may be empty.
 ///
 /// # Errors
 /// If a pattern matches no test, or only tests that are not offered.
@@ -25,10 +25,15 @@ pub(crate) fn chosen(
     }
     let all = program.chosen(patterns)?.into_iter();
     let (tests, others): (Vec<&Test>, Vec<&Test>) = all.partition(is_offered);
-    let names: Vec<&str> = others.iter().map(|test| test.name).collect();
-    let left_out = match names.is_empty() {
+    let of_part = |part: Part| match others.iter().filter(|test| test.part == part).count() {
+        0 => None,
+        1 => Some(format!("a test of part {part}")),
+        count => Some(format!("{count} tests of part {part}")),
+    };
+    let parts: Vec<String> = Part::COURSE.into_iter().filter_map(of_part).collect();
+    let left_out = match parts.is_empty() {
         true => String::new(),
-        false => format!("not offered by {}: {}\n", implementation.name, names.join(", ")),
+        false => format!("not offered by {}: {}\n", implementation.name, parts.join(", ")),
     };
     Ok((tests, left_out))
 }

@@ -95,6 +95,11 @@ pub enum HarnessEvent {
         /// The operation as text, with its result.
         operation: String,
     },
+    /// What somebody did from outside had no effect.
+    Ignored {
+        /// Why, in a sentence.
+        why: String,
+    },
     /// The history is not linearizable: some operations fit no order.
     Unordered {
         /// The numbers of those operations.
@@ -176,6 +181,7 @@ impl HarnessEvent {
             | HarnessEvent::Stopped { .. }
             | HarnessEvent::Called { .. }
             | HarnessEvent::Answered { .. }
+            | HarnessEvent::Ignored { .. }
             | HarnessEvent::Unordered { .. } => EventKind::Test,
         }
     }
@@ -267,6 +273,7 @@ impl HarnessEvent {
                 format!("client {client}: {operation}")
             }
             HarnessEvent::Answered { operation, .. } => operation.clone(),
+            HarnessEvent::Ignored { why } => why.clone(),
             HarnessEvent::Unordered { calls } => {
                 format!("not linearizable: {} operations fit no order", calls.len())
             }

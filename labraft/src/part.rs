@@ -4,9 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A part of the course's labs. `Raft2E` to `Raft2G` are optional: they are for Rafts that [offer](crate::Offer) them. `Beyond` holds
-/// the tests that the course does not have, and `Search` the scenarios that are short enough for a search of all runs
-/// with few faults.
+/// A part of the course's labs. `Raft2E` to `Raft2G` are optional: they are for Rafts that [offer](crate::Offer) them.
+/// `Beyond` holds the tests that the course does not have, and `Search` the scenarios that are short enough for a
+/// search of all runs with few faults.
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the course's own names")]
 pub enum Part {

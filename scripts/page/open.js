@@ -231,6 +231,11 @@ const tests = {
     await page.keyboard.press("0");
     await drawn(page);
     await shoot(page, "open-world");
+    const follower = [0, 1, 2].find((server) => server !== leader && server !== next);
+    await clickServer(page, follower, 2.5);
+    await makes(page, () => item(page, "Give it the command").click());
+    assert.match((await live(page)).said, /does not lead, so it takes no command/);
+    await makes(page, () => page.keyboard.press("u"));
     await page.locator("#search").fill("x1");
     await page.waitForFunction(() => window.lab.hits > 5);
     assert.match(await page.locator("#log-rows").innerText(), /x1/);

@@ -16,7 +16,7 @@
 //! | `parts` | which parts of the registry this lab has; a handout has fewer |
 //! | `raft_2a` to `raft_2d` | the course's tests of lab 2, one file per part |
 //! | `raft_2e`, `raft_2f`, `raft_2g` | the tests of parts 2E to 2G, which are optional |
-//! | `reads` | reads that a test begins |
+//! | `reigns`, `reads` | what they have in common: leaders and their terms; reads that a test begins |
 //! | `kv_3a`, `kv_3b` | the tests of lab 3 with steps of their own |
 //! | `kv_generic` | the test with parameters from which all other tests of lab 3 are made |
 //! | `service` | a cluster with a service and its clients, for labs 3 and 4 |
@@ -52,6 +52,7 @@ mod raft_2e;
 mod raft_2f;
 mod raft_2g;
 mod reads;
+mod reigns;
 mod scenarios;
 mod service;
 // BEGIN LAB 4

@@ -7,8 +7,9 @@
 
 use std::time::Duration;
 
-use labraft::{Checked, Config, Part, RAFT_ELECTION_TIMEOUT, RaftState, expectation};
+use labraft::{Checked, Config, Part, RAFT_ELECTION_TIMEOUT, expectation};
 
+use crate::reigns::{Reign, others, reign, state};
 use crate::steps::{LOOK_EVERY, check, find_leader, random, restart};
 
 /// How long a server is cut off or disturbs the others: several election time-outs of any Raft.
@@ -17,40 +18,6 @@ const LONG: Duration = Duration::from_secs(3);
 const AFTERWARDS: Duration = Duration::from_secs(2);
 /// How often commands are started while something is wrong.
 const ROUNDS: usize = 6;
-
-/// A leader and its term.
-#[derive(Copy, Clone)]
-struct Reign {
-    leader: usize,
-    term: u64,
-}
-
-/// Waits for a leader that all connected servers follow.
-async fn reign(cfg: &Config) -> Checked<Reign> {
-    check(cfg, cfg.lab().implementation().offers.include(Part::Raft2E), || {
-        expectation!(
-            "this Raft does not say that it offers part 2E; see `Implementation::offering`"
-        )
-    })?;
-    let leader = cfg.check_one_leader().await?;
-    cfg.one(random(cfg), connected(cfg), true).await?;
-    let term = cfg.check_terms()?;
-    Ok(Reign { leader, term })
-}
-
-/// The number of servers that are connected.
-fn connected(cfg: &Config) -> usize {
-    (0..cfg.n()).filter(|&i| cfg.is_connected(i)).count()
-}
-
-/// The other servers, in the order of their numbers.
-fn others(cfg: &Config, server: usize) -> Vec<usize> {
-    (0..cfg.n()).filter(|&i| i != server).collect()
-}
-
-fn state(cfg: &Config, server: usize) -> RaftState {
-    cfg.state(server).unwrap_or(RaftState { term: 0, is_leader: false })
-}
 
 /// The election time-out that the Raft under test declares.
 fn election_timeout(cfg: &Config) -> Duration {
@@ -95,7 +62,7 @@ async fn agree_under(cfg: &Config, reign: Reign, servers: usize, why: &str) -> C
 /// A follower is cut off for a while and comes back. Catches a server that raises its term while it
 /// can reach nobody, and then deposes a leader that nothing is wrong with.
 pub(crate) async fn returning_server(cfg: &Config) -> Checked<()> {
-    let reign = reign(cfg).await?;
+    let reign = reign(cfg, Part::Raft2E).await?;
     for step in 1..cfg.n() {
         let victim = (reign.leader + step) % cfg.n();
         cfg.disconnect(victim);
@@ -112,7 +79,7 @@ pub(crate) async fn returning_server(cfg: &Config) -> Checked<()> {
 /// A follower can send and hears nothing: not the leader, and no answers. Catches voters that do not
 /// disregard it, and servers that raise their term without asking first.
 pub(crate) async fn deaf_server(cfg: &Config) -> Checked<()> {
-    let reign = reign(cfg).await?;
+    let reign = reign(cfg, Part::Raft2E).await?;
     let deaf = (reign.leader + 1) % cfg.n();
     cfg.step(|| format!("server {deaf} hears nothing"));
     cfg.deafen(deaf, others(cfg, deaf));
@@ -127,7 +94,7 @@ pub(crate) async fn deaf_server(cfg: &Config) -> Checked<()> {
 /// A leader is cut off, together with a minority or alone. Catches a leader that goes on leading
 /// although no majority answers, and terms that grow in a minority.
 pub(crate) async fn lost_majority(cfg: &Config) -> Checked<()> {
-    let first = reign(cfg).await?;
+    let first = reign(cfg, Part::Raft2E).await?;
     let second = (first.leader + 1) % cfg.n();
     let majority: Vec<usize> = (0..cfg.n()).filter(|&i| i != first.leader && i != second).collect();
     cfg.step(|| format!("servers {} and {second} are cut off together", first.leader));
@@ -178,7 +145,7 @@ async fn next_reign(cfg: &Config, servers: &[usize], term: u64) -> Checked<Reign
 /// nothing. Catches a leader that does not look whether it is answered, and a lease that does not
 /// end.
 pub(crate) async fn deaf_leader(cfg: &Config) -> Checked<()> {
-    let first = reign(cfg).await?;
+    let first = reign(cfg, Part::Raft2E).await?;
     let rest = others(cfg, first.leader);
     cfg.step(|| format!("server {}, the leader, hears nothing", first.leader));
     cfg.deafen(first.leader, rest.iter().copied());
@@ -197,7 +164,7 @@ pub(crate) async fn deaf_leader(cfg: &Config) -> Checked<()> {
 /// leader reaches only one of five, which reaches all. Catches voters that give way to a candidate
 /// although they hear their leader, and one that goes on hearing a leader without a majority.
 pub(crate) async fn bridge(cfg: &Config) -> Checked<()> {
-    let first = reign(cfg).await?;
+    let first = reign(cfg, Part::Raft2E).await?;
     let rest = others(cfg, first.leader);
     cfg.step(|| format!("no link between servers {} and {}", first.leader, rest[0]));
     cfg.link(first.leader, [rest[0]], false);
@@ -217,7 +184,7 @@ pub(crate) async fn bridge(cfg: &Config) -> Checked<()> {
 /// Catches pre-votes for a log that is behind, and elections that are begun in vain.
 pub(crate) async fn old_log(cfg: &Config) -> Checked<()> {
     for _ in 0..2 {
-        let first = reign(cfg).await?;
+        let first = reign(cfg, Part::Raft2E).await?;
         let behind = (first.leader + 1) % cfg.n();
         cfg.disconnect(behind);
         for _ in 0..3 {
@@ -249,7 +216,7 @@ pub(crate) async fn old_log(cfg: &Config) -> Checked<()> {
 /// Followers crash and restart, again and again. Catches a server that stands for election after a
 /// restart without asking, and voters that let it.
 pub(crate) async fn restarts(cfg: &Config) -> Checked<()> {
-    let reign = reign(cfg).await?;
+    let reign = reign(cfg, Part::Raft2E).await?;
     for round in 0..2 * cfg.n() {
         let victim = (reign.leader + 1 + round % (cfg.n() - 1)) % cfg.n();
         cfg.crash1(victim);

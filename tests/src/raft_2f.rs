@@ -6,8 +6,9 @@
 
 use std::time::Duration;
 
-use labraft::{Checked, Config, Part, RAFT_ELECTION_TIMEOUT, RaftState, Started, expectation};
+use labraft::{Checked, Config, Part, RAFT_ELECTION_TIMEOUT, Started, expectation};
 
+use crate::reigns::{Reign, check_offered, reign, state};
 use crate::steps::{LOOK_EVERY, check, find_leader, random, restart};
 
 /// How long a transfer may take if nothing is missing: a few messages, and whatever a Raft waits for between
@@ -18,39 +19,9 @@ const MILLISECOND: Duration = Duration::from_millis(1);
 /// How often a test asks for a transfer that may rightly be given up.
 const ATTEMPTS: usize = 5;
 
-/// A leader and its term.
-#[derive(Copy, Clone)]
-struct Reign {
-    leader: usize,
-    term: u64,
-}
-
-/// Checks that there is something to test.
-fn check_offered(cfg: &Config) -> Checked<()> {
-    check(cfg, cfg.lab().implementation().offers.include(Part::Raft2F), || {
-        expectation!(
-            "this Raft does not say that it offers part 2F; see `Implementation::offering`"
-        )
-    })
-}
-
-/// Waits for a leader that all connected servers follow.
-async fn reign(cfg: &Config) -> Checked<Reign> {
-    check_offered(cfg)?;
-    let leader = cfg.check_one_leader().await?;
-    let connected = (0..cfg.n()).filter(|&i| cfg.is_connected(i)).count();
-    cfg.one(random(cfg), connected, true).await?;
-    let term = cfg.check_terms()?;
-    Ok(Reign { leader, term })
-}
-
 /// The server that is `step` places after the leader.
 fn follower(cfg: &Config, Reign { leader, .. }: Reign, step: usize) -> usize {
     (leader + step) % cfg.n()
-}
-
-fn state(cfg: &Config, server: usize) -> RaftState {
-    cfg.state(server).unwrap_or(RaftState { term: 0, is_leader: false })
 }
 
 /// After how much time the Raft under test gives up a transfer, as it declares.
@@ -180,7 +151,7 @@ async fn takes_commands_again(cfg: &Config, reign: Reign, began: Duration) -> Ch
 /// time-out or asks for pre-votes, voters that disregard it because they hear their leader, and transfers that
 /// begin where none can.
 pub(crate) async fn hand_overs(cfg: &Config) -> Checked<()> {
-    let mut reign = reign(cfg).await?;
+    let mut reign = reign(cfg, Part::Raft2F).await?;
     for round in 0..2 * cfg.n() {
         let Reign { leader, .. } = reign;
         let to = follower(cfg, reign, 1 + round % (cfg.n() - 1));
@@ -206,7 +177,7 @@ pub(crate) async fn hand_overs(cfg: &Config) -> Checked<()> {
 /// The chosen server lacks entries; at first, when there are none, the term. Catches a leader that tells it to stand
 /// before it has them, or never sends them, and a target that is put off by a newer term.
 pub(crate) async fn slow_target(cfg: &Config) -> Checked<()> {
-    check_offered(cfg)?;
+    check_offered(cfg, Part::Raft2F)?;
     let last = cfg.n() - 1;
     cfg.crash1(last);
     let (leader, term) = find_leader(cfg, |_| true, 0).await?;
@@ -251,7 +222,7 @@ async fn check_kept(cfg: &Config, commands: &[(u64, u64)]) -> Checked<()> {
 /// only, and one that counts the snapshot it has sent.
 pub(crate) async fn snapshot_target(cfg: &Config) -> Checked<()> {
     for _ in 0..3 {
-        let first = reign(cfg).await?;
+        let first = reign(cfg, Part::Raft2F).await?;
         let to = follower(cfg, first, 1);
         cfg.crash1(to);
         for _ in 0..3 * labraft::SNAPSHOT_INTERVAL {
@@ -268,7 +239,7 @@ pub(crate) async fn snapshot_target(cfg: &Config) -> Checked<()> {
 /// one that takes commands meanwhile.
 pub(crate) async fn dead_target(cfg: &Config) -> Checked<()> {
     for round in 0..6 {
-        let first = reign(cfg).await?;
+        let first = reign(cfg, Part::Raft2F).await?;
         let to = follower(cfg, first, 1 + round % (cfg.n() - 1));
         let others: Vec<usize> = (0..cfg.n()).filter(|&i| i != to).collect();
         match round % 3 {
@@ -294,7 +265,7 @@ pub(crate) async fn dead_target(cfg: &Config) -> Checked<()> {
 /// Clients start commands at the very moment at which the leader begins to hand over. Catches a target that stands
 /// without the last entries, commands that are taken in between, and such that are lost.
 pub(crate) async fn busy_leader(cfg: &Config) -> Checked<()> {
-    let mut reign = reign(cfg).await?;
+    let mut reign = reign(cfg, Part::Raft2F).await?;
     let mut commands = Vec::new();
     for round in 0..4 * cfg.n() {
         let to = follower(cfg, reign, 1 + round % (cfg.n() - 1));
@@ -333,7 +304,7 @@ pub(crate) async fn busy_leader(cfg: &Config) -> Checked<()> {
 /// asked again, and one that cannot change its mind.
 pub(crate) async fn second_transfer(cfg: &Config) -> Checked<()> {
     for round in 0..3 {
-        let first = reign(cfg).await?;
+        let first = reign(cfg, Part::Raft2F).await?;
         let dead = follower(cfg, first, 1);
         let other = follower(cfg, first, 2 + round);
         cfg.disconnect(dead);
@@ -358,7 +329,7 @@ pub(crate) async fn second_transfer(cfg: &Config) -> Checked<()> {
 /// what it had begun.
 pub(crate) async fn old_transfer(cfg: &Config) -> Checked<()> {
     for _ in 0..3 {
-        let first = reign(cfg).await?;
+        let first = reign(cfg, Part::Raft2F).await?;
         let Reign { leader, term } = first;
         let dead = follower(cfg, first, 1);
         cfg.crash1(dead);

@@ -10,6 +10,7 @@ use std::time::Duration;
 use labraft::{Checked, Config, Part, expectation};
 
 use crate::reads::{Outcome, Read, all_end};
+use crate::reigns::{check_offered, connected, others, state};
 use crate::steps::{LOOK_EVERY, check, find_leader, random, restart, rpcs};
 
 /// How long a read may take on a leader that its followers hear.
@@ -23,28 +24,10 @@ const READ_EVERY: Duration = Duration::from_millis(5);
 
 /// Waits for a leader that all connected servers follow.
 async fn leader(cfg: &Config) -> Checked<usize> {
-    check(cfg, cfg.lab().implementation().offers.include(Part::Raft2G), || {
-        expectation!(
-            "this Raft does not say that it offers part 2G; see `Implementation::offering`"
-        )
-    })?;
-    let connected = (0..cfg.n()).filter(|&i| cfg.is_connected(i)).count();
-    cfg.one(random(cfg), connected, true).await?;
+    check_offered(cfg, Part::Raft2G)?;
+    cfg.one(random(cfg), connected(cfg), true).await?;
     let (leader, _) = find_leader(cfg, |i| cfg.is_connected(i), 0).await?;
     Ok(leader)
-}
-
-/// The other servers, in the order of their numbers.
-fn others(cfg: &Config, server: usize) -> Vec<usize> {
-    (0..cfg.n()).filter(|&i| i != server).collect()
-}
-
-fn leads(cfg: &Config, server: usize) -> bool {
-    cfg.state(server).is_some_and(|state| state.is_leader)
-}
-
-fn term(cfg: &Config, server: usize) -> u64 {
-    cfg.state(server).map_or(0, |state| state.term)
 }
 
 /// Waits for a leader among these servers in a term after this one, as soon as there is one.
@@ -153,7 +136,7 @@ fn check_unconfirmed(cfg: &Config, reads: &[Read], why: &str) -> Checked<()> {
 pub(crate) async fn lost_majority(cfg: &Config) -> Checked<()> {
     for _ in 0..5 {
         let old = leader(cfg).await?;
-        let old_term = term(cfg, old);
+        let old_term = state(cfg, old).term;
         let beside = (old + 1) % cfg.n();
         let majority: Vec<usize> = (0..cfg.n()).filter(|&i| i != old && i != beside).collect();
         confirm(cfg, old).await?;
@@ -163,7 +146,7 @@ pub(crate) async fn lost_majority(cfg: &Config) -> Checked<()> {
         }
         // These may still be confirmed: by a lease, or by an answer that is on its way.
         let mut early = Vec::new();
-        while !majority.iter().any(|&i| leads(cfg, i) && term(cfg, i) > old_term) {
+        while !majority.iter().any(|&i| state(cfg, i).is_leader && state(cfg, i).term > old_term) {
             ask_for_reads(cfg, old, READ_EVERY, &mut early).await;
             check(cfg, early.len() < 1000, || {
                 expectation!("no other server has been elected, with a majority connected")
@@ -212,11 +195,11 @@ pub(crate) async fn new_leaders(cfg: &Config) -> Checked<()> {
 
     for _ in 0..4 {
         let old = leader(cfg).await?;
-        let old_term = term(cfg, old);
+        let old_term = state(cfg, old).term;
         let Some(started) = cfg.start(old, random(cfg)) else { continue };
         while cfg.n_committed(started.index)?.0 == 0 {
             cfg.sleep(LOOK / 10).await;
-            if !leads(cfg, old) {
+            if !state(cfg, old).is_leader {
                 break;
             }
         }
@@ -225,7 +208,8 @@ pub(crate) async fn new_leaders(cfg: &Config) -> Checked<()> {
         let end = cfg.tester().now() + LONG;
         let mut reads = Vec::new();
         while reads.len() < 50 {
-            let new = rest.iter().find(|&&i| leads(cfg, i) && term(cfg, i) > old_term);
+            let new =
+                rest.iter().find(|&&i| state(cfg, i).is_leader && state(cfg, i).term > old_term);
             reads.extend(new.and_then(|&new| Read::begin(cfg, new)));
             check(cfg, cfg.tester().now() < end, || {
                 expectation!("no new leader takes reads within {} ms", LONG.as_millis())
@@ -249,7 +233,7 @@ pub(crate) async fn late_answers(cfg: &Config) -> Checked<()> {
     cfg.network().long_reordering(true);
     for _ in 0..4 {
         let old = leader(cfg).await?;
-        let old_term = term(cfg, old);
+        let old_term = state(cfg, old).term;
         let mut reads = Vec::new();
         ask_for_reads(cfg, old, LONG / 5, &mut reads).await;
         cfg.disconnect(old);

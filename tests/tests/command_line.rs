@@ -175,7 +175,7 @@ fn a_saved_run_can_be_replayed() {
 }
 
 #[test]
-fn a_log_of_servers_that_there_are_not_is_refused() {
+fn a_log_of_unknown_servers_is_refused() {
     for (test, server, all) in [
         ("InitialElection2A", "3", "its servers are 0 to 2\n"),
         ("InitialElection2A", "101/1", "its servers are 0 to 2\n"),

@@ -24,11 +24,11 @@ use crate::{plain, report, shrink, view};
 
 /// The interval between progress lines when standard error is not a terminal.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
-/// Tests of the suite.
-type Tests = Vec<&'static Test>;
-
 /// The most causes that are shown.
 const CAUSES_SHOWN: usize = 5;
+
+/// Tests of the suite.
+type Tests = Vec<&'static Test>;
 
 /// The arguments of `lab search`.
 #[derive(Args)]

@@ -127,7 +127,7 @@ pub fn event_line(timed: &Timed, names: &ServerNames) -> String {
         Event::Answered { call, from, .. } => {
             format!("#{call} reply from {} arrives", name(from))
         }
-        Event::Woke { task } => format!("timer of {task:?}"),
+        Event::Woke { task } => format!("timer fires: {task}"),
         Event::Crashed { tasks } => format!("stops (tasks ended: {tasks})"),
         Event::Note { text: line } => format!("| {line}"),
         Event::Custom { kind, text, .. } => format!("{kind}: {text}"),

@@ -86,7 +86,7 @@ impl Words {
                 let leg = if self.replies.contains_key(call) { "reply" } else { "request" };
                 format!("no answer from {}: {} ({leg}): {why}", self.party(*to), plain(method))
             }
-            Event::Woke { task } => format!("timer of {task:?}"),
+            Event::Woke { task } => format!("timer fires: {task}"),
             Event::Crashed { tasks } => format!("stops (tasks ended: {tasks})"),
             Event::Note { text } => format!("| {text}"),
             Event::Custom { text, .. } => match (HarnessEvent::of(timed), timed.node.as_server()) {

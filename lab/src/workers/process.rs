@@ -156,7 +156,7 @@ impl Worker {
         if settings.is_distrusted {
             command.env_clear();
         }
-        // Whoever has settings of their own keeps them.
+        // A setting of the user's own wins.
         if settings.is_distrusted || std::env::var_os(KEPT_MEMORY.0).is_none() {
             command.env(KEPT_MEMORY.0, KEPT_MEMORY.1);
         }

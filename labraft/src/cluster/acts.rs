@@ -3,6 +3,7 @@
 use labrpc::{Act, Deed};
 
 use super::Cluster;
+use crate::harness_event::HarnessEvent;
 
 impl Cluster {
     /// Has the acts of the run carried out when their times come. They have a task outside of the test, so that
@@ -46,7 +47,7 @@ impl Cluster {
         match (&act.deed, &places[..]) {
             (Deed::Crash(_), &[i]) if self.is_running(i) => self.crash_keeping_links(i),
             (Deed::Restart(_), &[i]) => self.restart_from_outside(i),
-            (Deed::Cut(..), &[from, to]) => self.cut_from_outside(from, to),
+            (Deed::Cut(..), &[from, to]) => self.mute(from, [to]),
             (Deed::Heal(..), &[from, to]) => self.set_way_from_outside(from, to, true),
             (Deed::Partition(groups), _) => self.part(groups),
             (Deed::Command(_, command), &[i]) => self.propose_from_outside(i, command),
@@ -61,14 +62,14 @@ impl Cluster {
         if self.servers().start > 0 || act.deed == Deed::Wait {
             return;
         }
-        self.step(|| match act.servers().into_iter().find(|server| *server >= all) {
-            Some(server) => {
-                format!("what if: nothing happens, because there is no server {server}")
-            }
-            None => {
+        match act.servers().into_iter().find(|server| *server >= all) {
+            Some(server) => self.record(|| HarnessEvent::Ignored {
+                why: format!("what if: nothing happens, because there is no server {server}"),
+            }),
+            None => self.step(|| {
                 format!("what if: {}", act.deed.told(&|server| self.lab().names().name("", server)))
-            }
-        });
+            }),
+        }
     }
 
     fn restart_from_outside(&self, server: usize) {
@@ -89,15 +90,6 @@ impl Cluster {
         }
     }
 
-    /// Cuts a link in one direction, for requests and for the replies that are under way.
-    fn cut_from_outside(&self, from: usize, to: usize) {
-        if self.is_running(from) && self.is_running(to) {
-            return self.mute(from, [to]);
-        }
-        self.0.mute.borrow_mut().insert((from, to));
-        self.0.enabled.borrow_mut()[from][to] = false;
-    }
-
     fn part(&self, groups: &[Vec<usize>]) {
         let group_of = |i: usize| groups.iter().position(|group| group.contains(&self.number(i)));
         for from in 0..self.n() {
@@ -112,7 +104,9 @@ impl Cluster {
     fn propose_from_outside(&self, server: usize, command: &str) {
         match self.0.propose.borrow().clone() {
             Some(propose) => propose(server, command),
-            None => self.step(|| "this test takes no commands from outside".into()),
+            None => self.record(|| HarnessEvent::Ignored {
+                why: "this test takes no commands from outside".into(),
+            }),
         }
     }
 }

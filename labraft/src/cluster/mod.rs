@@ -9,6 +9,7 @@ mod overseen;
 mod reads;
 mod slot;
 mod test_part;
+mod transfers;
 mod watched;
 
 use std::cell::{Cell, Ref, RefCell, RefMut};
@@ -237,7 +238,8 @@ impl Cluster {
         self.0.enabled.replace(enabled);
     }
 
-    /// Gives a server that was crashed and started again the links that it is to have: the crash disabled all.
+    /// Gives a server that was crashed and started again the links that it is to have: the crash disabled all
+    /// of them.
     fn restore_links(&self, i: usize) {
         let wanted = self.0.enabled.borrow().clone();
         let mut ways = Vec::new();
@@ -332,7 +334,8 @@ impl Cluster {
         self.0.slots.borrow_mut()
     }
 
-    /// Starts a stopped server from its saved state, with new client ends to all servers; its links stay disabled.
+    /// Starts a stopped server from its saved state, with new client ends to all servers. Its links are
+    /// still disabled.
     ///
     /// # Panics
     /// If the server is already running.
@@ -391,7 +394,7 @@ impl Cluster {
             cluster.audit_handed_up(i, message);
             cluster.report(i, checked)
         });
-        let raft = Rc::new(self.overseen(i, raft));
+        let raft = self.overseen(i, raft);
         NewServer { raft, applied, persister, server }
     }
 

@@ -2,45 +2,36 @@
 
 use std::rc::Rc;
 
-use super::overseen::BeginRead;
 use super::{Cluster, WeakCluster};
 use crate::invariants::{ReadMark, ReadsJudged};
 use crate::lab::Lab;
+use crate::raft::Raft;
 use crate::read::PendingRead;
 
 impl Cluster {
-    /// By what the reads of a run are judged.
-    pub(super) fn reads_to_judge(lab: &Lab) -> ReadsJudged {
+    /// By what the reads of a run are judged, if they are offered.
+    pub(super) fn reads_to_judge(lab: &Lab) -> Option<ReadsJudged> {
         let offers = lab.implementation().offers;
-        if !offers.read_index {
-            return ReadsJudged::NotOffered;
-        }
-        match offers.lease_reads {
+        let judged = match offers.lease_reads {
             Some(percent) if percent < lab.world().clock_drift_percent() => ReadsJudged::EndOnly,
             _ => ReadsJudged::Wholly,
-        }
+        };
+        offers.read_index.then_some(judged)
     }
 
-    /// Begins a read on server `i`, as its service would: see [`Raft::read`](crate::Raft::read). `None` if the
-    /// server is not the leader or is not running.
+    /// Begins a read on server `i`, as its service would: see [`Raft::read`]. `None` if the server is not the leader
+    /// or is not running.
     pub fn read(&self, i: usize) -> Option<PendingRead> {
-        let begin = self.watching_reads(i);
-        self.ask(i, |raft| begin(raft))?
+        self.ask(i, |raft| self.begin_read(i, raft))?
     }
 
-    /// Begins reads on server `i` so that they are watched.
-    pub(super) fn watching_reads(&self, i: usize) -> BeginRead {
-        let cluster = self.downgrade();
-        Box::new(move |raft| match cluster.upgrade() {
-            None => raft.read(),
-            Some(running) => {
-                // What is committed before the call has to be seen, and nothing later.
-                let mark = running.0.invariants.borrow_mut().read_begins(i, raft.state().term);
-                let watched = WatchedRead { cluster: cluster.clone(), server: i, mark };
-                let pending = raft.read();
-                pending.map(|pending| watched.until_it_ends(pending))
-            }
-        })
+    /// Begins a read at the Raft of server `i`, and watches what becomes of it.
+    pub(super) fn begin_read(&self, i: usize, raft: &dyn Raft) -> Option<PendingRead> {
+        // What is committed before the call has to be seen, and nothing later.
+        let mark = self.0.invariants.borrow_mut().read_begins(i, raft.state().term);
+        let pending = raft.read()?;
+        let Some(mark) = mark else { return Some(pending) };
+        Some(WatchedRead { cluster: self.downgrade(), server: i, mark }.until_it_ends(pending))
     }
 }
 

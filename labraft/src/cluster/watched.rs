@@ -53,13 +53,12 @@ impl Cluster {
         self.0.lab.audited(|audit| audit.given(self.number(i), command, Some(started.term)));
     }
 
-    /// Checks what the Raft of server `i` has said when it began to hand over leadership.
-    pub(crate) fn note_transfer(&self, i: usize, to: usize) {
-        let raft = self.slots()[i].instance.as_ref().map(|instance| instance.raft.clone());
-        if let Some(raft) = raft {
-            let checked = self.0.invariants.borrow_mut().hands_over(i, to, &*raft);
-            self.report(i, checked);
-        }
+    /// Checks a snapshot that the service of server `i` has made of everything up to this index. Returns false if the
+    /// check failed and ended the run.
+    pub(super) fn check_snapshot(&self, i: usize, index: u64, snapshot: &Bytes) -> bool {
+        let checked = self.0.invariants.borrow_mut().snapshot_made(i, index, snapshot);
+        self.0.lab.audited(|audit| audit.given(self.number(i), snapshot, None));
+        self.report(i, checked)
     }
 
     /// Has the audit look at what server `i` hands up to its service.

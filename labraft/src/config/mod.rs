@@ -3,7 +3,6 @@
 
 mod applier;
 mod checks;
-mod transfer;
 
 use std::cell::{Cell, Ref, RefCell, RefMut};
 use std::fmt;
@@ -16,6 +15,7 @@ use bytes::Bytes;
 use crate::cluster::{Cluster, WeakCluster};
 use crate::command::Command;
 use crate::failure::Checked;
+use crate::harness_event::HarnessEvent;
 use crate::lab::Lab;
 use crate::raft::Started;
 
@@ -162,10 +162,9 @@ impl Config {
             let command =
                 command.parse().map_or_else(|_| Command::Text(command.into()), Command::Int);
             if config.start(i, command).is_none() {
-                config.step(|| match config.is_running(i) {
-                    true => format!("server {i} does not lead, so it takes no command"),
-                    false => format!("server {i} is not running, so it takes no command"),
-                });
+                let why = if config.is_running(i) { "does not lead" } else { "is not running" };
+                let why = format!("server {i} {why}, so it takes no command");
+                config.record(|| HarnessEvent::Ignored { why });
             }
         });
     }

@@ -6,14 +6,9 @@
 use std::time::Duration;
 
 use super::change::Change;
-use super::history::History;
+use super::history::{History, longest};
 use crate::property::{Holds, Property, violated};
 use crate::raft::{Probe, Role};
-
-/// How much longer than two time-outs it may take: clocks run a fifth faster or slower at most.
-const CLOCKS: (u32, u32) = (5, 4);
-/// And how much longer after a pause of the server, which counts as time awake for a moment.
-const WAKING_UP: Duration = Duration::from_millis(200);
 
 /// Checks a server that has done something, whether it has changed or not.
 pub(super) fn check(history: &mut History, server: usize, now: &Probe, at: Duration) -> Holds {
@@ -28,8 +23,7 @@ pub(super) fn check(history: &mut History, server: usize, now: &Probe, at: Durat
         return Ok(());
     }
     let leads_since = *heard.leads_since.get_or_insert(awake);
-    let (most, of) = CLOCKS;
-    let patience = 2 * election_timeout * most / of + WAKING_UP;
+    let patience = longest(2 * election_timeout);
     let until = history.contacts.majority_until(server, leads_since);
     let silent = awake.saturating_sub(until);
     if !is_judged || silent <= patience {

@@ -13,7 +13,7 @@ pub(crate) struct Contract {
     /// What the Raft says that it offers.
     pub(crate) offers: Offers,
     /// By what its reads are judged, if it offers part 2G.
-    pub(crate) reads: ReadsJudged,
+    pub(crate) reads: Option<ReadsJudged>,
     /// The properties that are left out, and whether probes are.
     pub(crate) without: Without,
 }

@@ -112,6 +112,13 @@ impl Awake {
     }
 }
 
+/// How long a span of a server's own clock may last, in the time that the server is awake: clocks run a fifth faster or
+/// slower at most, and a pause counts as time awake for a moment.
+pub(super) fn longest(span: Duration) -> Duration {
+    const WAKING_UP: Duration = Duration::from_millis(200);
+    span * 5 / 4 + WAKING_UP
+}
+
 /// An event that should restart a server's election timer.
 #[derive(Copy, Clone)]
 pub(super) enum TimerRestart {

@@ -105,8 +105,8 @@ pub(crate) struct Invariants {
     accepted: Option<Accepted>,
     /// The transfers of leadership, if the Raft offers part 2F.
     transfers: Option<Transfers>,
-    /// The reads without entries of the log.
-    reads: Reads,
+    /// The reads without entries of the log, if the Raft offers part 2G.
+    reads: Option<Reads>,
     waypoints: waypoints::Observer,
     /// Whether a server did not answer when it was asked for a probe.
     is_probe_missing: bool,
@@ -119,7 +119,7 @@ impl Invariants {
             contract,
             judge: Judge { without: contract.without, news: Vec::new() },
             history: History::new(servers, contract.offers.stable_leader),
-            reads: Reads::new(servers, contract.reads),
+            reads: contract.reads.map(|judged| Reads::new(servers, judged)),
             situation: Situation::new(servers),
             figure2: None,
             accepted: None,
@@ -178,7 +178,9 @@ impl Invariants {
         if let Some(transfers) = &mut self.transfers {
             transfers.started(server);
         }
-        self.reads.started(server);
+        if let Some(reads) = &mut self.reads {
+            reads.started(server);
+        }
     }
 
     /// A task of a server was polled. Before its check, which also follows a question of the tester's.
@@ -257,13 +259,15 @@ impl Invariants {
     }
 
     /// A server is asked for a read in this term. For as long as somebody waits for the read, the mark is kept.
-    pub(crate) fn read_begins(&mut self, server: usize, term: u64) -> Rc<ReadMark> {
-        self.reads.begin(server, term)
+    /// `None` if reads are not judged.
+    pub(crate) fn read_begins(&mut self, server: usize, term: u64) -> Option<Rc<ReadMark>> {
+        Some(self.reads.as_mut()?.begin(server, term))
     }
 
     /// A read is confirmed: its service may answer from the state that it has at this index.
     pub(crate) fn read_confirmed(&mut self, read: &ReadMark, index: u64) -> Holds {
-        self.judge.rule_on(self.reads.check_confirmed(read, index))
+        let Some(reads) = &self.reads else { return Ok(()) };
+        self.judge.rule_on(reads.check_confirmed(read, index))
     }
 
     /// A server was started or stopped, or a link was opened or cut.
@@ -337,9 +341,9 @@ impl Invariants {
             let checked = transfers.check(&self.history, server, moment, at);
             self.judge.rule_on(checked)?;
         }
-        if self.contract.reads != ReadsJudged::NotOffered {
+        if let Some(reads) = &mut self.reads {
             let awake = self.history.servers[server].awake;
-            let checked = self.reads.check(server, now, awake, at);
+            let checked = reads.check(server, now, awake, at);
             self.judge.rule_on(checked)?;
         }
         // Nothing has changed in most polls: this is what the checks cost.
@@ -384,7 +388,9 @@ impl Invariants {
     fn check_change(&mut self, change: &Change<'_>) -> Holds {
         let Invariants { contract, judge, history, accepted, transfers, reads, .. } = self;
         let chosen = transfers.as_ref().is_some_and(|transfers| transfers.has_chosen(change));
-        reads.note_commit(change);
+        if let Some(reads) = reads {
+            reads.note_commit(change);
+        }
         judge.rule_on(probe_form::check_told(change.server, change.raft.state(), change.now))?;
         judge.rule_on(term_monotone::check(history, change))?;
         judge.rule_on(one_vote::check(history, change))?;
@@ -419,23 +425,12 @@ impl Invariants {
         let Invariants { judge, history, figure2: Some(figure2), transfers, .. } = self else {
             return Ok(());
         };
-        let known = &history.servers[change.server];
         let step = Step {
-            server: change.server,
-            servers: history.servers.len(),
             before: change.before.unwrap_or(change.now),
-            now: change.now,
             is_first: change.before.is_none(),
-            at: change.at,
-            keeps_time: known.keeps_time(change.at),
-            log: &known.log,
             log_change: Some(change.log),
             has_saved: change.saved,
-            service_waits: known.traffic.service_waits,
-            awake: known.awake.total,
-            is_active: known.awake.is_active(change.at),
-            timers_may_wait: known.traffic.timers_may_wait,
-            transferees: transfers.as_ref().map_or([None; 2], |known| known.of(change.server)),
+            ..Step::idle(history, transfers.as_ref(), change.server, change.now, change.at)
         };
         judge.rule_on_all(figure2.check(&step))
     }
@@ -456,23 +451,9 @@ impl Invariants {
         if !figure2.is_due(server, at) {
             return Ok(());
         }
-        let known = &history.servers[server];
         let step = Step {
-            server,
-            servers: history.servers.len(),
-            before: now,
-            now,
-            is_first: false,
-            at,
-            keeps_time: known.keeps_time(at),
-            log: &known.log,
-            log_change: None,
-            has_saved: known.traffic.saves != earlier.saves,
-            service_waits: known.traffic.service_waits,
-            awake: known.awake.total,
-            is_active: known.awake.is_active(at),
-            timers_may_wait: known.traffic.timers_may_wait,
-            transferees: transfers.as_ref().map_or([None; 2], |known| known.of(server)),
+            has_saved: history.servers[server].traffic.saves != earlier.saves,
+            ..Step::idle(history, transfers.as_ref(), server, now, at)
         };
         judge.rule_on_all(figure2.check(&step))
     }

@@ -18,8 +18,6 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Which rules hold for reads.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ReadsJudged {
-    /// The Raft does not offer reads.
-    NotOffered,
     /// Clocks are worse than the Raft's leases assume, so reads may see an old state.
     EndOnly,
     /// Reads see what is committed, and they end.
@@ -38,10 +36,8 @@ pub(crate) struct ReadMark {
 }
 
 /// What is remembered for the rules about reads.
-#[derive(Default)]
 pub(super) struct Reads {
-    is_judged: bool,
-    must_see_commits: bool,
+    judged: ReadsJudged,
     /// The greatest commit index that any server has had, and the first that had it.
     committed: u64,
     known_to: usize,
@@ -56,11 +52,12 @@ pub(super) struct Reads {
 impl Reads {
     pub(super) fn new(servers: usize, judged: ReadsJudged) -> Reads {
         Reads {
-            is_judged: judged != ReadsJudged::NotOffered,
-            must_see_commits: judged == ReadsJudged::Wholly,
+            judged,
+            committed: 0,
+            known_to: 0,
+            now: Duration::ZERO,
             pending: vec![Vec::new(); servers],
             lost_since: vec![None; servers],
-            ..Reads::default()
         }
     }
 
@@ -68,9 +65,7 @@ impl Reads {
     pub(super) fn begin(&mut self, server: usize, term: u64) -> Rc<ReadMark> {
         let &mut Reads { committed, known_to, now, .. } = self;
         let mark = Rc::new(ReadMark { server, term, committed, known_to, began: now });
-        if self.is_judged {
-            self.pending[server].push(Rc::downgrade(&mark));
-        }
+        self.pending[server].push(Rc::downgrade(&mark));
         mark
     }
 
@@ -83,7 +78,7 @@ impl Reads {
     /// A read is confirmed: the service may answer from the state that it has when it has applied everything up to
     /// this index.
     pub(super) fn check_confirmed(&self, read: &ReadMark, index: u64) -> Holds {
-        if !self.must_see_commits || index >= read.committed {
+        if self.judged == ReadsJudged::EndOnly || index >= read.committed {
             return Ok(());
         }
         let &ReadMark { server, committed, known_to, .. } = read;
@@ -98,9 +93,7 @@ impl Reads {
             ),
         )
     }
-}
 
-impl Reads {
     /// Notes how far a server has committed.
     pub(super) fn note_commit(&mut self, change: &Change<'_>) {
         if change.now.commit_index > self.committed {
@@ -162,7 +155,7 @@ mod tests {
     use crate::raft::{FollowerProbe, Role};
 
     fn judging(reads: ReadsJudged) -> Stage {
-        let mut stage = Stage::with_contract(Contract { reads, ..CONTRACT });
+        let mut stage = Stage::with_contract(Contract { reads: Some(reads), ..CONTRACT });
         for server in 0..3 {
             stage.holds(server, |raft| {
                 raft.adopt_term(1);
@@ -181,10 +174,10 @@ mod tests {
     #[test]
     fn a_read_that_misses_what_another_server_had_committed_is_reported() {
         let mut stage = judging(ReadsJudged::Wholly);
-        let before = stage.invariants.read_begins(0, 1);
+        let before = stage.invariants.read_begins(0, 1).unwrap();
         stage.holds(2, |raft| raft.commit_index = 1);
         assert_eq!(stage.invariants.read_confirmed(&before, 0), Ok(()));
-        let after = stage.invariants.read_begins(0, 1);
+        let after = stage.invariants.read_begins(0, 1).unwrap();
         assert_eq!(stage.invariants.read_confirmed(&after, 1), Ok(()));
         let stale = stage.invariants.read_confirmed(&after, 0);
         assert_broken(stale, Property::ReadIndex, "though server 2 had committed index 1");
@@ -195,7 +188,7 @@ mod tests {
         let mut stage = judging(ReadsJudged::Wholly);
         stage.holds(2, |raft| raft.commit_index = 1);
         assert_eq!(stage.restart(2, |raft| raft.commit_index = 0), Ok(()));
-        let read = stage.invariants.read_begins(0, 1);
+        let read = stage.invariants.read_begins(0, 1).unwrap();
         let stale = stage.invariants.read_confirmed(&read, 0);
         assert_broken(stale, Property::ReadIndex, "server 0 may answer a read");
     }
@@ -204,7 +197,7 @@ mod tests {
     fn where_clocks_are_worse_than_a_lease_assumes_a_read_may_miss_something() {
         let mut stage = judging(ReadsJudged::EndOnly);
         stage.holds(2, |raft| raft.commit_index = 1);
-        let read = stage.invariants.read_begins(0, 1);
+        let read = stage.invariants.read_begins(0, 1).unwrap();
         assert_eq!(stage.invariants.read_confirmed(&read, 0), Ok(()));
     }
 
@@ -221,7 +214,7 @@ mod tests {
     fn a_read_that_outlasts_the_leadership_is_reported() {
         let mut stage = judging(ReadsJudged::Wholly);
         stage.holds(0, lead);
-        let read = stage.invariants.read_begins(0, 1);
+        let read = stage.invariants.read_begins(0, 1).unwrap();
         assert_eq!(goes_on(&mut stage), Ok(()), "it leads");
         stage.holds(0, |raft| raft.adopt_term(2));
         assert_broken(goes_on(&mut stage), Property::ReadDropped, "without an answer");

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Contract, Invariants, News, Persistence, ReadsJudged, SharedMessages, Traffic};
+use super::{Contract, Invariants, News, Persistence, SharedMessages, Traffic};
 use crate::message::RaftMessage;
 use crate::offer::Offers;
 use crate::property::{Holds, Property, Severity};
@@ -134,7 +134,7 @@ pub(super) const CONTRACT: Contract = Contract {
     persistence: Persistence::Required,
     has_internal_entries: false,
     offers: Offers::NOTHING,
-    reads: ReadsJudged::NotOffered,
+    reads: None,
     without: Without::NOTHING,
 };
 

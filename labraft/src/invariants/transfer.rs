@@ -7,14 +7,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::change::Change;
-use super::history::History;
+use super::history::{History, longest};
 use crate::property::{Holds, Property, violated};
 use crate::raft::{Probe, Raft, Role};
-
-/// How much longer a transfer may take than the Raft declares: clocks run a fifth faster or slower at most.
-const CLOCKS: (u32, u32) = (5, 4);
-/// And how much longer after a pause of the server, which counts as time awake for a moment.
-const WAKING_UP: Duration = Duration::from_millis(200);
 
 /// The transfers of all servers, if the Raft offers part 2F.
 pub(super) struct Transfers {
@@ -112,9 +107,8 @@ impl Transfers {
         }
         let keeps_time = of_server.keeps_time(at) && !of_server.traffic.timers_may_wait;
         let is_judged = keeps_time && of_server.awake.is_active(at);
-        let (most, of) = CLOCKS;
         let lasted = awake.saturating_sub(under_way.since);
-        if !is_judged || lasted <= self.longest * most / of + WAKING_UP {
+        if !is_judged || lasted <= longest(self.longest) {
             return Ok(());
         }
         // Once is enough.

@@ -1,5 +1,5 @@
-//! `ChaosRaft`: a Raft on its own, whose clients start commands on every server they can reach. If it offers part 2F, they
-//! also have leadership handed over.
+//! `ChaosRaft`: a Raft on its own, whose clients start commands on every server they can reach. Where the Raft offers it,
+//! they also begin reads and have leadership handed over.
 
 use std::cell::Cell;
 use std::rc::Rc;

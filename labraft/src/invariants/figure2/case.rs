@@ -6,17 +6,14 @@ use super::debts::{Debt, Debts};
 use super::memory::Memory;
 use super::messages::Messages;
 use super::step::Step;
+use crate::offer::Offers;
 use crate::property::{Holds, Violation};
 
 /// What a rule works on.
 pub(super) struct Case<'a> {
     pub(super) step: &'a Step<'a>,
-    /// The election time-out that the Raft declares, if it offers part 2E.
-    pub(super) election_timeout: Option<Duration>,
-    /// Whether the Raft offers part 2F.
-    pub(super) has_transfers: bool,
-    /// Whether it offers reads under leases (part 2G).
-    pub(super) has_leases: bool,
+    /// What the Raft offers.
+    pub(super) offers: Offers,
     pub(super) memory: &'a mut Memory,
     pub(super) debts: &'a mut Debts,
     pub(super) messages: &'a Messages,

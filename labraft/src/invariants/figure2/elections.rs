@@ -134,7 +134,7 @@ fn check_resignation(case: &mut Case<'_>) {
     if !step.keeps_time {
         return;
     }
-    let window = case.election_timeout.map_or(SHORTEST_TIMEOUT, pre_votes::certain);
+    let window = case.offers.stable_leader.map_or(SHORTEST_TIMEOUT, pre_votes::certain);
     let recent = |at: &&Option<Duration>| at.is_some_and(|at| step.at < at + window);
     let others = reign.answered.iter().filter(recent).count();
     if step.servers == 1 || !step.is_majority(others + 1) {
@@ -269,7 +269,7 @@ pub(super) fn check_answer(
     // Who has heard from the term's leader may keep its vote: the term has no use for another one.
     let has_leader = case.memory.leader_heard.is_some() && case.memory.leader_heard_in == asked_in;
     // A leader may hold a lease because this server has answered it, in whatever term.
-    let keeps_a_lease = case.has_leases && reading::may_disregard(case);
+    let keeps_a_lease = case.offers.lease_reads.is_some() && reading::may_disregard(case);
     let may_keep_it = has_leader || keeps_a_lease;
     if asked_in != step.now.term || !is_up_to_date || !is_at_rest || may_keep_it {
         return;

@@ -61,12 +61,8 @@ pub(crate) struct Figure2 {
     servers: Vec<Judged>,
     /// Whether servers have to save before they send.
     must_save: bool,
-    /// The election time-out that the Raft declares, if it offers part 2E.
-    election_timeout: Option<Duration>,
-    /// Whether the Raft offers part 2F.
-    has_transfers: bool,
-    /// Whether it offers reads under leases (part 2G).
-    has_leases: bool,
+    /// What the Raft offers.
+    offers: Offers,
     /// Kept to be used again.
     step: StepMessages,
 }
@@ -86,12 +82,9 @@ impl Figure2 {
         must_save: bool,
         offers: Offers,
     ) -> Figure2 {
-        let election_timeout = offers.stable_leader;
-        let has_transfers = offers.leader_transfer.is_some();
         let servers = (0..servers).map(|_| Judged::default()).collect();
         let step = StepMessages::default();
-        let has_leases = offers.lease_reads.is_some();
-        Figure2 { messages, servers, must_save, election_timeout, has_transfers, has_leases, step }
+        Figure2 { messages, servers, must_save, offers, step }
     }
 
     /// A server was started, at this time.
@@ -119,20 +112,12 @@ impl Figure2 {
         self.messages.0.borrow_mut().swap_step(step.server, &mut self.step);
         let messages = self.messages.0.borrow();
         let Judged { memory, debts } = &mut self.servers[step.server];
-        if step.is_first && self.has_leases {
+        if step.is_first && self.offers.lease_reads.is_some() {
             // It may have heard from a leader before it stopped, and counts as one that has.
             memory.leader_heard_awake = Some(step.awake);
         }
-        let mut case = Case {
-            step,
-            election_timeout: self.election_timeout,
-            has_transfers: self.has_transfers,
-            has_leases: self.has_leases,
-            memory,
-            debts,
-            messages: &messages,
-            found: &mut found,
-        };
+        let offers = self.offers;
+        let mut case = Case { step, offers, memory, debts, messages: &messages, found: &mut found };
         for &(to, mark) in &self.step.failed {
             lines::came_to_an_end(&mut case, to, mark, false);
         }
@@ -234,7 +219,7 @@ fn check_answered_term(case: &mut Case<'_>, message: &RaftMessage, mark: u64, to
 /// request does not count then.
 fn disregards(case: &Case<'_>, answer: &RaftMessage) -> bool {
     let is_refusal = matches!(answer, RaftMessage::RequestVoteReply { vote_granted: false, .. });
-    is_refusal && case.election_timeout.is_some() && reading::may_disregard(case)
+    is_refusal && case.offers.stable_leader.is_some() && reading::may_disregard(case)
 }
 
 /// Judges the reply to the request with this mark.

@@ -34,7 +34,7 @@ pub(super) fn read_question(case: &mut Case<'_>, read: ReadMessage, message: &Ra
     let &RaftMessage::PreVote { next_term, last_log_index, last_log_term } = message else {
         return;
     };
-    if case.election_timeout.is_none() {
+    if case.offers.stable_leader.is_none() {
         return;
     }
     let question = PreVoteRead {
@@ -58,7 +58,7 @@ pub(super) fn read_question(case: &mut Case<'_>, read: ReadMessage, message: &Ra
 /// only just read may wait behind others.
 fn is_in_lease(case: &Case<'_>) -> bool {
     let step = case.step;
-    let Some(election_timeout) = case.election_timeout else { return false };
+    let Some(election_timeout) = case.offers.stable_leader else { return false };
     let is_of_this_term = case.memory.leader_heard_in == step.before.term;
     step.before.role == Role::Leader || is_of_this_term && has_just_heard(case, election_timeout)
 }
@@ -76,7 +76,11 @@ fn has_just_heard(case: &Case<'_>, election_timeout: Duration) -> bool {
 /// A server has voted for another. Where leaders hold leases (part 2G), it must not have heard from the leader of an
 /// earlier term within the lease, for that leader counts on it (Ongaro's thesis, section 6.4.1).
 pub(super) fn check_vote(case: &mut Case<'_>, candidate: usize) {
-    let Some(election_timeout) = case.election_timeout.filter(|_| case.has_leases) else { return };
+    let Some(election_timeout) =
+        case.offers.stable_leader.filter(|_| case.offers.lease_reads.is_some())
+    else {
+        return;
+    };
     let heard_in = case.memory.leader_heard_in;
     let term = case.step.now.term;
     // A leader that hands over its leadership has ended its lease (part 2F), also for later terms.
@@ -93,7 +97,7 @@ pub(super) fn check_vote(case: &mut Case<'_>, candidate: usize) {
 /// Whether it can still believe that there is a leader.
 fn may_be_in_lease(case: &Case<'_>) -> bool {
     let step = case.step;
-    let Some(election_timeout) = case.election_timeout else { return true };
+    let Some(election_timeout) = case.offers.stable_leader else { return true };
     let (part, of) = AT_MOST;
     let patience = election_timeout * part / of + WAKING_UP;
     let heard = case.memory.leader_heard_awake.is_some_and(|heard| step.awake < heard + patience);
@@ -106,7 +110,7 @@ pub(super) fn check_question(case: &mut Case<'_>, message: &RaftMessage, to: usi
     let &RaftMessage::PreVote { next_term, last_log_index, last_log_term } = message else {
         return;
     };
-    if case.election_timeout.is_none() {
+    if case.offers.stable_leader.is_none() {
         return;
     }
     let about = Some((message, to));
@@ -141,7 +145,7 @@ pub(super) fn check_answer(
 ) {
     let step = case.step;
     let &RaftMessage::PreVoteReply { term, next_term, vote_granted } = message else { return };
-    if case.election_timeout.is_none() {
+    if case.offers.stable_leader.is_none() {
         return;
     }
     let about = Some((message, to));
@@ -215,7 +219,7 @@ pub(super) fn hear_answer(
 pub(super) fn check_candidacy(case: &mut Case<'_>) {
     let step = case.step;
     let term = step.now.term;
-    if case.election_timeout.is_none() || step.is_first || step.is_majority(1) {
+    if case.offers.stable_leader.is_none() || step.is_first || step.is_majority(1) {
         return;
     }
     let known = case.memory.pre_candidacy.filter(|known| known.next_term == term);

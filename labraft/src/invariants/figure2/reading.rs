@@ -52,7 +52,8 @@ fn take_in_part(
     }
     let vote_request = message.vote_request();
     // Whoever has its leader's permission is no candidate that may be disregarded.
-    let is_permitted = case.has_transfers && vote_request.is_some_and(|asked| asked.is_marked);
+    let is_permitted =
+        case.offers.leader_transfer.is_some() && vote_request.is_some_and(|asked| asked.is_marked);
     if is_permitted && term > case.memory.leader_heard_in {
         case.memory.lease_set_aside_of = Some(case.memory.leader_heard_in);
     }
@@ -106,7 +107,7 @@ pub(super) fn may_disregard(case: &Case<'_>) -> bool {
     let step = case.step;
     let heard = case.memory.leader_heard_awake.is_some_and(|heard| step.awake < heard + BELIEF);
     // Where timers may wait, so may the one that ends a lease.
-    let is_late = case.election_timeout.is_some() && step.timers_may_wait;
+    let is_late = case.offers.stable_leader.is_some() && step.timers_may_wait;
     heard || step.before.role == Role::Leader || is_late
 }
 

@@ -4,7 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use super::super::change::LogChange;
-use super::super::history::LogCopy;
+use super::super::history::{History, LogCopy};
+use super::super::transfer::Transfers;
 use crate::message::RaftMessage;
 use crate::property::{Holds, Property, violated};
 use crate::raft::{Probe, Role};
@@ -44,6 +45,37 @@ pub(crate) struct Step<'a> {
     pub(crate) has_saved: bool,
     /// Whether its service waits for the next message.
     pub(crate) service_waits: bool,
+}
+
+impl<'a> Step<'a> {
+    /// A step in which a server has neither changed nor saved anything.
+    #[inline]
+    pub(crate) fn idle(
+        history: &'a History,
+        transfers: Option<&Transfers>,
+        server: usize,
+        now: &'a Probe,
+        at: Duration,
+    ) -> Step<'a> {
+        let known = &history.servers[server];
+        Step {
+            server,
+            servers: history.servers.len(),
+            before: now,
+            now,
+            is_first: false,
+            at,
+            keeps_time: known.keeps_time(at),
+            log: &known.log,
+            log_change: None,
+            has_saved: false,
+            service_waits: known.traffic.service_waits,
+            awake: known.awake.total,
+            is_active: known.awake.is_active(at),
+            timers_may_wait: known.traffic.timers_may_wait,
+            transferees: transfers.map_or([None; 2], |known| known.of(server)),
+        }
+    }
 }
 
 impl Step<'_> {

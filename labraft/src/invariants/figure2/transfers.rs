@@ -12,7 +12,7 @@ use crate::raft::{Probe, Role};
 /// A server has read that it is to stand for election, from the leader of this term.
 pub(super) fn read_timeout_now(case: &mut Case<'_>, term: u64) {
     let before = case.step.before;
-    if !case.has_transfers || term < before.term {
+    if case.offers.leader_transfer.is_none() || term < before.term {
         return;
     }
     let next_term = term + 1;
@@ -48,7 +48,7 @@ pub(super) fn check_candidacy(case: &mut Case<'_>) {
 
 /// A request leaves: one to stand for election, or one for a vote.
 pub(super) fn check_request(case: &mut Case<'_>, message: &RaftMessage, to: usize) {
-    if !case.has_transfers {
+    if case.offers.leader_transfer.is_none() {
         return;
     }
     match *message {
@@ -93,7 +93,7 @@ fn check_mark(case: &mut Case<'_>, message: &RaftMessage, to: usize) {
     });
     let what = if asked.is_marked && !is_told {
         "marks its request for a vote, though no leader has told it to stand in this term"
-    } else if !asked.is_marked && is_told && !has_pre_votes && case.election_timeout.is_some() {
+    } else if !asked.is_marked && is_told && !has_pre_votes && case.offers.stable_leader.is_some() {
         "does not mark its request for a vote, though its leader has told it to stand: voters disregard it"
     } else {
         return;
@@ -110,7 +110,7 @@ pub(super) fn disregards(
 ) -> bool {
     let is_refusal = matches!(answer, RaftMessage::RequestVoteReply { vote_granted: false, .. });
     let is_permitted = request.vote_request().is_some_and(|asked| asked.is_marked);
-    if !case.has_transfers || !is_permitted || !is_refusal {
+    if case.offers.leader_transfer.is_none() || !is_permitted || !is_refusal {
         return false;
     }
     let what = "disregards a candidate that its leader has told to stand";

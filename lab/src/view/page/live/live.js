@@ -157,13 +157,12 @@ class Live {
     app.logs.show(app.moment);
   }
 
-  // What the lab answers to what was done: that a server takes no command, or that there is no such server.
-  answers() {
+  // Why what was done had no effect: a server does not lead and takes no command, for example. Empty if it had one.
+  ignored() {
     const { run } = this.app, { at, same } = this.comparison;
-    const isAnswer = (e) => run.kinds[run.kind[e]] === "test" && run.serverOf[run.node[e]] < 0;
-    const events = [];
-    for (let e = same; e < run.n && run.at[e] <= at; e++) if (isAnswer(e)) events.push(e);
-    return events.map((e) => run.label(e)).filter((text) => !text.startsWith("what if: ") || /nothing happens/.test(text));
+    const why = [];
+    for (let e = same; e < run.n && run.at[e] <= at; e++) if (run.facts.get(e)?.fact === "ignored") why.push(run.facts.get(e).why);
+    return why;
   }
 
   // Says how the run differs from the one that it is compared with. The lists come when asked for.
@@ -173,7 +172,7 @@ class Live {
     const isBad = this.app.run.failure !== null;
     const parts = [element("b", { className: isBad ? "bad" : "good" }, comparison.verdict(this.state.world))];
     if (comparison.at !== null) {
-      parts.push(...this.answers().slice(0, 2).map((text) => element("span", {}, `${text[0].toUpperCase()}${text.slice(1)}.`)),
+      parts.push(...this.ignored().map((why) => element("span", {}, `${why[0].toUpperCase()}${why.slice(1)}.`)),
         element("span", {}, `It parts from “${(other.name || other.words).slice(0, 60)}” at ${seconds(comparison.at)} s.`),
         element("button", { onclick: () => this.goToParting(), title: "Show where the runs part (g)" }, "Where they part"),
         element("button", { onclick: () => this.listChanges(), title: "List what is new and what is gone (w)" }, "What is new, what is gone"));

@@ -107,7 +107,7 @@ class Touches {
     const numbers = new Map([["|", "|"], ...range(0, run.servers).map((i) => [run.bareName(i), i])]);
     const words = text.split(/ +|(?=\|)|(?<=\|)/).filter(Boolean);
     const wrong = words.find((word) => !numbers.has(word));
-    if (wrong !== undefined) throw new Error(`“${wrong}” is no server here: write a partition as in “${this.halves(server)}”`);
+    if (wrong !== undefined) throw new Error(`There is no server “${wrong}”: write a partition like “${this.halves(server)}”.`);
     const inNumbers = words.map((word) => numbers.get(word)).join(" ");
     const others = range(0, run.servers).filter((i) => run.clusterOf(i) !== run.clusterOf(server));
     return others.length ? `${inNumbers} ${others.join(" ")}` : inNumbers;

@@ -98,15 +98,21 @@ fn who_is_told_to_stand_has_the_whole_log() {
     assert_broken(told_at(0), Property::TimeoutNowArgs, words);
 }
 
+/// Has a server looked at as soon as it should have done something, and in the instant after, and expects the slip.
+#[track_caller]
+fn overdue(stage: &mut Stage, server: usize, rule: Property, words: &str) {
+    stage.holds(server, nothing);
+    stage.now += SOON;
+    stage.holds(server, nothing);
+    stage.now += Duration::from_millis(1);
+    stage.breaks(rule, words, server, nothing);
+}
+
 #[test]
 fn who_is_told_to_stand_does_at_once() {
     let mut stage = with_target();
-    stage.holds(1, nothing);
-    stage.now += SOON;
-    stage.holds(1, nothing);
-    stage.now += Duration::from_millis(1);
     let words = "to stand for election in term 2, and is still in term 1";
-    stage.breaks(Property::TimeoutNowStands, words, 1, nothing);
+    overdue(&mut stage, 1, Property::TimeoutNowStands, words);
 }
 
 #[test]
@@ -153,12 +159,8 @@ fn who_is_told_to_stand_says_so() {
 fn a_voter_in_lease_answers_the_candidate_that_its_leader_has_chosen() {
     let mut stage = with_target();
     stage.reads(2, 1, marked(2, 1, (0, 0)));
-    stage.holds(2, nothing);
-    stage.now += SOON;
-    stage.holds(2, nothing);
-    stage.now += Duration::from_millis(1);
     let words = "of a candidate of term 2 that was told to stand";
-    stage.breaks(Property::VotersLeaseSetAside, words, 2, nothing);
+    overdue(&mut stage, 2, Property::VotersLeaseSetAside, words);
 
     let mut stage = with_target();
     let read = stage.reads(2, 1, marked(2, 1, (0, 0)));
