@@ -230,9 +230,9 @@ pub(super) fn check_answer(
             case.memory.answered_append(mark);
         }
         (
-            &RaftMessage::AppendEntriesReply { success: true, match_index: Some(index), .. },
+            &RaftMessage::AppendEntriesReply { success: true, match_index: Some(index), term },
             None,
-        ) if index > step.now.last_index => {
+        ) if index > step.now.last_index && !was_there(case, term, index) => {
             let about = Some((message, to));
             let what = format!("acknowledges entry {index}, which its log does not have");
             case.note(step.breaks(Property::AppendEntries2, about, what));
@@ -244,6 +244,13 @@ pub(super) fn check_answer(
         }
         _ => {}
     }
+}
+
+/// Whether an entry that this term's leader had sent may have been in the log and is gone again: in the same step the
+/// server has then moved on to a later term, whose leader has had it removed.
+fn was_there(case: &Case<'_>, term: u64, index: u64) -> bool {
+    let had_it = |append: Append<'_>| append.term == term && append.last_index() >= index;
+    term < case.step.now.term && (case.step.before.last_index >= index || appends(case).any(had_it))
 }
 
 fn check_success(

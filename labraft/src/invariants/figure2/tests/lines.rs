@@ -215,3 +215,28 @@ fn a_leader_need_not_go_back_again_while_what_it_went_back_with_is_under_way() {
     owes_nothing(&mut refused(false), 0);
     owes(&mut refused(true), 0, Property::Leaders3Answers, "lacks entry 2");
 }
+
+/// With one-way messages: server 1 acknowledges entry 3 to the leader of term 1, and in the same step takes entries of
+/// the leader of term 2, after which its log ends at entry 2.
+#[test]
+fn what_is_acknowledged_may_be_gone_at_the_end_of_the_step_if_a_later_leader_removes_it() {
+    let acknowledged =
+        RaftMessage::AppendEntriesReply { term: 1, success: true, match_index: Some(3) };
+    let stage_after = |is_sent: bool| {
+        let mut stage = with_leader();
+        if is_sent {
+            stage.reads(1, 0, append(1, (1, 2), &[1], 0));
+        }
+        stage.sends(1, 0, acknowledged.clone());
+        stage.reads(1, 2, append(2, (1, 1), &[2], 0));
+        stage
+    };
+    let replace = |raft: &mut RaftFields| {
+        raft.adopt_term(2);
+        raft.truncate(1);
+        raft.write(2, (2, "x"));
+    };
+    stage_after(true).holds(1, replace);
+    let words = "acknowledges entry 3, which its log does not have";
+    stage_after(false).breaks(Property::AppendEntries2, words, 1, replace);
+}
