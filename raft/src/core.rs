@@ -6,6 +6,8 @@
 //! send. So whatever a message says was saved before the message left.
 
 mod applying;
+mod contact;
+mod flow;
 mod follower;
 mod handover;
 #[cfg(debug_assertions)]
@@ -22,6 +24,7 @@ mod transfer;
 use bytes::Bytes;
 use labraft::{Pieces, Role, Started};
 
+use self::contact::Contact;
 use self::follower::Follower;
 use self::handover::Handover;
 pub use self::output::{Message, Output, SentEntries, SentSnapshot};
@@ -63,6 +66,8 @@ pub struct Core {
     handover: Option<Handover>,
     /// What part 2G adds; `None` in the course's Raft.
     reads: Option<Reads>,
+    /// What flow control adds: a leader's contact with each server; `None` in the course's Raft.
+    contacts: Option<Vec<Contact>>,
 
     // Persistent: saved before any message leaves.
     current_term: u64,
@@ -108,6 +113,7 @@ impl Core {
             stable_leader: None,
             handover: None,
             reads: None,
+            contacts: None,
             #[cfg(debug_assertions)]
             last_checked: None,
         }
@@ -260,6 +266,7 @@ impl Core {
         let next_index = self.log.last_index() + 1;
         self.followers = vec![Follower { next_index, match_index: 0, in_flight: 0 }; self.servers];
         self.output.start_heartbeats = true;
+        self.begin_flow_control();
         self.begin_reads();
         self.heartbeat_timeout();
     }
@@ -301,7 +308,7 @@ impl Core {
     fn send_new_entries(&mut self, to: usize) {
         self.hand_over(to);
         let follower = &self.followers[to];
-        if follower.in_flight < MAX_IN_FLIGHT && follower.next_index <= self.log.last_index() {
+        if self.has_room(to) && follower.next_index <= self.log.last_index() {
             self.send_append(to);
         }
     }
@@ -313,6 +320,7 @@ impl Core {
         match self.role {
             Role::Leader => {
                 self.begin_round();
+                self.count_heartbeat();
                 self.others().for_each(|server| self.send_append(server));
             }
             Role::Candidate => self.ask_for_votes(),
@@ -323,6 +331,9 @@ impl Core {
     }
 
     fn send_append(&mut self, to: usize) {
+        if self.is_silent(to) {
+            return self.send_probe(to);
+        }
         let follower = &mut self.followers[to];
         follower.in_flight += 1;
         let prev_log_index = follower.next_index - 1;

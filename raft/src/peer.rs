@@ -72,21 +72,22 @@ pub(crate) fn make(env: Env) -> Rc<dyn Raft> {
 
 /// The same with what parts 2E to 2G add.
 pub(crate) fn make_extended(env: Env) -> Rc<dyn Raft> {
-    start_extended(env, |core| core.with_stable_leader().with_transfer().with_reads())
+    start_extended(env, Core::with_reads)
 }
 
 /// The same with reads under leases.
 pub(crate) fn make_with_leases(env: Env) -> Rc<dyn Raft> {
-    start_extended(env, |core| core.with_stable_leader().with_transfer().with_lease_reads())
+    start_extended(env, Core::with_lease_reads)
 }
 
-fn start_extended(env: Env, extend: fn(Core) -> Core) -> Rc<Peer> {
-    let peer = start(env, extend);
+fn start_extended(env: Env, add_reads: fn(Core) -> Core) -> Rc<Peer> {
+    let extend = |core: Core| core.with_stable_leader().with_transfer().with_flow_control();
+    let peer = start(env, |core| add_reads(extend(core)));
     peer.rt.spawn_detached("lease timer", peer.clone().watch_lease());
     peer
 }
 
-fn start(env: Env, extend: fn(Core) -> Core) -> Rc<Peer> {
+fn start(env: Env, extend: impl FnOnce(Core) -> Core) -> Rc<Peer> {
     let Env { me, peers, persister, apply, server, rt } = env;
     let state = persister.read_state();
     let saved = if state.is_empty() {

@@ -78,6 +78,7 @@ impl Core {
     /// A follower has answered a request of this leader's present term, which it sent in this round; `None` if
     /// no answer will come.
     pub(super) fn note_answer(&mut self, from: usize, round: Option<u64>) {
+        self.note_contact(from, round.is_some());
         let Some(round) = round else { return };
         if let Some(stable_leader) = &mut self.stable_leader {
             stable_leader.answered[from] = true;

@@ -28,7 +28,7 @@ use bytes::Bytes;
 use labraft::Role;
 
 use super::rounds::{Confirmed, PendingRead, Reads};
-use super::{Core, MAX_IN_FLIGHT, Message};
+use super::{Core, Message};
 use crate::message::Entry;
 
 impl Core {
@@ -162,7 +162,7 @@ impl Core {
             let mut messages = self.output.messages.iter();
             let is_written_to = messages.any(|(to, message)| *to == server && is_of_round(message));
             // A server that owes many answers is left to the heartbeats.
-            if !is_written_to && self.followers[server].in_flight < MAX_IN_FLIGHT {
+            if !is_written_to && self.has_room(server) {
                 self.send_append(server);
             }
         }
