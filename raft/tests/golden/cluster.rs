@@ -64,6 +64,8 @@ pub(crate) enum Extension {
     StableLeader,
     /// What parts 2E to 2G are about.
     Reads,
+    /// What `core/flow.rs` is about.
+    FlowControl,
 }
 
 /// The servers of a script, and what has been said since the last line.
@@ -98,6 +100,7 @@ impl Cluster {
             Extension::Nothing => core,
             Extension::StableLeader => core.with_stable_leader().with_transfer(),
             Extension::Reads => core.with_stable_leader().with_transfer().with_reads(),
+            Extension::FlowControl => core.with_flow_control(),
         }
     }
 

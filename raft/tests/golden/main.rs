@@ -42,6 +42,8 @@ enum Line {
     Extended(usize),
     /// `reading 3`: the same with what parts 2E and 2G are about.
     Reading(usize),
+    /// `flow 2`: a cluster whose leader has flow control, and nothing else that is not in the paper.
+    Flow(usize),
     /// `saved 0 term=2 vote=1 log="1:a 2:b"`: starts server 0 anew with this state on its disk.
     Saved {
         server: usize,
@@ -116,6 +118,7 @@ impl Runner for Script {
             Line::Cluster(servers) => *cluster = Cluster::new(*servers, Extension::Nothing),
             Line::Extended(servers) => *cluster = Cluster::new(*servers, Extension::StableLeader),
             Line::Reading(servers) => *cluster = Cluster::new(*servers, Extension::Reads),
+            Line::Flow(servers) => *cluster = Cluster::new(*servers, Extension::FlowControl),
             Line::Saved { server, term, vote, log } => {
                 cluster.start_from(*server, *term, *vote, log.clone().unwrap_or_default());
             }
@@ -171,6 +174,7 @@ scripts! {
     commit_majority
     election
     election_split_vote
+    flow_control
     leader_steps_down
     pre_vote
     pre_vote_cut_off
