@@ -72,12 +72,13 @@
 //! and 4.2.3), nor leadership transfer (3.10), nor reads without log entries (6.4). Made as
 //! [`EXTENDED`], this one has: see `core/pre_vote.rs`, `core/quorum.rs`, `core/transfer.rs` and
 //! `core/reads.rs`, which the rest of the core calls in a few places, and which do nothing there for
-//! [`REFERENCE`]. Made as [`LEASES`], its leaders also hold leases (6.4.1), so most reads cost no message. That is a third
+//! [`REFERENCE`]. It also has flow control (`core/flow.rs`): entries are kept from a server that does not answer. Made as [`LEASES`], its leaders also hold leases (6.4.1), so most reads cost no message. That is a third
 //! Raft and not a part of the second, because under leases hardly any read would need a round.
 //!
 //! # What is left out, and where it is described
 //!
-//! Membership changes (section 6), pipelining (thesis, 10.2.1), and snapshots in chunks (figure 13). The
+//! Membership changes (section 6), a `next_index` that moves on at sending (thesis, 10.2.1: on a network that
+//! does not keep order it costs more than it saves), and snapshots in chunks (figure 13). The
 //! labs expect commands to be numbered without gaps, so a new leader of the course's Raft does not
 //! commit a no-op (section 8). Reads are asked of the leader; a follower that asks it for an index
 //! (thesis, 6.4) is left out.
@@ -95,7 +96,7 @@ pub const REFERENCE: Implementation =
     Implementation::new("reference", peer::make).with_messages(describe::describe);
 
 /// This Raft with pre-vote, check-quorum and the voters' lease (part 2E), with leadership transfer
-/// (2F), and with reads that a majority confirms (2G).
+/// (2F), with reads that a majority confirms (2G), and with flow control.
 pub const EXTENDED: Implementation = Implementation::new("extended", peer::make_extended)
     .with_messages(describe::describe)
     .with_internal_entries()

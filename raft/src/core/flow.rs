@@ -1,9 +1,9 @@
 // SOLUTION FILE
 //! Flow control: a leader keeps its entries from a server that does not answer, and has room for them once it does.
 //!
-//! A server that has answered none of the last two heartbeats and what was sent since is *silent*: it has crashed or
-//! is cut off. It is sent *probes*, which are requests without entries, in place of all that it lacks, again and
-//! again. With its first answer it is sent what it lacks at once, though requests of its silence are still in flight.
+//! A server that has answered nothing since the heartbeat before the last is *silent*: it has crashed or is cut off.
+//! Then it is sent *probes*, which are requests without entries, and not all that it lacks again and again. When it
+//! answers, what it lacks follows at once, though requests of its silence may still be in flight.
 //!
 //! ```text
 //! heartbeat         1         2         3         4
@@ -11,9 +11,8 @@
 //! follower   ---x (cut off)                    (back) a     a its answer
 //! ```
 //!
-//! Others stop at this point with two states of their own ("probe" and "replicate" in etcd), and move `next_index` on
-//! when they send. On a network that loses messages and changes their order, each loss and each overtaking
-//! then costs a refusal, so it stays as in figure 2 here; `docs/performance.md` has what was measured.
+//! `next_index` moves on with answers, as in figure 2, and not at sending, as in many Rafts; `docs/performance.md`
+//! has both measured.
 
 use super::contact::Contact;
 use super::{Core, MAX_IN_FLIGHT, Message};
