@@ -15,9 +15,12 @@
 //! has both measured.
 
 use super::contact::Contact;
-use super::{Core, MAX_IN_FLIGHT, Message};
+use super::{Core, Message};
 use crate::message::AppendEntriesArgs;
 
+/// While a follower has this many requests to answer, new entries wait for one of its answers or
+/// for the next heartbeat, and then travel together.
+const MAX_IN_FLIGHT: usize = 4;
 /// So many heartbeats without an answer make a server silent.
 const SILENT_AFTER: usize = 2;
 
