@@ -3,8 +3,9 @@
 //! (Extended Version)" by Ongaro and Ousterhout, as far as the course's labs 2A to 2D go. Section
 //! and figure numbers are that paper's.
 //!
-//! Start here: [`core::Core`] is the algorithm. It is a plain value: messages and time-outs are put
-//! in, and it says what to save and what to send. It has no clock, no dice and no tasks, and its
+//! Start here: [`core::Core`] is the algorithm, with `core/elections.rs`, `core/replication.rs` and
+//! `core/snapshots.rs`, in the order of the paper. It is a plain value: messages and time-outs are
+//! put in, and it says what to save and what to send. It has no clock, no dice and no tasks, and its
 //! tests need none. `peer` supplies them: it is the only file that touches the simulated world.
 //!
 //! | module | what it is |
@@ -40,7 +41,7 @@
 //! the entry before the ones it carries, and a follower that does not have that entry refuses. By
 //! induction, two logs that agree on the term at an index agree on everything before it (Log
 //! Matching). A refusal says where the conflict begins: the term of the follower's entry and its
-//! first index of that term. So the leader goes back a whole term at a time; [`core`] has drawings
+//! first index of that term. So the leader goes back a whole term at a time; `core/replication.rs` has drawings
 //! of the three cases. A follower removes entries only where they conflict with what it is sent,
 //! because a late message must not remove what a newer one has added.
 //!
@@ -69,11 +70,12 @@
 //! # What is switched off
 //!
 //! The course's Raft has neither pre-vote nor check-quorum with the voters' lease (thesis, 9.6, 6.2
-//! and 4.2.3), nor leadership transfer (3.10), nor reads without log entries (6.4). Made as
-//! [`EXTENDED`], this one has: see `core/pre_vote.rs`, `core/quorum.rs`, `core/transfer.rs` and
-//! `core/reads.rs`, which the rest of the core calls in a few places, and which do nothing there for
-//! [`REFERENCE`]. It also has flow control (`core/flow.rs`): entries are kept from a server that does not answer. Made as [`LEASES`], its leaders also hold leases (6.4.1), so most reads cost no message. That is a third
-//! Raft and not a part of the second, because under leases hardly any read would need a round.
+//! and 4.2.3), nor leadership transfer (3.10), nor reads without log entries (6.4), nor flow control.
+//! Made as [`EXTENDED`], this one has: see `core/pre_vote.rs`, `core/quorum.rs`, `core/transfer.rs`,
+//! `core/reads.rs` and `core/flow.rs`, which the rest of the core calls in a few places, and which do
+//! nothing there for [`REFERENCE`]. Made as [`LEASES`], its leaders also hold leases (6.4.1), so most
+//! reads cost no message. That is a third Raft and not a part of the second, because under leases
+//! hardly any read would need a round.
 //!
 //! # What is left out, and where it is described
 //!
