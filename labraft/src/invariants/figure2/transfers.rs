@@ -15,6 +15,8 @@ pub(super) fn read_timeout_now(case: &mut Case<'_>, term: u64) {
     if case.offers.leader_transfer.is_none() || term < before.term {
         return;
     }
+    // It is a message of the leader's, so it may count as such for the lease; it need not.
+    case.memory.leader_heard_awake = Some(case.step.awake);
     let next_term = term + 1;
     // Who is about to stand may go on with that.
     let is_asking = case.memory.pre_candidacy.is_some_and(|known| known.next_term == next_term);

@@ -15,12 +15,12 @@ pub(super) const AFTER: Duration = Duration::from_millis(700);
 pub(super) const OFFERED: Offers =
     Offers::NOTHING.with(Offer::StableLeader { election_timeout: TIMEOUT });
 
-fn question(next_term: u64, last: (u64, u64)) -> RaftMessage {
+pub(super) fn question(next_term: u64, last: (u64, u64)) -> RaftMessage {
     let (last_log_term, last_log_index) = last;
     RaftMessage::PreVote { next_term, last_log_index, last_log_term }
 }
 
-fn answer(term: u64, vote_granted: bool) -> RaftMessage {
+pub(super) fn answer(term: u64, vote_granted: bool) -> RaftMessage {
     RaftMessage::PreVoteReply { term, next_term: None, vote_granted }
 }
 
@@ -126,7 +126,7 @@ fn a_question_says_what_is_so() {
 }
 
 /// Lets time pass in which a server is awake.
-fn wait(stage: &mut Stage, server: usize, span: Duration) {
+pub(super) fn wait(stage: &mut Stage, server: usize, span: Duration) {
     for _ in 0..10 {
         stage.now += span / 10;
         stage.holds(server, nothing);

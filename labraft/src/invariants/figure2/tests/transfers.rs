@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::pre_votes::{AFTER, OFFERED, TIMEOUT, WITHIN, stable_leader};
+use super::pre_votes::{AFTER, OFFERED, TIMEOUT, WITHIN, answer, question, stable_leader, wait};
 use super::*;
 use crate::offer::Offer;
 
@@ -54,6 +54,26 @@ fn a_transfer_keeps_all_rules() {
     stage.sends(1, 0, append(2, (0, 0), &[], 0));
     stage.sends(1, 2, append(2, (0, 0), &[], 0));
     stage.holds(1, lead);
+}
+
+/// Server 1 has heard nothing of its leader for a while when it is told to stand, and refuses a pre-vote so much later.
+fn refuses_after_it_was_told(quiet: Duration) -> crate::property::Holds {
+    let mut stage = with_target();
+    stage.sends(1, 0, marked(2, 1, (0, 0)));
+    stage.sends(1, 2, marked(2, 1, (0, 0)));
+    stage.holds(1, stand(2, 1));
+    wait(&mut stage, 1, quiet);
+    let read = stage.reads(1, 2, question(3, (0, 0)));
+    stage.answers(1, 2, read, answer(2, false));
+    stage.change(1, nothing)
+}
+
+#[test]
+fn a_leader_that_hands_over_may_count_as_heard() {
+    // By then, its last other message of the leader is too old.
+    assert_eq!(refuses_after_it_was_told(AFTER - WITHIN), Ok(()));
+    let refused = refuses_after_it_was_told(AFTER);
+    assert_broken(refused, Property::PreVoteRefused, "it hears from no leader");
 }
 
 #[test]
