@@ -220,6 +220,16 @@ fn parts_that_are_not_handed_out_have_no_tests_and_no_pages() {
 }
 
 #[test]
+fn the_pages_of_optional_parts_hold_no_line_of_the_solution() {
+    let directory = fresh("optional");
+    let output = handout(&directory, &["--parts", "2A..3B+2G"]).output().unwrap();
+    assert_eq!(printed(&output).0, Some(0), "{output:?}");
+    let pages = ["2d", "2e", "2f", "2g", "3b"]
+        .map(|part| directory.join(format!("docs/course/{part}.md")).exists());
+    assert_eq!(pages, [true; 5]);
+}
+
+#[test]
 fn errors_say_what_is_wrong() {
     let outside = std::env::temp_dir();
     let root = workspace().to_string_lossy().into_owned();
