@@ -105,12 +105,14 @@ impl HandoutArgs {
 /// Sums up the contents of a handout in one line.
 fn summary(handout: &Handout) -> Result<String, CommandError> {
     let Handout { tree, scope, removed } = handout;
-    let Parts { first, last, .. } = scope.parts;
+    let Parts { first, last, last_optional } = scope.parts;
+    let optional =
+        last_optional.map_or(String::new(), |part| format!(", optional ones up to {part}"));
     let text = tree.get(manifest::FILE).unwrap_or_default();
     let manifest = Manifest::parse(text).map_err(CommandError::Internal)?;
     let editable = tree.files().filter(|(path, _)| manifest.may_edit(path)).count();
     Ok(format!(
-        "parts {first} to {last}: {} files, {} of them frozen and {editable} for students to edit; {removed} \
+        "parts {first} to {last}{optional}: {} files, {} of them frozen and {editable} for students to edit; {removed} \
          different lines of the solution are left out",
         tree.files().count(),
         manifest.frozen.len(),
