@@ -65,6 +65,8 @@ properties! {
     Snapshot: Promise, "snapshot", "snapshot and log fit together", "paper, section 7";
     /// Term, vote and entries are saved before a reply leaves (figure 2, persistent state).
     SavedFirst: Promise, "saved-first", "saved before replying", "paper, figure 2";
+    /// A server has no vote and no entry after a restart that it did not have before (figure 2, persistent state).
+    Restored: Promise, "restored", "a restart finds what was saved", "paper, figure 2";
     /// The election timer restarts when a vote is granted and whenever the leader is heard
     /// (section 5.2).
     ElectionTimer: Slip, "election-timer", "election timer", "paper, section 5.2";

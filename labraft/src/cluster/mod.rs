@@ -211,7 +211,7 @@ impl Cluster {
 
     /// Cleans up after an injected crash and schedules a restart.
     fn crashed_by_chaos(&self, i: usize) {
-        self.0.invariants.borrow_mut().stopped_in_save();
+        self.0.invariants.borrow_mut().stopped_in_step(i);
         self.step(|| format!("{} crashed", self.server_name(i)));
         self.crash_keeping_links(i);
         let Some(restart) = self.0.restart.borrow().clone() else { return };

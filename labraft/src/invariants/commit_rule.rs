@@ -42,7 +42,7 @@ pub(super) fn check(history: &History, change: &Change<'_>) -> Holds {
 }
 
 /// Whether a server has an entry. One that is down may have it on its disk.
-fn may_have(history: &History, server: usize, index: u64, term: u64) -> bool {
+pub(super) fn may_have(history: &History, server: usize, index: u64, term: u64) -> bool {
     let server = &history.servers[server];
     !server.is_running || server.log.has(index, term)
 }

@@ -8,6 +8,8 @@ use bytes::Bytes;
 
 use super::change::{LogChange, Written};
 use super::contacts::Contacts;
+use super::restored::Shown;
+use super::saved_first::Unsaved;
 use crate::raft::{Probe, Raft};
 
 /// The history of a run.
@@ -34,6 +36,8 @@ pub(super) struct History {
 #[derive(Default)]
 pub(super) struct ServerHistory {
     pub(super) is_running: bool,
+    /// Whether it is about to be stopped in the middle of a step.
+    pub(super) stops_in_step: bool,
     /// Its probe at the last check; `None` when it was not checked since it was started.
     pub(super) last: Option<Probe>,
     pub(super) highest_term: u64,
@@ -44,6 +48,10 @@ pub(super) struct ServerHistory {
     pub(super) log: LogCopy,
     /// The counts of its saves and answers at the last check.
     pub(super) traffic: Traffic,
+    /// What it shows and has not saved.
+    pub(super) unsaved: Option<Unsaved>,
+    /// What it showed when it was stopped, until it is checked after the next start.
+    pub(super) shown: Option<Shown>,
     /// How long it has been awake.
     pub(super) awake: Awake,
     /// From when on its clock is not to be relied on, because of an act.
@@ -337,6 +345,7 @@ impl History {
         let applied = if snapshot.is_empty() { Some(0) } else { self.index_of(snapshot) };
         let history = &mut self.servers[server];
         history.is_running = true;
+        history.unsaved = None;
         history.last = None;
         history.timer_restart = None;
         history.applied = applied;

@@ -22,6 +22,7 @@
 //! | apply order | section 5.3 | `apply_order` |
 //! | snapshot and log fit together | section 7 | `snapshot` |
 //! | saved before replying | figure 2 | `saved_first` |
+//! | a start finds what was saved | figure 2 | `restored` |
 //! | the election timer | section 5.2 | `election_timer` |
 //! | what Start answers is so | the lab's contract | `started` |
 //! | who hears from no majority leads no longer, and keeps its term | part 2E | `check_quorum` |
@@ -54,6 +55,7 @@ mod next_index;
 mod one_vote;
 mod probe_form;
 mod reads;
+mod restored;
 mod saved_first;
 mod snapshot;
 #[cfg(test)]
@@ -199,12 +201,16 @@ impl Invariants {
     /// A server was stopped.
     pub(crate) fn stopped(&mut self, server: usize) {
         self.waypoints.stopped(&self.history, server);
-        self.history.servers[server].is_running = false;
+        let known = &mut self.history.servers[server];
+        known.is_running = false;
+        let in_step = std::mem::take(&mut known.stops_in_step);
+        restored::stopped(&mut self.history, server, in_step);
     }
 
-    /// A server crashes while it saves.
-    pub(crate) fn stopped_in_save(&mut self) {
+    /// A server crashes in the middle of a step, nearly always while it saves. [`stopped`](Self::stopped) follows.
+    pub(crate) fn stopped_in_step(&mut self, server: usize) {
         self.waypoints.stopped_in_save();
+        self.history.servers[server].stops_in_step = true;
     }
 
     /// A message of one server arrives at another.
@@ -348,6 +354,8 @@ impl Invariants {
         }
         // Nothing has changed in most polls: this is what the checks cost.
         if self.history.servers[server].last.as_ref() == Some(now) {
+            let checked = saved_first::check_late_answer(&self.history, server, earlier);
+            self.judge.rule_on(checked)?;
             return self.check_step_without_change(server, now, earlier, at);
         }
         if let Err(misshapen) = probe_form::check(server, self.history.servers.len(), now) {
@@ -355,7 +363,9 @@ impl Invariants {
             self.judge.rule_on(Err(misshapen))?;
             return self.check_from_outside(server, raft, at);
         }
+        let must_save = self.contract.persistence == Persistence::Required;
         let history = &mut self.history.servers[server];
+        let restored = restored::check(history, server, raft, now);
         let before = history.last.take();
         let change = Change {
             server,
@@ -367,7 +377,10 @@ impl Invariants {
             saved: traffic.saves != earlier.saves,
             answered: traffic.answers != earlier.answers,
         };
-        let checked = self.check_step(&change).and_then(|()| self.check_change(&change));
+        let mut checked = self.check_step(&change).and_then(|()| self.check_change(&change));
+        if must_save && checked.is_ok() {
+            checked = self.judge.rule_on(restored);
+        }
         self.waypoints.changed(&self.history, &change);
         self.situation.server_changed(at, server, before.as_ref(), now);
         self.history.servers[server].last = probe;
@@ -400,7 +413,7 @@ impl Invariants {
         judge.rule_on(log_matching::check(history, change))?;
         judge.rule_on(acknowledged::check(history, change))?;
         if contract.persistence == Persistence::Required {
-            judge.rule_on(saved_first::check(change))?;
+            judge.rule_on(saved_first::check(history, change))?;
         }
         if history.servers[change.server].keeps_time(change.at) && !chosen {
             judge.rule_on(election_timer::check(history, change))?;
@@ -416,6 +429,7 @@ impl Invariants {
         judge.rule_on(match_index::check(history, change))?;
         judge.rule_on(next_index::check(change))?;
         judge.rule_on(commit_rule::check(history, change))?;
+        judge.rule_on(saved_first::check_commit(history, change))?;
         judge.rule_on(leader_completeness::check(history, change))?;
         judge.rule_on(state_machine_safety::check(history, change))
     }

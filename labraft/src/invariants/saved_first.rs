@@ -1,27 +1,83 @@
 //! Term, vote and entries are saved before a reply leaves (Raft paper, figure 2, persistent state:
-//! "updated on stable storage before responding to RPCs").
+//! "updated on stable storage before responding to RPCs"), and a leader counts itself for an entry of its own
+//! when it has saved it (Ongaro's thesis, section 10.2.1: it may send the entry before).
 //!
-//! With one-way messages an answer is a call of its own, so there calls count in place of replies.
+//! The reply may leave in a later step than the change: whoever handles messages in one task and answers them
+//! in another has such steps only. With one-way messages an answer is a call of its own, so there calls count
+//! in place of replies.
 
 use super::change::Change;
+use super::commit_rule::may_have;
+use super::history::{History, Traffic};
 use crate::property::{Holds, Property, violated};
 use crate::raft::Role;
 
-pub(super) fn check(change: &Change<'_>) -> Holds {
-    let Some(before) = change.before else { return Ok(()) };
-    if !change.answered || change.saved {
-        return Ok(());
-    }
+/// What a server shows and has not saved.
+#[derive(Copy, Clone, Default)]
+pub(super) struct Unsaved {
+    /// The number of its saves so far: one more, and everything is saved.
+    saves: u64,
+    /// The term.
+    term: Option<u64>,
+    /// The vote: the term, and the candidate.
+    vote: Option<(u64, usize)>,
+    /// The end of the log with entries that a leader has sent, and the term in which it took them.
+    taken: Option<(u64, u64)>,
+    /// The first of the entries that it has appended as a leader.
+    own: Option<u64>,
+}
+
+/// Compares a change with what is saved.
+pub(super) fn check(history: &mut History, change: &Change<'_>) -> Holds {
     let server = change.server;
+    let known = &mut history.servers[server];
+    let traffic = known.traffic;
+    let Some(before) = change.before.filter(|_| !change.saved) else {
+        known.unsaved = None;
+        return Ok(());
+    };
     let now = change.now;
-    let mut servers = vec![server];
-    let what = if now.term != before.term {
-        format!("adopted term {}", now.term)
+    let mut unsaved = still_unsaved(known.unsaved, traffic).unwrap_or_default();
+    unsaved.saves = traffic.saves;
+    if now.term != before.term {
+        unsaved.term = Some(now.term);
     } else if let Some(candidate) = now.voted_for.filter(|_| before.voted_for.is_none()) {
+        unsaved.vote = Some((now.term, candidate));
+    }
+    match now.role {
+        Role::Follower if change.log.has_new_entries => {
+            unsaved.taken = Some((now.last_index, now.term));
+        }
+        Role::Leader => unsaved.own = unsaved.own.or(change.log.first_new),
+        Role::Follower | Role::Candidate => {}
+    }
+    known.unsaved = Some(unsaved);
+    if change.answered { check_answer(server, &unsaved) } else { Ok(()) }
+}
+
+/// Checks a server that is what it was, and may have answered another meanwhile.
+#[inline]
+pub(super) fn check_late_answer(history: &History, server: usize, earlier: Traffic) -> Holds {
+    let known = &history.servers[server];
+    match still_unsaved(known.unsaved, known.traffic) {
+        Some(unsaved) if known.traffic.answers != earlier.answers => check_answer(server, &unsaved),
+        _ => Ok(()),
+    }
+}
+
+fn still_unsaved(unsaved: Option<Unsaved>, traffic: Traffic) -> Option<Unsaved> {
+    unsaved.filter(|unsaved| unsaved.saves == traffic.saves)
+}
+
+fn check_answer(server: usize, unsaved: &Unsaved) -> Holds {
+    let mut servers = vec![server];
+    let what = if let Some(term) = unsaved.term {
+        format!("adopted term {term}")
+    } else if let Some((term, candidate)) = unsaved.vote {
         servers.push(candidate);
-        format!("granted its vote of term {} to server {candidate}", now.term)
-    } else if change.log.has_new_entries && now.role == Role::Follower {
-        format!("took entries up to {} in term {}", now.last_index, now.term)
+        format!("granted its vote of term {term} to server {candidate}")
+    } else if let Some((last_index, term)) = unsaved.taken {
+        format!("took entries up to {last_index} in term {term}")
     } else {
         return Ok(());
     };
@@ -32,10 +88,39 @@ pub(super) fn check(change: &Change<'_>) -> Holds {
     )
 }
 
+/// A leader's own copy of an entry counts towards a majority when it is saved.
+///
+/// It comes after the commit rule, which wants a majority to have the entry in the first place.
+pub(super) fn check_commit(history: &History, change: &Change<'_>) -> Holds {
+    let unsaved = history.servers[change.server].unsaved.and_then(|unsaved| unsaved.own);
+    let (Some(before), Some(own)) = (change.before_as_leader(), unsaved) else { return Ok(()) };
+    let index = change.now.commit_index;
+    if index <= before.commit_index || index < own {
+        return Ok(());
+    }
+    let server = change.server;
+    let Some(term) = history.servers[server].log.term_at(index) else { return Ok(()) };
+    let all = history.servers.len();
+    let others = (0..all).filter(|&other| other != server);
+    let holders: Vec<usize> =
+        others.filter(|&other| may_have(history, other, index, term)).collect();
+    if 2 * holders.len() > all {
+        return Ok(());
+    }
+    violated(
+        Property::SavedFirst,
+        [server],
+        format!(
+            "server {server}, the leader of term {}, commits entry {index} and counts itself, though it has \
+             saved nothing since it appended entry {own}; without it, servers {holders:?} are no majority of {all}",
+            change.now.term
+        ),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use crate::invariants::Persistence;
-    use crate::invariants::history::Traffic;
     use crate::invariants::stage::{RaftFields, Stage};
     use crate::property::Property;
 
@@ -56,6 +141,66 @@ mod tests {
         });
     }
 
+    /// The task that handles a message need not be the one that answers it.
+    #[test]
+    fn a_reply_in_a_later_step_than_the_change_is_reported_too() {
+        let mut stage = Stage::with_leader();
+        stage.holds(1, vote);
+        stage.holds(1, |_| ());
+        stage.traffic.answers += 1;
+        stage.breaks(Property::SavedFirst, "server 1 adopted term 2 and answered", 1, |_| ());
+        let mut stage = Stage::with_leader();
+        stage.holds(1, |raft| raft.write(3, (1, "c")));
+        stage.traffic.answers += 1;
+        stage.breaks(Property::SavedFirst, "took entries up to 3 in term 1", 1, |raft| {
+            raft.commit_index = 2;
+        });
+    }
+
+    #[test]
+    fn a_save_between_the_change_and_the_reply_is_enough() {
+        let mut stage = Stage::with_leader();
+        stage.holds(1, vote);
+        stage.traffic.saves += 1;
+        stage.holds(1, |_| ());
+        stage.traffic.answers += 1;
+        stage.holds(1, |_| ());
+        // What was not saved is gone with a restart.
+        let mut stage = Stage::with_leader();
+        stage.holds(1, |raft| raft.write(3, (1, "c")));
+        assert_eq!(stage.restart(1, |raft| raft.truncate(2)), Ok(()));
+        stage.traffic.answers += 1;
+        stage.holds(1, |_| ());
+    }
+
+    fn commit(raft: &mut RaftFields) {
+        raft.commit_index = 3;
+    }
+
+    #[test]
+    fn a_leader_that_counts_an_entry_of_its_own_before_it_is_saved_is_reported() {
+        let mut stage = Stage::with_leader();
+        stage.holds(0, |raft| raft.write(3, (1, "c")));
+        stage.holds(1, |raft| raft.write(3, (1, "c")));
+        stage.breaks(Property::SavedFirst, "commits entry 3 and counts itself", 0, commit);
+    }
+
+    #[test]
+    fn a_leader_may_write_to_its_disk_while_the_others_do() {
+        // It counts itself when it has saved,
+        let mut stage = Stage::with_leader();
+        stage.holds(0, |raft| raft.write(3, (1, "c")));
+        stage.holds(1, |raft| raft.write(3, (1, "c")));
+        stage.traffic.saves += 1;
+        stage.holds(0, commit);
+        // and need not be counted where the others are a majority.
+        let mut stage = Stage::with_leader();
+        for server in 0..3 {
+            stage.holds(server, |raft| raft.write(3, (1, "c")));
+        }
+        stage.holds(0, commit);
+    }
+
     #[test]
     fn before_lab_2c_nothing_has_to_be_saved() {
         let mut stage = Stage::with_leader();
@@ -67,7 +212,8 @@ mod tests {
     #[test]
     fn a_reply_after_a_save_or_with_nothing_new_is_fine() {
         let mut stage = Stage::with_leader();
-        stage.traffic = Traffic { saves: 1, answers: 1, ..Traffic::default() };
+        stage.traffic.saves += 1;
+        stage.traffic.answers += 1;
         stage.holds(1, vote);
         // No reply.
         stage.holds(2, vote);

@@ -183,6 +183,7 @@ impl Stage {
                 }
             });
         }
+        stage.save();
         stage
     }
 
@@ -271,6 +272,14 @@ impl Stage {
         match self.invariants.take_news().into_iter().next() {
             Some(News::Slip(slip)) => Err(slip),
             Some(News::NoProbe) | None => Ok(()),
+        }
+    }
+
+    /// All servers save what they are.
+    pub(super) fn save(&mut self) {
+        self.traffic.saves += 1;
+        for server in 0..3 {
+            self.holds(server, |_| ());
         }
     }
 

@@ -177,6 +177,7 @@ fn an_old_leader_accepts_commands_and_they_are_replaced() {
     stage.holds(1, |raft| {
         raft.followers[2] = FollowerProbe { next_index: 4, match_index: 3 };
     });
+    stage.save();
     stage.has_not_come_to(Waypoint::ConflictWithCommitted);
     stage.holds(1, |raft| {
         raft.followers[1] = FollowerProbe { next_index: 4, match_index: 3 };
@@ -250,7 +251,7 @@ fn a_follower_crashes_between_a_save_and_its_answer() {
 #[test]
 fn a_crash_in_a_save_is_noted() {
     let mut stage = Stage::with_leader();
-    stage.invariants.stopped_in_save();
+    stage.invariants.stopped_in_step(1);
     stage.has_come_to(Waypoint::StoppedInSave);
 }
 
