@@ -223,7 +223,7 @@ fn what_is_acknowledged_may_be_gone_at_the_end_of_the_step_if_a_later_leader_rem
     let acknowledged =
         RaftMessage::AppendEntriesReply { term: 1, success: true, match_index: Some(3) };
     let stage_after = |is_sent: bool| {
-        let mut stage = with_leader();
+        let stage = with_leader();
         if is_sent {
             stage.reads(1, 0, append(1, (1, 2), &[1], 0));
         }
