@@ -8,8 +8,6 @@ use bytes::Bytes;
 
 use super::change::{LogChange, Written};
 use super::contacts::Contacts;
-use super::restored::Shown;
-use super::saved_first::Unsaved;
 use crate::raft::{Probe, Raft};
 
 /// The history of a run.
@@ -84,6 +82,29 @@ pub(crate) struct Traffic {
     pub(crate) service_waits: bool,
     /// Whether its timers may wait for longer than they were set, though it may be polled for other reasons.
     pub(crate) timers_may_wait: bool,
+}
+
+/// What a server shows and has not saved.
+#[derive(Copy, Clone, Default)]
+pub(super) struct Unsaved {
+    /// The number of its saves so far: one more, and everything is saved.
+    pub(super) saves: u64,
+    /// The term.
+    pub(super) term: Option<u64>,
+    /// The vote: the term, and the candidate.
+    pub(super) vote: Option<(u64, usize)>,
+    /// The end of the log with entries that a leader has sent, and the term in which it took them.
+    pub(super) taken: Option<(u64, u64)>,
+    /// The first of the entries that it has appended as a leader.
+    pub(super) own: Option<u64>,
+}
+
+/// What a server showed when it was stopped.
+#[derive(Copy, Clone)]
+pub(super) struct Shown {
+    pub(super) term: u64,
+    pub(super) voted_for: Option<usize>,
+    pub(super) last_index: u64,
 }
 
 /// How long a server has been awake, as far as that can be seen from when it does something.

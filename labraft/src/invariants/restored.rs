@@ -5,17 +5,9 @@
 //! vote or an entry that it did not have when it was stopped. Nobody can have given it one since, because the first
 //! check comes before it has read anything.
 
-use super::history::{History, ServerHistory};
+use super::history::{History, ServerHistory, Shown};
 use crate::property::{Holds, Property, violated};
 use crate::raft::{Probe, Raft};
-
-/// What a server showed when it was stopped.
-#[derive(Copy, Clone)]
-pub(super) struct Shown {
-    term: u64,
-    voted_for: Option<usize>,
-    last_index: u64,
-}
 
 /// A server is stopped. In the middle of a step it may have saved what it had no time to show.
 pub(super) fn stopped(history: &mut History, server: usize, in_step: bool) {

@@ -8,24 +8,9 @@
 
 use super::change::Change;
 use super::commit_rule::may_have;
-use super::history::{History, Traffic};
+use super::history::{History, Traffic, Unsaved};
 use crate::property::{Holds, Property, violated};
 use crate::raft::Role;
-
-/// What a server shows and has not saved.
-#[derive(Copy, Clone, Default)]
-pub(super) struct Unsaved {
-    /// The number of its saves so far: one more, and everything is saved.
-    saves: u64,
-    /// The term.
-    term: Option<u64>,
-    /// The vote: the term, and the candidate.
-    vote: Option<(u64, usize)>,
-    /// The end of the log with entries that a leader has sent, and the term in which it took them.
-    taken: Option<(u64, u64)>,
-    /// The first of the entries that it has appended as a leader.
-    own: Option<u64>,
-}
 
 /// Compares a change with what is saved.
 pub(super) fn check(history: &mut History, change: &Change<'_>) -> Holds {
