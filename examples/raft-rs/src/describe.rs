@@ -5,7 +5,7 @@ use labrpc::Content;
 use raft::eraftpb::{Message, MessageType};
 
 use crate::storage::server_of;
-use crate::wire::Wire;
+use crate::wire::{Wire, is_transfer};
 
 /// Describes a message in the paper's terms. A reply of the driver `paired` is a list of messages.
 pub fn describe(content: Content<'_>) -> Option<RaftMessage> {
@@ -26,6 +26,12 @@ fn parts(message: &Message) -> impl Iterator<Item = RaftMessage> {
 fn describe_message(message: &Message) -> RaftMessage {
     let term = message.term;
     match message.get_msg_type() {
+        MessageType::MsgRequestVote if is_transfer(message) => RaftMessage::TransferVote {
+            term,
+            candidate_id: server_of(message.from),
+            last_log_index: message.index,
+            last_log_term: message.log_term,
+        },
         MessageType::MsgRequestVote => RaftMessage::RequestVote {
             term,
             candidate_id: server_of(message.from),
@@ -68,6 +74,7 @@ fn describe_message(message: &Message) -> RaftMessage {
         MessageType::MsgRequestPreVoteResponse => {
             RaftMessage::PreVoteReply { term: 0, next_term: Some(term), vote_granted: true }
         }
+        MessageType::MsgTimeoutNow => RaftMessage::TimeoutNow { term },
         _ => RaftMessage::Other { term },
     }
 }

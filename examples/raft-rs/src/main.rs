@@ -13,6 +13,7 @@
 //! | `peer` | what both ways to carry messages share: tasks, and labraft's `Raft` |
 //! | `paired` | each message is a call, and what it makes the receiver answer is the reply |
 //! | `one_way` | each message is a call with an empty reply; a task handles `Ready` |
+//! | `reads` | reads without log entries: who waits for which round |
 //! | `wire` | raft-rs's messages as arguments of calls |
 //! | `probe` | what the lab's checks may see |
 //! | `describe` | what raft-rs's messages say, for the rules of figure 2 |
@@ -29,28 +30,37 @@ mod one_way;
 mod paired;
 mod peer;
 mod probe;
+mod reads;
 mod storage;
 mod wire;
 
 /// raft-rs has pre-vote, check-quorum and the voters' lease, and `node` turns them on.
 const STABLE_LEADER: Offer = Offer::StableLeader { election_timeout: node::ELECTION_TIMEOUT };
+/// A leader of raft-rs gives up a transfer after an election time-out.
+const TRANSFER: Offer = Offer::LeaderTransfer { longest: node::ELECTION_TIMEOUT };
 
 /// The first is the default; `--implementation` names another.
 const ALL: [Implementation; 3] = [
     Implementation::new("raft-rs", paired::make)
         .with_internal_entries()
         .with_messages(describe::describe)
-        .offering(STABLE_LEADER),
+        .offering(STABLE_LEADER)
+        .offering(TRANSFER)
+        .offering(Offer::ReadIndex),
     Implementation::new("raft-rs-one-way", one_way::make)
         .with_internal_entries()
         .with_one_way_messages()
         .with_messages(describe::describe)
-        .offering(STABLE_LEADER),
+        .offering(STABLE_LEADER)
+        .offering(TRANSFER)
+        .offering(Offer::ReadIndex),
     Implementation::new("raft-rs-batch-append", one_way::make_batching)
         .with_internal_entries()
         .with_one_way_messages()
         .with_messages(describe::describe)
-        .offering(STABLE_LEADER),
+        .offering(STABLE_LEADER)
+        .offering(TRANSFER)
+        .offering(Offer::ReadIndex),
 ];
 
 fn main() -> ExitCode {

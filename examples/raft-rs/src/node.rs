@@ -9,11 +9,12 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
-use labraft::{ApplyMsg, Started};
+use labraft::{ApplyMsg, PendingRead, Started};
 use raft::eraftpb::{Entry, EntryType, Message, Snapshot};
 use raft::{Config, RawNode, SnapshotStatus, StateRole};
 
 use crate::logging::logger;
+use crate::reads::Reads;
 use crate::storage::{Disk, id_of};
 
 /// How often raft-rs is told that time passes: it counts time in ticks.
@@ -70,6 +71,7 @@ pub struct Node {
     to_hand_up: RefCell<VecDeque<HandUp>>,
     /// The last index that was handed up.
     pub(crate) handed_up: Cell<u64>,
+    reads: RefCell<Reads>,
 }
 
 impl Node {
@@ -93,6 +95,7 @@ impl Node {
             raw: RefCell::new(raw),
             to_hand_up: RefCell::default(),
             handed_up: Cell::new(applied),
+            reads: RefCell::default(),
         }
     }
 
@@ -117,6 +120,24 @@ impl Node {
         }
         raw.propose(Vec::new(), command.to_vec()).ok()?;
         Some(Started { index: raw.raft.raft_log.last_index(), term: raw.raft.term })
+    }
+
+    /// Takes a read, if this server leads.
+    pub fn read(&self) -> Option<PendingRead> {
+        self.reads.borrow_mut().begin(&self.raw.borrow().raft)
+    }
+
+    /// Begins to hand leadership to another server, if this server leads. Returns whether it is doing so.
+    pub fn transfer_leadership(&self, to: u64) -> bool {
+        let mut raw = self.raw.borrow_mut();
+        let raft = &raw.raft;
+        // If it is asked to hand over to itself, raft-rs gives up a transfer that is under way.
+        let is_other = to != raft.id && raft.prs().get(to).is_some();
+        if raft.state != StateRole::Leader || !is_other {
+            return false;
+        }
+        raw.transfer_leader(to);
+        raw.raft.lead_transferee == Some(to)
     }
 
     /// The service's snapshot replaces the log up to `index`.
@@ -153,8 +174,13 @@ impl Node {
     /// counts its own copy later. All other messages are promises, and leave after the save.
     pub fn handle_ready(&self, send: &mut dyn FnMut(Message)) {
         let mut raw = self.raw.borrow_mut();
-        while raw.has_ready() {
+        let mut reads = self.reads.borrow_mut();
+        while {
+            reads.begin_round(&mut raw);
+            raw.has_ready()
+        } {
             let mut ready = raw.ready();
+            reads.confirm(ready.take_read_states());
             ready.take_messages().into_iter().for_each(&mut *send);
             let must_save = ready.must_sync();
             let disk = raw.mut_store();
@@ -179,6 +205,7 @@ impl Node {
             light.take_messages().into_iter().for_each(&mut *send);
             self.queue(light.take_committed_entries());
         }
+        reads.drop_lost(&raw.raft);
     }
 
     fn queue(&self, committed: Vec<Entry>) {

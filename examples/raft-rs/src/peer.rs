@@ -5,14 +5,14 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use labraft::{ApplySender, EntryProbe, Env, Probe, Raft, RaftState, Started};
+use labraft::{ApplySender, EntryProbe, Env, PendingRead, Probe, Raft, RaftState, Started};
 use labrpc::sync::Notify;
 use labrpc::{ClientEnd, Runtime, Service};
 use raft::StateRole;
 use raft::eraftpb::Message;
 
 use crate::node::{HandUp, Node, TICK};
-use crate::storage::{Disk, server_of};
+use crate::storage::{Disk, id_of, server_of};
 
 /// A way to carry messages.
 pub struct Carrier {
@@ -132,6 +132,15 @@ impl Raft for Peer {
         RaftState { term: raft.term, is_leader: raft.state == StateRole::Leader }
     }
 
+    fn read(&self) -> Option<PendingRead> {
+        if self.is_killed.get() {
+            return None;
+        }
+        let pending = self.node.read()?;
+        self.wake();
+        Some(pending)
+    }
+
     fn snapshot(&self, index: u64, snapshot: Bytes) {
         self.node.compact(index, snapshot);
     }
@@ -150,5 +159,15 @@ impl Raft for Peer {
 
     fn snapshot_term(&self) -> Option<u64> {
         self.node.snapshot_term()
+    }
+
+    fn transfer_leadership(&self, to: usize) -> bool {
+        let has_begun = !self.is_killed.get() && self.node.transfer_leadership(id_of(to));
+        self.wake();
+        has_begun
+    }
+
+    fn transferee(&self) -> Option<usize> {
+        self.node.raw.borrow().raft.lead_transferee.map(server_of)
     }
 }

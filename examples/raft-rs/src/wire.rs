@@ -9,11 +9,14 @@ use bytes::Bytes;
 use labrpc::Method;
 use protobuf::Message as _;
 use raft::eraftpb::{Message, MessageType};
+use raft::CAMPAIGN_TRANSFER;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::reads::round_of;
+
 /// The kinds of messages that servers send to one another, with their methods' names.
-pub const METHODS: [(MessageType, &str); 9] = [
+pub const METHODS: [(MessageType, &str); 10] = [
     (MessageType::MsgAppend, "Raft.Append"),
     (MessageType::MsgAppendResponse, "Raft.AppendResponse"),
     (MessageType::MsgHeartbeat, "Raft.Heartbeat"),
@@ -23,6 +26,7 @@ pub const METHODS: [(MessageType, &str); 9] = [
     (MessageType::MsgRequestVote, "Raft.Vote"),
     (MessageType::MsgRequestVoteResponse, "Raft.VoteResponse"),
     (MessageType::MsgSnapshot, "Raft.Snapshot"),
+    (MessageType::MsgTimeoutNow, "Raft.TimeoutNow"),
 ];
 
 /// The method that carries a message. `Reply` is `()` if messages are one-way.
@@ -30,6 +34,11 @@ pub fn method_of<Reply>(message: &Message) -> Method<Wire, Reply> {
     let known = METHODS.iter().find(|(kind, _)| *kind == message.get_msg_type());
     let (_, name) = known.unwrap_or_else(|| panic!("a message that is never sent: {message:?}"));
     Method::new(name)
+}
+
+/// Whether a candidate asks for a vote because its leader has told it to stand for election.
+pub fn is_transfer(message: &Message) -> bool {
+    message.get_msg_type() == MessageType::MsgRequestVote && message.context == CAMPAIGN_TRANSFER
 }
 
 /// A message, encoded as raft-rs does.
@@ -64,12 +73,14 @@ impl fmt::Debug for Wire {
             ("commit", message.commit),
             ("snapshot", message.get_snapshot().get_metadata().index),
             ("reject_hint", message.reject_hint),
+            ("round", round_of(&message.context).unwrap_or(0)),
         ];
         for (name, number) in numbers.into_iter().filter(|&(_, number)| number > 0) {
             fields.field(name, &number);
         }
-        if message.reject {
-            fields.field("reject", &true);
+        let marks = [("reject", message.reject), ("transfer", is_transfer(message))];
+        for (name, mark) in marks.into_iter().filter(|&(_, mark)| mark) {
+            fields.field(name, &mark);
         }
         fields.finish()
     }
