@@ -76,9 +76,9 @@ pub struct Node {
 
 impl Node {
     /// A server as it is after a start, with what is on its disk.
-    pub fn new(me: usize, disk: Disk, batch_append: bool) -> Node {
+    pub fn new(me: usize, disk: Disk, configure: fn(&mut Config)) -> Node {
         let applied = disk.snapshot.index;
-        let config = Config {
+        let mut config = Config {
             id: id_of(me),
             election_tick: ELECTION_TICKS,
             heartbeat_tick: HEARTBEAT_TICKS,
@@ -87,9 +87,9 @@ impl Node {
             applied,
             pre_vote: true,
             check_quorum: true,
-            batch_append,
             ..Config::default()
         };
+        configure(&mut config);
         let raw = RawNode::new(&config, disk, &logger()).expect("the configuration is valid");
         Node {
             raw: RefCell::new(raw),
@@ -143,6 +143,8 @@ impl Node {
     /// The service's snapshot replaces the log up to `index`.
     pub fn compact(&self, index: u64, snapshot: Bytes) {
         let mut raw = self.raw.borrow_mut();
+        // The service has taken the entry at `index`, and may say this first.
+        note_applied(&mut raw, index);
         let disk = raw.mut_store();
         if disk.compact(index, snapshot) {
             disk.save();
@@ -152,6 +154,9 @@ impl Node {
     /// A message of a leader did not arrive, or nobody knows whether it did. raft-rs takes what it
     /// has sent for received until it is told so.
     pub fn report_lost(&self, message: &Sent) {
+        if message.is_told.replace(true) {
+            return;
+        }
         let mut raw = self.raw.borrow_mut();
         if message.is_snapshot {
             raw.report_snapshot(message.to, SnapshotStatus::Failure);
@@ -163,7 +168,7 @@ impl Node {
     /// A message has arrived at the other server. raft-rs sends nothing after a snapshot until it is
     /// told this.
     pub fn report_arrived(&self, message: &Sent) {
-        if message.is_snapshot {
+        if message.is_snapshot && !message.is_told.replace(true) {
             self.raw.borrow_mut().report_snapshot(message.to, SnapshotStatus::Finish);
         }
     }
@@ -184,6 +189,7 @@ impl Node {
             ready.take_messages().into_iter().for_each(&mut *send);
             let must_save = ready.must_sync();
             let disk = raw.mut_store();
+            let installed = ready.snapshot().get_metadata().index;
             if !ready.snapshot().is_empty() {
                 disk.install(ready.snapshot().clone());
                 self.to_hand_up.borrow_mut().push_back(HandUp::snapshot(ready.snapshot()));
@@ -199,6 +205,9 @@ impl Node {
             self.queue(ready.take_committed_entries());
 
             let mut light = raw.advance_append(ready);
+            // If raft-rs stood for election before the service has restored the snapshot, it would look
+            // for entries that the snapshot has replaced, and panic.
+            note_applied(&mut raw, installed);
             if let Some(commit) = light.commit_index() {
                 raw.mut_store().hard_state.commit = commit;
             }
@@ -226,7 +235,14 @@ impl Node {
 
     /// The service has taken everything up to `index`.
     pub fn applied(&self, index: u64) {
-        self.raw.borrow_mut().advance_apply_to(index);
+        note_applied(&mut self.raw.borrow_mut(), index);
+    }
+}
+
+/// Tells raft-rs that everything up to `index` is applied, unless it knows.
+fn note_applied(raw: &mut RawNode<Disk>, index: u64) {
+    if index > raw.raft.raft_log.applied {
+        raw.advance_apply_to(index);
     }
 }
 
@@ -234,11 +250,19 @@ impl Node {
 pub struct Sent {
     to: u64,
     is_snapshot: bool,
+    /// Whether raft-rs has been told what became of it.
+    is_told: Cell<bool>,
 }
 
 impl Sent {
     /// What to remember of a message.
     pub fn new(message: &Message) -> Sent {
-        Sent { to: message.to, is_snapshot: !message.get_snapshot().is_empty() }
+        let is_snapshot = !message.get_snapshot().is_empty();
+        Sent { to: message.to, is_snapshot, is_told: Cell::new(false) }
+    }
+
+    /// Whether it carries a snapshot.
+    pub fn is_snapshot(&self) -> bool {
+        self.is_snapshot
     }
 }

@@ -15,8 +15,9 @@ use crate::node::Sent;
 use crate::peer::{Carrier, Peer};
 use crate::wire::{METHODS, Wire, method_of};
 
-static CARRIER: Carrier = Carrier { send, service, batch_append: false };
-static BATCHING: Carrier = Carrier { send, service, batch_append: true };
+static CARRIER: Carrier = Carrier { send, service, configure: |_| () };
+static BATCHING: Carrier =
+    Carrier { send, service, configure: |config| config.batch_append = true };
 
 /// Makes and starts an instance.
 pub fn make(env: Env) -> Rc<dyn Raft> {
@@ -48,7 +49,7 @@ fn send(peer: &Rc<Peer>, message: Message) {
     let call = peer.end_to(&message).call(method_of::<()>(&message), &Wire(message));
     let peer = peer.clone();
     peer.rt.clone().spawn_detached("message", async move {
-        match call.await {
+        match peer.reply(&sent, call).await {
             Some(()) => peer.node.report_arrived(&sent),
             None => peer.node.report_lost(&sent),
         }

@@ -14,7 +14,7 @@ use crate::node::Sent;
 use crate::peer::{Carrier, Peer};
 use crate::wire::{METHODS, Wire, method_of};
 
-static CARRIER: Carrier = Carrier { send, service, batch_append: false };
+static CARRIER: Carrier = Carrier { send, service, configure: |_| () };
 
 /// Makes and starts an instance.
 pub fn make(env: Env) -> Rc<dyn Raft> {
@@ -50,7 +50,7 @@ fn send(peer: &Rc<Peer>, message: Message) {
     let call = peer.end_to(&message).call(method_of::<Vec<Wire>>(&message), &Wire(message));
     let peer = peer.clone();
     peer.rt.clone().spawn_detached("call", async move {
-        match call.await {
+        match peer.reply(&sent, call).await {
             Some(answers) => {
                 answers.into_iter().for_each(|Wire(answer)| peer.node.step(answer));
                 peer.node.report_arrived(&sent);

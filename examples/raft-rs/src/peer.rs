@@ -1,6 +1,7 @@
 //! What both ways to carry messages share: the tasks of a server, and labraft's [`Raft`].
 
 use std::cell::Cell;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -8,10 +9,10 @@ use bytes::Bytes;
 use labraft::{ApplySender, EntryProbe, Env, PendingRead, Probe, Raft, RaftState, Started};
 use labrpc::sync::Notify;
 use labrpc::{ClientEnd, Runtime, Service};
-use raft::StateRole;
 use raft::eraftpb::Message;
+use raft::{Config, StateRole};
 
-use crate::node::{HandUp, Node, TICK};
+use crate::node::{ELECTION_TIMEOUT, HandUp, Node, Sent, TICK};
 use crate::storage::{Disk, id_of, server_of};
 
 /// A way to carry messages.
@@ -20,8 +21,8 @@ pub struct Carrier {
     pub send: fn(&Rc<Peer>, Message),
     /// The handlers for messages of other servers.
     pub service: fn(&Rc<Peer>) -> Service,
-    /// raft-rs's option `batch_append`.
-    pub batch_append: bool,
+    /// Changes raft-rs's configuration.
+    pub configure: fn(&mut Config),
 }
 
 /// One instance of a server. Its tasks end when its server crashes; a restart makes a new one.
@@ -45,7 +46,7 @@ impl Peer {
         let Env { me, peers, persister, apply, server, rt } = env;
         let disk = Disk::open(persister, peers.len());
         let peer = Rc::new(Peer {
-            node: Node::new(me, disk, carrier.batch_append),
+            node: Node::new(me, disk, carrier.configure),
             rt: rt.clone(),
             ends: peers,
             carrier,
@@ -65,6 +66,27 @@ impl Peer {
     /// The client end to the receiver of a message.
     pub fn end_to(&self, message: &Message) -> &ClientEnd {
         &self.ends[server_of(message.to)]
+    }
+
+    /// Waits for the reply to a message; `None` if there will be none.
+    ///
+    /// raft-rs sends a server nothing after a snapshot until it is told what became of that, and the network may
+    /// take seconds to find out that it is lost. So it counts as lost after an election time-out. That does no
+    /// harm if it arrives after all.
+    pub async fn reply<Reply>(
+        &self,
+        sent: &Sent,
+        call: impl Future<Output = Option<Reply>>,
+    ) -> Option<Reply> {
+        let mut call = pin!(call);
+        if sent.is_snapshot() {
+            if let Some(known) = self.rt.timeout(ELECTION_TIMEOUT, call.as_mut()).await {
+                return known;
+            }
+            self.node.report_lost(sent);
+            self.wake();
+        }
+        call.await
     }
 
     /// Has the task "ready" do [`handle_ready`](Self::handle_ready) soon.

@@ -8,8 +8,8 @@ use std::fmt;
 use bytes::Bytes;
 use labrpc::Method;
 use protobuf::Message as _;
-use raft::eraftpb::{Message, MessageType};
 use raft::CAMPAIGN_TRANSFER;
+use raft::eraftpb::{Message, MessageType};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
