@@ -40,7 +40,7 @@ const STABLE_LEADER: Offer = Offer::StableLeader { election_timeout: node::ELECT
 const TRANSFER: Offer = Offer::LeaderTransfer { longest: node::ELECTION_TIMEOUT };
 
 /// The first is the default; `--implementation` names another.
-const ALL: [Implementation; 3] = [
+const ALL: [Implementation; 4] = [
     Implementation::new("raft-rs", paired::make)
         .with_internal_entries()
         .with_messages(describe::describe)
@@ -60,6 +60,14 @@ const ALL: [Implementation; 3] = [
         .with_messages(describe::describe)
         // Nothing else: its runs are recorded, and transfers and reads would be part of them.
         .offering(STABLE_LEADER),
+    Implementation::new("raft-rs-lease-based", paired::make_with_leases)
+        .with_internal_entries()
+        .with_messages(describe::describe)
+        .offering(STABLE_LEADER)
+        .offering(TRANSFER)
+        .offering(Offer::ReadIndex)
+        // No clock is fast here, and that does not suffice.
+        .offering(Offer::LeaseReads { clock_drift_percent: 0 }),
 ];
 
 fn main() -> ExitCode {

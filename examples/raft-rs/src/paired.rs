@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use labraft::{Env, Raft};
 use labrpc::{Method, Service};
+use raft::ReadOnlyOption;
 use raft::eraftpb::Message;
 
 use crate::node::Sent;
@@ -15,10 +16,21 @@ use crate::peer::{Carrier, Peer};
 use crate::wire::{METHODS, Wire, method_of};
 
 static CARRIER: Carrier = Carrier { send, service, configure: |_| () };
+static LEASES: Carrier = Carrier {
+    send,
+    service,
+    configure: |config| config.read_only_option = ReadOnlyOption::LeaseBased,
+};
 
 /// Makes and starts an instance.
 pub fn make(env: Env) -> Rc<dyn Raft> {
     Peer::start(env, &CARRIER)
+}
+
+/// Makes and starts an instance whose leaders confirm reads by themselves, which is not safe: see
+/// `docs/stories/raft-rs.md`.
+pub fn make_with_leases(env: Env) -> Rc<dyn Raft> {
+    Peer::start(env, &LEASES)
 }
 
 fn service(peer: &Rc<Peer>) -> Service {
