@@ -102,4 +102,13 @@ mod tests {
         assert_eq!(stage.matched(2, 2), Ok(()));
         assert_eq!(stage.matched(2, 1).unwrap_err().property, Property::MatchIndex);
     }
+
+    #[test]
+    fn an_entry_that_replaces_one_that_was_just_written_is_seen() {
+        let mut stage = Stage::with_leader();
+        stage.holds(1, |raft| raft.truncate(1));
+        stage.holds(1, |raft| raft.write(2, (0, "z")));
+        stage.holds(1, |raft| raft.write(2, (1, "b")));
+        assert_eq!(stage.matched(1, 2), Ok(()));
+    }
 }

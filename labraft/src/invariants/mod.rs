@@ -352,8 +352,10 @@ impl Invariants {
             let checked = reads.check(server, now, awake, at);
             self.judge.rule_on(checked)?;
         }
-        // Nothing has changed in most polls: this is what the checks cost.
-        if self.history.servers[server].last.as_ref() == Some(now) {
+        // Nothing has changed in most polls: this is what the checks cost. Whatever was written is a change, also if
+        // the same index was written just before.
+        let is_same = self.history.servers[server].last.as_ref() == Some(now);
+        if is_same && now.lowest_written.is_none() {
             let checked = saved_first::check_late_answer(&self.history, server, earlier);
             self.judge.rule_on(checked)?;
             return self.check_step_without_change(server, now, earlier, at);

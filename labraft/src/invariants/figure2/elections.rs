@@ -228,6 +228,19 @@ pub(super) fn check_request(case: &mut Case<'_>, message: &RaftMessage, to: usiz
     }
 }
 
+/// Whether a server could still vote for this candidate before the step. It may have done so and moved on at once:
+/// then it has saved the newer term only, and that is enough, since it never votes in the earlier one again.
+fn had_its_vote_to_give(case: &Case<'_>, term: u64, candidate: usize) -> bool {
+    let step = case.step;
+    let is_free = step.before.term == term && step.before.voted_for.is_none();
+    let mut asked = case.memory.asked.iter();
+    is_free
+        && asked.any(|asked| {
+            let is_up_to_date = asked.last_entry >= step.last_entry() || step.has_changed_log();
+            (asked.term, asked.candidate) == (term, candidate) && is_up_to_date
+        })
+}
+
 /// An answer to a candidate leaves. In a call, `request` is what it answers.
 pub(super) fn check_answer(
     case: &mut Case<'_>,
@@ -247,7 +260,8 @@ pub(super) fn check_answer(
         if vote == Some(&to) {
             return;
         }
-        let may_have_voted = was_due || case.memory.has_passed(asked_in);
+        let may_have_voted =
+            was_due || case.memory.has_passed(asked_in) || had_its_vote_to_give(case, asked_in, to);
         if vote.is_none() && may_have_voted && asked_in < step.now.term {
             // It voted, and moved on to a newer term before it was looked at.
             case.memory.votes.insert(asked_in, to);

@@ -77,6 +77,26 @@ fn an_answer_may_leave_after_the_term_has_moved_on() {
     stage.holds(1, nothing);
 }
 
+/// It saves once for both terms, and shows the second one only.
+#[test]
+fn a_vote_may_leave_when_its_voter_has_gone_on_to_the_next_term() {
+    let votes_when_asked = |is_asked: bool| {
+        let mut stage = with_leader();
+        stage.reads(1, 0, append(2, (1, 2), &[], 0));
+        stage.holds(1, |raft| raft.adopt_term(2));
+        if is_asked {
+            stage.reads(1, 2, request_vote(2, 2, (1, 2)));
+        }
+        stage.holds(1, nothing);
+        stage.reads(1, 2, request_vote(3, 2, (1, 2)));
+        stage.sends(1, 2, vote(2, true));
+        stage.change(1, vote_for(3, 2))
+    };
+    assert_eq!(votes_when_asked(true), Ok(()));
+    let words = "grants a vote in term 2, in which it has not voted";
+    assert_broken(votes_when_asked(false), Property::RequestVote2, words);
+}
+
 #[test]
 fn a_server_that_was_just_started_waits_for_a_leader() {
     let stands_after = |quiet: Duration| {
