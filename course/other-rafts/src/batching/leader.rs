@@ -119,8 +119,9 @@ impl Server {
                     self.send(state, to);
                 }
             }
-            // The entries may be lost. They are sent again with the next heartbeat.
-            None if is_recent && count > 0 => follower.set_back(prev + 1),
+            // The entries may be lost. They are sent again with the next heartbeat. Of several messages that were
+            // lost, the news of a later one may come first.
+            None if count > 0 => follower.set_back(prev + 1),
             _ => {}
         }
     }
