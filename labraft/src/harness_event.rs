@@ -1,9 +1,8 @@
 //! The harness's events as structured data, stored in [`Event::Custom`] next to the text that
 //! people read.
 
-use labrpc::{Event, Timed};
+use labrpc::{Data, Event, Timed};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::event_kind::EventKind;
 use crate::role::Role;
@@ -198,15 +197,13 @@ impl HarnessEvent {
 
     /// Converts it to an event for the recording, with the given text.
     pub fn event_with(&self, text: String) -> Event {
-        let data = serde_json::to_value(self).expect("harness events can be written as JSON");
-        Event::Custom { kind: self.kind().name().into(), text, data }
+        Event::Custom { kind: self.kind().name().into(), text, data: Data::of(self) }
     }
 
     /// Reads a harness event back from a recorded event; `None` for any other event.
     pub fn of(timed: &Timed) -> Option<HarnessEvent> {
         match &timed.event {
-            Event::Custom { data: Value::Null, .. } => None,
-            Event::Custom { data, .. } => HarnessEvent::deserialize(data).ok(),
+            Event::Custom { data, .. } => data.read(),
             _ => None,
         }
     }
@@ -222,7 +219,7 @@ impl HarnessEvent {
     pub fn learn_names(timed: &Timed, names: &mut ServerNames) {
         // Reading an event is slow, and few are about a cluster.
         let is_cluster = matches!(&timed.event, Event::Custom { kind, data, .. }
-            if **kind == *EventKind::Test.name() && data["fact"] == "cluster");
+            if **kind == *EventKind::Test.name() && data.text().contains("cluster"));
         if is_cluster
             && let Some(HarnessEvent::Cluster { servers, first, short, .. }) =
                 HarnessEvent::of(timed)

@@ -5,8 +5,8 @@ use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
+use crate::data::Data;
 use crate::node::Node;
 use crate::task::TaskInfo;
 
@@ -70,20 +70,19 @@ pub enum Event {
     Crashed { tasks: usize },
     /// A line that the code under test logged with `tracing`.
     Note { text: String },
-    /// An event of another crate: a kind to filter by, a text for people, and data for programs
-    /// (null if there is none).
+    /// An event of another crate: a kind to filter by, a text for people, and data for programs.
     Custom {
         kind: Name,
         text: String,
-        #[serde(default, skip_serializing_if = "Value::is_null")]
-        data: Value,
+        #[serde(default, skip_serializing_if = "Data::is_empty")]
+        data: Data,
     },
 }
 
 impl Event {
     /// Creates a [`Custom`](Event::Custom) event without data.
     pub fn custom(kind: impl Into<Name>, text: impl Into<String>) -> Event {
-        Event::Custom { kind: kind.into(), text: text.into(), data: Value::Null }
+        Event::Custom { kind: kind.into(), text: text.into(), data: Data::default() }
     }
 }
 
@@ -111,8 +110,6 @@ pub trait Watch: Send {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
@@ -132,7 +129,7 @@ mod tests {
             Event::Crashed { tasks: 4 },
             Event::Note { text: "note".into() },
             Event::custom("test", "step"),
-            Event::Custom { kind: "test".into(), text: "".into(), data: json!({ "a": [1, null] }) },
+            Event::Custom { kind: "test".into(), text: "".into(), data: Data::of(&[Some(1), None]) },
         ];
         for event in events {
             let timed = Timed { at: Duration::from_nanos(7), node: Node::TESTER, event };

@@ -20,7 +20,7 @@
 //! | `faults` | whether and when a message arrives, and the faults of servers; its map says how to add one |
 //! | `guard` | the standard library's clock and entropy inside a simulation |
 //! | `codec`, `nanoseconds` | how values are encoded |
-//! | `event`, `recorder`, `notes`, `hash` | the record of a run and its fingerprint |
+//! | `event`, `data`, `recorder`, `notes`, `hash` | the record of a run and its fingerprint |
 //! | `trouble` | why a run ended early |
 //! | `node` | servers, clients and the tester |
 //!
@@ -50,6 +50,7 @@
 mod acts;
 mod chance;
 mod codec;
+mod data;
 mod decisions;
 mod event;
 mod executor;
@@ -73,6 +74,7 @@ mod trouble;
 pub use acts::{Act, Deed};
 pub use chance::Ratio;
 pub use codec::{CodecError, decode, decode_first, encode, encode_into};
+pub use data::Data;
 pub use event::{Event, Lost, Name, Timed, Watch};
 pub use executor::Limits;
 pub use faults::chaos::Chaos;

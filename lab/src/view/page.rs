@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
-use labrpc::{Event, Lost, Node, Timed};
+use labrpc::{Data as Fact, Event, Lost, Node, Timed};
 use serde::Serialize;
 
 use crate::records::RunRecord;
@@ -143,7 +143,7 @@ struct Data<'a> {
     texts: Vec<&'a str>,
     columns: Columns,
     /// The events of the harness as data, each with its place among all events.
-    facts: Vec<(usize, HarnessEvent)>,
+    facts: Vec<(usize, &'a Fact)>,
     /// For each reply that was held back, its place among all events and the delay in nanoseconds.
     held: Vec<(usize, u64)>,
 }
@@ -239,7 +239,6 @@ impl<'a> Data<'a> {
     }
 
     fn add(&mut self, number: usize, timed: &'a Timed, places: &mut Places<'a>) {
-        let fact = HarnessEvent::of(timed);
         if let Event::Replied { held, .. } = &timed.event
             && !held.is_zero()
         {
@@ -247,7 +246,11 @@ impl<'a> Data<'a> {
         }
         // The page's scripts describe a state by what has changed in it, so its text is left out.
         let row = row(&timed.event, !is_state(&timed.event));
-        self.facts.extend(fact.map(|fact| (number, fact)));
+        if let Event::Custom { data, .. } = &timed.event
+            && !data.is_empty()
+        {
+            self.facts.push((number, data));
+        }
         let columns = &mut self.columns;
         columns.node.push(places.node(timed.node, &mut self.nodes));
         columns.kind.push(kind(&timed.event) as u8);
