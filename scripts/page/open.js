@@ -220,6 +220,10 @@ const tests = {
     await page.keyboard.press("x");
     await page.keyboard.press("0");
     const leader = await page.evaluate(() => window.lab.leaderAt(1.4e9));
+    // A click on a server's name opens its menu, too.
+    await clickAt(page, 20, (await look(page, "rows"))[leader].y - 17);
+    assert.match(await page.locator("#touch h3").innerText(), new RegExp(`S${leader}$`));
+    await page.keyboard.press("Escape");
     await clickServer(page, leader, 1.2);
     await makes(page, () => item(page, "Crash it").click());
     await page.keyboard.press("0");

@@ -85,7 +85,11 @@ class Messages extends Rows {
     c.lineWidth = selected || onPath ? 2.6 : message.isReply ? 1 : 1.5;
     const pending = message.last < 0 && !message.unanswered;
     const isLost = app.run.isLost(message);
-    if (isLost || pending) {
+    // One that is still under way when the run ends, or was lost and its sender not told yet, reaches the end, but
+    // no server.
+    const isHeld = pending && !isLost && message.end - message.start > HELD;
+    if (isHeld) y1 = y0 + (y1 - y0) * 0.85;
+    else if (isLost || pending) {
       // The arrow breaks off on the way. Its length does not show when the message was lost: the event only
       // says when the sender learned of it.
       const reach = Math.min(x1 - x0, 26);
@@ -93,7 +97,7 @@ class Messages extends Rows {
       y1 = y0 + (y1 - y0) * (Math.abs(y1 - y0) > 160 ? 0.35 : 0.5);
     }
     if (message.unanswered && message.last < 0) x1 = x0;
-    if (message.held && !message.lost) c.setLineDash([7, 3]);
+    if (isHeld || (message.held && !message.lost)) c.setLineDash([7, 3]);
     else if (message.isReply) c.setLineDash([2, 2]);
     c.beginPath();
     c.moveTo(x0, y0);
@@ -109,7 +113,7 @@ class Messages extends Rows {
         c.font = "11px system-ui, sans-serif";
       }
     } else if (!pending) this.head(x0, y0, x1, y1, onPath ? colours.path : colour, message.isReply);
-    if (message.held && !message.lost && x1 - x0 > 60) this.heldLabel(message, x0, y0, x1, y1);
+    if ((isHeld || (message.held && !message.lost)) && x1 - x0 > 60) this.heldLabel(message, x0, y0, x1, y1);
     c.globalAlpha = 1;
     this.drawn.arrows++;
     this.hits.push({ line: [x0, y0, x1, y1], e: message.first, last: message.last, message });
@@ -122,7 +126,7 @@ class Messages extends Rows {
     const x = (Math.max(x0, GUTTER) + Math.min(x1, this.width)) / 2, y = y0 + (y1 - y0) * (x - x0) / (x1 - x0);
     if (this.said.some((at) => Math.abs(at[0] - x) < 84 && Math.abs(at[1] - y) < 15)) return;
     this.said.push([x, y]);
-    const text = `held ${span(message.end - message.start)}`;
+    const text = message.last < 0 ? "not there by the end" : `held ${span(message.end - message.start)}`;
     c.font = "10px system-ui, sans-serif";
     const width = c.measureText(text).width;
     c.fillStyle = colours.ground;

@@ -317,7 +317,7 @@ class App {
     const { drawing, run } = this;
     if (x < GUTTER) {
       const row = drawing.serverRows.find((r) => y >= drawing.rowY(r) && y < drawing.rowY(r) + r.h);
-      if (row) { this.chosenServer = row.server; this.redraw(); }
+      if (row) { this.chosenServer = row.server; this.live?.touches.ofRow(row, x, y); this.redraw(); }
       return;
     }
     const hit = drawing.find(x, y);

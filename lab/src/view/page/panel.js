@@ -88,6 +88,7 @@ class Panel {
     if (run.bytes[e] >= 0) rows.push(["bytes", run.bytes[e]]);
     if (run.held.has(e)) rows.push(["held back", span(run.held.get(e))]);
     if (message && message.last >= 0) rows.push([message.lost ? "sender told after" : "took", span(message.end - message.start)]);
+    if (message && message.last < 0 && !message.unanswered && !run.isLost(message)) rows.push(["arrival", "not by the end of the run"]);
     if (message?.lost) rows.push(["lost", `${message.isReply ? "reply" : "request"} (${message.why})`]);
     const sent = run.origin[e] >= 0 ? run.origin[e] : -1;
     const content = run.what[e] <= REPLIED && run.what[e] !== DELIVERED && run.what[e] !== LOST ? text : sent >= 0 ? run.texts[run.text[sent]] : "";

@@ -191,6 +191,14 @@ class Touches {
     this.ofServer(row.server, at, box.left + x, box.top + y);
   }
 
+  // Opens the menu for a server's name: at the moment that is shown.
+  ofRow(row, x, y) {
+    const { run, moment } = this.app;
+    if (!run.n) return;
+    const box = byId("time").getBoundingClientRect();
+    this.ofServer(row.server, run.at[Math.max(0, moment)] + 1, box.left + x, box.top + y);
+  }
+
   // Opens the menu for what is selected, by key.
   atSelection() {
     const { app } = this, { run, drawing } = app;
