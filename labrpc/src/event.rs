@@ -129,7 +129,11 @@ mod tests {
             Event::Crashed { tasks: 4 },
             Event::Note { text: "note".into() },
             Event::custom("test", "step"),
-            Event::Custom { kind: "test".into(), text: "".into(), data: Data::of(&[Some(1), None]) },
+            Event::Custom {
+                kind: "test".into(),
+                text: "".into(),
+                data: Data::of(&[Some(1), None]),
+            },
         ];
         for event in events {
             let timed = Timed { at: Duration::from_nanos(7), node: Node::TESTER, event };

@@ -128,7 +128,7 @@ function showHelp(run) {
   const rows = (list) => element("table", {}, ...list.map(([a, b]) => element("tr", {}, element("td", {}, a), element("td", {}, b))));
   const line = (name, style = "solid") => `height:0;border-top:2px ${style} var(--${name})`;
   const signs = [
-    sign("border:1.5px solid var(--text);background:#56b4e9", "leader; the colour is the term"),
+    sign("border:1.5px solid var(--text);background:#56b4e9", "leader; the colour is the term"), sign("border:1.5px solid var(--text);background:linear-gradient(#56b4e9 0 65%,var(--text) 65% 82%,#56b4e9 82%)", "the same colour with a line: seven terms later"),
     sign("background:repeating-linear-gradient(45deg,#56b4e9 0 4px,var(--ground) 4px 7px)", "candidate"),
     sign("height:6px;background:#56b4e988", "follower"), sign("background:var(--down)", "down; ✕ crash, ▶ start"),
     sign(line("vote"), "RequestVote"), sign(line("append"), "AppendEntries"), sign(line("snapshot"), "InstallSnapshot"), sign(line("kv"), "key/value"),

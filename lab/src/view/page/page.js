@@ -131,6 +131,9 @@ class App {
     return term === 0 ? this.colours.faint : colours[(term - 1) % colours.length];
   }
 
+  // Whether the bands of a term have a line in them: so that only every fourteenth term looks the same.
+  hasLine(term) { return term > 0 && Math.floor((term - 1) / TERMS[this.theme].length) % 2 === 1; }
+
   onTerm() { return "#10131a"; }
 
   kindColour(kind) {

@@ -98,6 +98,7 @@ class Rows {
       c.globalAlpha = band.role === "follower" ? 0.5 : 1;
       c.fillRect(x0, top, wide, height);
       c.globalAlpha = 1;
+      if (this.app.hasLine(band.term)) { c.fillStyle = colours.text; c.fillRect(x0, top + height - (band.role === "follower" ? 3 : 4), wide, 1.5); }
       if (band.role === "candidate") this.stripes(x0, top, wide, height);
       if (band.role === "leader") {
         c.strokeStyle = colours.text;
