@@ -1,14 +1,15 @@
 // SOLUTION FILE
 //! Flow control: a leader keeps its entries from a server that does not answer, and has room for them once it does.
 //!
-//! A server that has answered nothing since the heartbeat before the last is *silent*: it has crashed or is cut off.
-//! Then it is sent *probes*, which are requests without entries, and not all that it lacks again and again. When it
-//! answers, what it lacks follows at once, though requests of its silence may still be in flight.
+//! A server that has answered neither a heartbeat nor anything else by the time of the next heartbeat is *silent*: it
+//! has crashed or is cut off. Then it is sent *probes*, which are requests without entries, and not all that it lacks
+//! again and again. When it answers, what it lacks follows at once, though requests of its silence may still be in
+//! flight.
 //!
 //! ```text
-//! heartbeat         1         2         3         4
-//! leader     -e-e-e-|-e-e-e-e-|-p-p-p-p-|-p-p-p-|-e-e---    e with entries, p a probe
-//! follower   ---x (cut off)                    (back) a     a its answer
+//! heartbeat          1         2         3         4
+//! leader     -e-e-e--e-e-e-e-e-p-p-p-p---p-p-p-p-e-e-e-    e a request with entries, p a probe
+//! follower       x cut off                      a          a its first answer
 //! ```
 //!
 //! `next_index` moves on with answers, as in figure 2, and not at sending, as in many Rafts; `docs/performance.md`
@@ -21,7 +22,7 @@ use crate::message::AppendEntriesArgs;
 /// While a follower has this many requests to answer, new entries wait for one of its answers or
 /// for the next heartbeat, and then travel together.
 const MAX_IN_FLIGHT: usize = 4;
-/// So many heartbeats without an answer make a server silent.
+/// With so many heartbeats since its last answer, a server is silent.
 const SILENT_AFTER: usize = 2;
 
 impl Core {
