@@ -228,7 +228,7 @@ class Rows {
     }
     if (operation.to === Infinity) { c.fillStyle = colours.text; c.fillText("…", x1 - 10, y + h / 2); }
     const text = (operation.bad ? "✗ " : "") + (operation.answer ?? `${operation.operation}, no reply`);
-    const left = Math.max(x0, GUTTER) + 3, room = x1 - left - 3;
+    const left = Math.max(x0, GUTTER) + 3, room = x1 - left - (operation.to === Infinity ? 13 : 3);
     if (room > 24) {
       c.save();
       c.beginPath();
@@ -311,7 +311,8 @@ class Rows {
       const line = free[0] <= x ? 0 : free[1] <= x ? 1 : -1;
       if (line < 0) continue;
       c.fillStyle = colours.faint;
-      c.fillRect(x, row.y + line * 14 + 2, 1.5, row.h - line * 14 - 2);
+      // The mark of a label in the first line does not strike through the label below it.
+      c.fillRect(x, row.y + line * 14 + 2, 1.5, line === 0 && x < free[1] ? 13 : row.h - line * 14 - 2);
       const width = c.measureText(text).width;
       c.fillStyle = e === app.selected ? colours.select : colours.text;
       c.fillText(text, x + 4, row.y + 8 + line * 14);
