@@ -224,6 +224,13 @@ const tests = {
     await clickAt(page, 20, (await look(page, "rows"))[leader].y - 17);
     assert.match(await page.locator("#touch h3").innerText(), new RegExp(`S${leader}$`));
     await page.keyboard.press("Escape");
+    // So does the Enter key, when the name has the focus.
+    const other = (leader + 1) % 3;
+    await page.locator("#names button").nth(other).focus();
+    await page.keyboard.press("Enter");
+    assert.match(await page.locator("#touch h3").innerText(), new RegExp(`S${other}$`));
+    await shoot(page, "open-name");
+    await page.keyboard.press("Escape");
     await clickServer(page, leader, 1.2);
     await makes(page, () => item(page, "Crash it").click());
     await page.keyboard.press("0");

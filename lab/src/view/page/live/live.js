@@ -283,6 +283,7 @@ class Live {
   // Draws what belongs to a comparison: the roles of the other run below those of this one, and where they part.
   draw(drawing) {
     const { comparison, app } = this;
+    this.touches.placeNames(drawing);
     if (!comparison || comparison.at === null) return;
     const c = drawing.context;
     for (const row of drawing.serverRows) {

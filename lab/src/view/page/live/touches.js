@@ -15,6 +15,8 @@ class Touches {
     this.box.setAttribute("role", "menu");
     this.box.addEventListener("keydown", (event) => this.key(event));
     document.body.append(this.box);
+    this.names = element("div", { id: "names" });
+    byId("time-box").append(this.names);
     document.addEventListener("pointerdown", (event) => { if (!this.box.contains(event.target)) this.close(); });
   }
 
@@ -197,6 +199,24 @@ class Touches {
     if (!run.n) return;
     const box = byId("time").getBoundingClientRect();
     this.ofServer(row.server, run.at[Math.max(0, moment)] + 1, box.left + x, box.top + y);
+  }
+
+  // The servers' names are drawn; those who use the keyboard or a screen reader get a button over each.
+  placeNames(drawing) {
+    const rows = drawing.serverRows;
+    while (this.names.children.length > rows.length) this.names.lastChild.remove();
+    rows.forEach((row, i) => {
+      let button = this.names.children[i];
+      if (!button) {
+        button = element("button", { type: "button" });
+        button.onfocus = () => { this.app.chosenServer = i; this.app.redraw(); };
+        button.onclick = () => { const { drawing } = this.app, row = drawing.serverRows[i]; this.ofRow(row, 20, drawing.rowY(row) + 10); };
+        this.names.append(button);
+      }
+      const y = drawing.rowY(row), name = `${this.app.run.fullName(row.server)}: what can be done`;
+      if (button.ariaLabel !== name) button.ariaLabel = name;
+      Object.assign(button.style, { top: `${y}px`, width: `${GUTTER}px`, height: `${row.h}px`, visibility: y < drawing.fixed - 2 || y > drawing.height ? "hidden" : "visible" });
+    });
   }
 
   // Opens the menu for what is selected, by key.
