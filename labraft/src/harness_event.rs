@@ -202,10 +202,7 @@ impl HarnessEvent {
 
     /// Reads a harness event back from a recorded event; `None` for any other event.
     pub fn of(timed: &Timed) -> Option<HarnessEvent> {
-        match &timed.event {
-            Event::Custom { data, .. } => data.read(),
-            _ => None,
-        }
+        timed.event.data()?.read()
     }
 
     /// The names of the servers in a recorded run.

@@ -84,6 +84,14 @@ impl Event {
     pub fn custom(kind: impl Into<Name>, text: impl Into<String>) -> Event {
         Event::Custom { kind: kind.into(), text: text.into(), data: Data::default() }
     }
+
+    /// What it tells programs, if it does.
+    pub fn data(&self) -> Option<&Data> {
+        match self {
+            Event::Custom { data, .. } if !data.is_empty() => Some(data),
+            _ => None,
+        }
+    }
 }
 
 /// An [`Event`] with the node where it happened and the virtual time.

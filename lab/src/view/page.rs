@@ -246,11 +246,7 @@ impl<'a> Data<'a> {
         }
         // The page's scripts describe a state by what has changed in it, so its text is left out.
         let row = row(&timed.event, !is_state(&timed.event));
-        if let Event::Custom { data, .. } = &timed.event
-            && !data.is_empty()
-        {
-            self.facts.push((number, data));
-        }
+        self.facts.extend(timed.event.data().map(|data| (number, data)));
         let columns = &mut self.columns;
         columns.node.push(places.node(timed.node, &mut self.nodes));
         columns.kind.push(kind(&timed.event) as u8);
