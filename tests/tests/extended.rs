@@ -37,14 +37,14 @@ fn stale_reads(raft: Implementation, rate: u32) -> usize {
             _ => false,
         })
     };
-    (0..30).filter(is_stale).count()
+    (0..100).filter(is_stale).count()
 }
 
 #[test]
 fn leases_are_safe_for_as_long_as_clocks_keep_within_the_bound() {
     assert_eq!(stale_reads(raft::LEASES, 700), 0, "by less than a half");
-    assert!(stale_reads(raft::LEASES, 250) > 0, "four times as slow as the others");
-    assert_eq!(stale_reads(raft::EXTENDED, 250), 0, "a round of messages needs no clock");
+    assert!(stale_reads(raft::LEASES, 500) > 0, "half as fast as the others");
+    assert_eq!(stale_reads(raft::EXTENDED, 500), 0, "a round of messages needs no clock");
 }
 
 #[test]
