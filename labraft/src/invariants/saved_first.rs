@@ -2,8 +2,8 @@
 //! "updated on stable storage before responding to RPCs"), and a leader counts itself for an entry of its own
 //! when it has saved it (Ongaro's thesis, section 10.2.1: it may send the entry before).
 //!
-//! The reply may leave in a later step than the change: whoever handles messages in one task and answers them
-//! in another has such steps only. With one-way messages an answer is a call of its own, so there calls count
+//! The reply may leave in a later step than the change. In a Raft that handles messages in one task and answers them
+//! in another, it always does. With one-way messages an answer is a call of its own, so there calls count
 //! in place of replies.
 
 use super::change::Change;
@@ -97,7 +97,7 @@ pub(super) fn check_commit(history: &History, change: &Change<'_>) -> Holds {
         [server],
         format!(
             "server {server}, the leader of term {}, commits entry {index} and counts itself, though it has \
-             saved nothing since it appended entry {own}; without it, servers {holders:?} are no majority of {all}",
+             saved nothing since it appended entry {own}; the others that have it, {holders:?}, are not a majority of {all}",
             change.now.term
         ),
     )

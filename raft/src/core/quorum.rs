@@ -75,15 +75,11 @@ impl Core {
         self.output.restart_lease = true;
     }
 
-    /// A follower has answered a request of this leader's present term, which it sent in this round; `None` if
-    /// no answer will come.
-    pub(super) fn note_answer(&mut self, from: usize, round: Option<u64>) {
-        self.note_contact(from, round.is_some());
-        let Some(round) = round else { return };
+    /// A follower has answered this leader in its present term.
+    pub(super) fn count_for_quorum(&mut self, from: usize) {
         if let Some(stable_leader) = &mut self.stable_leader {
             stable_leader.answered[from] = true;
         }
-        self.note_round(from, round);
     }
 
     /// The shortest election time-out has passed since the lease timer was restarted, or ran out

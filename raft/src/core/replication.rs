@@ -207,6 +207,15 @@ impl Core {
         self.send_new_entries(from);
     }
 
+    /// A follower has answered a request of this leader's present term, which it sent in this round; `None` if
+    /// no answer will come. For what parts 2E to 2G and flow control count.
+    pub(super) fn note_answer(&mut self, from: usize, round: Option<u64>) {
+        self.note_contact(from, round.is_some());
+        let Some(round) = round else { return };
+        self.count_for_quorum(from);
+        self.note_round(from, round);
+    }
+
     /// Where to go on sending after a refusal at `prev`: the fast backup of section 5.3, last
     /// paragraphs. Without it a leader would go back one entry for each refusal. There are three
     /// cases, of which the first needs no search.

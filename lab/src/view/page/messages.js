@@ -97,7 +97,8 @@ class Messages extends Rows {
       y1 = y0 + (y1 - y0) * (Math.abs(y1 - y0) > 160 ? 0.35 : 0.5);
     }
     if (message.unanswered && message.last < 0) x1 = x0;
-    if (isHeld || (message.held && !message.lost)) c.setLineDash([7, 3]);
+    const isDashed = isHeld || (message.held && !message.lost);
+    if (isDashed) c.setLineDash([7, 3]);
     else if (message.isReply) c.setLineDash([2, 2]);
     c.beginPath();
     c.moveTo(x0, y0);
@@ -113,7 +114,7 @@ class Messages extends Rows {
         c.font = "11px system-ui, sans-serif";
       }
     } else if (!pending) this.head(x0, y0, x1, y1, onPath ? colours.path : colour, message.isReply);
-    if ((isHeld || (message.held && !message.lost)) && x1 - x0 > 60) this.heldLabel(message, x0, y0, x1, y1);
+    if (isDashed && x1 - x0 > 60) this.heldLabel(message, x0, y0, x1, y1);
     c.globalAlpha = 1;
     this.drawn.arrows++;
     this.hits.push({ line: [x0, y0, x1, y1], e: message.first, last: message.last, message });
