@@ -117,10 +117,12 @@ impl Debt {
                 !step.leads(term) || known.is_none_or(|known| known.match_index >= index)
             }
             Debt::BackUp { term, follower, prev, match_index, request } => {
-                // It has gone back since; or what it went back with, such as a snapshot, is still under way.
+                // It has gone back since; or what it went back with is still under way, or what it sent before the
+                // request and could bring the entry.
                 let went_back = |reign: &Reign| {
                     let mark = reign.sent[follower].went_back;
-                    mark > request || reign.lines[follower].under_way.contains(&mark)
+                    let line = &reign.lines[follower];
+                    mark > request || line.is_under_way(mark) || line.will_bring(prev)
                 };
                 let has_moved = |known: &FollowerProbe| {
                     known.match_index != match_index || known.next_index <= prev

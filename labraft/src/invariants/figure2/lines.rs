@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::case::Case;
 use super::debts::{Debt, SILENT};
-use super::memory::Starving;
+use super::memory::{Starving, UnderWay};
 use super::messages::{ReadMessage, SentMessage};
 use crate::message::RaftMessage;
 use crate::property::Property;
@@ -27,7 +27,9 @@ const APART: Duration = Duration::from_millis(200);
 pub(super) fn came_to_an_end(case: &mut Case<'_>, server: usize, mark: u64, is_answered: bool) {
     let Some(reign) = &mut case.memory.reign else { return };
     let line = &mut reign.lines[server];
-    let Some(place) = line.under_way.iter().position(|&known| known == mark) else { return };
+    let Some(place) = line.under_way.iter().position(|request| request.mark == mark) else {
+        return;
+    };
     line.under_way.swap_remove(place);
     if !is_answered {
         line.doubted = line.last_sent;
@@ -55,7 +57,8 @@ pub(super) fn note_sent(case: &mut Case<'_>, sent: SentMessage, message: &RaftMe
     }
     // Of a Raft that drops its calls, it is never known that they came to an end.
     if line.under_way.len() < MANY_REQUESTS {
-        line.under_way.push(sent.mark);
+        let brings_after = message.parts().iter().filter_map(brings_after).min();
+        line.under_way.push(UnderWay { mark: sent.mark, brings_after });
     }
 }
 
@@ -63,11 +66,19 @@ pub(super) fn note_sent(case: &mut Case<'_>, sent: SentMessage, message: &RaftMe
 /// question for another place than `prev`, which was asked for last.
 fn brings_closer(message: &RaftMessage, prev: u64) -> bool {
     match message {
-        RaftMessage::InstallSnapshot { .. } => true,
+        RaftMessage::AppendEntries { prev_log_index, .. } if *prev_log_index != prev => true,
+        _ => brings_after(message).is_some(),
+    }
+}
+
+/// If a request brings entries or a snapshot: the index behind which they begin.
+fn brings_after(message: &RaftMessage) -> Option<u64> {
+    match message {
+        RaftMessage::InstallSnapshot { .. } => Some(0),
         RaftMessage::AppendEntries { prev_log_index, entry_terms, .. } => {
-            !entry_terms.is_empty() || *prev_log_index != prev
+            (!entry_terms.is_empty()).then_some(*prev_log_index)
         }
-        _ => false,
+        _ => None,
     }
 }
 
@@ -83,7 +94,7 @@ pub(super) fn check_retries(case: &mut Case<'_>, read: ReadMessage, request: u64
         line.starving = None;
         return;
     }
-    if request <= line.offered || line.under_way.contains(&line.offered) {
+    if request <= line.offered || line.is_under_way(line.offered) {
         return;
     }
     let starving =

@@ -141,8 +141,8 @@ pub(super) struct Reign {
 /// What is under way from a leader to a follower.
 #[derive(Clone, Default)]
 pub(super) struct Line {
-    /// The marks of the requests that are neither answered nor known to have failed.
-    pub(super) under_way: Vec<u64>,
+    /// The requests that are neither answered nor known to have failed.
+    pub(super) under_way: Vec<UnderWay>,
     /// The mark of the last request, and when it was sent; at first when the reign began.
     pub(super) last_sent: u64,
     pub(super) last_sent_at: Duration,
@@ -157,6 +157,14 @@ pub(super) struct Line {
     pub(super) starving: Option<Starving>,
 }
 
+/// A request to which an answer may still come.
+#[derive(Copy, Clone)]
+pub(super) struct UnderWay {
+    pub(super) mark: u64,
+    /// If it brings entries or a snapshot: the index behind which they begin.
+    pub(super) brings_after: Option<u64>,
+}
+
 /// A follower that lacks entries, and answers requests that do not bring them.
 #[derive(Copy, Clone)]
 pub(super) struct Starving {
@@ -164,6 +172,17 @@ pub(super) struct Starving {
     /// How many answers there were, and when the last one was counted.
     pub(super) answers: u32,
     pub(super) counted: Duration,
+}
+
+impl Line {
+    pub(super) fn is_under_way(&self, mark: u64) -> bool {
+        self.under_way.iter().any(|request| request.mark == mark)
+    }
+
+    /// Whether entries that begin before this one, or a snapshot, are under way.
+    pub(super) fn will_bring(&self, index: u64) -> bool {
+        self.under_way.iter().any(|request| request.brings_after.is_some_and(|prev| prev < index))
+    }
 }
 
 /// What a leader has sent to a follower.

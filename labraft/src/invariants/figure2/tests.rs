@@ -69,7 +69,7 @@ fn with_candidate() -> (Stage, u64) {
     (stage, request)
 }
 
-/// Server 0 leads term 1, with the votes of all, and has sent both entries to all.
+/// Server 0 leads term 1, with the votes of all, and has sent both entries to all; the answers were lost.
 fn with_leader() -> Stage {
     let (mut stage, request) = with_candidate();
     for voter in [1, 2] {
@@ -86,7 +86,7 @@ fn with_leader() -> Stage {
         raft.write(2, (1, "b"));
     });
     for server in [1, 2] {
-        stage.sends(0, server, append(1, (0, 0), &[1, 1], 0));
+        let sent = stage.sends(0, server, append(1, (0, 0), &[1, 1], 0));
         stage.holds(0, nothing);
         let request = stage.reads(server, 0, append(1, (0, 0), &[1, 1], 0));
         stage.answers(server, 0, request, appended(1, true));
@@ -94,6 +94,8 @@ fn with_leader() -> Stage {
             raft.write(1, (1, "a"));
             raft.write(2, (1, "b"));
         });
+        stage.fails(0, server, sent);
+        stage.holds(0, nothing);
     }
     stage
 }

@@ -216,6 +216,27 @@ fn a_leader_need_not_go_back_again_while_what_it_went_back_with_is_under_way() {
     owes(&mut refused(true), 0, Property::Leaders3Answers, "lacks entry 2");
 }
 
+/// The leader sends entry 3 without having heard of entries 1 and 2, and the refusal arrives first.
+#[test]
+fn a_leader_need_not_go_back_while_earlier_entries_are_under_way() {
+    let refused = |is_lost: bool| {
+        let mut stage = with_leader();
+        let earlier = stage.sends(0, 1, append(1, (0, 0), &[1, 1], 0));
+        stage.holds(0, |raft| raft.followers[1] = follower(3, 0));
+        let request = stage.sends(0, 1, append(1, (1, 2), &[1], 0));
+        stage.holds(0, |raft| raft.write(3, (1, "c")));
+        if is_lost {
+            stage.fails(0, 1, earlier);
+            stage.holds(0, nothing);
+        }
+        stage.reads_answer(0, 1, request, appended(1, false));
+        stage.holds(0, nothing);
+        stage
+    };
+    owes_nothing(&mut refused(false), 0);
+    owes(&mut refused(true), 0, Property::Leaders3Answers, "lacks entry 2");
+}
+
 /// With one-way messages: server 1 acknowledges entry 3 to the leader of term 1, and in the same step takes entries of
 /// the leader of term 2, after which its log ends at entry 2.
 #[test]
