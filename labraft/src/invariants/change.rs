@@ -24,6 +24,49 @@ pub(super) struct Change<'a> {
     pub(super) answered: bool,
 }
 
+/// How a server's probe differs from the one at its last check.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) enum Difference {
+    /// In nothing.
+    Nothing,
+    /// In `last_applied`, as after each entry that is handed up, or only in what the last one said was written.
+    LastApplied,
+    /// In anything else. Whatever was written is a change, also if the same index was written just before.
+    Other,
+}
+
+impl Difference {
+    #[inline]
+    pub(super) fn between(before: &Probe, now: &Probe) -> Difference {
+        let Probe {
+            term,
+            role,
+            voted_for,
+            first_index,
+            last_index,
+            commit_index,
+            last_applied,
+            lowest_written,
+            followers,
+        } = now;
+        let is_same = *term == before.term
+            && *role == before.role
+            && *voted_for == before.voted_for
+            && *first_index == before.first_index
+            && *last_index == before.last_index
+            && *commit_index == before.commit_index
+            && lowest_written.is_none()
+            && *followers == before.followers;
+        if !is_same {
+            Difference::Other
+        } else if *last_applied != before.last_applied || before.lowest_written.is_some() {
+            Difference::LastApplied
+        } else {
+            Difference::Nothing
+        }
+    }
+}
+
 /// The changes in a server's log since its last check.
 #[derive(Copy, Clone)]
 pub(super) struct LogChange {
@@ -36,6 +79,11 @@ pub(super) struct LogChange {
     /// The first entry that was replaced or removed, other than by a snapshot that covers it: its index and
     /// its term.
     pub(super) replaced: Option<(u64, u64)>,
+}
+
+impl LogChange {
+    pub(super) const NOTHING: LogChange =
+        LogChange { written: None, has_new_entries: false, first_new: None, replaced: None };
 }
 
 /// Entries that a server has written to its log.

@@ -285,12 +285,8 @@ impl LogCopy {
         now: &Probe,
     ) -> LogChange {
         let old_last_index = before.map_or(0, |before| before.last_index);
-        let mut change = LogChange {
-            written: None,
-            has_new_entries: self.last_index != now.last_index,
-            first_new: None,
-            replaced: None,
-        };
+        let has_new_entries = self.last_index != now.last_index;
+        let mut change = LogChange { has_new_entries, ..LogChange::NOTHING };
         self.first_index = now.first_index;
         self.last_index = now.last_index;
         self.snapshot_term = raft.snapshot_term();

@@ -62,6 +62,7 @@ mod snapshot;
 mod stage;
 mod started;
 mod state_machine_safety;
+mod steps;
 mod term_monotone;
 #[cfg(test)]
 mod tests;
@@ -79,10 +80,10 @@ use crate::raft::{ApplyMsg, HandedUp, Probe, Raft, Started};
 use crate::server_names::Places;
 use crate::situation::{Situation, View};
 use crate::waypoint::Reached;
-use change::Change;
+use change::{Change, Difference};
 pub(crate) use contract::{Contract, Persistence};
 pub(crate) use figure2::SharedMessages;
-use figure2::{Figure2, Step};
+use figure2::Figure2;
 use history::History;
 pub(crate) use history::Traffic;
 use judge::Judge;
@@ -352,13 +353,16 @@ impl Invariants {
             let checked = reads.check(server, now, awake, at);
             self.judge.rule_on(checked)?;
         }
-        // Nothing has changed in most polls: this is what the checks cost. Whatever was written is a change, also if
-        // the same index was written just before.
-        let is_same = self.history.servers[server].last.as_ref() == Some(now);
-        if is_same && now.lowest_written.is_none() {
-            let checked = saved_first::check_late_answer(&self.history, server, earlier);
-            self.judge.rule_on(checked)?;
-            return self.check_step_without_change(server, now, earlier, at);
+        // Nothing has changed in most polls: this is what the checks cost.
+        let last = self.history.servers[server].last.as_ref();
+        match last.map_or(Difference::Other, |last| Difference::between(last, now)) {
+            Difference::Nothing => {
+                let checked = saved_first::check_late_answer(&self.history, server, earlier);
+                self.judge.rule_on(checked)?;
+                return self.check_step_without_change(server, now, earlier, at);
+            }
+            Difference::LastApplied => return self.check_applied(server, raft, probe, earlier, at),
+            Difference::Other => {}
         }
         if let Err(misshapen) = probe_form::check(server, self.history.servers.len(), now) {
             // Without this property, there is nothing to be seen in the probe.
@@ -434,44 +438,6 @@ impl Invariants {
         judge.rule_on(saved_first::check_commit(history, change))?;
         judge.rule_on(leader_completeness::check(history, change))?;
         judge.rule_on(state_machine_safety::check(history, change))
-    }
-
-    /// Judges a step that has changed a server.
-    fn check_step(&mut self, change: &Change<'_>) -> Holds {
-        let Invariants { judge, history, figure2: Some(figure2), transfers, .. } = self else {
-            return Ok(());
-        };
-        let step = Step {
-            before: change.before.unwrap_or(change.now),
-            is_first: change.before.is_none(),
-            log_change: Some(change.log),
-            has_saved: change.saved,
-            ..Step::idle(history, transfers.as_ref(), change.server, change.now, change.at)
-        };
-        judge.rule_on_all(figure2.check(&step))
-    }
-
-    /// Judges a step after which a server is what it was, if it has read or sent anything, or owes
-    /// something.
-    #[inline]
-    fn check_step_without_change(
-        &mut self,
-        server: usize,
-        now: &Probe,
-        earlier: Traffic,
-        at: Duration,
-    ) -> Holds {
-        let Invariants { judge, history, figure2: Some(figure2), transfers, .. } = self else {
-            return Ok(());
-        };
-        if !figure2.is_due(server, at) {
-            return Ok(());
-        }
-        let step = Step {
-            has_saved: history.servers[server].traffic.saves != earlier.saves,
-            ..Step::idle(history, transfers.as_ref(), server, now, at)
-        };
-        judge.rule_on_all(figure2.check(&step))
     }
 
     /// The state of the servers and what they have been doing, a line each, for the report of a run that

@@ -55,14 +55,13 @@ fn still_unsaved(unsaved: Option<Unsaved>, traffic: Traffic) -> Option<Unsaved> 
 }
 
 fn check_answer(server: usize, unsaved: &Unsaved) -> Holds {
-    let mut servers = vec![server];
-    let what = if let Some(term) = unsaved.term {
-        format!("adopted term {term}")
+    let (servers, what) = if let Some(term) = unsaved.term {
+        (vec![server], format!("adopted term {term}"))
     } else if let Some((term, candidate)) = unsaved.vote {
-        servers.push(candidate);
-        format!("granted its vote of term {term} to server {candidate}")
+        let what = format!("granted its vote of term {term} to server {candidate}");
+        (vec![server, candidate], what)
     } else if let Some((last_index, term)) = unsaved.taken {
-        format!("took entries up to {last_index} in term {term}")
+        (vec![server], format!("took entries up to {last_index} in term {term}"))
     } else {
         return Ok(());
     };

@@ -138,6 +138,8 @@ pub(super) struct Tables {
     link_of: BTreeMap<(Node, Node), usize>,
     pub(super) servers: BTreeMap<Node, Rc<ServerState>>,
     pub(super) calls: Vec<Call>,
+    /// How many of them are in the phase [`Phase::Handling`].
+    pub(super) handling: usize,
     free: Vec<u32>,
     /// The number of calls made so far, including those after the network was closed.
     made: u64,
@@ -158,6 +160,7 @@ impl Tables {
             link_of: BTreeMap::new(),
             servers: BTreeMap::new(),
             calls: Vec::new(),
+            handling: 0,
             free: Vec::new(),
             made: 0,
             total_count: 0,
@@ -265,6 +268,9 @@ impl Tables {
 
     /// The calls whose handlers are running and for which `is_selected` returns true.
     pub(super) fn handled(&self, is_selected: impl Fn(&Call) -> bool) -> Vec<CallId> {
+        if self.handling == 0 {
+            return Vec::new();
+        }
         let calls = self.calls.iter().zip(0..);
         let meant = calls.filter(|(call, _)| call.phase == Phase::Handling && is_selected(call));
         meant.map(|(call, slot)| CallId { slot, generation: call.generation }).collect()
@@ -287,6 +293,7 @@ impl Tables {
     /// tables are no longer borrowed.
     pub(super) fn clear(&mut self) -> impl Sized + use<> {
         self.is_closed = true;
+        self.handling = 0;
         (std::mem::take(&mut self.servers), std::mem::take(&mut self.calls))
     }
 }

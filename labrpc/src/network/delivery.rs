@@ -196,6 +196,7 @@ impl Shared {
             (Wakeup::Message(_), Phase::Travelling) => self.dispatch(id),
             (Wakeup::Message(_), Phase::Returning) => self.deliver_reply(id),
             (Wakeup::DeadCheck(_), Phase::Handling) if self.tables.borrow().is_dead(id) => {
+                self.tables.borrow_mut().handling -= 1;
                 self.fail(id, Lost::Dead);
             }
             _ => {}
@@ -207,6 +208,7 @@ impl Shared {
         let now = self.executor.now();
         let mut tables = self.tables.borrow_mut();
         let is_dead = tables.is_dead(id);
+        tables.handling += 1;
         let call = tables.call(id);
         call.phase = Phase::Handling;
         call.dispatched_at = now;
@@ -255,6 +257,7 @@ impl Shared {
         if self.executor.is_void() {
             return; // The server crashed earlier in this poll.
         }
+        tables.handling -= 1;
         let has_way = !tables.is_dead(id);
         let end = tables.call(id).end;
         let is_cut = tables.end(end).loses_replies;

@@ -18,9 +18,6 @@ pub(super) fn check(case: &mut Case<'_>) {
     if step.still_leads() {
         case.note(check_appended(step));
     }
-    if step.before == step.now && !step.is_first {
-        return;
-    }
     check_match_indexes(case);
     owe_commit(case);
     if step.still_leads() && step.now.last_index > step.before.last_index {

@@ -130,7 +130,7 @@ impl Figure2 {
                 lines::check_retries(&mut case, read, request);
             }
         }
-        if step.before != step.now || step.is_first || step.log_change.is_some() {
+        if step.log_change.is_some() {
             elections::check(&mut case);
             following::check(&mut case);
             leading::check(&mut case);

@@ -39,7 +39,7 @@ pub(crate) struct Step<'a> {
     pub(crate) transferees: [Option<usize>; 2],
     /// Its log now.
     pub(crate) log: &'a LogCopy,
-    /// What has changed in its log; `None` if nothing has.
+    /// What has changed in its log; `None` if nothing of the server has changed, except for `last_applied`.
     pub(crate) log_change: Option<LogChange>,
     /// Whether it has saved.
     pub(crate) has_saved: bool,

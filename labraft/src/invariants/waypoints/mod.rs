@@ -47,7 +47,12 @@ impl Observer {
         }
         logs::look(self, history, change);
         snapshots::look(self, change);
-        crashes::look_at_save(&mut self.servers[server], history, change);
+        self.may_have_saved(history, change);
+    }
+
+    /// A server may have saved, whether it has changed or not.
+    pub(super) fn may_have_saved(&mut self, history: &History, change: &Change<'_>) {
+        crashes::look_at_save(&mut self.servers[change.server], history, change);
     }
 
     /// A message of one server arrives at another.
