@@ -98,7 +98,7 @@ impl Wakeup {
     }
 }
 
-/// A call, as stored in its slot in the table. When it is over, the slot and its buffer are reused.
+/// A call, as stored in its slot in the table. When it is over, the slot is reused.
 pub(super) struct Call {
     generation: u32,
     pub(super) phase: Phase,
@@ -118,7 +118,7 @@ pub(super) struct Call {
     pub(super) called_at: u64,
     /// The virtual time at which the request arrived, in nanoseconds.
     pub(super) dispatched_at: u64,
-    /// The encoded arguments, later the encoded reply.
+    /// The encoded arguments, later the encoded reply; empty once they are lost.
     pub(super) buffer: Vec<u8>,
     pub(super) waiter: Option<Parked>,
     /// The observer's marks of the request and of the reply.
@@ -141,6 +141,8 @@ pub(super) struct Tables {
     /// How many of them are in the phase [`Phase::Handling`].
     pub(super) handling: usize,
     free: Vec<u32>,
+    /// Buffers that are not in use.
+    buffers: Vec<Vec<u8>>,
     /// The number of calls made so far, including those after the network was closed.
     made: u64,
     pub(super) total_count: u64,
@@ -162,6 +164,7 @@ impl Tables {
             calls: Vec::new(),
             handling: 0,
             free: Vec::new(),
+            buffers: Vec::new(),
             made: 0,
             total_count: 0,
             total_bytes: 0,
@@ -207,40 +210,35 @@ impl Tables {
             marks: (0, 0),
             is_abandoned: false,
         });
-        (id, std::mem::take(&mut self.call(id).buffer))
+        let buffer = self.buffers.pop();
+        (id, buffer.unwrap_or_else(|| Vec::with_capacity(FIRST_BUFFER_BYTES)))
     }
 
     /// Enters a copy of a call whose request is on its way. The copy's answer is thrown away.
     pub(super) fn copy_call(&mut self, original: CallId) -> CallId {
         let call = &self.calls[original.slot as usize];
-        let buffer = call.buffer.clone();
         let copy = Call {
             generation: 0,
             phase: Phase::Travelling,
             server: call.server.clone(),
             dispatched_at: 0,
-            buffer: Vec::new(),
+            buffer: call.buffer.clone(),
             waiter: None,
             is_abandoned: true,
             ..*call
         };
-        let copy = self.insert(copy);
-        self.calls[copy.slot as usize].buffer = buffer;
-        copy
+        self.insert(copy)
     }
 
-    /// Puts a call into a free slot, and gives it the buffer that is kept there.
+    /// Puts a call into a free slot.
     fn insert(&mut self, call: Call) -> CallId {
         let Some(slot) = self.free.pop() else {
-            let buffer = Vec::with_capacity(FIRST_BUFFER_BYTES);
-            self.calls.push(Call { buffer, ..call });
+            self.calls.push(call);
             return CallId { slot: self.calls.len() as u32 - 1, generation: 0 };
         };
         let place = &mut self.calls[slot as usize];
         let generation = place.generation;
-        let mut buffer = std::mem::take(&mut place.buffer);
-        buffer.clear();
-        *place = Call { generation, buffer, ..call };
+        *place = Call { generation, ..call };
         CallId { slot, generation }
     }
 
@@ -276,17 +274,27 @@ impl Tables {
         meant.map(|(call, slot)| CallId { slot, generation: call.generation }).collect()
     }
 
-    /// Frees the slot of a call. The buffer is kept for the next call in it, unless it is too
-    /// large.
-    pub(super) fn release(&mut self, id: CallId, mut buffer: Vec<u8>) {
+    /// Frees the slot of a call, and takes its buffer back.
+    pub(super) fn release(&mut self, id: CallId, buffer: Vec<u8>) {
         let call = &mut self.calls[id.slot as usize];
         call.phase = Phase::Free;
         call.generation = (call.generation + 1) & GENERATION_MASK;
-        if buffer.capacity() > KEPT_BUFFER_BYTES {
-            buffer = Vec::new();
-        }
-        call.buffer = buffer;
         self.free.push(id.slot);
+        self.take_back(buffer);
+    }
+
+    /// A message is lost: its bytes are forgotten long before its sender knows.
+    pub(super) fn lose(&mut self, id: CallId) {
+        let buffer = std::mem::take(&mut self.call(id).buffer);
+        self.take_back(buffer);
+    }
+
+    /// Keeps a buffer for a later call, unless it is too large.
+    fn take_back(&mut self, mut buffer: Vec<u8>) {
+        if (1..=KEPT_BUFFER_BYTES).contains(&buffer.capacity()) {
+            buffer.clear();
+            self.buffers.push(buffer);
+        }
     }
 
     /// Removes all servers and calls, and returns them, so that the caller can drop them when the

@@ -165,6 +165,7 @@ impl Shared {
         match message::decide(request, &mut self.executor.faults()) {
             Fate::Lost { why, after } => {
                 call.phase = Phase::Failing(why);
+                tables.lose(id);
                 self.wake_after(after, id);
             }
             Fate::Arrives { after, copy_after, .. } => {
@@ -283,6 +284,7 @@ impl Shared {
         match fate {
             Fate::Lost { why, after } => {
                 call.phase = Phase::Failing(why);
+                tables.lose(id);
                 self.wake_after(after, id);
             }
             Fate::Arrives { after, copy_after, .. } => {
