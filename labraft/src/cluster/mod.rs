@@ -123,7 +123,7 @@ impl Cluster {
                 let i = server - numbers.start;
                 let now = cluster.tester().now();
                 cluster.0.invariants.borrow_mut().polled(i, now);
-                cluster.check_server(i);
+                cluster.check_server(i, now);
                 cluster.0.polled.notify();
             }
         });
@@ -148,7 +148,7 @@ impl Cluster {
     }
 
     /// Checks server `i` and records changes of its state, or handles an injected crash of it.
-    fn check_server(&self, i: usize) {
+    fn check_server(&self, i: usize, now: Duration) {
         let slots = self.slots();
         let Some(Instance { raft, server, is_waited_for }) =
             slots.get(i).and_then(|slot| slot.instance.as_ref())
@@ -159,7 +159,6 @@ impl Cluster {
             drop(slots);
             return self.crashed_by_chaos(i);
         }
-        let now = self.tester().now();
         let saves = slots[i].saved.as_ref().map_or(0, Persister::count);
         let is_one_way = self.0.lab.implementation().has_one_way_messages;
         let answers = if is_one_way { server.calls() } else { server.answers() };
@@ -386,7 +385,7 @@ impl Cluster {
             is_waited_for: applied.is_waited_for(),
         });
         // Check the initial state before anything can change it.
-        self.check_server(i);
+        self.check_server(i, now);
         let cluster = self.downgrade();
         let applied = applied.watched(move |message| {
             let Some(cluster) = cluster.upgrade() else { return true };
@@ -434,7 +433,7 @@ impl Cluster {
     pub fn ask<T>(&self, i: usize, question: impl FnOnce(&dyn Raft) -> T) -> Option<T> {
         let Instance { raft, server, .. } = self.slots()[i].instance.clone()?;
         let answer = server.runtime().act(|| question(&*raft));
-        self.check_server(i);
+        self.check_server(i, self.tester().now());
         Some(answer)
     }
 

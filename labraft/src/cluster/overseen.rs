@@ -57,7 +57,7 @@ impl Raft for Overseen {
     fn probe(&self) -> Option<Probe> {
         // Some changes are reported by one probe only, and the checks must see them.
         if let Some(cluster) = self.cluster.upgrade() {
-            cluster.check_server(self.server);
+            cluster.check_server(self.server, cluster.tester().now());
         }
         self.raft.probe()
     }

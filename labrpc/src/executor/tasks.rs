@@ -61,6 +61,8 @@ struct Group {
     /// The index of the node's counter of tasks.
     counter: usize,
     is_alive: bool,
+    /// The number of its tasks that have not ended.
+    tasks: usize,
 }
 
 /// A task that is about to be added to the table.
@@ -98,7 +100,7 @@ impl Tasks {
             counters.push(0);
             counters.len() - 1
         });
-        self.groups.push(Group { node, counter, is_alive: true });
+        self.groups.push(Group { node, counter, is_alive: true, tasks: 0 });
         GroupId(self.groups.len() as u32 - 1)
     }
 
@@ -143,8 +145,9 @@ impl Tasks {
     /// Adds a task to a group, which must be alive.
     pub(super) fn insert(&mut self, group: GroupId, new: NewTask) -> TaskRef {
         let NewTask { name, spawned_at, future } = new;
-        let Group { node, counter, .. } = self.groups[group.0 as usize];
-        let count = &mut self.counters[counter];
+        let Group { node, counter, tasks, .. } = &mut self.groups[group.0 as usize];
+        *tasks += 1;
+        let count = &mut self.counters[*counter];
         let next_wake = Subject { parties: Parties::new(node.raw(), *count), n: 0 };
         *count += 1;
         let Some(slot) = self.free.pop() else {
@@ -188,6 +191,7 @@ impl Tasks {
         let task = &mut self.slots[slot as usize];
         task.state = TaskState::Free;
         task.generation = task.generation.wrapping_add(1);
+        self.groups[task.group.0 as usize].tasks -= 1;
         self.free.push(slot);
     }
 
@@ -200,6 +204,9 @@ impl Tasks {
         }
         of_tasks.is_alive = false;
         let mut ended = Ended { node: of_tasks.node, tasks: 0, futures: Vec::new() };
+        if of_tasks.tasks == 0 {
+            return Some(ended);
+        }
         for slot in 0..self.slots.len() {
             let task = &mut self.slots[slot];
             if task.group != group {
@@ -223,8 +230,7 @@ impl Tasks {
 
     /// The number of a group's tasks that have not ended.
     pub(super) fn count(&self, group: GroupId) -> usize {
-        let there = self.slots.iter().filter(|task| task.state != TaskState::Free);
-        there.filter(|task| task.group == group).count()
+        self.groups[group.0 as usize].tasks
     }
 
     /// Describes a task for a report, if it has not ended.
