@@ -70,6 +70,8 @@ pub(crate) struct Decisions {
     sequence_index: BTreeMap<(Kind, u32, u32), SequenceId>,
     /// Whether there are no overrides, no forced decisions and no neutral kinds, which is the common case.
     is_plain: bool,
+    /// Whether the specification says of any timer that it is late.
+    has_late_timers: bool,
     reached: BTreeSet<Address>,
     record: Option<Vec<Taken>>,
     /// Where in the record the first of the tasks that are ready at the same time was woken.
@@ -91,6 +93,7 @@ impl Decisions {
             is_plain: spec.overrides.is_empty()
                 && spec.forced.is_empty()
                 && spec.neutral.is_empty(),
+            has_late_timers: has_late_timers(&spec),
             reached: BTreeSet::new(),
             record: is_recorded.then(Vec::new),
             together_since: 0,
@@ -225,6 +228,12 @@ impl Decisions {
         self.asks_all() || !self.spec.forced.is_empty()
     }
 
+    /// Whether the specification says of any timer that it is late. In a search no other is.
+    #[inline]
+    pub(crate) fn has_late_timers(&self) -> bool {
+        self.has_late_timers
+    }
+
     /// Whether to ask for a fault that may be turned off, because the specification forces the decision
     /// about it, or because a search may put it anywhere.
     #[inline]
@@ -289,6 +298,12 @@ fn further_seeds(spec: &RunSpec) -> Vec<(Duration, u64)> {
     let mut seeds: Vec<(Duration, u64)> = spec.redraw.into_iter().chain(of_acts).collect();
     seeds.sort_by_key(|(at, _)| *at);
     seeds
+}
+
+/// Whether one of the specification's faults is a late timer.
+fn has_late_timers(spec: &RunSpec) -> bool {
+    let mut faults = spec.overrides.iter().chain(&spec.forced);
+    faults.any(|(address, &value)| address.kind == Kind::TimerHold && value > 0)
 }
 
 #[cfg(test)]

@@ -98,12 +98,14 @@ impl World {
     }
 
     /// Whether a server's timers may wait at this time for longer than they were set: under chaos with pauses, by an
-    /// act, in a search, or because the run's specification forces a decision.
+    /// act, or because a fault of the run's specification says so.
     #[inline]
     pub fn can_hold_timers(&self) -> bool {
         let executor = &self.executor;
         let has_pauses = executor.chaos.get().is_some_and(|chaos| !chaos.pauses.is_zero());
-        has_pauses || !executor.foreseen.has_no_pauses() || executor.decisions.borrow().may_ask()
+        has_pauses
+            || !executor.foreseen.has_no_pauses()
+            || executor.decisions.borrow().has_late_timers()
     }
 
     /// Draws rates for the faults that the course's network does not have, and turns them on now.

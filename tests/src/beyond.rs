@@ -160,7 +160,7 @@ fn find_newer_leader(cfg: &Config, term: u64) -> Option<(usize, u64)> {
 
 /// Checks that the election time-outs of a server that receives nothing differ from each other
 /// (section 5.2).
-async fn check_timeouts(cfg: &Config, alone: usize) -> Checked<()> {
+pub(crate) async fn check_timeouts(cfg: &Config, alone: usize) -> Checked<()> {
     let timeouts = measure_timeouts(cfg, alone).await;
     // With pre-vote, a server asks for votes before it raises its term, so its term shows none.
     let (Some(shortest), Some(longest)) = (timeouts.iter().min(), timeouts.iter().max()) else {

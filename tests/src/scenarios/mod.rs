@@ -21,6 +21,7 @@
 //! | `work` | what the clients of key/value services do |
 //! | `restarts` | the scenarios for what a Raft must remember when it restarts |
 //! | `short` | scenarios with nothing generated, for `lab search` |
+//! | `quiet` | more of them, in which something has to happen while nothing more is started |
 
 use labraft::{Checked, Cluster, Config, Failure, Reason};
 
@@ -29,6 +30,7 @@ use crate::steps::random;
 mod chaos_kv;
 mod chaos_raft;
 mod fault_target;
+mod quiet;
 mod restarts;
 mod schedule;
 mod short;
@@ -36,10 +38,11 @@ mod work;
 
 pub(crate) use chaos_kv::chaos_kv;
 pub(crate) use chaos_raft::chaos_raft;
+pub(crate) use quiet::{short_log_ends, short_outage, short_slow_service};
 pub(crate) use restarts::{restarted_followers, restarted_voters};
 pub(crate) use short::{
-    short_conflicts, short_elections, short_replication, short_restarts, short_service,
-    short_snapshots, short_votes,
+    short_conflicts, short_elections, short_halves, short_replication, short_restarts,
+    short_service, short_snapshots, short_votes,
 };
 // BEGIN LAB 4
 #[cfg(feature = "lab4")]

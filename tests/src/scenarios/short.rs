@@ -16,11 +16,15 @@ use crate::steps::{LOOK_EVERY, find_leader, random, restart, spawn_client};
 
 /// Longer than the time between two heartbeats, so that a server that is connected again learns the
 /// present term.
-const HEARTBEAT: Duration = Duration::from_millis(150);
+pub(super) const HEARTBEAT: Duration = Duration::from_millis(150);
 /// Long enough for a message and its reply, and for what they lead to.
-const ROUND_TRIP: Duration = Duration::from_millis(30);
+pub(super) const ROUND_TRIP: Duration = Duration::from_millis(30);
 /// How long two of three servers do not hear of each other: two or three elections.
 const CHAIN: Duration = Duration::from_millis(1000);
+/// How often a leader that has half of the servers is given a command, and for how long: for longer than an election
+/// takes, and than a leader may say nothing to a server.
+const BETWEEN_COMMANDS: Duration = Duration::from_millis(90);
+const COMMANDS_IN_HALVES: u32 = 13;
 /// The size of the saved state, in bytes, at which servers of the service take a snapshot: a few operations.
 const SMALL_STATE: usize = 200;
 /// How often each client of the service writes: before, while and after the leader is cut off.
@@ -202,8 +206,34 @@ pub(crate) async fn short_votes(cfg: &Config) -> Checked<()> {
     Ok(())
 }
 
+/// Four servers. A leader and one follower are cut off from the other two: half of the servers have what is started
+/// meanwhile, and half stand for election. Neither is a majority. Then the three others do without the leader.
+pub(crate) async fn short_halves(cfg: &Config) -> Checked<()> {
+    let first = leader(cfg).await?;
+    let [follower, third, fourth] = [1, 2, 3].map(|next| (first + next) % cfg.n());
+    start_many(cfg, first, 1);
+    cfg.sleep(ROUND_TRIP).await;
+    for one_side in [first, follower] {
+        cfg.link(one_side, [third, fourth], false);
+    }
+    for _ in 0..COMMANDS_IN_HALVES {
+        start_many(cfg, first, 1);
+        cfg.sleep(BETWEEN_COMMANDS).await;
+    }
+    cfg.reconnect_all();
+    cfg.sleep(HEARTBEAT).await;
+    let second = leader(cfg).await?;
+    cfg.disconnect(second);
+    start_many(cfg, second, 1);
+    let third = leader(cfg).await?;
+    start_many(cfg, third, 1);
+    cfg.sleep(ROUND_TRIP).await;
+    cfg.reconnect_all();
+    agree_all(cfg).await
+}
+
 /// Starts several commands at once.
-fn start_many(cfg: &Config, server: usize, count: usize) {
+pub(super) fn start_many(cfg: &Config, server: usize, count: usize) {
     for _ in 0..count {
         cfg.start(server, random(cfg));
     }
@@ -221,13 +251,13 @@ async fn append_and_read(cfg: KvConfig, mut client: Client) -> Checked<()> {
 }
 
 /// The leader of the highest term among the connected servers, as soon as there is one.
-async fn leader(cfg: &Config) -> Checked<usize> {
+pub(super) async fn leader(cfg: &Config) -> Checked<usize> {
     let (leader, _) = find_leader(cfg, |i| cfg.is_connected(i), 0).await?;
     Ok(leader)
 }
 
 /// Checks that all servers agree on one more command.
-async fn agree_all(cfg: &Config) -> Checked<()> {
+pub(super) async fn agree_all(cfg: &Config) -> Checked<()> {
     let all: Vec<usize> = (0..cfg.n()).collect();
     agree(cfg, &all).await
 }
