@@ -173,6 +173,8 @@ properties! {
     AppendEntries5Commits: Slip, "append-entries-5-commits", "AppendEntries, receiver 5: commitIndex follows the leader's", "paper, figure 2";
     /// A leader sends a snapshot of its own (InstallSnapshot RPC, arguments).
     InstallSnapshotArgs: Promise, "install-snapshot-args", "InstallSnapshot, arguments", "paper, figure 13";
+    /// A snapshot from a leader of a lower term is not installed (InstallSnapshot RPC, receiver 1).
+    InstallSnapshot1: Promise, "install-snapshot-1", "InstallSnapshot, receiver 1: no snapshot of a lower term's leader", "paper, figure 13";
     /// Entries behind a snapshot that fits the log are kept (InstallSnapshot RPC, receiver 6).
     InstallSnapshot6: Promise, "install-snapshot-6", "InstallSnapshot, receiver 6: entries behind the snapshot stay", "paper, figure 13";
     /// What a pre-candidate says of itself is so (part 2E).

@@ -70,8 +70,8 @@ pub(crate) struct Decisions {
     sequence_index: BTreeMap<(Kind, u32, u32), SequenceId>,
     /// Whether there are no overrides, no forced decisions and no neutral kinds, which is the common case.
     is_plain: bool,
-    /// Whether the specification says of any timer that it is late.
-    has_late_timers: bool,
+    /// How late the specification makes timers, all together.
+    timers_late: Duration,
     reached: BTreeSet<Address>,
     record: Option<Vec<Taken>>,
     /// Where in the record the first of the tasks that are ready at the same time was woken.
@@ -93,7 +93,7 @@ impl Decisions {
             is_plain: spec.overrides.is_empty()
                 && spec.forced.is_empty()
                 && spec.neutral.is_empty(),
-            has_late_timers: has_late_timers(&spec),
+            timers_late: timers_late(&spec),
             reached: BTreeSet::new(),
             record: is_recorded.then(Vec::new),
             together_since: 0,
@@ -228,10 +228,10 @@ impl Decisions {
         self.asks_all() || !self.spec.forced.is_empty()
     }
 
-    /// Whether the specification says of any timer that it is late. In a search no other is.
+    /// How late the specification makes timers, all together. In a search no others are.
     #[inline]
-    pub(crate) fn has_late_timers(&self) -> bool {
-        self.has_late_timers
+    pub(crate) fn timers_late(&self) -> Duration {
+        self.timers_late
     }
 
     /// Whether to ask for a fault that may be turned off, because the specification forces the decision
@@ -300,10 +300,11 @@ fn further_seeds(spec: &RunSpec) -> Vec<(Duration, u64)> {
     seeds
 }
 
-/// Whether one of the specification's faults is a late timer.
-fn has_late_timers(spec: &RunSpec) -> bool {
-    let mut faults = spec.overrides.iter().chain(&spec.forced);
-    faults.any(|(address, &value)| address.kind == Kind::TimerHold && value > 0)
+/// How late the timers of a specification are, all together: one of them may wait for another.
+fn timers_late(spec: &RunSpec) -> Duration {
+    let faults = spec.overrides.iter().chain(&spec.forced);
+    let late = faults.filter(|(address, _)| address.kind == Kind::TimerHold);
+    late.map(|(_, &value)| Duration::from_millis(value)).sum()
 }
 
 #[cfg(test)]

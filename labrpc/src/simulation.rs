@@ -103,9 +103,13 @@ impl World {
     pub fn can_hold_timers(&self) -> bool {
         let executor = &self.executor;
         let has_pauses = executor.chaos.get().is_some_and(|chaos| !chaos.pauses.is_zero());
-        has_pauses
-            || !executor.foreseen.has_no_pauses()
-            || executor.decisions.borrow().has_late_timers()
+        has_pauses || !executor.foreseen.has_no_pauses() || !self.timers_late().is_zero()
+    }
+
+    /// How late the run's specification makes single timers, all together: in a search, by its faults.
+    #[inline]
+    pub fn timers_late(&self) -> Duration {
+        self.executor.decisions.borrow().timers_late()
     }
 
     /// Draws rates for the faults that the course's network does not have, and turns them on now.

@@ -167,6 +167,7 @@ impl Cluster {
             answers,
             service_waits: is_waited_for.get(),
             timers_may_wait: self.0.lab.world().can_hold_timers(),
+            timers_late: self.0.lab.world().timers_late(),
         };
         let checked = self.0.invariants.borrow_mut().check(i, &**raft, traffic, now);
         if server.runtime().is_recording() {

@@ -82,6 +82,8 @@ pub(crate) struct Traffic {
     pub(crate) service_waits: bool,
     /// Whether its timers may wait for longer than they were set, though it may be polled for other reasons.
     pub(crate) timers_may_wait: bool,
+    /// How late single timers are, all together, while others are in time.
+    pub(crate) timers_late: Duration,
 }
 
 /// What a server shows and has not saved.

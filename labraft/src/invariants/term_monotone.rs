@@ -8,27 +8,56 @@ use crate::property::{Holds, Property, violated};
 pub(super) fn check(history: &mut History, change: &Change<'_>) -> Holds {
     let server = change.server;
     let term = change.now.term;
-    let highest = &mut history.servers[server].highest_term;
-    if term < *highest {
+    let highest = history.servers[server].highest_term;
+    if term < highest {
+        if let Some(covered) = snapshot_without_its_log(history, change) {
+            return violated(
+                Property::Snapshot,
+                [server],
+                format!(
+                    "server {server} starts with a snapshot up to {covered} and a log up to {}, in term {term} and not in \
+                     {highest}, where it has been: the snapshot was saved without the state that belongs to it",
+                    change.now.last_index
+                ),
+            );
+        }
         return violated(
             Property::TermMonotone,
             [server],
             format!("server {server} is in term {term} and has been in term {highest}"),
         );
     }
-    *highest = term;
+    history.servers[server].highest_term = term;
     Ok(())
+}
+
+/// What the snapshot covers with which a server was just started, if its log ends before that. Then its disk has the one
+/// and not the other, and the term is lost for that reason.
+fn snapshot_without_its_log(history: &History, change: &Change<'_>) -> Option<u64> {
+    let covered = history.servers[change.server].applied.filter(|_| change.before.is_none());
+    covered.filter(|&covered| change.now.last_index < covered)
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::invariants::stage::{RaftFields, Stage};
+    use crate::invariants::stage::{RaftFields, Stage, assert_broken};
     use crate::property::Property;
 
     #[test]
     fn a_term_that_decreases_is_reported() {
         let mut stage = Stage::with_leader();
         stage.breaks(Property::TermMonotone, "is in term 0", 1, |raft| raft.term = 0);
+    }
+
+    /// A crash between two saves, the snapshot's and its log's.
+    #[test]
+    fn a_snapshot_without_its_log_is_told_as_such() {
+        let checked = Stage::restart_from("ab", |raft| *raft = RaftFields::default());
+        assert_broken(
+            checked,
+            Property::Snapshot,
+            "starts with a snapshot up to 2 and a log up to 0",
+        );
     }
 
     #[test]

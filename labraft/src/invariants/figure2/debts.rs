@@ -2,7 +2,8 @@
 //! a Raft may pass what it reads from task to task, collect it, or save first.
 //!
 //! A debt is overdue when its time has passed and the server has then had a whole instant of virtual
-//! time to itself. So a server that was paused is given the instant in which it wakes up.
+//! time to itself. So a server that was paused is given the instant in which it wakes up. What waits for a single
+//! timer that is late, as in a search, may be as late.
 
 use std::time::Duration;
 
@@ -277,7 +278,7 @@ impl Debts {
             if owed.debt.is_settled(step, memory) {
                 return false;
             }
-            if step.at < owed.due || !step.is_active {
+            if step.at < owed.due + step.timers_late || !step.is_active {
                 return true;
             }
             let last_chance = *owed.last_chance.get_or_insert(step.at);

@@ -68,6 +68,13 @@ fn check_term(case: &mut Case<'_>) {
 fn begin_candidacy(case: &mut Case<'_>) {
     let step = case.step;
     let (before, now) = (step.before, step.now);
+    if before.role == Role::Candidate && has_only_read(case, now.term) {
+        let what = format!(
+            "has moved to term {}, which it has read in a message, and is still a candidate: it should be a follower",
+            now.term
+        );
+        return case.note(step.breaks(Property::AllServers2, None, what));
+    }
     let what = if now.voted_for != Some(step.server) {
         Some("is a candidate that has not voted for itself")
     } else if now.term == before.term && !step.is_first {
@@ -160,6 +167,7 @@ fn begin_reign(case: &mut Case<'_>) {
         sent: vec![LastSent::default(); step.servers],
         lines: vec![Line { last_sent_at: step.at, ..Line::default() }; step.servers],
         in_touch_until: step.at + SILENT,
+        told: vec![term; step.servers],
         answered: vec![None; step.servers],
     });
 }
@@ -195,6 +203,14 @@ fn check_vote(case: &mut Case<'_>) {
     case.note(step.breaks(Property::RequestVote2, None, what));
 }
 
+/// Whether the server has read of a term that is its own now, and is no candidate of its own accord: then it has not
+/// voted for itself.
+fn has_only_read(case: &Case<'_>, term: u64) -> bool {
+    let now = case.step.now;
+    let has_read = now.term == term && case.memory.highest_read >= term;
+    has_read && now.voted_for != Some(case.step.server)
+}
+
 /// A request for a vote leaves (figure 2, RequestVote RPC, arguments).
 pub(super) fn check_request(case: &mut Case<'_>, message: &RaftMessage, to: usize) {
     let step = case.step;
@@ -211,7 +227,17 @@ pub(super) fn check_request(case: &mut Case<'_>, message: &RaftMessage, to: usiz
         // A candidacy that began and ended in this step, or an earlier one, leaves no trace.
         let may_have_stood = term > step.before.term && term <= step.now.term;
         let is_earlier = case.memory.candidacy.is_some_and(|last| last.term > term);
-        if !may_have_stood && !is_earlier {
+        let earlier = case.memory.candidacy.filter(|last| last.term < term);
+        if let Some(earlier) = earlier
+            && has_only_read(case, term)
+        {
+            let what = format!(
+                "goes on asking for votes in term {term}, which it has read in a message: it was a candidate of \
+                 term {}, and should be a follower",
+                earlier.term
+            );
+            case.note(step.breaks(Property::AllServers2, about, what));
+        } else if !may_have_stood && !is_earlier {
             let what = format!("asks for a vote in term {term}, in which it is no candidate");
             case.note(step.breaks(Property::RequestVoteArgs, about, what));
         }

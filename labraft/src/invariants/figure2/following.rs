@@ -4,12 +4,18 @@
 use super::case::Case;
 use super::debts::Debt;
 use crate::message::RaftMessage;
-use crate::property::Property;
+use crate::property::{Holds, Property};
 use crate::raft::Role;
 
 pub(super) fn check(case: &mut Case<'_>) {
     let step = case.step;
     let leads = step.now.role == Role::Leader;
+    if !step.is_first && step.now.first_index > step.before.first_index {
+        let checked = check_installed(case);
+        if checked.is_err() {
+            return case.note(checked);
+        }
+    }
     if step.is_first || leads && step.still_leads() {
         return;
     }
@@ -20,6 +26,24 @@ pub(super) fn check(case: &mut Case<'_>) {
     let may_have_led = leads || step.before.role == Role::Leader;
     if step.now.commit_index > step.before.commit_index && !may_have_led {
         check_commit_index(case);
+    }
+}
+
+/// "Reply immediately if term < currentTerm" (InstallSnapshot, receiver 1). Beyond its commit index a server has no
+/// snapshot of its own service: it is a leader's.
+fn check_installed(case: &Case<'_>) -> Holds {
+    let step = case.step;
+    let covered = step.now.first_index - 1;
+    let is_own = covered <= step.before.commit_index;
+    let is_sent = case.memory.snapshot_read.is_some_and(|(index, _)| index >= covered);
+    match case.memory.stale_snapshot {
+        Some((index, term)) if index == covered && !is_own && !is_sent => {
+            let what = format!(
+                "installs the snapshot up to {covered} of a leader of term {term}, which is lower than its own"
+            );
+            step.breaks(Property::InstallSnapshot1, None, what)
+        }
+        _ => Ok(()),
     }
 }
 

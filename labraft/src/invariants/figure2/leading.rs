@@ -58,6 +58,15 @@ fn check_match_indexes(case: &mut Case<'_>) {
         if before.is_some_and(|before| probe.match_index <= before.match_index) {
             continue;
         }
+        let told = reign.told[follower];
+        if told > step.now.term {
+            let what = format!(
+                "counts the entries up to {} as replicated on server {follower}, whose answer carries term {told}, a \
+                 term greater than its own: it should have moved to that term",
+                probe.match_index
+            );
+            return case.note(step.breaks(Property::AllServers2, None, what));
+        }
         let what = format!(
             "counts the entries up to {} as replicated on server {follower}, which has acknowledged only {known} to it in term {}",
             probe.match_index, step.now.term

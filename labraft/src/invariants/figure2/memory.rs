@@ -52,6 +52,8 @@ pub(super) struct Memory {
     pub(super) committed: VecDeque<(u64, u64)>,
     /// The furthest snapshot that a leader has sent it.
     pub(super) snapshot_read: Option<(u64, u64)>,
+    /// The last snapshot that a leader of a lower term has sent it: what it covers, and the leader's term.
+    pub(super) stale_snapshot: Option<(u64, u64)>,
     /// When its election timer restarted last, in a generous reading: whatever any Raft restarts it for.
     pub(super) timer_restarted: Duration,
     /// Requests of lower terms than its own that it has read and not answered: by mark, its term at that time.
@@ -134,6 +136,8 @@ pub(super) struct Reign {
     pub(super) lines: Vec<Line>,
     /// Until when no line has been silent for too long.
     pub(super) in_touch_until: Duration,
+    /// For each server, the highest term that it has told in an answer.
+    pub(super) told: Vec<u64>,
     /// For each server, when the leader last read an answer to a request of this reign.
     pub(super) answered: Vec<Option<Duration>>,
 }

@@ -85,6 +85,8 @@ fn take_in_part(
         | RaftMessage::InstallSnapshot { .. } => {
             if term >= step.before.term {
                 hear_leader(case, read, message);
+            } else if let RaftMessage::InstallSnapshot { last_included_index, .. } = *message {
+                case.memory.stale_snapshot = Some((last_included_index, term));
             }
         }
         RaftMessage::AppendEntriesReply { .. } | RaftMessage::InstallSnapshotReply { .. } => {
@@ -187,7 +189,12 @@ fn hear_follower(
     let Some(reign) = &mut case.memory.reign else { return };
     let term = request.map_or(message.term(), RaftMessage::term);
     // An answer to an earlier time as leader says nothing about this one.
-    if term != reign.term || message.term() > term {
+    if term != reign.term {
+        return;
+    }
+    let told = &mut reign.told[read.from];
+    *told = message.term().max(*told);
+    if message.term() > term {
         return;
     }
     reign.answered[read.from] = Some(case.step.at);

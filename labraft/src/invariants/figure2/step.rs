@@ -33,6 +33,8 @@ pub(crate) struct Step<'a> {
     pub(crate) is_active: bool,
     /// Whether the server's timers may wait for longer than they were set.
     pub(crate) timers_may_wait: bool,
+    /// How late single timers are, all together, while others are in time.
+    pub(crate) timers_late: Duration,
     /// Whether the server's clock is to be relied on, so that it can be judged by time.
     pub(crate) keeps_time: bool,
     /// To whom it was handing over leadership after the step and before it, if it offers part 2F.
@@ -73,6 +75,7 @@ impl<'a> Step<'a> {
             awake: known.awake.total,
             is_active: known.awake.is_active(at),
             timers_may_wait: known.traffic.timers_may_wait,
+            timers_late: known.traffic.timers_late,
             transferees: transfers.map_or([None; 2], |known| known.of(server)),
         }
     }

@@ -1,5 +1,6 @@
 //! Each rule, kept and broken.
 
+mod causes;
 mod lines;
 mod pre_votes;
 mod staying;
