@@ -1,29 +1,29 @@
 //! `lab search`: makes all runs of a test that have at most a few faults, and reports those that fail with
 //! the fewest.
 
+mod display;
+
 use std::fs;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use labraft::{Part, Test, Verdict};
+
+use display::Display;
 
 use crate::offered;
 use crate::outcome::{CommandError, INTERRUPT, Outcome};
 use crate::repro::Repro;
 use crate::search::faults::run_with;
 use crate::search::journal::{Header, Journal};
-use crate::search::{FailingSet, Found, News, Search};
+use crate::search::{FailingSet, Found, Progress, Search};
 use crate::seeds::Shard;
 use crate::session::{Common, Program, Session, default_jobs, parse_jobs};
 use crate::workers::{Answer, Keep, Pool};
 use crate::{plain, report, shrink, view};
 
-/// The interval between progress lines when standard error is not a terminal.
-const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
 /// The most causes that are shown.
 const CAUSES_SHOWN: usize = 5;
 
@@ -130,7 +130,8 @@ impl SearchArgs {
     }
 
     /// Searches all tests with no fault, then with one, and so on, because what one fault shows should not have to
-    /// wait for all pairs of faults of another test. Reports on each test when its search is over.
+    /// wait for all pairs of faults of another test. For the same reason they take turns with each number of faults, those
+    /// first that are likely to find something. Reports on each test when its search is over.
     fn search_all<'a>(
         &self,
         searches: impl Iterator<Item = Search<'a>>,
@@ -146,12 +147,16 @@ impl SearchArgs {
         }
         while !under_way.is_empty() && !INTERRUPT.load(Ordering::Relaxed) {
             let mut left = Vec::new();
+            let progress = under_way.iter().map(|(progress, ..)| progress);
+            let faults = progress.map(Progress::faults).min().unwrap_or_default();
             for (mut progress, mut display, search) in under_way {
-                if search.has_more(&progress) {
+                let mut is_due = search.has_more(&progress) && progress.faults() == faults;
+                while is_due {
                     let went_on =
                         search.go_on(&mut progress, journal, &mut |news| display.tell(news));
                     display.end();
                     went_on.map_err(|error| self.cannot_go_on(&error))?;
+                    is_due = progress.has_failed();
                 }
                 if search.has_more(&progress) {
                     left.push((progress, display, search));
@@ -364,120 +369,6 @@ fn grouped(number: u64) -> String {
         text.push(digit);
     }
     text
-}
-
-#[expect(clippy::disallowed_methods, reason = "real time, outside of any simulation")]
-fn now() -> Instant {
-    Instant::now()
-}
-
-/// A span for people.
-fn about(seconds: f64) -> String {
-    match seconds {
-        ..1.0 => "less than a second".into(),
-        ..120.0 => format!("about {seconds:.0} s"),
-        ..7200.0 => format!("about {:.0} minutes", seconds / 60.0),
-        ..172_800.0 => format!("about {:.0} hours", seconds / 3600.0),
-        _ => format!("about {:.0} days", seconds / 86_400.0),
-    }
-}
-
-/// The progress of the search of one test.
-struct Display {
-    test: &'static str,
-    most_faults: usize,
-    jobs: usize,
-    shares: usize,
-    bar: ProgressBar,
-    faults: usize,
-    /// The runs of this level.
-    total: u64,
-    runs: u64,
-    failures: u64,
-    /// Seconds that a run takes, with all workers at work.
-    seconds_a_run: f64,
-    began: Instant,
-    said: Instant,
-}
-
-impl Display {
-    fn new(search: &Search<'_>) -> Display {
-        Display {
-            test: search.test.name,
-            most_faults: search.most_faults,
-            jobs: search.jobs,
-            shares: search.share.of(),
-            bar: ProgressBar::hidden(),
-            faults: 0,
-            total: 0,
-            runs: 0,
-            failures: 0,
-            seconds_a_run: 0.0,
-            began: now(),
-            said: now(),
-        }
-    }
-
-    fn tell(&mut self, news: News) {
-        match news {
-            News::Begun { faults, cpu_ms } => self.begin(faults, cpu_ms),
-            News::Level { faults, runs } => self.begin_level(faults, runs),
-            News::Made { runs, failures } => self.made(runs, failures),
-        }
-    }
-
-    fn begin(&mut self, faults: u64, cpu_ms: f64) {
-        self.seconds_a_run = cpu_ms / 1000.0 / self.jobs as f64;
-        let (mut all, mut with_last) = (1.0, 1.0);
-        for level in 1..=self.most_faults {
-            // Of two faults, on average half of the places for the second are behind the first.
-            with_last *= faults as f64 / level as f64;
-            all += with_last;
-        }
-        let runs = grouped((all / self.shares as f64) as u64);
-        let time = about(all / self.shares as f64 * self.seconds_a_run);
-        let Display { test, most_faults, .. } = self;
-        eprintln!(
-            "lab: {test} has {} single faults, so some {runs} runs with at most {most_faults}, {time}",
-            grouped(faults)
-        );
-    }
-
-    fn begin_level(&mut self, faults: usize, runs: u64) {
-        self.bar.finish_and_clear();
-        self.faults = faults;
-        self.total = runs;
-        self.runs = 0;
-        self.began = now();
-        self.bar = ProgressBar::new(runs);
-        let style = "{elapsed} [{bar:30}] {pos}/{len} runs, {per_sec}, {msg}, {eta} left";
-        self.bar
-            .set_style(ProgressStyle::with_template(style).unwrap_or(ProgressStyle::default_bar()));
-        self.bar.set_message("0 failed");
-    }
-
-    fn made(&mut self, runs: u64, failures: u64) {
-        self.runs += runs;
-        self.failures += failures;
-        self.bar.set_message(format!("{} failed", self.failures));
-        self.bar.inc(runs);
-        if !io::stderr().is_terminal() && self.said.elapsed() > PROGRESS_INTERVAL {
-            self.said = now();
-            let seconds = self.began.elapsed().as_secs_f64();
-            let left = about(
-                (self.total - self.runs.min(self.total)) as f64 * seconds / self.runs.max(1) as f64,
-            );
-            let Display { test, faults, .. } = *self;
-            let with = with_faults(faults);
-            let (runs, total) = (grouped(self.runs), grouped(self.total));
-            let failures = self.failures;
-            eprintln!("lab: {test}: {runs} of {total} runs {with}, {failures} failed, {left} left");
-        }
-    }
-
-    fn end(&self) {
-        self.bar.finish_and_clear();
-    }
 }
 
 #[cfg(test)]

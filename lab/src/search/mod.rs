@@ -32,6 +32,8 @@ use journal::{Journal, Part};
 
 /// The runs with one fault are made in so many parts, so that several workers have something to do.
 const FIRST_PARTS: usize = 16;
+/// How many parts of a level are made at a time, before those of another test.
+const AT_A_TIME: usize = 32;
 
 /// What to search, and with what.
 pub struct Search<'a> {
@@ -68,6 +70,8 @@ pub enum News {
         faults: usize,
         /// How many runs these are.
         runs: u64,
+        /// How many of them were made before those of another test.
+        made: u64,
     },
     /// More runs have been made, and more failed.
     Made {
@@ -110,8 +114,26 @@ pub struct FailingSet {
 pub(crate) struct Progress {
     /// What it has found so far.
     pub(crate) found: Found,
-    /// The runs with one fault more than those that were made.
+    /// The runs of the level: with one fault more than those of the levels that are complete.
     units: Vec<Unit>,
+    /// What came of those of them that were made.
+    explored: Vec<Option<Explored>>,
+}
+
+impl Progress {
+    fn new(found: Found, units: Vec<Unit>) -> Progress {
+        Progress { found, units, explored: Vec::new() }
+    }
+
+    /// Whether a run of a level has failed that is not complete. The rest of that level is the last to be made.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.explored.iter().any(has_failed)
+    }
+
+    /// How many faults the runs have that are to be made next.
+    pub(crate) fn faults(&self) -> usize {
+        self.found.runs.len()
+    }
 }
 
 /// Runs that have one fault more than some other run.
@@ -150,7 +172,7 @@ impl<'a> Search<'a> {
         let mut found = Found::default();
         let spec = run_with(self.seed, &[]);
         let answer = self.pool.runs().run(self.test, spec.clone(), Keep::AllDecisions)?;
-        let Some(answer) = answer else { return Ok(Progress { found, units: Vec::new() }) };
+        let Some(answer) = answer else { return Ok(Progress::new(found, Vec::new())) };
         let record = answer.record;
         found.without_faults = Some(record.clone());
         found.runs.push(1);
@@ -159,11 +181,11 @@ impl<'a> Search<'a> {
         if record.verdict >= Verdict::Failed {
             let faults = Vec::new();
             found.failures.push(FailingSet { faults, record, count: 1, has_passed: false });
-            return Ok(Progress { found, units: Vec::new() });
+            return Ok(Progress::new(found, Vec::new()));
         }
         let faults = faults_to_add(&answer.decisions, &spec.overrides).unwrap_or_default();
         tell(News::Begun { faults: faults.len() as u64, cpu_ms: record.cpu_ms });
-        Ok(Progress { found, units: self.first_units(faults.len()) })
+        Ok(Progress::new(found, self.first_units(faults.len())))
     }
 
     /// Whether there are runs left to make, with one fault more than the last.
@@ -172,22 +194,38 @@ impl<'a> Search<'a> {
         found.is_complete && found.failures.is_empty() && found.runs.len() <= self.most_faults
     }
 
-    /// Makes the runs with one fault more.
+    /// Makes some of the runs with one fault more.
     pub(crate) fn go_on(
         &self,
         progress: &mut Progress,
         journal: &mut Journal,
         tell: &mut dyn FnMut(News),
     ) -> io::Result<()> {
-        let Progress { found, units } = progress;
+        let Progress { found, units, explored } = progress;
         let faults = found.runs.len();
         let looks_ahead = faults < self.most_faults;
         for unit in &mut *units {
             unit.plan = Explore { looks_ahead, stops_at_failure: self.fail_fast, ..unit.plan };
         }
         let runs = units.iter().map(|unit| unit.runs).sum();
-        tell(News::Level { faults, runs });
-        let mut explored = self.explore_all(units, journal, tell)?;
+        let made = explored.iter().flatten().map(|explored| explored.runs).sum();
+        tell(News::Level { faults, runs, made });
+        let next = units[explored.len()..].chunks(AT_A_TIME).next().unwrap_or_default();
+        explored.extend(self.explore_all(next, journal, tell)?);
+        let is_over = explored.len() == units.len()
+            || explored.iter().any(Option::is_none)
+            || self.fail_fast && explored.iter().any(has_failed);
+        if is_over {
+            self.end_level(progress);
+        }
+        Ok(())
+    }
+
+    /// Adds up what the runs of a level have shown, and finds those of the next.
+    fn end_level(&self, progress: &mut Progress) {
+        let Progress { found, units, explored } = progress;
+        let mut explored = std::mem::take(explored);
+        explored.resize(units.len(), None);
         if self.fail_fast {
             drop_after_failure(&mut explored);
         }
@@ -197,7 +235,6 @@ impl<'a> Search<'a> {
         found.is_complete = explored.iter().all(Option::is_some);
         found.failures = failing_sets(units, &explored);
         *units = next_units(units, explored);
-        Ok(())
     }
 
     /// The runs of this share that have one fault.
@@ -273,11 +310,12 @@ fn made(explored: &Explored) -> News {
     News::Made { runs: explored.runs, failures }
 }
 
+fn has_failed(unit: &Option<Explored>) -> bool {
+    unit.as_ref().is_some_and(|explored| !explored.failures.is_empty())
+}
+
 /// Forgets what comes after the first unit with a failure: how much of that was made depends on the machine.
 fn drop_after_failure(explored: &mut [Option<Explored>]) {
-    let has_failed = |unit: &Option<Explored>| {
-        unit.as_ref().is_some_and(|explored| !explored.failures.is_empty())
-    };
     if let Some(first) = explored.iter().position(has_failed) {
         explored[first + 1..].fill(None);
     }

@@ -10,7 +10,8 @@ const SHORTEST_QUIET: Duration = Duration::from_millis(80);
 const LONGEST_QUIET_FACTORS: [u32; 3] = [4, 8, 12];
 /// The shortest and the longest time that the other servers get to elect a new leader after theirs
 /// was stranded or deposed.
-const REPLACEMENT: [Duration; 2] = [Duration::from_millis(400), Duration::from_millis(1000)];
+pub(super) const REPLACEMENT: [Duration; 2] =
+    [Duration::from_millis(400), Duration::from_millis(1000)];
 /// The shortest and the longest time that a replaced leader is connected again before the next
 /// leader is deposed. This is long enough for the old leader to learn of the new term.
 const RETURN: [Duration; 2] = [Duration::from_millis(40), Duration::from_millis(160)];
@@ -114,7 +115,7 @@ fn draw_leadership_churn(dice: &Dice, n: usize, quiet: Duration) -> Vec<(Duratio
     ]
 }
 
-fn draw_span(dice: &Dice, [shortest, longest]: [Duration; 2]) -> Duration {
+pub(super) fn draw_span(dice: &Dice, [shortest, longest]: [Duration; 2]) -> Duration {
     dice.span(shortest, longest)
 }
 

@@ -20,6 +20,8 @@ pub(crate) struct Work {
     pub(crate) keys: u64,
     /// The number of the schedule of this work, for [`labrpc::Runtime::happens`].
     pub(crate) schedule: u32,
+    /// How many reads of all clients have no answer yet.
+    pub(crate) reading: Rc<Cell<usize>>,
     /// Tells the client to stop.
     pub(crate) is_over: Rc<Cell<bool>>,
 }
@@ -28,7 +30,7 @@ pub(crate) struct Work {
 pub(crate) async fn read_and_write(
     operations: &Operations,
     mut client: Client<impl KvClerk>,
-    Work { i, keys, schedule, is_over }: Work,
+    Work { i, keys, schedule, reading, is_over }: Work,
 ) -> Checked<()> {
     let dice = operations.client_dice(i as u32);
     let mut count = 0;
@@ -41,7 +43,11 @@ pub(crate) async fn read_and_write(
             match operation {
                 0..5 => operations.append(&mut client, &key, &value).await,
                 5 => operations.put(&mut client, &key, &value).await,
-                _ => _ = operations.get(&mut client, &key).await,
+                _ => {
+                    reading.update(|count| count + 1);
+                    operations.get(&mut client, &key).await;
+                    reading.update(|count| count - 1);
+                }
             }
         }
         count += 1;

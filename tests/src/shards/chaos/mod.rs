@@ -98,7 +98,8 @@ async fn scenario(
     let mut work: Vec<JoinHandle<()>> = (0..client_count)
         .map(|i| {
             let schedule = WORK + i as u32;
-            let work = Work { i, keys, schedule, is_over: is_over.clone() };
+            let (reading, is_over) = (Rc::default(), is_over.clone());
+            let work = Work { i, keys, schedule, reading, is_over };
             spawn_client(cfg, "client", client_at_work(cfg.clone(), work))
         })
         .collect();
