@@ -322,6 +322,16 @@ mod tests {
     }
 
     #[test]
+    fn late_timers_add_up() {
+        let address = |kind, n| Address { kind, from: 0, to: 7, n };
+        let late = [(address(Kind::TimerHold, 0), 400), (address(Kind::TimerHold, 3), 50)];
+        let held = (address(Kind::RequestHold, 1), 1000);
+        let timers_late = |spec| Decisions::new(spec, false).timers_late().as_millis();
+        assert_eq!(timers_late(RunSpec::searched(0, [held].into())), 0);
+        assert_eq!(timers_late(RunSpec::searched(0, [late[0], held, late[1]].into())), 450);
+    }
+
+    #[test]
     fn a_value_depends_only_on_the_seed_and_the_address() {
         let alone = draws(RunSpec::seed(5), Kind::RequestDelay, 100, 1000);
         let mut decisions = Decisions::new(RunSpec::seed(5), false);

@@ -63,6 +63,22 @@ fn a_candidate_that_reads_a_newer_term_is_none_any_more() {
 }
 
 #[test]
+fn what_waits_for_a_late_timer_may_be_as_late() {
+    let mut stage = with_leader();
+    stage.reads(1, 2, append(3, (1, 2), &[], 0));
+    stage.traffic.timers_late = Duration::from_millis(400);
+    stage.holds(1, nothing);
+    for ms in [100, 200, 159] {
+        stage.now += Duration::from_millis(ms);
+        stage.holds(1, nothing);
+    }
+    stage.now += Duration::from_millis(10);
+    stage.holds(1, nothing);
+    stage.now += Duration::from_millis(10);
+    stage.breaks(Property::AllServers2, "and is still in term 1", 1, nothing);
+}
+
+#[test]
 fn who_stood_for_no_election_has_no_votes_to_ask_for() {
     let mut stage = Stage::judged(Persistence::NotYet);
     stage.sends(0, 2, request_vote(0, 0, (0, 0)));
