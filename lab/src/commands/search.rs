@@ -2,6 +2,7 @@
 //! the fewest.
 
 mod display;
+mod words;
 
 use std::fs;
 use std::io::{self, Write};
@@ -12,6 +13,7 @@ use clap::Args;
 use labraft::{Part, Test, Verdict};
 
 use display::Display;
+use words::{grouped, with_faults};
 
 use crate::offered;
 use crate::outcome::{CommandError, INTERRUPT, Outcome};
@@ -348,36 +350,4 @@ fn sentence(search: &Search<'_>, found: &Found) -> String {
     format!(
         "{name}: all {total} runs{share} with at most {most} {faults} pass{unknown} ({levels}; seed {seed})"
     )
-}
-
-fn with_faults(count: usize) -> String {
-    match count {
-        0 => "without faults".into(),
-        1 => "with 1 fault".into(),
-        count => format!("with {count} faults"),
-    }
-}
-
-/// A number with commas between its thousands.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn thousands_are_grouped() {
-        let numbers = [0, 999, 1000, 39214, 1_234_567];
-        assert_eq!(numbers.map(grouped), ["0", "999", "1,000", "39,214", "1,234,567"]);
-    }
 }

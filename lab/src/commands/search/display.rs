@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{grouped, with_faults};
+use super::words::{grouped, with_faults};
 use crate::search::{News, Search};
 
 /// The interval between progress lines when standard error is not a terminal.
