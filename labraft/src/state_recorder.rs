@@ -11,6 +11,8 @@ pub type ShowCommand = fn(&[u8]) -> String;
 #[derive(Debug, Default)]
 pub(crate) struct StateRecorder {
     probe: Option<Probe>,
+    /// The entries that were recorded with it.
+    written: Vec<WrittenEntry>,
     /// The last state of a Raft that has no probe.
     outside: Option<RaftState>,
 }
@@ -30,10 +32,21 @@ impl StateRecorder {
             let last = self.outside.replace(now);
             return if last == Some(now) { None } else { Some(seen_from_outside(now)) };
         };
-        if self.probe.as_ref() == Some(probe) {
+        // An index can be written twice in a row, with nothing else being different. What is not written any more
+        // is no change.
+        let is_same = self.probe.as_mut().is_some_and(|last| {
+            last.lowest_written = probe.lowest_written;
+            last == probe
+        });
+        if is_same && probe.lowest_written.is_none() {
             return None;
         }
-        let last = self.probe.replace(probe.clone());
+        let written = written(raft, probe, self.probe.is_none(), show);
+        if is_same && written == self.written {
+            return None;
+        }
+        self.probe = Some(probe.clone());
+        self.written.clone_from(&written);
         Some(ServerState {
             term: probe.term,
             role: probe.role,
@@ -43,7 +56,7 @@ impl StateRecorder {
             commit_index: probe.commit_index,
             last_applied: probe.last_applied,
             followers: probe.followers.iter().map(|f| (f.next_index, f.match_index)).collect(),
-            written: written(raft, probe, last.is_none(), show),
+            written,
         })
     }
 }
@@ -64,4 +77,61 @@ fn written(raft: &dyn Raft, probe: &Probe, is_first: bool, show: ShowCommand) ->
         written.push((index, entry.term, shortened(&show(&entry.command))));
     }
     written
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::raft::{EntryProbe, Started};
+
+    /// A Raft whose only entry has this command.
+    struct OneEntry(&'static str);
+
+    impl Raft for OneEntry {
+        fn start(&self, _: Bytes) -> Option<Started> {
+            None
+        }
+
+        fn state(&self) -> RaftState {
+            RaftState { term: 1, is_leader: false }
+        }
+
+        fn snapshot(&self, _: u64, _: Bytes) {}
+
+        fn kill(&self) {}
+
+        fn entry(&self, index: u64) -> Option<EntryProbe> {
+            let command = Bytes::from_static(self.0.as_bytes());
+            (index == 1).then_some(EntryProbe { term: 1, command })
+        }
+    }
+
+    #[test]
+    fn an_index_that_is_written_twice_in_a_row_is_recorded_twice() {
+        let mut recorder = StateRecorder::default();
+        let mut written = |command, lowest_written| {
+            let probe = Probe {
+                term: 1,
+                role: Role::Follower,
+                voted_for: None,
+                first_index: 1,
+                last_index: 1,
+                commit_index: 0,
+                last_applied: 0,
+                lowest_written,
+                followers: Vec::new(),
+            };
+            let show: ShowCommand = |command| String::from_utf8_lossy(command).into();
+            let changed = recorder.change(&OneEntry(command), Some(&probe), show);
+            changed.map(|state| state.written)
+        };
+        let entry = |command: &str| Some(vec![(1, 1, command.to_string())]);
+        assert_eq!(written("a", Some(1)), entry("a"));
+        assert_eq!(written("b", Some(1)), entry("b"));
+        assert_eq!(written("b", Some(1)), None, "the same again is no change");
+        assert_eq!(written("b", None), None, "nor is it one that nothing was written");
+        assert_eq!(written("a", Some(1)), entry("a"));
+    }
 }

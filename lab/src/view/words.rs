@@ -52,8 +52,8 @@ impl Words {
     pub(super) fn tell(&mut self, timed: &Timed) -> Option<String> {
         Some(match &timed.event {
             Event::Sent { call, to, method, content, .. } => {
-                let words =
-                    format!("{} {}", plain(method), self.message(Leg::Request, method, content));
+                let message = self.message(Leg::Request, method, content);
+                let words = format!("{} {message}", numbered(method, *call));
                 let told = format!("-> {}: {words}", self.party(*to));
                 self.requests.insert(*call, words);
                 told
@@ -61,15 +61,12 @@ impl Words {
             Event::Delivered { call, from, method } => {
                 // Kept, because a copy of the request may arrive later.
                 let words = self.requests.get(call).cloned();
-                format!(
-                    "<- {}: {}",
-                    self.party(*from),
-                    words.unwrap_or_else(|| plain(method).into())
-                )
+                let words = words.unwrap_or_else(|| numbered(method, *call));
+                format!("<- {}: {words}", self.party(*from))
             }
             Event::Replied { call, to, method, content, held, .. } => {
                 let message = self.message(Leg::Reply, method, content);
-                let words = format!("{} answers {message}", plain(method));
+                let words = format!("{} answers {message}", numbered(method, *call));
                 let held = match held.as_millis() {
                     0 => String::new(),
                     milliseconds => format!(" (held back {milliseconds} ms)"),
@@ -79,12 +76,14 @@ impl Words {
                 told
             }
             Event::Answered { call, from, method } => {
-                let words = self.replies.remove(call).unwrap_or_else(|| plain(method).into());
+                let words = self.replies.remove(call);
+                let words = words.unwrap_or_else(|| numbered(method, *call));
                 format!("<- {}: {words}", self.party(*from))
             }
             Event::Lost { call, to, method, why } => {
                 let leg = if self.replies.contains_key(call) { "reply" } else { "request" };
-                format!("no answer from {}: {} ({leg}): {why}", self.party(*to), plain(method))
+                let method = numbered(method, *call);
+                format!("no answer from {}: {method} ({leg}): {why}", self.party(*to))
             }
             Event::Woke { task } => format!("timer fires: {task}"),
             Event::Crashed { tasks } => format!("stops (tasks ended: {tasks})"),
@@ -159,6 +158,11 @@ impl Words {
 /// A method without its service: `RequestVote` for `Raft.RequestVote`.
 fn plain(method: &str) -> &str {
     method.rsplit('.').next().unwrap_or(method)
+}
+
+/// A method with the number of the call, which says what an answer is the answer to.
+fn numbered(method: &str, call: u64) -> String {
+    format!("{} #{call}", plain(method))
 }
 
 /// The direction of a message.
@@ -262,14 +266,14 @@ mod tests {
             ("Err(Refused { why: 1 })", "Err(Refused { why: 1 })"),
             ("17", "17"),
         ] {
-            assert_eq!(told(&[content]), format!("-> 2: Step {shown}"));
+            assert_eq!(told(&[content]), format!("-> 2: Step #1 {shown}"));
         }
     }
 
     #[test]
     fn the_type_is_shown_where_a_method_has_messages_of_several() {
         let append = "Append { term: 1 }";
-        assert_eq!(told(&[append, append]), "-> 2: Step term=1");
-        assert_eq!(told(&[append, "Vote { term: 1 }"]), "-> 2: Step Append term=1");
+        assert_eq!(told(&[append, append]), "-> 2: Step #1 term=1");
+        assert_eq!(told(&[append, "Vote { term: 1 }"]), "-> 2: Step #1 Append term=1");
     }
 }
