@@ -14,6 +14,7 @@ class Drawing extends Messages {
     c.textBaseline = "middle";
     this.colours = app.colours;
     this.hits = [];
+    this.labels = [];
     this.drawn = { arrows: 0, marks: 0, density: false };
     c.fillStyle = this.colours.ground;
     c.fillRect(0, 0, this.width, this.height);
@@ -30,6 +31,8 @@ class Drawing extends Messages {
     this.clients();
     for (const row of this.rows) if (row.type === "lane" && !row.isFixed) this.lane(row);
     this.messages();
+    // These come after the arrows, so that they can be read.
+    for (const label of this.labels) label();
     this.marks();
     this.moments();
     app.live?.draw(this);
@@ -81,12 +84,9 @@ class Drawing extends Messages {
     for (let server = 0; server < run.servers; server++) {
       const y = 2 + server * h;
       for (const band of run.bands[server]) {
-        c.globalAlpha = band.role === "follower" ? 0.35 : 1;
-        c.fillStyle = app.termColour(band.term);
         const thick = band.role === "leader" ? h - 1 : Math.max(1, (h - 1) * (band.role === "candidate" ? 0.7 : 0.4));
-        c.fillRect(x(band.from), y + (h - 1 - thick) / 2, Math.max(x(band.to) - x(band.from), 0.7), thick);
+        this.termBar(c, band, x(band.from), y + (h - 1 - thick) / 2, Math.max(x(band.to) - x(band.from), 0.7), thick, 0.35);
       }
-      c.globalAlpha = 1;
     }
     for (const part of run.parts) { c.fillStyle = colours.cutAll; c.fillRect(x(part.from), height - 9, Math.max(1, x(Math.min(part.to, end)) - x(part.from)), 3); }
     c.fillStyle = colours.hit;

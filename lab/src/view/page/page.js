@@ -6,6 +6,9 @@ const TERMS = {
   dark: ["#56b4e9", "#e69f00", "#22b88c", "#d88fb8", "#4b96d8", "#e8793a", "#d9cc3c"],
 };
 
+// How much wider the view becomes at most to show the end of another run.
+const MOST_WIDENED = 2.5;
+
 class App {
   constructor(run) {
     this.hidden = new Set();
@@ -37,16 +40,18 @@ class App {
   }
 
   // Shows another run in place of this one, with the same time in view and the same moment; all of it, if all
-  // of the other was in view.
+  // of the other was in view. If the end of the other was in view, so is the end of this one, unless it is far away.
   show(run) {
     const { scale } = this;
     const [from, to, folded] = [scale.time(scale.from), scale.time(scale.to), scale.folded];
-    const isAll = from <= 0 && to >= this.run.end;
+    const isEnd = to >= this.run.end, isAll = isEnd && from <= 0;
     // The end of the one run corresponds to the end of the other.
     const at = this.moment >= this.run.n - 1 ? Infinity : this.run.at[Math.max(0, this.moment)] ?? 0;
     this.take(run);
     this.scale.folded = folded;
-    if (isAll) this.scale.showAll(); else this.scale.show(this.scale.place(from), this.scale.place(to));
+    const [first, last] = [this.scale.place(from), this.scale.place(to)];
+    const end = this.scale.last + 0.03 * (last - first), isNear = end - first < MOST_WIDENED * (last - first);
+    if (isAll) this.scale.showAll(); else this.scale.show(first, isEnd && isNear ? Math.max(last, end) : last);
     this.moment = Math.max(0, Math.min(run.eventUpTo(at), run.n - 1));
     this.describe();
     this.logs.show(this.moment);
@@ -95,7 +100,7 @@ class App {
     const verdict = byId("verdict");
     verdict.textContent = data.verdict;
     verdict.classList.toggle("bad", !!failure);
-    byId("reason").textContent = failure ? failure.reason : data.begun ?? record.test;
+    byId("reason").textContent = byId("reason").title = failure ? failure.reason : data.begun ?? record.test;
     const at = failure?.known ? `at ${seconds(failure.at)} s, ` : "";
     const server = failure && failure.server !== null ? `${this.run.fullName(failure.server)}, ` : "";
     const found = failure?.found !== undefined && failure.found !== failure.at ? ` (found at ${seconds(failure.found)} s)` : "";

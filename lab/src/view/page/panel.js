@@ -53,7 +53,7 @@ class Panel {
           children.push(...this.list(`Last events at ${run.fullName(failure.server)}`, own.slice(-8).reverse()));
         }
       }
-    } else children.push(element("h2", {}, "The run passed"));
+    } else children.push(element("h2", {}, this.app.live?.state.world ? "No rule was broken" : "The run passed"));
     if (data.story.length && !failure) children.push(...data.story.map((line) => element("p", {}, line)));
     const bad = run.operations.filter((operation) => operation.bad);
     if (bad.length) children.push(...this.list(`No order explains these ${bad.length} operations`, bad.map((o) => (o.answered >= 0 ? o.answered : o.e))));
@@ -97,7 +97,8 @@ class Panel {
         element("button", { onclick: () => this.app.step(-1), title: "p" }, "‹ previous"),
         element("button", { onclick: () => this.app.step(1), title: "n" }, "next ›"),
         element("button", { onclick: () => this.app.showPast(e), title: "c" }, "only what led to it"),
-        element("button", { onclick: () => this.app.select(-1), title: "Esc" }, run.failure ? "failure" : "run")),
+        element("button", { onclick: () => this.app.select(-1), title: "Esc" }, run.failure ? "failure" : "run"),
+        ...(this.app.live ? [element("button", { onclick: () => this.app.live.touches.atSelection(), title: "What can be done to it (Enter)" }, "what if? …")] : [])),
       element("h2", {}, title), this.table(rows)];
     if (content) children.push(element("pre", {}, pretty(content)));
     else if (run.what[e] === CUSTOM && text && text !== title) children.push(element("pre", {}, text));

@@ -3,6 +3,18 @@
 const GUTTER = 92;
 const MOST_ARROWS = 900;
 const ROLE_HEIGHT = { leader: 18, candidate: 14, follower: 8 };
+// The height of the strip that names servers that cannot be reached.
+const STRIP = 13;
+// Less room than this is too little for a label that does not fit.
+const LEAST_LABEL = 48;
+
+// A text, cut so that it is no wider than `room`.
+function fitted(context, text, room) {
+  if (context.measureText(text).width <= room) return text;
+  let length = text.length;
+  while (length > 1 && context.measureText(`${text.slice(0, length)}…`).width > room) length--;
+  return `${text.slice(0, length).trimEnd()}…`;
+}
 
 class Rows {
   constructor(app) {
@@ -30,7 +42,7 @@ class Rows {
     // The operations that fit no order are at the top and do not scroll.
     for (const lane of lanes.filter((l) => l.isFirst)) add({ type: "lane", lane, h: 17, isFixed: true });
     for (const row of this.groupRows()) add(row);
-    const rest = this.height - rows.at(-1).y - rows.at(-1).h - hidden.size * 16 - (hasClients ? 22 : 0);
+    const rest = this.height - rows.at(-1).y - rows.at(-1).h - hidden.size * 16 - (hasClients ? 22 : 0) - 4;
     const others = lanes.filter((l) => !l.isFirst);
     const each = Math.min(170, Math.max(50, (rest - Math.min(others.length * 15, rest * 0.3)) / Math.max(shown, 1)));
     for (let server = 0; server < run.servers; server++) {
@@ -94,32 +106,39 @@ class Rows {
       const height = row.hidden ? 5 : ROLE_HEIGHT[band.role];
       const top = this.middle(row) - height / 2;
       const wide = Math.max(x1 - x0, 1);
-      c.fillStyle = this.app.termColour(band.term);
-      c.globalAlpha = band.role === "follower" ? 0.5 : 1;
-      c.fillRect(x0, top, wide, height);
-      c.globalAlpha = 1;
-      if (this.app.hasLine(band.term)) { c.fillStyle = colours.text; c.fillRect(x0, top + height - (band.role === "follower" ? 3 : 4), wide, 1.5); }
+      this.termBar(c, band, x0, top, wide, height, 0.5);
       if (band.role === "candidate") this.stripes(x0, top, wide, height);
       if (band.role === "leader") {
         c.strokeStyle = colours.text;
         c.lineWidth = 1.5;
         c.strokeRect(x0 + 0.75, top + 0.75, Math.max(wide - 1.5, 0.5), height - 1.5);
       }
-      if (!row.hidden) this.bandLabel(band, x0, wide, top, height);
+      if (!row.hidden) this.labels.push(() => this.bandLabel(band, Math.max(x0, GUTTER), x1, top, height));
     }
   }
 
-  bandLabel(band, x0, wide, top, height) {
-    const c = this.context;
+  // A bar in the colour of a band's term, with a line in it for every second seven terms.
+  termBar(c, { term, role }, x, top, wide, height, faintness) {
+    c.fillStyle = this.app.termColour(term);
+    c.globalAlpha = role === "follower" ? faintness : 1;
+    c.fillRect(x, top, wide, height);
+    c.globalAlpha = 1;
+    if (!this.app.hasLine(term)) return;
+    const thick = Math.max(0.8, Math.min(1.5, height / 5));
+    c.fillStyle = this.app.colours.text;
+    c.fillRect(x, top + height - Math.min(2.5 * thick, height * 0.6), wide, thick);
+  }
+
+  bandLabel(band, x0, x1, top, height) {
+    const c = this.context, wide = x1 - x0;
     const text = band.role === "leader" ? `LEADER ${band.term}` : band.role === "candidate" ? `cand. ${band.term}` : `${band.term}`;
     c.font = band.role === "leader" ? "bold 11px system-ui, sans-serif" : "10px system-ui, sans-serif";
     const width = c.measureText(text).width;
     if (wide > width + 8) {
-      if (band.role !== "leader") {
-        c.fillStyle = this.colours.ground;
-        c.fillRect(x0 + 3, top + height / 2 - 6, width + 4, 12);
-        c.fillStyle = this.colours.text;
-      } else c.fillStyle = this.app.onTerm(band.term);
+      const isLeader = band.role === "leader";
+      c.fillStyle = isLeader ? this.app.termColour(band.term) : this.colours.ground;
+      c.fillRect(x0 + 3, top + height / 2 - 6, width + 4, 12);
+      c.fillStyle = isLeader ? this.app.onTerm(band.term) : this.colours.text;
       c.fillText(text, x0 + 5, top + height / 2 + 0.5);
     }
     c.font = "11px system-ui, sans-serif";
@@ -173,19 +192,27 @@ class Rows {
         c.fillRect(x0, y + 1, wide, row.h - 2);
       }
       c.fillStyle = isAlone ? colours.cutAll : colours.cut;
-      c.fillRect(x0, y + row.h - 12, wide, 11);
+      c.fillRect(x0, y + row.h - STRIP - 1, wide, STRIP);
       const out = cut.out.filter((i) => !cut.both.includes(i)), inward = cut.inward.filter((i) => !cut.both.includes(i));
       const names = (list) => list.map((i) => this.app.run.bareName(i)).join(" ");
       const words = isAlone ? "cut off" : [cut.both.length && `✂ ${names(cut.both)}`, out.length && `cannot reach ${names(out)}`,
         inward.length && `cannot hear ${names(inward)}`].filter(Boolean).join("; ");
-      c.font = "10px system-ui, sans-serif";
-      if (c.measureText(words).width < wide - 6) {
-        c.fillStyle = isAlone ? colours.onCutAll : colours.text;
-        c.fillText(words, x0 + 4, y + row.h - 6);
-      }
-      c.font = "11px system-ui, sans-serif";
-      this.hits.push({ box: [x0, y + row.h - 12, x1, y + row.h], e: cut.e, text: `${this.app.run.fullName(row.server)}: ${isAlone ? "cut off from all" : words}` });
+      this.labels.push(() => this.stripLabel(words, Math.max(x0, GUTTER), x1, y + row.h - STRIP - 1, isAlone));
+      this.hits.push({ box: [x0, y + row.h - STRIP - 1, x1, y + row.h], e: cut.e, text: `${this.app.run.fullName(row.server)}: ${isAlone ? "cut off from all" : words}` });
     }
+  }
+
+  stripLabel(words, x0, x1, top, isAlone) {
+    const { context: c, colours } = this;
+    c.font = "10px system-ui, sans-serif";
+    const { width } = c.measureText(words);
+    if (width < x1 - x0 - 6) {
+      c.fillStyle = isAlone ? colours.cutAll : colours.cut;
+      c.fillRect(x0 + 2, top, width + 4, STRIP);
+      c.fillStyle = isAlone ? colours.onCutAll : colours.text;
+      c.fillText(words, x0 + 4, top + STRIP / 2);
+    }
+    c.font = "11px system-ui, sans-serif";
   }
 
   clients() {
@@ -255,7 +282,7 @@ class Rows {
       if (x < free || (x > failure - 100 && x < failure + 60)) continue;
       c.fillRect(x, 12, 1, 5);
       const step = last === null ? "" : `  +${span(at - last)}`;
-      const text = `${this.tick(at)}${app.scale.folded ? step : ""}`;
+      const text = [`${this.tick(at)}${app.scale.folded ? step : ""}`, this.tick(at)].find((text) => x + 3 + c.measureText(text).width < this.width) ?? "";
       c.fillText(text, x + 3, 8);
       free = x + 11 + c.measureText(text).width;
       last = at;
@@ -290,35 +317,63 @@ class Rows {
     return `${(at / 1e9).toFixed(shown > 2e10 ? 1 : shown > 2e8 ? 3 : shown > 1e6 ? 4 : 6)} s`;
   }
 
-  testRow() {
-    const { app, context: c, colours } = this, { run } = app;
-    const row = this.rows[1];
-    const free = [GUTTER, GUTTER];
+  // The steps of the test that are in view, those of one moment together.
+  stepsInView() {
+    const { app } = this, { run } = app;
     const events = run.tester < 0 ? [] : run.ofNode[run.tester];
-    let lastX = -9;
+    const moments = [];
     for (let i = lowerBound(events, this.first); i < events.length && events[i] < this.last; i++) {
       const e = events[i];
       // Links that open or close are shaded in the rows of the servers.
       if (run.what[e] !== CUSTOM || run.kinds[run.kind[e]] === "net" || !app.shows(e)) continue;
-      const x = this.x(run.at[e]);
-      if (x - lastX >= 1.5 || app.isHit(e)) {
-        c.fillStyle = app.isHit(e) ? colours.hit : colours.faint;
-        c.fillRect(x, row.y + row.h - 5, 1.5, 5);
-        lastX = x;
-        this.hits.push({ point: [x, row.y + row.h - 3], e });
-      }
-      const text = run.label(e).slice(0, 60);
-      const line = free[0] <= x ? 0 : free[1] <= x ? 1 : -1;
-      if (line < 0) continue;
+      if (moments.at(-1)?.at === run.at[e]) moments.at(-1).steps.push(e);
+      else moments.push({ at: run.at[e], x: this.x(run.at[e]), steps: [e] });
+    }
+    return moments;
+  }
+
+  testRow() {
+    const { app, context: c, colours } = this;
+    const row = this.rows[1], moments = this.stepsInView();
+    let lastX = -9;
+    for (const { x, steps } of moments) {
+      const hit = steps.find((e) => app.isHit(e));
+      if (x - lastX < 1.5 && hit === undefined) continue;
+      c.fillStyle = hit === undefined ? colours.faint : colours.hit;
+      c.fillRect(x, row.y + row.h - 5, 1.5, 5);
+      lastX = x;
+      this.hits.push({ point: [x, row.y + row.h - 3], e: hit ?? steps[0] });
+    }
+    // What was done from outside, or is selected, has its label in any case; the others share what room is left.
+    const isFirst = ({ steps }) => steps.some((e) => e === app.selected || app.run.label(e).startsWith("what if:"));
+    const taken = [[], []];
+    for (const moment of moments.filter(isFirst)) this.stepLabels(moment, taken);
+    for (const moment of moments.filter((moment) => !isFirst(moment))) this.stepLabels(moment, taken);
+  }
+
+  // Labels the steps of a moment on the lines that are free there; the last label says how many more there are.
+  stepLabels({ x, steps }, taken) {
+    const { app, context: c, colours } = this, row = this.rows[1];
+    const free = [0, 1].map((line) => {
+      if (taken[line].some(([from, to]) => from <= x && x < to)) return { line, room: 0 };
+      return { line, room: Math.min(this.width, ...taken[line].map(([from]) => from).filter((from) => from > x)) - x - 10 };
+    }).filter(({ room }) => room > 0);
+    const places = free.slice(0, steps.length);
+    places.forEach(({ line, room }, i) => {
+      const e = steps[i], more = i === places.length - 1 ? steps.length - places.length : 0;
+      const suffix = more ? ` (+${more})` : "";
+      const whole = app.run.label(e).slice(0, 60);
+      if (room < LEAST_LABEL && c.measureText(whole + suffix).width > room) return;
+      const text = fitted(c, whole, room - c.measureText(suffix).width) + suffix, width = c.measureText(text).width;
       c.fillStyle = colours.faint;
       // The mark of a label in the first line does not strike through the label below it.
-      c.fillRect(x, row.y + line * 14 + 2, 1.5, line === 0 && x < free[1] ? 13 : row.h - line * 14 - 2);
-      const width = c.measureText(text).width;
+      const isAbove = line === 0 && (places.length > 1 || taken[1].some(([from, to]) => from <= x && x < to));
+      c.fillRect(x, row.y + line * 14 + 2, 1.5, isAbove ? 13 : row.h - line * 14 - 2);
       c.fillStyle = e === app.selected ? colours.select : colours.text;
       c.fillText(text, x + 4, row.y + 8 + line * 14);
       this.hits.push({ box: [x, row.y + line * 15, x + width, row.y + line * 15 + 15], e });
-      free[line] = x + width + 12;
-    }
+      taken[line].push([x, x + width + 12]);
+    });
   }
 
   gutter() {

@@ -292,10 +292,7 @@ class Live {
       for (const band of comparison.before.bands[row.server]) {
         if (band.to < Math.max(drawing.fromTime, comparison.at) || band.from > drawing.toTime) continue;
         const x0 = Math.max(drawing.x(Math.max(band.from, comparison.at)), GUTTER - 4), x1 = Math.min(drawing.x(band.to), drawing.width + 4);
-        c.globalAlpha = band.role === "follower" ? 0.4 : 1;
-        c.fillStyle = app.termColour(band.term);
-        c.fillRect(x0, y, Math.max(x1 - x0, 1), band.role === "leader" ? 4 : 2);
-        c.globalAlpha = 1;
+        drawing.termBar(c, band, x0, y, Math.max(x1 - x0, 1), band.role === "leader" ? 4 : 2.5, 0.4);
       }
     }
     const x = drawing.x(comparison.at);
@@ -307,6 +304,7 @@ class Live {
     c.lineTo(x, drawing.height);
     c.stroke();
     c.fillStyle = app.colours.hit;
-    c.fillText("parts here", x + 4, drawing.height - 8);
+    const words = "parts here", { width } = c.measureText(words);
+    c.fillText(words, x + 4 + width < drawing.width ? x + 4 : x - 4 - width, drawing.height - 8);
   }
 }

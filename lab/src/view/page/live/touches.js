@@ -7,6 +7,11 @@ const actTime = (at) => {
 };
 // Long enough for any timer that a Raft sets.
 const LEAP = 1e9;
+// The longest time for which a message can be held back, and the longest span in an act, in milliseconds.
+const LONGEST_HOLD = 2199;
+const LONGEST_SPAN = 3600e3;
+// The keys that take a row of the menu.
+const ROW_KEYS = "123456789abcdefghijklmnopqrstuvwxyz";
 
 class Touches {
   constructor(live) {
@@ -36,17 +41,19 @@ class Touches {
     const method = run.texts[run.name[message.first]].replace(/^.*\./, "");
     const at = run.at[message.first];
     const title = message.isReply ? `reply of ${name(message.from)} to ${name(message.to)}'s ${method}` : `${method} ${name(message.from)} to ${name(message.to)}`;
-    const items = [["Drop it", () => send(message.first, "drop")], ["Deliver it now", () => send(message.first, "now")],
-      this.amount("Deliver it", 300, "ms after it was sent", (ms) => send(message.first, { later: ms }))];
+    const items = run.isLost(message) ? [] : [["Drop it", () => send(message.first, "drop")]];
+    items.push(["Deliver it now", () => send(message.first, "now")],
+      this.amount("Deliver it", 300, "ms after it was sent", [1, LONGEST_HOLD], (ms) => send(message.first, { later: ms })));
     if (!message.isReply) {
-      items.push(this.amount("Let it come twice,", 200, "ms apart", (ms) => send(message.first, { twice: ms })));
+      items.push(this.amount("Let it come twice,", 200, "ms apart", [1, LONGEST_HOLD], (ms) => send(message.first, { twice: ms })));
       const reply = this.replyTo(message);
       if (reply) {
         items.push(["Drop the reply to it", () => send(reply.first, "drop")]);
-        items.push(this.amount("Deliver the reply", 300, "ms after it was sent", (ms) => send(reply.first, { later: ms })));
+        items.push(this.amount("Deliver the reply", 300, "ms after it was sent", [1, LONGEST_HOLD], (ms) => send(reply.first, { later: ms })));
       }
     }
-    items.push(["Leave it to the seed", () => send(message.first, "usual")], ...this.luck(at + 1));
+    if (this.live.state.tries[this.live.shown].forced) items.push(["As the seed decides", () => send(message.first, "usual")]);
+    items.push(...this.luck(at + 1));
     const ends = [[message.from, at], [message.to, message.last >= 0 ? run.at[message.last] : at]];
     const servers = ends.map(([node, when]) => [run.serverOf[node], when + 1]).filter(([server]) => server >= 0);
     items.push(this.chips("At a server instead:", servers.map(([server, when]) => [`${run.serverName(server)} right after it`, () => this.ofServer(server, when, x, y)])));
@@ -74,24 +81,23 @@ class Touches {
     const items = [];
     if (runs) {
       items.push(["Crash it", () => act(`crash ${server}`)], ["Restart it", () => act(`restart ${server}`)]);
-      if (this.live.state.world) items.push(this.words("Give it the command", this.live.nextCommand(), (text) => act(`command ${server} ${text}`)));
+      if (this.live.state.world) items.push(this.words("Give it the command", this.live.nextCommand(), (text) => text, (text) => act(`command ${server} ${text}`)));
       items.push(["Its timers fire now", () => act(`leap ${server} ${actTime(LEAP)}`)],
-        this.amount("Its timers fire", 100, "ms later", (ms) => act(`stand ${server} ${actTime(ms * 1e6)}`)),
-        this.amount("Pause it for", 300, "ms", (ms) => act(`pause ${server} ${actTime(ms * 1e6)}`)),
-        this.amount("Its clock runs at", 120, "% from here on", (percent) => act(`rate ${server} ${percent * 10}`)));
+        this.amount("Its timers fire", 100, "ms later", [1, LONGEST_SPAN], (ms) => act(`stand ${server} ${actTime(ms * 1e6)}`)),
+        this.amount("Pause it for", 300, "ms", [1, LONGEST_SPAN], (ms) => act(`pause ${server} ${actTime(ms * 1e6)}`)),
+        this.amount("Its clock runs at", 120, "% from here on", [1, 10000], (percent) => act(`rate ${server} ${percent * 10}`)));
     } else items.push(["Start it", () => act(`restart ${server}`)]);
     if (others.length) {
       items.push(["Cut it off", () => both("cut", others)], ["Heal all its links", () => both("heal", others)]);
       items.push(this.chips("Cut the link with", others.map((i) => [run.serverName(i), () => both("cut", [i])])));
       items.push(this.chips("Cut one way", others.flatMap((i) => [[`to ${run.serverName(i)}`, () => act(`cut ${server}->${i}`)], [`from ${run.serverName(i)}`, () => act(`cut ${i}->${server}`)]])));
       items.push(this.chips("Heal the link with", others.map((i) => [run.serverName(i), () => both("heal", [i])])));
-      items.push(this.words("Partition", this.halves(server), (text) => {
-        try { act(`partition ${this.groups(server, text)}`); } catch (error) { this.live.say(error.message, true); }
-      }));
+      items.push(this.words("Partition", this.halves(server), (text) => this.groups(server, text), (groups) => act(`partition ${groups}`)));
     }
     items.push(...this.luck(at));
-    if (this.live.state.world) items.push(this.amount("Let the world go on until", Math.ceil(run.end / 1e9) + 1, "s", (s) => this.live.touch({ acts: [`${s}s wait`] })));
-    this.open(run.serverName(server), `at ${seconds(at)} s`, items, x, y);
+    if (this.live.state.world) items.push(this.amount("Let the world go on until", Math.ceil(run.end / 1e9) + 1, "s", [Math.ceil(run.end / 1e6) / 1e3, LONGEST_SPAN / 1e3], (s) => this.live.touch({ acts: [`${s}s wait`] }), 0.001));
+    const isLate = run.failure?.known && at > run.failure.at;
+    this.open(run.serverName(server), `at ${seconds(at)} s${isLate ? ": the run has failed by then, so choose an earlier moment" : ""}`, items, x, y);
   }
 
   // A partition that leaves a server in the minority.
@@ -106,29 +112,48 @@ class Touches {
   // A partition in the numbers of the servers. Those of other clusters stay together.
   groups(server, text) {
     const { run } = this.app;
-    const numbers = new Map([["|", "|"], ...range(0, run.servers).map((i) => [run.bareName(i), i])]);
+    const all = range(0, run.servers);
+    const numbers = new Map([["|", "|"], ...all.map((i) => [run.serverName(i), i]), ...all.map((i) => [run.bareName(i), i])]);
     const words = text.split(/ +|(?=\|)|(?<=\|)/).filter(Boolean);
-    const wrong = words.find((word) => !numbers.has(word));
-    if (wrong !== undefined) throw new Error(`There is no server “${wrong}”: write a partition like “${this.halves(server)}”.`);
+    const wrong = words.find((word) => !numbers.has(word)), twice = words.find((word, i) => word !== "|" && words.indexOf(word) < i);
+    const why = wrong !== undefined ? `There is no server “${wrong}”` : twice !== undefined ? `Server ${twice} is there twice` : "";
+    if (why) throw new Error(`${why}: write a partition like “${this.halves(server)}”.`);
     const inNumbers = words.map((word) => numbers.get(word)).join(" ");
     const others = range(0, run.servers).filter((i) => run.clusterOf(i) !== run.clusterOf(server));
     return others.length ? `${inNumbers} ${others.join(" ")}` : inNumbers;
   }
 
-  // A row of the menu with a number to choose.
-  amount(before, value, after, act) {
-    const input = element("input", { type: "number", value, min: 1 });
-    return this.field(before, input, after, () => act(Math.max(1, Math.round(Number(input.value) || value))));
+  // A row of the menu with a number to choose, from a range and in steps.
+  amount(before, value, after, [min, max], act, step = 1) {
+    const input = element("input", { type: "number", value, min, max, step });
+    const read = () => {
+      const number = Math.round(Number(input.value) / step) * step;
+      if (!(input.value !== "" && number >= min && number <= max)) throw new Error(`“${before} … ${after}” takes a number from ${min} to ${max}.`);
+      return Number(number.toFixed(3));
+    };
+    return this.field(before, input, after, read, act);
   }
 
-  // A row of the menu with a text to choose.
-  words(before, value, act) {
+  // A row of the menu with a text to choose, which `read` understands.
+  words(before, value, read, act) {
     const input = element("input", { type: "text", value });
-    return this.field(before, input, "", () => act(input.value.trim() || value));
+    return this.field(before, input, "", () => read(input.value.trim() || value), act);
   }
 
-  field(before, input, after, act) {
-    const go = () => { this.close(); act(); };
+  // What is wrong with an input is said in the menu, which stays open.
+  field(before, input, after, read, act) {
+    const go = () => {
+      let value;
+      try {
+        value = read();
+      } catch (error) {
+        this.wrong.textContent = error.message;
+        input.focus();
+        return;
+      }
+      this.close();
+      act(value);
+    };
     input.onkeydown = (event) => {
       event.stopPropagation();
       if (event.key === "Enter") go();
@@ -149,15 +174,17 @@ class Touches {
       const [text, act] = item;
       return element("button", { className: "touch-item", onclick: () => { this.close(); act(); } }, text);
     });
-    rows.forEach((row, i) => { if (i < 9) row.dataset.key = String(i + 1); });
-    this.box.replaceChildren(element("h3", {}, `What if? ${title}`), element("p", {}, when), ...rows);
+    rows.forEach((row, i) => { row.dataset.key = ROW_KEYS[i]; });
+    this.wrong = element("p", { className: "bad" });
+    this.wrong.setAttribute("role", "alert");
+    this.box.replaceChildren(element("h3", {}, `What if? ${title}`), element("p", {}, when), ...rows, this.wrong);
     this.box.hidden = false;
     this.box.style.left = `${Math.max(4, Math.min(x + 12, innerWidth - this.box.offsetWidth - 8))}px`;
     this.box.style.top = `${Math.max(4, Math.min(y + 8, innerHeight - this.box.offsetHeight - 8))}px`;
     this.box.querySelector("button").focus({ preventScroll: true });
   }
 
-  // Keys in the menu: a digit takes a row, the arrows move, Escape closes.
+  // Keys in the menu: a digit or a letter takes a row, the arrows move, Escape closes.
   key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     event.stopPropagation();
@@ -166,11 +193,12 @@ class Touches {
     const go = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 }[event.key];
     if (event.key === "Escape") this.close();
     else if (go) buttons[(here + go + buttons.length) % buttons.length].focus();
-    else if (/^[1-9]$/.test(event.key)) {
+    else if (event.key.length === 1 && ROW_KEYS.includes(event.key)) {
       const row = this.box.querySelector(`[data-key="${event.key}"]`);
-      const button = row?.matches("button") ? row : row?.querySelector("button");
+      const buttons = row?.matches("button") ? [row] : [...row?.querySelectorAll("button") ?? []];
       const input = row?.querySelector("input");
-      if (input) { input.focus(); input.select(); } else button?.click();
+      // Where there is something to choose, the key only goes there.
+      if (input) { input.focus(); input.select(); } else if (buttons.length > 1) buttons[0].focus(); else buttons[0]?.click();
     } else return;
     event.preventDefault();
   }
