@@ -61,7 +61,7 @@ fn a_line_of_the_log_has_the_name_of_its_server_and_the_columns_of_its_cluster()
     assert_eq!(lines[0], "       time  server  /0    /1    /2");
     assert_eq!(lines[1], "   0.000000  == controllers: ctrl/0 to ctrl/2");
     for (line, words) in [
-        (4, "   0.000003  101/0   ?     --    --    -> 101/1: RequestVote term=2"),
+        (4, "   0.000003  101/0   ?     --    --    -> 101/1: RequestVote #1 term=2"),
         (5, "   0.000004  101/0   L2    --    --    leader of term 2"),
         (6, "   0.000005  101/0   L2    --    --    config 5 [01] shard 1: waiting -> serving"),
     ] {

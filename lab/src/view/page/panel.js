@@ -57,7 +57,7 @@ class Panel {
     if (data.story.length && !failure) children.push(...data.story.map((line) => element("p", {}, line)));
     const bad = run.operations.filter((operation) => operation.bad);
     if (bad.length) children.push(...this.list(`No order explains these ${bad.length} operations`, bad.map((o) => (o.answered >= 0 ? o.answered : o.e))));
-    children.push(element("h3", {}, "The run"), this.table([
+    children.push(...(this.app.live?.takeBack() ?? []), element("h3", {}, "The run"), this.table([
       ["test", record.test], ["seed", record.seed], ["part of the test", data.begun], ["Raft", record.implementation],
       ["profile", record.profile + (data.chaos ? `: ${data.chaos}` : "")], ["virtual time", `${record.virtual_seconds} s`],
       ["events", run.n.toLocaleString("en")], ["requests and replies", run.messages.length.toLocaleString("en")],

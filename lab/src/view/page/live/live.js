@@ -165,6 +165,20 @@ class Live {
     return why;
   }
 
+  // Buttons that take back one of several acts of the run that is shown. Links that were cut or healed at once go
+  // together.
+  takeBack() {
+    const groups = new Map();
+    this.state.tries[this.shown].acts.forEach((words, i) => {
+      const [, verb, time] = /^(cut|heal) .* (at \S+ s)$/.exec(words) ?? [];
+      const key = verb ? `${verb} links ${time}` : i;
+      groups.set(key, [...(groups.get(key) ?? []), { words, i }]);
+    });
+    if (groups.size < 2) return [];
+    const button = ([key, acts]) => element("button", { onclick: () => this.touch({ undo: acts.map(({ i }) => i) }) }, acts.length > 1 ? key : acts[0].words);
+    return [element("h3", {}, "Take back only this"), element("div", { className: "bar" }, ...[...groups].map(button))];
+  }
+
   // Says how the run differs from the one that it is compared with. The lists come when asked for.
   tellChanges() {
     const { comparison } = this;
