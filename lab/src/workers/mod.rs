@@ -80,6 +80,13 @@ struct Job {
 enum Reply {
     /// It is set up. This is sent once, before any code under test runs.
     Ready,
+    /// The run of the current job has ended, and these are its next events. Sent in pieces, which the parent reads
+    /// while the next one is written.
+    Events {
+        /// The job's.
+        nonce: String,
+        events: Vec<Timed>,
+    },
     /// The run of the current job has ended.
     Done {
         answer: Box<Answer>,

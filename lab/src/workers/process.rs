@@ -17,6 +17,7 @@ use super::progress::{Meter, Spent};
 use super::settings::Settings;
 use super::{Answer, Job, Reply};
 use crate::plain::Marked;
+use labrpc::Timed;
 
 /// How often a wait for an answer checks whether to give up.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
@@ -28,6 +29,8 @@ pub(super) const MAX_OUTPUT_BYTES: u64 = 64 << 20;
 const KEPT_OUTPUT_BYTES: usize = 8 << 10;
 /// The longest answer that is accepted. The answer for a recorded run contains all of its events.
 const MAX_ANSWER_BYTES: u64 = 1 << 30;
+/// How much is read from a worker at once, if it is there: about as much as a socket holds.
+const PIECE: usize = 256 << 10;
 
 /// How a worker process ended.
 pub(super) struct End {
@@ -173,8 +176,12 @@ impl Worker {
             .spawn()
             .map_err(|error| io::Error::other(format!("cannot start {program}: {error}")))?;
         // From here on, dropping the worker kills the process.
-        let worker =
-            Worker { child: Some(child), socket: BufReader::new(ours), output, is_ready: false };
+        let worker = Worker {
+            child: Some(child),
+            socket: BufReader::with_capacity(PIECE, ours),
+            output,
+            is_ready: false,
+        };
         // The command owns the pipe's other end, which only the process may keep open.
         drop(command);
         worker.socket.get_ref().set_read_timeout(Some(LOOK_INTERVAL))?;
@@ -193,7 +200,7 @@ impl Worker {
         *self.output() = Output::default();
         let mut line = serde_json::to_string(job)?;
         line.push('\n');
-        let how = match self.send(&line).and_then(|()| self.wait(give_up)) {
+        let how = match self.send(&line).and_then(|()| self.wait(job, give_up)) {
             Ok(answered) if answered.answer.is_to(job) => return Ok(Ok(answered)),
             Ok(_) => How::Garbled,
             Err(how) => how,
@@ -219,18 +226,23 @@ impl Worker {
         }
     }
 
-    fn wait(&mut self, mut give_up: impl FnMut(Spent) -> Option<How>) -> Result<Answered, How> {
+    fn wait(
+        &mut self,
+        job: &Job,
+        mut give_up: impl FnMut(Spent) -> Option<How>,
+    ) -> Result<Answered, How> {
         let mut meter = Meter::start(self.child.as_ref().map_or(0, Child::id));
-        let mut line = Vec::new();
+        let (mut line, mut events, mut received) = (Vec::new(), Vec::new(), 0);
         loop {
-            let room = MAX_ANSWER_BYTES.saturating_sub(line.len() as u64);
+            let room = MAX_ANSWER_BYTES.saturating_sub(received + line.len() as u64);
             match (&mut self.socket).take(room).read_until(b'\n', &mut line) {
                 Ok(0) if room == 0 => return Err(How::Garbled),
                 Ok(0) => return Err(How::Gone),
                 Ok(_) if line.ends_with(b"\n") => {
-                    if let Some(answered) = self.receive(&line)? {
+                    if let Some(answered) = self.receive(&line, job, &mut events)? {
                         return Ok(answered);
                     }
+                    received += line.len() as u64;
                     line.clear();
                 }
                 Ok(_) => {}
@@ -249,14 +261,26 @@ impl Worker {
         }
     }
 
-    /// Takes one line from the worker: its answer, or `None` if it only says that it is ready.
-    fn receive(&mut self, line: &[u8]) -> Result<Option<Answered>, How> {
+    /// Takes one line from the worker: its answer to a job with all its events, or `None` if there is more to come.
+    fn receive(
+        &mut self,
+        line: &[u8],
+        job: &Job,
+        events: &mut Vec<Timed>,
+    ) -> Result<Option<Answered>, How> {
         match serde_json::from_slice(line) {
             Ok(Reply::Ready) if !self.is_ready => {
                 self.is_ready = true;
                 Ok(None)
             }
-            Ok(Reply::Done { answer, is_clean }) if self.is_ready => {
+            Ok(Reply::Events { nonce, events: mut more })
+                if self.is_ready && nonce == job.nonce =>
+            {
+                events.append(&mut more);
+                Ok(None)
+            }
+            Ok(Reply::Done { mut answer, is_clean }) if self.is_ready => {
+                answer.events = std::mem::take(events);
                 Ok(Some(Answered { answer, is_clean }))
             }
             Ok(Reply::Broken(what)) => Err(How::Broken(what)),

@@ -28,6 +28,8 @@ use labraft::test_or_world;
 const EXPLORING_TIME: Duration = Duration::from_millis(500);
 /// How much of its memory a worker does not try to reserve, for what it needs itself meanwhile.
 const SPARE_BYTES: u64 = 8 << 20;
+/// How many events are sent at once.
+const EVENTS_AT_ONCE: usize = 5000;
 
 /// Reads jobs from standard input, which must be a socket, runs them, and writes the answers back
 /// to it. What the machine refuses is told there too, because it is no fault of the run.
@@ -85,9 +87,20 @@ fn make_runs(
         let job = job?;
         let test = test_or_world(suite, &job.test);
         let test = test.ok_or_else(|| io::Error::other(format!("unknown test {:?}", job.test)))?;
-        let answer = Box::new(answer(test, implementation, &job, build)?);
+        let mut answer = Box::new(answer(test, implementation, &job, build)?);
+        send_events(socket, &mut answer)?;
         let is_clean = job.is_last || is_clean(threads);
         send(socket, &Reply::Done { answer, is_clean })?;
+    }
+    Ok(())
+}
+
+/// Sends the events of an answer before the answer itself.
+fn send_events(socket: &mut UnixStream, answer: &mut Answer) -> io::Result<()> {
+    let mut rest = std::mem::take(&mut answer.events).into_iter();
+    while rest.len() > 0 {
+        let events = rest.by_ref().take(EVENTS_AT_ONCE).collect();
+        send(socket, &Reply::Events { nonce: answer.nonce.clone(), events })?;
     }
     Ok(())
 }
