@@ -19,6 +19,7 @@ pub use summary::{Group, Summary, TestSummary, rate_interval};
 use crate::plain;
 use crate::records::RunRecord;
 use crate::workers::Answer;
+use labraft::HarnessEvent;
 use labraft::Passed;
 use labraft::ServerNames;
 use labraft::Verdict;
@@ -130,7 +131,10 @@ pub fn event_line(timed: &Timed, names: &ServerNames) -> String {
         Event::Woke { task } => format!("timer fires: {task}"),
         Event::Crashed { tasks } => format!("stops (tasks ended: {tasks})"),
         Event::Note { text: line } => format!("| {line}"),
-        Event::Custom { kind, text, .. } => format!("{kind}: {text}"),
+        Event::Custom { kind, text, .. } => match HarnessEvent::of(timed) {
+            Some(HarnessEvent::State(state)) => format!("{kind}: {}", state.text(names)),
+            _ => format!("{kind}: {text}"),
+        },
     };
     let what = plain::line(&what);
     format!("{:12.6}  {:<9}  {what}", timed.at.as_secs_f64(), name(&timed.node))

@@ -231,7 +231,7 @@ impl<'a> Data<'a> {
 
     /// Enters the nodes and texts of an event into their tables.
     fn enter(&mut self, timed: &'a Timed, places: &mut Places<'a>) {
-        let row = row(&timed.event, !is_state(&timed.event));
+        let row = row(&timed.event);
         places.node(timed.node, &mut self.nodes);
         row.peer.map(|peer| places.node(peer, &mut self.nodes));
         row.name.map(|name| places.text(name, &mut self.texts));
@@ -244,8 +244,7 @@ impl<'a> Data<'a> {
         {
             self.held.push((number, nanoseconds(*held)));
         }
-        // The page's scripts describe a state by what has changed in it, so its text is left out.
-        let row = row(&timed.event, !is_state(&timed.event));
+        let row = row(&timed.event);
         self.facts.extend(timed.event.data().map(|data| (number, data)));
         let columns = &mut self.columns;
         columns.node.push(places.node(timed.node, &mut self.nodes));
@@ -257,11 +256,6 @@ impl<'a> Data<'a> {
         columns.text.push(row.text.map_or(-1, |text| places.text(text, &mut self.texts)));
         columns.bytes.push(row.bytes);
     }
-}
-
-/// Whether an event of the harness tells a server's state.
-fn is_state(event: &Event) -> bool {
-    matches!(event, Event::Custom { kind, .. } if kind == EventKind::State.name())
 }
 
 fn nanoseconds(span: std::time::Duration) -> u64 {
@@ -276,7 +270,7 @@ fn kind(event: &Event) -> EventKind {
     }
 }
 
-fn row(event: &Event, with_text: bool) -> Row<'_> {
+fn row(event: &Event) -> Row<'_> {
     let number = |call: &u64| *call as i64;
     match event {
         Event::Sent { call, to, method, bytes, content } => Row {
@@ -313,7 +307,7 @@ fn row(event: &Event, with_text: bool) -> Row<'_> {
         Event::Crashed { tasks } => Row { what: 6, call: *tasks as i64, ..NONE },
         Event::Note { text } => Row { what: 7, text: Some(text), ..NONE },
         Event::Custom { kind, text, .. } => {
-            Row { what: 8, name: Some(kind), text: with_text.then_some(text), ..NONE }
+            Row { what: 8, name: Some(kind), text: (!text.is_empty()).then_some(text), ..NONE }
         }
     }
 }
