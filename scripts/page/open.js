@@ -247,7 +247,12 @@ const tests = {
     await makes(page, () => item(page, "Give it the command").click());
     assert.match((await live(page)).said, /does not lead, so it takes no command/);
     await makes(page, () => page.keyboard.press("u"));
+    await page.locator("#search").fill("x1");
+    await page.waitForFunction(() => window.lab.hits > 5);
+    assert.match(await page.locator("#log-rows").innerText(), /x1/);
     // What is wrong is said in the menu, which stays open. Rows after the ninth have letters.
+    await page.keyboard.press("Escape");
+    await page.keyboard.press("Escape");
     await page.keyboard.press("0");
     await clickServer(page, follower, 2.5);
     await page.keyboard.press("d");
@@ -258,10 +263,6 @@ const tests = {
     await page.keyboard.press("Escape");
     const without = await makes(page, () => page.locator("#panel button", { hasText: `crash S${leader}` }).click());
     assert.match(without.words, /^without: crash S/);
-    await makes(page, () => page.keyboard.press("u"));
-    await page.locator("#search").fill("x1");
-    await page.waitForFunction(() => window.lab.hits > 5);
-    assert.match(await page.locator("#log-rows").innerText(), /x1/);
     return page;
   },
   async "a page of somebody else cannot talk to it"() {
