@@ -261,7 +261,8 @@ const tests = {
     assert.match(await page.locator("#touch .bad").innerText(), /no server “9”: write a partition like/);
     await shoot(page, "open-wrong");
     await page.keyboard.press("Escape");
-    const without = await makes(page, () => page.locator("#panel button", { hasText: `crash S${leader}` }).click());
+    await page.locator("#take-back summary").click();
+    const without = await makes(page, () => page.locator("#take-back button", { hasText: `crash S${leader}` }).click());
     assert.match(without.words, /^without: crash S/);
     return page;
   },

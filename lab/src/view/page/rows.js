@@ -99,7 +99,6 @@ class Rows {
     c.fillStyle = row.server === this.app.chosenServer ? colours.rowChosen : row.server % 2 ? colours.rowOdd : colours.ground;
     c.fillRect(GUTTER, y, this.width, row.h);
     if (!row.hidden) this.cuts(row, y);
-    this.downs(row, y);
     for (const band of run.bands[row.server]) {
       if (band.to < this.fromTime || band.from > this.toTime) continue;
       const x0 = Math.max(this.x(band.from), GUTTER - 4), x1 = Math.min(this.x(band.to), this.width + 4);
@@ -115,6 +114,7 @@ class Rows {
       }
       if (!row.hidden) this.labels.push(() => this.bandLabel(band, Math.max(x0, GUTTER), x1, top, height));
     }
+    this.downs(row, y);
   }
 
   // A bar in the colour of a band's term, with a line in it for every second seven terms.

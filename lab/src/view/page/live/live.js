@@ -176,7 +176,7 @@ class Live {
     });
     if (groups.size < 2) return [];
     const button = ([key, acts]) => element("button", { onclick: () => this.touch({ undo: acts.map(({ i }) => i) }) }, acts.length > 1 ? key : acts[0].words);
-    return [element("h3", {}, "Take back only this"), element("div", { className: "bar" }, ...[...groups].map(button))];
+    return [element("details", { id: "take-back" }, element("summary", {}, "Take back only one of these"), element("div", { className: "bar" }, ...[...groups].map(button)))];
   }
 
   // Says how the run differs from the one that it is compared with. The lists come when asked for.

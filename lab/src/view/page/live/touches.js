@@ -96,8 +96,9 @@ class Touches {
     }
     items.push(...this.luck(at));
     if (this.live.state.world) items.push(this.amount("Let the world go on until", Math.ceil(run.end / 1e9) + 1, "s", [Math.ceil(run.end / 1e6) / 1e3, LONGEST_SPAN / 1e3], (s) => this.live.touch({ acts: [`${s}s wait`] }), 0.001));
-    const isLate = run.failure?.known && at > run.failure.at;
-    this.open(run.serverName(server), `at ${seconds(at)} s${isLate ? ": the run has failed by then, so choose an earlier moment" : ""}`, items, x, y);
+    // What is done then changes nothing. Only a world goes on for what is done to it.
+    const isLate = run.failure?.known ? at > run.failure.at : !this.live.state.world && at > run.end;
+    this.open(run.serverName(server), `at ${seconds(at)} s${isLate ? `: the run has ${run.failure ? "failed" : "ended"} by then, so choose an earlier moment` : ""}`, items, x, y);
   }
 
   // A partition that leaves a server in the minority.
@@ -136,7 +137,7 @@ class Touches {
 
   // A row of the menu with a text to choose, which `read` understands.
   words(before, value, read, act) {
-    const input = element("input", { type: "text", value });
+    const input = element("input", { type: "text", value, size: Math.max(12, value.length + 1) });
     return this.field(before, input, "", () => read(input.value.trim() || value), act);
   }
 
@@ -148,6 +149,7 @@ class Touches {
         value = read();
       } catch (error) {
         this.wrong.textContent = error.message;
+        this.place();
         input.focus();
         return;
       }
@@ -179,9 +181,17 @@ class Touches {
     this.wrong.setAttribute("role", "alert");
     this.box.replaceChildren(element("h3", {}, `What if? ${title}`), element("p", {}, when), ...rows, this.wrong);
     this.box.hidden = false;
-    this.box.style.left = `${Math.max(4, Math.min(x + 12, innerWidth - this.box.offsetWidth - 8))}px`;
-    this.box.style.top = `${Math.max(4, Math.min(y + 8, innerHeight - this.box.offsetHeight - 8))}px`;
+    byId("tip").hidden = true;
+    this.at = [x, y];
+    this.place();
     this.box.querySelector("button").focus({ preventScroll: true });
+  }
+
+  // Puts the menu beside the point for which it was opened, and all of it on the screen.
+  place() {
+    const [x, y] = this.at, { style, offsetWidth, offsetHeight } = this.box;
+    style.left = `${Math.max(4, Math.min(x + 12, innerWidth - offsetWidth - 8))}px`;
+    style.top = `${Math.max(4, Math.min(y + 8, innerHeight - offsetHeight - 8))}px`;
   }
 
   // Keys in the menu: a digit or a letter takes a row, the arrows move, Escape closes.
