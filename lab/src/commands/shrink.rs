@@ -288,7 +288,7 @@ pub(crate) fn what_fails(answer: &Answer) -> Result<FailureRecord, CommandError>
              its last events"
         }
         (Some(failure), _) => return Ok(failure.clone()),
-        (None, _) => "passes: there is nothing to shrink",
+        (None, _) => "passes: there is nothing to shrink or to explain",
     };
     Err(CommandError::Usage(format!("{}, seed {}, {what}", record.test, record.seed)))
 }
