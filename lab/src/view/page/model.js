@@ -30,6 +30,15 @@ function lowerBound(array, value, of = null) {
 // The last element of a sorted array whose `of` is at most `value`, or undefined.
 const lastUpTo = (array, value, of) => array[lowerBound(array, value + 0.5, of) - 1];
 
+// A map from numbers up to a limit, for those that have too many entries for a `Map`.
+class ByNumber {
+  constructor(limit) { this.list = new Array(limit); }
+
+  get(number) { return this.list[number]; }
+
+  set(number, value) { this.list[number] = value; }
+}
+
 class Run {
   constructor(data) {
     if (data.version !== VERSION) throw new Error(`its data has version ${data.version}, but this page reads version ${VERSION}`);
@@ -46,7 +55,8 @@ class Run {
     this.what = Uint8Array.from(columns.what);
     this.kinds = data.kinds;
     this.kind = Uint8Array.from(columns.kind);
-    this.facts = new Map(data.facts);
+    this.facts = new ByNumber(this.n);
+    for (const [e, fact] of data.facts) this.facts.set(e, fact);
     this.held = new Map(data.held);
     this.end = this.n ? this.at[this.n - 1] : 0;
     this.readNodes();
@@ -60,7 +70,7 @@ class Run {
     // For each node, its number as a server, or -1.
     this.serverOf = this.data.servers;
     let servers = Math.max(-1, ...this.serverOf) + 1;
-    for (const fact of this.facts.values()) {
+    for (const [, fact] of this.data.facts) {
       if (fact.fact === "cluster") servers = Math.max(servers, fact.servers);
     }
     this.servers = servers;
@@ -73,7 +83,7 @@ class Run {
   // Finds the clusters: each with its name (empty if it is the only one) and its servers.
   readClusters() {
     this.clusters = [];
-    for (const fact of this.facts.values()) {
+    for (const [, fact] of this.data.facts) {
       if (fact.fact !== "cluster" || !fact.short) continue;
       this.clusters.push({ name: fact.short, servers: range(fact.first ?? 0, fact.servers) });
     }
@@ -113,8 +123,8 @@ class Run {
     // For the arrival or loss of a message, the event that sent it; for an event that sent one, in
     // `arrivals`, its arrivals or losses.
     this.origin = new Int32Array(this.n).fill(-1);
-    this.arrivals = new Map();
-    this.messageOf = new Map();
+    this.arrivals = new ByNumber(this.n);
+    this.messageOf = new ByNumber(this.n);
     const calls = new Map();
     for (let e = 0; e < this.n; e++) {
       const what = this.what[e];
@@ -484,13 +494,3 @@ class Run {
 const range = (from, to) => Array.from({ length: to - from }, (_, i) => from + i);
 
 const plural = (count, one, many = `${one}s`) => `${count} ${count === 1 ? one : many}`;
-
-// A time in nanoseconds, as seconds with microseconds.
-const seconds = (at) => (at / 1e9).toFixed(6);
-
-// A duration in nanoseconds, in a suitable unit.
-function span(ns) {
-  if (ns >= 1e9) return `${(ns / 1e9).toFixed(2)} s`;
-  if (ns >= 1e6) return `${(ns / 1e6).toFixed(ns >= 1e8 ? 0 : 1)} ms`;
-  return `${(ns / 1e3).toFixed(ns >= 1e5 ? 0 : 1)} µs`;
-}

@@ -103,3 +103,13 @@ class Scale {
     return ticks;
   }
 }
+
+// A time in nanoseconds, as seconds with microseconds.
+const seconds = (at) => (at / 1e9).toFixed(6);
+
+// A duration in nanoseconds, in a suitable unit.
+function span(ns) {
+  if (ns >= 1e9) return `${(ns / 1e9).toFixed(2)} s`;
+  if (ns >= 1e6) return `${(ns / 1e6).toFixed(ns >= 1e8 ? 0 : 1)} ms`;
+  return `${(ns / 1e3).toFixed(ns >= 1e5 ? 0 : 1)} µs`;
+}
