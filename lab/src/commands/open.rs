@@ -23,7 +23,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The arguments of `lab open`.
 #[derive(Args)]
-#[command(after_help = "A run that hangs is given up after ten seconds, or after --wall-limit if that is less.")]
+#[command(
+    after_help = "A run that hangs is given up after ten seconds, or after --wall-limit if that is less."
+)]
 pub(crate) struct Open {
     /// A test's name, or enough of it to be unique; a repro file; a record of a run; a run saved with
     /// --save; or a story.
