@@ -252,7 +252,7 @@ impl HarnessEvent {
             HarnessEvent::Started { server } => format!("start {}", server_name(server)),
             HarnessEvent::Stopped { server } => format!("crash {}", server_name(server)),
             HarnessEvent::Links { changed } => links_text(changed, names),
-            // A run has so many of them that whoever shows one makes its text, from the data.
+            // A run has so many states that a text is made only for those that are shown, from their data.
             HarnessEvent::State(_) => String::new(),
             // BEGIN LAB 4
             HarnessEvent::Shards(change) => change.to_string(),

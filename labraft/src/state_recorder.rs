@@ -32,8 +32,8 @@ impl StateRecorder {
             let last = self.outside.replace(now);
             return if last == Some(now) { None } else { Some(seen_from_outside(now)) };
         };
-        // An index can be written twice in a row, with nothing else being different. What is not written any more
-        // is no change.
+        // The same index can be written twice in a row without any other difference. That nothing is written any
+        // more does not count as a change.
         let is_same = self.probe.as_mut().is_some_and(|last| {
             last.lowest_written = probe.lowest_written;
             last == probe
@@ -130,8 +130,8 @@ mod tests {
         let entry = |command: &str| Some(vec![(1, 1, command.to_string())]);
         assert_eq!(written("a", Some(1)), entry("a"));
         assert_eq!(written("b", Some(1)), entry("b"));
-        assert_eq!(written("b", Some(1)), None, "the same again is no change");
-        assert_eq!(written("b", None), None, "nor is it one that nothing was written");
+        assert_eq!(written("b", Some(1)), None, "the same entry again is not a change");
+        assert_eq!(written("b", None), None, "and neither is it if nothing is written");
         assert_eq!(written("a", Some(1)), entry("a"));
     }
 }

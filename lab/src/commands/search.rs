@@ -132,8 +132,8 @@ impl SearchArgs {
     }
 
     /// Searches all tests with no fault, then with one, and so on, because what one fault shows should not have to
-    /// wait for all pairs of faults of another test. For the same reason they take turns with each number of faults, those
-    /// first that are likely to find something. Reports on each test when its search is over.
+    /// wait for all pairs of faults of another test. For the same reason they take turns
+    /// within each number of faults, except that a test with a failure is finished at once. Reports on each test when its search is over.
     fn search_all<'a>(
         &self,
         searches: impl Iterator<Item = Search<'a>>,

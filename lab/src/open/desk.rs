@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::kept::{self, Keeping};
 use super::runner::Runner;
 use super::story::{Step, Story};
-use super::touch::{Touch, Touched, words_of};
+use super::touch::{Done, Touch, Touched, what_was_done};
 use crate::conditions::Conditions;
 use crate::session::file_command;
 use crate::view;
@@ -59,8 +59,8 @@ pub(crate) struct Try {
     end: End,
     /// Where it was kept.
     kept: Option<String>,
-    /// What is done in it, one text for each act.
-    acts: Vec<String>,
+    /// What is done in it at times of its own.
+    done: Vec<Done>,
     /// How many of the acts are commands.
     commands: usize,
     /// How many decisions are forced.
@@ -184,7 +184,7 @@ impl Desk {
             words,
             end: End::of(&answer, build),
             kept: None,
-            acts: spec.acts.iter().map(|act| words_of(act, &names)).collect(),
+            done: what_was_done(&spec.acts, &names),
             commands: spec.acts.iter().filter(|act| act.deed.is_command()).count(),
             forced: spec.forced.len(),
             is_touch: known.is_some(),
@@ -385,7 +385,8 @@ impl Inner {
             touches.push(words.clone());
             at = *parent;
         }
-        self.tries[at].acts.iter().cloned().chain(touches.into_iter().rev()).collect()
+        let acts = self.tries[at].done.iter().map(|done| done.words.clone());
+        acts.chain(touches.into_iter().rev()).collect()
     }
 
     fn remember(&mut self, id: usize, answer: Arc<Answer>) {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use labraft::ServerNames;
 use labrpc::{Act, Address, Deed, Event, Kind, Node, RunSpec, Timed};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// What somebody does to a run.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -231,6 +231,31 @@ fn told(message: &Message<'_>, fate: Fate, names: &ServerNames) -> String {
     }
 }
 
+/// What was done by one act, or by several that cut links at one time, or heal them.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Done {
+    pub(crate) words: String,
+    /// The places of the acts among the run's.
+    acts: Vec<usize>,
+}
+
+/// What the acts of a run do.
+pub(crate) fn what_was_done(acts: &[Act], names: &ServerNames) -> Vec<Done> {
+    let is_together = |a: &Act, b: &Act| {
+        let is_same_deed = matches!(
+            (&a.deed, &b.deed),
+            (Deed::Cut(..), Deed::Cut(..)) | (Deed::Heal(..), Deed::Heal(..))
+        );
+        a.at == b.at && is_same_deed
+    };
+    let mut places = 0..acts.len();
+    let done = acts.chunk_by(is_together).map(|group| Done {
+        words: words_of_all(group, names),
+        acts: places.by_ref().take(group.len()).collect(),
+    });
+    done.collect()
+}
+
 /// Acts in words. Links that one server has with others, cut or healed at once in both directions, are told together.
 fn words_of_all(acts: &[Act], names: &ServerNames) -> String {
     if let Some((verb, server, others)) = links_of_one(acts) {
@@ -269,7 +294,7 @@ fn links_of_one(acts: &[Act]) -> Option<(&'static str, usize, BTreeSet<usize>)> 
 }
 
 /// An act in words.
-pub(crate) fn words_of(act: &Act, names: &ServerNames) -> String {
+fn words_of(act: &Act, names: &ServerNames) -> String {
     let name = |server: &usize| names.name("S", *server);
     let at = act.at.as_secs_f64();
     let ms = |span: Duration| format!("{:.0} ms", span.as_secs_f64() * 1000.0);
@@ -435,5 +460,15 @@ mod tests {
             told(&["2s heal 0->2", "3s heal 2->0"]),
             "heal S0 to S2 at 2.000000 s, heal S2 to S0 at 3.000000 s"
         );
+    }
+
+    #[test]
+    fn what_was_done_at_once_can_be_taken_back_at_once() {
+        let acts = ["1s crash 0", "2s cut 0->1", "2s cut 1->0", "2s crash 1", "3s heal 0->1"];
+        let acts = acts.map(|act| act.parse().unwrap());
+        let done = what_was_done(&acts, &ServerNames::default());
+        let places: Vec<&[usize]> = done.iter().map(|done| &*done.acts).collect();
+        assert_eq!(places, [&[0][..], &[1, 2], &[3], &[4]]);
+        assert_eq!(done[1].words, "cut the links between S0 and S1 at 2.000000 s");
     }
 }

@@ -70,7 +70,7 @@ pub enum News {
         faults: usize,
         /// How many runs these are.
         runs: u64,
-        /// How many of them were made before those of another test.
+        /// How many of them have been made already.
         made: u64,
     },
     /// More runs have been made, and more failed.
@@ -125,7 +125,7 @@ impl Progress {
         Progress { found, units, explored: Vec::new() }
     }
 
-    /// Whether a run of a level has failed that is not complete. The rest of that level is the last to be made.
+    /// Whether a run of the present level has failed. Then no further level will be made.
     pub(crate) fn has_failed(&self) -> bool {
         self.explored.iter().any(has_failed)
     }

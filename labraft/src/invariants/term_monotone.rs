@@ -31,8 +31,8 @@ pub(super) fn check(history: &mut History, change: &Change<'_>) -> Holds {
     Ok(())
 }
 
-/// What the snapshot covers with which a server was just started, if its log ends before that. Then its disk has the one
-/// and not the other, and the term is lost for that reason.
+/// If a server has just started from a snapshot that goes further than its log: up to where the snapshot goes. The
+/// snapshot was saved then and the rest of the state was not, which is also why the term is lost.
 fn snapshot_without_its_log(history: &History, change: &Change<'_>) -> Option<u64> {
     let covered = history.servers[change.server].applied.filter(|_| change.before.is_none());
     covered.filter(|&covered| change.now.last_index < covered)

@@ -22,7 +22,7 @@ pub(super) struct Display {
     /// The runs of this level.
     total: u64,
     runs: u64,
-    /// How many of them were made before those of another test.
+    /// How many of them had been made when this test's turn began.
     made_before: u64,
     failures: u64,
     /// Seconds that a run takes, with all workers at work.

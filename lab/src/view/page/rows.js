@@ -8,7 +8,7 @@ const STRIP = 13;
 // Less room than this is too little for a label that does not fit.
 const LEAST_LABEL = 48;
 
-// A text, cut so that it is no wider than `room`.
+// The text, shortened if it is wider than `room`.
 function fitted(context, text, room) {
   if (context.measureText(text).width <= room) return text;
   let length = text.length;

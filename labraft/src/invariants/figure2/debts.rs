@@ -2,8 +2,8 @@
 //! a Raft may pass what it reads from task to task, collect it, or save first.
 //!
 //! A debt is overdue when its time has passed and the server has then had a whole instant of virtual
-//! time to itself. So a server that was paused is given the instant in which it wakes up. What waits for a single
-//! timer that is late, as in a search, may be as late.
+//! time to itself. So a server that was paused is given the instant in which it wakes up. A search
+//! makes single timers late; what waits for one of them may be as late.
 
 use std::time::Duration;
 
@@ -118,8 +118,8 @@ impl Debt {
                 !step.leads(term) || known.is_none_or(|known| known.match_index >= index)
             }
             Debt::BackUp { term, follower, prev, match_index, request } => {
-                // It has gone back since; or what it went back with is still under way, or what it sent before the
-                // request and could bring the entry.
+                // It has gone back since; or what it went back with is still under way, or entries that begin
+                // before the one in question.
                 let went_back = |reign: &Reign| {
                     let mark = reign.sent[follower].went_back;
                     let line = &reign.lines[follower];

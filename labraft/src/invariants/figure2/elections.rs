@@ -203,8 +203,8 @@ fn check_vote(case: &mut Case<'_>) {
     case.note(step.breaks(Property::RequestVote2, None, what));
 }
 
-/// Whether the server has read of a term that is its own now, and is no candidate of its own accord: then it has not
-/// voted for itself.
+/// Whether the server has learnt its present term from a message and is not a candidate in it: a candidate votes for
+/// itself.
 fn has_only_read(case: &Case<'_>, term: u64) -> bool {
     let now = case.step.now;
     let has_read = now.term == term && case.memory.highest_read >= term;
@@ -238,7 +238,7 @@ pub(super) fn check_request(case: &mut Case<'_>, message: &RaftMessage, to: usiz
             );
             case.note(step.breaks(Property::AllServers2, about, what));
         } else if !may_have_stood && !is_earlier {
-            let what = format!("asks for a vote in term {term}, in which it is no candidate");
+            let what = format!("asks for a vote in term {term}, in which it is not a candidate");
             case.note(step.breaks(Property::RequestVoteArgs, about, what));
         }
         return;

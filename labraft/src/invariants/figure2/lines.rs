@@ -71,7 +71,7 @@ fn brings_closer(message: &RaftMessage, prev: u64) -> bool {
     }
 }
 
-/// If a request brings entries or a snapshot: the index behind which they begin.
+/// The index after which the entries of a request begin, or 0 for a snapshot; `None` if it brings neither.
 fn brings_after(message: &RaftMessage) -> Option<u64> {
     match message {
         RaftMessage::InstallSnapshot { .. } => Some(0),

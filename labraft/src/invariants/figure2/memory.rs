@@ -165,7 +165,7 @@ pub(super) struct Line {
 #[derive(Copy, Clone)]
 pub(super) struct UnderWay {
     pub(super) mark: u64,
-    /// If it brings entries or a snapshot: the index behind which they begin.
+    /// The index after which its entries begin, or 0 for a snapshot; `None` if it brings neither.
     pub(super) brings_after: Option<u64>,
 }
 

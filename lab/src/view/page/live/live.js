@@ -165,18 +165,12 @@ class Live {
     return why;
   }
 
-  // Buttons that take back one of several acts of the run that is shown. Links that were cut or healed at once go
-  // together.
+  // Buttons that take back one of several things that were done in the run that is shown.
   takeBack() {
-    const groups = new Map();
-    this.state.tries[this.shown].acts.forEach((words, i) => {
-      const [, verb, time] = /^(cut|heal) .* (at \S+ s)$/.exec(words) ?? [];
-      const key = verb ? `${verb} links ${time}` : i;
-      groups.set(key, [...(groups.get(key) ?? []), { words, i }]);
-    });
-    if (groups.size < 2) return [];
-    const button = ([key, acts]) => element("button", { onclick: () => this.touch({ undo: acts.map(({ i }) => i) }) }, acts.length > 1 ? key : acts[0].words);
-    return [element("details", { id: "take-back" }, element("summary", {}, "Take back only one of these"), element("div", { className: "bar" }, ...[...groups].map(button)))];
+    const { done } = this.state.tries[this.shown];
+    if (done.length < 2) return [];
+    const buttons = done.map(({ words, acts }) => element("button", { onclick: () => this.touch({ undo: acts }) }, words));
+    return [element("details", { id: "take-back" }, element("summary", {}, "Take back only one of these"), element("div", { className: "bar" }, ...buttons))];
   }
 
   // Says how the run differs from the one that it is compared with. The lists come when asked for.

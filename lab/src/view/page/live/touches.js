@@ -117,7 +117,7 @@ class Touches {
     const numbers = new Map([["|", "|"], ...all.map((i) => [run.serverName(i), i]), ...all.map((i) => [run.bareName(i), i])]);
     const words = text.split(/ +|(?=\|)|(?<=\|)/).filter(Boolean);
     const wrong = words.find((word) => !numbers.has(word)), twice = words.find((word, i) => word !== "|" && words.indexOf(word) < i);
-    const why = wrong !== undefined ? `There is no server “${wrong}”` : twice !== undefined ? `Server ${twice} is there twice` : "";
+    const why = wrong !== undefined ? `There is no server “${wrong}”` : twice !== undefined ? `Server ${twice} is named twice` : "";
     if (why) throw new Error(`${why}: write a partition like “${this.halves(server)}”.`);
     const inNumbers = words.map((word) => numbers.get(word)).join(" ");
     const others = range(0, run.servers).filter((i) => run.clusterOf(i) !== run.clusterOf(server));

@@ -47,7 +47,7 @@ fn a_snapshot_of_the_leader_may_be_the_same_as_one_that_came_too_late() {
 }
 
 #[test]
-fn a_candidate_that_reads_a_newer_term_is_none_any_more() {
+fn a_candidate_that_reads_a_newer_term_becomes_a_follower() {
     let (mut stage, request) = with_candidate();
     stage.reads_answer(0, 1, request, vote(4, false));
     stage.breaks(Property::AllServers2, "and is still a candidate", 0, |raft| {
@@ -79,8 +79,8 @@ fn what_waits_for_a_late_timer_may_be_as_late() {
 }
 
 #[test]
-fn who_stood_for_no_election_has_no_votes_to_ask_for() {
+fn a_server_that_has_not_stood_does_not_ask_for_votes() {
     let mut stage = Stage::judged(Persistence::NotYet);
     stage.sends(0, 2, request_vote(0, 0, (0, 0)));
-    stage.breaks(Property::RequestVoteArgs, "in which it is no candidate", 0, nothing);
+    stage.breaks(Property::RequestVoteArgs, "in which it is not a candidate", 0, nothing);
 }
