@@ -84,7 +84,7 @@ fn a_touch_makes_another_run_and_a_kept_one_is_replayed_bit_for_bit() {
     // Two of three are down: now the test fails. The touches of a run add up.
     let (failed, _) = open.touch(9, json!({ "acts": ["0.2s crash 1"] }));
     assert_eq!(
-        (&failed["verdict"], failed["acts"].as_array().unwrap().len()),
+        (&failed["verdict"], failed["done"].as_array().unwrap().len()),
         (&json!("failed"), 2)
     );
     let (status, kept) =
