@@ -65,7 +65,8 @@ pub(crate) struct Decisions {
     luck: usize,
     /// The seeds that replace the first one, with their times, in the order of time.
     further: Vec<(Duration, u64)>,
-    now: Duration,
+    /// The virtual time, in nanoseconds.
+    now: u64,
     sequences: Vec<Sequence>,
     sequence_index: BTreeMap<(Kind, u32, u32), SequenceId>,
     /// Whether there are no overrides, no forced decisions and no neutral kinds, which is the common case.
@@ -87,7 +88,7 @@ impl Decisions {
             keys: Keys::new(spec.seed),
             luck: 0,
             further: further_seeds(&spec),
-            now: Duration::ZERO,
+            now: 0,
             sequences: Vec::new(),
             sequence_index: BTreeMap::new(),
             is_plain: spec.overrides.is_empty()
@@ -103,11 +104,12 @@ impl Decisions {
         }
     }
 
-    /// Sets the virtual time, and switches to another seed when its time has come.
-    pub(crate) fn time_is(&mut self, now: Duration) {
+    /// Sets the virtual time, in nanoseconds, and switches to another seed when its time has come.
+    #[inline]
+    pub(crate) fn time_is(&mut self, now: u64) {
         self.now = now;
         while let Some(&(from, seed)) = self.further.get(self.luck)
-            && now >= from
+            && Duration::from_nanos(now) >= from
         {
             self.keys = Keys::new(seed);
             self.luck += 1;
@@ -189,7 +191,13 @@ impl Decisions {
         }
         self.fingerprint.add(start ^ value.rotate_left(32), address.n << 8 | address.kind as u64);
         if let Some(record) = &mut self.record {
-            record.push(Taken { at: self.now, address, value, bound, in_turn: false });
+            record.push(Taken {
+                at: Duration::from_nanos(self.now),
+                address,
+                value,
+                bound,
+                in_turn: false,
+            });
         }
         value
     }
@@ -412,7 +420,7 @@ mod tests {
         let mut decisions = Decisions::new(spec, false);
         let sequence = decisions.sequence(Kind::Dice, 0, 1);
         let before: Vec<u64> = (0..5).map(|_| decisions.draw(sequence, 0)).collect();
-        decisions.time_is(Duration::from_secs(1));
+        decisions.time_is(1_000_000_000);
         let after: Vec<u64> = (0..5).map(|_| decisions.draw(sequence, 0)).collect();
         assert_eq!(before, draws_of_dice(1)[..5]);
         assert_eq!(after, draws_of_dice(77)[5..]);

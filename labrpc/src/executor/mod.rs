@@ -95,6 +95,8 @@ pub(crate) struct Executor {
     pub(crate) decisions: RefCell<Decisions>,
     pub(crate) recorder: Recorder,
     limits: Limits,
+    /// The longest virtual time that the run may take, in nanoseconds.
+    latest: u64,
     /// The number of task polls and message arrivals so far.
     events: Cell<u64>,
     /// The result of the run, once it has one.
@@ -121,6 +123,7 @@ impl Executor {
             timers: RefCell::default(),
             decisions: RefCell::new(Decisions::new(spec, record)),
             recorder,
+            latest: u64::try_from(limits.virtual_time.as_nanos()).unwrap_or(u64::MAX),
             limits,
             events: Cell::new(0),
             ended: RefCell::new(None),
@@ -288,10 +291,10 @@ impl Executor {
                 polls_now = 0;
                 self.now.set(next);
                 guard::set_now(next);
-                self.decisions.borrow_mut().time_is(Duration::from_nanos(next));
+                self.decisions.borrow_mut().time_is(next);
             }
             self.fire(next, &on_message);
-            if let Some(how) = self.ended.take() {
+            if let Some(how) = self.take_end() {
                 return how;
             }
         }
@@ -303,7 +306,7 @@ impl Executor {
         while self.poll_next() {
             *polls_now += 1;
             self.events.set(self.events.get() + 1);
-            let how = self.ended.take();
+            let how = self.take_end();
             if how.is_some() {
                 return how;
             }
@@ -315,22 +318,35 @@ impl Executor {
         None
     }
 
+    /// Takes the result of the run, if it has one. After nearly every poll it has none.
+    #[inline]
+    fn take_end(&self) -> Option<Result<(), Trouble>> {
+        if self.ended.borrow().is_none() {
+            return None;
+        }
+        self.ended.take()
+    }
+
     /// Returns the time of the next due event, or the reason why the run must end before it.
+    #[inline]
     fn check_limits(&self, next: Option<u64>, main: Option<TaskRef>) -> Result<u64, Trouble> {
-        let Some(next) = next else {
-            return Err(Trouble::Stuck { waiting: self.tasks.borrow().list(|_| true) });
-        };
-        if u128::from(next) > self.limits.virtual_time.as_nanos() {
-            let main = main.and_then(|task| self.tasks.borrow().info(task));
-            return Err(Trouble::TimeLimit { limit: self.limits.virtual_time, main });
+        match next {
+            Some(next) if next <= self.latest && self.events() <= self.limits.events => Ok(next),
+            _ => Err(self.limit_reached(next, main)),
         }
-        if self.events() > self.limits.events {
-            return Err(Trouble::EventLimit {
-                limit: self.limits.events,
-                last: self.polled_last(),
-            });
+    }
+
+    #[cold]
+    fn limit_reached(&self, next: Option<u64>, main: Option<TaskRef>) -> Trouble {
+        let Limits { virtual_time, events, .. } = self.limits;
+        match next {
+            None => Trouble::Stuck { waiting: self.tasks.borrow().list(|_| true) },
+            Some(next) if next > self.latest => {
+                let main = main.and_then(|task| self.tasks.borrow().info(task));
+                Trouble::TimeLimit { limit: virtual_time, main }
+            }
+            Some(_) => Trouble::EventLimit { limit: events, last: self.polled_last() },
         }
-        Ok(next)
     }
 
     /// Handles everything that is due at this instant before any task runs, so that all tasks woken
@@ -395,7 +411,10 @@ impl Executor {
         }
         self.running.has_returned();
         self.observe_poll(task);
-        if self.running.has_acted() && self.crashes_after_poll(task) {
+        if self.running.has_acted()
+            && self.decisions.borrow().asks_all()
+            && self.crashes_after_poll(task)
+        {
             self.observe_poll(task);
         }
         let finished = self.put_back(task, future, waker, is_done);
@@ -407,8 +426,11 @@ impl Executor {
     /// Calls the functions that look at the polls of the task's server.
     #[inline]
     fn observe_poll(&self, task: TaskRef) {
-        let Some(server) = self.tasks.borrow().node_of(task).as_server() else { return };
         let observers = self.after_poll.borrow();
+        if observers.is_empty() {
+            return;
+        }
+        let Some(server) = self.tasks.borrow().node_of(task).as_server() else { return };
         for (_, observer) in observers.iter().filter(|(servers, _)| servers.contains(&server)) {
             observer(server);
         }

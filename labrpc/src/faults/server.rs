@@ -48,7 +48,7 @@ pub(crate) fn crashes_at_save(faults: &mut Faults<'_>, node: Node) -> bool {
 /// Decides whether a server crashes at the end of a poll in which it saved or sent something. Only
 /// searches ask.
 pub(crate) fn crashes_after_poll(decisions: &mut Decisions, node: Node) -> bool {
-    if !decisions.asks_all() || node.as_server().is_none() {
+    if node.as_server().is_none() {
         return false;
     }
     let polls = decisions.sequence(Kind::CrashAfterPoll, node.raw(), 0);
