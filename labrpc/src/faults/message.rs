@@ -188,6 +188,7 @@ impl Journey<'_, '_> {
 
     /// The fate of a message that no rule has lost. If the link is clogged or the receiver paused,
     /// it arrives once that is over.
+    #[inline]
     fn arrive(mut self) -> Fate {
         let travel = self.transit + self.short_delay + self.held;
         let after = self.arrival_after(travel);
@@ -195,6 +196,7 @@ impl Journey<'_, '_> {
         Fate::Arrives { after, held: self.held, copy_after }
     }
 
+    #[inline]
     fn arrival_after(&mut self, travel: Duration) -> Duration {
         if self.faults.chaos.is_none() && self.faults.foreseen.has_no_pauses() {
             return travel;
@@ -220,6 +222,7 @@ impl Journey<'_, '_> {
 }
 
 /// Fails a request whose end is disabled or not connected to a server.
+#[inline(always)]
 fn unreachable_without_way(journey: &mut Journey<'_, '_>) -> ControlFlow<Fate> {
     if journey.message.has_way {
         return ControlFlow::Continue(());
@@ -228,6 +231,7 @@ fn unreachable_without_way(journey: &mut Journey<'_, '_>) -> ControlFlow<Fate> {
 }
 
 /// Loses a reply if its end has been disabled, or its server deleted or replaced.
+#[inline(always)]
 fn dead_without_way(journey: &mut Journey<'_, '_>) -> ControlFlow<Fate> {
     if journey.message.has_way {
         return ControlFlow::Continue(());
@@ -236,6 +240,7 @@ fn dead_without_way(journey: &mut Journey<'_, '_>) -> ControlFlow<Fate> {
 }
 
 /// Under chaos, decides whether the link is open, cut or clogged in this direction at the moment.
+#[inline(always)]
 fn look_at_link(journey: &mut Journey<'_, '_>) -> ControlFlow<Fate> {
     if journey.message.is_cut {
         return ControlFlow::Continue(());
@@ -269,6 +274,7 @@ fn look_at_link(journey: &mut Journey<'_, '_>) -> ControlFlow<Fate> {
 }
 
 /// Loses a message on a link that is cut in its direction.
+#[inline(always)]
 fn unreachable_through_cut(journey: &mut Journey<'_, '_>) -> ControlFlow<Fate> {
     if journey.link == LinkState::Cut {
         return journey.unreachable();
@@ -277,6 +283,7 @@ fn unreachable_through_cut(journey: &mut Journey<'_, '_>) -> ControlFlow<Fate> {
 }
 
 /// Adds the time that every message travels.
+#[inline(always)]
 fn take_transit(journey: &mut Journey<'_, '_>) -> ControlFlow<Fate> {
     let kind = journey.kind(Kind::RequestTransit, Kind::ReplyTransit);
     let beyond = journey.decide(kind, TRANSIT_SPREAD.as_nanos() as u64);
@@ -285,6 +292,7 @@ fn take_transit(journey: &mut Journey<'_, '_>) -> ControlFlow<Fate> {
 }
 
 /// Delays a request on an unreliable network by a few milliseconds.
+#[inline(always)]
 fn delay_shortly(journey: &mut Journey<'_, '_>) -> ControlFlow<Fate> {
     if !journey.message.mode.reliable {
         let delay = journey.decide(Kind::RequestDelay, whole_milliseconds(SHORT_DELAY));
@@ -295,6 +303,7 @@ fn delay_shortly(journey: &mut Journey<'_, '_>) -> ControlFlow<Fate> {
 
 /// Drops some messages on an unreliable network. The caller of a dropped request learns of it after
 /// the short delay.
+#[inline(always)]
 fn drop_at_times(journey: &mut Journey<'_, '_>) -> ControlFlow<Fate> {
     let rate = if journey.message.mode.reliable { Ratio::ZERO } else { DROPPED };
     let kind = journey.kind(Kind::RequestDrop, Kind::ReplyDrop);
@@ -310,6 +319,7 @@ fn drop_at_times(journey: &mut Journey<'_, '_>) -> ControlFlow<Fate> {
 }
 
 /// Under long reordering, holds some replies back.
+#[inline(always)]
 fn reorder(journey: &mut Journey<'_, '_>) -> ControlFlow<Fate> {
     let rate = if journey.message.mode.long_reordering { REORDERED } else { Ratio::ZERO };
     if journey.is_asked(rate, Kind::ReplyHold) {
@@ -332,6 +342,7 @@ fn held_milliseconds(rate: Ratio, bits: u64) -> u64 {
 }
 
 /// Under chaos, holds some requests back.
+#[inline(always)]
 fn hold_request(journey: &mut Journey<'_, '_>) -> ControlFlow<Fate> {
     let call = journey.message.call;
     if let Some(chaos) = journey.faults.additional_for(Kind::RequestHold, call) {
@@ -345,6 +356,7 @@ fn hold_request(journey: &mut Journey<'_, '_>) -> ControlFlow<Fate> {
 }
 
 /// Under chaos, delivers some requests a second time.
+#[inline(always)]
 fn copy_request(journey: &mut Journey<'_, '_>) -> ControlFlow<Fate> {
     let call = journey.message.call;
     if let Some(chaos) = journey.faults.additional_for(Kind::RequestCopy, call) {

@@ -257,11 +257,8 @@ impl Tables {
     /// request was sent to has been deleted or replaced.
     pub(super) fn is_dead(&self, id: CallId) -> bool {
         let call = &self.calls[id.slot as usize];
-        let is_same = match (&call.server, self.servers.get(&call.to)) {
-            (Some(then), Some(now)) => Rc::ptr_eq(then, now),
-            _ => false,
-        };
-        !is_same || !self.ends[call.end.0 as usize].is_enabled
+        let is_there = call.server.as_ref().is_some_and(|server| server.is_known.get());
+        !is_there || !self.ends[call.end.0 as usize].is_enabled
     }
 
     /// The calls whose handlers are running and for which `is_selected` returns true.

@@ -137,7 +137,10 @@ impl Network {
     pub fn add_server(&self, name: Node, server: &Server) {
         self.step(Part::Server, u64::from(name.raw()), 1);
         let replaced = self.tables().servers.insert(name, server.0.clone());
-        drop(replaced);
+        if let Some(replaced) = replaced {
+            replaced.is_known.set(false);
+        }
+        server.0.is_known.set(true);
         self.look_after_handlers(|call| call.to == name);
     }
 
@@ -148,7 +151,9 @@ impl Network {
     pub fn delete_server(&self, name: Node) {
         self.step(Part::Server, u64::from(name.raw()), 0);
         let deleted = self.tables().servers.remove(&name);
-        drop(deleted);
+        if let Some(deleted) = deleted {
+            deleted.is_known.set(false);
+        }
         self.look_after_handlers(|call| call.to == name);
     }
 

@@ -81,6 +81,9 @@ pub(crate) struct ServerState {
     pub(crate) answers: Cell<u64>,
     /// The number of calls made to servers.
     pub(crate) calls: Cell<u64>,
+    /// Whether the network has this server under its name: it has been added, and neither deleted nor replaced
+    /// since.
+    pub(crate) is_known: Cell<bool>,
 }
 
 impl ServerState {
@@ -113,6 +116,7 @@ impl Server {
             count: Cell::new(0),
             answers: Cell::new(0),
             calls: Cell::new(0),
+            is_known: Cell::new(false),
         }))
     }
 
