@@ -310,6 +310,7 @@ impl fmt::Display for Violation {
 pub(crate) type Holds = Result<(), Violation>;
 
 /// A broken property, as the result of its check.
+#[cold]
 pub(crate) fn violated(
     property: Property,
     servers: impl Into<Vec<usize>>,

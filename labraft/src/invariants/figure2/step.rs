@@ -126,6 +126,7 @@ impl Step<'_> {
 
     /// A violation of this rule: what is wrong, what message it is about and whom it was sent to, and the
     /// state before and after.
+    #[cold]
     pub(super) fn breaks(
         &self,
         rule: Property,
