@@ -191,13 +191,8 @@ impl Decisions {
         }
         self.fingerprint.add(start ^ value.rotate_left(32), address.n << 8 | address.kind as u64);
         if let Some(record) = &mut self.record {
-            record.push(Taken {
-                at: Duration::from_nanos(self.now),
-                address,
-                value,
-                bound,
-                in_turn: false,
-            });
+            let at = Duration::from_nanos(self.now);
+            keep(record, Taken { at, address, value, bound, in_turn: false });
         }
         value
     }
@@ -295,6 +290,12 @@ impl Decisions {
         self.begin_together(self.record.as_ref().map_or(0, Vec::len));
         self.record.take().unwrap_or_default()
     }
+}
+
+/// Few runs are recorded.
+#[cold]
+fn keep(record: &mut Vec<Taken>, taken: Taken) {
+    record.push(taken);
 }
 
 /// The seeds that replace the first one during the run, in the order of their times.

@@ -56,13 +56,19 @@ impl Recorder {
     #[inline]
     pub(crate) fn push(&self, now: u64, node: Node, event: impl FnOnce() -> Event) {
         if self.is_on() {
-            let timed = Timed { at: Duration::from_nanos(now), node, event: event() };
-            if let Some(watch) = &self.watch {
-                watch.borrow_mut().event(&timed);
-            }
-            if let Some(events) = &self.events {
-                events.borrow_mut().push(timed);
-            }
+            self.keep(now, node, event);
+        }
+    }
+
+    /// Apart from [`push`](Self::push), so that code that makes events is out of the way of runs without a record.
+    #[cold]
+    fn keep(&self, now: u64, node: Node, event: impl FnOnce() -> Event) {
+        let timed = Timed { at: Duration::from_nanos(now), node, event: event() };
+        if let Some(watch) = &self.watch {
+            watch.borrow_mut().event(&timed);
+        }
+        if let Some(events) = &self.events {
+            events.borrow_mut().push(timed);
         }
     }
 

@@ -29,7 +29,7 @@ use crate::persister::Persister;
 use crate::property::Holds;
 use crate::raft::{Env, Raft, RaftState, apply_channel};
 use crate::reason::{Expectation, Reason};
-use crate::state_recorder::ShowCommand;
+use crate::state_recorder::{ShowCommand, StateRecorder};
 
 use slot::{Instance, MuteWays, Slot};
 use test_part::TestPart;
@@ -171,17 +171,22 @@ impl Cluster {
         };
         let checked = self.0.invariants.borrow_mut().check(i, &**raft, traffic, now);
         if server.runtime().is_recording() {
-            let invariants = self.0.invariants.borrow();
-            let mut recorder = slots[i].recorder.borrow_mut();
-            let state = recorder.change(&**raft, invariants.last_probe(i), self.0.show.get());
-            if let Some(mut state) = state {
-                state.voted_for = state.voted_for.map(|candidate| self.number(candidate));
-                self.record_at(i, || HarnessEvent::State(state));
-            }
+            self.record_state(i, &**raft, &mut slots[i].recorder.borrow_mut());
         }
         self.report(i, checked);
         if self.0.lab.is_audited() {
             self.audit_state(i, &**raft);
+        }
+    }
+
+    /// Records what has changed in a server's state since it was recorded last.
+    #[cold]
+    fn record_state(&self, i: usize, raft: &dyn Raft, recorder: &mut StateRecorder) {
+        let invariants = self.0.invariants.borrow();
+        let state = recorder.change(raft, invariants.last_probe(i), self.0.show.get());
+        if let Some(mut state) = state {
+            state.voted_for = state.voted_for.map(|candidate| self.number(candidate));
+            self.record_at(i, || HarnessEvent::State(state));
         }
     }
 
