@@ -41,6 +41,7 @@ impl Config {
                 if !longest.is_zero() {
                     server.runtime().sleep(dice.span(Duration::ZERO, longest)).await;
                 }
+                config.service_runs(false);
                 let applied = if config.snapshot {
                     config.apply_with_snapshots(i, &server, &raft, handed_up)
                 } else {
@@ -91,6 +92,7 @@ impl Config {
         self.servers_mut()[i].last_applied = index;
         if (index + 1).is_multiple_of(SNAPSHOT_INTERVAL) {
             let snapshot = self.encode_snapshot(i, index);
+            self.service_runs(true);
             server.runtime().act(|| raft.snapshot(index, snapshot));
         }
         Ok(())
