@@ -10,7 +10,7 @@ use crate::plain;
 use crate::records::RunRecord;
 use crate::repro::Repro;
 use crate::shrink::{self, Budget, Effort, End, Looked, Shrunk, Simpler, Size, Wanted, Worlds};
-use crate::workers::{Answer, Bounds, Keep, Pool, Runs, Settings};
+use crate::workers::{Answer, Bounds, Keep, Pool, Runs, Setting, Settings};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use labraft::{Test, Verdict};
@@ -165,7 +165,7 @@ pub(crate) fn shrink_one(
         return Ok(Shrinking::DoesNotRepeat(what));
     }
     let failure = what_fails(&first)?;
-    let bounds = bounds_for(&first.record);
+    let setting = Setting::within(bounds_for(&first.record));
     let bar = progress_bar(budget.runs, show_progress);
     // What was done by hand stays.
     let with_acts = |found: &RunSpec| RunSpec {
@@ -179,7 +179,7 @@ pub(crate) fn shrink_one(
         first.decisions,
         earlier,
         budget,
-        &mut |found: &RunSpec, keep| Worlds::run(runs, test, &with_acts(found), keep, bounds),
+        &mut |found: &RunSpec, keep| Worlds::run(runs, test, &with_acts(found), keep, setting),
         &mut |progress| {
             bar.set_position(progress.spent);
             bar.set_message(format!("{} decisions are left", progress.left));
@@ -234,7 +234,7 @@ fn with_events(
 /// Ctrl-C ends the program at once.
 fn keep_what_was_found(runs: &mut Runs<'_>) {
     INTERRUPT.store(false, Ordering::Relaxed);
-    runs.set_bounds(None);
+    runs.set(Setting::default());
 }
 
 fn repro_of(record: &RunRecord, shrunk: &Shrunk) -> Result<Repro, CommandError> {

@@ -18,10 +18,16 @@ use super::past::protocol_steps;
 use super::size::Size;
 use crate::failure_record::FailureRecord;
 use crate::records::RunRecord;
-use crate::workers::{Answer, Bounds, Explore, Explored, Keep, Runs};
+use crate::workers::{Answer, Explore, Explored, Keep, Runs, Setting};
 
-/// So many runs of short scenarios count as one in the budget.
-const SHORT_RUNS: u64 = 10;
+/// Into how many parts a run of the budget is divided.
+pub(super) const PARTS: u64 = 10;
+
+/// What a run of a test costs for each run of the budget that it is worth, in parts of it: as many as there are, but
+/// one for a short scenario.
+pub(super) fn parts(test: &Test) -> u64 {
+    if test.part == Part::Search { 1 } else { PARTS }
+}
 
 /// Makes runs of all tests.
 pub trait Worlds {
@@ -34,7 +40,7 @@ pub trait Worlds {
         test: &'static Test,
         spec: &RunSpec,
         keep: Keep,
-        bounds: Option<Bounds>,
+        setting: Setting,
     ) -> io::Result<Option<Answer>>;
 
     /// Makes runs that have one fault more. Returns `None` if it was interrupted.
@@ -46,7 +52,7 @@ pub trait Worlds {
         test: &'static Test,
         spec: &RunSpec,
         plan: Explore,
-        bounds: Option<Bounds>,
+        setting: Setting,
     ) -> io::Result<Option<Explored>>;
 }
 
@@ -56,9 +62,9 @@ impl Worlds for Runs<'_> {
         test: &'static Test,
         spec: &RunSpec,
         keep: Keep,
-        bounds: Option<Bounds>,
+        setting: Setting,
     ) -> io::Result<Option<Answer>> {
-        self.set_bounds(bounds);
+        self.set(setting);
         Runs::run(self, test, spec.clone(), keep)
     }
 
@@ -67,9 +73,9 @@ impl Worlds for Runs<'_> {
         test: &'static Test,
         spec: &RunSpec,
         plan: Explore,
-        bounds: Option<Bounds>,
+        setting: Setting,
     ) -> io::Result<Option<Explored>> {
-        self.set_bounds(bounds);
+        self.set(setting);
         Runs::explore(self, test, spec, plan)
     }
 }
@@ -132,7 +138,7 @@ pub fn find_simpler(
         progress,
         budget,
         spent: 0,
-        short_runs: 0,
+        spent_parts: 0,
         found: Looked { tried: wanted.tried, ..Looked::default() },
     };
     match looking.look() {
@@ -162,8 +168,8 @@ pub(super) struct Looking<'a> {
     pub(super) budget: u64,
     /// How much of the budget is used up.
     pub(super) spent: u64,
-    /// Runs of short scenarios that are not in `spent` yet.
-    short_runs: u64,
+    /// What is used up and not in `spent` yet, in parts.
+    spent_parts: u64,
     pub(super) found: Looked,
 }
 
@@ -196,18 +202,18 @@ impl Looking<'_> {
         is_whole && record.failure.as_ref().is_some_and(|now| now.is_same(self.wanted.failure))
     }
 
-    /// Counts runs of short scenarios.
-    pub(super) fn count_short(&mut self, runs: u64) {
+    /// Counts runs, which cost so much of the budget, in parts of it as [`parts`] says.
+    pub(super) fn count(&mut self, runs: u64, cost: u64) {
         self.found.runs += runs;
-        self.short_runs += runs;
-        self.spent += self.short_runs / SHORT_RUNS;
-        self.short_runs %= SHORT_RUNS;
+        self.spent_parts += cost;
+        self.spent += self.spent_parts / PARTS;
+        self.spent_parts %= PARTS;
         self.tell();
     }
 
-    /// Whether the budget allows for this many more runs of short scenarios.
-    pub(super) fn can_afford_short(&self, short_runs: u64) -> bool {
-        self.spent + (self.short_runs + short_runs).div_ceil(SHORT_RUNS) <= self.budget
+    /// Whether the budget allows for so much more, in parts of it.
+    pub(super) fn can_afford(&self, cost: u64) -> bool {
+        self.spent + (self.spent_parts + cost).div_ceil(PARTS) <= self.budget
     }
 
     pub(super) fn tell(&mut self) {
@@ -216,8 +222,14 @@ impl Looking<'_> {
     }
 
     /// Takes a run that fails as the wanted one for the simplest, if it is.
-    pub(super) fn offer(&mut self, test: &'static Test, shrunk: Shrunk) -> Result<(), Stop> {
-        let answer = self.worlds.run(test, &shrunk.spec, Keep::Events, None)?;
+    pub(super) fn offer(
+        &mut self,
+        test: &'static Test,
+        shrunk: Shrunk,
+        setting: Setting,
+    ) -> Result<(), Stop> {
+        let setting = Setting { bounds: None, ..setting };
+        let answer = self.worlds.run(test, &shrunk.spec, Keep::Events, setting)?;
         let answer = answer.ok_or(Stop::Interrupted)?;
         self.found.runs += 1;
         let Some(failure) = answer.record.failure.as_ref().filter(|_| self.is_same(&answer.record))
@@ -234,13 +246,15 @@ impl Looking<'_> {
 
     /// Offers a run of a short scenario, from which nothing can be left out.
     pub(super) fn offer_short(&mut self, test: &'static Test, spec: RunSpec) -> Result<(), Stop> {
-        let answer = self.worlds.run(test, &spec, Keep::Decisions, None)?;
+        let setting = Setting::default();
+        let answer = self.worlds.run(test, &spec, Keep::Decisions, setting)?;
         let answer = answer.ok_or(Stop::Interrupted)?;
         let mut needed = answer.decisions;
         needed.retain(|taken| spec.overrides.contains_key(&taken.address));
         needed.dedup_by_key(|taken| taken.address);
         let effort = Effort { of: needed.len(), ..Effort::default() };
         let record = Some(answer.record);
-        self.offer(test, Shrunk { spec, record, needed, effort, spent: 0, end: End::Smallest })
+        let end = End::Smallest;
+        self.offer(test, Shrunk { spec, record, needed, effort, spent: 0, end }, setting)
     }
 }

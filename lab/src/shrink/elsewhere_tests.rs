@@ -9,7 +9,7 @@ use super::{Looked, Size, Wanted, Worlds, find_simpler};
 use crate::failure_record::FailureRecord;
 use crate::records::{Build, RunRecord};
 use crate::search::faults::faults_to_add;
-use crate::workers::{Answer, Bounds, Child, Explore, Explored, FailedRun, Keep};
+use crate::workers::{Answer, Child, Explore, Explored, FailedRun, Keep, Setting};
 
 const fn test(name: &'static str, part: Part) -> Test {
     Test { name, part, title: "", points: 0, cost: 1, run: |_| Box::pin(async { Ok(()) }) }
@@ -92,7 +92,7 @@ impl<F: Fn(&str, u64, &BTreeSet<u64>) -> bool> Worlds for Fake<F> {
         test: &'static Test,
         spec: &RunSpec,
         keep: Keep,
-        _: Option<Bounds>,
+        _: Setting,
     ) -> io::Result<Option<Answer>> {
         Ok(Some(self.answer(test, spec, keep)))
     }
@@ -102,7 +102,7 @@ impl<F: Fn(&str, u64, &BTreeSet<u64>) -> bool> Worlds for Fake<F> {
         test: &'static Test,
         spec: &RunSpec,
         plan: Explore,
-        _: Option<Bounds>,
+        _: Setting,
     ) -> io::Result<Option<Explored>> {
         let mut explored = Explored::default();
         let faults = faults_to_add(&Self::decisions(test, spec), &spec.overrides).unwrap();

@@ -1,4 +1,7 @@
 //! Runs under other seeds, with only some kinds of faults.
+//!
+//! Short scenarios have faults of their own only under chaos. Hundreds of their runs cost as much as a few of the
+//! others, and what a run of a second needs to fail is soon found.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -7,11 +10,11 @@ use labraft::{Part, Test};
 use labrpc::{Address, Kind, RunSpec, Taken};
 
 use super::draws::Dice;
-use super::elsewhere::{Looking, Stop};
+use super::elsewhere::{Looking, PARTS, Stop, parts};
 use super::found::{Budget, Effort, End};
 use super::kinds::TIMING;
 use super::search::EVENTS_OF_A_RUN;
-use crate::workers::{Bounds, Keep};
+use crate::workers::{Bounds, Keep, Setting};
 
 /// A run that has not failed after so many events will not be easy to shrink.
 const MOST_EVENTS: u64 = 10_000;
@@ -32,7 +35,10 @@ type Neutral = BTreeMap<Kind, BTreeSet<Address>>;
 /// A test, and how it has done so far.
 struct Field {
     test: &'static Test,
+    /// Whether its runs are made under chaos.
+    is_chaos: bool,
     runs: u64,
+    /// In parts of the budget's runs.
     spent: u64,
     failed: u64,
 }
@@ -41,13 +47,14 @@ impl Field {
     /// The failing runs to be expected for a unit of the budget. A test that has not been tried much is
     /// trusted a little.
     fn worth(&self) -> f64 {
-        (2 * self.failed + 1) as f64 / (self.spent + 1) as f64
+        (2 * self.failed + 1) as f64 / (self.spent + PARTS) as f64
     }
 }
 
 /// A run that fails as the wanted one, and can be shrunk.
 struct Failing {
     test: &'static Test,
+    is_chaos: bool,
     spec: RunSpec,
     decisions: Vec<Taken>,
     events: u64,
@@ -67,14 +74,17 @@ struct Seeds {
 }
 
 impl Looking<'_> {
-    /// Looks at other seeds of the same test and, if `is_telling`, of the generated scenarios.
+    /// Looks at other seeds of the same test and, if `is_telling`, of the generated scenarios and the short ones.
     pub(super) fn look_at_other_seeds(&mut self, is_telling: bool) -> Result<(), Stop> {
         let own = self.wanted.test;
-        let generated =
-            self.tests_of(Part::Beyond).filter(|test| is_telling && test.name != own.name);
-        let field = |test| Field { test, runs: 0, spent: 0, failed: 0 };
+        let others = [Part::Beyond, Part::Search].into_iter().flat_map(|part| self.tests_of(part));
+        let others = others.filter(|test| is_telling && test.name != own.name);
+        let field = |test: &'static Test| {
+            let is_chaos = is_telling && test.part == Part::Search;
+            Field { test, is_chaos, runs: 0, spent: 0, failed: 0 }
+        };
         let mut seeds = Seeds {
-            fields: [own].into_iter().chain(generated).map(field).collect(),
+            fields: [own].into_iter().chain(others).map(field).collect(),
             failing: Vec::new(),
             dice: Dice::new(SALT + self.wanted.tried),
             fewest: None,
@@ -95,33 +105,34 @@ impl Looking<'_> {
 
     /// Shrinks a failing run and offers it. Returns it if it can be shrunk further.
     fn shrink_and_offer(&mut self, failing: Failing) -> Result<Option<Failing>, Stop> {
-        let Failing { test, spec, decisions, events, earlier } = failing;
+        let Failing { test, is_chaos, spec, decisions, events, earlier } = failing;
         let bounds = Bounds { virtual_time: MOST_TIME, events: 2 * events + 1000 };
-        let rest = self.budget.saturating_sub(self.spent);
+        let setting = Setting { bounds: Some(bounds), is_chaos };
+        let rest = self.budget.saturating_sub(self.spent).min(self.budget / SHRINKING);
         let worlds = &mut *self.worlds;
         let shrunk = super::shrink(
             &spec,
             self.wanted.failure,
             decisions,
             earlier,
-            Budget::all(rest.min(self.budget / SHRINKING)),
-            &mut |spec, keep| worlds.run(test, spec, keep, Some(bounds)),
+            Budget::all(rest * PARTS / parts(test)),
+            &mut |spec, keep| worlds.run(test, spec, keep, setting),
             &mut |_| {},
         )?;
-        self.found.runs += shrunk.effort.runs - earlier.map_or(0, |effort| effort.runs);
-        self.spent += shrunk.spent.max(1);
-        self.tell();
+        let runs = shrunk.effort.runs - earlier.map_or(0, |effort| effort.runs);
+        self.count(runs, shrunk.spent.max(1) * parts(test));
         if shrunk.end == End::Interrupted {
             return Err(Stop::Interrupted);
         }
         let unfinished = (shrunk.end == End::Budget).then(|| Failing {
             test,
+            is_chaos,
             spec: shrunk.spec.clone(),
             decisions: shrunk.needed.clone(),
             events: shrunk.record.as_ref().map_or(events, |record| record.events),
             earlier: Some(shrunk.effort),
         });
-        self.offer(test, shrunk)?;
+        self.offer(test, shrunk, setting)?;
         Ok(unfinished)
     }
 
@@ -133,19 +144,18 @@ impl Looking<'_> {
             let worth = |place: &usize| seeds.fields[*place].worth();
             let best = |a: &usize, b: &usize| worth(a).total_cmp(&worth(b)).then(b.cmp(a));
             let Some(place) = (0..seeds.fields.len()).max_by(best) else { break };
-            let Field { test, runs, .. } = seeds.fields[place];
+            let Field { test, is_chaos, runs, .. } = seeds.fields[place];
             let neutral = seeds.draw_neutral();
             let spec =
                 RunSpec { neutral: neutral.clone(), ..RunSpec::seed(self.wanted.tried + runs) };
             let bounds = Bounds { virtual_time: MOST_TIME, events: TIMES_SOONER * seeds.soonest };
-            let answer = self.worlds.run(test, &spec, Keep::Decisions, Some(bounds))?;
+            let setting = Setting { bounds: Some(bounds), is_chaos };
+            let answer = self.worlds.run(test, &spec, Keep::Decisions, setting)?;
             let answer = answer.ok_or(Stop::Interrupted)?;
             let events = answer.record.events;
             let decisions = answer.decisions;
-            let cost = 1 + events / EVENTS_OF_A_RUN;
-            self.spent += cost;
-            self.found.runs += 1;
-            self.tell();
+            let cost = (1 + events / EVENTS_OF_A_RUN) * parts(test);
+            self.count(1, cost);
             let field = &mut seeds.fields[place];
             field.runs += 1;
             field.spent += cost;
@@ -159,7 +169,7 @@ impl Looking<'_> {
                     seeds.fewest = Some((count, neutral));
                 }
                 let earlier = None;
-                seeds.failing.push(Failing { test, spec, decisions, events, earlier });
+                seeds.failing.push(Failing { test, is_chaos, spec, decisions, events, earlier });
             }
         }
         Ok(())

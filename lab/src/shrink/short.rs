@@ -4,27 +4,28 @@ use std::time::Duration;
 
 use labraft::{Part, Test, Verdict};
 
-use super::elsewhere::{Looking, Stop};
+use super::elsewhere::{Looking, Stop, parts};
 use crate::search::faults::{Fault, faults_to_add, run_with};
-use crate::workers::{Bounds, Explore, Explored, Keep};
+use crate::workers::{Bounds, Explore, Explored, Keep, Setting};
 
 /// The seed of everything that is not a fault.
 const SEED: u64 = 0;
 /// Limits that no run of a short scenario comes near, if it is of any use.
 const BOUNDS: Bounds = Bounds { virtual_time: Duration::from_secs(60), events: 100_000 };
+const SETTING: Setting = Setting { bounds: Some(BOUNDS), is_chaos: false };
 
 impl Looking<'_> {
     /// Makes the runs of all short scenarios without faults, and then those with one fault.
     pub(super) fn look_at_short_scenarios(&mut self) -> Result<(), Stop> {
         let mut whole = Vec::new();
         for test in self.tests_of(Part::Search) {
-            if !self.can_afford_short(1) {
+            if !self.can_afford(parts(test)) {
                 return Ok(());
             }
             let spec = run_with(SEED, &[]);
-            let answer = self.worlds.run(test, &spec, Keep::AllDecisions, Some(BOUNDS))?;
+            let answer = self.worlds.run(test, &spec, Keep::AllDecisions, SETTING)?;
             let answer = answer.ok_or(Stop::Interrupted)?;
-            self.count_short(1);
+            self.count(1, parts(test));
             if self.is_same(&answer.record) {
                 self.offer_short(test, spec)?;
             } else if answer.record.verdict < Verdict::Failed {
@@ -33,7 +34,7 @@ impl Looking<'_> {
             }
         }
         for (test, runs) in whole {
-            if !self.is_enough() && self.can_afford_short(runs) {
+            if !self.is_enough() && self.can_afford(runs * parts(test)) {
                 self.add_faults(test)?;
             }
         }
@@ -46,10 +47,10 @@ impl Looking<'_> {
         while let Some(from) = whole.next {
             // The first that fails may fail in another way.
             let plan = Explore { from, step: 1, looks_ahead: false, stops_at_failure: false };
-            let explored = self.worlds.explore(test, &run_with(SEED, &[]), plan, Some(BOUNDS))?;
+            let explored = self.worlds.explore(test, &run_with(SEED, &[]), plan, SETTING)?;
             whole.add(explored.ok_or(Stop::Interrupted)?);
         }
-        self.count_short(whole.runs);
+        self.count(whole.runs, whole.runs * parts(test));
         let failed = whole.failures.iter().find(|failed| self.is_same(&failed.record));
         let fault: Option<Fault> = failed.and_then(|failed| failed.fault);
         match fault {

@@ -106,6 +106,22 @@ pub struct Bounds {
     pub events: u64,
 }
 
+/// What applies to the runs that are made next, besides the settings of all workers.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub struct Setting {
+    /// The limits of a run.
+    pub bounds: Option<Bounds>,
+    /// Whether to make the run under chaos, whatever the profile is otherwise.
+    pub is_chaos: bool,
+}
+
+impl Setting {
+    /// The usual setting, with these limits.
+    pub fn within(bounds: Option<Bounds>) -> Setting {
+        Setting { bounds, is_chaos: false }
+    }
+}
+
 /// What an answer contains besides the result.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -8,14 +8,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
-use labraft::{CauseKind, Crash, Test, Verdict};
+use labraft::{CauseKind, Crash, Profile, Test, Verdict};
 use labrpc::RunSpec;
 
 use super::judge::Machine;
 use super::process::{Answered, End, How, MAX_OUTPUT_BYTES, Worker};
 use super::progress::Spent;
 use super::settings::Settings;
-use super::{Answer, Bounds, Explore, Explored, Job, Keep, explore, watch};
+use super::{Answer, Explore, Explored, Job, Keep, Setting, explore, watch};
 use crate::failure_record::FailureRecord;
 use crate::records::RunRecord;
 use crate::unpredictable;
@@ -125,7 +125,7 @@ impl<'a> Pool<'a> {
 
     /// Makes runs one after the other, in a single worker.
     pub fn runs(&self) -> Runs<'_> {
-        Runs { pool: self, worker: None, bounds: None }
+        Runs { pool: self, worker: None, setting: Setting::default() }
     }
 
     /// Says in one line how many runs had to be made again so far through no fault of their own, and
@@ -307,13 +307,13 @@ fn cannot_start(end: &End) -> Option<String> {
 pub struct Runs<'a> {
     pool: &'a Pool<'a>,
     worker: Option<Worker>,
-    bounds: Option<Bounds>,
+    setting: Setting,
 }
 
 impl Runs<'_> {
-    /// Sets the limits for all further runs.
-    pub fn set_bounds(&mut self, bounds: Option<Bounds>) {
-        self.bounds = bounds;
+    /// Says what applies to all further runs.
+    pub fn set(&mut self, setting: Setting) {
+        self.setting = setting;
     }
 
     /// Makes one run and returns its outcome, or `None` if the stop flag was set.
@@ -383,7 +383,10 @@ impl Runs<'_> {
     }
 
     fn job(&self, test: &Test, spec: RunSpec, keep: Keep) -> io::Result<Job> {
-        let Settings { conditions, is_distrusted, .. } = self.pool.settings;
+        let Settings { mut conditions, is_distrusted, .. } = self.pool.settings;
+        if self.setting.is_chaos {
+            conditions.profile = Profile::Chaos;
+        }
         Ok(Job {
             test: test.name.into(),
             audit: self.pool.settings.audited.includes(test, spec.seed),
@@ -392,7 +395,7 @@ impl Runs<'_> {
             keep,
             skip: 0,
             explore: None,
-            bounds: self.bounds,
+            bounds: self.setting.bounds,
             watch: None,
             is_last: is_distrusted,
             nonce: unpredictable::hexadecimal()?,
