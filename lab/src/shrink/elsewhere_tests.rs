@@ -25,7 +25,8 @@ static SUITE: [Test; 4] = [
 const SHORT: u64 = 20;
 const LONG: u64 = 200;
 
-/// A world in which `fails` decides, by the test's name, the seed and the numbers of the requests lost.
+/// A world in which `fails` decides, by the test's name, the seed and the numbers of the requests lost. Only runs
+/// under chaos and those of long tests lose any by themselves.
 struct Fake<F> {
     fails: F,
     kind: CauseKind,
@@ -42,10 +43,12 @@ impl<F: Fn(&str, u64, &BTreeSet<u64>) -> bool> Fake<F> {
         Fake { fails, kind, runs: 0 }
     }
 
-    /// All decisions of a run: short scenarios lose only what the specification says, other tests lose every
-    /// other request.
-    fn decisions(test: &Test, spec: &RunSpec) -> Vec<Taken> {
-        let (count, naturally) = if test.part == Part::Search { (SHORT, 0) } else { (LONG, 1) };
+    /// All decisions of a run: short scenarios lose only what the specification says, unless it is under chaos;
+    /// other tests lose every other request.
+    fn decisions(test: &Test, spec: &RunSpec, is_chaos: bool) -> Vec<Taken> {
+        let is_short = test.part == Part::Search;
+        let count = if is_short { SHORT } else { LONG };
+        let naturally = u64::from(!is_short || is_chaos);
         let decided = |n: u64| {
             let natural = lost(Kind::RequestDrop, n, naturally * (n % 2));
             let value = match spec.overrides.get(&natural.address) {
@@ -58,9 +61,9 @@ impl<F: Fn(&str, u64, &BTreeSet<u64>) -> bool> Fake<F> {
         (0..count).map(decided).collect()
     }
 
-    fn answer(&mut self, test: &Test, spec: &RunSpec, keep: Keep) -> Answer {
+    fn answer(&mut self, test: &Test, spec: &RunSpec, keep: Keep, setting: Setting) -> Answer {
         self.runs += 1;
-        let mut decisions = Self::decisions(test, spec);
+        let mut decisions = Self::decisions(test, spec, setting.is_chaos);
         let numbers =
             decisions.iter().filter(|taken| taken.is_fault()).map(|taken| taken.address.n);
         let is_failing = (self.fails)(test.name, spec.seed, &numbers.collect());
@@ -92,9 +95,9 @@ impl<F: Fn(&str, u64, &BTreeSet<u64>) -> bool> Worlds for Fake<F> {
         test: &'static Test,
         spec: &RunSpec,
         keep: Keep,
-        _: Setting,
+        setting: Setting,
     ) -> io::Result<Option<Answer>> {
-        Ok(Some(self.answer(test, spec, keep)))
+        Ok(Some(self.answer(test, spec, keep, setting)))
     }
 
     fn explore(
@@ -102,14 +105,14 @@ impl<F: Fn(&str, u64, &BTreeSet<u64>) -> bool> Worlds for Fake<F> {
         test: &'static Test,
         spec: &RunSpec,
         plan: Explore,
-        _: Setting,
+        setting: Setting,
     ) -> io::Result<Option<Explored>> {
         let mut explored = Explored::default();
-        let faults = faults_to_add(&Self::decisions(test, spec), &spec.overrides).unwrap();
+        let faults = faults_to_add(&Self::decisions(test, spec, false), &spec.overrides).unwrap();
         for (number, fault) in faults.into_iter().enumerate().skip(plan.from) {
             let mut spec = spec.clone();
             spec.overrides.insert(fault.address, fault.value);
-            let answer = self.answer(test, &spec, Keep::AllDecisions);
+            let answer = self.answer(test, &spec, Keep::AllDecisions, setting);
             explored.runs += 1;
             if answer.record.failure.is_some() {
                 let record = answer.record;
@@ -158,6 +161,15 @@ fn a_run_under_another_seed_is_found_and_shrunk() {
     });
     let (test, seed, needed) = found(&fake.look(1000)).unwrap();
     assert_eq!((test, seed % 4, needed), ("Generated", 3, vec![3, 7]));
+}
+
+#[test]
+fn a_short_scenario_under_chaos_breaks_the_rule_with_faults_that_come_together() {
+    let mut fake = Fake::new(rule(), |name, seed, lost| {
+        name == "ShortTwo" && seed % 50 == 31 && lost.is_superset(&BTreeSet::from([3, 7, 11]))
+    });
+    let looked = fake.look(1000);
+    assert_eq!(found(&looked), Some(("ShortTwo", 31, vec![3, 7, 11])));
 }
 
 #[test]
