@@ -194,7 +194,8 @@ pub(crate) fn shrink_one(
     if !size.is_plain() && shrunk.end != End::Interrupted && rest > 0 {
         let suite = session.suite();
         let tried = shrunk.effort.seeds;
-        let wanted = Wanted { suite, test, failure: &failure, size, tried };
+        let bounds = bounds_for(&answer.record);
+        let wanted = Wanted { suite, test, failure: &failure, size, bounds, tried };
         looked = shrink::find_simpler(wanted, rest, runs, &mut |progress| {
             bar.set_position(shrunk.spent + progress.spent);
             bar.set_message("looking for a simpler run that fails in the same way");

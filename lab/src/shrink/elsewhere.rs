@@ -18,7 +18,7 @@ use super::past::protocol_steps;
 use super::size::Size;
 use crate::failure_record::FailureRecord;
 use crate::records::RunRecord;
-use crate::workers::{Answer, Explore, Explored, Keep, Runs, Setting};
+use crate::workers::{Answer, Bounds, Explore, Explored, Keep, Runs, Setting};
 
 /// Into how many parts a run of the budget is divided.
 pub(super) const PARTS: u64 = 10;
@@ -91,6 +91,8 @@ pub struct Wanted<'a> {
     pub failure: &'a FailureRecord,
     /// What was left of it.
     pub size: Size,
+    /// Limits for runs that fail in the same way as late as that did; `None` if it came to a limit itself.
+    pub bounds: Option<Bounds>,
     /// How many runs under other seeds an earlier search has tried.
     pub tried: u64,
 }

@@ -84,7 +84,8 @@ impl<F: Fn(&str, u64, &BTreeSet<u64>) -> bool> Fake<F> {
     fn look(&mut self, budget: u64) -> Looked {
         let failure = FailureRecord::new("it broke", self.kind.clone());
         let size = Size { faults: 50, calls: 0, steps: 300 };
-        let wanted = Wanted { suite: &SUITE, test: &SUITE[0], failure: &failure, size, tried: 0 };
+        let (suite, test) = (&SUITE, &SUITE[0]);
+        let wanted = Wanted { suite, test, failure: &failure, size, bounds: None, tried: 0 };
         find_simpler(wanted, budget, self, &mut |_| {}).unwrap()
     }
 }

@@ -16,7 +16,7 @@ use super::kinds::TIMING;
 use super::search::EVENTS_OF_A_RUN;
 use crate::workers::{Bounds, Keep, Setting};
 
-/// A run that has not failed after so many events will not be easy to shrink.
+/// A run that has not failed after so many events will not be easy to shrink, if it can fail sooner at all.
 const MOST_EVENTS: u64 = 10_000;
 /// Nor will it be easier than a run that failed this many times sooner.
 const TIMES_SOONER: u64 = 2;
@@ -83,12 +83,15 @@ impl Looking<'_> {
             let is_chaos = is_telling && test.part == Part::Search;
             Field { test, is_chaos, runs: 0, spent: 0, failed: 0 }
         };
+        // A test that waits in vain does so at its end, always after as much.
+        let late = self.wanted.bounds.filter(|_| !is_telling);
+        let soonest = late.map_or(0, |bounds| bounds.events / TIMES_SOONER).max(MOST_EVENTS);
         let mut seeds = Seeds {
             fields: [own].into_iter().chain(others).map(field).collect(),
             failing: Vec::new(),
             dice: Dice::new(SALT + self.wanted.tried),
             fewest: None,
-            soonest: MOST_EVENTS,
+            soonest,
         };
         while !self.is_enough() && self.spent < self.budget {
             self.find_failing(&mut seeds)?;
@@ -106,7 +109,7 @@ impl Looking<'_> {
     /// Shrinks a failing run and offers it. Returns it if it can be shrunk further.
     fn shrink_and_offer(&mut self, failing: Failing) -> Result<Option<Failing>, Stop> {
         let Failing { test, is_chaos, spec, decisions, events, earlier } = failing;
-        let bounds = Bounds { virtual_time: MOST_TIME, events: 2 * events + 1000 };
+        let bounds = Bounds { virtual_time: self.most_time(), events: 2 * events + 1000 };
         let setting = Setting { bounds: Some(bounds), is_chaos };
         let rest = self.budget.saturating_sub(self.spent).min(self.budget / SHRINKING);
         let worlds = &mut *self.worlds;
@@ -136,6 +139,10 @@ impl Looking<'_> {
         Ok(unfinished)
     }
 
+    fn most_time(&self) -> Duration {
+        self.wanted.bounds.map_or(MOST_TIME, |bounds| bounds.virtual_time.max(MOST_TIME))
+    }
+
     /// Finds some more failing runs.
     fn find_failing(&mut self, seeds: &mut Seeds) -> Result<(), Stop> {
         let end = self.budget.min(self.spent + (self.budget / FINDING).max(1));
@@ -148,7 +155,8 @@ impl Looking<'_> {
             let neutral = seeds.draw_neutral();
             let spec =
                 RunSpec { neutral: neutral.clone(), ..RunSpec::seed(self.wanted.tried + runs) };
-            let bounds = Bounds { virtual_time: MOST_TIME, events: TIMES_SOONER * seeds.soonest };
+            let virtual_time = self.most_time();
+            let bounds = Bounds { virtual_time, events: TIMES_SOONER * seeds.soonest };
             let setting = Setting { bounds: Some(bounds), is_chaos };
             let answer = self.worlds.run(test, &spec, Keep::Decisions, setting)?;
             let answer = answer.ok_or(Stop::Interrupted)?;
