@@ -13,7 +13,7 @@ use crate::shrink::{self, Budget, Effort, End, Looked, Shrunk, Simpler, Size, Wa
 use crate::workers::{Answer, Bounds, Keep, Pool, Runs, Setting, Settings};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use labraft::{Test, Verdict};
+use labraft::{Profile, Test, Verdict};
 use labrpc::RunSpec;
 
 use crate::outcome::{CommandError, INTERRUPT, Outcome};
@@ -452,6 +452,7 @@ impl SimplerRun {
         let Size { faults, calls, steps } = self.run.size;
         let test = &self.repro.test;
         let seed = self.repro.spec.seed;
+        let chaos = if self.repro.profile == Profile::Chaos { " under chaos" } else { "" };
         let mut needs = counted(faults, "fault");
         if calls > 0 {
             needs += &format!(" and {}", counted(calls, "call"));
@@ -461,7 +462,9 @@ impl SimplerRun {
             Some(_) => "breaks the same rule",
             None => "fails in the same way",
         };
-        format!("another, simpler run {how}: {test}, seed {seed}, with {needs}, then {steps}")
+        format!(
+            "another, simpler run {how}: {test}{chaos}, seed {seed}, with {needs}, then {steps}"
+        )
     }
 }
 

@@ -9,7 +9,7 @@ use super::{Looked, Size, Wanted, Worlds, find_simpler};
 use crate::failure_record::FailureRecord;
 use crate::records::{Build, RunRecord};
 use crate::search::faults::faults_to_add;
-use crate::workers::{Answer, Child, Explore, Explored, FailedRun, Keep, Setting};
+use crate::workers::{Answer, Bounds, Child, Explore, Explored, FailedRun, Keep, Setting};
 
 const fn test(name: &'static str, part: Part) -> Test {
     Test { name, part, title: "", points: 0, cost: 1, run: |_| Box::pin(async { Ok(()) }) }
@@ -30,6 +30,8 @@ const LONG: u64 = 200;
 struct Fake<F> {
     fails: F,
     kind: CauseKind,
+    /// After how many events a run fails.
+    events: u64,
     runs: u64,
 }
 
@@ -40,7 +42,7 @@ fn lost(kind: Kind, n: u64, value: u64) -> Taken {
 
 impl<F: Fn(&str, u64, &BTreeSet<u64>) -> bool> Fake<F> {
     fn new(kind: CauseKind, fails: F) -> Fake<F> {
-        Fake { fails, kind, runs: 0 }
+        Fake { fails, kind, events: 500, runs: 0 }
     }
 
     /// All decisions of a run: short scenarios lose only what the specification says, unless it is under chaos;
@@ -66,7 +68,8 @@ impl<F: Fn(&str, u64, &BTreeSet<u64>) -> bool> Fake<F> {
         let mut decisions = Self::decisions(test, spec, setting.is_chaos);
         let numbers =
             decisions.iter().filter(|taken| taken.is_fault()).map(|taken| taken.address.n);
-        let is_failing = (self.fails)(test.name, spec.seed, &numbers.collect());
+        let is_long_enough = setting.bounds.is_none_or(|bounds| bounds.events >= self.events);
+        let is_failing = is_long_enough && (self.fails)(test.name, spec.seed, &numbers.collect());
         let verdict = if is_failing { Verdict::Failed } else { Verdict::Passed };
         let failure = FailureRecord::new("it broke", self.kind.clone());
         let failed = (test.name, spec.seed);
@@ -76,7 +79,8 @@ impl<F: Fn(&str, u64, &BTreeSet<u64>) -> bool> Fake<F> {
         if keep != Keep::AllDecisions {
             decisions.retain(Taken::is_fault);
         }
-        let record = RunRecord { failure, fingerprint: "f".into(), ..record };
+        let events = self.events;
+        let record = RunRecord { failure, events, fingerprint: "f".into(), ..record };
         Answer { decisions, ..Answer::new(record, "") }
     }
 
@@ -85,7 +89,9 @@ impl<F: Fn(&str, u64, &BTreeSet<u64>) -> bool> Fake<F> {
         let failure = FailureRecord::new("it broke", self.kind.clone());
         let size = Size { faults: 50, calls: 0, steps: 300 };
         let (suite, test) = (&SUITE, &SUITE[0]);
-        let wanted = Wanted { suite, test, failure: &failure, size, bounds: None, tried: 0 };
+        let bounds = Bounds { virtual_time: Duration::from_secs(100), events: 2 * self.events };
+        let bounds = Some(bounds);
+        let wanted = Wanted { suite, test, failure: &failure, size, bounds, tried: 0 };
         find_simpler(wanted, budget, self, &mut |_| {}).unwrap()
     }
 }
@@ -181,6 +187,15 @@ fn what_says_little_about_why_is_looked_for_in_the_same_test_only() {
     });
     let (test, seed, needed) = found(&fake.look(1000)).unwrap();
     assert_eq!((test, seed % 4, needed), ("Long", 3, vec![3, 7]));
+}
+
+#[test]
+fn runs_of_a_test_that_fails_late_are_given_the_time() {
+    let kind = CauseKind::expectation("no progress");
+    let mut fake = Fake::new(kind, |_, seed, lost| seed % 4 == 1 && lost.contains(&3));
+    fake.events = 150_000;
+    let (test, _, needed) = found(&fake.look(20_000)).unwrap();
+    assert_eq!((test, needed), ("Long", vec![3]));
 }
 
 #[test]
