@@ -3,8 +3,8 @@
 //! A race that needs many things to come together can often not be taken apart: whatever is left out changes
 //! all that comes after it. But the same rule may also be broken by a run that has hardly any faults in the first
 //! place. So this looks from below, as `lab search` does, at short scenarios with no fault and with one; and
-//! sideways, at runs of the same test and of generated scenarios under other seeds and with only some kinds of
-//! faults, of which it shrinks those that seem easiest.
+//! sideways, at runs of the same test, of generated scenarios and of short ones under chaos, under other seeds and
+//! with only some kinds of faults, of which it shrinks those that seem easiest.
 //!
 //! What it finds is another run. It breaks the same rule, perhaps for another reason.
 
@@ -23,8 +23,7 @@ use crate::workers::{Answer, Bounds, Explore, Explored, Keep, Runs, Setting};
 /// Into how many parts a run of the budget is divided.
 pub(super) const PARTS: u64 = 10;
 
-/// What a run of a test costs for each run of the budget that it is worth, in parts of it: as many as there are, but
-/// one for a short scenario.
+/// How many parts of a budget's run a run of a test costs, if it is not long: all of them, but one for a short scenario.
 pub(super) fn parts(test: &Test) -> u64 {
     if test.part == Part::Search { 1 } else { PARTS }
 }
