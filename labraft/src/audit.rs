@@ -345,7 +345,8 @@ mod tests {
     use super::*;
 
     fn request(from: Node, to: Node, bytes: &[u8]) -> Delivery<'_> {
-        Delivery { from, to, bytes, is_reply: false, called_at: Duration::ZERO }
+        let at = Duration::ZERO;
+        Delivery { from, to, bytes, is_reply: false, called_at: at, sent_at: at }
     }
 
     fn show(bytes: &[u8]) -> String {

@@ -494,9 +494,12 @@ fn an_observer_sees_the_messages_that_somebody_reads_and_replies_to_them_are_cou
         let end = open_end(lab.network(), CLIENT, WORKER);
         let seen = Rc::new(RefCell::new(Vec::new()));
         let log = seen.clone();
-        lab.network().on_delivery(move |Delivery { from, to, bytes, is_reply, called_at }| {
-            log.borrow_mut().push((from, to, is_reply, called_at, bytes.to_vec()));
-        });
+        lab.network().on_delivery(
+            move |Delivery { from, to, bytes, is_reply, called_at, sent_at }| {
+                assert!(if is_reply { sent_at > called_at } else { sent_at == called_at });
+                log.borrow_mut().push((from, to, is_reply, called_at, bytes.to_vec()));
+            },
+        );
         let first = world.tester().now();
         end.call(WORK, &5).await;
         assert_eq!(lab.network().replies(CLIENT), 1);

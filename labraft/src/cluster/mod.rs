@@ -177,6 +177,7 @@ impl Cluster {
         let traffic = Traffic {
             saves,
             answers,
+            requests: server.count(),
             service_waits: is_waited_for.get(),
             timers_may_wait: self.0.lab.world().can_hold_timers(),
             timers_late: self.0.lab.world().timers_late(),

@@ -12,6 +12,8 @@ impl Cluster {
     /// messages say.
     pub(super) fn judge_steps(&self) {
         self.0.invariants.borrow_mut().judge_starts();
+        let is_one_way = self.lab().implementation().has_one_way_messages;
+        self.0.invariants.borrow_mut().judge_from_outside(is_one_way);
         let Some(describe) = self.lab().implementation().describe else { return };
         if self.lab().without().has_probes() {
             let messages = SharedMessages::new(self.servers(), describe);
@@ -50,6 +52,7 @@ impl Cluster {
             let checked = self.0.invariants.borrow_mut().accepted(i, command, started, &*raft);
             self.report(i, checked);
         }
+        self.0.invariants.borrow_mut().accepted_from_outside(i, started, self.tester().now());
         self.0.lab.audited(|audit| audit.given(self.number(i), command, Some(started.term)));
     }
 

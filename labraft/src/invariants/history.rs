@@ -77,6 +77,8 @@ impl ServerHistory {
 pub(crate) struct Traffic {
     pub(crate) saves: u64,
     pub(crate) answers: u64,
+    /// The number of requests that have reached it, from servers and clients.
+    pub(crate) requests: u64,
     /// Whether its service waits for the next message. This and the next are no counts, and are here for the rules
     /// of steps.
     pub(crate) service_waits: bool,

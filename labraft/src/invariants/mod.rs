@@ -53,6 +53,7 @@ mod log_matching;
 mod match_index;
 mod next_index;
 mod one_vote;
+mod outside;
 mod probe_form;
 mod reads;
 mod restored;
@@ -88,6 +89,7 @@ use history::History;
 pub(crate) use history::Traffic;
 use judge::Judge;
 pub(crate) use judge::News;
+use outside::Outside;
 use reads::Reads;
 pub(crate) use reads::{ReadMark, ReadsJudged};
 use started::Accepted;
@@ -110,6 +112,8 @@ pub(crate) struct Invariants {
     transfers: Option<Transfers>,
     /// The reads without entries of the log, if the Raft offers part 2G.
     reads: Option<Reads>,
+    /// What is seen of servers that show nothing of their inside, until one does.
+    outside: Option<Box<Outside>>,
     waypoints: waypoints::Observer,
     /// Whether a server did not answer when it was asked for a probe.
     is_probe_missing: bool,
@@ -130,6 +134,7 @@ impl Invariants {
                 .offers
                 .leader_transfer
                 .map(|longest| Transfers::new(servers, longest)),
+            outside: None,
             waypoints: waypoints::Observer::new(servers),
             is_probe_missing: false,
         }
@@ -154,6 +159,13 @@ impl Invariants {
         self.accepted = (!self.contract.has_internal_entries).then(|| Accepted::new(servers));
     }
 
+    /// Has the servers judged by what is seen from outside, for as long as they show nothing of their inside:
+    /// from now on all messages, answers to commands and entries handed up are told.
+    pub(crate) fn judge_from_outside(&mut self, is_one_way: bool) {
+        let outside = Outside::new(self.history.servers.len(), is_one_way, &self.contract);
+        self.outside = Some(Box::new(outside));
+    }
+
     /// Adds the waypoints that the run comes to from now on to `reached`.
     pub(crate) fn note_waypoints(&mut self, reached: Reached) {
         self.waypoints.reached = reached;
@@ -172,6 +184,9 @@ impl Invariants {
     /// A server was started, and its service from this snapshot; without one it is empty.
     pub(crate) fn started(&mut self, server: usize, snapshot: &Bytes, at: Duration) {
         self.history.started(server, snapshot);
+        if let Some(outside) = &mut self.outside {
+            outside.started(server);
+        }
         if let Some(figure2) = &mut self.figure2 {
             figure2.started(server, at);
         }
@@ -222,6 +237,9 @@ impl Invariants {
         at: Duration,
     ) {
         self.heard(between, at);
+        if let Some(outside) = &mut self.outside {
+            outside.delivered(between, message);
+        }
         self.waypoints.delivered(&self.history, between, message, at);
     }
 
@@ -248,6 +266,13 @@ impl Invariants {
             self.judge.rule_on(transfer::check_accepted(server, raft))?;
         }
         self.judge.rule_on(started::check_term(server, started.term, state))
+    }
+
+    /// A server's Raft has said that it has accepted a command, whether the server is still there or not.
+    pub(crate) fn accepted_from_outside(&mut self, server: usize, started: Started, at: Duration) {
+        if let Some(outside) = &mut self.outside {
+            outside.accepted(server, started, at);
+        }
     }
 
     /// A server's Raft says that it has begun to hand over leadership.
@@ -284,7 +309,7 @@ impl Invariants {
 
     /// A server hands this up to its service.
     pub(crate) fn applied(&mut self, server: usize, handed_up: &HandedUp) -> Holds {
-        let Invariants { judge, history, .. } = self;
+        let Invariants { judge, history, outside, .. } = self;
         let (index, command) = match handed_up {
             HandedUp::Message(ApplyMsg::Snapshot { index, term, snapshot }) => {
                 let snapshot = (*index, *term, snapshot);
@@ -297,6 +322,9 @@ impl Invariants {
             return apply_order::undeclared(server, index);
         }
         judge.rule_on(apply_order::check_entry(history, server, index))?;
+        if let (Some(outside), Some(_)) = (outside, command) {
+            judge.rule_on(outside.check_applied(server, index))?;
+        }
         judge.rule_on(state_machine_safety::check_entry(history, server, index, command))
     }
 
@@ -338,6 +366,9 @@ impl Invariants {
         let Some(now) = &probe else { return self.check_from_outside(server, raft, at) };
         if !self.contract.without.has_probes() {
             return self.check_from_outside(server, raft, at);
+        }
+        if self.outside.is_some() {
+            self.outside = None;
         }
         if self.contract.offers.stable_leader.is_some() {
             let checked = check_quorum::check(&mut self.history, server, now, at);
@@ -396,6 +427,10 @@ impl Invariants {
     /// Checks a server whose probe is missing, or left out: what can be seen then is whether it leads.
     fn check_from_outside(&mut self, server: usize, raft: &dyn Raft, at: Duration) -> Holds {
         let state = raft.state();
+        if let Some(outside) = &mut self.outside {
+            let traffic = self.history.servers[server].traffic;
+            self.judge.rule_on_all(outside.check_state(server, state, traffic, at))?;
+        }
         if !state.is_leader {
             return Ok(());
         }

@@ -118,6 +118,8 @@ pub(super) struct Call {
     pub(super) called_at: u64,
     /// The virtual time at which the request arrived, in nanoseconds.
     pub(super) dispatched_at: u64,
+    /// The virtual time at which the reply was sent, in nanoseconds.
+    pub(super) replied_at: u64,
     /// The encoded arguments, later the encoded reply; empty once they are lost.
     pub(super) buffer: Vec<u8>,
     pub(super) waiter: Option<Parked>,
@@ -205,6 +207,7 @@ impl Tables {
             server: None,
             called_at: 0,
             dispatched_at: 0,
+            replied_at: 0,
             buffer: Vec::new(),
             waiter: None,
             marks: (0, 0),
@@ -222,6 +225,7 @@ impl Tables {
             phase: Phase::Travelling,
             server: call.server.clone(),
             dispatched_at: 0,
+            replied_at: 0,
             buffer: call.buffer.clone(),
             waiter: None,
             is_abandoned: true,

@@ -55,6 +55,8 @@ pub struct Delivery<'a> {
     pub is_reply: bool,
     /// The virtual time at which the request was sent: this one, or the one that the reply answers.
     pub called_at: Duration,
+    /// The virtual time at which the message itself was sent.
+    pub sent_at: Duration,
 }
 
 impl Shared {
@@ -228,7 +230,8 @@ impl Shared {
         let delivered = || Event::Delivered { call: number, from, method: method.into() };
         self.executor.recorder.push(now, to, delivered);
         let called_at = Duration::from_nanos(called_at);
-        self.observe(Delivery { from, to, bytes: &buffer, is_reply: false, called_at });
+        let sent_at = called_at;
+        self.observe(Delivery { from, to, bytes: &buffer, is_reply: false, called_at, sent_at });
         let handlers = server.handlers.borrow();
         let Some(handler) = handlers.iter().find(|handler| handler.method == method) else {
             let known = handlers.iter().map(|handler| handler.method).collect();
@@ -267,6 +270,7 @@ impl Shared {
             server.answers.set(server.answers.get() + 1);
         }
         call.buffer = buffer;
+        call.replied_at = self.executor.now();
         self.executor.recorder.mix(Part::Reply, hash_bytes(&call.buffer), both(call.to, call.from));
         let reply = Message {
             direction: Direction::Reply,
@@ -331,7 +335,9 @@ impl Shared {
             }
             let (from, to) = (call.to, call.from);
             let called_at = Duration::from_nanos(call.called_at);
-            self.observe(Delivery { from, to, bytes: &call.buffer, is_reply: true, called_at });
+            let sent_at = Duration::from_nanos(call.replied_at);
+            let bytes = &call.buffer;
+            self.observe(Delivery { from, to, bytes, is_reply: true, called_at, sent_at });
         }
         self.executor.recorder.push(self.executor.now(), call.from, || Event::Answered {
             call: call.number,

@@ -42,6 +42,7 @@ impl Stage {
             bytes: &[],
             is_reply,
             called_at,
+            sent_at: called_at,
         };
         self.invariants.delivered((from, to), &message, self.now);
     }
