@@ -182,7 +182,10 @@ impl Cluster {
             timers_may_wait: self.0.lab.world().can_hold_timers(),
             timers_late: self.0.lab.world().timers_late(),
         };
-        let checked = self.0.invariants.borrow_mut().check(i, &**raft, traffic, now);
+        let mut checked = self.0.invariants.borrow_mut().check(i, &**raft, traffic, now);
+        if let (Ok(()), Some(saved)) = (&checked, &slots[i].saved) {
+            checked = self.0.invariants.borrow_mut().saved_from_outside(i, saved);
+        }
         if server.runtime().is_recording() {
             self.record_state(i, &**raft, &mut slots[i].recorder.borrow_mut());
         }

@@ -52,7 +52,11 @@ impl Cluster {
             let checked = self.0.invariants.borrow_mut().accepted(i, command, started, &*raft);
             self.report(i, checked);
         }
-        self.0.invariants.borrow_mut().accepted_from_outside(i, started, self.tester().now());
+        let now = self.tester().now();
+        let mut invariants = self.0.invariants.borrow_mut();
+        let checked = invariants.accepted_from_outside(i, started, now);
+        drop(invariants);
+        self.report(i, checked);
         self.0.lab.audited(|audit| audit.given(self.number(i), command, Some(started.term)));
     }
 

@@ -380,6 +380,13 @@ impl History {
         known.map(|(&index, _)| index)
     }
 
+    /// The index up to which a snapshot goes, if services have made it for one index only.
+    pub(super) fn only_index_of(&self, snapshot: &Bytes) -> Option<u64> {
+        let mut known = self.snapshots.iter().filter(|(_, all)| all.contains(snapshot));
+        let (&index, _) = known.next()?;
+        known.next().is_none().then_some(index)
+    }
+
     /// A service made this snapshot of everything up to `index`, or was given it.
     pub(super) fn add_snapshot(&mut self, index: u64, snapshot: &Bytes) {
         let known = self.snapshots.entry(index).or_default();

@@ -45,6 +45,7 @@ mod contract;
 mod election_safety;
 mod election_timer;
 mod figure2;
+mod from_outside;
 mod history;
 mod judge;
 mod leader_append_only;
@@ -159,13 +160,6 @@ impl Invariants {
         self.accepted = (!self.contract.has_internal_entries).then(|| Accepted::new(servers));
     }
 
-    /// Has the servers judged by what is seen from outside, for as long as they show nothing of their inside:
-    /// from now on all messages, answers to commands and entries handed up are told.
-    pub(crate) fn judge_from_outside(&mut self, is_one_way: bool) {
-        let outside = Outside::new(self.history.servers.len(), is_one_way, &self.contract);
-        self.outside = Some(Box::new(outside));
-    }
-
     /// Adds the waypoints that the run comes to from now on to `reached`.
     pub(crate) fn note_waypoints(&mut self, reached: Reached) {
         self.waypoints.reached = reached;
@@ -238,7 +232,7 @@ impl Invariants {
     ) {
         self.heard(between, at);
         if let Some(outside) = &mut self.outside {
-            outside.delivered(between, message);
+            outside.delivered(between, message, at);
         }
         self.waypoints.delivered(&self.history, between, message, at);
     }
@@ -266,13 +260,6 @@ impl Invariants {
             self.judge.rule_on(transfer::check_accepted(server, raft))?;
         }
         self.judge.rule_on(started::check_term(server, started.term, state))
-    }
-
-    /// A server's Raft has said that it has accepted a command, whether the server is still there or not.
-    pub(crate) fn accepted_from_outside(&mut self, server: usize, started: Started, at: Duration) {
-        if let Some(outside) = &mut self.outside {
-            outside.accepted(server, started, at);
-        }
     }
 
     /// A server's Raft says that it has begun to hand over leadership.
@@ -422,20 +409,6 @@ impl Invariants {
         self.situation.server_changed(at, server, before.as_ref(), now);
         self.history.servers[server].last = probe;
         checked
-    }
-
-    /// Checks a server whose probe is missing, or left out: what can be seen then is whether it leads.
-    fn check_from_outside(&mut self, server: usize, raft: &dyn Raft, at: Duration) -> Holds {
-        let state = raft.state();
-        if let Some(outside) = &mut self.outside {
-            let traffic = self.history.servers[server].traffic;
-            self.judge.rule_on_all(outside.check_state(server, state, traffic, at))?;
-        }
-        if !state.is_leader {
-            return Ok(());
-        }
-        let checked = election_safety::check_leader(&mut self.history, server, state.term, at);
-        self.judge.rule_on(checked)
     }
 
     /// All checks of a change. The order decides which property is reported when several are broken.
