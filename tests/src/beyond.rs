@@ -276,7 +276,7 @@ const LONGEST_FAILURE: Duration = Duration::from_secs(7);
 /// The number of commands that the server must then help to commit, one after the other.
 const COMMANDS_AFTERWARDS: u32 = 20;
 /// How long each of them may take on average. One that waits for a heartbeat takes twice as long.
-const PROMPT: Duration = Duration::from_millis(50);
+pub(crate) const PROMPT: Duration = Duration::from_millis(50);
 
 /// A server of three is brought back by the leader's snapshot, twelve times; then the third server
 /// is cut off, and commands must commit as fast as before. Catches a leader that counts a snapshot

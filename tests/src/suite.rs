@@ -180,6 +180,14 @@ const MORE: &[Test] = &[
         run: |lab| servers(3).run(lab, scenarios::short_outage),
     },
     Test {
+        name: "ShortLosses",
+        part: Part::Search,
+        title: "a follower that has lost much of what it was sent",
+        points: 0,
+        cost: 1,
+        run: |lab| servers(3).run(lab, scenarios::short_losses),
+    },
+    Test {
         name: "ShortService",
         part: Part::Search,
         title: "clients of a leader that is cut off, and of servers that restart",

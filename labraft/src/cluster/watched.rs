@@ -48,14 +48,15 @@ impl Cluster {
     /// the audit.
     pub(crate) fn note_accepted(&self, i: usize, command: &Bytes, started: Started) {
         let raft = self.slots()[i].instance.as_ref().map(|instance| instance.raft.clone());
+        let mut accepted = started;
         if let Some(raft) = raft {
+            // What it says of the term is judged by itself.
+            accepted.term = raft.state().term;
             let checked = self.0.invariants.borrow_mut().accepted(i, command, started, &*raft);
             self.report(i, checked);
         }
         let now = self.tester().now();
-        let mut invariants = self.0.invariants.borrow_mut();
-        let checked = invariants.accepted_from_outside(i, started, now);
-        drop(invariants);
+        let checked = self.0.invariants.borrow_mut().accepted_from_outside(i, accepted, now);
         self.report(i, checked);
         self.0.lab.audited(|audit| audit.given(self.number(i), command, Some(started.term)));
     }

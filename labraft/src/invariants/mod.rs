@@ -29,6 +29,7 @@
 //! | who hands over leadership leads, takes no commands, and gives up in time | part 2F | `transfer` |
 //! | a read sees what is committed, and ends | part 2G | `reads` |
 //! | each step is one that the figure allows | figures 2 and 13 | `figure2` |
+//! | weaker forms of some of these, without [`Raft::probe`] | | `outside` |
 //!
 //! To add a property: a row in `property.rs`, a file here, a line in `check_change` below, and a row in the
 //! table above and in `docs/checks.md`. What it must remember goes into `history.rs`. Linearizability is checked at the end of a run: see
@@ -179,7 +180,7 @@ impl Invariants {
     pub(crate) fn started(&mut self, server: usize, snapshot: &Bytes, at: Duration) {
         self.history.started(server, snapshot);
         if let Some(outside) = &mut self.outside {
-            outside.started(server);
+            outside.started(server, at);
         }
         if let Some(figure2) = &mut self.figure2 {
             figure2.started(server, at);

@@ -10,7 +10,7 @@
 //! - an entry is handed up after a leader that had accepted it, or a later one, has heard from a majority since
 //! - a leader does not accept a command for an index at which one of an earlier term was handed up
 //! - an older snapshot is not saved in place of a newer one
-//! - a server that has just heard from its leader does not stand for election, and a leader that a majority has just
+//! - a server that has just heard from its leader, or has just started, does not stand for election, and a leader that a majority has just
 //!   written to does not stop leading in its term (two slips)
 //!
 //! A message counts for whatever it may have said, so a Raft that collects, pipelines or answers in another order
@@ -74,6 +74,8 @@ struct Seen {
     is_told: bool,
     /// When it was looked at after a request of its leader had reached it, and when any other message did.
     told_at: Option<Duration>,
+    /// When it started, if it has been in its present term since.
+    started_at: Option<Duration>,
     other_at: Option<Duration>,
     /// The snapshot that it has saved, and the index up to which it goes.
     snapshot: Bytes,
@@ -144,13 +146,14 @@ impl Outside {
     }
 
     /// A server was started.
-    pub(super) fn started(&mut self, server: usize) {
+    pub(super) fn started(&mut self, server: usize, at: Duration) {
         let seen = &mut self.servers[server];
         seen.term = None;
         seen.promise = None;
         seen.leads_since = None;
         seen.is_told = false;
         seen.told_at = None;
+        seen.started_at = Some(at);
         seen.other_at = None;
     }
 
@@ -288,13 +291,18 @@ impl Outside {
     fn check_timer(&self, server: usize, state: RaftState, at: Duration) -> Holds {
         let seen = &self.servers[server];
         let stands = seen.term.is_some() && state.term > self.highest_term;
-        if !stands || self.has_transfers || self.is_one_way {
+        let is_alone = self.servers.len() == 1;
+        if !stands || is_alone || self.has_transfers || self.is_one_way {
             return Ok(());
         }
-        let Some(told) =
-            seen.told_at.filter(|told| (*told + TO_NOTICE..*told + SHORT).contains(&at))
-        else {
-            return Ok(());
+        let is_short = |since: &Duration| at < *since + SHORT;
+        let is_noticed = |told: &Duration| at >= *told + TO_NOTICE;
+        let told = seen.told_at.filter(is_noticed).filter(is_short);
+        let started = seen.started_at.filter(is_short);
+        let (since, what) = match (told, started) {
+            (Some(told), _) => (told, "it heard from the leader of its term"),
+            (None, Some(started)) => (started, "it started"),
+            (None, None) => return Ok(()),
         };
         if seen.other_at.is_some_and(|other| other + 2 * SHORT > at) {
             return Ok(());
@@ -303,10 +311,10 @@ impl Outside {
             Property::ElectionTimer,
             [server],
             format!(
-                "server {server} begins an election in term {}, {:.1} ms after it heard from the leader of its term: \
+                "server {server} begins an election in term {}, {:.1} ms after {what}: \
                  that should have restarted its election timer",
                 state.term,
-                (at - told).as_secs_f64() * 1000.0
+                (at - since).as_secs_f64() * 1000.0
             ),
         )
     }
@@ -346,6 +354,9 @@ impl Outside {
         let before = seen.term.replace(state.term);
         if before == Some(state.term) {
             return Ok(());
+        }
+        if before.is_some() {
+            seen.started_at = None;
         }
         seen.since = at;
         seen.leads_since = None;

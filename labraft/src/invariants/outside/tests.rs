@@ -161,7 +161,7 @@ fn a_term_never_decreases() {
     let mut seen = Seen::three();
     seen.elect(2);
     for server in [0, 1] {
-        seen.outside.started(server);
+        seen.outside.started(server, seen.now);
     }
     assert_eq!(seen.follows(1, 0), Ok(()));
     assert_broken(seen.follows(0, 0), Property::TermMonotone, "is in term 0");
@@ -188,7 +188,7 @@ fn a_term_is_saved_before_what_comes_later_is_answered() {
     let (checked, mut seen) = answers(true);
     assert_eq!(checked, Ok(()));
     // From now on others rely on it.
-    seen.outside.started(1);
+    seen.outside.started(1, seen.now);
     assert_broken(seen.follows(1, 0), Property::TermMonotone, "is in term 0");
 }
 
@@ -196,7 +196,7 @@ fn a_term_is_saved_before_what_comes_later_is_answered() {
 fn what_was_read_at_a_start_need_not_be_saved_again() {
     let mut seen = Seen::three();
     seen.enters(1, 5);
-    seen.outside.started(1);
+    seen.outside.started(1, seen.now);
     seen.follows(1, 5).unwrap();
     seen.now += TO_SAVE;
     for _ in 0..3 {
@@ -284,6 +284,21 @@ fn who_has_just_heard_from_its_leader_does_not_stand() {
     for after in [1, 40] {
         assert_eq!(stands(after), Ok(()));
     }
+}
+
+#[test]
+fn who_has_just_started_does_not_stand() {
+    let stands = |after: u64| {
+        let mut seen = Seen::three();
+        seen.enters(1, 5);
+        seen.outside.started(1, seen.now);
+        seen.follows(1, 5).unwrap();
+        seen.passes(after);
+        seen.traffic[1].saves += 1;
+        seen.follows(1, 6)
+    };
+    assert_broken(stands(1), Property::ElectionTimer, "1.0 ms after it started");
+    assert_eq!(stands(40), Ok(()));
 }
 
 #[test]
