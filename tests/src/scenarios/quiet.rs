@@ -10,7 +10,7 @@ use labraft::{Checked, Config, SNAPSHOT_INTERVAL, Threshold, expectation};
 
 use super::fault_target::FaultTarget;
 use super::short::{HEARTBEAT, ROUND_TRIP, agree_all, leader, start_many};
-use crate::beyond::{PROMPT, check_timeouts};
+use crate::beyond::{LONGEST_FAILURE, PROMPT, check_timeouts};
 use crate::steps::{check_threshold, random, restart};
 
 /// Longer than what is committed may wait for a service that waits for it.
@@ -92,7 +92,7 @@ pub(crate) async fn short_outage(cfg: &Config) -> Checked<()> {
     agree_all(cfg).await
 }
 
-/// A follower is cut off again and again while commands are started, so that what it is sent is lost. Then
+/// A follower is cut off again and again while commands are started, so that what it is sent is lost. Later
 /// the leader has no other follower, and commands are committed as soon as before.
 pub(crate) async fn short_losses(cfg: &Config) -> Checked<()> {
     let first = leader(cfg).await?;
@@ -106,6 +106,8 @@ pub(crate) async fn short_losses(cfg: &Config) -> Checked<()> {
         cfg.connect(lagging);
         cfg.sleep(HEARTBEAT).await;
     }
+    // What was lost has failed by then.
+    cfg.sleep(LONGEST_FAILURE).await;
     cfg.disconnect(other);
     let mut slow = 0;
     for _ in 0..COMMANDS {
