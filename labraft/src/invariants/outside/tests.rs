@@ -79,9 +79,14 @@ impl Seen {
         is_reply: bool,
         (called_at, sent_at): (Duration, Duration),
     ) {
-        let (sender, receiver) = (Node::server(from), Node::server(to));
-        let message =
-            Delivery { from: sender, to: receiver, bytes: &[], is_reply, called_at, sent_at };
+        let message = Delivery {
+            from: Node::server(from),
+            to: Node::server(to),
+            bytes: &[],
+            is_reply,
+            called_at,
+            sent_at,
+        };
         self.outside.delivered((from, to), &message, self.now);
     }
 
