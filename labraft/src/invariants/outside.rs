@@ -10,8 +10,8 @@
 //! - an entry is handed up after a leader that had accepted it, or a later one, has heard from a majority since
 //! - a leader does not accept a command for an index at which one of an earlier term was handed up
 //! - an older snapshot is not saved in place of a newer one
-//! - a server that has just heard from its leader, or has just started, does not stand for election, and a leader that a majority has just
-//!   written to does not stop leading in its term (two slips)
+//! - a server that has just heard from its leader, or has just started, does not stand for election, and a leader
+//!   that a majority has just written to does not stop leading in its term (two slips)
 //!
 //! A message counts for whatever it may have said, so a Raft that collects, pipelines or answers in another order
 //! keeps all of them.
@@ -62,8 +62,9 @@ struct Seen {
     since: Duration,
     /// The term that it must remember when it restarts.
     relied_on: u64,
-    /// The number of its saves when it was last looked at.
+    /// The number of its saves when it was last looked at, and when the last of them was.
     saves: u64,
+    saved_at: Duration,
     /// What has to be seen until others rely on its present term.
     promise: Option<Promise>,
     /// By server: whether a message has come from it that can belong to the present term.
@@ -85,7 +86,7 @@ struct Seen {
 /// The term of a server on which nobody relies yet.
 #[derive(Copy, Clone)]
 struct Promise {
-    /// The number of its saves when it was in an earlier term.
+    /// The number of its saves when it was in an earlier term and had not saved this one.
     saves: u64,
     /// With more answers than this, one of them was sent in this term; `None` as long as that is not known.
     answers: Option<u64>,
@@ -361,7 +362,9 @@ impl Outside {
         seen.since = at;
         seen.leads_since = None;
         seen.heard_from.fill(false);
-        let saves = seen.saves;
+        // One that saves in the background may be seen in the term only after it has saved it.
+        let is_just_saved = seen.saves > 0 && at < seen.saved_at + TO_SAVE;
+        let saves = seen.saves - u64::from(is_just_saved);
         // Each request is answered once at most, so with one answer more, a request was answered that has come since.
         let answers = (!self.is_one_way).then_some(traffic.requests);
         // What it has read from its disk when it started is saved.
@@ -379,7 +382,9 @@ impl Outside {
     /// lower one again.
     fn check_saved(&mut self, server: usize, traffic: Traffic, at: Duration) -> Holds {
         let seen = &mut self.servers[server];
-        seen.saves = traffic.saves;
+        if traffic.saves != seen.saves {
+            (seen.saves, seen.saved_at) = (traffic.saves, at);
+        }
         let Some(promise) = seen.promise.as_mut().filter(|_| at >= seen.since + TO_SAVE) else {
             return Ok(());
         };

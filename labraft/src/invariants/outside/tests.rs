@@ -198,6 +198,22 @@ fn a_term_is_saved_before_what_comes_later_is_answered() {
 }
 
 #[test]
+fn a_term_may_be_saved_before_the_server_is_seen_in_it() {
+    let mut seen = Seen::three();
+    seen.enters(0, 1);
+    seen.traffic[1].saves += 1;
+    seen.follows(1, 0).unwrap();
+    seen.passes(5);
+    seen.follows(1, 1).unwrap();
+    seen.now += TO_SAVE;
+    for _ in 0..2 {
+        seen.request(0, 1);
+        seen.reply(1, 0, seen.now);
+        assert_eq!(seen.follows(1, 1), Ok(()));
+    }
+}
+
+#[test]
 fn what_was_read_at_a_start_need_not_be_saved_again() {
     let mut seen = Seen::three();
     seen.enters(1, 5);
