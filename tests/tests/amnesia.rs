@@ -53,7 +53,7 @@ fn a_forgotten_term_and_its_vote_lead_to_two_leaders_of_one_term() {
 }
 
 #[test]
-fn a_forgotten_entry_leads_to_two_commands_at_one_index() {
+fn a_forgotten_entry_leads_to_another_command_at_its_index() {
     let found = found("RestartedFollowers", |env| {
         forgetful(env, |saved| {
             let last = saved.log.last_index();
@@ -62,11 +62,11 @@ fn a_forgotten_entry_leads_to_two_commands_at_one_index() {
             }
         })
     });
-    assert_eq!(found, Some(Property::StateMachineSafety));
+    assert_eq!(found, Some(Property::LeaderCompleteness));
 }
 
 #[test]
-fn a_forgotten_log_leads_to_two_commands_at_one_index() {
+fn a_forgotten_log_leads_to_another_command_at_its_index() {
     let found = found("RestartedFollowers", |env| {
         forgetful(env, |saved| {
             let first = saved.log.first_index();
@@ -75,7 +75,7 @@ fn a_forgotten_log_leads_to_two_commands_at_one_index() {
             }
         })
     });
-    assert_eq!(found, Some(Property::StateMachineSafety));
+    assert_eq!(found, Some(Property::LeaderCompleteness));
 }
 
 #[test]

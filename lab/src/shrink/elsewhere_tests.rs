@@ -88,7 +88,8 @@ impl<F: Fn(&str, u64, &BTreeSet<u64>) -> bool> Fake<F> {
     fn look(&mut self, budget: u64) -> Looked {
         let failure = FailureRecord::new("it broke", self.kind.clone());
         let size = Size { faults: 50, calls: 0, steps: 300 };
-        let (suite, test) = (&SUITE, &SUITE[0]);
+        let suite = &SUITE;
+        let test = &SUITE[0];
         let bounds = Bounds { virtual_time: Duration::from_secs(100), events: 2 * self.events };
         let bounds = Some(bounds);
         let wanted = Wanted { suite, test, failure: &failure, size, bounds, tried: 0 };

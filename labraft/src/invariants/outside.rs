@@ -420,7 +420,8 @@ impl Outside {
         self.reigns.entry(state.term).or_insert_with(|| Reign::new(server, all));
         seen.relied_on = seen.relied_on.max(state.term);
         let voters = 1 + seen.heard_from.iter().filter(|&&heard| heard).count();
-        if 2 * voters > all {
+        // What has led from its start on has no elections: it may be something else than a Raft.
+        if 2 * voters > all || seen.started_at.is_some() {
             return Ok(());
         }
         violated(

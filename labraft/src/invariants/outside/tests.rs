@@ -125,6 +125,9 @@ fn a_leader_needs_messages_of_a_majority() {
     seen.reply(1, 2, seen.now);
     seen.reply(1, 2, seen.now);
     assert_broken(seen.leads(2, 1), Property::Candidates2, "has heard from 2 of 4 servers");
+    // What leads at its start was not elected.
+    seen.outside.started(3, seen.now);
+    assert_eq!(seen.leads(3, 1), Ok(()));
     let mut alone = Seen::of(1, false);
     alone.enters(0, 1);
     assert_eq!(alone.leads(0, 1), Ok(()));
