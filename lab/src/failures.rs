@@ -52,7 +52,7 @@ pub(crate) fn leave(
         {
             Shrinking::Done(told) => told,
             Shrinking::Interrupted => break,
-            Shrinking::DoesNotRepeat(what) => {
+            Shrinking::Impossible(what) => {
                 text += &format!("  {what}\n");
                 continue;
             }

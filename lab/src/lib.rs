@@ -63,6 +63,7 @@ pub mod session;
 mod shorten;
 mod show;
 pub mod shrink;
+mod shrinkable;
 pub mod submit;
 mod unpredictable;
 pub mod view;

@@ -11,11 +11,12 @@ use clap::Args;
 use labraft::Verdict;
 use labrpc::RunSpec;
 
-use crate::commands::shrink::{bounds_for, does_not_repeat, what_fails};
+use crate::commands::shrink::bounds_for;
 use crate::outcome::{CommandError, INTERRUPT, Outcome};
 use crate::selector::{Selection, Selector};
 use crate::session::{Common, Session};
 use crate::show::{failed_at, usual_width};
+use crate::shrinkable::{does_not_repeat, what_fails};
 
 // BEGIN LAB 4
 /// How many changes of shards are shown.

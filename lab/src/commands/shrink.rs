@@ -18,8 +18,9 @@ use labrpc::RunSpec;
 
 use crate::outcome::{CommandError, INTERRUPT, Outcome};
 use crate::selector::{Selection, Selector};
-use crate::session::{Common, Session, program};
+use crate::session::{Common, Session};
 use crate::show::Show;
+use crate::shrinkable::{cannot_be_recorded, does_not_repeat, what_fails};
 
 /// The arguments of `lab shrink`.
 #[derive(Args)]
@@ -67,7 +68,7 @@ impl Shrink {
         let report = match shrink_one(&wanted, &mut runs, budget, session, !self.json)? {
             Shrinking::Done(report) => report,
             Shrinking::Interrupted => return Ok(Outcome::Interrupted),
-            Shrinking::DoesNotRepeat(what) => {
+            Shrinking::Impossible(what) => {
                 eprintln!("lab: {what}");
                 return Ok(Outcome::Judged(Verdict::Failed));
             }
@@ -143,8 +144,8 @@ pub(crate) enum Shrinking {
     Done(Box<ShrinkReport>),
     /// It was interrupted before the search began.
     Interrupted,
-    /// The run does not fail as it did when the same build made it before. The sentence says so.
-    DoesNotRepeat(String),
+    /// It cannot be done with this run. The sentence says why.
+    Impossible(String),
 }
 
 /// Shrinks a run in a worker, and looks for a simpler one if much is left of it.
@@ -162,7 +163,7 @@ pub(crate) fn shrink_one(
         return Ok(Shrinking::Interrupted);
     };
     if let Some(what) = does_not_repeat(&first.record, wanted) {
-        return Ok(Shrinking::DoesNotRepeat(what));
+        return Ok(Shrinking::Impossible(what));
     }
     let failure = what_fails(&first)?;
     let setting = Setting::within(bounds_for(&first.record));
@@ -189,6 +190,9 @@ pub(crate) fn shrink_one(
     let Some((answer, size)) = with_events(test, &shrunk, runs)? else {
         return Ok(Shrinking::Interrupted);
     };
+    if let Some(what) = cannot_be_recorded(&answer.record) {
+        return Ok(Shrinking::Impossible(what));
+    }
     let mut looked = Looked::default();
     let rest = budget.elsewhere(shrunk.spent);
     if !size.is_plain() && shrunk.end != End::Interrupted && rest > 0 {
@@ -245,30 +249,6 @@ fn repro_of(record: &RunRecord, shrunk: &Shrunk) -> Result<Repro, CommandError> 
     Ok(Repro { shrunk: Some(shrunk.effort), ..repro })
 }
 
-/// Says so if the run failed in a different way when the same build made it before.
-pub(crate) fn does_not_repeat(now: &RunRecord, wanted: &Selection) -> Option<String> {
-    let known = wanted.known.as_ref().filter(|known| known.build == now.build)?;
-    let then = known.failure.as_ref()?;
-    let now_it = match &now.failure {
-        Some(failure) if failure.is_same(then) => return None,
-        Some(failure) => format!("fails in a different way: {}", plain::line(&failure.headline())),
-        None => "passes".into(),
-    };
-    let test = wanted.test.name;
-    let seed = wanted.spec.seed;
-    let headline = then.headline();
-    let mut check = format!("{} run {test} --seed {seed} --check-determinism", program());
-    check += &format!(" --implementation {}", now.implementation);
-    for argument in wanted.conditions.arguments() {
-        check += &format!(" {argument}");
-    }
-    Some(format!(
-        "{test}, seed {seed}, failed before ({}), but in the same build it now {now_it}. The run does \
-         not repeat, so nothing can be left out of it. For the first difference: {check}",
-        plain::line(&headline)
-    ))
-}
-
 /// Limits for the runs of a search. A run that gets much further than the one that failed will not fail in
 /// the same way, unless reaching a limit was the failure.
 pub(crate) fn bounds_for(record: &RunRecord) -> Option<Bounds> {
@@ -278,20 +258,6 @@ pub(crate) fn bounds_for(record: &RunRecord) -> Option<Bounds> {
         virtual_time: Duration::from_secs_f64(1.25 * record.virtual_seconds + 2.0),
         events: 2 * record.events + 10_000,
     })
-}
-
-/// The failure that the search must preserve.
-pub(crate) fn what_fails(answer: &Answer) -> Result<FailureRecord, CommandError> {
-    let record = &answer.record;
-    let what = match (&record.failure, record.verdict) {
-        (Some(_), Verdict::Crashed | Verdict::Hung) => {
-            "did not finish, so its decisions are not known and it cannot be shrunk; the replay shows \
-             its last events"
-        }
-        (Some(failure), _) => return Ok(failure.clone()),
-        (None, _) => "passes: there is nothing to shrink or to explain",
-    };
-    Err(CommandError::Usage(format!("{}, seed {}, {what}", record.test, record.seed)))
 }
 
 fn progress_bar(budget: u64, show: bool) -> ProgressBar {
