@@ -51,9 +51,11 @@ pub(crate) fn what_fails(answer: &Answer) -> Result<FailureRecord, CommandError>
 /// Says so if a run that fails did not come to its end when its events were kept.
 pub(crate) fn cannot_be_recorded(record: &RunRecord) -> Option<String> {
     let failure = record.failure.as_ref().filter(|_| record.fingerprint.is_empty())?;
-    let (test, seed, headline) = (&record.test, record.seed, failure.headline());
-    let headline = plain::line(&headline);
+    let headline = failure.headline();
     Some(format!(
-        "{test}, seed {seed}, has too many events for a record ({headline}). With a larger --memory it may have one"
+        "{}, seed {}, has too many events for a record ({}). With a larger --memory it may have one",
+        record.test,
+        record.seed,
+        plain::line(&headline)
     ))
 }

@@ -42,7 +42,11 @@ fn shared(env: Env, with_log: WithLog) -> Rc<dyn Raft> {
     Rc::new(SharedLog { elections: (raft::REFERENCE.make)(env), with_log })
 }
 
-/// Hands up the shared log.
+/// Longer than a heartbeat and its answers take.
+const HEARD: Duration = Duration::from_millis(200);
+
+/// Hands up the shared log, each command only when a leader of the elections could have learned that a majority has it:
+/// seen from outside, it is an honest one.
 async fn apply_all(rt: Runtime, mut apply: ApplySender, with_log: WithLog) {
     let mut next = 1;
     loop {
@@ -50,6 +54,7 @@ async fn apply_all(rt: Runtime, mut apply: ApplySender, with_log: WithLog) {
         with_log(&mut |log| command = log.get(&next).cloned());
         match command {
             Some(command) => {
+                rt.sleep(HEARD).await;
                 apply.send(ApplyMsg::Command { index: next, command }).await;
                 next += 1;
             }
