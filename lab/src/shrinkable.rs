@@ -53,7 +53,7 @@ pub(crate) fn cannot_be_recorded(record: &RunRecord) -> Option<String> {
     let failure = record.failure.as_ref().filter(|_| record.fingerprint.is_empty())?;
     let headline = failure.headline();
     Some(format!(
-        "{}, seed {}, has too many events for a record ({}). With a larger --memory it may have one",
+        "{}, seed {}: its events could not be recorded ({}); a larger --memory may help",
         record.test,
         record.seed,
         plain::line(&headline)

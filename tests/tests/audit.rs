@@ -45,8 +45,8 @@ fn shared(env: Env, with_log: WithLog) -> Rc<dyn Raft> {
 /// Longer than a heartbeat and its answers take.
 const HEARD: Duration = Duration::from_millis(200);
 
-/// Hands up the shared log, each command only when a leader of the elections could have learned that a majority has it:
-/// seen from outside, it is an honest one.
+/// Hands up the shared log, but each command only when the leader could have learned from answers that a majority has
+/// it. So the checks that see only the outside find nothing.
 async fn apply_all(rt: Runtime, mut apply: ApplySender, with_log: WithLog) {
     let mut next = 1;
     loop {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::explain::{Explained, Point, explain};
 use crate::plain;
 use crate::view::{self, Columns, Filter};
-use crate::workers::{Answer, Keep, Pool, Setting, Settings};
+use crate::workers::{Answer, Keep, Pool, RunOptions, Settings};
 use clap::Args;
 use labraft::Verdict;
 use labrpc::RunSpec;
@@ -53,7 +53,7 @@ impl Explain {
         let failure = what_fails(&answer)?;
         let failed_at = failed_at(&answer).unwrap_or_default();
         println!("{}, seed {}: {}", test.name, spec.seed, plain::block(&failure.reason, "  "));
-        runs.set(Setting::within(bounds_for(&answer.record)));
+        runs.set_options(RunOptions::within(bounds_for(&answer.record)));
         let found = explain(
             spec,
             &failure,

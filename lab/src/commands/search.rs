@@ -23,6 +23,7 @@ use crate::search::journal::{Header, Journal};
 use crate::search::{FailingSet, Found, Progress, Search};
 use crate::seeds::Shard;
 use crate::session::{Common, Program, Session, default_jobs, parse_jobs};
+use crate::shrinkable::cannot_be_recorded;
 use crate::workers::{Answer, Keep, Pool};
 use crate::{plain, report, shrink, view};
 
@@ -132,8 +133,8 @@ impl SearchArgs {
     }
 
     /// Searches all tests with no fault, then with one, and so on, because what one fault shows should not have to
-    /// wait for all pairs of faults of another test. For the same reason they take turns
-    /// within each number of faults, except that a test with a failure is finished at once. Reports on each test when its search is over.
+    /// wait for all pairs of faults of another test. For the same reason they take turns within each number of
+    /// faults, except that a test with a failure is finished at once. Reports on each test when its search is over.
     fn search_all<'a>(
         &self,
         searches: impl Iterator<Item = Search<'a>>,
@@ -276,7 +277,10 @@ impl SearchArgs {
             fs::write(&page, view::page(&answer, &replay, &story)).map_err(cannot_write)?;
             text += &format!("    page: {}\n", page.display());
             let is_same = answer.record.fingerprint == set.record.fingerprint;
-            if set.has_passed || !is_same || answer.record.verdict != set.record.verdict {
+            let had_ended = !set.record.fingerprint.is_empty();
+            if let Some(why) = cannot_be_recorded(&answer.record).filter(|_| had_ended) {
+                text += &format!("    {why}\n");
+            } else if set.has_passed || !is_same || answer.record.verdict != set.record.verdict {
                 text += "    the run does not repeat: something in it is not deterministic\n";
             }
         }

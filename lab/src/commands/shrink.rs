@@ -10,7 +10,7 @@ use crate::plain;
 use crate::records::RunRecord;
 use crate::repro::Repro;
 use crate::shrink::{self, Budget, Effort, End, Looked, Shrunk, Simpler, Size, Wanted, Worlds};
-use crate::workers::{Answer, Bounds, Keep, Pool, Runs, Setting, Settings};
+use crate::workers::{Answer, Bounds, Keep, Pool, RunOptions, Runs, Settings};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use labraft::{Profile, Test, Verdict};
@@ -166,7 +166,7 @@ pub(crate) fn shrink_one(
         return Ok(Shrinking::Impossible(what));
     }
     let failure = what_fails(&first)?;
-    let setting = Setting::within(bounds_for(&first.record));
+    let options = RunOptions::within(bounds_for(&first.record));
     let bar = progress_bar(budget.runs, show_progress);
     // What was done by hand stays.
     let with_acts = |found: &RunSpec| RunSpec {
@@ -180,7 +180,7 @@ pub(crate) fn shrink_one(
         first.decisions,
         earlier,
         budget,
-        &mut |found: &RunSpec, keep| Worlds::run(runs, test, &with_acts(found), keep, setting),
+        &mut |found: &RunSpec, keep| Worlds::run(runs, test, &with_acts(found), keep, options),
         &mut |progress| {
             bar.set_position(progress.spent);
             bar.set_message(format!("{} decisions are left", progress.left));
@@ -239,7 +239,7 @@ fn with_events(
 /// Ctrl-C ends the program at once.
 fn keep_what_was_found(runs: &mut Runs<'_>) {
     INTERRUPT.store(false, Ordering::Relaxed);
-    runs.set(Setting::default());
+    runs.set_options(RunOptions::default());
 }
 
 fn repro_of(record: &RunRecord, shrunk: &Shrunk) -> Result<Repro, CommandError> {

@@ -18,7 +18,7 @@ use super::past::protocol_steps;
 use super::size::Size;
 use crate::failure_record::FailureRecord;
 use crate::records::RunRecord;
-use crate::workers::{Answer, Bounds, Explore, Explored, Keep, Runs, Setting};
+use crate::workers::{Answer, Bounds, Explore, Explored, Keep, RunOptions, Runs};
 
 /// Into how many parts a run of the budget is divided.
 pub(super) const PARTS: u64 = 10;
@@ -39,7 +39,7 @@ pub trait Worlds {
         test: &'static Test,
         spec: &RunSpec,
         keep: Keep,
-        setting: Setting,
+        options: RunOptions,
     ) -> io::Result<Option<Answer>>;
 
     /// Makes runs that have one fault more. Returns `None` if it was interrupted.
@@ -51,7 +51,7 @@ pub trait Worlds {
         test: &'static Test,
         spec: &RunSpec,
         plan: Explore,
-        setting: Setting,
+        options: RunOptions,
     ) -> io::Result<Option<Explored>>;
 }
 
@@ -61,9 +61,9 @@ impl Worlds for Runs<'_> {
         test: &'static Test,
         spec: &RunSpec,
         keep: Keep,
-        setting: Setting,
+        options: RunOptions,
     ) -> io::Result<Option<Answer>> {
-        self.set(setting);
+        self.set_options(options);
         Runs::run(self, test, spec.clone(), keep)
     }
 
@@ -72,9 +72,9 @@ impl Worlds for Runs<'_> {
         test: &'static Test,
         spec: &RunSpec,
         plan: Explore,
-        setting: Setting,
+        options: RunOptions,
     ) -> io::Result<Option<Explored>> {
-        self.set(setting);
+        self.set_options(options);
         Runs::explore(self, test, spec, plan)
     }
 }
@@ -227,10 +227,10 @@ impl Looking<'_> {
         &mut self,
         test: &'static Test,
         shrunk: Shrunk,
-        setting: Setting,
+        options: RunOptions,
     ) -> Result<(), Stop> {
-        let setting = Setting { bounds: None, ..setting };
-        let answer = self.worlds.run(test, &shrunk.spec, Keep::Events, setting)?;
+        let options = RunOptions { bounds: None, ..options };
+        let answer = self.worlds.run(test, &shrunk.spec, Keep::Events, options)?;
         let answer = answer.ok_or(Stop::Interrupted)?;
         self.found.runs += 1;
         let Some(failure) = answer.record.failure.as_ref().filter(|_| self.is_same(&answer.record))
@@ -247,8 +247,8 @@ impl Looking<'_> {
 
     /// Offers a run of a short scenario, from which nothing can be left out.
     pub(super) fn offer_short(&mut self, test: &'static Test, spec: RunSpec) -> Result<(), Stop> {
-        let setting = Setting::default();
-        let answer = self.worlds.run(test, &spec, Keep::Decisions, setting)?;
+        let options = RunOptions::default();
+        let answer = self.worlds.run(test, &spec, Keep::Decisions, options)?;
         let answer = answer.ok_or(Stop::Interrupted)?;
         let mut needed = answer.decisions;
         needed.retain(|taken| spec.overrides.contains_key(&taken.address));
@@ -256,6 +256,6 @@ impl Looking<'_> {
         let effort = Effort { of: needed.len(), ..Effort::default() };
         let record = Some(answer.record);
         let end = End::Smallest;
-        self.offer(test, Shrunk { spec, record, needed, effort, spent: 0, end }, setting)
+        self.offer(test, Shrunk { spec, record, needed, effort, spent: 0, end }, options)
     }
 }

@@ -9,7 +9,7 @@ use super::{Looked, Size, Wanted, Worlds, find_simpler};
 use crate::failure_record::FailureRecord;
 use crate::records::{Build, RunRecord};
 use crate::search::faults::faults_to_add;
-use crate::workers::{Answer, Bounds, Child, Explore, Explored, FailedRun, Keep, Setting};
+use crate::workers::{Answer, Bounds, Child, Explore, Explored, FailedRun, Keep, RunOptions};
 
 const fn test(name: &'static str, part: Part) -> Test {
     Test { name, part, title: "", points: 0, cost: 1, run: |_| Box::pin(async { Ok(()) }) }
@@ -63,12 +63,12 @@ impl<F: Fn(&str, u64, &BTreeSet<u64>) -> bool> Fake<F> {
         (0..count).map(decided).collect()
     }
 
-    fn answer(&mut self, test: &Test, spec: &RunSpec, keep: Keep, setting: Setting) -> Answer {
+    fn answer(&mut self, test: &Test, spec: &RunSpec, keep: Keep, options: RunOptions) -> Answer {
         self.runs += 1;
-        let mut decisions = Self::decisions(test, spec, setting.is_chaos);
+        let mut decisions = Self::decisions(test, spec, options.is_chaos);
         let numbers =
             decisions.iter().filter(|taken| taken.is_fault()).map(|taken| taken.address.n);
-        let is_long_enough = setting.bounds.is_none_or(|bounds| bounds.events >= self.events);
+        let is_long_enough = options.bounds.is_none_or(|bounds| bounds.events >= self.events);
         let is_failing = is_long_enough && (self.fails)(test.name, spec.seed, &numbers.collect());
         let verdict = if is_failing { Verdict::Failed } else { Verdict::Passed };
         let failure = FailureRecord::new("it broke", self.kind.clone());
@@ -103,9 +103,9 @@ impl<F: Fn(&str, u64, &BTreeSet<u64>) -> bool> Worlds for Fake<F> {
         test: &'static Test,
         spec: &RunSpec,
         keep: Keep,
-        setting: Setting,
+        options: RunOptions,
     ) -> io::Result<Option<Answer>> {
-        Ok(Some(self.answer(test, spec, keep, setting)))
+        Ok(Some(self.answer(test, spec, keep, options)))
     }
 
     fn explore(
@@ -113,14 +113,14 @@ impl<F: Fn(&str, u64, &BTreeSet<u64>) -> bool> Worlds for Fake<F> {
         test: &'static Test,
         spec: &RunSpec,
         plan: Explore,
-        setting: Setting,
+        options: RunOptions,
     ) -> io::Result<Option<Explored>> {
         let mut explored = Explored::default();
         let faults = faults_to_add(&Self::decisions(test, spec, false), &spec.overrides).unwrap();
         for (number, fault) in faults.into_iter().enumerate().skip(plan.from) {
             let mut spec = spec.clone();
             spec.overrides.insert(fault.address, fault.value);
-            let answer = self.answer(test, &spec, Keep::AllDecisions, setting);
+            let answer = self.answer(test, &spec, Keep::AllDecisions, options);
             explored.runs += 1;
             if answer.record.failure.is_some() {
                 let record = answer.record;

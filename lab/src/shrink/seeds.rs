@@ -15,7 +15,7 @@ use super::elsewhere::{Looking, PARTS, Stop, parts};
 use super::found::{Budget, Effort, End};
 use super::kinds::TIMING;
 use super::search::EVENTS_OF_A_RUN;
-use crate::workers::{Bounds, Keep, Setting};
+use crate::workers::{Bounds, Keep, RunOptions};
 
 /// A run that has not failed after so many events will not be easy to shrink, if it can fail sooner at all.
 const MOST_EVENTS: u64 = 10_000;
@@ -111,7 +111,7 @@ impl Looking<'_> {
     fn shrink_and_offer(&mut self, failing: Failing) -> Result<Option<Failing>, Stop> {
         let Failing { test, is_chaos, spec, decisions, events, earlier } = failing;
         let bounds = Bounds { virtual_time: self.most_time(), events: 2 * events + 1000 };
-        let setting = Setting { bounds: Some(bounds), is_chaos };
+        let options = RunOptions { bounds: Some(bounds), is_chaos };
         let rest = self.budget.saturating_sub(self.spent).min(self.budget / SHRINKING);
         let worlds = &mut *self.worlds;
         let shrunk = super::shrink(
@@ -120,7 +120,7 @@ impl Looking<'_> {
             decisions,
             earlier,
             Budget::all(rest * PARTS / parts(test)),
-            &mut |spec, keep| worlds.run(test, spec, keep, setting),
+            &mut |spec, keep| worlds.run(test, spec, keep, options),
             &mut |_| {},
         )?;
         let runs = shrunk.effort.runs - earlier.map_or(0, |effort| effort.runs);
@@ -136,7 +136,7 @@ impl Looking<'_> {
             events: shrunk.record.as_ref().map_or(events, |record| record.events),
             earlier: Some(shrunk.effort),
         });
-        self.offer(test, shrunk, setting)?;
+        self.offer(test, shrunk, options)?;
         Ok(unfinished)
     }
 
@@ -158,8 +158,8 @@ impl Looking<'_> {
                 RunSpec { neutral: neutral.clone(), ..RunSpec::seed(self.wanted.tried + runs) };
             let virtual_time = self.most_time();
             let bounds = Bounds { virtual_time, events: TIMES_SOONER * seeds.soonest };
-            let setting = Setting { bounds: Some(bounds), is_chaos };
-            let answer = self.worlds.run(test, &spec, Keep::Decisions, setting)?;
+            let options = RunOptions { bounds: Some(bounds), is_chaos };
+            let answer = self.worlds.run(test, &spec, Keep::Decisions, options)?;
             let answer = answer.ok_or(Stop::Interrupted)?;
             let events = answer.record.events;
             let decisions = answer.decisions;

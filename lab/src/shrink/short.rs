@@ -6,13 +6,13 @@ use labraft::{Part, Test, Verdict};
 
 use super::elsewhere::{Looking, Stop, parts};
 use crate::search::faults::{Fault, faults_to_add, run_with};
-use crate::workers::{Bounds, Explore, Explored, Keep, Setting};
+use crate::workers::{Bounds, Explore, Explored, Keep, RunOptions};
 
 /// The seed of everything that is not a fault.
 const SEED: u64 = 0;
 /// Limits that no run of a short scenario comes near, if it is of any use.
 const BOUNDS: Bounds = Bounds { virtual_time: Duration::from_secs(60), events: 100_000 };
-const SETTING: Setting = Setting { bounds: Some(BOUNDS), is_chaos: false };
+const OPTIONS: RunOptions = RunOptions { bounds: Some(BOUNDS), is_chaos: false };
 
 impl Looking<'_> {
     /// Makes the runs of all short scenarios without faults, and then those with one fault.
@@ -23,7 +23,7 @@ impl Looking<'_> {
                 return Ok(());
             }
             let spec = run_with(SEED, &[]);
-            let answer = self.worlds.run(test, &spec, Keep::AllDecisions, SETTING)?;
+            let answer = self.worlds.run(test, &spec, Keep::AllDecisions, OPTIONS)?;
             let answer = answer.ok_or(Stop::Interrupted)?;
             self.count(1, parts(test));
             if self.is_same(&answer.record) {
@@ -47,7 +47,7 @@ impl Looking<'_> {
         while let Some(from) = whole.next {
             // The first that fails may fail in another way.
             let plan = Explore { from, step: 1, looks_ahead: false, stops_at_failure: false };
-            let explored = self.worlds.explore(test, &run_with(SEED, &[]), plan, SETTING)?;
+            let explored = self.worlds.explore(test, &run_with(SEED, &[]), plan, OPTIONS)?;
             whole.add(explored.ok_or(Stop::Interrupted)?);
         }
         self.count(whole.runs, whole.runs * parts(test));

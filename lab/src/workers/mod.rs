@@ -108,17 +108,17 @@ pub struct Bounds {
 
 /// What applies to the runs that are made next, besides the settings of all workers.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
-pub struct Setting {
+pub struct RunOptions {
     /// The limits of a run.
     pub bounds: Option<Bounds>,
     /// Whether to make the run under chaos, whatever the profile is otherwise.
     pub is_chaos: bool,
 }
 
-impl Setting {
-    /// The usual setting, with these limits.
-    pub fn within(bounds: Option<Bounds>) -> Setting {
-        Setting { bounds, is_chaos: false }
+impl RunOptions {
+    /// The usual options, with these limits.
+    pub fn within(bounds: Option<Bounds>) -> RunOptions {
+        RunOptions { bounds, is_chaos: false }
     }
 }
 

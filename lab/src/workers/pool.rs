@@ -15,7 +15,7 @@ use super::judge::Machine;
 use super::process::{Answered, End, How, MAX_OUTPUT_BYTES, Worker};
 use super::progress::Spent;
 use super::settings::Settings;
-use super::{Answer, Explore, Explored, Job, Keep, Setting, explore, watch};
+use super::{Answer, Explore, Explored, Job, Keep, RunOptions, explore, watch};
 use crate::failure_record::FailureRecord;
 use crate::records::RunRecord;
 use crate::unpredictable;
@@ -125,7 +125,7 @@ impl<'a> Pool<'a> {
 
     /// Makes runs one after the other, in a single worker.
     pub fn runs(&self) -> Runs<'_> {
-        Runs { pool: self, worker: None, setting: Setting::default() }
+        Runs { pool: self, worker: None, options: RunOptions::default() }
     }
 
     /// Says in one line how many runs had to be made again so far through no fault of their own, and
@@ -307,13 +307,13 @@ fn cannot_start(end: &End) -> Option<String> {
 pub struct Runs<'a> {
     pool: &'a Pool<'a>,
     worker: Option<Worker>,
-    setting: Setting,
+    options: RunOptions,
 }
 
 impl Runs<'_> {
     /// Says what applies to all further runs.
-    pub fn set(&mut self, setting: Setting) {
-        self.setting = setting;
+    pub fn set_options(&mut self, options: RunOptions) {
+        self.options = options;
     }
 
     /// Makes one run and returns its outcome, or `None` if the stop flag was set.
@@ -384,7 +384,7 @@ impl Runs<'_> {
 
     fn job(&self, test: &Test, spec: RunSpec, keep: Keep) -> io::Result<Job> {
         let Settings { mut conditions, is_distrusted, .. } = self.pool.settings;
-        if self.setting.is_chaos {
+        if self.options.is_chaos {
             conditions.profile = Profile::Chaos;
         }
         Ok(Job {
@@ -395,7 +395,7 @@ impl Runs<'_> {
             keep,
             skip: 0,
             explore: None,
-            bounds: self.setting.bounds,
+            bounds: self.options.bounds,
             watch: None,
             is_last: is_distrusted,
             nonce: unpredictable::hexadecimal()?,

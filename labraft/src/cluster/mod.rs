@@ -152,8 +152,8 @@ impl Cluster {
         self.0.restart.replace(Some(Rc::new(start)));
     }
 
-    /// The poll that is going on is one of the harness's own service, which calls its Raft or does not. If it
-    /// never does, nothing of the Raft can change, and there is no check after the poll.
+    /// Notes that the current poll belongs to the harness's own service, and whether the service calls its Raft
+    /// in it. A poll in which it does not cannot change the Raft, so no check follows.
     pub(crate) fn service_runs(&self, calls_raft: bool) {
         let has_called = self.0.service_called.get().unwrap_or(false);
         self.0.service_called.set(Some(has_called || calls_raft));
@@ -182,10 +182,8 @@ impl Cluster {
             timers_may_wait: self.0.lab.world().can_hold_timers(),
             timers_late: self.0.lab.world().timers_late(),
         };
-        let mut checked = self.0.invariants.borrow_mut().check(i, &**raft, traffic, now);
-        if let (Ok(()), Some(saved)) = (&checked, &slots[i].saved) {
-            checked = self.0.invariants.borrow_mut().saved_from_outside(i, saved);
-        }
+        let looked_at = (&**raft, slots[i].saved.as_ref());
+        let checked = self.0.invariants.borrow_mut().check(i, looked_at, traffic, now);
         if server.runtime().is_recording() {
             self.record_state(i, &**raft, &mut slots[i].recorder.borrow_mut());
         }

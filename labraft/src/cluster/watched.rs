@@ -8,8 +8,8 @@ use crate::invariants::SharedMessages;
 use crate::raft::{ApplyMsg, HandedUp, Raft, RaftState, Started};
 
 impl Cluster {
-    /// Has the answers to commands judged, and every step by figure 2, if the implementation tells what its
-    /// messages say.
+    /// Has the answers to commands judged, what is seen from outside, and every step by figure 2, if the
+    /// implementation tells what its messages say.
     pub(super) fn judge_steps(&self) {
         self.0.invariants.borrow_mut().judge_starts();
         let is_one_way = self.lab().implementation().has_one_way_messages;
@@ -50,7 +50,7 @@ impl Cluster {
         let raft = self.slots()[i].instance.as_ref().map(|instance| instance.raft.clone());
         let mut accepted = started;
         if let Some(raft) = raft {
-            // What it says of the term is judged by itself.
+            // The term in its answer is checked separately.
             accepted.term = raft.state().term;
             let checked = self.0.invariants.borrow_mut().accepted(i, command, started, &*raft);
             self.report(i, checked);

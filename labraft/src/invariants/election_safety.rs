@@ -73,7 +73,7 @@ mod tests {
         let mut invariants = Invariants::new(2, CONTRACT);
         let mut leads = |server, term| {
             let raft = LeaderWithoutProbe(term);
-            invariants.check(server, &raft, Traffic::default(), Duration::ZERO)
+            invariants.check(server, (&raft, None), Traffic::default(), Duration::ZERO)
         };
         assert_eq!(leads(0, 1), Ok(()));
         assert_eq!(leads(1, 2), Ok(()));

@@ -30,10 +30,10 @@ impl Invariants {
         }
     }
 
-    /// A server was polled, and this is the snapshot that it has saved.
-    pub(crate) fn saved_from_outside(&mut self, server: usize, persister: &Persister) -> Holds {
+    /// Checks the snapshot on a server's disk, if it is another one than before.
+    fn check_saved_snapshot(&mut self, server: usize, saved: &Persister) -> Holds {
         let Some(outside) = &mut self.outside else { return Ok(()) };
-        let snapshot = persister.read_snapshot();
+        let snapshot = saved.read_snapshot();
         if !outside.has_saved(server, &snapshot) {
             return Ok(());
         }
@@ -41,11 +41,11 @@ impl Invariants {
         self.judge.rule_on(outside.check_snapshot(server, snapshot, index))
     }
 
-    /// Checks a server whose probe is missing, or left out: what can be seen then is whether it leads.
+    /// Checks a server whose probe is missing, or left out: what its Raft says of its state, and its disk.
     pub(super) fn check_from_outside(
         &mut self,
         server: usize,
-        raft: &dyn Raft,
+        (raft, saved): (&dyn Raft, Option<&Persister>),
         at: Duration,
     ) -> Holds {
         let state = raft.state();
@@ -57,10 +57,10 @@ impl Invariants {
             }
             self.judge.rule_on_all(found)?;
         }
-        if !state.is_leader {
-            return Ok(());
+        if state.is_leader {
+            let checked = election_safety::check_leader(&mut self.history, server, state.term, at);
+            self.judge.rule_on(checked)?;
         }
-        let checked = election_safety::check_leader(&mut self.history, server, state.term, at);
-        self.judge.rule_on(checked)
+        saved.map_or(Ok(()), |saved| self.check_saved_snapshot(server, saved))
     }
 }

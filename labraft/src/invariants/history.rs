@@ -376,15 +376,20 @@ impl History {
 
     /// The last index of the newest snapshot that a service has made.
     fn index_of(&self, snapshot: &Bytes) -> Option<u64> {
-        let known = self.snapshots.iter().rev().find(|(_, all)| all.contains(snapshot));
-        known.map(|(&index, _)| index)
+        self.indexes_of(snapshot).next_back()
     }
 
     /// The index up to which a snapshot goes, if services have made it for one index only.
     pub(super) fn only_index_of(&self, snapshot: &Bytes) -> Option<u64> {
-        let mut known = self.snapshots.iter().filter(|(_, all)| all.contains(snapshot));
-        let (&index, _) = known.next()?;
+        let mut known = self.indexes_of(snapshot);
+        let index = known.next()?;
         known.next().is_none().then_some(index)
+    }
+
+    /// The last indexes of the snapshots with these contents that services have made, the lowest first.
+    fn indexes_of(&self, snapshot: &Bytes) -> impl DoubleEndedIterator<Item = u64> {
+        let known = self.snapshots.iter().filter(|(_, all)| all.contains(snapshot));
+        known.map(|(&index, _)| index)
     }
 
     /// A service made this snapshot of everything up to `index`, or was given it.

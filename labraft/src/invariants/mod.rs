@@ -78,6 +78,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use labrpc::Delivery;
 
+use crate::persister::Persister;
 use crate::property::Holds;
 use crate::raft::{ApplyMsg, HandedUp, Probe, Raft, Started};
 use crate::server_names::Places;
@@ -327,11 +328,12 @@ impl Invariants {
         self.history.servers[server].last.as_ref()
     }
 
-    /// Checks a server that has run and may have changed. `traffic` is what it has saved and sent so far.
+    /// Checks a server that has run and may have changed. `saved` is its disk, and `traffic` says how much it has
+    /// saved and sent so far.
     pub(crate) fn check(
         &mut self,
         server: usize,
-        raft: &dyn Raft,
+        (raft, saved): (&dyn Raft, Option<&Persister>),
         traffic: Traffic,
         at: Duration,
     ) -> Holds {
@@ -351,13 +353,11 @@ impl Invariants {
         }
         // The probe stays where the Raft has written it: to read in large pieces what was just written in small ones
         // takes longer than all that is done with it if nothing has changed.
-        let Some(now) = &probe else { return self.check_from_outside(server, raft, at) };
+        let Some(now) = &probe else { return self.check_from_outside(server, (raft, saved), at) };
         if !self.contract.without.has_probes() {
-            return self.check_from_outside(server, raft, at);
+            return self.check_from_outside(server, (raft, saved), at);
         }
-        if self.outside.is_some() {
-            self.outside = None;
-        }
+        self.outside = None;
         if self.contract.offers.stable_leader.is_some() {
             let checked = check_quorum::check(&mut self.history, server, now, at);
             self.judge.rule_on(checked)?;
@@ -386,7 +386,7 @@ impl Invariants {
         if let Err(misshapen) = probe_form::check(server, self.history.servers.len(), now) {
             // Without this property, there is nothing to be seen in the probe.
             self.judge.rule_on(Err(misshapen))?;
-            return self.check_from_outside(server, raft, at);
+            return self.check_from_outside(server, (raft, saved), at);
         }
         let must_save = self.contract.persistence == Persistence::Required;
         let history = &mut self.history.servers[server];

@@ -178,7 +178,7 @@ impl Outside {
         } else {
             seen.other_at = Some(at);
         }
-        // A reply to what was asked in an earlier term is no vote in this one.
+        // A reply to a request of an earlier term cannot be a vote in this one.
         if message.called_at >= seen.since {
             seen.heard_from[from] = true;
         }

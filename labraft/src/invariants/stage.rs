@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use labrpc::{Delivery, Node};
 
 use super::{Contract, Invariants, News, Persistence, SharedMessages, Traffic};
 use crate::message::RaftMessage;
@@ -252,7 +253,7 @@ impl Stage {
     /// Checks a server that has done nothing. A slip is returned like a broken promise.
     pub(super) fn ask(&mut self, server: usize) -> Holds {
         let raft = &self.rafts[server];
-        self.invariants.check(server, &**raft, self.traffic, self.now)?;
+        self.invariants.check(server, (&**raft, None), self.traffic, self.now)?;
         self.news()
     }
 
@@ -351,4 +352,20 @@ pub(super) fn command(index: u64, text: &'static str) -> HandedUp {
 pub(super) fn snapshot(index: u64, text: &'static str) -> HandedUp {
     let snapshot = Bytes::from_static(text.as_bytes());
     HandedUp::Message(ApplyMsg::Snapshot { index, term: 1, snapshot })
+}
+
+/// A message without contents between two servers. The times are those of the call and of the message itself.
+pub(super) fn message(
+    (from, to): (usize, usize),
+    is_reply: bool,
+    (called_at, sent_at): (Duration, Duration),
+) -> Delivery<'static> {
+    Delivery {
+        from: Node::server(from),
+        to: Node::server(to),
+        bytes: &[],
+        is_reply,
+        called_at,
+        sent_at,
+    }
 }

@@ -38,11 +38,11 @@ mod work;
 
 pub(crate) use chaos_kv::chaos_kv;
 pub(crate) use chaos_raft::chaos_raft;
-pub(crate) use quiet::{short_log_ends, short_losses, short_outage, short_slow_service};
+pub(crate) use quiet::{short_log_ends, short_outage, short_slow_service};
 pub(crate) use restarts::{restarted_followers, restarted_voters};
 pub(crate) use short::{
-    short_conflicts, short_elections, short_halves, short_replication, short_restarts,
-    short_service, short_snapshots, short_votes,
+    short_conflicts, short_elections, short_halves, short_losses, short_replication,
+    short_restarts, short_service, short_snapshots, short_votes,
 };
 // BEGIN LAB 4
 #[cfg(feature = "lab4")]

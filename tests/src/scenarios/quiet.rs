@@ -6,12 +6,12 @@
 
 use std::time::Duration;
 
-use labraft::{Checked, Config, SNAPSHOT_INTERVAL, Threshold, expectation};
+use labraft::{Checked, Config, SNAPSHOT_INTERVAL};
 
 use super::fault_target::FaultTarget;
 use super::short::{HEARTBEAT, ROUND_TRIP, agree_all, leader, start_many};
-use crate::beyond::{LONGEST_FAILURE, PROMPT, check_timeouts};
-use crate::steps::{check_threshold, random, restart};
+use crate::beyond::check_timeouts;
+use crate::steps::{random, restart};
 
 /// Longer than what is committed may wait for a service that waits for it.
 const QUIET: Duration = Duration::from_millis(750);
@@ -21,10 +21,6 @@ const SLOW: Duration = Duration::from_millis(30);
 const AT_A_TIME: usize = 5;
 const TIMES: u32 = 5;
 const BETWEEN: Duration = Duration::from_millis(20);
-/// How often a follower is cut off while commands are started.
-const LOSSES: usize = 3;
-/// The commands that it is needed for afterwards, one after the other. A fault slows down a few of them.
-const COMMANDS: usize = 10;
 
 /// The logs of two servers end exactly where their snapshots do, and the third lags behind. It stands for
 /// election against one of them, gets its snapshot, and nothing is started after it. The same server restarts, and
@@ -89,41 +85,6 @@ pub(crate) async fn short_outage(cfg: &Config) -> Checked<()> {
     leader(cfg).await?;
     cfg.sleep(HEARTBEAT).await;
     all_apply_one(cfg).await?;
-    agree_all(cfg).await
-}
-
-/// A follower is cut off again and again while commands are started, so that what it is sent is lost. Later
-/// the leader has no other follower, and commands are committed as soon as before.
-pub(crate) async fn short_losses(cfg: &Config) -> Checked<()> {
-    let first = leader(cfg).await?;
-    let [lagging, other] = [1, 2].map(|next| (first + next) % cfg.n());
-    for _ in 0..LOSSES {
-        cfg.disconnect(lagging);
-        for _ in 0..AT_A_TIME {
-            start_many(cfg, first, 1);
-            cfg.sleep(BETWEEN).await;
-        }
-        cfg.connect(lagging);
-        cfg.sleep(HEARTBEAT).await;
-    }
-    // What was lost has failed by then.
-    cfg.sleep(LONGEST_FAILURE).await;
-    cfg.disconnect(other);
-    let mut slow = 0;
-    for _ in 0..COMMANDS {
-        let before = cfg.tester().now();
-        // The leader applies a command as soon as it is committed, the follower with the next heartbeat.
-        cfg.one(random(cfg), 1, true).await?;
-        slow += usize::from(cfg.tester().now() - before > PROMPT);
-    }
-    check_threshold(cfg, Threshold::OperationTime, 2 * slow <= COMMANDS, || {
-        expectation!(
-            "after what server {lagging} was sent had been lost {LOSSES} times, {slow} of {COMMANDS} commands that \
-             need it take more than {} ms each",
-            PROMPT.as_millis()
-        )
-    })?;
-    cfg.reconnect_all();
     agree_all(cfg).await
 }
 

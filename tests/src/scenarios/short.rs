@@ -6,13 +6,14 @@
 
 use std::time::Duration;
 
-use labraft::{Checked, Config, Lab, Steps};
+use labraft::{Checked, Config, Lab, Steps, Threshold, expectation};
 
 use super::agree;
 use super::fault_target::FaultTarget;
+use crate::beyond::{LONGEST_FAILURE, PROMPT};
 use crate::kv::{Client, KvConfig, KvSetup};
 use crate::kv_generic::appended;
-use crate::steps::{LOOK_EVERY, find_leader, random, restart, spawn_client};
+use crate::steps::{LOOK_EVERY, check_threshold, find_leader, random, restart, spawn_client};
 
 /// Longer than the time between two heartbeats, so that a server that is connected again learns the
 /// present term.
@@ -23,6 +24,13 @@ pub(super) const ROUND_TRIP: Duration = Duration::from_millis(30);
 const CHAIN: Duration = Duration::from_millis(1000);
 /// How long two halves are apart: an election or two.
 const HALVES: Duration = Duration::from_millis(700);
+/// How often a follower is cut off while commands are started.
+const LOSSES: usize = 3;
+/// The commands that it is needed for afterwards, one after the other. A fault slows down a few of them.
+const COMMANDS: usize = 10;
+/// The commands that are lost each time, and the time between two of them.
+const LOST_AT_A_TIME: usize = 5;
+const BETWEEN: Duration = Duration::from_millis(20);
 /// The size of the saved state, in bytes, at which servers of the service take a snapshot: a few operations.
 const SMALL_STATE: usize = 200;
 /// How often each client of the service writes: before, while and after the leader is cut off.
@@ -224,6 +232,41 @@ pub(crate) async fn short_halves(cfg: &Config) -> Checked<()> {
     let third = leader(cfg).await?;
     start_many(cfg, third, 1);
     cfg.sleep(ROUND_TRIP).await;
+    cfg.reconnect_all();
+    agree_all(cfg).await
+}
+
+/// A follower is cut off again and again while commands are started, so that what it is sent is lost. Later
+/// the leader has no other follower, and commands are committed as soon as before.
+pub(crate) async fn short_losses(cfg: &Config) -> Checked<()> {
+    let first = leader(cfg).await?;
+    let [lagging, other] = [1, 2].map(|next| (first + next) % cfg.n());
+    for _ in 0..LOSSES {
+        cfg.disconnect(lagging);
+        for _ in 0..LOST_AT_A_TIME {
+            start_many(cfg, first, 1);
+            cfg.sleep(BETWEEN).await;
+        }
+        cfg.connect(lagging);
+        cfg.sleep(HEARTBEAT).await;
+    }
+    // What was lost has failed by then.
+    cfg.sleep(LONGEST_FAILURE).await;
+    cfg.disconnect(other);
+    let mut slow = 0;
+    for _ in 0..COMMANDS {
+        let before = cfg.tester().now();
+        // The leader applies a command as soon as it is committed, the follower with the next heartbeat.
+        cfg.one(random(cfg), 1, true).await?;
+        slow += usize::from(cfg.tester().now() - before > PROMPT);
+    }
+    check_threshold(cfg, Threshold::OperationTime, 2 * slow <= COMMANDS, || {
+        expectation!(
+            "after what server {lagging} was sent had been lost {LOSSES} times, {slow} of {COMMANDS} commands that \
+             need it take more than {} ms each",
+            PROMPT.as_millis()
+        )
+    })?;
     cfg.reconnect_all();
     agree_all(cfg).await
 }

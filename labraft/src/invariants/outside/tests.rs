@@ -1,12 +1,11 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use labrpc::{Delivery, Node};
 
 use super::{Outside, TO_SAVE};
 use crate::invariants::contract::Contract;
 use crate::invariants::history::Traffic;
-use crate::invariants::stage::{CONTRACT, assert_broken};
+use crate::invariants::stage::{CONTRACT, assert_broken, message};
 use crate::property::{Holds, Property};
 use crate::raft::{RaftState, Started};
 
@@ -79,14 +78,7 @@ impl Seen {
         is_reply: bool,
         (called_at, sent_at): (Duration, Duration),
     ) {
-        let message = Delivery {
-            from: Node::server(from),
-            to: Node::server(to),
-            bytes: &[],
-            is_reply,
-            called_at,
-            sent_at,
-        };
+        let message = message((from, to), is_reply, (called_at, sent_at));
         self.outside.delivered((from, to), &message, self.now);
     }
 
@@ -115,7 +107,7 @@ fn a_leader_needs_messages_of_a_majority() {
     let mut seen = Seen::three();
     seen.enters(0, 1);
     assert_broken(seen.leads(0, 1), Property::Candidates2, "has heard from 1 of 3 servers");
-    // Half of the servers are no majority.
+    // Two of four servers are not a majority.
     let mut seen = Seen::of(4, false);
     seen.enters(0, 1);
     seen.reply(1, 0, seen.now);

@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use labrpc::{Delivery, Node};
 
-use super::super::stage::{self, CONTRACT, RaftFields, Stage, command};
+use super::super::stage::{self, CONTRACT, RaftFields, Stage, command, message};
 use crate::raft::{FollowerProbe, Role, Started};
 use crate::waypoint::{Waypoint, Waypoints};
 
@@ -36,14 +35,7 @@ impl Stage {
     }
 
     fn arrives(&mut self, (from, to): (usize, usize), is_reply: bool, called_at: Duration) {
-        let message = Delivery {
-            from: Node::server(from),
-            to: Node::server(to),
-            bytes: &[],
-            is_reply,
-            called_at,
-            sent_at: called_at,
-        };
+        let message = message((from, to), is_reply, (called_at, called_at));
         self.invariants.delivered((from, to), &message, self.now);
     }
 
