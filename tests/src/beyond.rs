@@ -272,7 +272,7 @@ async fn diverge_and_rejoin(cfg: &Config, leader: usize) -> Checked<()> {
 /// The number of times that a server is brought back by a snapshot.
 const SNAPSHOTS: usize = 12;
 /// The longest time that calls to a disconnected server may take to fail.
-pub(crate) const LONGEST_FAILURE: Duration = Duration::from_secs(7);
+const LONGEST_FAILURE: Duration = Duration::from_secs(7);
 /// The number of commands that the server must then help to commit, one after the other.
 const COMMANDS_AFTERWARDS: u32 = 20;
 /// How long each of them may take on average. One that waits for a heartbeat takes twice as long.

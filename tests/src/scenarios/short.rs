@@ -10,7 +10,7 @@ use labraft::{Checked, Config, Lab, Steps, Threshold, expectation};
 
 use super::agree;
 use super::fault_target::FaultTarget;
-use crate::beyond::{LONGEST_FAILURE, PROMPT};
+use crate::beyond::PROMPT;
 use crate::kv::{Client, KvConfig, KvSetup};
 use crate::kv_generic::appended;
 use crate::steps::{LOOK_EVERY, check_threshold, find_leader, random, restart, spawn_client};
@@ -241,6 +241,8 @@ pub(crate) async fn short_halves(cfg: &Config) -> Checked<()> {
 pub(crate) async fn short_losses(cfg: &Config) -> Checked<()> {
     let first = leader(cfg).await?;
     let [lagging, other] = [1, 2].map(|next| (first + next) % cfg.n());
+    // Calls to a server that is cut off fail within 100 ms, so that there is no need to wait for long.
+    cfg.network().long_delays(false);
     for _ in 0..LOSSES {
         cfg.disconnect(lagging);
         for _ in 0..LOST_AT_A_TIME {
@@ -251,7 +253,7 @@ pub(crate) async fn short_losses(cfg: &Config) -> Checked<()> {
         cfg.sleep(HEARTBEAT).await;
     }
     // What was lost has failed by then.
-    cfg.sleep(LONGEST_FAILURE).await;
+    cfg.sleep(HEARTBEAT).await;
     cfg.disconnect(other);
     let mut slow = 0;
     for _ in 0..COMMANDS {
