@@ -31,6 +31,8 @@ pub enum CauseKind {
         /// The message as in the source, with the names of its values in braces.
         expectation: String,
     },
+    /// There was no progress although a majority was healthy.
+    Standstill,
     /// The code under test panicked.
     Panic {
         /// The place of the panic as `file:line:column`, if it is known.
@@ -137,6 +139,7 @@ impl fmt::Display for CauseKind {
         match self {
             CauseKind::Property { property } => property.fmt(f),
             CauseKind::Expectation { expectation } => f.write_str(expectation),
+            CauseKind::Standstill => f.write_str("no progress although a majority is healthy"),
             CauseKind::Panic { at: Some(at) } => write!(f, "panicked at {at}"),
             CauseKind::Panic { at: None } => f.write_str("panicked"),
             CauseKind::Limit { limit } => limit.fmt(f),
@@ -216,6 +219,7 @@ mod tests {
         let causes = [
             (property, r#"{"kind":"property","property":"log-matching","servers":[0,2]}"#),
             (CauseKind::Stuck, r#"{"kind":"stuck","servers":[0,2]}"#),
+            (CauseKind::Standstill, r#"{"kind":"standstill","servers":[0,2]}"#),
             (
                 CauseKind::Limit { limit: Limit::VirtualTime },
                 r#"{"kind":"limit","limit":"virtual-time","servers":[0,2]}"#,

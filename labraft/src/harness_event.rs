@@ -247,7 +247,12 @@ impl HarnessEvent {
                 let mut names = ServerNames::default();
                 names.add(short, *first..*servers);
                 let last = servers.saturating_sub(1);
-                format!("{name}: {} to {}", names.name("server ", *first), names.name("", last))
+                let others = if last > *first {
+                    format!(" to {}", names.name("", last))
+                } else {
+                    String::new()
+                };
+                format!("{name}: {}{others}", names.name("server ", *first))
             }
             HarnessEvent::Started { server } => format!("start {}", server_name(server)),
             HarnessEvent::Stopped { server } => format!("crash {}", server_name(server)),
@@ -264,10 +269,10 @@ impl HarnessEvent {
             HarnessEvent::Saved { state, snapshot } => {
                 format!("saved {state} bytes of state, {snapshot} of snapshot")
             }
-            HarnessEvent::Called { client, operation, .. } => {
-                format!("client {client}: {operation}")
+            // Both are events of the client's node, whose name is shown with them.
+            HarnessEvent::Called { operation, .. } | HarnessEvent::Answered { operation, .. } => {
+                operation.clone()
             }
-            HarnessEvent::Answered { operation, .. } => operation.clone(),
             HarnessEvent::Ignored { why } => why.clone(),
             HarnessEvent::Unordered { calls } => {
                 format!("not linearizable: {} operations fit no order", calls.len())

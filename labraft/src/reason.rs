@@ -180,9 +180,7 @@ impl Reason {
             Reason::Expected(expected) | Reason::Wrong(expected) => {
                 CauseKind::expectation(expected.name)
             }
-            Reason::Standstill { .. } => {
-                CauseKind::expectation("no progress although a majority is healthy")
-            }
+            Reason::Standstill { .. } => CauseKind::Standstill,
             Reason::Trouble(trouble) => trouble_kind(trouble),
         }
     }

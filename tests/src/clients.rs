@@ -160,7 +160,7 @@ impl Operations {
         let operation = &history.operations()[call];
         self.lab().world().client(operation.client).record(|| {
             let waited = (self.tester().now() - operation.called.at).as_secs_f64() * 1000.0;
-            let text = format!("client {} after {waited:.1} ms: {operation}", operation.client);
+            let text = format!("after {waited:.1} ms: {operation}");
             HarnessEvent::Answered { call, operation: operation.to_string() }.event_with(text)
         });
     }

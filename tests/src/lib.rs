@@ -63,7 +63,7 @@ mod steps;
 mod suite;
 
 pub use kept::{Kept, kept};
-pub use suite::SUITE;
+pub use suite::{SUITE, is_of_lab_4};
 
 /// The whole `lab` command for these implementations, of which the first is the default. Returns
 /// the exit code of the program. See [`lab::main`].

@@ -19,8 +19,15 @@ pub static SUITE: &[Test] = between(ALL, parts::FIRST, parts::LAST);
 
 /// The tests of all parts, in the order of the parts.
 static ALL: &[Test] = &joined::<
-    { raft::TESTS.len() + OPTIONAL.len() + kv::TESTS.len() + SHARDED.len() + MORE.len() },
->([raft::TESTS, OPTIONAL, kv::TESTS, SHARDED, MORE]);
+    {
+        raft::TESTS.len()
+            + OPTIONAL.len()
+            + kv::TESTS.len()
+            + SHARDED.len()
+            + MORE.len()
+            + SHORT_SHARDED.len()
+    },
+>([raft::TESTS, OPTIONAL, kv::TESTS, SHARDED, MORE, SHORT_SHARDED]);
 
 /// The tests of optional parts, if this lab has any.
 const OPTIONAL: &[Test] = match parts::LAST_OPTIONAL {
@@ -31,13 +38,21 @@ const OPTIONAL: &[Test] = match parts::LAST_OPTIONAL {
 // BEGIN LAB 4
 //stub: /// The tests of lab 4, which this lab does not have.
 //stub: const SHARDED: &[Test] = &[];
+//stub: const SHORT_SHARDED: &[Test] = &[];
 #[cfg(feature = "lab4")]
-use crate::shards::TESTS as SHARDED;
+use crate::shards::{SHORT as SHORT_SHARDED, TESTS as SHARDED};
 
 /// The tests of lab 4, which this lab does not have.
 #[cfg(not(feature = "lab4"))]
 const SHARDED: &[Test] = &[];
+#[cfg(not(feature = "lab4"))]
+const SHORT_SHARDED: &[Test] = &[];
 // END LAB 4
+
+/// Whether a test is one of lab 4, also if it is not in one of its parts.
+pub fn is_of_lab_4(test: &Test) -> bool {
+    [SHARDED, SHORT_SHARDED].into_iter().flatten().any(|of_lab_4| of_lab_4.name == test.name)
+}
 
 /// The tests that the course does not have.
 const MORE: &[Test] = &[
@@ -198,7 +213,7 @@ const MORE: &[Test] = &[
 ];
 
 /// These lists one after the other. All of them together have this many tests.
-const fn joined<const COUNT: usize>(mut lists: [&[Test]; 5]) -> [Test; COUNT] {
+const fn joined<const COUNT: usize>(mut lists: [&[Test]; 6]) -> [Test; COUNT] {
     let mut all = [MORE[0]; COUNT];
     let mut count = 0;
     let mut list = 0;

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! PLACE/tree        the lab's sources; what students write is there only during a build
-//! PLACE/pristine    a target directory with the crates that all submissions share, built once
+//! PLACE/pristine    a target directory with the crates that all submissions share, built once, with skeletons in place
+//!                   of what students write
 //! PLACE/target      a copy of it, in which one submission is built; removed afterwards
 //! PLACE/programs    the programs that were built
 //! PLACE/.lock       locked while a grader uses the place
@@ -35,7 +36,7 @@ const MAX_LOG_BYTES: u64 = 64 << 10;
 /// How long building the crates that all submissions share may take, in real time.
 const PRISTINE_SECONDS: u64 = 1800;
 /// The version of the pristine build. Existing builds of another version are built again.
-const FORMAT: &str = "1";
+const FORMAT: &str = "2";
 
 /// What to do about another grader in the place.
 const ADVICE: &str = "wait until it has finished, or give this one a folder of its own with --work";
@@ -59,7 +60,7 @@ pub(super) struct Builder {
     jobs: usize,
     /// The lab's own sources of what students write.
     lab_sources: Sources,
-    /// What students begin lab 4 with, which stands for what is not to be graded.
+    /// What students begin with. Of lab 4, it also stands for what is not to be graded.
     skeletons: Sources,
     /// Keeps other graders out of the place until it is closed.
     _lock: File,
@@ -146,7 +147,9 @@ impl Builder {
         tree.write_exactly(&self.sandbox.tree()).map_err(cannot_use)?;
         eprintln!("lab: building the crates that all submissions share (only once)");
         let limits = Limits { build_seconds: PRISTINE_SECONDS, ..self.limits };
-        match self.build_in_target(&self.lab_sources, true, &limits)? {
+        // Not with the lab's own sources: submissions must not have access to anything that was built from the
+        // solution.
+        match self.build_in_target(&self.skeletons, true, &limits)? {
             Ok(_) => {}
             Err(BuildFailure::TimedOut) => {
                 return Err(CommandError::Internal("the lab itself does not build in time".into()));
@@ -157,10 +160,7 @@ impl Builder {
                 )));
             }
         }
-        // Submissions must not have access to anything that was built from the solution.
-        for package in DEPENDENT {
-            self.sandbox.clean(package)?;
-        }
+        forget_dependent(&self.sandbox.target()).map_err(cannot_use)?;
         fs::rename(self.sandbox.target(), &pristine).map_err(cannot_use)?;
         fs::write(&key_file, key).map_err(cannot_use)?;
         self.clear()
@@ -255,7 +255,7 @@ fn is_submitted(path: &str) -> bool {
         .any(|directory| path.strip_prefix(directory).is_some_and(|rest| rest.starts_with('/')))
 }
 
-/// What students begin lab 4 with.
+/// What students begin with.
 fn skeletons(sources: &Tree) -> Result<Sources, CommandError> {
     let parts = Parts { first: Part::Shard4A, last: Part::Shard4C, last_optional: None };
     let scope = Scope { parts, on_reference: false };
@@ -275,6 +275,19 @@ fn forbid_unsafe(tree: &mut Tree, package: &str) -> Result<(), CommandError> {
     }
     let own = "[lints.rust]\nunsafe_code = \"forbid\"\n";
     tree.insert(&path, text.replace(inherited, own));
+    Ok(())
+}
+
+/// Has cargo build in any case what depends on a submission. It would go by the clock, which may have been set back
+/// since. `cargo clean` is no way to do it: with the program `lab` of the package `tests`, it removes the library.
+fn forget_dependent(target: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(target.join("release/.fingerprint"))? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.rsplit_once('-').is_some_and(|(package, _)| DEPENDENT.contains(&package)) {
+            remove(&entry.path())?;
+        }
+    }
     Ok(())
 }
 

@@ -86,14 +86,6 @@ impl BuildSandbox {
         output(Command::new(self.toolchain.join("bin/rustc")).arg("-vV"))
     }
 
-    /// Removes a package's build products from the target directory.
-    pub(super) fn clean(&self, package: &str) -> Result<(), CommandError> {
-        let mut command = Command::new(self.toolchain.join("bin/cargo"));
-        command.args(["clean", "--quiet", "--offline", "--release", "--package", package]);
-        self.set_environment(&mut command);
-        output(command.current_dir(self.tree())).map(drop)
-    }
-
     /// The command that runs cargo in the sandbox, still without arguments for cargo.
     pub(super) fn cargo(&self, limits: &Limits) -> io::Result<Command> {
         let mut command = Command::new(std::env::current_exe()?);

@@ -262,9 +262,13 @@ impl Course {
         Ok(())
     }
 
-    /// The tests that are graded and the points of each, in the suite's order.
+    /// The tests that are graded and the points of each, in the suite's order. The scenarios of the part `search` are
+    /// about a submission's Raft, so that of lab 4 is not among them.
     pub(super) fn tests(&self) -> impl Iterator<Item = (&'static Test, u32)> + '_ {
-        let is_graded = |test: &&Test| self.parts.iter().any(|part| part == test.part.name());
+        let is_graded = |test: &&Test| {
+            let is_other_search = test.part == Part::Search && ::tests::is_of_lab_4(test);
+            !is_other_search && self.parts.iter().any(|part| part == test.part.name())
+        };
         let usual = |test: &Test| match test.part {
             Part::Search => SEARCH_POINTS,
             _ => test.points,

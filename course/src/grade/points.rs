@@ -211,7 +211,9 @@ fn kind_class(kind: &CauseKind) -> &'static str {
     match kind {
         CauseKind::Property { property } => class_title(*property),
         CauseKind::Expectation { expectation } if expectation == NO_PROBE => NO_PROBE,
-        CauseKind::Expectation { .. } => "an expectation of the test was not met",
+        CauseKind::Expectation { .. } | CauseKind::Standstill => {
+            "an expectation of the test was not met"
+        }
         CauseKind::Panic { .. } => "panicked",
         CauseKind::Limit { .. } => "a limit of the run was reached",
         CauseKind::Stuck => "stuck",

@@ -59,10 +59,9 @@ pub(super) fn stages(subject: Subject, chosen: &[&'static Test]) -> Vec<Vec<&'st
 fn subject_of(test: &Test) -> Subject {
     match test.name {
         "ChaosKv" => Subject::Kv,
-        "ChaosShards" => Subject::Shards,
         _ if test.part.is_optional() => Subject::Extended,
         _ if test.part.is_kv() => Subject::Kv,
-        _ if test.part.is_sharded() => Subject::Shards,
+        _ if ::tests::is_of_lab_4(test) => Subject::Shards,
         _ => Subject::Raft,
     }
 }

@@ -191,6 +191,16 @@ fn what_says_little_about_why_is_looked_for_in_the_same_test_only() {
 }
 
 #[test]
+fn a_standstill_is_looked_for_in_other_tests_and_takes_its_time() {
+    let mut fake = Fake::new(CauseKind::Standstill, |name, seed, lost| {
+        name == "Generated" && seed % 4 == 1 && lost.contains(&3)
+    });
+    fake.events = 150_000;
+    let (test, _, needed) = found(&fake.look(20_000)).unwrap();
+    assert_eq!((test, needed), ("Generated", vec![3]));
+}
+
+#[test]
 fn runs_of_a_test_that_fails_late_are_given_the_time() {
     let kind = CauseKind::expectation("no progress");
     let mut fake = Fake::new(kind, |_, seed, lost| seed % 4 == 1 && lost.contains(&3));

@@ -46,6 +46,8 @@ pub(crate) use short::{
 };
 // BEGIN LAB 4
 #[cfg(feature = "lab4")]
+pub(crate) use short::append_and_read;
+#[cfg(feature = "lab4")]
 pub(crate) use work::{Work, read_and_write};
 // END LAB 4
 

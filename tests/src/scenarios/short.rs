@@ -4,6 +4,7 @@
 //! number of places for faults. The steps alone lead to where Rafts go wrong; a fault or two do the rest.
 //! Whatever the faults, a correct Raft has the time to recover before the end.
 
+use std::ops::Deref;
 use std::time::Duration;
 
 use labraft::{Checked, Config, Lab, Steps, Threshold, expectation};
@@ -11,7 +12,8 @@ use labraft::{Checked, Config, Lab, Steps, Threshold, expectation};
 use super::agree;
 use super::fault_target::FaultTarget;
 use crate::beyond::PROMPT;
-use crate::kv::{Client, KvConfig, KvSetup};
+use crate::clients::{Client, KvClerk, Operations};
+use crate::kv::{KvConfig, KvSetup};
 use crate::kv_generic::appended;
 use crate::steps::{LOOK_EVERY, check_threshold, find_leader, random, restart, spawn_client};
 
@@ -33,9 +35,9 @@ const LOST_AT_A_TIME: usize = 5;
 const BETWEEN: Duration = Duration::from_millis(20);
 /// The size of the saved state, in bytes, at which servers of the service take a snapshot: a few operations.
 const SMALL_STATE: usize = 200;
-/// How often each client of the service writes: before, while and after the leader is cut off.
+/// How often each client of a service writes, such as before, while and after the leader is cut off.
 const WRITES: u64 = 3;
-/// How long it pauses after that: longer than an election, because a client that looks for a leader makes many
+/// How long a client pauses after that: longer than an election, because a client that looks for a leader makes many
 /// calls.
 const BETWEEN_WRITES: Duration = Duration::from_millis(500);
 
@@ -182,7 +184,7 @@ async fn serve(cfg: &KvConfig) -> Checked<()> {
     }
     let clients = [(); 2].map(|()| {
         let client = cfg.make_client_of_all();
-        spawn_client(cfg, "client", append_and_read(cfg.clone(), client))
+        spawn_client(cfg, "client", append_and_read(cfg.clone(), client, "k", BETWEEN_WRITES))
     });
     cfg.sleep(BETWEEN_WRITES).await;
     cfg.cut_off(cfg.leader().unwrap_or(0));
@@ -280,14 +282,19 @@ pub(super) fn start_many(cfg: &Config, server: usize, count: usize) {
     }
 }
 
-/// Has a client append to a key again and again, and read it in the end.
-async fn append_and_read(cfg: KvConfig, mut client: Client) -> Checked<()> {
+/// Has a client append to a key a few times, with a pause after each, and read it in the end.
+pub(crate) async fn append_and_read(
+    operations: impl Deref<Target = Operations>,
+    mut client: Client<impl KvClerk>,
+    key: &str,
+    pause: Duration,
+) -> Checked<()> {
     for count in 0..WRITES {
         let value = appended(client.number, count);
-        cfg.append(&mut client, "k", &value).await;
-        cfg.sleep(BETWEEN_WRITES).await;
+        operations.append(&mut client, key, &value).await;
+        operations.sleep(pause).await;
     }
-    cfg.get(&mut client, "k").await;
+    operations.get(&mut client, key).await;
     Ok(())
 }
 

@@ -19,22 +19,23 @@ use crate::clients::{self, Operations};
 use crate::service::ServiceCluster;
 use crate::steps::check_sizes;
 
-/// The number of controllers, and of the servers of a group in the course's tests.
+/// The number of servers of the controller and of each group in the course's tests.
 const SERVERS: usize = 3;
 /// The names, long and short, of the controllers, and of those that the groups do not know.
 const CONTROLLERS: [&str; 2] = ["controllers", "ctrl"];
 const OTHER_CONTROLLERS: [&str; 2] = ["other controllers", "ctrl2"];
 /// The number of the first group; the others follow.
 const FIRST_GID: u64 = 100;
-/// The number of groups.
+/// The number of groups in the course's tests.
 pub(crate) const GROUPS: usize = 3;
 
 /// What a test runs on: the parameters of the course's `make_config`.
-#[derive(Copy, Clone)]
 pub(crate) struct GroupsSetup {
     unreliable: bool,
+    /// The number of controllers.
+    controllers: usize,
     /// The number of servers of each group.
-    sizes: [usize; GROUPS],
+    sizes: Vec<usize>,
     /// The size of the saved state, in bytes, at which servers take a snapshot. `None` means no
     /// snapshots, like -1 in the course.
     max_raft_state: Option<usize>,
@@ -42,7 +43,12 @@ pub(crate) struct GroupsSetup {
 
 /// Groups on a reliable network, without snapshots.
 pub(crate) fn groups() -> GroupsSetup {
-    GroupsSetup { unreliable: false, sizes: [SERVERS; GROUPS], max_raft_state: None }
+    GroupsSetup {
+        unreliable: false,
+        controllers: SERVERS,
+        sizes: vec![SERVERS; GROUPS],
+        max_raft_state: None,
+    }
 }
 
 /// A client of the test.
@@ -90,6 +96,11 @@ impl GroupsSetup {
         self
     }
 
+    /// So many controllers, and groups of these sizes.
+    pub(crate) fn sizes(self, controllers: usize, groups: &[usize]) -> GroupsSetup {
+        GroupsSetup { controllers, sizes: groups.to_vec(), ..self }
+    }
+
     /// Makes servers take a snapshot when their saved state reaches this size in bytes.
     pub(crate) fn snapshots(self, max_raft_state: usize) -> GroupsSetup {
         GroupsSetup { max_raft_state: Some(max_raft_state), ..self }
@@ -122,11 +133,12 @@ impl GroupsSetup {
 impl Groups {
     /// Starts controllers and groups. They idle until groups join.
     fn new(lab: Lab, setup: GroupsSetup) -> Groups {
-        let GroupsSetup { unreliable, sizes, max_raft_state } = setup;
+        let GroupsSetup { unreliable, controllers, sizes, max_raft_state } = setup;
         let directory = Directory::new(lab.world().network().clone());
         let configurations = Rc::<RefCell<Configurations>>::default();
         let checks = Rc::new(RefCell::new(ShardChecks::new(configurations.clone())));
-        let controllers = start_controllers(&lab, CONTROLLERS, &directory, configurations.clone());
+        let controllers =
+            start_controllers(&lab, CONTROLLERS, controllers, &directory, configurations.clone());
         let names_of_controllers = server_names(&controllers);
         let recorder = Rc::<RefCell<GroupRecorder>>::default();
         let groups = sizes.into_iter().enumerate().map(|(group, size)| {
@@ -162,7 +174,8 @@ impl Groups {
     pub(crate) fn start_other_controllers(&self) -> OtherControllers {
         let configurations = Rc::<RefCell<Configurations>>::default();
         let seen = configurations.clone();
-        let service = start_controllers(self.lab(), OTHER_CONTROLLERS, &self.directory, seen);
+        let service =
+            start_controllers(self.lab(), OTHER_CONTROLLERS, SERVERS, &self.directory, seen);
         OtherControllers { service, configurations }
     }
 
@@ -297,7 +310,7 @@ impl Groups {
     pub(crate) fn unfinished(&self) -> Option<String> {
         let latest = self.configurations.borrow().latest();
         let checks = self.checks.borrow();
-        (0..GROUPS).find_map(|group| checks.unfinished(gid(group), latest))
+        (0..self.groups.len()).find_map(|group| checks.unfinished(gid(group), latest))
     }
 
     // Checks.
@@ -338,10 +351,11 @@ fn list_servers(directory: &Directory, cluster: &Cluster) {
 fn start_controllers(
     lab: &Lab,
     [name, short]: [&str; 2],
+    servers: usize,
     directory: &Directory,
     seen: Rc<RefCell<Configurations>>,
 ) -> ServiceCluster {
-    let cluster = Cluster::named(lab.clone(), name, short, SERVERS);
+    let cluster = Cluster::named(lab.clone(), name, short, servers);
     list_servers(directory, &cluster);
     let running = Running::default();
     watch_controllers(&cluster, running.clone(), seen);

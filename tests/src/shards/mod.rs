@@ -9,6 +9,7 @@
 //! | `groups` | controllers, groups and clients of the other tests |
 //! | `work` | keys and values of those tests, and clients that work beside them |
 //! | `chaos` | `ChaosShards`, a generated scenario |
+//! | `short` | `ShortShards`, for searches |
 //! | `configurations` | what must hold for the configurations of a controller |
 //! | `checks` | the properties of the sharded service |
 //! | `admin` | a client of the controllers |
@@ -26,6 +27,7 @@ mod groups;
 mod part_4a;
 mod part_4b;
 mod part_4c;
+mod short;
 mod states;
 mod watch;
 mod work;
@@ -178,3 +180,13 @@ pub(crate) const TESTS: &[Test] = &[
         run: chaos::chaos_shards,
     },
 ];
+
+/// A short scenario, for searches.
+pub(crate) const SHORT: &[Test] = &[Test {
+    name: "ShortShards",
+    part: Part::Search,
+    title: "shards that move between groups that restart",
+    points: 0,
+    cost: 1,
+    run: short::short_shards,
+}];

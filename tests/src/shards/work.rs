@@ -1,5 +1,5 @@
-//! What the tests of the sharded service have in common: keys with values that are written and checked, and
-//! clients that work beside the test.
+//! What the tests of the sharded service have in common: keys with values that are written and checked, clients
+//! that work beside the test, and how long it waits for everybody.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -10,12 +10,15 @@ use labrpc::sync::Notify;
 use labrpc::{Dice, JoinHandle};
 
 use super::groups::{Client, Groups};
+use crate::scenarios::standstill;
 use crate::steps::spawn_client;
 
 /// The number of clients that work beside a test.
 pub(crate) const CLIENTS: usize = 10;
 /// How long nobody may complete an operation before no more completions are expected.
 const QUIET: Duration = Duration::from_secs(2);
+/// How often to look whether all groups have come to the latest configuration.
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 /// The digits of random values: base64url, as in the course.
 const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 /// How many digits one draw gives.
@@ -189,4 +192,28 @@ pub(crate) async fn count_answers(cfg: &Groups, clients: Vec<Client>, values: &V
     }
     while cfg.tester().timeout(QUIET, progress.notified()).await.is_some() {}
     count.get()
+}
+
+/// Waits for what must be possible when everything runs and is connected, and then until the groups have done
+/// all that the latest configuration asks of them. All of it may take so `long`.
+pub(crate) async fn in_time(
+    cfg: &Groups,
+    long: Duration,
+    work: impl Future<Output = Checked<()>>,
+) -> Checked<()> {
+    let all = async {
+        work.await?;
+        while cfg.unfinished().is_some() {
+            cfg.sleep(LOOK_INTERVAL).await;
+        }
+        Ok(())
+    };
+    if let Some(checked) = cfg.tester().timeout(long, all).await {
+        return checked;
+    }
+    let waiting = cfg.waiting().or_else(|| cfg.unfinished());
+    let waiting = waiting.unwrap_or_else(|| "the administrator is waiting".into());
+    let what = format!("{} s after the last fault, {waiting}", long.as_secs());
+    let servers: Vec<usize> = (0..cfg.lab().servers()).collect();
+    Err(standstill(cfg, &servers, what))
 }

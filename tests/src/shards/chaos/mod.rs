@@ -23,7 +23,8 @@ use shardctrler::N_SHARDS;
 
 use super::admin::Admin;
 use super::groups::{Client, GROUPS, Groups, GroupsSetup, gid, gids, groups};
-use crate::scenarios::{Work, heal_network, read_and_write, standstill};
+use super::work::in_time;
+use crate::scenarios::{Work, heal_network, read_and_write};
 use crate::steps::{check, check_threshold, spawn_client};
 
 use faults::{Fault, When, start_and_connect};
@@ -36,8 +37,6 @@ const ANSWERS: Duration = Duration::from_secs(30);
 const LONGEST_UNCHANGED: Duration = Duration::from_millis(900);
 /// The longest time that a fault of the third phase lasts.
 const LONGEST_FAULT: Duration = Duration::from_secs(1);
-/// How often to look whether all groups have come to the latest configuration.
-const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 /// The number of keys: one for each shard.
 const KEYS: u64 = 10;
 /// The number of keys that clients read and write: few, so that they meet, or all.
@@ -111,7 +110,7 @@ async fn scenario(
     is_over.set(true);
     heal_network(cfg);
     start_and_connect(cfg);
-    in_time(cfg, async {
+    in_time(cfg, ANSWERS, async {
         for each in work {
             each.await;
         }
@@ -131,33 +130,13 @@ async fn scenario(
     cfg.network().reliable(true);
     move_all(cfg, admin).await?;
     for _ in 0..READS {
-        in_time(cfg, async {
+        in_time(cfg, ANSWERS, async {
             read_all(cfg, client).await;
             Ok(())
         })
         .await?;
     }
     Ok(())
-}
-
-/// Waits for what must be possible when everything runs and is connected, and then until the groups have done
-/// all that the latest configuration asks of them.
-async fn in_time(cfg: &Groups, work: impl Future<Output = Checked<()>>) -> Checked<()> {
-    let all = async {
-        work.await?;
-        while cfg.unfinished().is_some() {
-            cfg.sleep(LOOK_INTERVAL).await;
-        }
-        Ok(())
-    };
-    if let Some(checked) = cfg.tester().timeout(ANSWERS, all).await {
-        return checked;
-    }
-    let waiting = cfg.waiting().or_else(|| cfg.unfinished());
-    let waiting = waiting.unwrap_or_else(|| "the administrator is waiting".into());
-    let what = format!("{} s after the last fault, {waiting}", ANSWERS.as_secs());
-    let servers: Vec<usize> = (0..cfg.lab().servers()).collect();
-    Err(standstill(cfg, &servers, what))
 }
 
 async fn read_all(cfg: &Groups, client: &mut Client) {
@@ -250,7 +229,7 @@ async fn inject_faults(cfg: &Groups, dice: &Dice) {
 async fn move_all(cfg: &Groups, admin: &mut Admin) -> Checked<()> {
     let config = cfg.query(admin).await?;
     let begun = cfg.tester().now();
-    in_time(cfg, async {
+    in_time(cfg, ANSWERS, async {
         for (shard, owner) in config.shards.iter().enumerate() {
             let others: Vec<usize> = (0..GROUPS).filter(|&group| gid(group) != *owner).collect();
             cfg.move_shard(admin, shard, gid(others[shard % others.len()])).await;
@@ -283,7 +262,7 @@ async fn leave_and_return(
         let when = When::draw(dice, struck);
         let fault = Fault::draw_for_group(cfg, dice, struck);
         let lasts = dice.span(Duration::ZERO, LONGEST_FAULT);
-        in_time(cfg, async {
+        in_time(cfg, ANSWERS, async {
             match is_return {
                 true => cfg.join(admin, &[group]).await,
                 false => cfg.leave(admin, &[group]).await,
@@ -298,7 +277,7 @@ async fn leave_and_return(
         })
         .await?;
     }
-    in_time(cfg, async {
+    in_time(cfg, ANSWERS, async {
         read_all(cfg, client).await;
         Ok(())
     })
