@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The crates of the workspace.
-const CRATES: [&str; 11] = [
+const CRATES: [&str; 12] = [
     "labrpc",
     "labraft",
     "raft",
@@ -19,6 +19,7 @@ const CRATES: [&str; 11] = [
     "shardkv",
     "lab",
     "tests",
+    "program",
     "course",
     "course/graded",
     "course/other-rafts",

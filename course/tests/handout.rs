@@ -103,7 +103,7 @@ fn a_student_gets_what_is_needed_and_nothing_of_the_solution() {
         "docs/course/2a.md",
         "raft/src/peer.rs",
         "kvraft/src/server.rs",
-        "tests/tests/ported.rs",
+        "program/tests/ported.rs",
         ".cargo/config.toml",
     ] {
         assert!(directory.join(path).is_file(), "{path} is missing");

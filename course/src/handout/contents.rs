@@ -33,13 +33,14 @@ const PAGES: [&str; 5] = [
     "docs/what-if.md",
 ];
 /// The directories that are handed out, except for the places in `KEPT_BACK`.
-const DIRECTORIES: [&str; 10] = [
+const DIRECTORIES: [&str; 11] = [
     "docs/course/",
     "docs/stories/",
     "kvraft/",
     "lab/",
     "labraft/",
     "labrpc/",
+    "program/",
     "raft/",
     "shardctrler/",
     "shardkv/",
@@ -52,15 +53,15 @@ const KEPT_BACK: [&str; 10] = [
     readme::PAGE,
     "docs/course/instructor.md",
     "kvraft/skeleton/",
+    "program/benches/",
+    "program/examples/",
+    "program/tests/",
     "raft/skeleton/",
     "shardctrler/skeleton/",
     "shardkv/skeleton/",
-    "tests/benches/",
-    "tests/examples/",
-    "tests/tests/",
 ];
-/// The one file of `tests/tests/` for students: it makes `cargo test` run every test of the course.
-const STUDENTS_TESTS: &str = "tests/tests/ported.rs";
+/// The one file of `program/tests/` for students: it makes `cargo test` run every test of the course.
+const STUDENTS_TESTS: &str = "program/tests/ported.rs";
 /// The page with the table of all parts.
 const OVERVIEW: &str = "docs/course/README.md";
 /// The source file that tells the tests which parts there are.

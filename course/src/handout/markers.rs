@@ -233,7 +233,9 @@ fn kind<'a>(line: &'a str, comment: &str) -> Result<Line<'a>, String> {
 /// name crates that are not handed out, and those of the lab that are about lab 4.
 pub(super) fn may_be_marked(path: &str) -> bool {
     may_hold_solution(path)
-        || ["lab/src/", "labraft/src/", "tests/src/"].iter().any(|place| path.starts_with(place))
+        || ["lab/src/", "labraft/src/", "program/src/", "tests/src/"]
+            .iter()
+            .any(|place| path.starts_with(place))
 }
 
 /// Whether the file may have a piece of the solution in it.

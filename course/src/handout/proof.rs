@@ -22,7 +22,7 @@ pub(super) fn problem(handout: &Handout, root: &Path) -> Result<Option<String>, 
     scratch.put(&handout.tree)?;
     // The tests of the other crates do not depend on what students write.
     let crates = CRATES.iter().map(|each| each.name).filter(|name| handout.tree.has(name));
-    let packages = crates.chain(["tests"]).flat_map(|name| ["--package", name]);
+    let packages = crates.chain(["tests", "program"]).flat_map(|name| ["--package", name]);
     let what: Vec<&str> = packages.chain(["--all-targets"]).collect();
     let built = scratch.build(&what)?;
     if !built.diagnostics.is_empty() || !built.succeeded {
@@ -63,7 +63,7 @@ fn stage_problem(
         return Ok(None);
     }
     scratch.put(&with_reference(handout, sources, &complete))?;
-    let built = scratch.build(&["--package", "tests", "--bin", "lab"])?;
+    let built = scratch.build(&["--package", "program", "--bin", "lab"])?;
     if !built.succeeded {
         let errors = built.diagnostics.join("\n");
         let names = complete.join(", ");

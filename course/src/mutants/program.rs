@@ -100,7 +100,7 @@ impl Builder {
     fn build_command(&self) -> Command {
         let mut command = self.scratch.cargo();
         command
-            .args(["build", "--quiet", "--release", "--package", "tests", "--bin", "lab"])
+            .args(["build", "--quiet", "--release", "--package", "program", "--bin", "lab"])
             .arg("--jobs")
             .arg(self.jobs.to_string())
             .env("CARGO_INCREMENTAL", "1")

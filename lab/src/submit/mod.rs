@@ -121,7 +121,7 @@ fn build(
     whole.insert(manifest::FILE, manifest.to_json());
     let scratch = Scratch::new(root, "submit");
     scratch.put(&whole)?;
-    scratch.build(&["--package", "tests", "--bin", "lab"])
+    scratch.build(&["--package", "program", "--bin", "lab"])
 }
 
 /// The reasons why the grader would refuse this submission, one per line; empty if it would accept it.

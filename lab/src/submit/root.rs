@@ -12,7 +12,7 @@ use crate::outcome::CommandError;
 pub fn workspace() -> Result<PathBuf, CommandError> {
     let here = std::env::current_dir()?;
     let is_lab = |directory: &&Path| {
-        ["labrpc", "labraft", "raft", "kvraft", "tests"]
+        ["labrpc", "labraft", "raft", "kvraft", "tests", "program"]
             .iter()
             .all(|name| directory.join(name).join("Cargo.toml").is_file())
     };

@@ -8,7 +8,7 @@ use std::process::Command;
 
 /// The files and directories at the root that hold the sources, for a copy that is not a git
 /// repository.
-const SOURCES: [&str; 20] = [
+const SOURCES: [&str; 21] = [
     ".cargo",
     ".gitignore",
     "Cargo.lock",
@@ -23,6 +23,7 @@ const SOURCES: [&str; 20] = [
     "lab",
     "labraft",
     "labrpc",
+    "program",
     "raft",
     "rustfmt.toml",
     "scripts",
