@@ -64,24 +64,24 @@ pub(super) fn is_call(taken: &Taken) -> bool {
 pub struct Budget {
     /// The most runs.
     pub runs: u64,
-    /// The most while so many faults are left that another run may well be simpler.
-    pub while_many: u64,
+    /// The most while so much is left that another run may well be simpler: many faults, or a long run.
+    pub while_much: u64,
 }
 
 impl Budget {
     /// All runs may be made, however much is left.
     pub fn all(runs: u64) -> Budget {
-        Budget { runs, while_many: runs }
+        Budget { runs, while_much: runs }
     }
 
-    /// While many faults are left, half of the runs are kept for finding a simpler run.
+    /// While much is left, half of the runs are kept for finding a simpler run.
     pub fn half(runs: u64) -> Budget {
-        Budget { runs, while_many: runs / 2 }
+        Budget { runs, while_much: runs / 2 }
     }
 
     /// How many runs may be made to find a simpler run after so many were spent.
     pub fn elsewhere(self, spent: u64) -> u64 {
-        (self.runs - self.while_many).min(self.runs.saturating_sub(spent))
+        (self.runs - self.while_much).min(self.runs.saturating_sub(spent))
     }
 }
 

@@ -117,7 +117,7 @@ impl Search<'_> {
         is_good: impl Fn(usize) -> bool,
     ) -> Result<bool, Stop> {
         let is_over = self.spent >= self.budget.runs
-            || self.spent >= self.budget.while_many && self.has_many_faults();
+            || self.spent >= self.budget.while_much && self.is_much_left();
         if is_over {
             return Err(Stop::End(End::Budget));
         }
@@ -140,8 +140,11 @@ impl Search<'_> {
         Ok(is_better)
     }
 
-    fn has_many_faults(&self) -> bool {
-        faults_and_calls(&self.best.decisions).0 > PLAIN_FAULTS
+    /// Whether the run has many faults, or is so long that it counts as several.
+    fn is_much_left(&self) -> bool {
+        let is_long =
+            self.best.record.as_ref().is_some_and(|record| record.events > EVENTS_OF_A_RUN);
+        is_long || faults_and_calls(&self.best.decisions).0 > PLAIN_FAULTS
     }
 
     /// Whether the run still fails with only these decisions, all others being neutral.

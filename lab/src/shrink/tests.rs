@@ -224,21 +224,25 @@ fn of_a_rare_race_only_the_tasks_that_run_out_of_turn_are_left() {
 }
 
 #[test]
-fn while_many_faults_are_left_some_runs_are_kept() {
+fn while_many_faults_or_a_long_run_are_left_some_runs_are_kept() {
     let (spec, failure) = (RunSpec::seed(0), failure("it broke"));
-    let ends = |needed: u64| {
+    let ends = |needed: u64, events: u64| {
         let needed: Vec<u64> = (0..needed).collect();
         let fails = needs(&needed);
         let mut make_run = |spec: &RunSpec, _: Keep| {
             let made = made_by(spec);
             let failure = fails(&made);
-            Ok(Some(answer(made, failure)))
+            let mut answer = answer(made, failure);
+            answer.record.events = events;
+            Ok(Some(answer))
         };
-        let budget = Budget { runs: 10_000, while_many: 12 };
+        let budget = Budget { runs: 10_000, while_much: 12 };
         shrink(&spec, &failure, decisions(), None, budget, &mut make_run, &mut |_| {}).unwrap()
     };
-    let many = ends(60);
+    let many = ends(60, 100);
     assert_eq!((many.end, many.spent), (End::Budget, 12));
-    let few = ends(0);
-    assert_eq!((few.end, few.needed.len()), (End::Smallest, 0));
+    let long = ends(8, 15_000);
+    assert_eq!((long.end, long.spent), (End::Budget, 12));
+    let few = ends(8, 100);
+    assert_eq!((few.end, few.needed.len()), (End::Smallest, 8));
 }

@@ -46,9 +46,7 @@ pub(crate) use short::{
 };
 // BEGIN LAB 4
 #[cfg(feature = "lab4")]
-pub(crate) use short::append_and_read;
-#[cfg(feature = "lab4")]
-pub(crate) use work::{Work, read_and_write};
+pub(crate) use work::{Work, append_and_read, read_and_write};
 // END LAB 4
 
 /// Ends the network's faults: from here on it is the course's network, and reliable.

@@ -4,17 +4,15 @@
 //! number of places for faults. The steps alone lead to where Rafts go wrong; a fault or two do the rest.
 //! Whatever the faults, a correct Raft has the time to recover before the end.
 
-use std::ops::Deref;
 use std::time::Duration;
 
 use labraft::{Checked, Config, Lab, Steps, Threshold, expectation};
 
 use super::agree;
 use super::fault_target::FaultTarget;
+use super::work::append_and_read;
 use crate::beyond::PROMPT;
-use crate::clients::{Client, KvClerk, Operations};
 use crate::kv::{KvConfig, KvSetup};
-use crate::kv_generic::appended;
 use crate::steps::{LOOK_EVERY, check_threshold, find_leader, random, restart, spawn_client};
 
 /// Longer than the time between two heartbeats, so that a server that is connected again learns the
@@ -35,8 +33,6 @@ const LOST_AT_A_TIME: usize = 5;
 const BETWEEN: Duration = Duration::from_millis(20);
 /// The size of the saved state, in bytes, at which servers of the service take a snapshot: a few operations.
 const SMALL_STATE: usize = 200;
-/// How often each client of a service writes, such as before, while and after the leader is cut off.
-const WRITES: u64 = 3;
 /// How long a client pauses after that: longer than an election, because a client that looks for a leader makes many
 /// calls.
 const BETWEEN_WRITES: Duration = Duration::from_millis(500);
@@ -280,22 +276,6 @@ pub(super) fn start_many(cfg: &Config, server: usize, count: usize) {
     for _ in 0..count {
         cfg.start(server, random(cfg));
     }
-}
-
-/// Has a client append to a key a few times, with a pause after each, and read it in the end.
-pub(crate) async fn append_and_read(
-    operations: impl Deref<Target = Operations>,
-    mut client: Client<impl KvClerk>,
-    key: &str,
-    pause: Duration,
-) -> Checked<()> {
-    for count in 0..WRITES {
-        let value = appended(client.number, count);
-        operations.append(&mut client, key, &value).await;
-        operations.sleep(pause).await;
-    }
-    operations.get(&mut client, key).await;
-    Ok(())
 }
 
 /// The leader of the highest term among the connected servers, as soon as there is one.

@@ -1,6 +1,7 @@
-//! What the clients of the scenarios for key/value services do: read and write random keys.
+//! What the clients of the scenarios for key/value services do: read and write random keys, or append to one.
 
 use std::cell::Cell;
+use std::ops::Deref;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -11,6 +12,8 @@ use crate::kv_generic::appended;
 
 /// The longest pause of a client between two operations.
 const LONGEST_PAUSE: Duration = Duration::from_millis(80);
+/// How often each client of a service writes, such as before, while and after the leader is cut off.
+const WRITES: u64 = 3;
 
 /// The work of one client.
 pub(crate) struct Work {
@@ -53,5 +56,21 @@ pub(crate) async fn read_and_write(
         count += 1;
         operations.sleep(dice.span(Duration::ZERO, LONGEST_PAUSE)).await;
     }
+    Ok(())
+}
+
+/// Has a client append to a key a few times, with a pause after each, and read it in the end.
+pub(crate) async fn append_and_read(
+    operations: impl Deref<Target = Operations>,
+    mut client: Client<impl KvClerk>,
+    key: &str,
+    pause: Duration,
+) -> Checked<()> {
+    for count in 0..WRITES {
+        let value = appended(client.number, count);
+        operations.append(&mut client, key, &value).await;
+        operations.sleep(pause).await;
+    }
+    operations.get(&mut client, key).await;
     Ok(())
 }

@@ -57,6 +57,8 @@ async fn scenario(cfg: &Groups, admin: &mut Admin, client: &mut Client) -> Check
         Ok(())
     })
     .await?;
+    // What has gone wrong by now is told without the rest.
+    cfg.check_linearizable()?;
 
     cfg.join(admin, &[0]).await;
     cfg.sleep(NOTICED).await;
