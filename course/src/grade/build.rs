@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use labraft::Part;
 
@@ -29,8 +29,6 @@ use lab::submit::manifest::sha256;
 use lab::submit::submission::DIRECTORIES;
 use lab::submit::tree::Tree;
 
-/// The packages that depend on a submission's sources.
-const DEPENDENT: [&str; 6] = ["raft", "kvraft", "shardctrler", "shardkv", "tests", "graded"];
 /// How much of a build's output is kept, from its beginning.
 const MAX_LOG_BYTES: u64 = 64 << 10;
 /// How long building the crates that all submissions share may take, in real time.
@@ -98,13 +96,16 @@ impl Builder {
         Ok(builder)
     }
 
-    /// A submission's files, with the lab's own in the directories that it does not have. Lab 4 is the
-    /// lab's only as far as the submission is built on it: otherwise it is what students begin with.
-    pub(super) fn completed(&self, mut files: Sources) -> Sources {
+    /// A submission's files, with the lab's own in the directories that it does not have. Labs 3 and 4 are the
+    /// lab's only as far as something of the submission is built on them, or `is_kv_needed` by a test of its Raft:
+    /// otherwise they are what students begin with, which need not be built again.
+    pub(super) fn completed(&self, mut files: Sources, is_kv_needed: bool) -> Sources {
         let has = |files: &Sources, place: &str| files.keys().any(|path| path.starts_with(place));
         let is_controller_needed = has(&files, SHARDS);
+        let is_kv_needed = is_kv_needed || is_controller_needed || has(&files, CONTROLLER);
         for directory in [RAFT, KV, CONTROLLER, SHARDS] {
             let from = match directory {
+                KV if !is_kv_needed => &self.skeletons,
                 CONTROLLER if !is_controller_needed => &self.skeletons,
                 SHARDS => &self.skeletons,
                 _ => &self.lab_sources,
@@ -122,6 +123,11 @@ impl Builder {
         self.sandbox.place().join("programs").join(name)
     }
 
+    /// The file with the key of the pristine build, written when that was complete.
+    fn key_file(&self) -> PathBuf {
+        self.sandbox.place().join("pristine.key")
+    }
+
     fn cannot_use(&self, error: &io::Error) -> CommandError {
         cannot_use(self.sandbox.place(), error)
     }
@@ -131,7 +137,7 @@ impl Builder {
     fn make_pristine(&self, tree: &Tree, key: &str) -> Result<(), CommandError> {
         let cannot_use = |error: io::Error| self.cannot_use(&error);
         let pristine = self.sandbox.pristine();
-        let key_file = self.sandbox.place().join("pristine.key");
+        let key_file = self.key_file();
         let is_current = fs::read_to_string(&key_file).is_ok_and(|old| old == key);
         self.clear()?;
         if is_current && pristine.is_dir() && self.sandbox.tree().is_dir() {
@@ -149,18 +155,22 @@ impl Builder {
         let limits = Limits { build_seconds: PRISTINE_SECONDS, ..self.limits };
         // Not with the lab's own sources: submissions must not have access to anything that was built from the
         // solution.
-        match self.build_in_target(&self.skeletons, true, &limits)? {
-            Ok(_) => {}
-            Err(BuildFailure::TimedOut) => {
-                return Err(CommandError::Internal("the lab itself does not build in time".into()));
-            }
-            Err(BuildFailure::Compiler(output)) => {
-                return Err(CommandError::Usage(format!(
-                    "the lab itself does not build:\n{output}"
-                )));
+        self.write(&self.skeletons).map_err(cannot_use)?;
+        for has_lab_4 in [true, false] {
+            match self.build_in_target(has_lab_4, &limits)? {
+                Ok(_) => {}
+                Err(BuildFailure::TimedOut) => {
+                    return Err(CommandError::Internal(
+                        "the lab itself does not build in time".into(),
+                    ));
+                }
+                Err(BuildFailure::Compiler(output)) => {
+                    return Err(CommandError::Usage(format!(
+                        "the lab itself does not build:\n{output}"
+                    )));
+                }
             }
         }
-        forget_dependent(&self.sandbox.target()).map_err(cannot_use)?;
         fs::rename(self.sandbox.target(), &pristine).map_err(cannot_use)?;
         fs::write(&key_file, key).map_err(cannot_use)?;
         self.clear()
@@ -188,7 +198,8 @@ impl Builder {
         let cannot_use = |error: io::Error| self.cannot_use(&error);
         self.clear()?;
         copy_with_times(&self.sandbox.pristine(), &self.sandbox.target()).map_err(cannot_use)?;
-        let built = self.build_in_target(sources, has_lab_4, &self.limits)?;
+        self.write(sources).and_then(|()| self.date(sources)).map_err(cannot_use)?;
+        let built = self.build_in_target(has_lab_4, &self.limits)?;
         if let Ok(built) = &built {
             fs::create_dir_all(program.parent().unwrap_or(program)).map_err(cannot_use)?;
             fs::copy(built, program).map_err(cannot_use)?;
@@ -197,21 +208,37 @@ impl Builder {
         Ok(built.map(drop))
     }
 
-    /// Builds in the target directory as it is, and returns the program's path there.
+    /// Writes sources into the tree.
+    fn write(&self, sources: &Sources) -> io::Result<()> {
+        for (path, content) in sources {
+            let place = self.sandbox.tree().join(path);
+            fs::create_dir_all(place.parent().unwrap_or(&place))?;
+            fs::write(&place, content)?;
+        }
+        Ok(())
+    }
+
+    /// Dates sources so that cargo, which goes by the times of files, builds again what is not as in the pristine
+    /// build, and only that, also if the clock has been set back since.
+    fn date(&self, sources: &Sources) -> io::Result<()> {
+        let built = fs::metadata(self.key_file())?.modified()?;
+        let before = SystemTime::UNIX_EPOCH + Duration::from_secs(1);
+        let after = built + Duration::from_secs(1);
+        for (path, content) in sources {
+            let is_as_built = self.skeletons.get(path) == Some(content);
+            let file = File::options().write(true).open(self.sandbox.tree().join(path))?;
+            file.set_modified(if is_as_built { before } else { after })?;
+        }
+        Ok(())
+    }
+
+    /// Builds what is in the tree, in the target directory as it is, and returns the program's path there.
     fn build_in_target(
         &self,
-        sources: &Sources,
         has_lab_4: bool,
         limits: &Limits,
     ) -> Result<Result<PathBuf, BuildFailure>, CommandError> {
         let cannot_use = |error: io::Error| self.cannot_use(&error);
-        for (path, content) in sources {
-            let place = self.sandbox.tree().join(path);
-            let parent = place.parent().unwrap_or(&place);
-            fs::create_dir_all(parent)
-                .and_then(|()| fs::write(&place, content))
-                .map_err(cannot_use)?;
-        }
         self.sandbox.create_directories().map_err(cannot_use)?;
         let mut command = self.sandbox.cargo(limits).map_err(cannot_use)?;
         command.args(["build", "--quiet", "--release", "--offline", "--locked"]).args([
@@ -275,19 +302,6 @@ fn forbid_unsafe(tree: &mut Tree, package: &str) -> Result<(), CommandError> {
     }
     let own = "[lints.rust]\nunsafe_code = \"forbid\"\n";
     tree.insert(&path, text.replace(inherited, own));
-    Ok(())
-}
-
-/// Has cargo build in any case what depends on a submission. It would go by the clock, which may have been set back
-/// since. `cargo clean` is no way to do it: with the program `lab` of the package `tests`, it removes the library.
-fn forget_dependent(target: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(target.join("release/.fingerprint"))? {
-        let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if name.rsplit_once('-').is_some_and(|(package, _)| DEPENDENT.contains(&package)) {
-            remove(&entry.path())?;
-        }
-    }
     Ok(())
 }
 

@@ -283,6 +283,11 @@ impl Course {
         self.tests().any(|(test, _)| directory(test.part) == of)
     }
 
+    /// Whether the scenarios of the part `search` are graded, one of which needs a key/value service.
+    pub(super) fn searches(&self) -> bool {
+        self.tests().any(|(test, _)| test.part == Part::Search)
+    }
+
     /// Whether lab 4 is graded.
     pub(super) fn has_lab_4(&self) -> bool {
         self.tests().any(|(test, _)| test.part.is_sharded())

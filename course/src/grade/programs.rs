@@ -123,7 +123,8 @@ impl Building<'_> {
         let path = self.builder.program_path(self.name);
         let files = own.iter().flat_map(|each| self.submission.below(each)).collect();
         let has_lab_4 = own.contains(&CONTROLLER) || own.contains(&SHARDS);
-        let reason = match self.builder.build(&self.builder.completed(files), has_lab_4, &path)? {
+        let files = self.builder.completed(files, self.course.searches());
+        let reason = match self.builder.build(&files, has_lab_4, &path)? {
             Ok(()) => return Ok(Ok(Program { path, own: own.to_vec() })),
             Err(BuildFailure::Compiler(output)) => {
                 compiler_output::without_other_files(&output, own)

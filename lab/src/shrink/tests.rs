@@ -226,7 +226,7 @@ fn of_a_rare_race_only_the_tasks_that_run_out_of_turn_are_left() {
 #[test]
 fn while_many_faults_or_a_long_run_are_left_some_runs_are_kept() {
     let (spec, failure) = (RunSpec::seed(0), failure("it broke"));
-    let ends = |needed: u64, events: u64| {
+    let ends = |needed: u64, events: u64, while_much: u64| {
         let needed: Vec<u64> = (0..needed).collect();
         let fails = needs(&needed);
         let mut make_run = |spec: &RunSpec, _: Keep| {
@@ -236,13 +236,14 @@ fn while_many_faults_or_a_long_run_are_left_some_runs_are_kept() {
             answer.record.events = events;
             Ok(Some(answer))
         };
-        let budget = Budget { runs: 10_000, while_much: 12 };
+        let budget = Budget { runs: 10_000, while_much };
         shrink(&spec, &failure, decisions(), None, budget, &mut make_run, &mut |_| {}).unwrap()
     };
-    let many = ends(60, 100);
+    let many = ends(60, 100, 12);
     assert_eq!((many.end, many.spent), (End::Budget, 12));
-    let long = ends(8, 15_000);
-    assert_eq!((long.end, long.spent), (End::Budget, 12));
-    let few = ends(8, 100);
-    assert_eq!((few.end, few.needed.len()), (End::Smallest, 8));
+    let few = ends(0, 100, 1);
+    assert_eq!((few.end, few.spent), (End::Smallest, 2));
+    // Each of these runs counts as two.
+    let long = ends(0, 15_000, 2);
+    assert_eq!((long.end, long.spent), (End::Budget, 2));
 }
