@@ -247,12 +247,9 @@ impl HarnessEvent {
                 let mut names = ServerNames::default();
                 names.add(short, *first..*servers);
                 let last = servers.saturating_sub(1);
-                let others = if last > *first {
-                    format!(" to {}", names.name("", last))
-                } else {
-                    String::new()
-                };
-                format!("{name}: {}{others}", names.name("server ", *first))
+                let first = *first;
+                let others = (last > first).then(|| format!(" to {}", names.name("", last)));
+                format!("{name}: {}{}", names.name("server ", first), others.unwrap_or_default())
             }
             HarnessEvent::Started { server } => format!("start {}", server_name(server)),
             HarnessEvent::Stopped { server } => format!("crash {}", server_name(server)),

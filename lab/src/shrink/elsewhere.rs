@@ -176,15 +176,14 @@ pub(super) struct Looking<'a> {
 
 impl Looking<'_> {
     fn look(&mut self) -> Result<(), Stop> {
-        // Whether a run is late, or some test's expectation is not met, says little about why. Only a rule that is
-        // broken, a panic, or a healthy cluster that stands still, is the same elsewhere.
+        // Whether a run is late, or a client waits in vain, says little about why. Only a rule that is
+        // broken, or a panic, is the same elsewhere. A healthy cluster that stands still is something in between:
+        // if hardly any fault is needed for that, the run is worth reading.
         let kind = &self.wanted.failure.cause.kind;
-        let is_telling = matches!(
-            kind,
-            CauseKind::Property { .. } | CauseKind::Panic { .. } | CauseKind::Standstill
-        );
+        let is_telling = matches!(kind, CauseKind::Property { .. } | CauseKind::Panic { .. });
+        let is_clear = is_telling || *kind == CauseKind::Standstill;
         // An earlier search has looked at all short scenarios.
-        if is_telling && self.wanted.tried == 0 {
+        if is_clear && self.wanted.tried == 0 {
             self.look_at_short_scenarios()?;
         }
         self.look_at_other_seeds(is_telling)

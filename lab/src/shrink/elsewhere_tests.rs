@@ -191,13 +191,16 @@ fn what_says_little_about_why_is_looked_for_in_the_same_test_only() {
 }
 
 #[test]
-fn a_standstill_is_looked_for_in_other_tests_and_takes_its_time() {
-    let mut fake = Fake::new(CauseKind::Standstill, |name, seed, lost| {
-        name == "Generated" && seed % 4 == 1 && lost.contains(&3)
+fn a_standstill_is_looked_for_in_short_scenarios_and_in_the_same_test() {
+    let mut in_one = Fake::new(CauseKind::Standstill, |name, _, lost| {
+        name == "ShortTwo" && lost.contains(&3) || name == "Generated"
     });
-    fake.events = 150_000;
-    let (test, _, needed) = found(&fake.look(20_000)).unwrap();
-    assert_eq!((test, needed), ("Generated", vec![3]));
+    assert_eq!(found(&in_one.look(1000)), Some(("ShortTwo", 0, vec![3])));
+    let mut in_none = Fake::new(CauseKind::Standstill, |name, seed, lost| {
+        name == "Generated" || name == "Long" && seed % 4 == 1 && lost.contains(&3)
+    });
+    let (test, _, needed) = found(&in_none.look(1000)).unwrap();
+    assert_eq!((test, needed), ("Long", vec![3]));
 }
 
 #[test]

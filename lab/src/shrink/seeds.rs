@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use labraft::{CauseKind, Part, Test};
+use labraft::{Part, Test};
 use labrpc::{Address, Kind, RunSpec, Taken};
 
 use super::draws::Dice;
@@ -85,8 +85,7 @@ impl Looking<'_> {
             Field { test, is_chaos, runs: 0, spent: 0, failed: 0 }
         };
         // A test that waits in vain does so at its end, always after as much.
-        let is_late = !is_telling || self.wanted.failure.cause.kind == CauseKind::Standstill;
-        let late = self.wanted.bounds.filter(|_| is_late);
+        let late = self.wanted.bounds.filter(|_| !is_telling);
         let soonest = late.map_or(0, |bounds| bounds.events / TIMES_SOONER).max(MOST_EVENTS);
         let mut seeds = Seeds {
             fields: [own].into_iter().chain(others).map(field).collect(),

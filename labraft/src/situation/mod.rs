@@ -96,7 +96,10 @@ impl Situation {
         let mut lines: Vec<String> =
             servers.filter_map(|(i, view)| server_line(i, view, places)).collect();
         let has_probes = !lines.is_empty();
-        lines.push(self.connections_line(now, views, reaches, places));
+        // A server without others is connected to all that there are.
+        if views.len() > 1 {
+            lines.push(self.connections_line(now, views, reaches, places));
+        }
         if has_probes {
             lines.extend(self.standstill_line(now));
             lines.extend(self.elections.lines(self.look_back_to(now), now, places));

@@ -82,6 +82,8 @@ fn who_reaches_whom_is_told_by_groups_and_since_when() {
     let closed: Vec<View<'_>> = (0..2).map(|_| view(None, 0)).collect();
     let lines = situation.lines(5 * SECOND, &closed, &all, &Places::default());
     assert_eq!(lines, ["servers [0, 1] (a majority) reach one another; unchanged for 3.0 s"]);
+    let alone = situation.lines(5 * SECOND, &closed[..1], &all, &Places::default());
+    assert_eq!(alone, [""; 0]);
 }
 
 #[test]

@@ -33,7 +33,7 @@ const LOST_AT_A_TIME: usize = 5;
 const BETWEEN: Duration = Duration::from_millis(20);
 /// The size of the saved state, in bytes, at which servers of the service take a snapshot: a few operations.
 const SMALL_STATE: usize = 200;
-/// How long a client pauses after that: longer than an election, because a client that looks for a leader makes many
+/// How long a client pauses after a write: longer than an election, because a client that looks for a leader makes many
 /// calls.
 const BETWEEN_WRITES: Duration = Duration::from_millis(500);
 

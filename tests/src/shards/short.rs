@@ -25,7 +25,7 @@ const NOTICED: Duration = Duration::from_millis(150);
 /// How long a client pauses after it has written.
 const PAUSE: Duration = Duration::from_millis(150);
 /// How long everybody may take to complete what they are doing.
-const ANSWERS: Duration = Duration::from_secs(10);
+const ANSWERS: Duration = Duration::from_secs(5);
 
 /// Two clients append while a group joins, and then a second one, which restarts and takes over everything. Then
 /// nobody writes any more, and shards move while groups restart. Under chaos, only the first half has faults: groups
