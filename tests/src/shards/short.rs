@@ -27,14 +27,15 @@ const PAUSE: Duration = Duration::from_millis(150);
 /// How long everybody may take to complete what they are doing.
 const ANSWERS: Duration = Duration::from_secs(5);
 
-/// Two clients append while a group joins, and then a second one, which restarts and takes over everything. Then
-/// nobody writes any more, and shards move while groups restart. Under chaos, only the first half has faults: groups
-/// must come to the latest configuration after it, and need a network for that.
+/// Two clients append while a group joins, and then a second one, which restarts and takes over everything. A
+/// third one reads before and after. Then nobody writes any more, and shards move while groups restart. Under
+/// chaos, only the first half has faults: groups must come to the latest configuration after it, and need a
+/// network for that.
 pub(crate) fn short_shards(lab: Lab) -> Steps {
     groups().sizes(1, &[1, 1]).snapshots(SMALL_STATE).run(lab, scenario)
 }
 
-async fn scenario(cfg: &Groups, admin: &mut Admin, client: &mut Client) -> Checked<()> {
+async fn scenario(cfg: &Groups, admin: &mut Admin, _: &mut Client) -> Checked<()> {
     while cfg.clusters().iter().any(|cluster| cluster.leader().is_none()) {
         cfg.sleep(LOOK_EVERY).await;
     }
@@ -44,6 +45,7 @@ async fn scenario(cfg: &Groups, admin: &mut Admin, client: &mut Client) -> Check
     cfg.sleep(NOTICED).await;
     cfg.join(admin, &[0]).await;
     cfg.sleep(NOTICED).await;
+    let reader = spawn_client(cfg, "reader", read_all(cfg.clone(), cfg.make_client()));
     cfg.join(admin, &[1]).await;
     cfg.sleep(NOTICED).await;
     restart(cfg, 1);
@@ -54,7 +56,9 @@ async fn scenario(cfg: &Groups, admin: &mut Admin, client: &mut Client) -> Check
         for client in clients {
             client.await;
         }
-        Ok(())
+        // It still asks the first group first.
+        let reader = reader.await.expect("the tester does not crash");
+        read_all(cfg.clone(), reader).await.map(drop)
     })
     .await?;
     // What has gone wrong by now is told without the rest.
@@ -68,10 +72,16 @@ async fn scenario(cfg: &Groups, admin: &mut Admin, client: &mut Client) -> Check
     cfg.move_shard(admin, SHARDS[1], gid(0)).await;
     restart(cfg, 1);
     in_time(cfg, ANSWERS, std::future::ready(Ok(()))).await?;
-    for key in KEYS {
-        cfg.get(client, key).await;
-    }
+    read_all(cfg.clone(), cfg.make_client()).await?;
     Ok(())
+}
+
+/// Has a client read all keys, and returns it.
+async fn read_all(cfg: Groups, mut client: Client) -> Checked<Client> {
+    for key in KEYS {
+        cfg.get(&mut client, key).await;
+    }
+    Ok(client)
 }
 
 fn restart(cfg: &Groups, group: usize) {
