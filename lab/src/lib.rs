@@ -1,4 +1,4 @@
-//! The lab's program: runs tests under many seeds, and replays, shrinks and displays runs.
+//! What the `lab` command does: runs tests under many seeds, and replays, shrinks and displays runs.
 //!
 //! Start here: [`main`] is the whole command line of a [`Program`], `commands` has a file for each command,
 //! and [`workers`] make the runs.

@@ -1,4 +1,4 @@
-//! The course's tests as one registry, and the lab's program for any Raft.
+//! The course's tests as one registry, and the `lab` command for any Raft.
 //!
 //! Start here: [`SUITE`] holds every test, and [`lab_main`] is the whole `lab` command for any set
 //! of implementations. Another crate needs only this:

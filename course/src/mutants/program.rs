@@ -25,7 +25,16 @@ use crate::place;
 use crate::processes::{Ended, QUICK_RELEASE, run_logged};
 
 /// The directories of the sources that do not go into the lab's program.
-const NOT_IN_PROGRAM: [&str; 5] = ["course/", "docs/", "examples/", "scripts/", "target/"];
+const NOT_IN_PROGRAM: [&str; 8] = [
+    "course/",
+    "docs/",
+    "examples/",
+    "program/benches/",
+    "program/examples/",
+    "program/tests/",
+    "scripts/",
+    "target/",
+];
 
 /// Builds the lab's sources with a patch or without.
 pub(super) struct Builder {
@@ -169,6 +178,7 @@ mod tests {
         let first = key(&sources);
         sources.insert("docs/mutants.md", "a");
         sources.insert("course/src/lib.rs", "a");
+        sources.insert("program/tests/search.rs", "a");
         sources.insert("README.md", "a");
         assert_eq!(key(&sources), first);
         sources.insert("raft/src/core.rs", "b");
