@@ -31,7 +31,7 @@ pub enum CauseKind {
         /// The message as in the source, with the names of its values in braces.
         expectation: String,
     },
-    /// There was no progress although a majority was healthy.
+    /// The cluster made no progress, although a majority of its servers was healthy.
     Standstill,
     /// The code under test panicked.
     Panic {

@@ -239,7 +239,7 @@ pub(crate) async fn short_halves(cfg: &Config) -> Checked<()> {
 pub(crate) async fn short_losses(cfg: &Config) -> Checked<()> {
     let first = leader(cfg).await?;
     let [lagging, other] = [1, 2].map(|next| (first + next) % cfg.n());
-    // Calls to a server that is cut off fail within 100 ms, so that there is no need to wait for long.
+    // Calls to a server that is cut off fail within 100 ms, so the scenario need not wait long.
     cfg.network().long_delays(false);
     for _ in 0..LOSSES {
         cfg.disconnect(lagging);
