@@ -161,6 +161,12 @@ impl Lab {
         &self.implementation
     }
 
+    /// The same run with another Raft, for clusters in which the Raft is not under test.
+    #[must_use]
+    pub fn with_implementation(&self, implementation: Implementation) -> Lab {
+        Lab { implementation, ..self.clone() }
+    }
+
     /// The checks that are left out of this run.
     pub fn without(&self) -> Without {
         self.without

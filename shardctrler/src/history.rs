@@ -36,6 +36,11 @@ impl History {
         self.configs.get(usize::try_from(num).ok()?)
     }
 
+    /// What a Query for this number is answered: the latest configuration, if there is no such number yet.
+    pub(crate) fn asked(&self, num: Option<u64>) -> &Config {
+        num.and_then(|num| self.get(num)).unwrap_or(self.latest())
+    }
+
     /// Adds the configuration to which a change leads, if it leads to one.
     fn change(&mut self, action: Action) {
         let latest = self.latest();
@@ -55,8 +60,7 @@ impl StateMachine for History {
 
     fn apply(&mut self, _: u64, Operation { id, action }: Operation) -> Answer {
         if let Action::Query { num } = action {
-            let asked = num.and_then(|num| self.get(num));
-            return Answer::Config(asked.unwrap_or(self.latest()).clone());
+            return Answer::Config(self.asked(num).clone());
         }
         let last = self.last_changes.entry(id.clerk).or_default();
         // Another copy of it may have been applied before.

@@ -44,6 +44,12 @@ impl Controller {
         {
             return Ok(Answer::Config(config));
         }
+        if let Action::Query { num } = operation.action
+            && let Some(ready) = self.replica.ready_to_read().await
+        {
+            ready?;
+            return Ok(Answer::Config(self.replica.state().asked(num).clone()));
+        }
         self.replica.execute(&operation).await
     }
 }

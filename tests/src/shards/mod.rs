@@ -10,6 +10,7 @@
 //! | `work` | keys and values of those tests, and clients that work beside them |
 //! | `chaos` | `ChaosShards`, a generated scenario |
 //! | `short` | `ShortShards`, for searches |
+//! | `single_server` | the Raft of that scenario: a cluster of one server |
 //! | `configurations` | what must hold for the configurations of a controller |
 //! | `checks` | the properties of the sharded service |
 //! | `admin` | a client of the controllers |
@@ -28,6 +29,7 @@ mod part_4a;
 mod part_4b;
 mod part_4c;
 mod short;
+mod single_server;
 mod states;
 mod watch;
 mod work;

@@ -1,8 +1,9 @@
 //! `ShortShards`, a short scenario for `lab search`: groups of a single server, and a controller of one.
 //!
 //! The number of runs of a search grows with the number of messages, and one server is enough for what a group must
-//! remember of its shards, and for what it must do about them when it restarts. So there are hardly any messages but
-//! those of the sharded service itself.
+//! remember of its shards, and for what it must do about them when it restarts. So there are no messages but those of
+//! the sharded service itself. It runs on [`SINGLE_SERVER`], whatever Raft is under test: in the course no cluster has
+//! a single server, and many a Raft that passes it elects no leader there.
 
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use labraft::{Checked, Lab, Steps};
 
 use super::admin::Admin;
 use super::groups::{Client, Groups, gid, groups};
+use super::single_server::SINGLE_SERVER;
 use super::work::in_time;
 use crate::scenarios::{append_and_read, heal_network};
 use crate::steps::{LOOK_EVERY, spawn_client};
@@ -32,6 +34,7 @@ const ANSWERS: Duration = Duration::from_secs(5);
 /// chaos, only the first half has faults: groups must come to the latest configuration after it, and need a
 /// network for that.
 pub(crate) fn short_shards(lab: Lab) -> Steps {
+    let lab = lab.with_implementation(SINGLE_SERVER);
     groups().sizes(1, &[1, 1]).snapshots(SMALL_STATE).run(lab, scenario)
 }
 
