@@ -1,7 +1,6 @@
 //! The Raft of a cluster of one server: a log on a disk. A majority of one server is the server itself, so it leads
-//! from the start, and an entry is committed when it is saved.
-//!
-//! Unlike other servers it keeps its commitIndex across restarts: whatever it has saved is committed.
+//! from the start, and an entry of its term is committed when it is saved. As in any Raft, entries of earlier terms
+//! are committed with the first one of its own (section 5.4.2).
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -13,7 +12,7 @@ use labraft::{
 };
 use labrpc::sync::Notify;
 
-/// Runs where nothing depends on how servers agree.
+/// For clusters in which it does not matter how servers agree.
 pub(crate) const SINGLE_SERVER: Implementation =
     Implementation::new("single-server", make).offering(Offer::ReadIndex);
 
@@ -24,7 +23,7 @@ struct SingleServer {
     committed: Notify,
 }
 
-/// What is saved, and how much of it was handed up.
+/// What is saved, and how much of it is committed and was handed up.
 #[derive(Default)]
 struct Log {
     term: u64,
@@ -32,6 +31,7 @@ struct Log {
     covered: (u64, u64),
     /// The terms and commands of the entries after that.
     entries: Vec<(u64, Bytes)>,
+    commit_index: u64,
     last_applied: u64,
     /// The lowest index that was written since the last probe.
     lowest_written: Option<u64>,
@@ -45,7 +45,14 @@ impl Log {
         }
         let (term, covered, entries): (u64, (u64, u64), _) =
             labrpc::decode(saved).expect("the disk holds what was saved");
-        Log { term: term + 1, covered, entries, last_applied: covered.0, lowest_written: None }
+        Log {
+            term: term + 1,
+            covered,
+            entries,
+            commit_index: covered.0,
+            last_applied: covered.0,
+            lowest_written: None,
+        }
     }
 
     fn encode(&self) -> Vec<u8> {
@@ -53,7 +60,6 @@ impl Log {
         labrpc::encode(&saved).expect("a log can be encoded")
     }
 
-    /// The last index, up to which everything is committed.
     fn last_index(&self) -> u64 {
         self.covered.0 + self.entries.len() as u64
     }
@@ -64,8 +70,11 @@ impl Log {
         self.entries.get(usize::try_from(place).ok()?)
     }
 
-    /// The next entry that was not handed up yet. It counts as handed up from now on.
+    /// The next committed entry that was not handed up yet. It counts as handed up from now on.
     fn next_to_apply(&mut self) -> Option<ApplyMsg> {
+        if self.last_applied == self.commit_index {
+            return None;
+        }
         let index = self.last_applied + 1;
         let command = self.entry(index)?.1.clone();
         self.last_applied = index;
@@ -107,6 +116,7 @@ impl Raft for SingleServer {
             let term = log.term;
             log.entries.push((term, command));
             let index = log.last_index();
+            log.commit_index = index;
             log.lowest_written.get_or_insert(index);
             Started { index, term }
         };
@@ -120,7 +130,10 @@ impl Raft for SingleServer {
     }
 
     fn read(&self) -> Option<PendingRead> {
-        Some(PendingRead::confirmed(self.log.borrow().last_index()))
+        let log = self.log.borrow();
+        // Otherwise it has not committed again what was committed before it started.
+        let is_up_to_date = log.commit_index == log.last_index();
+        is_up_to_date.then(|| PendingRead::confirmed(log.commit_index))
     }
 
     fn snapshot(&self, index: u64, snapshot: Bytes) {
@@ -145,7 +158,7 @@ impl Raft for SingleServer {
             voted_for: Some(0),
             first_index: log.covered.0 + 1,
             last_index,
-            commit_index: last_index,
+            commit_index: log.commit_index,
             last_applied: log.last_applied,
             lowest_written: log.lowest_written.take(),
             followers: vec![FollowerProbe { next_index: last_index + 1, match_index: last_index }],
