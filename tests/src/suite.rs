@@ -203,6 +203,14 @@ const MORE: &[Test] = &[
         run: |lab| servers(3).run(lab, scenarios::short_losses),
     },
     Test {
+        name: "ShortReads",
+        part: Part::Search,
+        title: "reads of leaders that are replaced and cannot know it",
+        points: 0,
+        cost: 1,
+        run: |lab| servers(3).run(lab, scenarios::short_reads),
+    },
+    Test {
         name: "ShortService",
         part: Part::Search,
         title: "clients of a leader that is cut off, and of servers that restart",

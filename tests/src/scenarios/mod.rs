@@ -22,6 +22,7 @@
 //! | `restarts` | the scenarios for what a Raft must remember when it restarts |
 //! | `short` | scenarios with nothing generated, for `lab search` |
 //! | `quiet` | more of them, in which something has to happen while nothing more is started |
+//! | `replaced` | one more, with leaders that are replaced and cannot know it |
 
 use labraft::{Checked, Cluster, Config, Failure, Reason};
 
@@ -31,6 +32,7 @@ mod chaos_kv;
 mod chaos_raft;
 mod fault_target;
 mod quiet;
+mod replaced;
 mod restarts;
 mod schedule;
 mod short;
@@ -39,6 +41,7 @@ mod work;
 pub(crate) use chaos_kv::chaos_kv;
 pub(crate) use chaos_raft::chaos_raft;
 pub(crate) use quiet::{short_log_ends, short_outage, short_slow_service};
+pub(crate) use replaced::short_reads;
 pub(crate) use restarts::{restarted_followers, restarted_voters};
 pub(crate) use short::{
     short_conflicts, short_elections, short_halves, short_losses, short_replication,

@@ -1,0 +1,70 @@
+//! A short scenario for `lab search` about leaders that are replaced and cannot know it (parts 2F and 2G).
+//!
+//! What a read has to see is a property of every run, so the steps only lead to where it matters.
+
+use std::time::Duration;
+
+use labraft::{Checked, Config};
+
+use super::fault_target::FaultTarget;
+use super::short::{HEARTBEAT, ROUND_TRIP, agree_all, leader, start_many};
+use crate::reads::{Read, all_end};
+use crate::reigns::{others, state};
+
+/// How often a leader that is being replaced is asked for a read.
+const READ_EVERY: Duration = Duration::from_millis(10);
+/// How long the others have to replace it: several time-outs.
+const REPLACED: Duration = Duration::from_millis(1500);
+/// How soon reads have to end when all servers hear each other again.
+const END_LIMIT: Duration = Duration::from_secs(1);
+
+/// A leader has a single follower left, so that its answers alone confirm that it leads. The follower hears it no longer,
+/// and the third server is back: they elect one of them, while answers of the follower may still be on their way. The
+/// next leader hands over its leadership when it hears nothing any more.
+pub(crate) async fn short_reads(cfg: &Config) -> Checked<()> {
+    let first = leader(cfg).await?;
+    let [follower, third] = [1, 2].map(|next| (first + next) % cfg.n());
+    start_many(cfg, first, 1);
+    cfg.sleep(ROUND_TRIP).await;
+    cfg.disconnect(third);
+    cfg.sleep(HEARTBEAT).await;
+    cfg.step(|| format!("server {follower} does not hear server {first} any more"));
+    cfg.connect(third);
+    cfg.link(first, [third], false);
+    cfg.deafen(follower, [first]);
+    read_while_replaced(cfg, first).await?;
+
+    let second = leader(cfg).await?;
+    start_many(cfg, second, 1);
+    cfg.sleep(HEARTBEAT).await;
+    cfg.step(|| format!("server {second} hears nothing any more"));
+    cfg.deafen(second, others(cfg, second));
+    if cfg.transfer_leadership(second, (second + 1) % cfg.n()) {
+        read_while_replaced(cfg, second).await?;
+    }
+    cfg.reconnect_all();
+    agree_all(cfg).await
+}
+
+/// Asks a leader for reads until another one has had the time to commit something in its place. Then all servers hear
+/// each other again, and all of the reads end.
+async fn read_while_replaced(cfg: &Config, old: usize) -> Checked<()> {
+    let term = state(cfg, old).term;
+    let leads = |&i: &usize| state(cfg, i).is_leader && state(cfg, i).term > term;
+    let mut end = cfg.tester().now() + REPLACED;
+    let mut next = None;
+    let mut reads = Vec::new();
+    while cfg.tester().now() < end {
+        if next.is_none() {
+            next = others(cfg, old).into_iter().find(leads);
+            if let Some(next) = next {
+                start_many(cfg, next, 1);
+                end = cfg.tester().now() + HEARTBEAT;
+            }
+        }
+        reads.extend(Read::begin(cfg, old));
+        cfg.sleep(READ_EVERY).await;
+    }
+    cfg.reconnect_all();
+    all_end(cfg, &reads, END_LIMIT, "all servers were connected").await
+}
