@@ -202,7 +202,7 @@ fn a_pattern_selects_tests_by_part_by_name_or_by_a_piece_of_the_name() {
         ("Snapshot", 19),
         ("Churn", 2),
         ("beyond", 8),
-        ("search", 13),
+        ("search", 14),
         ("chaos", 3),
     ] {
         let (_, list, _) = run_lab(&["list", pattern]);
