@@ -12,7 +12,7 @@ use crate::reads::{Read, all_end};
 use crate::reigns::{others, state};
 
 /// How often a leader that is being replaced is asked for a read.
-const READ_EVERY: Duration = Duration::from_millis(10);
+const READ_EVERY: Duration = Duration::from_millis(2);
 /// How long the others have to replace it: several time-outs.
 const REPLACED: Duration = Duration::from_millis(1500);
 /// How soon reads have to end when all servers hear each other again.
