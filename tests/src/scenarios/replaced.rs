@@ -20,16 +20,16 @@ const END_LIMIT: Duration = Duration::from_secs(1);
 
 /// A leader hears only one of its followers, so that its answers alone confirm that it leads. Then it is cut off, but an
 /// answer may still be on its way while the followers elect one of them. The next leader hands over its leadership when
-/// it hears nothing any more. Who is elected has entries of which it does not know that they are committed.
+/// it hears nothing any more, to a server that has an entry of which it does not know that it is committed.
 pub(crate) async fn short_reads(cfg: &Config) -> Checked<()> {
     let first = leader(cfg).await?;
+    commit(cfg, first).await;
     let unheard = (first + 1) % cfg.n();
     cfg.step(|| format!("server {first} does not hear server {unheard} any more"));
     cfg.deafen(first, [unheard]);
     let mut reads = Vec::new();
     reads.extend(Read::begin(cfg, first));
     cfg.sleep(HEARTBEAT).await;
-    commit(cfg, first).await;
     cfg.disconnect(first);
     read_while_replaced(cfg, first, reads).await?;
 
