@@ -55,25 +55,36 @@ async fn commit(cfg: &Config, leader: usize) {
 /// Then all servers hear each other again, and all of the reads end.
 async fn read_while_replaced(cfg: &Config, old: usize, mut reads: Vec<Read>) -> Checked<()> {
     let term = state(cfg, old).term;
-    let leads = |&i: &usize| state(cfg, i).is_leader && state(cfg, i).term > term;
     let now = || cfg.tester().now();
     let mut end = now() + REPLACED;
     let mut next = None;
-    while now() < end {
+    while next.is_none() && now() < end {
         reads.extend(Read::begin(cfg, old));
-        let next_read = now() + READ_EVERY;
-        while now() < next_read {
-            _ = cfg.tester().timeout(next_read - now(), cfg.server_active()).await;
-            if next.is_none() {
-                next = others(cfg, old).into_iter().find(leads);
-                if let Some(next) = next {
-                    reads.extend(Read::begin(cfg, next));
-                    start_many(cfg, next, 1);
-                    end = now() + HEARTBEAT;
-                }
-            }
+        next = next_leader(cfg, term, now() + READ_EVERY).await;
+    }
+    if let Some(next) = next {
+        reads.extend(Read::begin(cfg, next));
+        start_many(cfg, next, 1);
+        end = now() + HEARTBEAT;
+        while now() < end {
+            reads.extend(Read::begin(cfg, old));
+            cfg.sleep(READ_EVERY).await;
         }
     }
     cfg.reconnect_all();
     all_end(cfg, &reads, END_LIMIT, "all servers were connected").await
+}
+
+/// The leader of a later term, as soon as there is one and before it can have committed anything; `None` if there is
+/// none until `end`.
+async fn next_leader(cfg: &Config, term: u64, end: Duration) -> Option<usize> {
+    let leads = |&i: &usize| state(cfg, i).is_leader && state(cfg, i).term > term;
+    while cfg.tester().now() < end {
+        let next = (0..cfg.n()).find(leads);
+        if next.is_some() {
+            return next;
+        }
+        _ = cfg.tester().timeout(end - cfg.tester().now(), cfg.server_active()).await;
+    }
+    None
 }
