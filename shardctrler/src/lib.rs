@@ -29,8 +29,8 @@
 //! the same configuration.
 //!
 //! **A configuration never changes.** So any controller that has applied the operation which made it may
-//! answer a query for its number, without the log. A query for the latest one must go through the log: a
-//! deposed leader would answer with one that is out of date.
+//! answer a query for its number, without the log. A query for the latest one goes through the log, or through a
+//! read of a Raft that offers them (part 2G): a deposed leader would answer with one that is out of date.
 //!
 //! # What is left out
 //!

@@ -44,6 +44,7 @@ impl Controller {
         {
             return Ok(Answer::Config(config));
         }
+        // A Raft that offers reads makes sure that this server is up to date.
         if let Action::Query { num } = operation.action
             && let Some(ready) = self.replica.ready_to_read().await
         {
