@@ -161,7 +161,7 @@ impl Lab {
         &self.implementation
     }
 
-    /// The same run with another Raft, for clusters in which the Raft is not under test.
+    /// Returns a handle to the same run that uses another Raft: for clusters whose Raft is not under test.
     #[must_use]
     pub fn with_implementation(&self, implementation: Implementation) -> Lab {
         Lab { implementation, ..self.clone() }

@@ -9,14 +9,12 @@ use std::time::Duration;
 
 use labraft::{Checked, Config, Part, expectation};
 
-use crate::reads::{Outcome, Read, all_end};
-use crate::reigns::{check_offered, connected, others, state};
+use crate::reads::{END_LIMIT, Outcome, Read, all_end};
+use crate::reigns::{check_offered, connected, leads_after, others, state};
 use crate::steps::{LOOK_EVERY, check, find_leader, random, restart, rpcs};
 
 /// How long a read may take on a leader that its followers hear.
 const ANSWER_LIMIT: Duration = Duration::from_secs(2);
-/// How soon reads have to end that cannot be confirmed any more.
-const END_LIMIT: Duration = Duration::from_secs(1);
 /// How long the others have to elect another leader, and longer than any lease.
 const LONG: Duration = Duration::from_secs(3);
 /// How often a server that is cut off is asked for reads.
@@ -146,7 +144,7 @@ pub(crate) async fn lost_majority(cfg: &Config) -> Checked<()> {
         }
         // These may still be confirmed: by a lease, or by an answer that is on its way.
         let mut early = Vec::new();
-        while !majority.iter().any(|&i| state(cfg, i).is_leader && state(cfg, i).term > old_term) {
+        while !majority.iter().any(|&i| leads_after(cfg, i, old_term)) {
             ask_for_reads(cfg, old, READ_EVERY, &mut early).await;
             check(cfg, early.len() < 1000, || {
                 expectation!("no other server has been elected, with a majority connected")
@@ -208,8 +206,7 @@ pub(crate) async fn new_leaders(cfg: &Config) -> Checked<()> {
         let end = cfg.tester().now() + LONG;
         let mut reads = Vec::new();
         while reads.len() < 50 {
-            let new =
-                rest.iter().find(|&&i| state(cfg, i).is_leader && state(cfg, i).term > old_term);
+            let new = rest.iter().find(|&&i| leads_after(cfg, i, old_term));
             reads.extend(new.and_then(|&new| Read::begin(cfg, new)));
             check(cfg, cfg.tester().now() < end, || {
                 expectation!("no new leader takes reads within {} ms", LONG.as_millis())

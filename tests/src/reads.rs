@@ -8,6 +8,9 @@ use labraft::{Checked, Config, expectation};
 
 use crate::steps::{LOOK_EVERY, check};
 
+/// How soon reads have to end once the server that took them hears the others.
+pub(crate) const END_LIMIT: Duration = Duration::from_secs(1);
+
 /// What has become of a read.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {

@@ -40,6 +40,12 @@ pub(crate) fn others(cfg: &Config, server: usize) -> Vec<usize> {
     (0..cfg.n()).filter(|&i| i != server).collect()
 }
 
+/// Whether a server leads a term after this one.
+pub(crate) fn leads_after(cfg: &Config, server: usize, term: u64) -> bool {
+    let RaftState { term: present, is_leader } = state(cfg, server);
+    is_leader && present > term
+}
+
 /// A server's state; one that is down leads nothing.
 pub(crate) fn state(cfg: &Config, server: usize) -> RaftState {
     cfg.state(server).unwrap_or(RaftState { term: 0, is_leader: false })

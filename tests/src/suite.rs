@@ -205,7 +205,7 @@ const MORE: &[Test] = &[
     Test {
         name: "ShortReads",
         part: Part::Search,
-        title: "reads of leaders that are replaced and cannot know it",
+        title: "reads on leaders that are replaced without knowing it",
         points: 0,
         cost: 1,
         run: |lab| servers(3).run(lab, scenarios::short_reads),

@@ -22,7 +22,7 @@
 //! | `restarts` | the scenarios for what a Raft must remember when it restarts |
 //! | `short` | scenarios with nothing generated, for `lab search` |
 //! | `quiet` | more of them, in which something has to happen while nothing more is started |
-//! | `replaced` | one more, with leaders that are replaced and cannot know it |
+//! | `replaced` | one more, in which leaders are replaced without knowing it |
 
 use labraft::{Checked, Cluster, Config, Failure, Reason};
 

@@ -1,9 +1,9 @@
 //! `ShortShards`, a short scenario for `lab search`: groups of a single server, and a controller of one.
 //!
 //! The number of runs of a search grows with the number of messages, and one server is enough for what a group must
-//! remember of its shards, and for what it must do about them when it restarts. So there are no messages but those of
-//! the sharded service itself. It runs on [`SINGLE_SERVER`], whatever Raft is under test: in the course no cluster has
-//! a single server, and many a Raft that passes it elects no leader there.
+//! remember of its shards, and for what it must do about them when it restarts. That leaves only the messages of the
+//! sharded service itself. It always runs on [`SINGLE_SERVER`], not on the Raft under test: the course has no clusters
+//! of one server, and many Rafts that pass its tests would never elect a leader in one.
 
 use std::time::Duration;
 

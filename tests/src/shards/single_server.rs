@@ -1,6 +1,6 @@
-//! The Raft of a cluster of one server: a log on a disk. A majority of one server is the server itself, so it leads
-//! from the start, and an entry of its term is committed when it is saved. As in any Raft, entries of earlier terms
-//! are committed with the first one of its own (section 5.4.2).
+//! The Raft of a cluster of one server: a log on a disk. The server is a majority by itself, so it leads as soon as it
+//! starts, and each entry of its term is committed once it is saved. As in any Raft, entries of earlier terms are
+//! committed along with the first entry of its own (section 5.4.2).
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -12,14 +12,14 @@ use labraft::{
 };
 use labrpc::sync::Notify;
 
-/// For clusters in which it does not matter how servers agree.
+/// For clusters of one server, which has nobody to agree with.
 pub(crate) const SINGLE_SERVER: Implementation =
     Implementation::new("single-server", make).offering(Offer::ReadIndex);
 
 struct SingleServer {
     persister: Persister,
     log: RefCell<Log>,
-    /// Set when there is more to be handed up.
+    /// Set when there is more to hand up.
     committed: Notify,
 }
 
@@ -51,7 +51,7 @@ impl Log {
             entries,
             commit_index: covered.0,
             last_applied: covered.0,
-            lowest_written: None,
+            ..Log::default()
         }
     }
 
@@ -131,7 +131,7 @@ impl Raft for SingleServer {
 
     fn read(&self) -> Option<PendingRead> {
         let log = self.log.borrow();
-        // Otherwise it has not committed again what was committed before it started.
+        // After a restart, it does not know yet how much of its log is committed.
         let is_up_to_date = log.commit_index == log.last_index();
         is_up_to_date.then(|| PendingRead::confirmed(log.commit_index))
     }
