@@ -177,7 +177,7 @@ impl<S: StateMachine> Replica<S> {
     /// Waits until the state may be read as it is, without a command in the log: until the Raft has confirmed
     /// that it leads, and everything that was committed before the call is applied here. Then the caller must read
     /// at once. `None` if the Raft does not offer that, or does not lead.
-    pub async fn ready_to_read(&self) -> Option<Result<(), NoAnswer>> {
+    async fn ready_to_read(&self) -> Option<Result<(), NoAnswer>> {
         let pending = self.raft.read()?;
         let ready = self.rt.timeout(CHECK_INTERVAL * MAX_CHECKS, self.caught_up_with(pending));
         Some(match ready.await {
@@ -196,6 +196,22 @@ impl<S: StateMachine> Replica<S> {
             return told.await.is_ok();
         }
         true
+    }
+
+    /// Answers a command that changes nothing: from the state as it is, if the Raft makes sure that it is up to date,
+    /// and otherwise through the log.
+    ///
+    /// # Errors
+    /// As [`execute`](Self::execute).
+    pub async fn read(
+        &self,
+        command: &S::Command,
+        answer: impl FnOnce(&S) -> S::Answer,
+    ) -> Result<S::Answer, NoAnswer> {
+        match self.ready_to_read().await {
+            Some(ready) => ready.map(|()| answer(&self.state())),
+            None => self.execute(command).await,
+        }
     }
 
     /// The number of handlers that wait.

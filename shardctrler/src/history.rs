@@ -36,8 +36,8 @@ impl History {
         self.configs.get(usize::try_from(num).ok()?)
     }
 
-    /// What a Query for this number is answered: the latest configuration, if there is no such number yet.
-    pub(crate) fn asked(&self, num: Option<u64>) -> &Config {
+    /// The answer to a Query: the configuration of this number, or the latest one if there is none yet.
+    pub(crate) fn query(&self, num: Option<u64>) -> &Config {
         num.and_then(|num| self.get(num)).unwrap_or(self.latest())
     }
 
@@ -60,7 +60,7 @@ impl StateMachine for History {
 
     fn apply(&mut self, _: u64, Operation { id, action }: Operation) -> Answer {
         if let Action::Query { num } = action {
-            return Answer::Config(self.asked(num).clone());
+            return Answer::Config(self.query(num).clone());
         }
         let last = self.last_changes.entry(id.clerk).or_default();
         // Another copy of it may have been applied before.

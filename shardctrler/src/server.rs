@@ -38,19 +38,13 @@ impl Controller {
     }
 
     async fn execute(self: Rc<Controller>, operation: Operation) -> Reply {
+        let Action::Query { num } = operation.action else {
+            return self.replica.execute(&operation).await;
+        };
         // What was made once never changes.
-        if let Action::Query { num: Some(num) } = operation.action
-            && let Some(config) = self.config(num)
-        {
+        if let Some(config) = num.and_then(|num| self.config(num)) {
             return Ok(Answer::Config(config));
         }
-        // A Raft that offers reads makes sure that this server is up to date.
-        if let Action::Query { num } = operation.action
-            && let Some(ready) = self.replica.ready_to_read().await
-        {
-            ready?;
-            return Ok(Answer::Config(self.replica.state().asked(num).clone()));
-        }
-        self.replica.execute(&operation).await
+        self.replica.read(&operation, |history| Answer::Config(history.query(num).clone())).await
     }
 }
